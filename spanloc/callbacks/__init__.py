@@ -1,0 +1,5 @@
+"""Lightning callbacks."""
+
+from spanloc.callbacks.gradients import GradientNorms
+
+__all__ = ["GradientNorms"]

@@ -1,0 +1,200 @@
+"""From a config to objects, from data to what a config leaves open, and from a file to a model."""
+
+import inspect
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+
+from spanloc.data import SpanDataModule
+from spanloc.task import SpanLocalizer
+
+# The parts of spanloc that a model is made of, and that do nothing but compute.
+_TRUSTED = tuple(
+    f"spanloc.{part}"
+    for part in (
+        "assigners",
+        "criterion",
+        "decode",
+        "losses",
+        "metrics",
+        "models",
+        "ops",
+        "task",
+    )
+)
+
+
+def load(
+    path: str | Path, *, allow: Iterable[str] = (), map_location: str | torch.device = "cpu"
+) -> SpanLocalizer:
+    """A trained model, in evaluation mode, rebuilt from its checkpoint alone.
+
+    The file cannot run code: it is read with ``weights_only=True``, and what its config names must
+    lie in spanloc or in a package of ``allow``.
+
+    Args:
+        path: A ``best.ckpt`` or ``last.ckpt`` of ``spanloc-train``.
+        allow: Names of further packages that may be built from, such as ``"theirs"``.
+        map_location: Where the weights go.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is not such a checkpoint, or names something that is not allowed.
+    """
+    checkpoint = read(path, map_location=map_location)
+    task_config = dict(checkpoint["spanloc"]["config"]["task"])
+    # What trains is no part of the model, and need not be in a package that is trusted.
+    task_config.pop("optimizer", None)
+    task_config.pop("scheduler", None)
+    trust(path, task_config, (*_TRUSTED, *allow))
+    task = build(task_config)
+    task.config = checkpoint["spanloc"]["config"]
+    try:
+        task.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        raise ValueError(f"{path}: the weights do not fit the config: {error}") from None
+    return task.to(map_location).eval()
+
+
+def read(path: str | Path, *, map_location: str | torch.device = "cpu") -> dict[str, Any]:
+    """The content of a checkpoint with a config, checked; errors as in :func:`load`."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint")
+    try:
+        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+    except Exception as error:  # torch raises whatever its unpickler met
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path}: not a checkpoint that loads safely: {reason}") from None
+    if not isinstance(checkpoint, dict) or "spanloc" not in checkpoint:
+        raise ValueError(f"{path}: not a checkpoint of spanloc")
+    if checkpoint["spanloc"]["config"] is None:
+        raise ValueError(
+            f"{path}: this model was built in plain Python, so there is no config to rebuild it "
+            "from; build it again and call SpanLocalizer.load_from_checkpoint(path, localizer=..., "
+            "criterion=...) or task.load_state_dict(torch.load(path)['state_dict'])"
+        )
+    return checkpoint
+
+
+def build(config: Any, **objects: Any) -> Any:
+    """The object that a plain config node (with ``_target_``) describes; ``objects`` are added to it.
+
+    Raises:
+        ValueError: It names something that does not exist, an option that the thing named does not
+            have, or a value that it refuses.
+    """
+    check(config)
+    try:
+        return instantiate(config, _convert_="all", **objects)
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, ValueError | OSError | TypeError):
+            raise ValueError(str(cause)) from cause
+        raise
+
+
+def check(config: Any) -> None:
+    """Raise a ``ValueError`` where a config names a thing or an option that does not exist."""
+    for where, node in targets(config):
+        target = _resolve(where, node["_target_"])
+        try:
+            parameters = inspect.signature(target).parameters
+        except (ValueError, TypeError):  # a few built-in types do not say
+            continue
+        if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            continue
+        for name in node:
+            if name not in parameters and not (name.startswith("_") and name.endswith("_")):
+                raise ValueError(
+                    f"{where}: {node['_target_']} has no option {name!r}; it has "
+                    f"{', '.join(p for p in parameters if p != 'self') or 'none'}"
+                )
+
+
+def derive(datamodule: SpanDataModule) -> dict[str, int]:
+    """What a model config leaves open, from the training data.
+
+    ``num_channels`` and ``num_classes`` are the data's. ``stride`` gives the shortest spans (the
+    5 % quantile) about 12 cells of the finest level; ``num_levels`` is the least with which the
+    points of the coarsest level reach both ends of the longest span.
+    """
+    lengths = datamodule.span_lengths()
+    if not len(lengths):
+        raise ValueError("the training sequences have no spans at all")
+    stride = max(1, int(lengths.quantile(0.05) / 12))
+    cells = float(lengths.max()) / 2 / (4 * stride)
+    return {
+        "num_channels": datamodule.num_channels,
+        "num_classes": len(datamodule.classes),
+        "stride": stride,
+        "num_levels": 1 + max(0, math.ceil(math.log2(max(cells, 1)))),
+    }
+
+
+def targets(config: Any, where: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every node of a plain config that names a ``_target_``, with its place in the config."""
+    if isinstance(config, Mapping):
+        if "_target_" in config:
+            yield where or "config", config
+        for key, value in config.items():
+            yield from targets(value, f"{where}.{key}" if where else str(key))
+    elif isinstance(config, list | tuple):
+        for i, value in enumerate(config):
+            yield from targets(value, f"{where}[{i}]")
+
+
+def trust(path: str | Path, config: Any, modules: Sequence[str]) -> None:
+    """Raise a ``ValueError`` where a config from a file names a thing outside these modules.
+
+    Nothing is imported from elsewhere, and a name that a module merely imported is refused too.
+    """
+    roots = {module.split(".")[0] for module in modules}
+    for where, node in targets(config):
+        target = str(node["_target_"])
+        if target.split(".")[0] in roots:
+            origin = str(getattr(_resolve(where, target), "__module__", ""))
+            if any(f"{origin}.".startswith(f"{module}.") for module in modules):
+                continue
+        raise ValueError(
+            f"{path}: {where} would build {target!r}, which is not a part of a spanloc model; if "
+            f"you trust it, allow its package: allow=[{target.split('.')[0]}]"
+        )
+    if any("${" in text for text in _strings(config)):
+        raise ValueError(f"{path}: its config holds an interpolation; a saved one has none")
+
+
+def _resolve(where: str, path: Any) -> Any:
+    parts = str(path).split(".")
+    for end in range(len(parts), 0, -1):
+        name = ".".join(parts[:end])
+        try:
+            found = import_module(name)
+        except ModuleNotFoundError as error:
+            # Only if it is this module that is missing, not one that it imports.
+            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+                raise
+            continue
+        for part in parts[end:]:
+            if not hasattr(found, part):
+                raise ValueError(f"{where}: _target_ is {path!r}; {name} has no such name")
+            found = getattr(found, part)
+        return found
+    raise ValueError(f"{where}: _target_ is {path!r}; there is no module {parts[0]!r}")
+
+
+def _strings(config: Any) -> Iterator[str]:
+    if isinstance(config, Mapping):
+        for key, value in config.items():
+            yield from _strings(key)
+            yield from _strings(value)
+    elif isinstance(config, list | tuple):
+        for value in config:
+            yield from _strings(value)
+    elif isinstance(config, str):
+        yield config

@@ -1,0 +1,88 @@
+"""What all commands share: Hydra around a function, and one line for a user's mistake."""
+
+import logging
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+_MISTAKES = (
+    ValueError,
+    OSError,
+    FloatingPointError,
+    HydraException,
+    OmegaConfBaseException,
+    MisconfigurationException,
+)
+
+
+def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
+    """Make a command ``spanloc-<name>`` of a function of its config, ``configs/<name>.yaml``.
+
+    A mistake of the user ends in one line on stderr and exit code 1; with ``HYDRA_FULL_ERROR=1``
+    it ends in a traceback.
+    """
+
+    def decorate(function: Callable[[DictConfig], None]) -> Callable[[], None]:
+        def main() -> None:
+            _quieten()
+            OmegaConf.register_new_resolver("folder", _folder, replace=True)
+            debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
+            # Hydra prints and exits by itself otherwise, in several lines.
+            os.environ["HYDRA_FULL_ERROR"] = "1"
+            # Hydra takes the program's name for its help from here.
+            sys.argv[0] = f"spanloc-{name}"
+            run = hydra.main(
+                version_base="1.3", config_path="pkg://spanloc.configs", config_name=name
+            )(function)
+            try:
+                run()
+            except KeyboardInterrupt:
+                sys.exit(f"spanloc-{name}: interrupted")
+            except _MISTAKES as error:
+                if debug:
+                    raise
+                sys.exit(f"spanloc-{name}: error: {_line(error)}")
+
+        return main
+
+    return decorate
+
+
+def run_folder() -> Path:
+    """The folder that the current run writes to."""
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def _line(error: BaseException) -> str:
+    text = str(error)
+    unknown = re.match(r"Could not override '([^']+)'", text)
+    if unknown and error.__cause__ is not None:
+        # Hydra's own words advise to add the key with a "+", which is not what a typo wants.
+        return f"there is no setting {unknown[1]!r}; --help names the often used, --cfg job lists all"
+    if "Missing mandatory value" in text:
+        key = text.split("Missing mandatory value: ")[-1].splitlines()[0]
+        return f"{key} is not set; add {key}=... to the command"
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def _folder(overrides: str) -> str:
+    # Hydra refuses a path with "=" or "," as the value of an override.
+    return re.sub(r"[^\w.+-]+", "-", overrides.replace(",", "_"))[:120] or "run"
+
+
+def _quieten() -> None:
+    # Hints of Lightning's that are no news to a user of a command, one by one.
+    for hint in ("does not have many workers", "LeafSpec", "Checkpoint directory .* exists"):
+        warnings.filterwarnings("ignore", f".*{hint}.*")
+    for part in ("pytorch_lightning", "lightning.fabric", "lightning.pytorch"):
+        logging.getLogger(part).setLevel(logging.WARNING)

@@ -1,0 +1,91 @@
+"""The total loss of an output: the only place that weights, masks and reduces."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spanloc.data import Batch
+from spanloc.losses import focal_loss
+from spanloc.models import Output
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+class Losses(NamedTuple):
+    """What a batch costs, and the pairs that the span loss saw, detached.
+
+    ``total`` is what is minimised. ``span`` is the mean span loss of the matched pairs, 0 without
+    any; ``score`` is the sum of the score losses over the normaliser. ``pred (n, 2)`` and
+    ``target (n, 2)`` are in steps.
+    """
+
+    total: Tensor
+    span: Tensor
+    score: Tensor
+    pred: Tensor
+    target: Tensor
+
+
+class Criterion(nn.Module):
+    """Assigns, takes both losses, and divides by the number of matched predictions.
+
+    The divisor is a moving average, a buffer, so that a batch with few targets does not get a loud
+    gradient; it is at least 1, and a batch without targets has a finite loss.
+
+    Args:
+        assign: An assigner, such as :func:`spanloc.assigners.assign_points`.
+        span_loss: Of pairs ``(n, 2), (n, 2)``, unreduced.
+        score_loss: Of logits and targets of one shape, unreduced.
+        span_weight, score_weight: Of the two in the total.
+        momentum: Of the moving average, in ``[0, 1)``; 0 divides by the batch's own number.
+    """
+
+    normaliser: Tensor
+
+    def __init__(
+        self,
+        assign: Callable[[Output, Batch], Tensor],
+        span_loss: Loss,
+        score_loss: Loss = focal_loss,
+        *,
+        span_weight: float = 1.0,
+        score_weight: float = 1.0,
+        momentum: float = 0.9,
+    ) -> None:
+        super().__init__()
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum is {momentum}; it must lie in [0, 1)")
+        self.assign, self.span_loss, self.score_loss = assign, span_loss, score_loss
+        self.span_weight, self.score_weight = span_weight, score_weight
+        self.momentum = momentum
+        self.register_buffer("normaliser", torch.zeros(()))
+
+    def forward(
+        self, output: Output, batch: Batch, *, span_loss: Loss | None = None
+    ) -> Losses:
+        """The losses of a batch; with ``span_loss``, what they would be with that one instead."""
+        index = self.assign(output, batch)
+        matched = index >= 0
+        sequence = matched.nonzero()[:, 0]
+        target = index[matched]
+        pairs = output.spans[matched], batch.spans[sequence, target]
+        labels = F.one_hot(batch.labels.gather(1, index.clamp(min=0)), output.logits.shape[-1])
+        wanted = labels.to(output.logits) * matched[..., None]
+        scores = self.score_loss(output.logits, wanted) * output.mask[..., None]
+
+        divisor = self._divisor(matched.sum())
+        spans = (span_loss or self.span_loss)(*pairs).sum()
+        score = scores.sum() / divisor
+        total = self.span_weight * spans / divisor + self.score_weight * score
+        mean = spans.detach() / max(len(target), 1)
+        return Losses(total, mean, score.detach(), pairs[0].detach(), pairs[1])
+
+    def _divisor(self, num_matched: Tensor) -> Tensor:
+        if self.training:
+            # The first batch sets the average; a mix with the initial 0 would be too small.
+            share = torch.where(self.normaliser > 0, 1 - self.momentum, 1.0)
+            self.normaliser.lerp_(num_matched.to(self.normaliser), share)
+        return self.normaliser.clamp(min=1)

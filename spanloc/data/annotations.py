@@ -1,0 +1,245 @@
+"""Sequences in a folder: ``annotations.json`` and one ``data/<id>.npy`` (time x channels) each."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from spanloc.data.sample import Sample, Timeline
+
+SUBSETS = ("training", "validation", "testing")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What ``annotations.json`` says of one sequence; spans in steps, half-open."""
+
+    id: str
+    path: Path
+    subset: str
+    subject: str | None
+    num_steps: int
+    timeline: Timeline
+    spans: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """A folder's classes, its number of channels, and its sequences by subset."""
+
+    classes: list[str]
+    num_channels: int
+    subsets: dict[str, list[Record]]
+
+
+def read_annotations(root: str | Path) -> Annotations:
+    """Read and check a folder: all of ``annotations.json``, and the header of every array.
+
+    Expected is ``{"classes": [names], "database": {id: {"subset": "training" | "validation" |
+    "testing", "duration": seconds, "fps": steps per second, "subject": optional, "annotations":
+    [{"segment": [start, end], "label": name}]}}}`` with half-open segments in seconds; without
+    ``classes`` the labels in use are sorted. Further fields are ignored. ``data/<id>.npy`` has
+    ``duration * fps`` rows and as many columns as all the others.
+
+    Raises:
+        FileNotFoundError: The folder, ``annotations.json`` or an array is missing.
+        ValueError: Something in them is off; it names the file, the sequence and the field.
+    """
+    file = Path(root) / "annotations.json"
+    if not Path(root).is_dir():
+        raise FileNotFoundError(f"{root}: no such folder (data.root)")
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: no such file; data.root must hold annotations.json")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file}: not valid JSON: {error}") from None
+    if not isinstance(content, dict) or not isinstance(content.get("database"), dict):
+        raise ValueError(f"{file}: wanted an object with the field 'database', an object by id")
+    classes = _classes(file, content)
+    subsets: dict[str, list[Record]] = {subset: [] for subset in SUBSETS}
+    num_channels, first = None, None
+    for name, fields in content["database"].items():
+        record = _record(file, name, fields, classes)
+        channels = _check_array(record)
+        if num_channels is None:
+            num_channels, first = channels, record.path
+        elif channels != num_channels:
+            raise ValueError(f"{record.path}: {channels} channels; {first} has {num_channels}")
+        subsets[record.subset].append(record)
+    if num_channels is None:
+        raise ValueError(f"{file}: database is empty")
+    return Annotations(classes, num_channels, subsets)
+
+
+class AnnotatedSequences(Dataset[Sample]):
+    """Sequences from files, memory-mapped: whole, or random crops of them.
+
+    A crop is drawn from ``(seed, index)`` alone, so it does not depend on the number of workers.
+    Index ``i`` takes sequence ``i % number of records``; indices beyond the length are further
+    crops, which is how an epoch gets crops of its own.
+
+    Args:
+        records: The sequences, from :func:`read_annotations`.
+        crop: Steps of a crop; sequences no longer than that stay whole. None: all stay whole.
+        crops_per_sequence: How many crops of each sequence make up the length of the data set.
+        min_kept: A crop keeps a span, clipped, where at least this fraction of it is inside.
+        seed: Of the crops.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        *,
+        crop: int | None = None,
+        crops_per_sequence: int = 1,
+        min_kept: float = 0.5,
+        seed: int = 0,
+    ) -> None:
+        self.records = list(records)
+        self.crop, self.crops_per_sequence = crop, crops_per_sequence
+        self.min_kept, self.seed = min_kept, seed
+
+    def __len__(self) -> int:
+        return len(self.records) * (1 if self.crop is None else self.crops_per_sequence)
+
+    def __getitem__(self, index: int) -> Sample:
+        record = self.records[index % len(self.records)]
+        first, last = 0, record.num_steps
+        if self.crop is not None and self.crop < record.num_steps:
+            rng = np.random.default_rng([self.seed, index])
+            first = int(rng.integers(0, record.num_steps - self.crop, endpoint=True))
+            last = first + self.crop
+        values = np.ascontiguousarray(_open(record)[first:last].T, np.float32)
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"{record.path}: a value between rows {first} and {last} is not finite"
+            )
+        inside = record.spans.clamp(first, last)
+        size, kept = record.spans.diff(dim=1)[:, 0], inside.diff(dim=1)[:, 0]
+        keep = (kept > 0) & (kept >= self.min_kept * size)
+        step, offset = record.timeline
+        return Sample(
+            id=record.id,
+            features=torch.from_numpy(values),
+            spans=inside[keep] - first,
+            labels=record.labels[keep],
+            timeline=Timeline(step, offset + first * step),
+        )
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of every channel over all steps of all sequences, ``(C,)``.
+
+        A constant channel has a standard deviation of 1, so that dividing by it is safe.
+        """
+        count, total, squares = 0, 0.0, 0.0
+        for record in self.records:
+            values = np.asarray(_open(record), np.float64)
+            if not np.isfinite(values).all():
+                raise ValueError(f"{record.path}: holds a value that is not finite")
+            count += len(values)
+            total = total + values.sum(0)
+            squares = squares + np.square(values).sum(0)
+        mean = np.asarray(total / count)
+        std = np.sqrt(np.maximum(squares / count - mean**2, 0))
+        std[std < 1e-6 * np.maximum(np.abs(mean), 1e-6)] = 1.0
+        return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
+
+
+def _classes(file: Path, content: dict[str, Any]) -> list[str]:
+    if "classes" not in content:
+        records = content["database"].values()
+        labels = {
+            a["label"] for r in records for a in r.get("annotations", []) if "label" in a
+        }
+        return sorted(labels)
+    classes = content["classes"]
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise ValueError(f"{file}: classes is {classes!r}; wanted a list of names")
+    if len(set(classes)) != len(classes):
+        raise ValueError(f"{file}: classes holds a name twice")
+    return classes
+
+
+def _record(file: Path, name: str, fields: Any, classes: list[str]) -> Record:
+    def refuse(field: str, wanted: str) -> ValueError:
+        came = fields.get(field, "missing") if isinstance(fields, dict) else fields
+        return ValueError(f"{file}: sequence {name!r}: {field} is {came!r}; wanted {wanted}")
+
+    if not isinstance(fields, dict):
+        raise refuse("the entry", "an object")
+    for field in ("duration", "fps"):
+        value = fields.get(field)
+        if not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+            raise refuse(field, "a number above 0")
+    if fields.get("subset") not in SUBSETS:
+        raise refuse("subset", f"one of {', '.join(SUBSETS)}")
+    if not isinstance(fields.get("annotations"), list):
+        raise refuse("annotations", "a list")
+    fps, num_steps = fields["fps"], round(fields["duration"] * fields["fps"])
+    spans, labels = [], []
+    for i, annotation in enumerate(fields["annotations"]):
+        where = f"{file}: sequence {name!r}: annotations[{i}]"
+        segment = annotation.get("segment") if isinstance(annotation, dict) else None
+        if (
+            not isinstance(segment, list)
+            or len(segment) != 2
+            or not all(isinstance(end, int | float) and math.isfinite(end) for end in segment)
+        ):
+            raise ValueError(f"{where}: segment is {segment!r}; wanted [start, end] in seconds")
+        start, end = segment
+        # An end may stick out by less than a step: durations are rounded more often than not.
+        if not -1 / fps < start < end < fields["duration"] + 1 / fps:
+            raise ValueError(
+                f"{where}: segment is {segment}; wanted 0 <= start < end <= duration "
+                f"({fields['duration']})"
+            )
+        if annotation.get("label") not in classes:
+            raise ValueError(
+                f"{where}: label is {annotation.get('label')!r}; wanted one of classes: "
+                f"{', '.join(classes)}"
+            )
+        spans.append((min(max(start * fps, 0), num_steps), min(end * fps, num_steps)))
+        labels.append(classes.index(annotation["label"]))
+    subject = fields.get("subject")
+    return Record(
+        id=name,
+        path=file.parent / "data" / f"{name}.npy",
+        subset=fields["subset"],
+        subject=None if subject is None else str(subject),
+        num_steps=num_steps,
+        timeline=Timeline(1 / fps),
+        spans=torch.tensor(spans, dtype=torch.float32).reshape(-1, 2),
+        labels=torch.tensor(labels, dtype=torch.int64),
+    )
+
+
+def _open(record: Record) -> np.ndarray:
+    return np.load(record.path, mmap_mode="r", allow_pickle=False)
+
+
+def _check_array(record: Record) -> int:
+    if not record.path.is_file():
+        raise FileNotFoundError(
+            f"{record.path}: no such file; annotations.json lists {record.id!r}"
+        )
+    try:
+        array = _open(record)
+    except (ValueError, EOFError, OSError) as error:
+        raise ValueError(f"{record.path}: not a plain .npy array: {error}") from None
+    if array.ndim != 2 or len(array) != record.num_steps or not array.shape[1]:
+        raise ValueError(
+            f"{record.path}: shape is {array.shape}; wanted ({record.num_steps}, channels), "
+            "which is (duration * fps, channels)"
+        )
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"{record.path}: dtype is {array.dtype}; wanted float32")
+    return array.shape[1]

@@ -1,0 +1,237 @@
+"""DataModules: what is trained on, chosen by, and evaluated on."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from spanloc.data.annotations import AnnotatedSequences, Annotations, Record, read_annotations
+from spanloc.data.sample import Sample, collate
+from spanloc.data.synthetic import SyntheticSequences
+
+
+class SpanDataModule(LightningDataModule):
+    """Loaders over three data sets of :class:`~spanloc.data.Sample`; subclasses say which.
+
+    After ``setup("fit")`` a subclass has ``train_set`` and ``val_set``, after ``setup("test")``
+    ``test_set``. It also says its ``classes``, its ``num_channels`` and, from the training
+    sequences alone, the :meth:`statistics` of the channels and the :meth:`span_lengths`.
+
+    Args:
+        batch_size: Sequences per batch.
+        num_workers: Processes that load; 0 loads in the main one. The data do not depend on it.
+        seed: Of the order of the sequences (and of whatever the subclass draws).
+    """
+
+    train_set: Dataset[Sample]
+    val_set: Dataset[Sample]
+    test_set: Dataset[Sample]
+    classes: list[str]
+    num_channels: int
+
+    def __init__(self, *, batch_size: int = 32, num_workers: int = 0, seed: int = 0) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"data.batch_size is {batch_size}; it must be at least 1")
+        self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation per channel, ``(C,)``, of the training sequences."""
+        raise NotImplementedError
+
+    def span_lengths(self) -> Tensor:
+        """Lengths, in steps, of all training spans."""
+        raise NotImplementedError
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return self._loader(self.train_set, EpochSampler(len(self.train_set), self.seed))
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        return self._loader(self.val_set)
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        return self._loader(self.test_set)
+
+    def _loader(
+        self, dataset: Dataset[Sample], sampler: Sampler[int] | None = None
+    ) -> DataLoader[Any]:
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            collate_fn=collate,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+
+class SyntheticData(SpanDataModule):
+    """:class:`~spanloc.data.SyntheticSequences`, three sets of them with seeds of their own.
+
+    Args:
+        num_train, num_val, num_test: Sequences in each set.
+        batch_size, num_workers, seed: As in :class:`SpanDataModule`.
+        knobs: Those of :class:`~spanloc.data.SyntheticSequences`.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_train: int = 2000,
+        num_val: int = 200,
+        num_test: int = 500,
+        batch_size: int = 32,
+        num_workers: int = 0,
+        seed: int = 0,
+        **knobs: Any,
+    ) -> None:
+        super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed)
+        self.train_set, self.val_set, self.test_set = (
+            _Kept(SyntheticSequences(count, seed=[seed, part], **knobs))
+            for part, count in enumerate((num_train, num_val, num_test))
+        )
+        self.classes = self.train_set.sequences.classes
+        self.num_channels = self.train_set.sequences.num_channels
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        steps = torch.cat([sample.features for sample in self._samples()], dim=1)
+        return steps.mean(1), steps.std(1, correction=0).clamp(min=1e-6)
+
+    def span_lengths(self) -> Tensor:
+        return torch.cat([sample.spans.diff(dim=1)[:, 0] for sample in self._samples()])
+
+    def _samples(self) -> list[Sample]:
+        return [self.train_set[i] for i in range(len(self.train_set))]
+
+
+class AnnotatedData(SpanDataModule):
+    """A folder in the annotation format (:func:`~spanloc.data.read_annotations`).
+
+    Validation is the ``validation`` subset where there is one, else a seeded share of the training
+    sequences; sequences of one ``subject`` stay together. The ``testing`` subset is checked with
+    the rest but loaded by the final evaluation only.
+
+    Args:
+        root: The folder that holds ``annotations.json`` and ``data/``.
+        crop_seconds: Length of the random crops in training; null trains on whole sequences.
+        crops_per_sequence: Crops of each sequence per epoch.
+        min_kept: A crop keeps a span where at least this fraction of it is inside.
+        val_share: Share of the training sequences that validates, in (0, 1).
+        batch_size, num_workers, seed: As in :class:`SpanDataModule`.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        crop_seconds: float | None = None,
+        crops_per_sequence: int = 1,
+        min_kept: float = 0.5,
+        val_share: float = 0.2,
+        batch_size: int = 8,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed)
+        for name, value in (("val_share", val_share), ("min_kept", min_kept)):
+            if not 0 < value < 1:
+                raise ValueError(f"data.{name} is {value}; it must lie between 0 and 1")
+        for name, value in (
+            ("crop_seconds", crop_seconds),
+            ("crops_per_sequence", crops_per_sequence),
+        ):
+            if value is not None and value <= 0:
+                raise ValueError(f"data.{name} is {value}; it must be above 0")
+        self.annotations: Annotations = read_annotations(root)
+        self.classes = self.annotations.classes
+        self.num_channels = self.annotations.num_channels
+        subsets = self.annotations.subsets
+        self._train, self._val = subsets["training"], subsets["validation"]
+        if not self._train:
+            raise ValueError(f"{root}/annotations.json: no sequence has the subset 'training'")
+        if not self._val:
+            self._train, self._val = _held_out(self._train, val_share, seed)
+        step = self._train[0].timeline.seconds_per_step
+        crop = None if crop_seconds is None else max(1, round(crop_seconds / step))
+        self.train_set = AnnotatedSequences(
+            self._train,
+            crop=crop,
+            crops_per_sequence=crops_per_sequence,
+            min_kept=min_kept,
+            seed=seed,
+        )
+        self.val_set = AnnotatedSequences(self._val)
+        self.test_set = AnnotatedSequences(subsets["testing"])
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        return self.train_set.statistics()
+
+    def span_lengths(self) -> Tensor:
+        return torch.cat([record.spans.diff(dim=1)[:, 0] for record in self._train])
+
+
+class EpochSampler(Sampler[int]):
+    """A new order every epoch, drawn from ``(seed, epoch)``: a resumed run sees what it would have.
+
+    The indices of epoch ``e`` are ``e * size ... (e + 1) * size - 1``; a data set takes them modulo
+    its length, and one that draws crops draws new ones.
+
+    Args:
+        size: Length of the data set.
+        seed: Of the orders.
+    """
+
+    def __init__(self, size: int, seed: int = 0) -> None:
+        self.size, self.seed, self.epoch = size, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; Lightning calls it."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[int]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.size)
+        return iter((self.epoch * self.size + order).tolist())
+
+
+class _Kept(Dataset[Sample]):
+    # Drawing a synthetic sequence costs about as much as a training step does on it: do it once.
+    def __init__(self, sequences: SyntheticSequences) -> None:
+        self.sequences = sequences
+        self._samples: dict[int, Sample] = {}
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def __getitem__(self, index: int) -> Sample:
+        index %= len(self.sequences)
+        if index not in self._samples:
+            self._samples[index] = self.sequences[index]
+        return self._samples[index]
+
+
+def _held_out(
+    records: Sequence[Record], share: float, seed: int
+) -> tuple[list[Record], list[Record]]:
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record.subject or f"sequence {record.id}", []).append(record)
+    if len(groups) < 2:
+        raise ValueError(
+            f"the training subset has {len(records)} sequences of one subject; validation needs "
+            "sequences of a second one, or a 'validation' subset"
+        )
+    names = sorted(groups)
+    np.random.default_rng(seed).shuffle(names)
+    val: list[Record] = []
+    while len(names) > 1 and (not val or len(val) < share * len(records)):
+        val += groups[names.pop()]
+    return [record for name in sorted(names) for record in groups[name]], val

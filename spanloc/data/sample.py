@@ -1,0 +1,149 @@
+"""One sequence with its spans, and a padded batch of them: what a DataModule must yield."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Float32, Int64
+from torch import Tensor
+
+
+class Timeline(NamedTuple):
+    """When steps happen: step ``i`` covers ``offset + [i, i + 1) * seconds_per_step`` seconds."""
+
+    seconds_per_step: float = 1.0
+    offset: float = 0.0
+
+    def to_seconds(self, steps: Tensor) -> Tensor:
+        """Times, in seconds, of positions in steps.
+
+        >>> Timeline(0.5, 10.0).to_seconds(torch.tensor([0.0, 3.0]))
+        tensor([10.0000, 11.5000])
+        """
+        return steps * self.seconds_per_step + self.offset
+
+    def to_steps(self, seconds: Tensor) -> Tensor:
+        """Positions, in steps, of times in seconds: undoes :meth:`to_seconds`.
+
+        >>> Timeline(0.5, 10.0).to_steps(torch.tensor([10.0, 11.5]))
+        tensor([0., 3.])
+        """
+        return (seconds - self.offset) / self.seconds_per_step
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sequence.
+
+    Args:
+        id: Names the sequence in errors, predictions and metrics; no two sequences share one.
+        features: One column a step, at least one step.
+        spans: Half-open, in steps, ``start <= end``; none is fine.
+        labels: Index of each span's class, from 0.
+        timeline: When the steps happen.
+
+    Raises:
+        ValueError: A shape or a value is off; it names the sequence and the field.
+    """
+
+    id: str
+    features: Float32[Tensor, "channels steps"]
+    spans: Float[Tensor, "targets 2"]
+    labels: Int64[Tensor, " targets"]
+    timeline: Timeline = Timeline()
+
+    def __post_init__(self) -> None:
+        if self.features.ndim != 2 or not self.features.shape[1]:
+            self._refuse("features", tuple(self.features.shape), "(channels, steps >= 1)")
+        if self.features.dtype != torch.float32:
+            self._refuse("features", self.features.dtype, "float32")
+        if self.spans.ndim != 2 or self.spans.shape[1] != 2:
+            self._refuse("spans", tuple(self.spans.shape), "(targets, 2)")
+        if self.labels.shape != self.spans.shape[:1]:
+            self._refuse("labels", tuple(self.labels.shape), f"({len(self.spans)},), one a span")
+        if not (self.spans[:, 0] <= self.spans[:, 1]).all():
+            self._refuse("spans", self.spans.tolist(), "start <= end")
+
+    def _refuse(self, field: str, came: object, wanted: str) -> None:
+        raise ValueError(f"sequence {self.id!r}: {field} is {came}; wanted {wanted}")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sequences of different lengths, padded at the end with zeros. :func:`collate` makes one.
+
+    ``mask`` is true at the steps of a sequence and false in its padding, ``target_mask`` likewise
+    for the targets; there is room for at least one target.
+    """
+
+    features: Float32[Tensor, "batch channels steps"]
+    mask: Bool[Tensor, "batch steps"]
+    spans: Float[Tensor, "batch targets 2"]
+    labels: Int64[Tensor, "batch targets"]
+    target_mask: Bool[Tensor, "batch targets"]
+    ids: tuple[str, ...]
+    timelines: tuple[Timeline, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
+        """The batch with its tensors on ``device``."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> "Batch":
+        """The batch in page-locked memory, from where copies to a GPU are fast."""
+        return self._map(Tensor.pin_memory)
+
+    def split(self) -> list[Sample]:
+        """The sequences without their padding: undoes :func:`collate`."""
+        samples = []
+        for i in range(len(self)):
+            targets = self.target_mask[i]
+            features = self.features[i, :, self.mask[i]]
+            spans, labels = self.spans[i, targets], self.labels[i, targets]
+            samples.append(Sample(self.ids[i], features, spans, labels, self.timelines[i]))
+        return samples
+
+    def _map(self, function) -> "Batch":  # noqa: ANN001
+        tensors = {name: v for name, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **{name: function(tensor) for name, tensor in tensors.items()})
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Pad sequences into a :class:`Batch`; the ``collate_fn`` of a ``DataLoader``.
+
+    Raises:
+        ValueError: The sequences differ in their number of channels.
+
+    >>> one = Sample("a", torch.ones(2, 3), torch.tensor([[0.0, 2.0]]), torch.tensor([1]))
+    >>> two = Sample("b", torch.ones(2, 5), torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64))
+    >>> batch = collate([one, two])
+    >>> batch.features.shape, batch.mask.sum(1).tolist(), batch.target_mask.tolist()
+    (torch.Size([2, 2, 5]), [3, 5], [[True], [False]])
+    """
+    first = samples[0]
+    num_channels = len(first.features)
+    num_steps = max(sample.features.shape[1] for sample in samples)
+    num_targets = max(1, *(len(sample.spans) for sample in samples))
+    features = torch.zeros(len(samples), num_channels, num_steps)
+    mask = torch.zeros(len(samples), num_steps, dtype=torch.bool)
+    spans = torch.zeros(len(samples), num_targets, 2)
+    labels = torch.zeros(len(samples), num_targets, dtype=torch.int64)
+    target_mask = torch.zeros(len(samples), num_targets, dtype=torch.bool)
+    for i, sample in enumerate(samples):
+        channels, steps = sample.features.shape
+        if channels != num_channels:
+            raise ValueError(
+                f"sequence {sample.id!r} has {channels} channels; {first.id!r} has {num_channels}, "
+                "and all must have the same number"
+            )
+        features[i, :, :steps] = sample.features
+        mask[i, :steps] = True
+        spans[i, : len(sample.spans)] = sample.spans
+        labels[i, : len(sample.spans)] = sample.labels
+        target_mask[i, : len(sample.spans)] = True
+    ids = tuple(sample.id for sample in samples)
+    timelines = tuple(sample.timeline for sample in samples)
+    return Batch(features, mask, spans, labels, target_mask, ids, timelines)

@@ -1,0 +1,48 @@
+"""Losses of the scores: one yes-or-no question per label, so that spans of several labels may overlap."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def cross_entropy_loss(
+    logits: Float[Tensor, "*n labels"], targets: Float[Tensor, "*n labels"]
+) -> Float[Tensor, "*n labels"]:
+    """Cross entropy of each label's sigmoid with its target, in ``[0, inf)`` nats.
+
+    Args:
+        logits: Scores before the sigmoid.
+        targets: In ``[0, 1]``: 1 for the label of the target that a prediction answers for; a row
+            of zeros is background.
+
+    >>> cross_entropy_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]]))
+    tensor([[0.6931, 0.6931]])
+    """
+    return F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+
+
+def focal_loss(
+    logits: Float[Tensor, "*n labels"],
+    targets: Float[Tensor, "*n labels"],
+    *,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+) -> Float[Tensor, "*n labels"]:
+    """Cross entropy that counts easy answers less: ``(1 - p_t)^gamma`` times it, in ``[0, inf)``.
+
+    Args:
+        logits, targets: As in :func:`cross_entropy_loss`.
+        alpha: Weight of the targets that are 1; the others weigh ``1 - alpha``.
+        gamma: How much less easy answers count, at least 0.
+
+    Source:
+        Lin et al. 2017, arXiv:1708.02002, equation 5.
+
+    >>> focal_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]]))
+    tensor([[0.0433, 0.1300]])
+    """
+    probability = torch.sigmoid(logits)
+    wrong = probability + targets - 2 * probability * targets
+    weight = (1 - alpha) + (2 * alpha - 1) * targets
+    return weight * wrong.pow(gamma) * cross_entropy_loss(logits, targets)

@@ -1,0 +1,68 @@
+"""A convolutional backbone."""
+
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from spanloc.models.layers import ConvBlock, ConvNorm, coarser
+
+
+class ConvBackbone(nn.Module):
+    """Strided convolutions down to a grid of cells, then residual blocks on the grid.
+
+    ``ceil(steps / stride)`` cells of ``width`` channels come out, zero in the padding.
+
+    Args:
+        num_channels: Channels of the features.
+        stride: Steps per cell. It is split into factors, one convolution each, so raw signals at a
+            high rate are reduced early and cheaply.
+        width: Channels of the cells.
+        num_blocks: Blocks on the grid.
+        kernel: Of the blocks, in cells; odd.
+    """
+
+    def __init__(
+        self,
+        num_channels: int,
+        *,
+        stride: int = 1,
+        width: int = 96,
+        num_blocks: int = 3,
+        kernel: int = 7,
+    ) -> None:
+        super().__init__()
+        self.num_channels, self.stride, self.width = num_channels, stride, width
+        widths = [num_channels, width]
+        strides = _factors(stride)
+        widths += [width] * (len(strides) - 1)
+        self.stem = nn.ModuleList(
+            ConvNorm(before, after, step)
+            for before, after, step in zip(widths, widths[1:], strides, strict=False)
+        )
+        self.blocks = nn.ModuleList(ConvBlock(width, kernel) for _ in range(num_blocks))
+
+    def forward(
+        self, features: Float[Tensor, "batch channels steps"], mask: Bool[Tensor, "batch steps"]
+    ) -> tuple[Float[Tensor, "batch width cells"], Bool[Tensor, "batch cells"]]:
+        """The cells and their mask."""
+        x = features * mask[:, None]
+        for layer in self.stem:
+            mask = coarser(mask, layer.stride)
+            x = layer(x, mask)
+        for block in self.blocks:
+            x = block(x, mask)
+        return x, mask
+
+
+def _factors(stride: int) -> list[int]:
+    # 10 -> [5, 2]: prime factors with the large ones first; 2 x 2 -> 4 saves a layer.
+    factors, rest, factor = [], stride, 2
+    while rest > 1:
+        while rest % factor == 0:
+            factors.append(factor)
+            rest //= factor
+        factor += 1
+    while factors.count(2) >= 2:
+        factors.remove(2)
+        factors.remove(2)
+        factors.append(4)
+    return sorted(factors, reverse=True) or [1]

@@ -1,0 +1,48 @@
+"""Necks: one grid of cells in, several levels out, each coarser than the one before."""
+
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from spanloc.models.layers import ConvBlock, ConvNorm, coarser
+
+Level = tuple[Tensor, Tensor]
+
+
+class PyramidNeck(nn.Module):
+    """Halves the grid from level to level, with residual blocks on each.
+
+    Args:
+        num_levels: Levels; the first has the cells of the backbone, each further one half as many.
+        width: Channels, as the backbone's.
+        num_blocks: Blocks per level.
+        kernel: Of the blocks, in cells of their level; odd.
+    """
+
+    def __init__(
+        self, num_levels: int, *, width: int = 96, num_blocks: int = 2, kernel: int = 7
+    ) -> None:
+        super().__init__()
+        self.num_levels = num_levels
+        self.halve = nn.ModuleList(ConvNorm(width, width, 2) for _ in range(num_levels - 1))
+        self.levels = nn.ModuleList(
+            nn.ModuleList(ConvBlock(width, kernel) for _ in range(num_blocks))
+            for _ in range(num_levels)
+        )
+
+    def strides(self, stride: int) -> list[int]:
+        """Steps per cell of every level, over a backbone of that stride."""
+        return [stride * 2**level for level in range(self.num_levels)]
+
+    def forward(
+        self, x: Float[Tensor, "batch width cells"], mask: Bool[Tensor, "batch cells"]
+    ) -> list[Level]:
+        """Cells and mask of each level, the finest first."""
+        levels: list[Level] = []
+        for number, blocks in enumerate(self.levels):
+            if number:
+                mask = coarser(mask, 2)
+                x = self.halve[number - 1](x, mask)
+            for block in blocks:
+                x = block(x, mask)
+            levels.append((x, mask))
+        return levels

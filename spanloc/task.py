@@ -1,0 +1,138 @@
+"""The LightningModule."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import Metric, MetricCollection
+
+from spanloc.criterion import Criterion
+from spanloc.data import Batch
+from spanloc.decode import Decode
+from spanloc.metrics import Predictions, Targets
+from spanloc.models import Output
+
+MakeOptimizer = Callable[[Iterable[dict[str, Any]]], Optimizer]
+MakeScheduler = Callable[[Optimizer, int], LRScheduler]
+
+
+class SpanLocalizer(LightningModule):
+    """Trains, evaluates and applies a localizer, on batches of :class:`~spanloc.data.Batch`.
+
+    It logs ``loss/total``, ``loss/span`` and ``loss/score`` at every training step, and
+    ``val/loss`` and the metrics as ``val/...`` and ``test/...``.
+
+    Args:
+        localizer: Such as :class:`~spanloc.models.Localizer`.
+        criterion: What is minimised.
+        decode: How an output becomes predictions.
+        metrics: By name; each takes :class:`~spanloc.metrics.Predictions` and
+            :class:`~spanloc.metrics.Targets`. One that computes a dictionary logs its names.
+        optimizer: Called with the parameter groups.
+        scheduler: Called with the optimizer and the number of steps; None keeps the rate.
+        classes: Names of the labels; they travel in the checkpoint.
+    """
+
+    def __init__(
+        self,
+        localizer: nn.Module,
+        criterion: Criterion,
+        decode: Decode | None = None,
+        *,
+        metrics: Mapping[str, Metric] | None = None,
+        optimizer: MakeOptimizer = partial(AdamW, lr=1e-3, weight_decay=0.05),
+        scheduler: MakeScheduler | None = None,
+        classes: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        self.localizer, self.criterion = localizer, criterion
+        self.decode = decode or Decode()
+        collection = MetricCollection(dict(metrics or {}), compute_groups=False)
+        self.val_metrics = collection.clone(prefix="val/")
+        self.test_metrics = collection.clone(prefix="test/")
+        self.make_optimizer, self.make_scheduler = optimizer, scheduler
+        self.classes = list(classes)
+        # What spanloc.load builds the model from; a model built in plain Python has none.
+        self.config: dict[str, Any] | None = None
+
+    def forward(self, batch: Batch) -> Output:
+        """The localizer's output for a batch."""
+        return self.localizer(batch.features, batch.mask)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """The loss, its parts, and under ``pred`` and ``target`` the pairs the span loss saw."""
+        losses = self.criterion(self(batch), batch)
+        if not torch.isfinite(losses.total):
+            raise FloatingPointError(
+                f"the loss is {float(losses.total)} at step {self.global_step}, for the sequences "
+                f"{', '.join(batch.ids)}"
+            )
+        parts = {"total": losses.total.detach(), "span": losses.span, "score": losses.score}
+        self.log_dict({f"loss/{name}": v for name, v in parts.items()}, batch_size=len(batch))
+        return {"loss": losses.total, **losses._asdict()}
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Adds a batch to ``val/loss`` and the metrics."""
+        output = self(batch)
+        loss = self.criterion(output, batch).total
+        self.log("val/loss", loss, batch_size=len(batch), on_epoch=True, sync_dist=True)
+        self._update(self.val_metrics, output, batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Adds a batch to the metrics."""
+        self._update(self.test_metrics, self(batch), batch)
+
+    def predict_step(self, batch: Batch, batch_idx: int = 0) -> Predictions:
+        """Predictions in steps; ``sequences`` counts from 0 in the batch."""
+        return self.decode(self(batch), batch.mask)
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the metrics."""
+        self._log(self.val_metrics)
+
+    def on_test_epoch_end(self) -> None:
+        """Logs the metrics."""
+        self._log(self.test_metrics)
+
+    def configure_optimizers(self) -> Any:
+        """Weight decay for matrices and kernels only, and a rate that changes at every step."""
+        decayed, plain = [], []
+        for parameter in self.parameters():
+            (decayed if parameter.ndim > 1 else plain).append(parameter)
+        groups = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
+        optimizer = self.make_optimizer(groups)
+        if self.make_scheduler is None:
+            return optimizer
+        scheduler = self.make_scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds what :func:`spanloc.load` needs."""
+        checkpoint["spanloc"] = {"config": self.config, "classes": self.classes}
+
+    def _update(self, metrics: MetricCollection, output: Output, batch: Batch) -> None:
+        predictions = self.decode(output, batch.mask)
+        keys = torch.tensor([_key(name) for name in batch.ids], device=self.device)
+        there = batch.target_mask
+        sequences = keys[:, None].expand_as(there)[there]
+        targets = Targets(batch.spans[there], batch.labels[there], sequences)
+        metrics.update(predictions._replace(sequences=keys[predictions.sequences]), targets)
+
+    def _log(self, metrics: MetricCollection) -> None:
+        self.log_dict({name: value.float() for name, value in metrics.compute().items()})
+        metrics.reset()
+
+
+def _key(name: str) -> int:
+    # The same in every process, which hash() is not.
+    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
