@@ -63,9 +63,7 @@ class Criterion(nn.Module):
         self.momentum = momentum
         self.register_buffer("normaliser", torch.zeros(()))
 
-    def forward(
-        self, output: Output, batch: Batch, *, span_loss: Loss | None = None
-    ) -> Losses:
+    def forward(self, output: Output, batch: Batch, *, span_loss: Loss | None = None) -> Losses:
         """The losses of a batch; with ``span_loss``, what they would be with that one instead."""
         index = self.assign(output, batch)
         matched = index >= 0

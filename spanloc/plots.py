@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import NullFormatter
 from torch import Tensor
 
 _BLUE, _ORANGE, _GREEN, _GREY = "#1f6fb2", "#d9730d", "#2f8f5b", "#9aa0a6"
@@ -30,6 +33,9 @@ def curves(steps: Tensor, span: Tensor, score: Tensor, params: Tensor, spans: Te
     lower.set(ylabel="gradient norm", xlabel="step")
     for axes in (upper, lower):
         axes.set(xscale="log", yscale="log")
+        low, high = axes.get_ylim()
+        if high / low > 10:
+            axes.yaxis.set_minor_formatter(NullFormatter())
         axes.legend(loc="lower left", frameon=False)
         _tidy(axes)
     return figure
@@ -60,36 +66,31 @@ def timelines(
     figure = Figure(figsize=(11, 0.6 + 1.9 * len(features)), layout="constrained")
     rows = figure.subplots(len(features), squeeze=False)[:, 0]
     colours = _palette(len(classes))
-    seen: dict[int, object] = {}
+    seen: set[int] = set()
     for i, axes in enumerate(rows):
         steps = features[i].shape[1]
         start = 0.0 if starts is None else starts[i]
         end = start + (steps if durations is None else durations[i])
         _signal(axes, features[i], start, end)
-        for y, spans, labels, alphas in (
-            (1.0, *targets[i], torch.ones(len(targets[i][0]))),
-            (0.0, predictions[i][0], predictions[i][2], 0.25 + 0.75 * predictions[i][1]),
-        ):
-            for (left, right), label, alpha in zip(
-                spans.tolist(), labels.tolist(), alphas.tolist(), strict=True
-            ):
-                seen[label] = axes.barh(
-                    y, right - left, 0.8, left, color=colours[label], alpha=alpha,
-                    edgecolor="white", linewidth=0.5,
-                )  # fmt: skip
-        axes.set(yticks=[0, 1], yticklabels=["predicted", "true"], ylim=(-0.6, 3.3))
+        found, scores, labels = predictions[i]
+        best_last = scores.argsort()
+        _spans(axes, 1, *targets[i], torch.ones(len(targets[i][0])), colours)
+        _spans(axes, 0, found[best_last], labels[best_last], scores[best_last], colours)
+        seen |= {*targets[i][1].tolist(), *labels.tolist()}
+        axes.set(yticks=[0, 1, 2.4], yticklabels=["predicted", "true", "signal"], ylim=(-0.6, 3.4))
         axes.set_xlim(start, end)
         axes.set_title(titles[i], fontsize=9, loc="left")
         axes.tick_params(axis="y", length=0)
         _tidy(axes, grid=False)
     rows[-1].set_xlabel(f"time ({unit})")
-    handles = [seen[label] for label in sorted(seen)]
-    if handles:
+    if seen:
         figure.legend(
-            handles,
+            [Patch(color=colours[label]) for label in sorted(seen)],
             [classes[label] if classes else str(label) for label in sorted(seen)],
+            title="pale: a low score",
+            title_fontsize=8,
             loc="outside lower center",
-            ncols=min(len(handles), 6),
+            ncols=min(len(seen), 6),
             frameon=False,
             fontsize=8,
         )
@@ -106,9 +107,17 @@ def _curve(axes, steps: Tensor, values: Tensor, colour: str, label: str) -> None
         total = np.concatenate(([0.0], np.cumsum(values)))
         last = np.arange(1, len(values) + 1)
         first = last - np.maximum(1, last // 20)
-        axes.plot(
-            steps, (total[last] - total[first]) / (last - first), color=colour, label=label
-        )
+        axes.plot(steps, (total[last] - total[first]) / (last - first), color=colour, label=label)
+
+
+def _spans(axes, y: float, spans: Tensor, labels: Tensor, scores: Tensor, colours) -> None:  # noqa: ANN001
+    for (left, right), label, score in zip(
+        spans.tolist(), labels.tolist(), scores.tolist(), strict=True
+    ):
+        # Paler, not transparent: overlapping classes would mix to the colour of a third.
+        strength = 0.25 + 0.75 * score
+        colour = [1 - strength * (1 - part) for part in colours[label]]
+        axes.barh(y, right - left, 0.8, left, color=colour, edgecolor="white", linewidth=0.5)
 
 
 def _signal(axes, features: Tensor, start: float, end: float) -> None:  # noqa: ANN001
@@ -116,18 +125,18 @@ def _signal(axes, features: Tensor, start: float, end: float) -> None:  # noqa: 
     # More points than pixels only cost time: keep the extremes of about 1500 cells.
     cell = max(1, values.shape[1] // 1500)
     times = np.linspace(start, end, values.shape[1] // cell * cell)
-    spread = np.abs(values - values.mean(1, keepdims=True)).max() or 1.0
-    for channel in values[:8]:
-        scaled = (channel - channel.mean())[: len(times)] / spread
+    centred = values - np.median(values, axis=1, keepdims=True)
+    # A few peaks must not flatten the rest.
+    spread = np.quantile(np.abs(centred), 0.995) or 1.0
+    for channel in centred[:8]:
+        scaled = np.clip(channel[: len(times)] / spread, -1, 1)
         axes.plot(times[::cell], 2.4 + 0.8 * scaled[::cell], linewidth=0.4, alpha=0.6, color=_GREY)
 
 
-def _palette(count: int) -> list[tuple[float, float, float, float]]:
-    import matplotlib as mpl
-
-    colours = mpl.colormaps["tab20"]
+def _palette(count: int) -> list[tuple[float, ...]]:
+    # Of the paired map first the strong colours, then their pale twins.
     order = [*range(0, 20, 2), *range(1, 20, 2)]
-    return [colours(order[k % 20]) for k in range(max(count, 1))]
+    return [colormaps["tab20"](order[k % 20])[:3] for k in range(max(count, 1))]
 
 
 def _tidy(axes, *, grid: bool = True) -> None:  # noqa: ANN001

@@ -38,9 +38,7 @@ class GradientNorms(Callback):
         num_batches: How many training batches the table is taken over, at most.
     """
 
-    def __init__(
-        self, losses: Mapping[str, SpanLoss] | None = None, num_batches: int = 4
-    ) -> None:
+    def __init__(self, losses: Mapping[str, SpanLoss] | None = None, num_batches: int = 4) -> None:
         self.losses, self.num_batches = dict(losses or {}), num_batches
         #: Step, and the four curves at it, one row a step.
         self.history: list[Tensor] = []
@@ -105,7 +103,7 @@ def _measure(
     task.eval()
     with torch.enable_grad():
         for batch in islice(trainer.train_dataloader, num_batches):
-            batch = trainer.strategy.batch_to_device(batch)  # noqa: PLW2901
+            batch = trainer.strategy.batch_to_device(batch)
             output = task(batch)
             count += 1
             for name, loss in losses.items():

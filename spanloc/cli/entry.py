@@ -68,7 +68,9 @@ def _line(error: BaseException) -> str:
     unknown = re.match(r"Could not override '([^']+)'", text)
     if unknown and error.__cause__ is not None:
         # Hydra's own words advise to add the key with a "+", which is not what a typo wants.
-        return f"there is no setting {unknown[1]!r}; --help names the often used, --cfg job lists all"
+        return (
+            f"there is no setting {unknown[1]!r}; --help names the often used, --cfg job lists all"
+        )
     if "Missing mandatory value" in text:
         key = text.split("Missing mandatory value: ")[-1].splitlines()[0]
         return f"{key} is not set; add {key}=... to the command"

@@ -82,9 +82,7 @@ def timelines(task: SpanLocalizer, samples: Dataset[Sample], count: int = 4) -> 
         task.classes,
         unit="s" if seconds else "steps",
         starts=[sample.timeline.offset for sample in shown],
-        durations=[
-            sample.features.shape[1] * sample.timeline.seconds_per_step for sample in shown
-        ],
+        durations=[sample.features.shape[1] * sample.timeline.seconds_per_step for sample in shown],
     )
 
 

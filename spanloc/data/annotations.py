@@ -157,9 +157,7 @@ class AnnotatedSequences(Dataset[Sample]):
 def _classes(file: Path, content: dict[str, Any]) -> list[str]:
     if "classes" not in content:
         records = content["database"].values()
-        labels = {
-            a["label"] for r in records for a in r.get("annotations", []) if "label" in a
-        }
+        labels = {a["label"] for r in records for a in r.get("annotations", []) if "label" in a}
         return sorted(labels)
     classes = content["classes"]
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):

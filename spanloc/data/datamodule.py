@@ -64,6 +64,8 @@ class SpanDataModule(LightningDataModule):
             dataset,
             batch_size=self.batch_size,
             sampler=sampler,
+            # In training a last, smaller batch would get steps as long as the others.
+            drop_last=sampler is not None and len(dataset) >= self.batch_size,
             collate_fn=collate,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,

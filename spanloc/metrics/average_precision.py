@@ -95,9 +95,7 @@ def average_precision(
     rank = rank[np.isin(labels[rank], names)]
     # One number for each pair of sequence and label.
     place = np.unique(np.append(sequences[rank], target_sequences), return_inverse=True)[1]
-    groups = place * len(names) + np.searchsorted(
-        names, np.append(labels[rank], target_labels)
-    )
+    groups = place * len(names) + np.searchsorted(names, np.append(labels[rank], target_labels))
     hits = match_ranked(
         spans[rank], groups[: len(rank)], target_spans, groups[len(rank) :], thresholds
     )

@@ -89,7 +89,7 @@ class RecallAtTIoU(Metric):
 
 
 def best_tiou(predictions: Predictions, targets: Targets) -> Float[Tensor, " sequences"]:
-    """tIoU of the best-scored prediction with the target, float64, one for each sequence with one.
+    """TIoU of the best-scored prediction with the target, float64, one for each sequence with one.
 
     Equal scores are taken in input order. Sequences come in ascending order of their number.
 

@@ -101,9 +101,7 @@ class PointsHead(nn.Module):
             logits.append(self.score(score).float())
             # The factor stays positive whatever it is trained to be.
             offsets.append(F.softplus(self.span(span).float()) * self.scale[number].exp())
-        points = anchor_points(
-            [x.shape[2] for x, _ in levels], strides, device=levels[0][0].device
-        )
+        points = anchor_points([x.shape[2] for x, _ in levels], strides, device=levels[0][0].device)
         return Output(
             spans=decode_offsets(torch.cat(offsets, dim=2).transpose(1, 2), points),
             logits=torch.cat(logits, dim=2).transpose(1, 2),

@@ -1,6 +1,5 @@
 """Layers that keep padding out: what comes out of each is zero wherever the mask is false."""
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
