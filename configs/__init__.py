@@ -1,0 +1,1 @@
+"""Hydra's config groups, found as ``pkg://spanloc.configs``."""

@@ -121,13 +121,15 @@ def derive(datamodule: SpanDataModule) -> dict[str, int]:
     """What a model config leaves open, from the training data.
 
     ``num_channels`` and ``num_classes`` are the data's. ``stride`` gives the shortest spans (the
-    5 % quantile) about 12 cells of the finest level; ``num_levels`` is the least with which the
-    points of the coarsest level reach both ends of the longest span.
+    5 % quantile) at least 12 cells of the finest level, and is a product of 2, 3 and 5, which a
+    backbone can take in small strides; ``num_levels`` is the least with which the points of the
+    coarsest level reach both ends of the longest span.
     """
     lengths = datamodule.span_lengths()
     if not len(lengths):
         raise ValueError("the training sequences have no spans at all")
-    stride = max(1, int(lengths.quantile(0.05) / 12))
+    most = max(1, int(lengths.quantile(0.05) / 12))
+    stride = max(n for n in range(1, most + 1) if 30**n % n == 0)
     cells = float(lengths.max()) / 2 / (4 * stride)
     return {
         "num_channels": datamodule.num_channels,

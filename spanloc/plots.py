@@ -97,7 +97,7 @@ def timelines(
     return figure
 
 
-def _curve(axes, steps: Tensor, values: Tensor, colour: str, label: str) -> None:  # noqa: ANN001
+def _curve(axes, steps: Tensor, values: Tensor, colour: str, label: str) -> None:
     steps, values = steps.numpy(), values.double().numpy()
     known = np.isfinite(values) & (values > 0)
     steps, values = steps[known], values[known]
@@ -110,7 +110,7 @@ def _curve(axes, steps: Tensor, values: Tensor, colour: str, label: str) -> None
         axes.plot(steps, (total[last] - total[first]) / (last - first), color=colour, label=label)
 
 
-def _spans(axes, y: float, spans: Tensor, labels: Tensor, scores: Tensor, colours) -> None:  # noqa: ANN001
+def _spans(axes, y: float, spans: Tensor, labels: Tensor, scores: Tensor, colours) -> None:
     for (left, right), label, score in zip(
         spans.tolist(), labels.tolist(), scores.tolist(), strict=True
     ):
@@ -120,7 +120,7 @@ def _spans(axes, y: float, spans: Tensor, labels: Tensor, scores: Tensor, colour
         axes.barh(y, right - left, 0.8, left, color=colour, edgecolor="white", linewidth=0.5)
 
 
-def _signal(axes, features: Tensor, start: float, end: float) -> None:  # noqa: ANN001
+def _signal(axes, features: Tensor, start: float, end: float) -> None:
     values = features.numpy()
     # More points than pixels only cost time: keep the extremes of about 1500 cells.
     cell = max(1, values.shape[1] // 1500)
@@ -139,7 +139,7 @@ def _palette(count: int) -> list[tuple[float, ...]]:
     return [colormaps["tab20"](order[k % 20])[:3] for k in range(max(count, 1))]
 
 
-def _tidy(axes, *, grid: bool = True) -> None:  # noqa: ANN001
+def _tidy(axes, *, grid: bool = True) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     if grid:
         axes.grid(alpha=0.25, linewidth=0.6)

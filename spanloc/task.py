@@ -20,6 +20,7 @@ from spanloc.models import Output
 
 MakeOptimizer = Callable[[Iterable[dict[str, Any]]], Optimizer]
 MakeScheduler = Callable[[Optimizer, int], LRScheduler]
+_ADAMW = partial(AdamW, lr=1e-3, weight_decay=0.05)
 
 
 class SpanLocalizer(LightningModule):
@@ -46,7 +47,7 @@ class SpanLocalizer(LightningModule):
         decode: Decode | None = None,
         *,
         metrics: Mapping[str, Metric] | None = None,
-        optimizer: MakeOptimizer = partial(AdamW, lr=1e-3, weight_decay=0.05),
+        optimizer: MakeOptimizer = _ADAMW,
         scheduler: MakeScheduler | None = None,
         classes: Sequence[str] = (),
     ) -> None:
@@ -70,7 +71,7 @@ class SpanLocalizer(LightningModule):
         losses = self.criterion(self(batch), batch)
         if not torch.isfinite(losses.total):
             raise FloatingPointError(
-                f"the loss is {float(losses.total)} at step {self.global_step}, for the sequences "
+                f"the loss is {losses.total.item()} at step {self.global_step}, for the sequences "
                 f"{', '.join(batch.ids)}"
             )
         parts = {"total": losses.total.detach(), "span": losses.span, "score": losses.score}

@@ -49,12 +49,15 @@ class SpanDataModule(LightningDataModule):
         raise NotImplementedError
 
     def train_dataloader(self) -> DataLoader[Any]:
+        """Training batches, in a new order every epoch."""
         return self._loader(self.train_set, EpochSampler(len(self.train_set), self.seed))
 
     def val_dataloader(self) -> DataLoader[Any]:
+        """Validation batches."""
         return self._loader(self.val_set)
 
     def test_dataloader(self) -> DataLoader[Any]:
+        """Test batches."""
         return self._loader(self.test_set)
 
     def _loader(
@@ -102,10 +105,12 @@ class SyntheticData(SpanDataModule):
         self.num_channels = self.train_set.sequences.num_channels
 
     def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation per channel, ``(C,)``, of the training sequences."""
         steps = torch.cat([sample.features for sample in self._samples()], dim=1)
         return steps.mean(1), steps.std(1, correction=0).clamp(min=1e-6)
 
     def span_lengths(self) -> Tensor:
+        """Lengths, in steps, of all training spans."""
         return torch.cat([sample.spans.diff(dim=1)[:, 0] for sample in self._samples()])
 
     def _samples(self) -> list[Sample]:
@@ -172,9 +177,11 @@ class AnnotatedData(SpanDataModule):
         self.test_set = AnnotatedSequences(subsets["testing"])
 
     def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation per channel, ``(C,)``, of the training sequences."""
         return self.train_set.statistics()
 
     def span_lengths(self) -> Tensor:
+        """Lengths, in steps, of all training spans."""
         return torch.cat([record.spans.diff(dim=1)[:, 0] for record in self._train])
 
 

@@ -106,7 +106,7 @@ class Batch:
             samples.append(Sample(self.ids[i], features, spans, labels, self.timelines[i]))
         return samples
 
-    def _map(self, function) -> "Batch":  # noqa: ANN001
+    def _map(self, function) -> "Batch":
         tensors = {name: v for name, v in vars(self).items() if isinstance(v, Tensor)}
         return replace(self, **{name: function(tensor) for name, tensor in tensors.items()})
 

@@ -125,7 +125,7 @@ class SyntheticSequences(Dataset[Sample]):
     ) -> tuple[int, int] | None:
         least, most = self.span_length
         for _ in range(_MAX_TRIES):
-            size = int(round(np.exp(rng.uniform(np.log(least), np.log(most)))))
+            size = round(float(np.exp(rng.uniform(np.log(least), np.log(most)))))
             start = int(rng.integers(0, length - size, endpoint=True))
             end = start + size
             if all(

@@ -8,7 +8,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from spanloc.metrics.rows import Predictions, Targets
+from spanloc.metrics.rows import Predictions, Targets, decimal
 from spanloc.ops import match_ranked
 
 
@@ -57,16 +57,14 @@ class AveragePrecision(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """``mAP`` and the mean at each threshold, as float64 scalars."""
-        if not self.scores:
+        if len(self.scores) == 0:  # a list, and a tensor once processes have been joined
             table = np.zeros((0, len(self.thresholds)))
         else:
-            table = average_precision(
-                *(_numpy(getattr(self, name)) for name in Predictions._fields),
-                *(_numpy(getattr(self, f"target_{name}")) for name in Targets._fields),
-                np.asarray(self.thresholds, np.float64),
-            )
+            names = (*Predictions._fields, *(f"target_{name}" for name in Targets._fields))
+            rows = [dim_zero_cat(getattr(self, name)).cpu().numpy() for name in names]
+            table = average_precision(*rows, thresholds=np.asarray(self.thresholds, np.float64))
         mean = table.mean(0) if len(table) else np.zeros(len(self.thresholds))
-        values = {f"mAP@{t:.2f}": m for t, m in zip(self.thresholds, mean, strict=True)}
+        values = {f"mAP@{decimal(t)}": m for t, m in zip(self.thresholds, mean, strict=True)}
         values = {"mAP": mean.mean(), **values}
         return {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
 
@@ -79,6 +77,7 @@ def average_precision(
     target_spans: np.ndarray,
     target_labels: np.ndarray,
     target_sequences: np.ndarray,
+    *,
     thresholds: np.ndarray,
 ) -> np.ndarray:
     """Average precision per label and threshold, ``(labels that occur in the targets, thresholds)``.
@@ -87,7 +86,8 @@ def average_precision(
 
     >>> zero = np.zeros(1, np.int64)
     >>> average_precision(np.array([[0.0, 4.0]]), np.ones(1), zero, zero,
-    ...                   np.array([[0.0, 5.0]]), zero, zero, np.array([0.8, 0.9]))
+    ...                   np.array([[0.0, 5.0]]), zero, zero,
+    ...                   thresholds=np.array([0.8, 0.9]))
     array([[1., 0.]])
     """
     names, counts = np.unique(target_labels, return_counts=True)
@@ -111,7 +111,3 @@ def _area(hits: np.ndarray, num_targets: int) -> np.ndarray:
     precision = found / np.arange(1, len(hits) + 1)[:, None]
     envelope = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
     return (envelope * hits).sum(0) / num_targets
-
-
-def _numpy(values: list[Tensor]) -> np.ndarray:
-    return dim_zero_cat(values).cpu().numpy()

@@ -27,3 +27,13 @@ class Targets(NamedTuple):
     spans: Tensor
     labels: Tensor
     sequences: Tensor
+
+
+def decimal(threshold: float) -> str:
+    """A threshold as it appears in names: two decimals, more where it has more.
+
+    >>> decimal(0.5), decimal(0.525)
+    ('0.50', '0.525')
+    """
+    short = f"{threshold:.2f}"
+    return short if float(short) == threshold else f"{threshold:g}"

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torchmetrics import Metric
 
-from spanloc.metrics.rows import Predictions, Targets
+from spanloc.metrics.rows import Predictions, Targets, decimal
 from spanloc.ops import tiou
 
 
@@ -27,6 +27,8 @@ class MeanTIoU(Metric):
 
     full_state_update = False
     higher_is_better = True
+    total: Tensor
+    count: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,6 +67,8 @@ class RecallAtTIoU(Metric):
 
     full_state_update = False
     higher_is_better = True
+    hits: Tensor
+    count: Tensor
 
     def __init__(self, thresholds: Sequence[float] = (0.5, 0.7, 0.9)) -> None:
         super().__init__()
@@ -85,7 +89,7 @@ class RecallAtTIoU(Metric):
     def compute(self) -> dict[str, Tensor]:
         """The recall at each threshold, as float64 scalars."""
         recall = self.hits.double() / self.count.clamp(min=1)
-        return {f"recall@{t:.2f}": r for t, r in zip(self.thresholds, recall, strict=True)}
+        return {f"recall@{decimal(t)}": r for t, r in zip(self.thresholds, recall, strict=True)}
 
 
 def best_tiou(predictions: Predictions, targets: Targets) -> Float[Tensor, " sequences"]:

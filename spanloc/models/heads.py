@@ -35,20 +35,22 @@ class SingleHead(nn.Module):
         self.classify = nn.Linear(width, num_classes)
 
     def forward(self, levels: Sequence[Level], strides: Sequence[int]) -> Output:
+        """One prediction a sequence; ``strides`` are in steps per cell."""
         x, mask = levels[0]
-        for coarse, _ in levels[1:]:
-            times = -(-x.shape[2] // coarse.shape[2])
-            x = x + coarse.repeat_interleave(times, dim=2)[:, :, : x.shape[2]]
+        for (coarse, _), stride in zip(levels[1:], strides[1:], strict=True):
+            fine = coarse.repeat_interleave(stride // strides[0], dim=2)
+            x = x + fine[:, :, : x.shape[2]]
         x = x * mask[:, None]
         for layer in self.layers:
             x = layer(x, mask)
-        with _full_precision(x):
+        # Positions far into a sequence are not exact in half precision.
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.float()
             points = anchor_points([x.shape[2]], strides[:1], device=x.device)
-            attention = self.attend(x).float().masked_fill(~mask[:, None], -torch.inf).softmax(-1)
-            places = points[:, 0] + self.shift(x).float() * points[:, 1]
+            attention = self.attend(x).masked_fill(~mask[:, None], -torch.inf).softmax(-1)
+            places = points[:, 0] + self.shift(x) * points[:, 1]
             ends = (attention[:, :2] * places).sum(-1)
-            pooled = (attention[:, 2:] * x.float()).sum(-1)
-            logits = self.classify(pooled)
+            logits = self.classify((attention[:, 2:] * x).sum(-1))
         return Output(
             spans=torch.stack([ends.amin(1), ends.amax(1)], dim=-1)[:, None],
             logits=logits[:, None],
@@ -93,6 +95,7 @@ class PointsHead(nn.Module):
         nn.init.constant_(self.score.bias, -math.log((1 - prior) / prior))
 
     def forward(self, levels: Sequence[Level], strides: Sequence[int]) -> Output:
+        """One prediction a cell; ``strides`` are in steps per cell."""
         logits, offsets = [], []
         for number, (x, mask) in enumerate(levels):
             score, span = x, x
@@ -108,8 +111,3 @@ class PointsHead(nn.Module):
             points=points,
             mask=torch.cat([mask for _, mask in levels], dim=1),
         )
-
-
-def _full_precision(x: Tensor) -> torch.autocast:
-    # Positions far into a sequence are not exact in half precision.
-    return torch.autocast(x.device.type, enabled=False)

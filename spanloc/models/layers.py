@@ -13,6 +13,7 @@ class StepNorm(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Float[Tensor, "batch width steps"]) -> Float[Tensor, "batch width steps"]:
+        """Normalised steps."""
         return self.norm(x.transpose(1, 2)).transpose(1, 2)
 
 
@@ -33,8 +34,8 @@ class ConvNorm(nn.Module):
         self.norm = StepNorm(out_width)
 
     def forward(
-        self, x: Float[Tensor, "batch in steps"], mask: Bool[Tensor, "batch cells"]
-    ) -> Float[Tensor, "batch out cells"]:
+        self, x: Float[Tensor, "batch before steps"], mask: Bool[Tensor, "batch cells"]
+    ) -> Float[Tensor, "batch after cells"]:
         """``mask`` is that of the cells that come out."""
         x = F.pad(x, (0, -x.shape[2] % self.stride))
         return F.gelu(self.norm(self.conv(x))) * mask[:, None]
@@ -62,6 +63,7 @@ class ConvBlock(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch width steps"], mask: Bool[Tensor, "batch steps"]
     ) -> Float[Tensor, "batch width steps"]:
+        """``x`` and what the block adds to it."""
         # Channels last in between: normalisation is several times faster there.
         update = self.norm(self.mix(x).transpose(1, 2))
         update = self.narrow(F.gelu(self.widen(update)))

@@ -1,0 +1,117 @@
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import spanloc
+from spanloc.cli import evaluate, train
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+
+
+@pytest.fixture(scope="session")
+def cli(tmp_path_factory):
+    """Runs a command in a folder of its own; gives the run folder, or the one line of an error."""
+
+    def run(command, *arguments, folder=None):
+        folder = folder or tmp_path_factory.mktemp(command)
+        argv, sys.argv = sys.argv, [f"spanloc-{command}", *map(str, arguments)]
+        place = Path.cwd()
+        os.chdir(folder)
+        try:
+            {"train": train, "evaluate": evaluate}[command].main()
+        except SystemExit as stop:
+            return stop.code
+        finally:
+            os.chdir(place)
+            sys.argv = argv
+        return folder
+
+    return run
+
+
+SMALL = (
+    "data.num_train=48",
+    "data.num_val=8",
+    "data.num_test=8",
+    "data.length=64",
+    "data.span_length=[12,24]",
+    "data.batch_size=8",
+    "data.num_distractors=0",
+    "model.width=16",
+    "trainer.max_epochs=2",
+    "trainer.accelerator=cpu",
+)
+
+
+@pytest.fixture(scope="session")
+def trained(cli):
+    """A finished small run of each model: the folder of ``single`` and of ``points``."""
+    folders = {}
+    for model in ("single", "points"):
+        run = cli("train", *SMALL, f"model={model}", "hydra.run.dir=run")
+        assert isinstance(run, Path), run
+        folders[model] = run / "run"
+    return folders
+
+
+@pytest.fixture
+def annotated(tmp_path):
+    """A small folder in the annotation format: six sequences of three subjects, and two to test."""
+    rng = np.random.default_rng(0)
+    database = {}
+    (tmp_path / "data").mkdir()
+    for i in range(8):
+        rows = 60 + 5 * i
+        np.save(tmp_path / "data" / f"s{i}.npy", rng.normal(3, 2, (rows, 2)).astype(np.float32))
+        segments = [[1.0, 3.0], [4.0, 5.5]] if i != 1 else []
+        database[f"s{i}"] = {
+            "subset": "training" if i < 6 else "testing",
+            "subject": f"p{i // 2}",
+            "duration": rows / 10,
+            "fps": 10,
+            "annotations": [
+                {"segment": segment, "label": label}
+                for segment, label in zip(segments, ("walk", "sit"), strict=False)
+            ],
+        }
+    content = {"classes": ["sit", "walk"], "database": database}
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+@pytest.fixture
+def real_data():
+    root = os.environ.get("SPANLOC_DATA_ROOT")
+    if not root:
+        pytest.skip("SPANLOC_DATA_ROOT is not set: the real data sets are not here")
+    return Path(root).resolve()
+
+
+def random_spans(count, *, seed=0, spread=20.0, least=0.5, most=8.0):
+    """Ordered spans, of which some overlap, float64."""
+    random = torch.Generator().manual_seed(seed)
+    start = torch.rand(count, generator=random, dtype=torch.float64) * spread
+    size = least + torch.rand(count, generator=random, dtype=torch.float64) * (most - least)
+    return torch.stack([start, start + size], -1)
+
+
+def make_batch(lengths=(40, 23), num_channels=3, num_targets=(2, 0), seed=0):
+    random = torch.Generator().manual_seed(seed)
+    samples = []
+    for i, (steps, count) in enumerate(zip(lengths, num_targets, strict=True)):
+        starts = torch.rand(count, generator=random) * steps / 2
+        sizes = 2 + torch.rand(count, generator=random) * (steps / 2 - 2)
+        samples.append(
+            spanloc.data.Sample(
+                id=f"sequence-{i}",
+                features=torch.randn(num_channels, steps, generator=random),
+                spans=torch.stack([starts, starts + sizes], -1),
+                labels=torch.randint(2, (count,), generator=random),
+            )
+        )
+    return spanloc.data.collate(samples)

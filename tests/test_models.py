@@ -1,0 +1,156 @@
+"""Laws that every model keeps, over every file of ``configs/model``."""
+
+import pytest
+import torch
+from conftest import CONFIGS, make_batch
+from omegaconf import OmegaConf
+
+from spanloc import models, ops
+from spanloc.checkpoint import build, targets
+from spanloc.data import Sample, collate
+
+DERIVED = {"num_channels": 3, "num_classes": 2, "stride": 4, "num_levels": 3, "width": 16}
+
+
+def localizer(name, **derived):
+    node = OmegaConf.load(CONFIGS / "model" / f"{name}.yaml")
+    config = OmegaConf.to_container(
+        OmegaConf.create({"model": OmegaConf.merge(node, DERIVED | derived)}), resolve=True
+    )
+    torch.manual_seed(0)
+    model = build(config["model"]["localizer"])
+    # Initial weights leave much at zero that a law should see.
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
+
+
+every_model = pytest.mark.parametrize(
+    "name", sorted(path.stem for path in (CONFIGS / "model").glob("*.yaml"))
+)
+
+
+def test_every_public_model_is_in_a_config():
+    named = {
+        node["_target_"].rsplit(".", 1)[1]
+        for path in (CONFIGS / "model").glob("*.yaml")
+        for _, node in targets(OmegaConf.to_container(OmegaConf.load(path))["localizer"])
+    }
+    assert named == set(models.__all__) - {"Output"}
+
+
+@every_model
+@pytest.mark.parametrize("stride", [1, 4, 10])
+def test_noise_in_the_padding_never_reaches_a_valid_step(name, stride):
+    model, batch = localizer(name, stride=stride), make_batch((90, 33))
+    clean = model(batch.features, batch.mask)
+    noise = 100 * torch.randn_like(batch.features) * ~batch.mask[:, None]
+    noisy = model(batch.features + noise, batch.mask)
+    for field in ("spans", "logits"):
+        a, b = getattr(clean, field), getattr(noisy, field)
+        torch.testing.assert_close(a[clean.mask], b[clean.mask], rtol=0, atol=0)
+
+
+@every_model
+@pytest.mark.parametrize("stride", [1, 4, 10])
+def test_a_batch_equals_its_singles(name, stride):
+    model, batch = localizer(name, stride=stride), make_batch((90, 33, 3), num_targets=(1, 0, 0))
+    together = model(batch.features, batch.mask)
+    for i, sample in enumerate(batch.split()):
+        single = collate([sample])
+        alone = model(single.features, single.mask)
+        valid = together.mask[i]
+        torch.testing.assert_close(
+            together.spans[i][valid], alone.spans[0][alone.mask[0]], rtol=1e-4, atol=1e-3
+        )
+        torch.testing.assert_close(
+            together.logits[i][valid], alone.logits[0][alone.mask[0]], rtol=1e-4, atol=1e-4
+        )
+
+
+@every_model
+@pytest.mark.parametrize("stride", [1, 4, 10])
+def test_every_parameter_gets_a_gradient(name, stride):
+    model, batch = localizer(name, stride=stride), make_batch((90, 70))
+    output = model(batch.features, batch.mask)
+    (output.spans.square().mean() + output.logits.square().mean()).backward()
+    for path, parameter in model.named_parameters():
+        assert parameter.grad is not None, path
+        assert parameter.grad.abs().sum() > 0, path
+
+
+@every_model
+@pytest.mark.parametrize("steps", [1, 2, 7, 64])
+def test_output_keeps_its_contract(name, steps):
+    model = localizer(name)
+    batch = make_batch((steps,), num_targets=(0,))
+    output = model(50 * batch.features, batch.mask)
+    assert output.spans.dtype == torch.float32
+    assert output.spans.isfinite().all()
+    assert (ops.length(output.spans) >= 0).all()
+    assert output.mask.any()
+    count = output.spans.shape[1]
+    assert output.logits.shape == (1, count, 2)
+    assert output.mask.shape == (1, count)
+    if name == "single":
+        assert count == 1
+    else:
+        assert output.points.shape == (count, 2)
+        inside = output.points[output.mask[0]]
+        # A valid cell holds a valid step.
+        assert (inside[:, 0] - inside[:, 1] / 2 < steps).all()
+
+
+@every_model
+def test_spans_are_float32_under_autocast(name):
+    model, batch = localizer(name), make_batch()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = model(batch.features, batch.mask)
+    assert output.spans.dtype == output.logits.dtype == torch.float32
+    assert output.spans.isfinite().all()
+
+
+@every_model
+def test_statistics_normalise_and_travel_with_the_weights(name):
+    model, batch = localizer(name), make_batch()
+    plain = model(batch.features, batch.mask).spans
+    mean, std = torch.tensor([1.0, -2.0, 3.0]), torch.tensor([2.0, 0.5, 4.0])
+    model.set_statistics(mean, std)
+    scaled = batch.features * std[:, None] + mean[:, None]
+    torch.testing.assert_close(model(scaled, batch.mask).spans, plain, rtol=1e-3, atol=1e-2)
+    other = localizer(name)
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(other.mean, mean)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 4, 5, 10, 12, 7, 50])
+def test_backbone_keeps_its_declared_stride_and_width(stride):
+    backbone = models.ConvBackbone(3, stride=stride, width=8)
+    for steps in (1, stride, stride + 1, 5 * stride - 1):
+        x, mask = backbone(torch.randn(2, 3, steps), torch.ones(2, steps, dtype=torch.bool))
+        assert x.shape == (2, 8, -(-steps // stride))
+        assert mask.shape == (2, x.shape[2])
+
+
+def test_points_lie_where_their_cells_are():
+    """A step in the middle of cell ``j`` moves the prediction of that cell, not of those far off."""
+    backbone = models.ConvBackbone(1, stride=10, width=8, num_blocks=0)
+    mask = torch.ones(1, 200, dtype=torch.bool)
+    quiet, _ = backbone(torch.zeros(1, 1, 200), mask)
+    pulse = torch.zeros(1, 1, 200)
+    pulse[..., 95] = 10
+    moved = (backbone(pulse, mask)[0] - quiet).abs().sum(1)[0].nonzero()[:, 0].tolist()
+    assert 9 in moved
+    assert sum(moved) / len(moved) == pytest.approx(9, abs=0.51)
+
+
+def test_a_sequence_in_half_gives_other_spans_than_the_whole():
+    # Guards the laws above against a model that ignores its input.
+    model = localizer("single")
+    long = make_batch((64,), num_targets=(0,))
+    sample = long.split()[0]
+    short = collate([Sample("half", sample.features[:, :32], sample.spans, sample.labels)])
+    a = model(long.features, long.mask).spans
+    b = model(short.features, short.mask).spans
+    assert not torch.allclose(a, b)
