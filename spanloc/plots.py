@@ -74,8 +74,8 @@ def timelines(
         _signal(axes, features[i], start, end)
         found, scores, labels = predictions[i]
         best_last = scores.argsort()
-        _spans(axes, 1, *targets[i], torch.ones(len(targets[i][0])), colours)
-        _spans(axes, 0, found[best_last], labels[best_last], scores[best_last], colours)
+        _spans(axes, 1.0, *targets[i], torch.ones(len(targets[i][0])), colours)
+        _spans(axes, 0.0, found[best_last], labels[best_last], scores[best_last], colours)
         seen |= {*targets[i][1].tolist(), *labels.tolist()}
         axes.set(yticks=[0, 1, 2.4], yticklabels=["predicted", "true", "signal"], ylim=(-0.6, 3.4))
         axes.set_xlim(start, end)

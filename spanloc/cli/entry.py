@@ -5,14 +5,16 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 _MISTAKES = (
@@ -37,21 +39,34 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
             _quieten()
             OmegaConf.register_new_resolver("folder", _folder, replace=True)
             debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
-            # Hydra prints and exits by itself otherwise, in several lines.
-            os.environ["HYDRA_FULL_ERROR"] = "1"
             # Hydra takes the program's name for its help from here.
             sys.argv[0] = f"spanloc-{name}"
-            run = hydra.main(
-                version_base="1.3", config_path="pkg://spanloc.configs", config_name=name
-            )(function)
+
+            @contextmanager
+            def one_line() -> Iterator[None]:
+                try:
+                    yield
+                except KeyboardInterrupt:
+                    sys.exit(f"spanloc-{name}: interrupted")
+                except _MISTAKES as error:
+                    if debug:
+                        raise
+                    sys.exit(f"spanloc-{name}: error: {_line(error)}")
+
+            def job(config: DictConfig) -> None:
+                # In a sweep Hydra notes the failure and goes on with the other runs.
+                sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+                with nullcontext() if sweep else one_line():
+                    function(config)
+
+            # Without this Hydra prints errors by itself, in several lines, and exits.
+            os.environ["HYDRA_FULL_ERROR"] = "1"
             try:
-                run()
-            except KeyboardInterrupt:
-                sys.exit(f"spanloc-{name}: interrupted")
-            except _MISTAKES as error:
-                if debug:
-                    raise
-                sys.exit(f"spanloc-{name}: error: {_line(error)}")
+                with one_line():
+                    hydra.main("pkg://spanloc.configs", name, version_base="1.3")(job)()
+            finally:
+                if not debug:
+                    del os.environ["HYDRA_FULL_ERROR"]
 
         return main
 
@@ -71,8 +86,8 @@ def _line(error: BaseException) -> str:
         return (
             f"there is no setting {unknown[1]!r}; --help names the often used, --cfg job lists all"
         )
-    if "Missing mandatory value" in text:
-        key = text.split("Missing mandatory value: ")[-1].splitlines()[0]
+    if isinstance(error, MissingMandatoryValue):
+        key = error.full_key
         return f"{key} is not set; add {key}=... to the command"
     return re.sub(r"\s+", " ", text).strip()
 

@@ -1,0 +1,38 @@
+# make train and make test do everything on a fresh machine; the first one installs into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help setup train test check format bench
+help:
+	@echo "make train   install, then train the default model on synthetic data (about a minute)"
+	@echo "make test    install, then run the tests"
+	@echo "make check   install, then check format, style and types"
+	@echo "make format  put the code into the format that make check wants"
+	@echo "make bench   install, then time what is meant to be fast"
+	@echo "make setup   install only"
+
+setup: .venv/installed
+
+# Installed once, and again only when what is to be installed changes.
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+train: setup
+	$(BIN)/spanloc-train
+
+test: setup
+	$(BIN)/pytest
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format .
+
+bench: setup
+	$(BIN)/python scripts/benchmark.py

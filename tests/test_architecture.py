@@ -1,0 +1,105 @@
+"""The house: floors, folders, files."""
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FLOORS = [
+    {"ops", "files"},
+    {"losses", "metrics", "models", "data", "schedules"},
+    {"assigners", "criterion", "decode", "convergence", "plots"},
+    {"task"},
+    {"callbacks", "checkpoint"},
+    {"cli"},
+]
+FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
+ONLY_IN = {
+    "hydra": {"checkpoint", "cli"},
+    "omegaconf": {"checkpoint", "cli"},
+    "pytorch_lightning": {"task", "callbacks", "checkpoint", "cli", "data"},
+    "matplotlib": {"plots", "cli"},
+    "numba": {"ops"},
+}
+SOURCES = sorted((ROOT / "spanloc").rglob("*.py"))
+MAX_LINES = 300
+
+
+def part_of(path):
+    parts = path.relative_to(ROOT / "spanloc").with_suffix("").parts
+    return parts[0]
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_down_only(path):
+    part = part_of(path)
+    if part == "__init__":
+        return
+    assert part in FLOOR, f"{part} has no floor"
+    for name in imports(path):
+        head, *rest = name.split(".")
+        assert part in ONLY_IN.get(head, {part}), f"{path} imports {name}"
+        if head != "spanloc" or rest[0] == part:
+            continue
+        target = rest[0]
+        assert target in FLOOR, f"{path} imports {name}: from a part, not from spanloc itself"
+        assert FLOOR[target] < FLOOR[part], f"{path} imports {name}: not from a lower floor"
+
+
+@pytest.mark.parametrize(
+    "path", [*SOURCES, *sorted((ROOT / "tests").glob("*.py"))], ids=lambda p: p.name
+)
+def test_no_file_is_too_long(path):
+    limit = MAX_LINES if "spanloc" in path.relative_to(ROOT).parts else 2 * MAX_LINES
+    assert len(path.read_text().splitlines()) <= limit
+
+
+def test_the_reference_shares_no_code():
+    assert not any(name.startswith("spanloc") for name in imports(ROOT / "tests" / "reference.py"))
+
+
+def test_the_package_list_is_the_tree():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {path.parent for path in SOURCES}
+    tree = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
+    assert sorted(listed) == sorted({*tree, "spanloc.configs"})
+    assert all((folder / "__init__.py").is_file() for folder in folders)
+
+
+def test_every_python_folder_says_what_it_is():
+    for path in SOURCES:
+        assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
+def test_the_version_is_one():
+    import spanloc
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == spanloc.__version__
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    assert f"## {spanloc.__version__}" in changelog
+
+
+def test_every_dependency_is_pinned():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pinned = {
+        line.split("==")[0].lower().replace("_", "-")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "==" in line
+    }
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    for requirement in wanted:
+        name = "".join(c if c not in "<>=!" else " " for c in requirement).split()[0]
+        assert name.lower() in pinned, name

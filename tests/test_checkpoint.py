@@ -1,0 +1,158 @@
+import copy
+from functools import partial
+
+import pytest
+import torch
+from conftest import make_batch
+
+import spanloc
+from spanloc import Criterion, SpanLocalizer, checkpoint, losses
+from spanloc.assigners import assign_single
+from spanloc.models import ConvBackbone, Localizer, PyramidNeck, SingleHead
+
+
+@pytest.fixture
+def saved(trained, tmp_path):
+    """A copy of a checkpoint with its config changed."""
+    content = torch.load(trained["points"] / "best.ckpt", weights_only=True)
+
+    def save(change):
+        changed = copy.deepcopy(content)
+        change(changed["spanloc"]["config"]["task"])
+        path = tmp_path / "changed.ckpt"
+        torch.save(changed, path)
+        return path
+
+    return save
+
+
+@pytest.mark.parametrize("model", ["single", "points"])
+@pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
+def test_load_rebuilds_the_model_from_the_file_alone(trained, model, name):
+    path = trained[model] / name
+    task, again = spanloc.load(path), spanloc.load(str(path))
+    assert not task.training
+    assert task.classes == ["burst_0", "burst_1", "burst_2"]
+    assert not torch.equal(task.localizer.mean, torch.zeros(4))
+    weights = torch.load(path, weights_only=True)["state_dict"]
+    assert all(torch.equal(task.state_dict()[key], value) for key, value in weights.items())
+    batch = make_batch((64, 50), num_channels=4)
+    with torch.inference_mode():
+        assert torch.equal(task(batch).spans, again(batch).spans)
+        found = task.predict_step(batch)
+    assert found.spans.shape == (len(found.scores), 2)
+    if model == "single":
+        assert found.sequences.tolist() == [0, 1]
+
+
+def test_a_file_cannot_run_code(saved, tmp_path, monkeypatch):
+    marker = tmp_path / "ran"
+    theirs = tmp_path / "theirs.py"
+    theirs.write_text(
+        f"import os\nos.mkdir({str(marker)!r})\nfrom spanloc.decode import Decode\n"
+        "class Mine(Decode):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for target in (
+        "theirs.Mine",
+        "os.system",
+        "builtins.eval",
+        "torch.hub.load",
+        "spanloc.task.hashlib.new",
+        "spanloc.checkpoint.instantiate",
+        "spanloc.checkpoint.load",
+        "spanloc.files.replacing",
+        "spanloc.cli.train.main",
+        "spanloc.SpanLocalizer.load_from_checkpoint",
+    ):
+        path = saved(lambda task, target=target: task["decode"].update(_target_=target))
+        with pytest.raises(ValueError, match=f"decode would build '{target}'"):
+            spanloc.load(path)
+    assert not marker.exists()
+    path = saved(lambda task: task["decode"].update(_target_="theirs.Mine"))
+    assert type(spanloc.load(path, allow=("theirs",)).decode).__name__ == "Mine"
+    path = saved(lambda task: task["decode"].update(_target_="theirs.os.system"))
+    with pytest.raises(ValueError, match="'theirs.os.system'"):
+        spanloc.load(path, allow=("theirs",))
+
+
+def test_an_interpolation_in_a_file_is_refused(saved):
+    path = saved(lambda task: task["classes"].append("${oc.env:HOME}"))
+    with pytest.raises(ValueError, match="holds an interpolation"):
+        spanloc.load(path)
+
+
+def test_what_trains_need_not_be_trusted(saved):
+    path = saved(lambda task: task["optimizer"].update(_target_="theirs_alone.Optimizer"))
+    assert isinstance(spanloc.load(path), SpanLocalizer)
+
+
+def test_files_that_are_no_checkpoints(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no.ckpt: no such checkpoint"):
+        spanloc.load(tmp_path / "no.ckpt")
+    path = tmp_path / "some.ckpt"
+    path.write_text("hello")
+    with pytest.raises(ValueError, match=r"some.ckpt: not a checkpoint"):
+        spanloc.load(path)
+    torch.save({"state_dict": {}}, path)
+    with pytest.raises(ValueError, match="not a checkpoint of spanloc"):
+        spanloc.load(path)
+    torch.save(partial(print), path)
+    with pytest.raises(ValueError, match="not a checkpoint that loads safely"):
+        spanloc.load(path)
+
+
+def test_weights_that_do_not_fit_are_an_error(saved):
+    path = saved(lambda task: task["localizer"]["neck"].update(num_levels=1))
+    with pytest.raises(ValueError, match="the weights do not fit the config"):
+        spanloc.load(path)
+
+
+def test_a_model_from_plain_python_names_its_way(tmp_path):
+    from pytorch_lightning import Trainer
+
+    parts = {
+        "localizer": Localizer(
+            ConvBackbone(3, width=8, num_blocks=1),
+            PyramidNeck(1, width=8, num_blocks=1),
+            SingleHead(2, width=8),
+        ),
+        "criterion": Criterion(assign_single, losses.giou_loss),
+    }
+    task = SpanLocalizer(**parts, classes=["a", "b"])
+    trainer = Trainer(accelerator="cpu", devices=1, logger=False, enable_checkpointing=False)
+    trainer.strategy.connect(task)
+    path = tmp_path / "mine.ckpt"
+    trainer.save_checkpoint(path)
+    with pytest.raises(ValueError, match=r"built in plain Python.*load_from_checkpoint"):
+        spanloc.load(path)
+    again = SpanLocalizer.load_from_checkpoint(path, **copy.deepcopy(parts), weights_only=True)
+    assert all(
+        torch.equal(a, b) for a, b in zip(task.parameters(), again.parameters(), strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("lengths", "stride", "levels"),
+    [
+        (torch.full((50,), 26.0), 2, 3),  # 26 / 2 = 13 <= 4 * 2 * 2 ** 1
+        (torch.full((50,), 3.0), 1, 1),
+        (torch.cat([torch.full((99,), 140.0), torch.tensor([4000.0])]), 10, 7),
+    ],
+)
+def test_levels_are_derived_from_the_spans(lengths, stride, levels):
+    class Data:
+        num_channels, classes = 5, ["a", "b"]
+
+        def span_lengths(self):
+            return lengths
+
+    derive = getattr(checkpoint.derive, "__wrapped__", checkpoint.derive)
+    found = derive(Data())
+    assert found["num_channels"] == 5
+    assert found["num_classes"] == 2
+    assert found["stride"] == stride
+    # The coarsest points reach the ends of the longest span, and one level fewer would not do.
+    reach = [4 * stride * 2**n for n in range(found["num_levels"])]
+    assert reach[-1] >= lengths.max() / 2
+    assert all(short < lengths.max() / 2 for short in reach[:-1])

@@ -1,0 +1,218 @@
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from conftest import SMALL, make_batch
+
+import spanloc
+
+pytestmark = pytest.mark.filterwarnings("ignore:The dirpath has changed")
+
+
+def metrics(folder):
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_a_run_leaves_what_it_should(trained):
+    for model, names in (
+        ("single", {"test/tiou", "test/recall@0.50", "val/tiou"}),
+        ("points", {"test/mAP", "test/mAP@0.30", "test/mAP@0.50", "test/mAP@0.70", "val/mAP"}),
+    ):
+        run = trained[model]
+        for name in ("config.yaml", "best.ckpt", "last.ckpt", "metrics.json", "train.log"):
+            assert (run / name).is_file(), name
+        for name in ("curves.png", "timelines.png"):
+            assert (run / "figures" / name).read_bytes().startswith(b"\x89PNG")
+        assert list((run / "tensorboard").rglob("events*"))
+        found = metrics(run)
+        assert names | {"grad/params", "grad/spans", "loss/span", "loss/score"} <= set(found)
+        assert all(isinstance(value, float) for value in found.values())
+        assert all(0 <= v <= 1 for k, v in found.items() if k.startswith(("test/", "val/")))
+        rows = (run / "csv" / "version_0" / "metrics.csv").read_text().splitlines()
+        header = rows[0].split(",")
+        assert {"grad/params", "grad/spans", "loss/span", "loss/score", "val/loss"} <= set(header)
+        column = header.index("grad/params")
+        assert sum(bool(row.split(",")[column]) for row in rows[1:]) == 12
+        config = yaml.safe_load((run / "config.yaml").read_text())
+        assert config["model"]["num_channels"] == 4
+        assert config["task"]["classes"] == ["burst_0", "burst_1", "burst_2"]
+        assert not [path for path in run.rglob(".*") if path.name != ".hydra"]
+
+
+def test_the_same_seed_gives_the_same_metrics_and_another_does_not(cli, trained):
+    again = cli("train", *SMALL, "model=single", "hydra.run.dir=run") / "run"
+    assert metrics(again) == metrics(trained["single"])
+    other = cli("train", *SMALL, "model=single", "seed=1", "hydra.run.dir=run") / "run"
+    assert metrics(other) != metrics(trained["single"])
+
+
+def test_a_resumed_run_ends_where_it_would_have(cli, trained, tmp_path):
+    half = cli("train", *SMALL, "trainer.max_epochs=1", "scheduler=constant",
+               "hydra.run.dir=run") / "run"  # fmt: skip
+    whole = cli("train", *SMALL, "scheduler=constant", "hydra.run.dir=run") / "run"
+    resumed = cli("train", *SMALL, "scheduler=constant", f"ckpt_path={half / 'last.ckpt'}",
+                  "hydra.run.dir=run") / "run"  # fmt: skip
+    a, b = (torch.load(run / "last.ckpt", weights_only=True) for run in (whole, resumed))
+    assert a["global_step"] == b["global_step"] == 12
+    assert all(torch.equal(v, b["state_dict"][k]) for k, v in a["state_dict"].items())
+    history = [c["callbacks"]["GradientNorms"]["history"] for c in (a, b)]
+    assert torch.equal(*history)
+
+
+def test_evaluate_repeats_the_test_of_training(cli, trained):
+    for model, run in trained.items():
+        folder = cli("evaluate", f"checkpoint={run / 'best.ckpt'}", "hydra.run.dir=out")
+        found, first = metrics(folder / "out"), metrics(run)
+        assert found == {k: v for k, v in first.items() if k.startswith("test/")}
+        assert (folder / "out" / "figures" / "timelines.png").is_file()
+        folder = cli(
+            "evaluate", f"checkpoint={run / 'best.ckpt'}", "subset=val", "hydra.run.dir=out"
+        )
+        name = {"single": "val/tiou", "points": "val/mAP"}[model]
+        assert metrics(folder / "out")[name] == pytest.approx(first[name])
+
+
+def test_a_sweep_gives_each_run_a_folder_of_its_own(cli):
+    folder = cli(
+        "train", "-m", *SMALL, "trainer.max_epochs=1", "span_loss=iou,smooth_giou", "seed=0,1",
+        "hydra.sweep.dir=sweep",
+    )  # fmt: skip
+    runs = sorted(path.parent for path in (folder / "sweep").glob("*/metrics.json"))
+    assert len(runs) == 4
+    assert all(not set("=, ") & set(run.name) for run in runs)
+    seen = {
+        (config["task"]["criterion"]["span_loss"]["_target_"].rsplit(".")[-1], config["seed"])
+        for config in (yaml.safe_load((run / "config.yaml").read_text()) for run in runs)
+    }
+    assert seen == {(n, s) for n in ("iou_loss", "smooth_giou_loss") for s in (0, 1)}
+    # The names can be used again.
+    again = cli("evaluate", f"checkpoint={runs[0] / 'best.ckpt'}", f"hydra.run.dir={runs[0]}")
+    assert isinstance(again, Path)
+
+
+def test_your_own_data(cli, annotated):
+    folder = cli(
+        "train", "model=points", "data=annotations", f"data.root={annotated}", "model.width=8",
+        "data.crop_seconds=3", "data.batch_size=2", "trainer.max_epochs=1", "hydra.run.dir=run",
+        "trainer.accelerator=cpu",
+    )  # fmt: skip
+    assert isinstance(folder, Path), folder
+    found = metrics(folder / "run")
+    assert 0 <= found["test/mAP"] <= 1
+    task = spanloc.load(folder / "run" / "best.ckpt")
+    assert task.classes == ["sit", "walk"]
+    assert task.localizer.mean.mean() == pytest.approx(3, abs=0.5)
+    # The same data somewhere else.
+    moved = folder / "moved"
+    shutil.copytree(annotated, moved)
+    again = cli(
+        "evaluate", f"checkpoint={folder / 'run' / 'best.ckpt'}", f"data.root={moved}",
+        "hydra.run.dir=out",
+    )  # fmt: skip
+    assert metrics(again / "out")["test/mAP"] == found["test/mAP"]
+
+
+def test_the_testing_subset_is_not_opened_before_the_end(cli, annotated, monkeypatch):
+    from spanloc.data import annotations
+
+    opened, read = [], annotations._open
+
+    def spy(record):
+        values = read(record)
+        if record.subset == "testing":
+            opened.append(record.id)
+        return values
+
+    monkeypatch.setattr(annotations, "_check_array", lambda record: 2)
+    monkeypatch.setattr(annotations, "_open", spy)
+    options = (
+        "train", "model=points", "data=annotations", f"data.root={annotated}", "model.width=8",
+        "trainer.max_epochs=1", "trainer.accelerator=cpu", "hydra.run.dir=run",
+    )  # fmt: skip
+    cli(*options, "test=false")
+    assert opened == []
+    cli(*options)
+    # Once to evaluate, once for the figure.
+    assert sorted(opened) == ["s6", "s6", "s7", "s7"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data.lenght=3"], "there is no setting 'data.lenght'"),
+        (["modle=points"], "modle"),
+        (["span_loss=gio"], "Could not find 'span_loss/gio' Available options in 'span_loss'"),
+        (["data=annotations"], "data.root is not set; add data.root=... to the command"),
+        (["data=annotations", "data.root=nowhere"], "nowhere: no such folder (data.root)"),
+        (["data.span_length=[9,999]"], "spans may be 999 steps long"),
+        (["data.batch_size=0"], "data.batch_size is 0; it must be at least 1"),
+        (["+span_loss.smoohting=1"], "giou_loss has no option 'smoohting'"),
+        (["span_loss=smooth_giou", "span_loss.smoothing=2"], "it must lie in (0, 0.7]"),
+        (["ckpt_path=none.ckpt"], "none.ckpt: no such checkpoint"),
+        (["scheduler.warmup=1.5"], "warmup is 1.5; it must lie in [0, 1)"),
+        (["trainer.precision=7"], "Precision 7 is invalid"),
+    ],
+)
+def test_a_mistake_is_one_line(cli, arguments, message):
+    small = () if "data=annotations" in arguments else SMALL
+    line = cli("train", *small, "hydra.run.dir=run", *arguments)
+    assert isinstance(line, str), "the command did not fail"
+    assert re.match(r"spanloc-train: error: ", line)
+    assert "\n" not in line
+    assert message in line
+
+
+def test_a_mistake_in_a_folder_is_one_line(cli, annotated):
+    import numpy as np
+
+    np.save(annotated / "data" / "s3.npy", np.zeros((75,), np.float32))
+    line = cli("train", "data=annotations", f"data.root={annotated}", "hydra.run.dir=run")
+    assert line.startswith("spanloc-train: error: ")
+    assert "s3.npy: shape is (75,); wanted (75, channels)" in line
+
+
+def test_evaluate_s_mistakes(cli, trained, annotated):
+    best = trained["points"] / "best.ckpt"
+    line = cli("evaluate")
+    assert (
+        line == "spanloc-evaluate: error: checkpoint is not set; add checkpoint=... to the command"
+    )
+    line = cli("evaluate", f"checkpoint={best}", "subset=train")
+    assert "subset is 'train'; it may be test or val" in line
+    line = cli("evaluate", f"checkpoint={best}", f"data.root={annotated}")
+    assert "has no option 'root'" in line or "unexpected" in line
+
+
+def test_help_and_errors_outside_of_tests(tmp_path):
+    """As a user meets them: the installed command, without the shape checker."""
+    command = Path(sys.executable).with_name("spanloc-train")
+    helped = subprocess.run(
+        [command, "--help"], capture_output=True, text=True, cwd=tmp_path, check=True
+    ).stdout
+    for word in ("spanloc-train experiment=sbhar", "span_loss:", "smooth_giou", "annotations.json"):
+        assert word in helped
+    failed = subprocess.run(
+        [command, "span_loss=smooth_giou", "span_loss.phi=square", *SMALL, "hydra.run.dir=run"],
+        capture_output=True, text=True, cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert failed.returncode == 1
+    last = failed.stderr.strip().splitlines()[-1]
+    assert last.startswith("spanloc-train: error: phi is 'square'; it may be one of pseudo_huber")
+    assert "Traceback" not in failed.stderr
+
+
+def test_a_loaded_model_predicts_in_steps(trained):
+    task = spanloc.load(trained["points"] / "best.ckpt")
+    batch = make_batch((64, 33), num_channels=4)
+    with torch.inference_mode():
+        found = task.predict_step(batch)
+    for i, steps in enumerate((64, 33)):
+        mine = found.spans[found.sequences == i]
+        assert (mine >= 0).all()
+        assert (mine <= steps).all()

@@ -1,0 +1,96 @@
+"""Every file of the config groups is built, and every override in the docs is real."""
+
+import pytest
+import yaml
+from conftest import CONFIGS
+from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
+
+from spanloc import checkpoint
+from spanloc.cli import entry  # noqa: F401  (what a command registers is there)
+
+GROUPS = sorted(
+    f"{path.parent.name}={path.stem}"
+    for path in CONFIGS.glob("*/*.yaml")
+    if path.parent.name != "experiment"
+)
+EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
+DERIVED = {"num_channels": 6, "num_classes": 3, "stride": 2, "num_levels": 3}
+
+
+def composed(tmp_path, *overrides, name="train"):
+    with initialize_config_module("spanloc.configs", version_base="1.3"):
+        config = compose(name, overrides=list(overrides), return_hydra_config=True)
+    OmegaConf.update(config, "hydra.runtime.output_dir", str(tmp_path))
+    OmegaConf.set_struct(config, False)
+    if OmegaConf.is_missing(config.data, "root"):
+        config.data.root = str(tmp_path)
+    if "model" in config:
+        for key, value in DERIVED.items():
+            if config.model[key] is None:
+                config.model[key] = value
+        config.task.classes = ["a", "b", "c"]
+    from hydra.core.hydra_config import HydraConfig
+
+    HydraConfig.instance().set_config(config)
+    hydra = config.pop("hydra")
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    config.hydra = hydra
+    return plain
+
+
+def build_all(plain, tmp_path):
+    task = checkpoint.build(plain["task"])
+    for group in ("callbacks", "logger"):
+        for node in plain[group].values():
+            if node:
+                checkpoint.build(node)
+    checkpoint.build(plain["trainer"], logger=False, default_root_dir=str(tmp_path))
+    checkpoint.check(plain["data"])
+    return task
+
+
+@pytest.mark.parametrize("override", GROUPS)
+def test_every_choice_of_every_group_is_built(override, tmp_path):
+    build_all(composed(tmp_path, override), tmp_path)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_is_built_and_says_what_to_expect(experiment, tmp_path):
+    plain = composed(tmp_path, f"experiment={experiment}")
+    build_all(plain, tmp_path)
+    assert plain["name"] == experiment
+    head = (CONFIGS / "experiment" / f"{experiment}.yaml").read_text().split("defaults:")[0]
+    assert f"spanloc-train experiment={experiment}" in head
+    assert "Expect" in head
+    assert "minutes" in head
+
+
+@pytest.mark.parametrize("model", ["single", "points"])
+def test_the_metric_follows_the_model(model, tmp_path):
+    plain = composed(tmp_path, f"model={model}")
+    own = yaml.safe_load((CONFIGS / "metric" / f"{model}.yaml").read_text())
+    assert plain["metric"] == own
+    assert plain["callbacks"]["checkpoint"]["monitor"] == own["monitor"]
+
+
+def test_the_gradient_table_has_every_span_loss_of_the_group(tmp_path):
+    losses = composed(tmp_path)["callbacks"]["gradients"]["losses"]
+    assert set(losses) == {path.stem for path in (CONFIGS / "span_loss").glob("*.yaml")}
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        (
+            {"_target_": "spanloc.losses.smooth_giou_loss", "_partial_": True, "smoohting": 0.3},
+            "span_loss: spanloc.losses.smooth_giou_loss has no option 'smoohting'; it has pred",
+        ),
+        ({"_target_": "spanloc.losses.nothing"}, "span_loss: _target_ is .* has no such name"),
+        ({"_target_": "nowhere.at_all"}, "there is no module 'nowhere'"),
+        ({"_target_": "torch.optim.AdamW", "_partial_": True, "rate": 1}, "no option 'rate'"),
+    ],
+)
+def test_a_config_that_names_what_does_not_exist(node, message):
+    with pytest.raises(ValueError, match=message):
+        checkpoint.check({"span_loss": node})
