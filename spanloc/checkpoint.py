@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from hydra.errors import InstantiationException
@@ -53,6 +53,7 @@ def load(
     task_config.pop("optimizer", None)
     task_config.pop("scheduler", None)
     trust(path, task_config, (*_TRUSTED, *allow))
+    check({"task": task_config})
     task = build(task_config)
     task.config = checkpoint["spanloc"]["config"]
     try:
@@ -86,35 +87,42 @@ def build(config: Any, **objects: Any) -> Any:
     """The object that a plain config node (with ``_target_``) describes; ``objects`` are added to it.
 
     Raises:
-        ValueError: It names something that does not exist, an option that the thing named does not
-            have, or a value that it refuses.
+        ValueError: What it names refuses a value. :func:`check` says more of what is wrong.
     """
-    check(config)
     try:
         return instantiate(config, _convert_="all", **objects)
     except InstantiationException as error:
         cause = error.__cause__
-        if isinstance(cause, ValueError | OSError | TypeError):
+        if cause is None:
+            raise
+        if isinstance(cause, ValueError | OSError):
             raise ValueError(str(cause)) from cause
-        raise
+        raise ValueError(f"{config['_target_']}: {cause}") from cause
 
 
 def check(config: Any) -> None:
-    """Raise a ``ValueError`` where a config names a thing or an option that does not exist."""
+    """Raise a ``ValueError`` where a config names what does not exist: a thing, an option.
+
+    Nothing is built. Text where an option takes numbers only is refused too.
+    """
     for where, node in targets(config):
         target = _resolve(where, node["_target_"])
         try:
             parameters = inspect.signature(target).parameters
         except (ValueError, TypeError):  # a few built-in types do not say
             continue
-        if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-            continue
-        for name in node:
-            if name not in parameters and not (name.startswith("_") and name.endswith("_")):
+        for name, value in node.items():
+            if name.startswith("_") and name.endswith("_"):
+                continue
+            if name not in parameters:
+                if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+                    continue
                 raise ValueError(
                     f"{where}: {node['_target_']} has no option {name!r}; it has "
                     f"{', '.join(p for p in parameters if p != 'self') or 'none'}"
                 )
+            if isinstance(value, str) and _is_number(parameters[name].annotation):
+                raise ValueError(f"{where}.{name} is {value!r}; wanted a number")
 
 
 def derive(datamodule: SpanDataModule) -> dict[str, int]:
@@ -169,6 +177,12 @@ def trust(path: str | Path, config: Any, modules: Sequence[str]) -> None:
         )
     if any("${" in text for text in _strings(config)):
         raise ValueError(f"{path}: its config holds an interpolation; a saved one has none")
+
+
+def _is_number(annotation: Any) -> bool:
+    # Whether numbers, true, false and null are all that an option takes.
+    members = set(get_args(annotation)) or {annotation}
+    return bool(members & {int, float}) and members <= {int, float, bool, type(None), torch.Tensor}
 
 
 def _resolve(where: str, path: Any) -> Any:

@@ -72,7 +72,7 @@ def test_a_file_cannot_run_code(saved, tmp_path, monkeypatch):
     path = saved(lambda task: task["decode"].update(_target_="theirs.Mine"))
     assert type(spanloc.load(path, allow=("theirs",)).decode).__name__ == "Mine"
     path = saved(lambda task: task["decode"].update(_target_="theirs.os.system"))
-    with pytest.raises(ValueError, match="'theirs.os.system'"):
+    with pytest.raises(ValueError, match=r"'theirs\.os\.system'"):
         spanloc.load(path, allow=("theirs",))
 
 

@@ -115,9 +115,10 @@ def test_timeline_goes_both_ways():
 
 
 def test_synthetic_knobs():
-    crowd = SyntheticSequences(20, num_spans=[2, 3], num_channels=6, num_classes=5, **{
-        "length": [300, 400], "span_length": [10, 40], "num_distractors": 0,
-    })  # fmt: skip
+    crowd = SyntheticSequences(
+        20, num_spans=[2, 3], num_channels=6, num_classes=5, length=[300, 400],
+        span_length=[10, 40], num_distractors=0,
+    )  # fmt: skip
     for i in range(20):
         sample = crowd[i]
         assert sample.features.shape[0] == 6

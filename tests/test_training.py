@@ -213,7 +213,7 @@ class Log(GradientNorms):
     def on_before_optimizer_step(self, trainer, pl_module, optimizer):
         super().on_before_optimizer_step(trainer, pl_module, optimizer)
         squares = [p.grad.square().sum() for p in pl_module.parameters() if p.grad is not None]
-        self.mine = getattr(self, "mine", []) + [float(sum(squares).sqrt())]
+        self.mine = [*getattr(self, "mine", []), float(sum(squares).sqrt())]
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])

@@ -89,7 +89,7 @@ def _line(error: BaseException) -> str:
     if isinstance(error, MissingMandatoryValue):
         key = error.full_key
         return f"{key} is not set; add {key}=... to the command"
-    return re.sub(r"\s+", " ", text).strip()
+    return re.sub(r"\s+", " ", text.split("\nConfig search path")[0]).strip()
 
 
 def _folder(overrides: str) -> str:

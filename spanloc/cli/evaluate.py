@@ -30,6 +30,7 @@ def main(config: DictConfig) -> None:
     data = dict(task.config["data"])
     data |= {key: value for key, value in config.data.items() if value is not None}
     checkpoint.trust(config.checkpoint, data, ("spanloc.data", *config.allow))
+    checkpoint.check({"data": data})
     datamodule: SpanDataModule = checkpoint.build(data)
     if datamodule.classes != task.classes:
         raise ValueError(
@@ -38,6 +39,7 @@ def main(config: DictConfig) -> None:
         )
     datamodule.setup(config.subset)
     trainer = OmegaConf.to_container(config.trainer, resolve=True)
+    checkpoint.check({"trainer": trainer})
     metrics = evaluate(task, datamodule, trainer, config.subset)
     samples = datamodule.test_set if config.subset == "test" else datamodule.val_set
     save_figure(timelines(task, samples), folder / "figures" / "timelines.png")

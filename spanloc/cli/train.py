@@ -24,9 +24,14 @@ log = logging.getLogger(__name__)
 def main(config: DictConfig) -> None:
     """Run ``spanloc-train``."""
     folder = run_folder()
+    if not isinstance(config.seed, int) or config.seed < 0:
+        raise ValueError(f"seed is {config.seed!r}; wanted a whole number, at least 0")
     seed_everything(config.seed, workers=True, verbose=False)
-    datamodule = checkpoint.build(_plain(config.data))
+    data = _plain(config.data)
+    checkpoint.check({"data": data})
+    datamodule = checkpoint.build(data)
     plain = _complete(config, datamodule)
+    checkpoint.check(plain)
     with replacing(folder / "config.yaml") as path:
         path.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
 

@@ -136,9 +136,13 @@ class SyntheticSequences(Dataset[Sample]):
 
 
 def _bounds(name: str, value: int | Sequence[int], least: int) -> tuple[int, int]:
-    low, high = (value, value) if isinstance(value, int) else value
-    if not least <= low <= high:
+    ends = [value, value] if isinstance(value, int) else list(value)
+    if (
+        len(ends) != 2
+        or not all(isinstance(end, int) for end in ends)
+        or not least <= ends[0] <= ends[1]
+    ):
         raise ValueError(
             f"synthetic data: {name} is {value}; wanted {least} <= least <= most, or one number"
         )
-    return low, high
+    return ends[0], ends[1]

@@ -39,6 +39,7 @@ class AveragePrecision(Metric):
 
     full_state_update = False
     higher_is_better = True
+    scores: list[Tensor] | Tensor  # a tensor once processes have been joined
 
     def __init__(self, thresholds: Sequence[float] = (0.3, 0.4, 0.5, 0.6, 0.7)) -> None:
         super().__init__()
@@ -57,7 +58,7 @@ class AveragePrecision(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """``mAP`` and the mean at each threshold, as float64 scalars."""
-        if len(self.scores) == 0:  # a list, and a tensor once processes have been joined
+        if len(self.scores) == 0:
             table = np.zeros((0, len(self.thresholds)))
         else:
             names = (*Predictions._fields, *(f"target_{name}" for name in Targets._fields))

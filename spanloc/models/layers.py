@@ -55,6 +55,8 @@ class ConvBlock(nn.Module):
 
     def __init__(self, width: int, kernel: int = 7, expansion: int = 2) -> None:
         super().__init__()
+        if kernel < 1 or kernel % 2 == 0:
+            raise ValueError(f"kernel is {kernel}; it must be odd and at least 1")
         self.mix = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
         self.norm = nn.LayerNorm(width)
         self.widen = nn.Linear(width, expansion * width)
@@ -77,3 +79,10 @@ def coarser(mask: Bool[Tensor, "batch steps"], stride: int) -> Bool[Tensor, "bat
     tensor([[ True,  True, False]])
     """
     return mask[:, ::stride]
+
+
+def require_sizes(**sizes: int) -> None:
+    """Raise a ``ValueError`` that names the first size that is not at least 1."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} is {size}; it must be at least 1")

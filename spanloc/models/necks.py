@@ -3,7 +3,7 @@
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from spanloc.models.layers import ConvBlock, ConvNorm, coarser
+from spanloc.models.layers import ConvBlock, ConvNorm, coarser, require_sizes
 
 Level = tuple[Tensor, Tensor]
 
@@ -16,12 +16,16 @@ class PyramidNeck(nn.Module):
         width: Channels, as the backbone's.
         num_blocks: Blocks per level.
         kernel: Of the blocks, in cells of their level; odd.
+
+    Raises:
+        ValueError: A size is out of range.
     """
 
     def __init__(
         self, num_levels: int, *, width: int = 96, num_blocks: int = 2, kernel: int = 7
     ) -> None:
         super().__init__()
+        require_sizes(num_levels=num_levels, width=width)
         self.num_levels = num_levels
         self.halve = nn.ModuleList(ConvNorm(width, width, 2) for _ in range(num_levels - 1))
         self.levels = nn.ModuleList(

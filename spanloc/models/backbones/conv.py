@@ -3,7 +3,7 @@
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from spanloc.models.layers import ConvBlock, ConvNorm, coarser
+from spanloc.models.layers import ConvBlock, ConvNorm, coarser, require_sizes
 
 
 class ConvBackbone(nn.Module):
@@ -18,6 +18,9 @@ class ConvBackbone(nn.Module):
         width: Channels of the cells.
         num_blocks: Blocks on the grid.
         kernel: Of the blocks, in cells; odd.
+
+    Raises:
+        ValueError: A size is out of range.
     """
 
     def __init__(
@@ -30,6 +33,7 @@ class ConvBackbone(nn.Module):
         kernel: int = 7,
     ) -> None:
         super().__init__()
+        require_sizes(num_channels=num_channels, stride=stride, width=width)
         self.num_channels, self.stride, self.width = num_channels, stride, width
         widths = [num_channels, width]
         strides = _factors(stride)
