@@ -1,0 +1,152 @@
+"""Times what is meant to be fast: ``make bench``. A and B in turn in one process, medians.
+
+Numbers depend on the machine; the ratios are what to compare.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from spanloc import Criterion, losses, metrics, ops
+from spanloc.assigners import assign_points
+from spanloc.data import Batch, Sample, collate
+from spanloc.models import ConvBackbone, Localizer, PointsHead, PyramidNeck
+
+
+def medians(*functions: Callable[[], object], repeats: int = 15) -> list[float]:
+    """Median seconds of each, measured in turn after one call that warms up."""
+    times: list[list[float]] = [[] for _ in functions]
+    for turn in range(repeats + 1):
+        for number, function in enumerate(functions):
+            begin = time.perf_counter()
+            function()
+            if turn:
+                times[number].append(time.perf_counter() - begin)
+    return [statistics.median(values) for values in times]
+
+
+def random_spans(count: int, seed: int = 0, spread: float = 100.0) -> torch.Tensor:
+    random = torch.Generator().manual_seed(seed)
+    start = torch.rand(count, generator=random) * spread
+    return torch.stack([start, start + 1 + 9 * torch.rand(count, generator=random)], -1)
+
+
+def textbook(kind: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """IoU and GIoU loss as they are usually composed: minimum, maximum, clamp, union, hull."""
+
+    def loss(pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        (s, e), (a, b) = pred.unbind(-1), target.unbind(-1)
+        shared = (torch.minimum(e, b) - torch.maximum(s, a)).clamp(min=0)
+        union = (e - s) + (b - a) - shared
+        iou = shared / union.clamp(min=1e-6)
+        if kind == "iou":
+            return 1 - iou
+        hull = (torch.maximum(e, b) - torch.minimum(s, a)).clamp(min=1e-6)
+        return 1 - (iou - (hull - union) / hull)
+
+    return loss
+
+
+def bench_losses(table: Table) -> None:
+    torch.set_num_threads(1)
+    for count in (1_000, 100_000, 1_000_000):
+        # Half of the pairs overlap.
+        target = random_spans(count)
+        pred = (target + 6 * torch.randn(count, 1)).requires_grad_()
+
+        def step(loss: Callable, pred: torch.Tensor = pred, target: torch.Tensor = target) -> None:
+            pred.grad = None
+            loss(pred, target).sum().backward()
+
+        for name in ("iou", "giou"):
+            ours, theirs = medians(
+                lambda step=step, name=name: step(getattr(losses, f"{name}_loss")),
+                lambda step=step, name=name: step(textbook(name)),
+            )
+            label = f"{name}_loss forward + backward, {count:,} pairs, one thread"
+            table.add_row(label, _time(ours), f"{theirs / ours:.2f} x textbook")
+
+
+def bench_suppression(table: Table) -> None:
+    count, num_labels = 40_000, 20
+    spans, random = random_spans(count, spread=1000), torch.Generator().manual_seed(0)
+    scores = torch.rand(count, generator=random)
+    labels = torch.randint(num_labels, (count,), generator=random)
+    (hard,) = medians(lambda: ops.nms(spans, scores, labels, threshold=0.5), repeats=5)
+    (soft,) = medians(lambda: ops.soft_nms(spans, scores, labels, max_per_label=200), repeats=5)
+    table.add_row(f"nms, {count:,} spans, {num_labels} labels", _time(hard), "")
+    table.add_row("soft_nms of the same, 200 kept per label", _time(soft), "")
+
+
+def bench_average_precision(table: Table) -> None:
+    count, num_sequences = 40_000, 200
+    random = np.random.default_rng(0)
+    target = random_spans(4_000, spread=300)
+    which = random.integers(4_000, size=count)
+    labels, sequences = random.integers(20, size=4_000), random.integers(num_sequences, size=4_000)
+    predictions = metrics.Predictions(
+        target[which] + torch.randn(count, 2),
+        torch.rand(count),
+        torch.from_numpy(labels[which]),
+        torch.from_numpy(sequences[which]),
+    )
+    targets = metrics.Targets(target, torch.from_numpy(labels), torch.from_numpy(sequences))
+
+    def run() -> None:
+        metric = metrics.AveragePrecision([t / 20 for t in range(10, 20)])
+        metric.update(predictions, targets)
+        metric.compute()
+
+    (seconds,) = medians(run, repeats=5)
+    table.add_row(f"AveragePrecision, {count:,} predictions, 10 thresholds", _time(seconds), "")
+
+
+def recordings() -> Batch:
+    """Eight crops as experiment=sbhar has them: 160 s of 6 channels at 50 Hz."""
+    samples = []
+    for i in range(8):
+        spans = random_spans(10, seed=i, spread=6000) * torch.tensor([1.0, 1.0])
+        spans[:, 1] = spans[:, 0] + 100 + 100 * (spans[:, 1] - spans[:, 0])
+        labels = torch.zeros(10, dtype=torch.int64)
+        samples.append(Sample(f"crop-{i}", torch.randn(6, 8000), spans, labels))
+    return collate(samples)
+
+
+def bench_step(table: Table) -> None:
+    batch = recordings()
+    model = Localizer(ConvBackbone(6, stride=10), PyramidNeck(6), PointsHead(12, 6, num_layers=3))
+    criterion = Criterion(assign_points, losses.diou_loss)
+    output = model(batch.features, batch.mask)
+
+    def step() -> None:
+        criterion(model(batch.features, batch.mask), batch).total.backward()
+
+    assign, total = medians(lambda: assign_points(output, batch), step, repeats=7)
+    table.add_row("assign_points, 8 crops of 160 s at 50 Hz", _time(assign), "")
+    table.add_row("forward + backward of experiment=sbhar on them", _time(total), "")
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds * 1e3:.2f} ms"
+
+
+def main() -> None:
+    table = Table("what", title=f"Medians, torch {torch.__version__}")
+    table.add_column("time", justify="right")
+    table.add_column("against", justify="right")
+    threads = torch.get_num_threads()
+    bench_losses(table)
+    torch.set_num_threads(threads)
+    bench_suppression(table)
+    bench_average_precision(table)
+    bench_step(table)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
