@@ -357,3 +357,16 @@ def test_an_epoch_s_order_depends_on_seed_and_epoch_alone():
     assert [i - 10 for i in second] != first
     sampler.set_epoch(0)
     assert list(sampler) == first
+
+
+def test_processes_share_an_epoch():
+    whole = EpochSampler(11, seed=4)
+    parts = [EpochSampler(11, seed=4, num_replicas=2, rank=rank) for rank in range(2)]
+    for epoch in range(3):
+        orders = []
+        for sampler in (whole, *parts):
+            sampler.set_epoch(epoch)
+            orders.append(list(sampler))
+        assert [len(order) for order in orders] == [11, 5, 5]
+        assert len(parts[0]) == 5
+        assert set(orders[1]) | set(orders[2]) == set(orders[0][:10])

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch import distributed as dist
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
 from spanloc.data.annotations import AnnotatedSequences, Annotations, Record, read_annotations
 from spanloc.data.sample import Sample, collate
@@ -185,30 +186,36 @@ class AnnotatedData(SpanDataModule):
         return torch.cat([record.spans.diff(dim=1)[:, 0] for record in self._train])
 
 
-class EpochSampler(Sampler[int]):
+class EpochSampler(DistributedSampler[Sample]):
     """A new order every epoch, drawn from ``(seed, epoch)``: a resumed run sees what it would have.
 
     The indices of epoch ``e`` are ``e * size ... (e + 1) * size - 1``; a data set takes them modulo
-    its length, and one that draws crops draws new ones.
+    its length, and one that draws crops draws new ones. Several processes share an epoch between
+    them, without the rest that does not divide.
 
     Args:
         size: Length of the data set.
         seed: Of the orders.
+        num_replicas, rank: How many processes there are, and which this is; None: as
+            ``torch.distributed`` says, or one.
     """
 
-    def __init__(self, size: int, seed: int = 0) -> None:
-        self.size, self.seed, self.epoch = size, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls it."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.size
+    def __init__(
+        self, size: int, seed: int = 0, *, num_replicas: int | None = None, rank: int | None = None
+    ) -> None:
+        if num_replicas is None:
+            running = dist.is_available() and dist.is_initialized()
+            num_replicas = dist.get_world_size() if running else 1
+            rank = dist.get_rank() if running else 0
+        # Lightning leaves a DistributedSampler as it is and tells it the epoch; any other it would
+        # wrap, and not tell.
+        super().__init__(range(size), num_replicas, rank, seed=seed, drop_last=True)
+        self.size = size
 
     def __iter__(self) -> Iterator[int]:
         order = np.random.default_rng([self.seed, self.epoch]).permutation(self.size)
-        return iter((self.epoch * self.size + order).tolist())
+        mine = order[self.rank : self.total_size : self.num_replicas]
+        return iter((self.epoch * self.size + mine).tolist())
 
 
 class _Kept(Dataset[Sample]):
