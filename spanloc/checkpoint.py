@@ -186,22 +186,23 @@ def _is_number(annotation: Any) -> bool:
 
 
 def _resolve(where: str, path: Any) -> Any:
-    parts = str(path).split(".")
-    for end in range(len(parts), 0, -1):
-        name = ".".join(parts[:end])
-        try:
-            found = import_module(name)
-        except ModuleNotFoundError as error:
-            # Only if it is this module that is missing, not one that it imports.
-            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-                raise
-            continue
-        for part in parts[end:]:
-            if not hasattr(found, part):
-                raise ValueError(f"{where}: _target_ is {path!r}; {name} has no such name")
+    # Step by step as Hydra does, so that what is checked is what is built.
+    found, done = None, ""
+    for part in str(path).split("."):
+        name = f"{done}.{part}" if done else part
+        if found is not None and hasattr(found, part):
             found = getattr(found, part)
-        return found
-    raise ValueError(f"{where}: _target_ is {path!r}; there is no module {parts[0]!r}")
+        else:
+            try:
+                found = import_module(name)
+            except ModuleNotFoundError as error:
+                # Only if it is this module that is missing, not one that it imports.
+                if not f"{name}.".startswith(f"{error.name}."):
+                    raise
+                what = f"{done} has no {part!r}" if done else f"there is no module {part!r}"
+                raise ValueError(f"{where}: _target_ is {path!r}; {what}") from None
+        done = name
+    return found
 
 
 def _strings(config: Any) -> Iterator[str]:

@@ -86,7 +86,11 @@ def test_the_gradient_table_has_every_span_loss_of_the_group(tmp_path):
             {"_target_": "spanloc.losses.smooth_giou_loss", "_partial_": True, "smoohting": 0.3},
             "span_loss: spanloc.losses.smooth_giou_loss has no option 'smoohting'; it has pred",
         ),
-        ({"_target_": "spanloc.losses.nothing"}, "span_loss: _target_ is .* has no such name"),
+        (
+            {"_target_": "spanloc.losses.nothing"},
+            "span_loss: _target_ is .*; spanloc.losses has no 'nothing'",
+        ),
+        ({"_target_": "spanloc.losses.iou_loss.x"}, "spanloc.losses.iou_loss has no 'x'"),
         ({"_target_": "nowhere.at_all"}, "there is no module 'nowhere'"),
         ({"_target_": "torch.optim.AdamW", "_partial_": True, "rate": 1}, "no option 'rate'"),
     ],

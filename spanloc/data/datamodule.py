@@ -1,5 +1,6 @@
 """DataModules: what is trained on, chosen by, and evaluated on."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from spanloc.data.sample import Sample, collate
 from spanloc.data.synthetic import SyntheticSequences
 
 
-class SpanDataModule(LightningDataModule):
+class SpanDataModule(LightningDataModule, ABC):
     """Loaders over three data sets of :class:`~spanloc.data.Sample`; subclasses say which.
 
     After ``setup("fit")`` a subclass has ``train_set`` and ``val_set``, after ``setup("test")``
@@ -41,13 +42,13 @@ class SpanDataModule(LightningDataModule):
             raise ValueError(f"data.batch_size is {batch_size}; it must be at least 1")
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
 
+    @abstractmethod
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation per channel, ``(C,)``, of the training sequences."""
-        raise NotImplementedError
 
+    @abstractmethod
     def span_lengths(self) -> Tensor:
         """Lengths, in steps, of all training spans."""
-        raise NotImplementedError
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Training batches, in a new order every epoch."""
