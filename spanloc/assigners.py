@@ -33,9 +33,14 @@ def assign_points(
             point. The finest level has no least, the coarsest no most, and with a ratio of 2
             between the two, as between levels, every length has its level.
 
+    Raises:
+        ValueError: The head has no points.
+
     Source:
         Zhang et al. 2022, arXiv:2202.07925, section 3.3; Tian et al. 2019, arXiv:1904.01355.
     """
+    if output.points is None:
+        raise ValueError("assign_points needs a head with points; a single head has assign_single")
     position, stride = output.points[:, :1], output.points[:, 1:]
     spans = batch.spans[:, None]
     larger = torch.maximum(position - spans[..., 0], spans[..., 1] - position) / stride

@@ -66,12 +66,13 @@ def load(
 def read(path: str | Path, *, map_location: str | torch.device = "cpu") -> dict[str, Any]:
     """The content of a checkpoint with a config, checked; errors as in :func:`load`."""
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such checkpoint")
+        raise FileNotFoundError(f"{path}: no such checkpoint file")
     try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
-    except Exception as error:  # torch raises whatever its unpickler met
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path}: not a checkpoint that loads safely: {reason}") from None
+    except Exception:  # torch raises whatever its unpickler met, and advises to load it unsafely
+        raise ValueError(
+            f"{path}: not a checkpoint, or one that holds more than tensors and plain values"
+        ) from None
     if not isinstance(checkpoint, dict) or "spanloc" not in checkpoint:
         raise ValueError(f"{path}: not a checkpoint of spanloc")
     if checkpoint["spanloc"]["config"] is None:
@@ -133,7 +134,7 @@ def derive(datamodule: SpanDataModule) -> dict[str, int]:
     backbone can take in small strides; ``num_levels`` is the least with which the points of the
     coarsest level reach both ends of the longest span.
     """
-    lengths = datamodule.span_lengths()
+    lengths = torch.cat(datamodule.span_lengths())
     if not len(lengths):
         raise ValueError("the training sequences have no spans at all")
     most = max(1, int(lengths.quantile(0.05) / 12))

@@ -41,6 +41,9 @@ class Criterion(nn.Module):
         score_loss: Of logits and targets of one shape, unreduced.
         span_weight, score_weight: Of the two in the total.
         momentum: Of the moving average, in ``[0, 1)``; 0 divides by the batch's own number.
+
+    Raises:
+        ValueError: ``momentum`` is out of range, or, when called, the span loss reduces.
     """
 
     normaliser: Tensor
@@ -75,7 +78,13 @@ class Criterion(nn.Module):
         scores = self.score_loss(output.logits, wanted) * output.mask[..., None]
 
         divisor = self._divisor(matched.sum())
-        spans = (span_loss or self.span_loss)(*pairs).sum()
+        values = (span_loss or self.span_loss)(*pairs)
+        if values.shape != target.shape:
+            raise ValueError(
+                f"the span loss gave the shape {tuple(values.shape)} for {len(target)} pairs; "
+                f"wanted ({len(target)},), one value a pair, not reduced"
+            )
+        spans = values.sum()
         score = scores.sum() / divisor
         total = self.span_weight * spans / divisor + self.score_weight * score
         mean = spans.detach() / max(len(target), 1)

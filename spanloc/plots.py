@@ -101,7 +101,9 @@ def _curve(axes, steps: Tensor, values: Tensor, colour: str, label: str) -> None
     steps, values = steps.numpy(), values.double().numpy()
     known = np.isfinite(values) & (values > 0)
     steps, values = steps[known], values[known]
-    axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
+    # A line through a single step would not be seen.
+    marker = "o" if len(values) < 20 else None
+    axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8, marker=marker)
     if len(values):
         # A moving average over a twentieth of the steps so far: even on a log axis.
         total = np.concatenate(([0.0], np.cumsum(values)))

@@ -26,7 +26,7 @@ _ADAMW = partial(AdamW, lr=1e-3, weight_decay=0.05)
 class SpanLocalizer(LightningModule):
     """Trains, evaluates and applies a localizer, on batches of :class:`~spanloc.data.Batch`.
 
-    It logs ``loss/total``, ``loss/span`` and ``loss/score`` at every training step, and
+    It logs ``loss/total``, ``loss/span``, ``loss/score`` and ``lr`` at every training step, and
     ``val/loss`` and the metrics as ``val/...`` and ``test/...``.
 
     Args:
@@ -76,6 +76,7 @@ class SpanLocalizer(LightningModule):
             )
         parts = {"total": losses.total.detach(), "span": losses.span, "score": losses.score}
         self.log_dict({f"loss/{name}": v for name, v in parts.items()}, batch_size=len(batch))
+        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=len(batch))
         return {"loss": losses.total, **losses._asdict()}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

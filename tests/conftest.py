@@ -10,6 +10,10 @@ import torch
 import spanloc
 from spanloc.cli import evaluate, train
 
+# The models of the tests are small: threads would wait for each other more than they work, above
+# all where something else runs beside them.
+torch.set_num_threads(1)
+
 CONFIGS = Path(__file__).parent.parent / "configs"
 
 

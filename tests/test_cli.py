@@ -12,8 +12,6 @@ from conftest import SMALL, make_batch
 
 import spanloc
 
-pytestmark = pytest.mark.filterwarnings("ignore:The dirpath has changed")
-
 
 def metrics(folder):
     return json.loads((folder / "metrics.json").read_text())
@@ -63,6 +61,63 @@ def test_a_resumed_run_ends_where_it_would_have(cli, trained, tmp_path):
     assert all(torch.equal(v, b["state_dict"][k]) for k, v in a["state_dict"].items())
     history = [c["callbacks"]["GradientNorms"]["history"] for c in (a, b)]
     assert torch.equal(*history)
+
+
+def test_resuming_what_does_not_fit_is_one_line(cli, trained):
+    last = f"ckpt_path={trained['single'] / 'last.ckpt'}"
+    line = cli("train", *SMALL, last)
+    assert "has done 2 epochs, and trainer.max_epochs is 2: there is nothing to do" in line
+    line = cli("train", *SMALL, last, "trainer.max_epochs=3", "model.width=8")
+    assert "is of another model: model.width is 8, was 16;" in line
+    options = ("trainer.max_epochs=3", "optimizer.lr=1e-4", "hydra.run.dir=run")
+    run = cli("train", *SMALL, last, *options) / "run"
+    assert "optimizer.lr is 0.0001, was 0.002" in (run / "train.log").read_text()
+
+
+def test_what_fails_at_once_leaves_no_folder(cli, tmp_path):
+    line = cli("train", *SMALL, "model.width=0", "hydra.run.dir=run", folder=tmp_path)
+    assert isinstance(line, str)
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep")
+    cli("train", *SMALL, "model.width=0", "hydra.run.dir=mine", folder=tmp_path)
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "keep"
+
+
+def test_your_own_loss(cli, tmp_path):
+    (tmp_path / "theirs_loss.py").write_text(
+        "def ends(pred, target):\n    return (pred - target).abs().mean(-1)\n"
+        "def reduced(pred, target):\n    return (pred - target).abs().mean()\n"
+    )
+    run = cli("train", *SMALL, "span_loss._target_=theirs_loss.ends", "hydra.run.dir=run",
+              folder=tmp_path)  # fmt: skip
+    assert isinstance(run, Path), run
+    line = cli("train", *SMALL, "span_loss._target_=theirs_loss.reduced", folder=tmp_path)
+    assert "the span loss gave the shape ()" in line
+    checkpoint = f"checkpoint={run / 'run' / 'best.ckpt'}"
+    line = cli("evaluate", checkpoint, folder=tmp_path)
+    assert "'theirs_loss.ends'" in line
+    assert "allow=[theirs_loss]" in line
+    assert isinstance(cli("evaluate", checkpoint, "allow=[theirs_loss]", folder=tmp_path), Path)
+
+
+def test_one_span_of_several_is_said(cli, annotated):
+    run = cli("train", "data=annotations", f"data.root={annotated}", "model.width=8",
+              "trainer.max_epochs=1", "trainer.accelerator=cpu", "hydra.run.dir=run")  # fmt: skip
+    said = (run / "run" / "train.log").read_text()
+    assert "training sequences have several spans, and this model gives one" in said
+
+
+def test_nothing_to_test_on_is_said_before_training(cli, annotated):
+    path = annotated / "annotations.json"
+    path.write_text(path.read_text().replace('"testing"', '"validation"'))
+    options = ("train", "model=points", "data=annotations", f"data.root={annotated}",
+               "model.width=8", "trainer.max_epochs=1", "trainer.accelerator=cpu",
+               "hydra.run.dir=run")  # fmt: skip
+    assert "no sequences to test on; test=false goes without" in cli(*options)
+    found = metrics(cli(*options, "test=false") / "run")
+    assert "val/mAP" in found
+    assert not [name for name in found if name.startswith("test/")]
 
 
 def test_evaluate_repeats_the_test_of_training(cli, trained):
@@ -193,7 +248,7 @@ def test_evaluate_s_mistakes(cli, trained, annotated):
     line = cli("evaluate", f"checkpoint={best}", "subset=train")
     assert "subset is 'train'; it may be test or val" in line
     line = cli("evaluate", f"checkpoint={best}", f"data.root={annotated}")
-    assert "spanloc.data.SyntheticData: " in line
+    assert "data.root: the model was trained on spanloc.data.SyntheticData, without it" in line
 
 
 def test_help_and_errors_outside_of_tests(tmp_path):

@@ -307,9 +307,9 @@ def test_a_mistake_in_the_arrays_is_named(annotated):
     good[5, 0] = np.nan
     np.save(path, good)
     records = read_annotations(annotated).subsets["training"]
-    with pytest.raises(ValueError, match=r"s3.npy: a value between rows 0 and 75 is not finite"):
+    with pytest.raises(ValueError, match=r"s3.npy: row 5, column 0 is nan"):
         AnnotatedSequences(records)[3]
-    with pytest.raises(ValueError, match=r"s3.npy: holds a value that is not finite"):
+    with pytest.raises(ValueError, match=r"s3.npy: row 5, column 0 is nan"):
         AnnotatedSequences(records).statistics()
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r"s3.npy: no such file"):

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -37,6 +38,8 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
     def decorate(function: Callable[[DictConfig], None]) -> Callable[[], None]:
         def main() -> None:
             _quieten()
+            # A loss of the user's own may lie where the command is run.
+            sys.path.append(str(Path.cwd()))
             OmegaConf.register_new_resolver("folder", _folder, replace=True)
             debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
             # Hydra takes the program's name for its help from here.
@@ -56,7 +59,7 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
             def job(config: DictConfig) -> None:
                 # In a sweep Hydra notes the failure and goes on with the other runs.
                 sweep = HydraConfig.get().mode == RunMode.MULTIRUN
-                with nullcontext() if sweep else one_line():
+                with nullcontext() if sweep else one_line(), _no_empty_folder():
                     function(config)
 
             # Without this Hydra prints errors by itself, in several lines, and exits.
@@ -76,6 +79,20 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
 def run_folder() -> Path:
     """The folder that the current run writes to."""
     return Path(HydraConfig.get().runtime.output_dir)
+
+
+@contextmanager
+def _no_empty_folder() -> Iterator[None]:
+    # What fails before it has written anything leaves no folder that looks like a run.
+    try:
+        yield
+    except BaseException:
+        folder = run_folder()
+        files = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size]
+        if all(folder / ".hydra" in path.parents for path in files):
+            logging.shutdown()
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _line(error: BaseException) -> str:
@@ -99,7 +116,12 @@ def _folder(overrides: str) -> str:
 
 def _quieten() -> None:
     # Hints of Lightning's that are no news to a user of a command, one by one.
-    for hint in ("does not have many workers", "LeafSpec", "Checkpoint directory .* exists"):
+    for hint in (
+        "does not have many workers",
+        "LeafSpec",
+        "Checkpoint directory .* exists",
+        "dirpath has changed",
+    ):
         warnings.filterwarnings("ignore", f".*{hint}.*")
     for part in ("pytorch_lightning", "lightning.fabric", "lightning.pytorch"):
         logging.getLogger(part).setLevel(logging.WARNING)

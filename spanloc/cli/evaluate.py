@@ -28,7 +28,12 @@ def main(config: DictConfig) -> None:
         raise ValueError(f"subset is {config.subset!r}; it may be test or val")
     task = checkpoint.load(config.checkpoint, allow=config.allow)
     data = dict(task.config["data"])
-    data |= {key: value for key, value in config.data.items() if value is not None}
+    for key, value in config.data.items():
+        if value is None:
+            continue
+        if key not in data:
+            raise ValueError(f"data.{key}: the model was trained on {data['_target_']}, without it")
+        data[key] = value
     checkpoint.trust(config.checkpoint, data, ("spanloc.data", *config.allow))
     checkpoint.check({"data": data})
     datamodule: SpanDataModule = checkpoint.build(data)
@@ -70,7 +75,8 @@ def timelines(task: SpanLocalizer, samples: Dataset[Sample], count: int = 4) -> 
         for sample in shown:
             found = task.predict_step(collate([sample]).to(task.device))
             # Of many scored spans only the likely ones, or they hide each other.
-            clear = found.scores >= (0.2 if len(found.scores) > 1 else 0.0)
+            best = float(found.scores.max()) if len(found.scores) else 0.0
+            clear = found.scores >= min(0.2, best / 2)
             predictions.append([part[clear].cpu() for part in found[:3]])
     seconds = any(sample.timeline != Timeline() for sample in shown)
     return plots.timelines(

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from spanloc.cli.entry import command, run_folder
 from spanloc.cli.evaluate import evaluate, save_figure, show, timelines, write_metrics
 from spanloc.data import SpanDataModule
 from spanloc.files import replacing
+from spanloc.task import SpanLocalizer
 
 log = logging.getLogger(__name__)
 
@@ -32,22 +34,25 @@ def main(config: DictConfig) -> None:
     datamodule = checkpoint.build(data)
     plain = _complete(config, datamodule)
     checkpoint.check(plain)
-    with replacing(folder / "config.yaml") as path:
-        path.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
-
+    if plain["test"] and not len(datamodule.test_set):
+        raise ValueError("the data have no sequences to test on; test=false goes without")
+    if plain["ckpt_path"] is not None:
+        _check_resumed(plain)
     task = checkpoint.build(plain["task"])
     task.config = plain
     task.localizer.set_statistics(*datamodule.statistics())
+    _warn_of_several(task, datamodule)
     parts = {
         group: [checkpoint.build(node) for node in plain[group].values() if node]
         for group in ("callbacks", "logger")
     }
     trainer: Trainer = checkpoint.build(plain["trainer"], **parts)
-    if config.ckpt_path is not None:
-        checkpoint.read(config.ckpt_path)  # for its clear errors
+    with replacing(folder / "config.yaml") as path:
+        path.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
     begin = time.perf_counter()
-    trainer.fit(task, datamodule=datamodule, ckpt_path=config.ckpt_path, weights_only=True)
-    log.info("trained %d steps in %.1f s", trainer.global_step, time.perf_counter() - begin)
+    trainer.fit(task, datamodule=datamodule, ckpt_path=plain["ckpt_path"], weights_only=True)
+    seconds = time.perf_counter() - begin
+    log.info("trained in %.1f s, up to step %d", seconds, trainer.global_step)
     _finish(plain, trainer, datamodule, folder)
 
 
@@ -58,24 +63,71 @@ def _finish(
     best = trainer.checkpoint_callback
     if best is not None and best.best_model_score is not None:
         metrics[best.monitor] = float(best.best_model_score)
-    gradients = [c for c in trainer.callbacks if isinstance(c, GradientNorms)]
-    for callback in gradients:
-        metrics |= callback.final.get("trained", {})
-        if callback.history and trainer.is_global_zero:
-            rows = torch.stack(callback.history).cpu()
-            save_figure(plots.curves(*rows.T), folder / "figures" / "curves.png")
-    if plain["test"] and best is not None:
-        path = best.best_model_path or best.last_model_path
+    for callback in trainer.callbacks:
+        if isinstance(callback, GradientNorms):
+            metrics |= callback.final.get("trained", {})
+            if callback.history and trainer.is_global_zero:
+                rows = torch.stack(callback.history).cpu()
+                save_figure(plots.curves(*rows.T), folder / "figures" / "curves.png")
+    if trainer.is_global_zero:
+        # Before the test, which may still meet a file that it cannot read.
+        write_metrics(metrics, folder)
+    path = "" if best is None else best.best_model_path or best.last_model_path
+    if plain["test"] and path:
         roots = {node["_target_"].split(".")[0] for _, node in checkpoint.targets(plain["task"])}
         task = checkpoint.load(path, allow=roots)
         datamodule.setup("test")
         metrics |= evaluate(task, datamodule, plain["trainer"], "test")
         if trainer.is_global_zero:
-            figure = timelines(task, datamodule.test_set)
-            save_figure(figure, folder / "figures" / "timelines.png")
+            save_figure(timelines(task, datamodule.test_set), folder / "figures" / "timelines.png")
+            write_metrics(metrics, folder)
     if trainer.is_global_zero:
-        write_metrics(metrics, folder)
         show(metrics, folder)
+
+
+def _check_resumed(plain: dict[str, Any]) -> None:
+    path, most = plain["ckpt_path"], plain["trainer"]["max_epochs"]
+    saved = checkpoint.read(path)
+    done = saved["epoch"] + 1
+    if 0 <= most <= done:
+        raise ValueError(
+            f"{path} has done {done} epochs, and trainer.max_epochs is {most}: there is nothing to do"
+        )
+    before = saved["spanloc"]["config"]
+    for group in (
+        "model",
+        "data",
+        "span_loss",
+        "score_loss",
+        "criterion",
+        "optimizer",
+        "scheduler",
+    ):
+        changes = list(_changes(before[group], plain[group], group))
+        if changes and group == "model":
+            raise ValueError(f"{path} is of another model: {'; '.join(changes)}")
+        for change in changes:
+            log.warning("not as in the run that is resumed: %s", change)
+
+
+def _changes(before: Any, now: Any, where: str) -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in {**before, **now}:
+            yield from _changes(before.get(key), now.get(key), f"{where}.{key}")
+    elif before != now:
+        yield f"{where} is {now!r}, was {before!r}"
+
+
+def _warn_of_several(task: SpanLocalizer, datamodule: SpanDataModule) -> None:
+    counts = [len(lengths) for lengths in datamodule.span_lengths()]
+    several = sum(count > 1 for count in counts)
+    if task.decode.max_predictions == 1 and several:
+        log.warning(
+            "%d of %d training sequences have several spans, and this model gives one: it learns "
+            "the first of each; model=points gives many",
+            several,
+            len(counts),
+        )
 
 
 def _complete(config: DictConfig, datamodule: SpanDataModule) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Annotations:
 def read_annotations(root: str | Path) -> Annotations:
     """Read and check a folder: all of ``annotations.json``, and the header of every array.
 
-    Expected is ``{"classes": [names], "database": {id: {"subset": "training" | "validation" |
+    Wanted is ``{"classes": [names], "database": {id: {"subset": "training" | "validation" |
     "testing", "duration": seconds, "fps": steps per second, "subject": optional, "annotations":
     [{"segment": [start, end], "label": name}]}}}`` with half-open segments in seconds; without
     ``classes`` the labels in use are sorted. Further fields are ignored. ``data/<id>.npy`` has
@@ -119,10 +119,7 @@ class AnnotatedSequences(Dataset[Sample]):
             first = int(rng.integers(0, record.num_steps - self.crop, endpoint=True))
             last = first + self.crop
         values = np.ascontiguousarray(_open(record)[first:last].T, np.float32)
-        if not np.isfinite(values).all():
-            raise ValueError(
-                f"{record.path}: a value between rows {first} and {last} is not finite"
-            )
+        _require_finite(record, values.T, first)
         inside = record.spans.clamp(first, last)
         size, kept = record.spans.diff(dim=1)[:, 0], inside.diff(dim=1)[:, 0]
         keep = (kept > 0) & (kept >= self.min_kept * size)
@@ -143,8 +140,7 @@ class AnnotatedSequences(Dataset[Sample]):
         count, total, squares = 0, 0.0, 0.0
         for record in self.records:
             values = np.asarray(_open(record), np.float64)
-            if not np.isfinite(values).all():
-                raise ValueError(f"{record.path}: holds a value that is not finite")
+            _require_finite(record, values)
             count += len(values)
             total = total + values.sum(0)
             squares = squares + np.square(values).sum(0)
@@ -202,7 +198,7 @@ def _record(file: Path, name: str, fields: Any, classes: list[str]) -> Record:
             )
         if annotation.get("label") not in classes:
             raise ValueError(
-                f"{where}: label is {annotation.get('label')!r}; wanted one of classes: "
+                f"{where}: label is {annotation.get('label', 'missing')!r}; wanted one of classes: "
                 f"{', '.join(classes)}"
             )
         spans.append((min(max(start * fps, 0), num_steps), min(end * fps, num_steps)))
@@ -220,6 +216,13 @@ def _record(file: Path, name: str, fields: Any, classes: list[str]) -> Record:
     )
 
 
+def _require_finite(record: Record, values: np.ndarray, first: int = 0) -> None:
+    if not np.isfinite(values).all():
+        row, channel = np.argwhere(~np.isfinite(values))[0]
+        value = values[row, channel]
+        raise ValueError(f"{record.path}: row {first + row}, column {channel} is {value}")
+
+
 def _open(record: Record) -> np.ndarray:
     return np.load(record.path, mmap_mode="r", allow_pickle=False)
 
@@ -231,8 +234,9 @@ def _check_array(record: Record) -> int:
         )
     try:
         array = _open(record)
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{record.path}: not a plain .npy array: {error}") from None
+    except (ValueError, EOFError, OSError):
+        # numpy's own words advise to allow pickles, which could run code.
+        raise ValueError(f"{record.path}: not a plain .npy array of numbers") from None
     if array.ndim != 2 or len(array) != record.num_steps or not array.shape[1]:
         raise ValueError(
             f"{record.path}: shape is {array.shape}; wanted ({record.num_steps}, channels), "

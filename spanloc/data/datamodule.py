@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 from spanloc.data.annotations import AnnotatedSequences, Annotations, Record, read_annotations
 from spanloc.data.sample import Sample, collate
 from spanloc.data.synthetic import SyntheticSequences
+from spanloc.ops import length
 
 
 class SpanDataModule(LightningDataModule, ABC):
@@ -47,8 +48,8 @@ class SpanDataModule(LightningDataModule, ABC):
         """Mean and standard deviation per channel, ``(C,)``, of the training sequences."""
 
     @abstractmethod
-    def span_lengths(self) -> Tensor:
-        """Lengths, in steps, of all training spans."""
+    def span_lengths(self) -> list[Tensor]:
+        """Lengths, in steps, of the spans of each training sequence."""
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Training batches, in a new order every epoch."""
@@ -111,9 +112,9 @@ class SyntheticData(SpanDataModule):
         steps = torch.cat([sample.features for sample in self._samples()], dim=1)
         return steps.mean(1), steps.std(1, correction=0).clamp(min=1e-6)
 
-    def span_lengths(self) -> Tensor:
-        """Lengths, in steps, of all training spans."""
-        return torch.cat([sample.spans.diff(dim=1)[:, 0] for sample in self._samples()])
+    def span_lengths(self) -> list[Tensor]:
+        """Lengths, in steps, of the spans of each training sequence."""
+        return [length(sample.spans) for sample in self._samples()]
 
     def _samples(self) -> list[Sample]:
         return [self.train_set[i] for i in range(len(self.train_set))]
@@ -182,9 +183,9 @@ class AnnotatedData(SpanDataModule):
         """Mean and standard deviation per channel, ``(C,)``, of the training sequences."""
         return self.train_set.statistics()
 
-    def span_lengths(self) -> Tensor:
-        """Lengths, in steps, of all training spans."""
-        return torch.cat([record.spans.diff(dim=1)[:, 0] for record in self._train])
+    def span_lengths(self) -> list[Tensor]:
+        """Lengths, in steps, of the spans of each training sequence."""
+        return [length(record.spans) for record in self._train]
 
 
 class EpochSampler(DistributedSampler[Sample]):

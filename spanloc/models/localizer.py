@@ -39,6 +39,10 @@ class Localizer(nn.Module):
         self, features: Float[Tensor, "batch channels steps"], mask: Bool[Tensor, "batch steps"]
     ) -> Output:
         """Spans of a batch; ``mask`` is false in the padding."""
+        if features.shape[1] != len(self.mean):
+            raise ValueError(
+                f"features have {features.shape[1]} channels; the model takes {len(self.mean)}"
+            )
         x = (features - self.mean[:, None]) / self.std[:, None]
         levels = self.neck(*self.backbone(x, mask))
         return self.head(levels, self.neck.strides(self.backbone.stride))

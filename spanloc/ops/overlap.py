@@ -12,9 +12,14 @@ Ties = Literal["split", "first", "second"]
 def length(spans: Shaped[Tensor, "*n 2"]) -> Shaped[Tensor, "*n"]:
     """``end - start``, in the unit of the spans; negative for a reversed span.
 
+    Raises:
+        ValueError: The last axis is not (start, end). The losses come here for this too.
+
     >>> length(torch.tensor([[2.0, 5.0], [4.0, 4.0]]))
     tensor([3., 0.])
     """
+    if spans.shape[-1] != 2:
+        raise ValueError(f"spans have the shape {tuple(spans.shape)}; wanted (..., 2): start, end")
     return spans[..., 1] - spans[..., 0]
 
 
