@@ -1,6 +1,7 @@
 """The LightningModule."""
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -92,7 +93,7 @@ class SpanLocalizer(LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> Predictions:
         """Predictions in steps; ``sequences`` counts from 0 in the batch."""
-        return self.decode(self(batch), batch.mask)
+        return self._predict(self(batch), batch)
 
     def on_validation_epoch_end(self) -> None:
         """Logs the metrics."""
@@ -111,23 +112,47 @@ class SpanLocalizer(LightningModule):
         optimizer = self.make_optimizer(groups)
         if self.make_scheduler is None:
             return optimizer
-        scheduler = self.make_scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        steps = self.trainer.estimated_stepping_batches
+        if not 0 < steps < math.inf:
+            raise ValueError(
+                "the schedule needs a number of steps: set trainer.max_epochs or trainer.max_steps"
+            )
+        scheduler = self.make_scheduler(optimizer, int(steps))
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+    def setup(self, stage: str) -> None:
+        """Refuses precisions in which positions in a sequence would not be exact."""
+        if self.trainer.precision not in ("32-true", "16-mixed", "bf16-mixed"):
+            raise ValueError(
+                f"trainer.precision is {self.trainer.precision}; it may be 32-true, 16-mixed or "
+                "bf16-mixed, which keep spans in float32"
+            )
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the names of the classes, where none were given."""
+        self.classes = self.classes or list(checkpoint.get("spanloc", {}).get("classes", ()))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what :func:`spanloc.load` needs."""
         checkpoint["spanloc"] = {"config": self.config, "classes": self.classes}
 
     def _update(self, metrics: MetricCollection, output: Output, batch: Batch) -> None:
-        predictions = self.decode(output, batch.mask)
+        predictions = self._predict(output, batch)
         keys = torch.tensor([_key(name) for name in batch.ids], device=self.device)
         there = batch.target_mask
         sequences = keys[:, None].expand_as(there)[there]
         targets = Targets(batch.spans[there], batch.labels[there], sequences)
         metrics.update(predictions._replace(sequences=keys[predictions.sequences]), targets)
+
+    def _predict(self, output: Output, batch: Batch) -> Predictions:
+        finite = (output.spans.isfinite().all(-1) & output.logits.isfinite().all(-1)).all(-1)
+        if not finite.all():
+            bad = [name for name, fine in zip(batch.ids, finite.tolist(), strict=True) if not fine]
+            raise FloatingPointError(f"the output is not finite for the sequences {', '.join(bad)}")
+        return self.decode(output, batch.mask)
 
     def _log(self, metrics: MetricCollection) -> None:
         self.log_dict({name: value.float() for name, value in metrics.compute().items()})

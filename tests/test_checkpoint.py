@@ -76,6 +76,31 @@ def test_a_file_cannot_run_code(saved, tmp_path, monkeypatch):
         spanloc.load(path, allow=("theirs",))
 
 
+def test_a_file_calls_no_function(saved):
+    """A function may be bound, to be called with spans; not called with what the file says."""
+    for node in (
+        {"_target_": "spanloc.ops.suppress._nms_loop", "starts": [0.0], "ends": [1.0],
+         "firsts": [9, 9], "threshold": 0.5, "cap": 1},
+        {"_target_": "spanloc.ops.suppress._nms_loop", "_partial_": True},
+        {"_target_": "spanloc.ops.match_ranked", "spans": [[0.0, 1.0]]},
+    ):  # fmt: skip
+        path = saved(lambda task, node=node: task["decode"].update(suppress=node))
+        with pytest.raises(ValueError, match="decode.suppress would build"):
+            spanloc.load(path)
+
+
+def test_files_of_another_structure(tmp_path):
+    path = tmp_path / "odd.ckpt"
+    for content in ({"spanloc": 3}, {"spanloc": {}}, {"spanloc": {"config": {"task": {}}}}):
+        torch.save(content, path)
+        with pytest.raises(ValueError, match=r"odd.ckpt: "):
+            spanloc.load(path)
+    decode = {"_target_": "spanloc.decode.Decode"}
+    torch.save({"spanloc": {"config": {"task": decode}}, "state_dict": {}}, path)
+    with pytest.raises(ValueError, match="describes Decode, not a model"):
+        spanloc.load(path)
+
+
 def test_an_interpolation_in_a_file_is_refused(saved):
     path = saved(lambda task: task["classes"].append("${oc.env:HOME}"))
     with pytest.raises(ValueError, match="holds an interpolation"):
@@ -127,6 +152,7 @@ def test_a_model_from_plain_python_names_its_way(tmp_path):
     with pytest.raises(ValueError, match=r"built in plain Python.*load_from_checkpoint"):
         spanloc.load(path)
     again = SpanLocalizer.load_from_checkpoint(path, **copy.deepcopy(parts), weights_only=True)
+    assert again.classes == ["a", "b"]
     assert all(
         torch.equal(a, b) for a, b in zip(task.parameters(), again.parameters(), strict=True)
     )

@@ -63,6 +63,39 @@ def test_a_resumed_run_ends_where_it_would_have(cli, trained, tmp_path):
     assert torch.equal(*history)
 
 
+def test_a_run_resumed_elsewhere_keeps_its_best_and_loses_no_epoch(cli):
+    # A rate so high that an early epoch is the best.
+    options = (*SMALL, "model=points", "optimizer.lr=0.05", "scheduler=constant")
+    whole = cli("train", *options, "trainer.max_epochs=6", "hydra.run.dir=run") / "run"
+    half = cli("train", *options, "trainer.max_epochs=5", "hydra.run.dir=run") / "run"
+    resumed = cli("train", *options, "trainer.max_epochs=6", f"ckpt_path={half / 'last.ckpt'}",
+                  "hydra.run.dir=run") / "run"  # fmt: skip
+    steps = {
+        (run.parent.name, name): torch.load(run / name, weights_only=True)["global_step"]
+        for run in (whole, half, resumed)
+        for name in ("best.ckpt", "last.ckpt")
+    }
+    assert steps[whole.parent.name, "best.ckpt"] < 30
+    assert steps[half.parent.name, "last.ckpt"] == 30
+    assert steps[resumed.parent.name, "last.ckpt"] == 36
+    assert steps[whole.parent.name, "best.ckpt"] == steps[resumed.parent.name, "best.ckpt"]
+    assert metrics(whole) == metrics(resumed)
+
+
+def test_averaged_weights_resume_too(cli):
+    average = (
+        "callbacks.average={_target_:pytorch_lightning.callbacks.EMAWeightAveraging,decay:0.9}"
+    )
+    options = (*SMALL, "scheduler=constant", average)
+    whole = cli("train", *options, "hydra.run.dir=run") / "run"
+    half = cli("train", *options, "trainer.max_epochs=1", "hydra.run.dir=run") / "run"
+    resumed = cli("train", *options, f"ckpt_path={half / 'last.ckpt'}", "hydra.run.dir=run") / "run"
+    assert metrics(whole) == metrics(resumed)
+    saved = torch.load(whole / "last.ckpt", weights_only=True)
+    raw, mean = saved["current_model_state"], saved["state_dict"]
+    assert not all(torch.equal(raw[key], mean[key]) for key in mean)
+
+
 def test_resuming_what_does_not_fit_is_one_line(cli, trained):
     last = f"ckpt_path={trained['single'] / 'last.ckpt'}"
     line = cli("train", *SMALL, last)
@@ -171,6 +204,14 @@ def test_your_own_data(cli, annotated):
         "hydra.run.dir=out",
     )  # fmt: skip
     assert metrics(again / "out")["test/mAP"] == found["test/mAP"]
+    path = moved / "annotations.json"
+    content = json.loads(path.read_text())
+    for record in content["database"].values():
+        record["fps"], record["duration"] = 20, record["duration"] / 2
+        record["annotations"] = []
+    path.write_text(json.dumps(content))
+    line = cli("evaluate", f"checkpoint={folder / 'run' / 'best.ckpt'}", f"data.root={moved}")
+    assert "seconds_per_step of the data: 0.05; the model was trained on 0.1" in line
 
 
 def test_the_testing_subset_is_not_opened_before_the_end(cli, annotated, monkeypatch):
@@ -218,6 +259,9 @@ def test_the_testing_subset_is_not_opened_before_the_end(cli, annotated, monkeyp
         (["model.width=0"], "width is 0; it must be at least 1"),
         (["model.stride=0"], "stride is 0; it must be at least 1"),
         (["trainer.accelerator=magic"], "magic"),
+        (["trainer.max_epochs=1.5"], "trainer.max_epochs is 1.5; wanted a whole number"),
+        (["trainer.max_epochs=-1"], "set trainer.max_epochs or trainer.max_steps"),
+        (["trainer.precision=bf16-true"], "trainer.precision is bf16-true; it may be 32-true"),
         (["trainer.precision=7"], "Precision 7 is invalid"),
     ],
 )

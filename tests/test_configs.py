@@ -71,7 +71,7 @@ def test_the_metric_follows_the_model(model, tmp_path):
     plain = composed(tmp_path, f"model={model}")
     own = yaml.safe_load((CONFIGS / "metric" / f"{model}.yaml").read_text())
     assert plain["metric"] == own
-    assert plain["callbacks"]["checkpoint"]["monitor"] == own["monitor"]
+    assert plain["callbacks"]["best"]["monitor"] == own["monitor"]
 
 
 def test_the_gradient_table_has_every_span_loss_of_the_group(tmp_path):

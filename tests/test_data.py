@@ -85,8 +85,11 @@ def test_a_batch_moves_and_survives_a_process():
         ({"features": torch.zeros(2, 5, dtype=torch.float64)}, "features is torch.float64"),
         ({"spans": torch.zeros(3)}, r"spans is \(3,\)"),
         ({"labels": torch.zeros(2, dtype=torch.int64)}, r"labels is \(2,\)"),
-        ({"spans": torch.tensor([[4.0, 1.0]])}, "start <= end"),
+        ({"spans": torch.tensor([[4.0, 1.0]])}, "start <= end <= 5 steps"),
         ({"spans": torch.tensor([[0.0, torch.nan]])}, "start <= end"),
+        ({"spans": torch.tensor([[-1.0, 2.0]])}, "0 <= start"),
+        ({"spans": torch.tensor([[1.0, 5.5]])}, "end <= 5 steps"),
+        ({"labels": torch.tensor([-1])}, r"labels is \[-1\]; wanted numbers from 0"),
     ],
 )
 def test_a_bad_sample_is_refused_by_name(change, message):
@@ -217,6 +220,19 @@ def test_crops_keep_spans_of_which_enough_is_left(annotated):
     assert len({count for _, count in seen}) > 1
 
 
+def test_crops_depend_on_the_seed_and_evaluation_drops_nothing(annotated):
+    one, two = (AnnotatedData(annotated, crop_seconds=2, seed=s).train_set for s in (0, 1))
+    records = one.records
+    a, b = (AnnotatedSequences(records, crop=20, seed=s) for s in (0, 1))
+    assert [a[i].timeline.offset for i in range(9)] != [b[i].timeline.offset for i in range(9)]
+    assert one.crop == two.crop == 20
+    data = SyntheticData(num_train=10, num_val=7, num_test=5, batch_size=4)
+    loaders = (data.train_dataloader(), data.val_dataloader(), data.test_dataloader())
+    assert [sum(len(batch) for batch in loader) for loader in loaders] == [8, 7, 5]
+    few = SyntheticData(num_train=3, num_val=1, num_test=1, batch_size=4)
+    assert [len(batch) for batch in few.train_dataloader()] == [3]
+
+
 def test_validation_keeps_subjects_apart_and_testing_out(annotated):
     for seed in range(5):
         data = AnnotatedData(annotated, val_share=0.3, seed=seed)
@@ -278,6 +294,11 @@ def set_annotation(**fields):
         (set_annotation(segment=[3.0, 99.0]), r"segment is \[3.0, 99.0\]; wanted 0 <= start"),
         (set_annotation(segment=["a", 2]), r"segment is \['a', 2\]; wanted \[start, end\]"),
         (set_annotation(label="run"), "label is 'run'; wanted one of classes: sit, walk"),
+        (set_field("fps", 20), r"s2.npy: shape is \(70, 2\); wanted \(140, channels\)"),
+        (
+            lambda content: content["database"]["s2"].update(fps=5, duration=14.0),
+            "sequence 's2': fps is 5; the sequences before have 10",
+        ),
         (set_field("duration", 9.0), r"s2.npy: shape is \(70, 2\); wanted \(90, channels\)"),
         (lambda content: content.pop("database"), "the field 'database'"),
         (lambda content: content.update(classes=["a", "a"]), "holds a name twice"),

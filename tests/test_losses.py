@@ -239,6 +239,19 @@ def test_focal_loss_without_focus_is_cross_entropy():
     )
 
 
+def test_a_focus_with_an_infinite_gradient_is_refused():
+    with pytest.raises(ValueError, match="gamma is 0.5; it must be 0 or at least 1"):
+        losses.focal_loss(torch.zeros(1, 1), torch.ones(1, 1), gamma=0.5)
+
+
+def test_what_is_no_span_is_refused():
+    spans = torch.rand(3, 4)
+    for loss in SPAN_LOSSES.values():
+        # The shape checker of the tests speaks first; what a user sees is the ValueError.
+        with pytest.raises((ValueError, TypeError)):
+            loss(spans, spans)
+
+
 def test_every_public_loss_has_a_config_and_takes_pairs_alone():
     named = {
         yaml.safe_load(path.read_text())["_target_"].rsplit(".", 1)[1]

@@ -11,7 +11,7 @@ from conftest import make_batch, random_spans
 from pytorch_lightning import LightningDataModule, Trainer, seed_everything
 from torch.utils.data import DataLoader
 
-from spanloc import Criterion, Decode, SpanLocalizer, losses, ops
+from spanloc import Criterion, Decode, SpanLocalizer, losses, ops, schedules
 from spanloc.assigners import assign_points, assign_single
 from spanloc.callbacks import GradientNorms
 from spanloc.convergence import relative_gradient
@@ -204,7 +204,99 @@ def test_a_loss_that_is_not_finite_names_its_sequences():
     data.samples[3].features[:] = torch.nan
     task = SpanLocalizer(single_model(), Criterion(assign_single, losses.giou_loss))
     with pytest.raises(FloatingPointError, match=r"nan at step 0.* synthetic-0-3"):
-        their_trainer().fit(task, data)
+        their_trainer(num_sanity_val_steps=0).fit(task, data)
+    with pytest.raises(FloatingPointError, match="not finite for the sequences synthetic-0-3$"):
+        their_trainer().validate(task, data, verbose=False)
+    with pytest.raises(FloatingPointError, match="synthetic-0-3$"):
+        task.predict_step(collate(data.samples[:5]))
+
+
+def test_validation_is_over_all_sequences_each_on_its_own():
+    seed_everything(0, verbose=False)
+    metric = AveragePrecision([0.1])
+    task = SpanLocalizer(
+        points_model(), Criterion(assign_points, losses.giou_loss), metrics={"map": metric}
+    )
+    data = TheirData([1, 3])
+    found = their_trainer().validate(task, data, verbose=False)[0]["val/mAP@0.10"]
+    predictions, targets = [], []
+    for i, sample in enumerate(data.samples):
+        with torch.no_grad():
+            p = task.eval().predict_step(collate([sample]))
+        rows = zip(p.labels.tolist(), p.spans.tolist(), p.scores.tolist(), strict=True)
+        predictions += [(i, label, *span, score) for label, span, score in rows]
+        rows = zip(sample.labels.tolist(), sample.spans.tolist(), strict=True)
+        targets += [(i, label, *span) for label, span in rows]
+    expected = reference.average_precision(predictions, targets, 0.1)
+    assert 0 < expected < 1
+    assert found == pytest.approx(expected, rel=1e-3)
+
+
+def test_weight_decay_is_for_kernels_and_the_rate_moves_at_every_step():
+    task = SpanLocalizer(
+        points_model(), Criterion(assign_points, losses.giou_loss), scheduler=schedules.cosine
+    )
+    trainer = their_trainer(max_epochs=2, num_sanity_val_steps=0)
+    trainer.fit(task, TheirData(count=16))
+    decayed, plain = trainer.optimizers[0].param_groups
+    assert decayed["weight_decay"] > 0
+    assert plain["weight_decay"] == 0
+    assert {p.ndim for p in decayed["params"]} == {2, 3}
+    assert {p.ndim for p in plain["params"]} == {1}
+    assert trainer.lr_scheduler_configs[0].interval == "step"
+    assert plain["lr"] == decayed["lr"] == pytest.approx(0, abs=1e-9)
+
+
+def test_cosine_rises_and_falls_and_stays():
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
+    schedule = schedules.cosine(optimizer, 101, warmup=0.2, start=0.1, final=0.5)
+    rates = []
+    for _ in range(140):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates[0] == pytest.approx(0.2)
+    assert max(rates) == pytest.approx(2.0, rel=1e-2)
+    assert rates.index(max(rates)) in (20, 21)
+    assert rates[10] == pytest.approx(1.1, abs=0.05)
+    assert rates[60] == pytest.approx(1.5, abs=0.05)
+    assert rates[100] == rates[139] == pytest.approx(1.0)
+    flat = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
+    schedules.constant(flat, 10)
+    assert flat.param_groups[0]["lr"] == 2.0
+
+
+def test_half_precision_throughout_is_refused():
+    task = SpanLocalizer(single_model(), Criterion(assign_single, losses.giou_loss))
+    with pytest.raises(ValueError, match="trainer.precision is bf16-true"):
+        their_trainer(precision="bf16-true").fit(task, TheirData())
+
+
+def test_mixed_precision_trains():
+    task = SpanLocalizer(points_model(), Criterion(assign_points, losses.giou_loss))
+    log = GradientNorms(num_batches=1)
+    trainer = their_trainer(precision="bf16-mixed", callbacks=[log])
+    trainer.fit(task, TheirData(count=16))
+    assert log.history().isfinite().all()
+    assert task.localizer.head.scale.dtype == torch.float32
+
+
+def test_what_does_not_go_together_is_said():
+    batch = make_batch()
+    output = single_model()(batch.features, batch.mask)
+    with pytest.raises(ValueError, match="assign_points needs a head with points"):
+        assign_points(output, batch)
+    with pytest.raises(ValueError, match="features have 3 channels; the model takes 5"):
+        single_model(num_channels=5)(batch.features, batch.mask)
+    reduced = Criterion(assign_single, lambda pred, target: losses.iou_loss(pred, target).mean())
+    with pytest.raises(ValueError, match=r"the span loss gave the shape \(\) for 1 pairs"):
+        reduced(output, batch)
+
+
+def test_most_points_start_as_background():
+    batch = make_batch((200,), num_targets=(0,))
+    scores = points_model()(batch.features, batch.mask).logits.sigmoid()
+    assert 0.003 < scores.mean() < 0.03
 
 
 class Log(GradientNorms):
@@ -224,7 +316,7 @@ def test_gradient_norms_at_every_step_before_clipping(accumulate, capsys):
         callbacks=[log], gradient_clip_val=1e-3, accumulate_grad_batches=accumulate, max_epochs=2
     )
     trainer.fit(task, TheirData())
-    table = torch.stack(log.history)
+    table = log.history()
     assert table[:, 0].tolist() == list(range(1, 1 + 8 // accumulate))
     assert table[:, 3].tolist() == pytest.approx(log.mine, rel=1e-5)
     assert table[:, 3].min() > 1e-3
@@ -240,6 +332,7 @@ def test_the_final_table_is_measured_over_the_batches():
     task = SpanLocalizer(single_model(), Criterion(assign_single, losses.giou_loss, momentum=0.0))
     data, log = TheirData(), GradientNorms({"iou": losses.iou_loss}, num_batches=4)
     their_trainer(callbacks=[log], max_epochs=1).fit(task, data)
+    assert task.criterion.normaliser == 8
     # The same by hand, over the whole set in one batch: batches are of one size.
     batch = collate(data.samples)
     task.criterion.eval()
@@ -261,6 +354,19 @@ def test_the_final_table_is_measured_over_the_batches():
         assert figures["train/tiou"] == pytest.approx(
             ops.tiou(pred, target).mean().item(), rel=1e-4
         )
+
+
+class Normaliser(GradientNorms):
+    def on_train_end(self, trainer, pl_module):
+        before = pl_module.criterion.normaliser.clone()
+        super().on_train_end(trainer, pl_module)
+        assert torch.equal(pl_module.criterion.normaliser, before)
+        assert pl_module.training
+
+
+def test_measuring_changes_nothing():
+    task = SpanLocalizer(points_model(), Criterion(assign_points, losses.giou_loss))
+    their_trainer(callbacks=[Normaliser()]).fit(task, TheirData([1, 3]))
 
 
 def test_batches_without_targets_leave_no_nan_in_the_table():

@@ -1,5 +1,6 @@
 """Lightning callbacks."""
 
+from spanloc.callbacks.checkpoints import RunCheckpoint
 from spanloc.callbacks.gradients import GradientNorms
 
-__all__ = ["GradientNorms"]
+__all__ = ["GradientNorms", "RunCheckpoint"]

@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
@@ -40,11 +41,21 @@ class GradientNorms(Callback):
 
     def __init__(self, losses: Mapping[str, SpanLoss] | None = None, num_batches: int = 4) -> None:
         self.losses, self.num_batches = dict(losses or {}), num_batches
-        #: Step, and the four curves at it, one row a step.
-        self.history: list[Tensor] = []
+        self._rows: list[Tensor] = []
         #: The table: name of the loss to its figures; the trained loss is called ``trained``.
         self.final: dict[str, dict[str, float]] = {}
         self._norm: Tensor | None = None
+
+    def history(self) -> Float[Tensor, "steps 5"]:
+        """Step, span loss, score loss, ``grad/params`` and ``grad/spans``, one row a step, on the CPU.
+
+        Where there was no matched pair, ``grad/spans`` is NaN.
+        """
+        # Row by row they would be copied from a GPU one at a time, and at every step.
+        devices = {row.device for row in self._rows}
+        parts = [torch.stack([r for r in self._rows if r.device == d]).cpu() for d in devices]
+        rows = torch.cat([*parts, torch.zeros(0, 5)])
+        return rows[rows[:, 0].argsort(stable=True)]
 
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
@@ -68,7 +79,7 @@ class GradientNorms(Callback):
         pl_module.log_dict(values, batch_size=len(batch))
         step = torch.tensor(float(trainer.global_step), device=self._norm.device)
         curves = [outputs["span"], outputs["score"], self._norm, relative.mean()]
-        self.history.append(torch.stack([step, *curves]).detach())
+        self._rows.append(torch.stack([step, *curves]).detach())
         self._norm = None
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
@@ -81,12 +92,11 @@ class GradientNorms(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The curves so far, so that a resumed run goes on with them."""
-        return {"history": torch.stack(self.history).cpu() if self.history else None}
+        return {"history": self.history()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes up the curves of the run that is resumed."""
-        history = state_dict["history"]
-        self.history = [] if history is None else list(history)
+        self._rows = list(state_dict["history"])
 
     def _trained_name(self, trained: SpanLoss) -> str:
         same = [name for name, loss in self.losses.items() if _describe(loss) == _describe(trained)]

@@ -42,8 +42,6 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
             sys.path.append(str(Path.cwd()))
             OmegaConf.register_new_resolver("folder", _folder, replace=True)
             debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
-            # Hydra takes the program's name for its help from here.
-            sys.argv[0] = f"spanloc-{name}"
 
             @contextmanager
             def one_line() -> Iterator[None]:

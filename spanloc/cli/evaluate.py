@@ -37,11 +37,13 @@ def main(config: DictConfig) -> None:
     checkpoint.trust(config.checkpoint, data, ("spanloc.data", *config.allow))
     checkpoint.check({"data": data})
     datamodule: SpanDataModule = checkpoint.build(data)
-    if datamodule.classes != task.classes:
-        raise ValueError(
-            f"the data have the classes {', '.join(datamodule.classes)}; the model of "
-            f"{config.checkpoint} was trained on {', '.join(task.classes)}"
-        )
+    for name, found, trained in (
+        ("classes", datamodule.classes, task.classes),
+        ("num_channels", datamodule.num_channels, len(task.localizer.mean)),
+        ("seconds_per_step", datamodule.seconds_per_step, task.config["seconds_per_step"]),
+    ):
+        if found != trained:
+            raise ValueError(f"{name} of the data: {found}; the model was trained on {trained}")
     datamodule.setup(config.subset)
     trainer = OmegaConf.to_container(config.trainer, resolve=True)
     checkpoint.check({"trainer": trainer})

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer, seed_everything
@@ -43,7 +42,7 @@ def main(config: DictConfig) -> None:
     task.localizer.set_statistics(*datamodule.statistics())
     _warn_of_several(task, datamodule)
     parts = {
-        group: [checkpoint.build(node) for node in plain[group].values() if node]
+        group: [checkpoint.build(node) for node in (plain.get(group) or {}).values() if node]
         for group in ("callbacks", "logger")
     }
     trainer: Trainer = checkpoint.build(plain["trainer"], **parts)
@@ -66,14 +65,15 @@ def _finish(
     for callback in trainer.callbacks:
         if isinstance(callback, GradientNorms):
             metrics |= callback.final.get("trained", {})
-            if callback.history and trainer.is_global_zero:
-                rows = torch.stack(callback.history).cpu()
-                save_figure(plots.curves(*rows.T), folder / "figures" / "curves.png")
+            history = callback.history()
+            if len(history) and trainer.is_global_zero:
+                save_figure(plots.curves(*history.T), folder / "figures" / "curves.png")
     if trainer.is_global_zero:
         # Before the test, which may still meet a file that it cannot read.
         write_metrics(metrics, folder)
-    path = "" if best is None else best.best_model_path or best.last_model_path
-    if plain["test"] and path:
+    best_path = Path(best.best_model_path) if best is not None and best.best_model_path else None
+    path = best_path or folder / "last.ckpt"
+    if plain["test"] and path.is_file():
         roots = {node["_target_"].split(".")[0] for _, node in checkpoint.targets(plain["task"])}
         task = checkpoint.load(path, allow=roots)
         datamodule.setup("test")
@@ -136,6 +136,7 @@ def _complete(config: DictConfig, datamodule: SpanDataModule) -> dict[str, Any]:
         if key in config.model and config.model[key] is None:
             config.model[key] = value
     config.task.classes = datamodule.classes
+    config.seconds_per_step = datamodule.seconds_per_step
     return _plain(config)
 
 

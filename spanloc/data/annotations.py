@@ -33,10 +33,11 @@ class Record:
 
 @dataclass(frozen=True)
 class Annotations:
-    """A folder's classes, its number of channels, and its sequences by subset."""
+    """A folder's classes, channels, seconds per step, and its sequences by subset."""
 
     classes: list[str]
     num_channels: int
+    seconds_per_step: float
     subsets: dict[str, list[Record]]
 
 
@@ -66,7 +67,7 @@ def read_annotations(root: str | Path) -> Annotations:
         raise ValueError(f"{file}: wanted an object with the field 'database', an object by id")
     classes = _classes(file, content)
     subsets: dict[str, list[Record]] = {subset: [] for subset in SUBSETS}
-    num_channels, first = None, None
+    num_channels, first, step = None, None, None
     for name, fields in content["database"].items():
         record = _record(file, name, fields, classes)
         channels = _check_array(record)
@@ -74,10 +75,17 @@ def read_annotations(root: str | Path) -> Annotations:
             num_channels, first = channels, record.path
         elif channels != num_channels:
             raise ValueError(f"{record.path}: {channels} channels; {first} has {num_channels}")
+        if step is None:
+            step = record.timeline.seconds_per_step
+        elif record.timeline.seconds_per_step != step:
+            raise ValueError(
+                f"{file}: sequence {name!r}: fps is {fields['fps']}; the sequences before have "
+                f"{1 / step:g}, and all must have the same"
+            )
         subsets[record.subset].append(record)
-    if num_channels is None:
+    if num_channels is None or step is None:
         raise ValueError(f"{file}: database is empty")
-    return Annotations(classes, num_channels, subsets)
+    return Annotations(classes, num_channels, step, subsets)
 
 
 class AnnotatedSequences(Dataset[Sample]):

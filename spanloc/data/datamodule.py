@@ -13,7 +13,7 @@ from torch import distributed as dist
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
 from spanloc.data.annotations import AnnotatedSequences, Annotations, Record, read_annotations
-from spanloc.data.sample import Sample, collate
+from spanloc.data.sample import Sample, Timeline, collate
 from spanloc.data.synthetic import SyntheticSequences
 from spanloc.ops import length
 
@@ -22,7 +22,7 @@ class SpanDataModule(LightningDataModule, ABC):
     """Loaders over three data sets of :class:`~spanloc.data.Sample`; subclasses say which.
 
     After ``setup("fit")`` a subclass has ``train_set`` and ``val_set``, after ``setup("test")``
-    ``test_set``. It also says its ``classes``, its ``num_channels`` and, from the training
+    ``test_set``. It also says its ``classes``, ``num_channels``, ``seconds_per_step`` and, from the training
     sequences alone, the :meth:`statistics` of the channels and the :meth:`span_lengths`.
 
     Args:
@@ -36,6 +36,7 @@ class SpanDataModule(LightningDataModule, ABC):
     test_set: Dataset[Sample]
     classes: list[str]
     num_channels: int
+    seconds_per_step: float
 
     def __init__(self, *, batch_size: int = 32, num_workers: int = 0, seed: int = 0) -> None:
         super().__init__()
@@ -106,6 +107,7 @@ class SyntheticData(SpanDataModule):
         )
         self.classes = self.train_set.sequences.classes
         self.num_channels = self.train_set.sequences.num_channels
+        self.seconds_per_step = Timeline().seconds_per_step
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation per channel, ``(C,)``, of the training sequences."""
@@ -161,14 +163,16 @@ class AnnotatedData(SpanDataModule):
         self.annotations: Annotations = read_annotations(root)
         self.classes = self.annotations.classes
         self.num_channels = self.annotations.num_channels
+        self.seconds_per_step = self.annotations.seconds_per_step
         subsets = self.annotations.subsets
         self._train, self._val = subsets["training"], subsets["validation"]
         if not self._train:
             raise ValueError(f"{root}/annotations.json: no sequence has the subset 'training'")
         if not self._val:
             self._train, self._val = _held_out(self._train, val_share, seed)
-        step = self._train[0].timeline.seconds_per_step
-        crop = None if crop_seconds is None else max(1, round(crop_seconds / step))
+        crop = None
+        if crop_seconds is not None:
+            crop = max(1, round(crop_seconds / self.seconds_per_step))
         self.train_set = AnnotatedSequences(
             self._train,
             crop=crop,

@@ -39,7 +39,7 @@ class Sample:
     Args:
         id: Names the sequence in errors, predictions and metrics; no two sequences share one.
         features: One column a step, at least one step.
-        spans: Half-open, in steps, ``start <= end``; none is fine.
+        spans: Half-open, in steps, ``0 <= start <= end <= steps``; none is fine.
         labels: Index of each span's class, from 0.
         timeline: When the steps happen.
 
@@ -62,8 +62,12 @@ class Sample:
             self._refuse("spans", tuple(self.spans.shape), "(targets, 2)")
         if self.labels.shape != self.spans.shape[:1]:
             self._refuse("labels", tuple(self.labels.shape), f"({len(self.spans)},), one a span")
-        if not (self.spans[:, 0] <= self.spans[:, 1]).all():
-            self._refuse("spans", self.spans.tolist(), "start <= end")
+        steps = self.features.shape[1]
+        ends = torch.cat([self.spans.new_zeros(len(self.spans), 1), self.spans], 1)
+        if not (ends.diff(dim=1) >= 0).all() or (self.spans > steps).any():
+            self._refuse("spans", self.spans.tolist(), f"0 <= start <= end <= {steps} steps")
+        if (self.labels < 0).any():
+            self._refuse("labels", self.labels.tolist(), "numbers from 0")
 
     def _refuse(self, field: str, came: object, wanted: str) -> None:
         raise ValueError(f"sequence {self.id!r}: {field} is {came}; wanted {wanted}")

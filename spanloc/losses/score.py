@@ -34,7 +34,11 @@ def focal_loss(
     Args:
         logits, targets: As in :func:`cross_entropy_loss`.
         alpha: Weight of the targets that are 1; the others weigh ``1 - alpha``.
-        gamma: How much less easy answers count, at least 0.
+        gamma: How much less easy answers count: 0, or at least 1. In between the gradient is
+            infinite where the answer is right.
+
+    Raises:
+        ValueError: ``gamma`` is out of range.
 
     Source:
         Lin et al. 2017, arXiv:1708.02002, equation 5.
@@ -42,6 +46,8 @@ def focal_loss(
     >>> focal_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]]))
     tensor([[0.0433, 0.1300]])
     """
+    if not (gamma == 0 or gamma >= 1):
+        raise ValueError(f"gamma is {gamma}; it must be 0 or at least 1")
     probability = torch.sigmoid(logits)
     wrong = probability + targets - 2 * probability * targets
     weight = (1 - alpha) + (2 * alpha - 1) * targets
