@@ -86,8 +86,12 @@ def _no_empty_folder() -> Iterator[None]:
         yield
     except BaseException:
         folder = run_folder()
-        files = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size]
-        if all(folder / ".hydra" in path.parents for path in files):
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        ours = [
+            folder / ".hydra" in path.parents or (path.suffix == ".log" and not path.stat().st_size)
+            for path in files
+        ]
+        if all(ours):
             logging.shutdown()
             shutil.rmtree(folder, ignore_errors=True)
         raise

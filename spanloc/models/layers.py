@@ -75,6 +75,7 @@ class ConvBlock(nn.Module):
 def coarser(mask: Bool[Tensor, "batch steps"], stride: int) -> Bool[Tensor, "batch cells"]:
     """The mask of cells of ``stride`` steps: a cell counts where any of its steps does.
 
+    >>> import torch
     >>> coarser(torch.tensor([[True, True, True, False, False]]), 2)
     tensor([[ True,  True, False]])
     """
