@@ -6,9 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning import LightningDataModule, Trainer
+from torch.utils.data import DataLoader
 
 import spanloc
 from spanloc.cli import evaluate, train
+from spanloc.data import SyntheticSequences, collate
+from spanloc.models import ConvBackbone, Localizer, PointsHead, PyramidNeck, SingleHead
 
 # The models of the tests are small: threads would wait for each other more than they work, above
 # all where something else runs beside them.
@@ -119,3 +123,52 @@ def make_batch(lengths=(40, 23), num_channels=3, num_targets=(2, 0), seed=0):
             )
         )
     return spanloc.data.collate(samples)
+
+
+def points_model(num_channels=3, width=8):
+    return Localizer(
+        ConvBackbone(num_channels, stride=2, width=width, num_blocks=1),
+        PyramidNeck(3, width=width, num_blocks=1),
+        PointsHead(2, 3, width=width, num_layers=1),
+    )
+
+
+def single_model(num_channels=3, width=8):
+    return Localizer(
+        ConvBackbone(num_channels, stride=2, width=width, num_blocks=1),
+        PyramidNeck(2, width=width, num_blocks=1),
+        SingleHead(2, width=width, num_layers=1),
+    )
+
+
+class TheirData(LightningDataModule):
+    """A user's own DataModule."""
+
+    def __init__(self, num_spans=1, count=32):
+        super().__init__()
+        self.samples = [
+            SyntheticSequences(
+                count, num_spans=num_spans, num_channels=3, num_classes=2, length=64,
+                span_length=[12, 24], num_distractors=0, noise=0.1,
+            )[i]
+            for i in range(count)
+        ]  # fmt: skip
+
+    def train_dataloader(self):
+        return DataLoader(self.samples, 8, collate_fn=collate)
+
+    def val_dataloader(self):
+        return DataLoader(self.samples, 8, collate_fn=collate)
+
+
+def their_trainer(**options):
+    defaults = {
+        "accelerator": "cpu", "devices": 1, "logger": False, "enable_checkpointing": False,
+        "enable_progress_bar": False, "enable_model_summary": False, "max_epochs": 1,
+    }  # fmt: skip
+    return Trainer(**(defaults | options))
+
+
+HINTS_OF_LIGHTNING = pytest.mark.filterwarnings(
+    "ignore:.*does not have many workers.*", "ignore:.*LeafSpec.*", "ignore:.*logging interval.*"
+)

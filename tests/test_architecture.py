@@ -62,8 +62,7 @@ def test_imports_go_down_only(path):
     "path", [*SOURCES, *sorted((ROOT / "tests").glob("*.py"))], ids=lambda p: p.name
 )
 def test_no_file_is_too_long(path):
-    limit = MAX_LINES if "spanloc" in path.relative_to(ROOT).parts else 2 * MAX_LINES
-    assert len(path.read_text().splitlines()) <= limit
+    assert len(path.read_text().splitlines()) <= MAX_LINES
 
 
 def test_the_reference_shares_no_code():

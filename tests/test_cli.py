@@ -1,8 +1,7 @@
+"""The commands: what a run leaves, resuming, sweeps, evaluation."""
+
 import json
-import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -94,27 +93,6 @@ def test_averaged_weights_resume_too(cli):
     saved = torch.load(whole / "last.ckpt", weights_only=True)
     raw, mean = saved["current_model_state"], saved["state_dict"]
     assert not all(torch.equal(raw[key], mean[key]) for key in mean)
-
-
-def test_resuming_what_does_not_fit_is_one_line(cli, trained):
-    last = f"ckpt_path={trained['single'] / 'last.ckpt'}"
-    line = cli("train", *SMALL, last)
-    assert "has done 2 epochs, and trainer.max_epochs is 2: there is nothing to do" in line
-    line = cli("train", *SMALL, last, "trainer.max_epochs=3", "model.width=8")
-    assert "is of another model: model.width is 8, was 16;" in line
-    options = ("trainer.max_epochs=3", "optimizer.lr=1e-4", "hydra.run.dir=run")
-    run = cli("train", *SMALL, last, *options) / "run"
-    assert "optimizer.lr is 0.0001, was 0.002" in (run / "train.log").read_text()
-
-
-def test_what_fails_at_once_leaves_no_folder(cli, tmp_path):
-    line = cli("train", *SMALL, "model.width=0", "hydra.run.dir=run", folder=tmp_path)
-    assert isinstance(line, str)
-    assert not (tmp_path / "run").exists()
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "notes.txt").write_text("keep")
-    cli("train", *SMALL, "model.width=0", "hydra.run.dir=mine", folder=tmp_path)
-    assert (tmp_path / "mine" / "notes.txt").read_text() == "keep"
 
 
 def test_your_own_loss(cli, tmp_path):
@@ -236,81 +214,6 @@ def test_the_testing_subset_is_not_opened_before_the_end(cli, annotated, monkeyp
     cli(*options)
     # Once to evaluate, once for the figure.
     assert sorted(opened) == ["s6", "s6", "s7", "s7"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["data.lenght=3"], "there is no setting 'data.lenght'"),
-        (["modle=points"], "modle"),
-        (["span_loss=gio"], "Could not find 'span_loss/gio' Available options in 'span_loss'"),
-        (["data=annotations"], "data.root is not set; add data.root=... to the command"),
-        (["data=annotations", "data.root=nowhere"], "nowhere: no such folder (data.root)"),
-        (["data.span_length=[9,999]"], "spans may be 999 steps long"),
-        (["data.batch_size=0"], "data.batch_size is 0; it must be at least 1"),
-        (["+span_loss.smoohting=1"], "giou_loss has no option 'smoohting'"),
-        (["span_loss=smooth_giou", "span_loss.smoothing=2"], "it must lie in (0, 0.7]"),
-        (["ckpt_path=none.ckpt"], "none.ckpt: no such checkpoint"),
-        (["scheduler.warmup=1.5"], "warmup is 1.5; it must lie in [0, 1)"),
-        (["trainer.max_epochs=x"], "trainer.max_epochs is 'x'; wanted a number"),
-        (["data.batch_size=x"], "data.batch_size is 'x'; wanted a number"),
-        (["optimizer.lr=x"], "optimizer.lr is 'x'; wanted a number"),
-        (["seed=x"], "seed is 'x'; wanted a whole number"),
-        (["model.width=0"], "width is 0; it must be at least 1"),
-        (["model.stride=0"], "stride is 0; it must be at least 1"),
-        (["trainer.accelerator=magic"], "magic"),
-        (["trainer.max_epochs=1.5"], "trainer.max_epochs is 1.5; wanted a whole number"),
-        (["trainer.max_epochs=-1"], "set trainer.max_epochs or trainer.max_steps"),
-        (["trainer.precision=bf16-true"], "trainer.precision is bf16-true; it may be 32-true"),
-        (["trainer.precision=7"], "Precision 7 is invalid"),
-    ],
-)
-def test_a_mistake_is_one_line(cli, arguments, message):
-    small = () if "data=annotations" in arguments else SMALL
-    line = cli("train", *small, "hydra.run.dir=run", *arguments)
-    assert isinstance(line, str), "the command did not fail"
-    assert re.match(r"spanloc-train: error: ", line)
-    assert "\n" not in line
-    assert message in line
-
-
-def test_a_mistake_in_a_folder_is_one_line(cli, annotated):
-    import numpy as np
-
-    np.save(annotated / "data" / "s3.npy", np.zeros((75,), np.float32))
-    line = cli("train", "data=annotations", f"data.root={annotated}", "hydra.run.dir=run")
-    assert line.startswith("spanloc-train: error: ")
-    assert "s3.npy: shape is (75,); wanted (75, channels)" in line
-
-
-def test_evaluate_s_mistakes(cli, trained, annotated):
-    best = trained["points"] / "best.ckpt"
-    line = cli("evaluate")
-    assert (
-        line == "spanloc-evaluate: error: checkpoint is not set; add checkpoint=... to the command"
-    )
-    line = cli("evaluate", f"checkpoint={best}", "subset=train")
-    assert "subset is 'train'; it may be test or val" in line
-    line = cli("evaluate", f"checkpoint={best}", f"data.root={annotated}")
-    assert "data.root: the model was trained on spanloc.data.SyntheticData, without it" in line
-
-
-def test_help_and_errors_outside_of_tests(tmp_path):
-    """As a user meets them: the installed command, without the shape checker."""
-    command = Path(sys.executable).with_name("spanloc-train")
-    helped = subprocess.run(
-        [command, "--help"], capture_output=True, text=True, cwd=tmp_path, check=True
-    ).stdout
-    for word in ("spanloc-train experiment=sbhar", "span_loss:", "smooth_giou", "annotations.json"):
-        assert word in helped
-    failed = subprocess.run(
-        [command, "span_loss=smooth_giou", "span_loss.phi=square", *SMALL, "hydra.run.dir=run"],
-        capture_output=True, text=True, cwd=tmp_path, check=False,
-    )  # fmt: skip
-    assert failed.returncode == 1
-    last = failed.stderr.strip().splitlines()[-1]
-    assert last.startswith("spanloc-train: error: phi is 'square'; it may be one of pseudo_huber")
-    assert "Traceback" not in failed.stderr
 
 
 def test_a_loaded_model_predicts_in_steps(trained):

@@ -1,0 +1,115 @@
+"""The LightningModule in a plain Trainer, and the schedules."""
+
+from functools import partial
+
+import pytest
+import reference
+import torch
+from conftest import HINTS_OF_LIGHTNING, TheirData, points_model, single_model, their_trainer
+from pytorch_lightning import seed_everything
+
+from spanloc import Criterion, SpanLocalizer, losses, schedules
+from spanloc.assigners import assign_points, assign_single
+from spanloc.callbacks import GradientNorms
+from spanloc.data import collate
+from spanloc.metrics import AveragePrecision
+
+pytestmark = HINTS_OF_LIGHTNING
+
+
+def test_the_task_learns_in_a_plain_trainer():
+    seed_everything(0, verbose=False)
+    task = SpanLocalizer(
+        points_model(width=16),
+        Criterion(assign_points, losses.giou_loss),
+        metrics={"map": AveragePrecision([0.5])},
+        classes=["a", "b"],
+    )
+    data = TheirData([0, 2])
+    trainer = their_trainer(max_epochs=25)
+    task.make_optimizer = partial(torch.optim.AdamW, lr=5e-3)
+    trainer.fit(task, data)
+    assert trainer.callback_metrics["val/mAP@0.50"] > 0.5
+    assert trainer.callback_metrics["loss/span"] < 0.3
+
+
+def test_a_loss_that_is_not_finite_names_its_sequences():
+    data = TheirData()
+    data.samples[3].features[:] = torch.nan
+    task = SpanLocalizer(single_model(), Criterion(assign_single, losses.giou_loss))
+    with pytest.raises(FloatingPointError, match=r"nan at step 0.* synthetic-0-3"):
+        their_trainer(num_sanity_val_steps=0).fit(task, data)
+    with pytest.raises(FloatingPointError, match="not finite for the sequences synthetic-0-3$"):
+        their_trainer().validate(task, data, verbose=False)
+    with pytest.raises(FloatingPointError, match="synthetic-0-3$"):
+        task.predict_step(collate(data.samples[:5]))
+
+
+def test_validation_is_over_all_sequences_each_on_its_own():
+    seed_everything(0, verbose=False)
+    metric = AveragePrecision([0.1])
+    task = SpanLocalizer(
+        points_model(), Criterion(assign_points, losses.giou_loss), metrics={"map": metric}
+    )
+    data = TheirData([1, 3])
+    found = their_trainer().validate(task, data, verbose=False)[0]["val/mAP@0.10"]
+    predictions, targets = [], []
+    for i, sample in enumerate(data.samples):
+        with torch.no_grad():
+            p = task.eval().predict_step(collate([sample]))
+        rows = zip(p.labels.tolist(), p.spans.tolist(), p.scores.tolist(), strict=True)
+        predictions += [(i, label, *span, score) for label, span, score in rows]
+        rows = zip(sample.labels.tolist(), sample.spans.tolist(), strict=True)
+        targets += [(i, label, *span) for label, span in rows]
+    expected = reference.average_precision(predictions, targets, 0.1)
+    assert 0 < expected < 1
+    assert found == pytest.approx(expected, rel=1e-3)
+
+
+def test_weight_decay_is_for_kernels_and_the_rate_moves_at_every_step():
+    task = SpanLocalizer(
+        points_model(), Criterion(assign_points, losses.giou_loss), scheduler=schedules.cosine
+    )
+    trainer = their_trainer(max_epochs=2, num_sanity_val_steps=0)
+    trainer.fit(task, TheirData(count=16))
+    decayed, plain = trainer.optimizers[0].param_groups
+    assert decayed["weight_decay"] > 0
+    assert plain["weight_decay"] == 0
+    assert {p.ndim for p in decayed["params"]} == {2, 3}
+    assert {p.ndim for p in plain["params"]} == {1}
+    assert trainer.lr_scheduler_configs[0].interval == "step"
+    assert plain["lr"] == decayed["lr"] == pytest.approx(0, abs=1e-9)
+
+
+def test_cosine_rises_and_falls_and_stays():
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
+    schedule = schedules.cosine(optimizer, 101, warmup=0.2, start=0.1, final=0.5)
+    rates = []
+    for _ in range(140):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates[0] == pytest.approx(0.2)
+    assert max(rates) == pytest.approx(2.0, rel=1e-2)
+    assert rates.index(max(rates)) in (20, 21)
+    assert rates[10] == pytest.approx(1.1, abs=0.05)
+    assert rates[60] == pytest.approx(1.5, abs=0.05)
+    assert rates[100] == rates[139] == pytest.approx(1.0)
+    flat = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
+    schedules.constant(flat, 10)
+    assert flat.param_groups[0]["lr"] == 2.0
+
+
+def test_half_precision_throughout_is_refused():
+    task = SpanLocalizer(single_model(), Criterion(assign_single, losses.giou_loss))
+    with pytest.raises(ValueError, match="trainer.precision is bf16-true"):
+        their_trainer(precision="bf16-true").fit(task, TheirData())
+
+
+def test_mixed_precision_trains():
+    task = SpanLocalizer(points_model(), Criterion(assign_points, losses.giou_loss))
+    log = GradientNorms(num_batches=1)
+    trainer = their_trainer(precision="bf16-mixed", callbacks=[log])
+    trainer.fit(task, TheirData(count=16))
+    assert log.history().isfinite().all()
+    assert task.localizer.head.scale.dtype == torch.float32
