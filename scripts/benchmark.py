@@ -68,7 +68,7 @@ def bench_losses(table: Table) -> None:
                 lambda step=step, name=name: step(getattr(losses, f"{name}_loss")),
                 lambda step=step, name=name: step(textbook(name)),
             )
-            label = f"{name}_loss forward + backward, {count:,} pairs, one thread"
+            label = f"{name}_loss, forward + backward, {count:,} pairs"
             table.add_row(label, _time(ours), f"{theirs / ours:.2f} x textbook")
 
 
@@ -136,7 +136,7 @@ def _time(seconds: float) -> str:
 
 
 def main() -> None:
-    table = Table("what", title=f"Medians, torch {torch.__version__}")
+    table = Table("what", title=f"Medians, torch {torch.__version__}; losses on one thread")
     table.add_column("time", justify="right")
     table.add_column("against", justify="right")
     threads = torch.get_num_threads()
