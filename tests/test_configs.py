@@ -7,7 +7,6 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from spanloc import checkpoint
-from spanloc.cli import entry  # noqa: F401  (what a command registers is there)
 
 GROUPS = sorted(
     f"{path.parent.name}={path.stem}"

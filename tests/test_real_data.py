@@ -12,7 +12,7 @@ from spanloc.data import AnnotatedData, read_annotations
 
 SHORT = ("trainer.max_epochs=1", "+trainer.limit_train_batches=2", "+trainer.limit_val_batches=1",
          "model.width=16", "data.crops_per_sequence=1", "callbacks.gradients.num_batches=1",
-         "trainer.check_val_every_n_epoch=1", "trainer.accelerator=cpu",
+         "trainer.accelerator=cpu",
          "hydra.run.dir=run")  # fmt: skip
 SETS = {"sbhar": (61, 6, 12, 1214, 50.0), "birdsong": (42, 32, 13, 2472, 200.0)}
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from pytorch_lightning.callbacks import ModelCheckpoint
 
+from spanloc.files import replacing
+
 
 class RunCheckpoint(ModelCheckpoint):
     """Lightning's ``ModelCheckpoint``, which takes the best file along when the folder changes.
@@ -19,8 +21,8 @@ class RunCheckpoint(ModelCheckpoint):
         best = Path(state_dict["best_model_path"])
         if self.dirpath and best.is_file() and best.parent != Path(self.dirpath):
             here = Path(self.dirpath) / best.name
-            here.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(best, here)
+            with replacing(here) as temporary:
+                shutil.copyfile(best, temporary)
             moved = {"dirpath": self.dirpath, "best_model_path": str(here)}
             if state_dict["best_k_models"]:
                 score = state_dict["best_model_score"]

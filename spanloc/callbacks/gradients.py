@@ -85,10 +85,12 @@ class GradientNorms(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Measures and prints the table."""
         trained = pl_module.criterion.span_loss
-        losses = {"trained": trained, **self.losses}
+        name = self._trained_name(trained)
+        others = {other: loss for other, loss in self.losses.items() if other != name}
+        losses = {"trained": trained, **others}
         self.final = _measure(trainer, pl_module, losses, self.num_batches)
         if self.final:
-            _print(self.final, self._trained_name(trained))
+            _print(self.final, name)
 
     def state_dict(self) -> dict[str, Any]:
         """The curves so far, so that a resumed run goes on with them."""
@@ -161,8 +163,6 @@ def _print(final: Mapping[str, Mapping[str, float]], trained: str) -> None:
     for column in columns:
         table.add_column(column, justify="right")
     for name, figures in final.items():
-        if name == trained:
-            continue
         label = f"{trained} (trained)" if name == "trained" else name
         style = "bold" if name == "trained" else None
         table.add_row(label, *(f"{figures[key]:.4g}" for key in columns.values()), style=style)

@@ -44,7 +44,6 @@ def main(config: DictConfig) -> None:
     ):
         if found != trained:
             raise ValueError(f"{name} of the data: {found}; the model was trained on {trained}")
-    datamodule.setup(config.subset)
     trainer = OmegaConf.to_container(config.trainer, resolve=True)
     checkpoint.check({"trainer": trainer})
     metrics = evaluate(task, datamodule, trainer, config.subset)

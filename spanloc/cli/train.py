@@ -76,7 +76,6 @@ def _finish(
     if plain["test"] and path.is_file():
         roots = {node["_target_"].split(".")[0] for _, node in checkpoint.targets(plain["task"])}
         task = checkpoint.load(path, allow=roots)
-        datamodule.setup("test")
         metrics |= evaluate(task, datamodule, plain["trainer"], "test")
         if trainer.is_global_zero:
             save_figure(timelines(task, datamodule.test_set), folder / "figures" / "timelines.png")

@@ -21,9 +21,9 @@ from spanloc.ops import length
 class SpanDataModule(LightningDataModule, ABC):
     """Loaders over three data sets of :class:`~spanloc.data.Sample`; subclasses say which.
 
-    After ``setup("fit")`` a subclass has ``train_set`` and ``val_set``, after ``setup("test")``
-    ``test_set``. It also says its ``classes``, ``num_channels``, ``seconds_per_step`` and, from the training
-    sequences alone, the :meth:`statistics` of the channels and the :meth:`span_lengths`.
+    A subclass sets ``train_set``, ``val_set`` and ``test_set`` when it is made. It also says its
+    ``classes``, ``num_channels``, ``seconds_per_step`` and, from the training sequences alone, the
+    :meth:`statistics` of the channels and the :meth:`span_lengths`.
 
     Args:
         batch_size: Sequences per batch.
