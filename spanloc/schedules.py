@@ -42,5 +42,39 @@ def cosine(
     return LambdaLR(optimizer, factor)
 
 
+def inverse(optimizer: Optimizer, total_steps: int, *, half: float = 0.05) -> LambdaLR:
+    """``1 / k``: the optimizer's own rate at first, half of it soon, ever less from there.
+
+    Args:
+        optimizer: Its rate is the first one.
+        total_steps: Optimizer steps until the end.
+        half: Share of the steps, above 0, after which the rate is halved.
+
+    Raises:
+        ValueError: ``half`` is out of range.
+    """
+    if half <= 0:
+        raise ValueError(f"half is {half}; it must be above 0")
+    return LambdaLR(optimizer, lambda step: 1 / (1 + step / (half * total_steps)))
+
+
+def geometric(optimizer: Optimizer, total_steps: int, *, final: float = 1e-4) -> LambdaLR:
+    """The same factor at every step, from the optimizer's own rate down to ``final`` times it.
+
+    With it a sharp loss of free endpoints falls geometrically too (Davis et al. 2018).
+
+    Args:
+        optimizer: Its rate is the first one.
+        total_steps: Optimizer steps until the end; later ones stay at the final rate.
+        final: Last rate as a fraction of the first, in ``(0, 1]``.
+
+    Raises:
+        ValueError: ``final`` is out of range.
+    """
+    if not 0 < final <= 1:
+        raise ValueError(f"final is {final}; it must lie in (0, 1]")
+    return LambdaLR(optimizer, lambda step: final ** min(step / max(total_steps - 1, 1), 1.0))
+
+
 def _blend(first: float, last: float, progress: float) -> float:
     return last + (first - last) * (1 + math.cos(math.pi * progress)) / 2

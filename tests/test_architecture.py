@@ -9,10 +9,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"ops", "files"},
-    {"losses", "metrics", "models", "data", "schedules"},
+    {"losses", "metrics", "models", "data", "schedules", "optimizers"},
     {"assigners", "criterion", "decode", "convergence", "plots"},
     {"task"},
-    {"callbacks", "checkpoint"},
+    {"callbacks", "checkpoint", "report"},
     {"cli"},
 ]
 FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}

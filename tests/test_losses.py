@@ -16,7 +16,7 @@ from spanloc.convergence import relative_gradient
 
 # Every loss of the group is one or the other; a new one has to say which.
 SHARP = {"iou", "giou", "diou"}
-SMOOTH = {"smooth_giou", "smooth_l1"}
+SMOOTH = {"smooth_giou", "smooth_l1", "huber_giou"}
 # No gradient where prediction and target are disjoint.
 FLAT = {"iou"}
 

@@ -48,7 +48,7 @@ def main(config: DictConfig) -> None:
     checkpoint.check({"trainer": trainer})
     metrics = evaluate(task, datamodule, trainer, config.subset)
     samples = datamodule.test_set if config.subset == "test" else datamodule.val_set
-    save_figure(timelines(task, samples), folder / "figures" / "timelines.png")
+    plots.save_figure(timelines(task, samples), folder / "figures" / "timelines.png")
     write_metrics(metrics, folder)
     show(metrics, folder)
 
@@ -93,12 +93,6 @@ def timelines(task: SpanLocalizer, samples: Dataset[Sample], count: int = 4) -> 
         starts=[sample.timeline.offset for sample in shown],
         durations=[sample.features.shape[1] * sample.timeline.seconds_per_step for sample in shown],
     )
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure, whole or not at all."""
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=120)
 
 
 def write_metrics(metrics: dict[str, float], folder: Path) -> None:

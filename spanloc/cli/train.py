@@ -13,7 +13,7 @@ from pytorch_lightning import Trainer, seed_everything
 from spanloc import checkpoint, plots
 from spanloc.callbacks import GradientNorms
 from spanloc.cli.entry import command, run_folder
-from spanloc.cli.evaluate import evaluate, save_figure, show, timelines, write_metrics
+from spanloc.cli.evaluate import evaluate, show, timelines, write_metrics
 from spanloc.data import SpanDataModule
 from spanloc.files import replacing
 from spanloc.task import SpanLocalizer
@@ -67,7 +67,7 @@ def _finish(
             metrics |= callback.final.get("trained", {})
             history = callback.history()
             if len(history) and trainer.is_global_zero:
-                save_figure(plots.curves(*history.T), folder / "figures" / "curves.png")
+                plots.save_figure(plots.curves(*history.T), folder / "figures" / "curves.png")
     if trainer.is_global_zero:
         # Before the test, which may still meet a file that it cannot read.
         write_metrics(metrics, folder)
@@ -78,7 +78,9 @@ def _finish(
         task = checkpoint.load(path, allow=roots)
         metrics |= evaluate(task, datamodule, plain["trainer"], "test")
         if trainer.is_global_zero:
-            save_figure(timelines(task, datamodule.test_set), folder / "figures" / "timelines.png")
+            plots.save_figure(
+                timelines(task, datamodule.test_set), folder / "figures" / "timelines.png"
+            )
             write_metrics(metrics, folder)
     if trainer.is_global_zero:
         show(metrics, folder)

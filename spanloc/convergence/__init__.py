@@ -1,5 +1,6 @@
 """What the gradient of a span loss does at its optimum."""
 
+from spanloc.convergence.exponent import Exponent, fit_exponent
 from spanloc.convergence.relative import relative_gradient
 
-__all__ = ["relative_gradient"]
+__all__ = ["Exponent", "fit_exponent", "relative_gradient"]

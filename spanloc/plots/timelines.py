@@ -1,4 +1,4 @@
-"""Every figure. Each function draws on data in memory and returns the figure."""
+"""Predicted against true spans on a time line."""
 
 from collections.abc import Sequence
 
@@ -7,38 +7,9 @@ import torch
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import NullFormatter
 from torch import Tensor
 
-_BLUE, _ORANGE, _GREEN, _GREY = "#1f6fb2", "#d9730d", "#2f8f5b", "#9aa0a6"
-
-
-def curves(steps: Tensor, span: Tensor, score: Tensor, params: Tensor, spans: Tensor) -> Figure:
-    """Losses, and under them both gradient norms, over the steps on log axes.
-
-    Args:
-        steps: ``(n,)`` optimizer steps, from 1.
-        span, score: The two losses at each.
-        params, spans: ``grad/params`` and ``grad/spans`` at each; NaN where there was none.
-    """
-    figure = Figure(figsize=(8, 6), layout="constrained")
-    upper, lower = figure.subplots(2, sharex=True)
-    _curve(upper, steps, span, _BLUE, "span loss, mean over the matched pairs")
-    _curve(upper, steps, score, _ORANGE, "score loss")
-    upper.set_ylabel("loss")
-    _curve(lower, steps, spans, _BLUE, "at the spans: length × gradient")
-    _curve(lower, steps, params, _GREEN, "of all parameters, before clipping")
-    lower.axhline(2**0.5, color=_GREY, linestyle="--", linewidth=1, zorder=1)
-    lower.annotate("√2, a sharp loss", (1, 2**0.5), (3, 3), textcoords="offset points", color=_GREY)
-    lower.set(ylabel="gradient norm", xlabel="step")
-    for axes in (upper, lower):
-        axes.set(xscale="log", yscale="log")
-        low, high = axes.get_ylim()
-        if high / low > 10:
-            axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.legend(loc="lower left", frameon=False)
-        _tidy(axes)
-    return figure
+from spanloc.plots.style import GREY, tidy
 
 
 def timelines(
@@ -81,7 +52,7 @@ def timelines(
         axes.set_xlim(start, end)
         axes.set_title(titles[i], fontsize=9, loc="left")
         axes.tick_params(axis="y", length=0)
-        _tidy(axes, grid=False)
+        tidy(axes, grid=False)
     rows[-1].set_xlabel(f"time ({unit})")
     if seen:
         figure.legend(
@@ -95,21 +66,6 @@ def timelines(
             fontsize=8,
         )
     return figure
-
-
-def _curve(axes, steps: Tensor, values: Tensor, colour: str, label: str) -> None:
-    steps, values = steps.numpy(), values.double().numpy()
-    known = np.isfinite(values) & (values > 0)
-    steps, values = steps[known], values[known]
-    # A line through a single step would not be seen.
-    marker = "o" if len(values) < 20 else None
-    axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8, marker=marker)
-    if len(values):
-        # A moving average over a twentieth of the steps so far: even on a log axis.
-        total = np.concatenate(([0.0], np.cumsum(values)))
-        last = np.arange(1, len(values) + 1)
-        first = last - np.maximum(1, last // 20)
-        axes.plot(steps, (total[last] - total[first]) / (last - first), color=colour, label=label)
 
 
 def _spans(axes, y: float, spans: Tensor, labels: Tensor, scores: Tensor, colours) -> None:
@@ -132,16 +88,10 @@ def _signal(axes, features: Tensor, start: float, end: float) -> None:
     spread = np.quantile(np.abs(centred), 0.995) or 1.0
     for channel in centred[:8]:
         scaled = np.clip(channel[: len(times)] / spread, -1, 1)
-        axes.plot(times[::cell], 2.4 + 0.8 * scaled[::cell], linewidth=0.4, alpha=0.6, color=_GREY)
+        axes.plot(times[::cell], 2.4 + 0.8 * scaled[::cell], linewidth=0.4, alpha=0.6, color=GREY)
 
 
 def _palette(count: int) -> list[tuple[float, ...]]:
     # Of the paired map first the strong colours, then their pale twins.
     order = [*range(0, 20, 2), *range(1, 20, 2)]
     return [colormaps["tab20"](order[k % 20])[:3] for k in range(max(count, 1))]
-
-
-def _tidy(axes, *, grid: bool = True) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    if grid:
-        axes.grid(alpha=0.25, linewidth=0.6)

@@ -1,0 +1,90 @@
+"""How the gradient norm goes with the loss: one number that tells a sharp loss from a smooth one."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+_MOST_BLOCKS, _NUM_RESAMPLES = 80, 300
+
+
+class Exponent(NamedTuple):
+    """``gradient norm ~ loss ** slope``, with a 95 % interval; :func:`fit_exponent` makes one.
+
+    ``slope``, ``low`` and ``high`` are NaN where there was too little to fit. ``decades`` is the
+    range of the loss that the fit saw. ``reason`` says why the slope cannot be trusted; it is empty
+    where it can.
+    """
+
+    slope: float
+    low: float
+    high: float
+    decades: float
+    reason: str
+
+    @property
+    def determinable(self) -> bool:
+        """Whether the fit tells anything."""
+        return not self.reason
+
+    def __str__(self) -> str:
+        if not self.determinable:
+            return f"not determinable: {self.reason}"
+        return f"{self.slope:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+def fit_exponent(loss: Float[Tensor, " n"], gradient: Float[Tensor, " n"]) -> Exponent:
+    """The slope of log gradient norm against log loss over a run, robustly.
+
+    Near the optimum it is 0 for a sharp loss, 1/2 for a smooth one that grows quadratically (their
+    Lojasiewicz exponent). The fit takes the half of the run that is nearest to it: losses below the
+    geometric middle of the run's range. They are cut into at most 80 blocks in time, of which the
+    medians count; the slope is the median of the slopes between blocks, each weighted by how far
+    their losses are apart (Theil and Sen). The interval comes from drawing the blocks anew.
+
+    Args:
+        loss, gradient: In the order of the run. What is not positive and finite is left out.
+
+    >>> loss = torch.logspace(0, -6, 200)
+    >>> str(fit_exponent(loss, 3 * loss.sqrt()))
+    '0.50 [0.50, 0.50]'
+    """
+    known = (loss > 0) & (gradient > 0) & loss.isfinite() & gradient.isfinite()
+    points = torch.stack([loss[known], gradient[known]]).double().log10()
+    if points.shape[1] >= 20:
+        # The middle of the range of what is typical: single steps do not stretch it.
+        low, high = points[0].quantile(torch.tensor([0.01, 0.99], dtype=torch.float64))
+        points = points[:, points[0] <= (low + high) / 2]
+    count = points.shape[1]
+    if count < 10:
+        nan = math.nan
+        return Exponent(nan, nan, nan, nan, f"{count} steps near the optimum with a gradient")
+    blocks = torch.tensor_split(points, min(count // 2, _MOST_BLOCKS), dim=1)
+    x, y = torch.stack([block.median(1).values for block in blocks], dim=1)
+    random = torch.Generator().manual_seed(0)
+    drawn = torch.randint(len(x), (_NUM_RESAMPLES, len(x)), generator=random)
+    slopes = _slope(x[drawn], y[drawn])
+    slope = float(_slope(x, y))
+    interval = torch.tensor([0.025, 0.975], dtype=torch.float64)
+    low, high = slopes[slopes.isfinite()].quantile(interval).tolist()
+    decades = float(x.max() - x.min())
+    reason = ""
+    if decades < 0.3:
+        reason = f"the loss changed by a factor of {10**decades:.2g} only"
+    elif high - low > 0.5:
+        reason = f"the slope lies anywhere in [{low:.2f}, {high:.2f}]"
+    return Exponent(slope, low, high, decades, reason)
+
+
+def _slope(x: Tensor, y: Tensor) -> Tensor:
+    # Over the last axis: the median of the slopes of all pairs, weighted by their distance.
+    first, second = torch.triu_indices(x.shape[-1], x.shape[-1], 1)
+    run, rise = x[..., second] - x[..., first], y[..., second] - y[..., first]
+    weight = run.abs()
+    slopes, order = torch.where(weight > 0, rise / run, 0.0).sort(-1)
+    share = weight.gather(-1, order).cumsum(-1)
+    middle = (share >= share[..., -1:] / 2).int().argmax(-1, keepdim=True)
+    found = slopes.gather(-1, middle)[..., 0]
+    return torch.where(share[..., -1] > 0, found, torch.nan)

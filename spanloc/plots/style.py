@@ -1,0 +1,23 @@
+"""What all figures share: colours, axes, and how they are written."""
+
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from spanloc.files import replacing
+
+BLUE, ORANGE, GREEN, GREY = "#1f6fb2", "#d9730d", "#2f8f5b", "#9aa0a6"
+
+
+def tidy(axes: Axes, *, grid: bool = True) -> None:
+    """No frame above and on the right, and a pale grid."""
+    axes.spines[["top", "right"]].set_visible(False)
+    if grid:
+        axes.grid(alpha=0.25, linewidth=0.6)
+
+
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a figure, whole or not at all; the suffix says the format."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=120)

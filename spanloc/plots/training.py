@@ -1,0 +1,51 @@
+"""Figures of a training run."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+from torch import Tensor
+
+from spanloc.plots.style import BLUE, GREEN, GREY, ORANGE, tidy
+
+
+def curves(steps: Tensor, span: Tensor, score: Tensor, params: Tensor, spans: Tensor) -> Figure:
+    """Losses, and under them both gradient norms, over the steps on log axes.
+
+    Args:
+        steps: ``(n,)`` optimizer steps, from 1.
+        span, score: The two losses at each.
+        params, spans: ``grad/params`` and ``grad/spans`` at each; NaN where there was none.
+    """
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    upper, lower = figure.subplots(2, sharex=True)
+    _curve(upper, steps, span, BLUE, "span loss, mean over the matched pairs")
+    _curve(upper, steps, score, ORANGE, "score loss")
+    upper.set_ylabel("loss")
+    _curve(lower, steps, spans, BLUE, "at the spans: length × gradient")
+    _curve(lower, steps, params, GREEN, "of all parameters, before clipping")
+    lower.axhline(2**0.5, color=GREY, linestyle="--", linewidth=1, zorder=1)
+    lower.annotate("√2, a sharp loss", (1, 2**0.5), (3, 3), textcoords="offset points", color=GREY)
+    lower.set(ylabel="gradient norm", xlabel="step")
+    for axes in (upper, lower):
+        axes.set(xscale="log", yscale="log")
+        low, high = axes.get_ylim()
+        if high / low > 10:
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.legend(loc="lower left", frameon=False)
+        tidy(axes)
+    return figure
+
+
+def _curve(axes, steps: Tensor, values: Tensor, colour: str, label: str) -> None:
+    steps, values = steps.numpy(), values.double().numpy()
+    known = np.isfinite(values) & (values > 0)
+    steps, values = steps[known], values[known]
+    # A line through a single step would not be seen.
+    marker = "o" if len(values) < 20 else None
+    axes.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8, marker=marker)
+    if len(values):
+        # A moving average over a twentieth of the steps so far: even on a log axis.
+        total = np.concatenate(([0.0], np.cumsum(values)))
+        last = np.arange(1, len(values) + 1)
+        first = last - np.maximum(1, last // 20)
+        axes.plot(steps, (total[last] - total[first]) / (last - first), color=colour, label=label)
