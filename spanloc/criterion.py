@@ -29,6 +29,14 @@ class Losses(NamedTuple):
     target: Tensor
 
 
+class Matched(NamedTuple):
+    """Pairs of spans ``pred (n, 2)`` and ``target (n, 2)`` in steps, and the sum of all score losses."""
+
+    pred: Tensor
+    target: Tensor
+    score: Tensor
+
+
 class Criterion(nn.Module):
     """Assigns, takes both losses, and divides by the number of matched predictions.
 
@@ -66,33 +74,36 @@ class Criterion(nn.Module):
         self.momentum = momentum
         self.register_buffer("normaliser", torch.zeros(()))
 
-    def forward(self, output: Output, batch: Batch, *, span_loss: Loss | None = None) -> Losses:
-        """The losses of a batch; with ``span_loss``, what they would be with that one instead."""
+    def match(self, output: Output, batch: Batch) -> Matched:
+        """What both losses are taken of, with gradients; sums of them add up over batches."""
         index = self.assign(output, batch)
         matched = index >= 0
         sequence = matched.nonzero()[:, 0]
         target = index[matched]
-        pairs = output.spans[matched], batch.spans[sequence, target]
         labels = F.one_hot(batch.labels.gather(1, index.clamp(min=0)), output.logits.shape[-1])
         wanted = labels.to(output.logits) * matched[..., None]
         scores = self.score_loss(output.logits, wanted) * output.mask[..., None]
+        return Matched(output.spans[matched], batch.spans[sequence, target], scores.sum())
 
-        divisor = self._divisor(matched.sum())
-        values = (span_loss or self.span_loss)(*pairs)
-        if values.shape != target.shape:
+    def forward(self, output: Output, batch: Batch) -> Losses:
+        """The losses of a batch."""
+        pred, target, scores = self.match(output, batch)
+        values = self.span_loss(pred, target)
+        if values.shape != target.shape[:1]:
             raise ValueError(
                 f"the span loss gave the shape {tuple(values.shape)} for {len(target)} pairs; "
                 f"wanted ({len(target)},), one value a pair, not reduced"
             )
+        divisor = self._divisor(len(target))
         spans = values.sum()
-        score = scores.sum() / divisor
+        score = scores / divisor
         total = self.span_weight * spans / divisor + self.score_weight * score
         mean = spans.detach() / max(len(target), 1)
-        return Losses(total, mean, score.detach(), pairs[0].detach(), pairs[1])
+        return Losses(total, mean, score.detach(), pred.detach(), target)
 
-    def _divisor(self, num_matched: Tensor) -> Tensor:
+    def _divisor(self, num_matched: int) -> Tensor:
         if self.training:
             # The first batch sets the average; a mix with the initial 0 would be too small.
             share = torch.where(self.normaliser > 0, 1 - self.momentum, 1.0)
-            self.normaliser.lerp_(num_matched.to(self.normaliser), share)
+            self.normaliser.lerp_(torch.full_like(self.normaliser, num_matched), share)
         return self.normaliser.clamp(min=1)

@@ -1,6 +1,8 @@
 """Lightning callbacks."""
 
+from spanloc.callbacks.annealing import AnnealSmoothing
 from spanloc.callbacks.checkpoints import RunCheckpoint
+from spanloc.callbacks.convergence import Convergence
 from spanloc.callbacks.gradients import GradientNorms
 
-__all__ = ["GradientNorms", "RunCheckpoint"]
+__all__ = ["AnnealSmoothing", "Convergence", "GradientNorms", "RunCheckpoint"]

@@ -18,6 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from spanloc.files import replacing
+
 _MISTAKES = (
     ValueError,
     OSError,
@@ -57,7 +59,7 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
             def job(config: DictConfig) -> None:
                 # In a sweep Hydra notes the failure and goes on with the other runs.
                 sweep = HydraConfig.get().mode == RunMode.MULTIRUN
-                with nullcontext() if sweep else one_line(), _no_empty_folder():
+                with nullcontext() if sweep else one_line(), _marking_failure():
                     function(config)
 
             # Without this Hydra prints errors by itself, in several lines, and exits.
@@ -80,11 +82,14 @@ def run_folder() -> Path:
 
 
 @contextmanager
-def _no_empty_folder() -> Iterator[None]:
-    # What fails before it has written anything leaves no folder that looks like a run.
+def _marking_failure() -> Iterator[None]:
+    # What fails before it has written anything leaves no folder that looks like a run; what fails
+    # later says why.
+    mark = run_folder() / "error.txt"
+    mark.unlink(missing_ok=True)
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         folder = run_folder()
         files = [path for path in folder.rglob("*") if path.is_file()]
         ours = [
@@ -94,6 +99,9 @@ def _no_empty_folder() -> Iterator[None]:
         if all(ours):
             logging.shutdown()
             shutil.rmtree(folder, ignore_errors=True)
+        else:
+            with replacing(mark) as path:
+                path.write_text(f"{_line(error) or type(error).__name__}\n", encoding="utf-8")
         raise
 
 

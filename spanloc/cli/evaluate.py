@@ -1,6 +1,7 @@
 """``spanloc-evaluate``: metrics and figures of a trained model."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,8 @@ def timelines(task: SpanLocalizer, samples: Dataset[Sample], count: int = 4) -> 
 
 def write_metrics(metrics: dict[str, float], folder: Path) -> None:
     """Write ``metrics.json``, whole or not at all."""
+    # JSON has no NaN.
+    metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
     with replacing(folder / "metrics.json") as path:
         path.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 

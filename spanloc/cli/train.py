@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer, seed_everything
 
 from spanloc import checkpoint, plots
-from spanloc.callbacks import GradientNorms
+from spanloc.callbacks import Convergence, GradientNorms
 from spanloc.cli.entry import command, run_folder
 from spanloc.cli.evaluate import evaluate, show, timelines, write_metrics
 from spanloc.data import SpanDataModule
@@ -52,19 +52,23 @@ def main(config: DictConfig) -> None:
     trainer.fit(task, datamodule=datamodule, ckpt_path=plain["ckpt_path"], weights_only=True)
     seconds = time.perf_counter() - begin
     log.info("trained in %.1f s, up to step %d", seconds, trainer.global_step)
-    _finish(plain, trainer, datamodule, folder)
+    _finish(plain, trainer, datamodule, folder, {"time/train": seconds})
 
 
 def _finish(
-    plain: dict[str, Any], trainer: Trainer, datamodule: SpanDataModule, folder: Path
+    plain: dict[str, Any],
+    trainer: Trainer,
+    datamodule: SpanDataModule,
+    folder: Path,
+    metrics: dict[str, float],
 ) -> None:
-    metrics: dict[str, float] = {}
     best = trainer.checkpoint_callback
     if best is not None and best.best_model_score is not None:
         metrics[best.monitor] = float(best.best_model_score)
     for callback in trainer.callbacks:
+        if isinstance(callback, Convergence):
+            metrics |= callback.metrics()
         if isinstance(callback, GradientNorms):
-            metrics |= callback.final.get("trained", {})
             history = callback.history()
             if len(history) and trainer.is_global_zero:
                 plots.save_figure(plots.curves(*history.T), folder / "figures" / "curves.png")
@@ -83,7 +87,9 @@ def _finish(
             )
             write_metrics(metrics, folder)
     if trainer.is_global_zero:
-        show(metrics, folder)
+        # What was measured at convergence has been told with a table of its own.
+        told = {k: v for k, v in metrics.items() if k.startswith(("val/", "test/"))}
+        show(told, folder)
 
 
 def _check_resumed(plain: dict[str, Any]) -> None:

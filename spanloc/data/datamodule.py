@@ -21,7 +21,8 @@ from spanloc.ops import length
 class SpanDataModule(LightningDataModule, ABC):
     """Loaders over three data sets of :class:`~spanloc.data.Sample`; subclasses say which.
 
-    A subclass sets ``train_set``, ``val_set`` and ``test_set`` when it is made. It also says its
+    A subclass sets ``train_set``, ``val_set`` and ``test_set`` when it is made, and
+    ``whole_train_set`` where its training set draws crops or augments. It also says its
     ``classes``, ``num_channels``, ``seconds_per_step`` and, from the training sequences alone, the
     :meth:`statistics` of the channels and the :meth:`span_lengths`.
 
@@ -32,6 +33,7 @@ class SpanDataModule(LightningDataModule, ABC):
     """
 
     train_set: Dataset[Sample]
+    whole_train_set: Dataset[Sample] | None = None
     val_set: Dataset[Sample]
     test_set: Dataset[Sample]
     classes: list[str]
@@ -43,6 +45,7 @@ class SpanDataModule(LightningDataModule, ABC):
         if batch_size < 1:
             raise ValueError(f"data.batch_size is {batch_size}; it must be at least 1")
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
+        self.whole_batch_size = batch_size
 
     @abstractmethod
     def statistics(self) -> tuple[Tensor, Tensor]:
@@ -55,6 +58,23 @@ class SpanDataModule(LightningDataModule, ABC):
     def train_dataloader(self) -> DataLoader[Any]:
         """Training batches, in a new order every epoch."""
         return self._loader(self.train_set, EpochSampler(len(self.train_set), self.seed))
+
+    def whole_train_dataloader(self, *, num_replicas: int = 1, rank: int = 0) -> DataLoader[Any]:
+        """Every training sequence once, whole and in order: what is measured is measured on this.
+
+        Args:
+            num_replicas, rank: How many processes share the sequences, and which one this is.
+        """
+        dataset = self.whole_train_set or self.train_set
+        return DataLoader(
+            dataset,
+            batch_size=self.whole_batch_size,
+            sampler=range(rank, len(dataset), num_replicas),
+            collate_fn=collate,
+            num_workers=self.num_workers,
+            # Measuring must not use up the random numbers of training.
+            generator=torch.Generator(),
+        )
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Validation batches."""
@@ -85,6 +105,7 @@ class SyntheticData(SpanDataModule):
 
     Args:
         num_train, num_val, num_test: Sequences in each set.
+        end_noise: Of the training set alone, as annotators err; the other sets are exact.
         batch_size, num_workers, seed: As in :class:`SpanDataModule`.
         knobs: Those of :class:`~spanloc.data.SyntheticSequences`.
     """
@@ -95,6 +116,7 @@ class SyntheticData(SpanDataModule):
         num_train: int = 2000,
         num_val: int = 200,
         num_test: int = 500,
+        end_noise: float = 0.0,
         batch_size: int = 32,
         num_workers: int = 0,
         seed: int = 0,
@@ -102,8 +124,10 @@ class SyntheticData(SpanDataModule):
     ) -> None:
         super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed)
         self.train_set, self.val_set, self.test_set = (
-            _Kept(SyntheticSequences(count, seed=[seed, part], **knobs))
-            for part, count in enumerate((num_train, num_val, num_test))
+            _Kept(SyntheticSequences(count, seed=[seed, part], end_noise=noise, **knobs))
+            for part, (count, noise) in enumerate(
+                ((num_train, end_noise), (num_val, 0.0), (num_test, 0.0))
+            )
         )
         self.classes = self.train_set.sequences.classes
         self.num_channels = self.train_set.sequences.num_channels
@@ -180,6 +204,11 @@ class AnnotatedData(SpanDataModule):
             min_kept=min_kept,
             seed=seed,
         )
+        if crop is not None:
+            self.whole_train_set = AnnotatedSequences(self._train)
+            # About as many steps in a batch as in training, for the memory's sake.
+            longest = max(record.num_steps for record in self._train)
+            self.whole_batch_size = max(1, batch_size * min(crop, longest) // longest)
         self.val_set = AnnotatedSequences(self._val)
         self.test_set = AnnotatedSequences(subsets["testing"])
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from spanloc.data.sample import Sample
@@ -31,6 +32,8 @@ class SyntheticSequences(Dataset[Sample]):
             bursts apart.
         noise: Standard deviation of the noise in each channel; bursts have an average power of 1,
             summed over the channels.
+        end_noise: Standard deviation of an error in each start and end that is given, as a fraction
+            of the span's length; the features do not change.
         seed: One seed, one data set; several integers are one seed too.
 
     Raises:
@@ -49,6 +52,7 @@ class SyntheticSequences(Dataset[Sample]):
         num_distractors: int | Sequence[int] = 2,
         overlap: float = 0.0,
         noise: float = 0.3,
+        end_noise: float = 0.0,
         seed: int | Sequence[int] = 0,
     ) -> None:
         self.num_sequences = num_sequences
@@ -57,13 +61,14 @@ class SyntheticSequences(Dataset[Sample]):
         self.span_length = _bounds("span_length", span_length, 1)
         self.num_distractors = _bounds("num_distractors", num_distractors, 0)
         self.num_channels, self.num_classes = num_channels, num_classes
-        self.overlap, self.noise = overlap, noise
+        self.overlap, self.noise, self.end_noise = overlap, noise, end_noise
         self.seed = [seed] if isinstance(seed, int) else list(seed)
         for name, value, least in (
             ("num_sequences", num_sequences, 1),
             ("num_channels", num_channels, 1),
             ("num_classes", num_classes, 1),
             ("noise", noise, 0),
+            ("end_noise", end_noise, 0),
         ):
             if value < least:
                 raise ValueError(f"synthetic data: {name} is {value}; it must be at least {least}")
@@ -116,9 +121,16 @@ class SyntheticSequences(Dataset[Sample]):
         return Sample(
             id=f"synthetic-{'-'.join(map(str, self.seed))}-{index}",
             features=torch.from_numpy(features.astype(np.float32)),
-            spans=torch.tensor(spans, dtype=torch.float32).reshape(-1, 2),
+            spans=self._annotate(spans, length, index),
             labels=torch.tensor(labels, dtype=torch.int64),
         )
+
+    def _annotate(self, spans: list[tuple[int, int]], length: int, index: int) -> Tensor:
+        exact = np.array(spans, np.float32).reshape(-1, 2)
+        # Numbers of their own: the features are those of the sequence without these errors.
+        errors = np.random.default_rng([*self.seed, index, 1]).normal(size=exact.shape)
+        noisy = exact + self.end_noise * np.diff(exact) * errors
+        return torch.from_numpy(np.sort(noisy.clip(0, length)).astype(np.float32))
 
     def _place(
         self, rng: np.random.Generator, length: int, placed: list[tuple[int, int]]

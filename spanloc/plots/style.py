@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from spanloc.files import replacing
 
@@ -15,6 +17,19 @@ def tidy(axes: Axes, *, grid: bool = True) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     if grid:
         axes.grid(alpha=0.25, linewidth=0.6)
+
+
+def plain_log(axes: Axes) -> None:
+    """Only the powers of ten are named on a log axis that spans several."""
+    for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+        if axis.get_scale() == "log" and high / low > 10:
+            axis.set_minor_formatter(NullFormatter())
+
+
+def palette(count: int) -> list[tuple[float, ...]]:
+    """``count`` colours that can be told apart, the strong ones first; from 21 on they repeat."""
+    order = [*range(0, 20, 2), *range(1, 20, 2)]
+    return [colormaps["tab20"](order[k % 20])[:3] for k in range(max(count, 1))]
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:

@@ -2,10 +2,9 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
 from torch import Tensor
 
-from spanloc.plots.style import BLUE, GREEN, GREY, ORANGE, tidy
+from spanloc.plots.style import BLUE, GREEN, GREY, ORANGE, plain_log, tidy
 
 
 def curves(steps: Tensor, span: Tensor, score: Tensor, params: Tensor, spans: Tensor) -> Figure:
@@ -28,9 +27,7 @@ def curves(steps: Tensor, span: Tensor, score: Tensor, params: Tensor, spans: Te
     lower.set(ylabel="gradient norm", xlabel="step")
     for axes in (upper, lower):
         axes.set(xscale="log", yscale="log")
-        low, high = axes.get_ylim()
-        if high / low > 10:
-            axes.yaxis.set_minor_formatter(NullFormatter())
+        plain_log(axes)
         axes.legend(loc="lower left", frameon=False)
         tidy(axes)
     return figure

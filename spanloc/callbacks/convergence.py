@@ -1,0 +1,253 @@
+"""What is left of the gradient at convergence, and why."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.utilities import rank_zero_only
+from rich.console import Console
+from rich.table import Table
+
+from spanloc import plots
+from spanloc.callbacks.gradients import GradientNorms
+from spanloc.callbacks.measurement import SpanLoss, measure, summarise
+from spanloc.convergence import fit_exponent, has_plateaued
+from spanloc.files import replacing
+
+
+class Convergence(Callback):
+    """Measures at convergence, over the whole training set, where the remaining gradient comes from.
+
+    During training a gradient norm holds two things: the noise of the mini-batch, which an average
+    over all data takes away, and what the loss's kink leaves, which nothing takes away but a
+    smooth loss. So when training has converged, this measures once, without dropout, crops or
+    augmentation: the norm of the gradient of *all* training data (beside that of the last
+    mini-batches, for comparison), and pair by pair the relative gradient of the span loss
+    (:func:`~spanloc.convergence.relative_gradient`), in which no average hides the kink: near
+    sqrt(2) for a sharp loss however small the loss is, falling with the loss for a smooth one. The
+    same is taken for other span losses at the same predictions.
+
+    Over the run it fits the exponent of gradient norm against loss
+    (:func:`~spanloc.convergence.fit_exponent`).
+
+    It logs ``convergence/...`` to every logger, prints a table, and writes ``convergence.json`` and
+    ``figures/convergence.png``. It needs :class:`~spanloc.callbacks.GradientNorms` among the
+    callbacks.
+
+    Args:
+        losses: Span losses to compare with the trained one, by name.
+        when: ``"last"`` measures when training ends; ``"plateau"`` and ``"level"`` as soon as the
+            span loss, averaged over windows, has stopped falling
+            (:func:`~spanloc.convergence.has_plateaued`) or is below ``level``, and when training
+            ends if that never happened.
+        window: Steps in a window. The rule is looked at after each.
+        patience: Windows without a gain that make a plateau.
+        tolerance: Relative gain that still counts as falling.
+        level: Of the span loss.
+        folder: Where the files go; None writes none.
+
+    Raises:
+        ValueError: An option is out of range, or there is no ``GradientNorms``.
+    """
+
+    def __init__(
+        self,
+        losses: Mapping[str, SpanLoss] | None = None,
+        *,
+        when: Literal["last", "plateau", "level"] = "last",
+        window: int = 50,
+        patience: int = 4,
+        tolerance: float = 0.01,
+        level: float | None = None,
+        folder: str | None = None,
+    ) -> None:
+        if when not in ("last", "plateau", "level"):
+            raise ValueError(f"when is {when!r}; it may be last, plateau or level")
+        if (when == "level") != (level is not None):
+            raise ValueError(f"level is {level} and when is {when}; when=level goes with a level")
+        for name, value in (("window", window), ("patience", patience)):
+            if value < 1:
+                raise ValueError(f"{name} is {value}; it must be at least 1")
+        if not 0 <= tolerance < 1:
+            raise ValueError(f"tolerance is {tolerance}; it must lie in [0, 1)")
+        self.losses = dict(losses or {})
+        self.when, self.level = when, level
+        self.window, self.patience, self.tolerance = window, patience, tolerance
+        self.folder = folder
+        #: What was measured, as in ``convergence.json``; None until then.
+        self.result: dict[str, Any] | None = None
+
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Looks for the gradient norms."""
+        if not any(isinstance(callback, GradientNorms) for callback in trainer.callbacks):
+            raise ValueError("Convergence needs GradientNorms among the callbacks")
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Looks, after each window, whether training has converged."""
+        if self.when == "last" or self.result is not None or trainer.global_step % self.window:
+            return
+        norms = _norms(trainer)
+        loss = norms.history()[:, 1]
+        size = max(1, self.window // norms.every_n_steps)
+        if self.when == "plateau":
+            rule = {"window": size, "patience": self.patience, "tolerance": self.tolerance}
+            met = has_plateaued(loss, **rule)
+        else:
+            met = len(loss) >= size and float(loss[-size:].nanmean()) < self.level
+        if met:
+            self._measure(trainer, pl_module, self.when)
+
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Measures, unless training converged before, and tells."""
+        if self.result is None:
+            self._measure(trainer, pl_module, "last step")
+        _print(self.result)
+        self._write(trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was measured, so that a resumed run does not measure again."""
+        return {"result": self.result}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes up the run that is resumed: what it measured at its end is measured anew."""
+        result = state_dict["result"]
+        self.result = result if result and result["reason"] != "last step" else None
+
+    def metrics(self) -> dict[str, float]:
+        """The figures of the trained loss, under the names by which they are logged."""
+        return {f"convergence/{name}": value for name, value in _flat(self.result or {})}
+
+    def _measure(self, trainer: Trainer, task: Any, reason: str) -> None:
+        trained, losses = self._named(task.criterion.span_loss)
+        found = summarise(measure(trainer, task, losses), losses)
+        history = _norms(trainer).history()
+        _, span, _, params, spans = history.T
+        last = history[-max(1, self.window // _norms(trainer).every_n_steps) :].nanmean(0).tolist()
+        self.result = {
+            "step": trainer.global_step,
+            "epoch": trainer.current_epoch,
+            "reason": reason,
+            "trained": trained,
+            **found,
+            "minibatch": {
+                "steps": min(self.window, trainer.global_step),
+                "loss": last[1],
+                "grad_params": last[3],
+                "grad_spans": last[4],
+            },
+            "exponent": {
+                "spans": fit_exponent(span, spans)._asdict(),
+                "params": fit_exponent(span, params)._asdict(),
+            },
+        }
+        values = self.metrics()
+        for name, figures in found["losses"].items():
+            if name != trained:
+                row = {**figures, "relative_gradient": figures["relative_gradient"]["mean"]}
+                values |= {f"convergence/{name}/{key}": value for key, value in row.items()}
+        for logger in trainer.loggers:
+            logger.log_metrics(values, step=trainer.global_step)
+
+    def _named(self, trained: SpanLoss) -> tuple[str, dict[str, SpanLoss]]:
+        # The trained loss goes first, by the name it has in the list, if it is there.
+        kind = _describe(trained)
+        same = [name for name, loss in self.losses.items() if _describe(loss) == kind]
+        name = same[0] if same else getattr(kind[0], "__name__", "trained").removesuffix("_loss")
+        if not same and name in self.losses:
+            name = f"{name} (trained)"
+        return name, {name: trained, **{n: f for n, f in self.losses.items() if n != name}}
+
+    @rank_zero_only
+    def _write(self, trainer: Trainer) -> None:
+        if self.folder is None:
+            return
+        with replacing(Path(self.folder) / "convergence.json") as path:
+            path.write_text(json.dumps(_plain(self.result), indent=2) + "\n", encoding="utf-8")
+        history = _norms(trainer).history()
+        figure = plots.convergence(self.result, *history.T[[0, 1, 3, 4]])
+        plots.save_figure(figure, Path(self.folder) / "figures" / "convergence.png")
+
+
+def _norms(trainer: Trainer) -> GradientNorms:
+    return next(c for c in trainer.callbacks if isinstance(c, GradientNorms))
+
+
+def _flat(result: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    if not result:
+        return
+    own = result["losses"][result["trained"]]
+    yield "step", float(result["step"])
+    for name in ("loss", "total", "grad_span", "grad_total"):
+        yield name, own[name]
+    for name, figures in (
+        ("relative_gradient", own["relative_gradient"]),
+        ("endpoint_error", result["endpoint_error"]),
+    ):
+        yield name, figures["mean"]
+        yield f"{name}_median", figures["median"]
+    yield "tiou", result["tiou"]
+    yield "minibatch_grad_params", result["minibatch"]["grad_params"]
+    yield "minibatch_grad_spans", result["minibatch"]["grad_spans"]
+    fit = result["exponent"]["spans"]
+    if not fit["reason"]:
+        yield "exponent", fit["slope"]
+        yield "exponent_low", fit["low"]
+        yield "exponent_high", fit["high"]
+
+
+@rank_zero_only
+def _print(result: Mapping[str, Any]) -> None:
+    table = Table(
+        title=f"What is left of the gradient at step {result['step']} ({result['reason']}), over all "
+        f"{result['num_sequences']} training sequences",
+    )
+    table.add_column("span loss")
+    for column in ("mean loss", "relative gradient\nof a pair", "gradient of all\nparameters"):
+        table.add_column(column, justify="right")
+    for name, row in result["losses"].items():
+        trained = name == result["trained"]
+        table.add_row(
+            f"{name} (trained)" if trained and "(" not in name else name,
+            *(
+                f"{v:.4g}"
+                for v in (row["loss"], row["relative_gradient"]["mean"], row["grad_total"])
+            ),
+            style="bold" if trained else None,
+        )
+    console = Console()
+    console.print(table)
+    fit, own = result["exponent"]["spans"], result["losses"][result["trained"]]
+    error, batch = result["endpoint_error"], result["minibatch"]
+    exponent = (
+        f"not determinable: {fit['reason']}"
+        if fit["reason"]
+        else f"{fit['slope']:.2f}, 95 % interval {fit['low']:.2f} to {fit['high']:.2f}"
+    )
+    console.print(
+        f"Mean tIoU {result['tiou']:.4f}, error of an end {error['median']:.2g} of the length (median).\n"
+        f"Gradient of all parameters: {batch['grad_params']:.3g} in the last mini-batches, "
+        f"{own['grad_total']:.3g} over all data; the rest was noise of the batch.\n"
+        f"Exponent of gradient against loss (0 sharp, 1/2 smooth): {exponent}.",
+        highlight=False,
+    )
+
+
+def _describe(loss: SpanLoss) -> tuple[Any, tuple[tuple[str, Any], ...]]:
+    # A partial of a function is that function with its options, which may be such a thing too.
+    options = getattr(loss, "keywords", {})
+    plain = {k: _describe(v) if callable(v) else v for k, v in options.items()}
+    return getattr(loss, "func", loss), tuple(sorted(plain.items()))
+
+
+def _plain(value: Any) -> Any:
+    # JSON has no NaN.
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,82 @@
+"""What is left of the gradient at convergence."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from spanloc.plots.style import BLUE, GREEN, GREY, ORANGE, palette, plain_log, tidy
+
+
+def convergence(
+    result: Mapping[str, Any], steps: Tensor, span: Tensor, params: Tensor, spans: Tensor
+) -> Figure:
+    """Three views of a run: pair by pair at its end, gradient against loss, and batch against whole.
+
+    Args:
+        result: What :class:`~spanloc.callbacks.Convergence` measured.
+        steps: ``(n,)`` optimizer steps, from 1.
+        span, params, spans: Span loss, ``grad/params`` and ``grad/spans`` at each.
+    """
+    figure = Figure(figsize=(13, 4.2), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    _pairs(left, result)
+    _exponent(middle, result, span, spans)
+    _whole(right, result, steps, params)
+    return figure
+
+
+def _pairs(axes: Axes, result: Mapping[str, Any]) -> None:
+    rows = result["losses"]
+    colours = palette(len(rows))
+    for row, (name, colour) in enumerate(zip(rows, colours, strict=True)):
+        histogram = rows[name]["relative_gradient"]["histogram"]
+        counts = np.array(histogram["counts"], float)
+        # Each loss has a strip of its own: many of them have the very same peak.
+        heights = 0.85 * counts / max(counts.max(), 1)
+        base = len(rows) - 1 - row
+        axes.stairs(base + heights, histogram["edges"], baseline=base, fill=True, color=colour)
+        bold = "bold" if name == result["trained"] else "normal"
+        axes.annotate(name, (1.2e-5, base + 0.3), color=colour, fontweight=bold)
+    axes.axvline(2**0.5, color=GREY, linestyle="--", linewidth=1, zorder=0)
+    axes.set(xscale="log", xlim=(1e-5, 10), ylim=(0, len(rows)), yticks=[])
+    axes.set(xlabel="length × gradient (dashed: √2)", title="Pairs, at the same predictions")
+    tidy(axes)
+
+
+def _exponent(axes: Axes, result: Mapping[str, Any], span: Tensor, spans: Tensor) -> None:
+    span, spans = span.double().numpy(), spans.double().numpy()
+    known = (span > 0) & (spans > 0)
+    axes.plot(span[known], spans[known], ".", color=BLUE, markersize=3, alpha=0.35)
+    axes.set(xscale="log", yscale="log", xlabel="span loss", ylabel="length × gradient")
+    fit = result["exponent"]["spans"]
+    title = "Exponent: not determinable"
+    if not fit["reason"]:
+        title = f"Exponent: {fit['slope']:.2f}, 95 % in [{fit['low']:.2f}, {fit['high']:.2f}]"
+    if known.any():
+        x, y = np.median(span[known][-50:]), np.median(spans[known][-50:])
+        ends = np.array([span[known].min(), span[known].max()])
+        for slope, label, style in ((0, "slope 0", "--"), (0.5, "slope 1/2", ":")):
+            line = y * (ends / x) ** slope
+            axes.plot(ends, line, style, color=ORANGE, linewidth=1.2, label=label)
+        low, high = spans[known].min(), spans[known].max()
+        axes.set_ylim(low / 2, 2 * high)
+        axes.legend(frameon=False, loc="best")
+    axes.set_title(title)
+    plain_log(axes)
+    tidy(axes)
+
+
+def _whole(axes: Axes, result: Mapping[str, Any], steps: Tensor, params: Tensor) -> None:
+    axes.plot(steps.numpy(), params.numpy(), color=GREEN, linewidth=0.6, alpha=0.6)
+    own = result["losses"][result["trained"]]
+    for key, label, marker in (("grad_total", "total loss", "o"), ("grad_span", "span loss", "D")):
+        axes.plot(result["step"], own[key], marker, color=ORANGE, label=f"all data, {label}")
+    axes.plot([], [], color=GREEN, label="mini-batches, total loss")
+    axes.set(yscale="log", xlabel="step", title="Gradient of all parameters", ylabel="norm")
+    axes.legend(frameon=False, loc="best")
+    plain_log(axes)
+    tidy(axes)
