@@ -1,0 +1,76 @@
+"""Runs the studies of docs/why-gradients-are-not-zero.md: several losses, five seeds each.
+
+    python scripts/study.py zero_loss                    fitting 32 sequences exactly
+    python scripts/study.py end_noise                    with and without errors in the targets
+    python scripts/study.py sbhar --data FOLDER          SBHAR, shortened training
+
+It can be stopped and started again: finished runs are kept, an unfinished one begins anew. At the
+end it writes a report of all runs.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+SEEDS = range(5)
+LOSSES = {
+    "iou": ["span_loss=iou"],
+    "giou": ["span_loss=giou"],
+    "diou": ["span_loss=diou"],
+    "smooth": ["span_loss=smooth_giou"],
+    "annealed": ["span_loss=smooth_giou", "callbacks=anneal"],
+    "huber": ["span_loss=huber_giou"],
+}
+
+
+def runs(study: str, data: Path | None) -> dict[str, list[str]]:
+    """Name of each run's folder, and its settings."""
+    if study == "zero_loss":
+        names, variants = ["iou", "giou", "smooth", "annealed", "huber"], {"": []}
+        common = ["experiment=zero_loss"]
+    elif study == "end_noise":
+        names = ["giou", "smooth", "annealed"]
+        variants = {f"noise{n}-": [f"data.end_noise={n}"] for n in (0.0, 0.1)}
+        common = []
+    else:
+        names, variants = ["giou", "diou", "smooth"], {"": []}
+        common = ["experiment=sbhar", f"data.root={data}", "trainer.max_epochs=6"]
+    return {
+        f"{variant}{name}-{seed}": [*common, *settings, *LOSSES[name], f"seed={seed}"]
+        for seed, (variant, settings), name in product(SEEDS, variants.items(), names)
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("study", choices=["zero_loss", "end_noise", "sbhar"])
+    parser.add_argument("--data", type=Path, help="folder of SBHAR in the annotation format")
+    parser.add_argument("--out", type=Path, default=Path("runs/study"))
+    options, more = parser.parse_known_args()
+    if options.study == "sbhar" and options.data is None:
+        parser.error("sbhar needs --data FOLDER")
+    if unknown := [word for word in more if "=" not in word]:
+        parser.error(f"not an option, nor a setting of spanloc-train: {' '.join(unknown)}")
+    out = options.out / options.study
+    commands = Path(sys.executable).parent
+    todo = runs(options.study, options.data and options.data.resolve())
+    for number, (name, settings) in enumerate(todo.items(), 1):
+        folder = out / name
+        done = (folder / "metrics.json").is_file() and not (folder / "error.txt").is_file()
+        print(f"{number} of {len(todo)}: {name}{' (done)' if done else ''}", flush=True)
+        if done:
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+        command = [str(commands / "spanloc-train"), *settings, *more, f"hydra.run.dir={folder}"]
+        subprocess.run([*command, "callbacks.progress=null"], check=True)
+    command = [str(commands / "spanloc-report"), f"runs={out}", f"hydra.run.dir={out / 'report'}"]
+    subprocess.run(command, check=True)
+
+
+if __name__ == "__main__":
+    main()
