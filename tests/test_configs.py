@@ -73,11 +73,6 @@ def test_the_metric_follows_the_model(model, tmp_path):
     assert plain["callbacks"]["best"]["monitor"] == own["monitor"]
 
 
-def test_the_gradient_table_has_every_span_loss_of_the_group(tmp_path):
-    losses = composed(tmp_path)["callbacks"]["gradients"]["losses"]
-    assert set(losses) == {path.stem for path in (CONFIGS / "span_loss").glob("*.yaml")}
-
-
 @pytest.mark.parametrize(
     ("node", "message"),
     [

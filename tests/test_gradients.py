@@ -1,4 +1,4 @@
-"""The gradient norms: at every step, and in the final table."""
+"""The gradient norms of every optimizer step."""
 
 import math
 from functools import partial
@@ -6,91 +6,128 @@ from functools import partial
 import pytest
 import torch
 from conftest import HINTS_OF_LIGHTNING, TheirData, points_model, single_model, their_trainer
+from pytorch_lightning.plugins import MixedPrecision
 
-from spanloc import Criterion, SpanLocalizer, losses, ops
+from spanloc import Criterion, SpanLocalizer, losses
 from spanloc.assigners import assign_points, assign_single
 from spanloc.callbacks import GradientNorms
 from spanloc.convergence import relative_gradient
 from spanloc.data import collate
 
 pytestmark = HINTS_OF_LIGHTNING
+SGD = partial(torch.optim.SGD, lr=1e-2)
 
 
-class Log(GradientNorms):
-    """Keeps what is logged, and takes the gradients itself at the same place."""
+def single(seed=0, **options):
+    torch.manual_seed(seed)
+    criterion = Criterion(assign_single, losses.giou_loss, momentum=0.0)
+    return SpanLocalizer(single_model(), criterion, optimizer=SGD, **options)
+
+
+def norm(task):
+    return math.sqrt(sum(float(p.grad.square().sum()) for p in task.parameters()))
+
+
+class Mine(GradientNorms):
+    """Takes the norms itself, where Lightning is about to clip and where the step is taken."""
 
     def on_before_optimizer_step(self, trainer, pl_module, optimizer):
         super().on_before_optimizer_step(trainer, pl_module, optimizer)
-        squares = [p.grad.square().sum() for p in pl_module.parameters() if p.grad is not None]
-        self.mine = [*getattr(self, "mine", []), float(sum(squares).sqrt())]
+        self.before = [*getattr(self, "before", []), norm(pl_module)]
+
+    def on_train_batch_end(self, trainer, pl_module, *args):
+        super().on_train_batch_end(trainer, pl_module, *args)
+        if "grad/clipped" in trainer.callback_metrics:
+            self.after = [*getattr(self, "after", []), norm(pl_module)]
+            self.logged = [*getattr(self, "logged", []), trainer.callback_metrics["grad/clipped"]]
+
+
+def test_norms_before_and_after_clipping():
+    norms = Mine()
+    trainer = their_trainer(callbacks=[norms], gradient_clip_val=1e-3, max_epochs=2)
+    trainer.fit(single(), TheirData())
+    table = norms.history()
+    assert table[:, 0].tolist() == list(range(1, 9))
+    assert table[:, 3].tolist() == pytest.approx(norms.before, rel=1e-5)
+    assert table[:, 3].min() > 1e-2
+    assert trainer.logged_metrics["grad/params"] == pytest.approx(norms.before[-1], rel=1e-5)
+    assert [float(value) for value in norms.logged] == pytest.approx([1e-3] * 8, rel=1e-3)
+    assert norms.after == pytest.approx([1e-3] * 8, rel=1e-3)
+
+
+def test_without_clipping_there_is_one_norm():
+    trainer = their_trainer(callbacks=[GradientNorms()], gradient_clip_val=None)
+    trainer.fit(single(), TheirData())
+    assert "grad/clipped" not in trainer.logged_metrics
+
+
+def test_a_step_is_all_of_its_micro_batches():
+    """Two batches of eight give what one of sixteen gives, losses and both norms."""
+    tables = []
+    for accumulate in (1, 2):
+        norms, data = GradientNorms(), TheirData()
+        data.train_dataloader = lambda data=data, size=16 // accumulate: (
+            torch.utils.data.DataLoader(data.samples, size, collate_fn=collate)
+        )
+        trainer = their_trainer(callbacks=[norms], accumulate_grad_batches=accumulate, max_epochs=2)
+        trainer.fit(single(), data)
+        tables.append(norms.history())
+    assert len(tables[0]) == 4
+    torch.testing.assert_close(*tables, rtol=1e-3, atol=1e-6)
+
+
+def test_the_norm_at_the_spans_is_the_mean_over_the_pairs():
+    norms, data = GradientNorms(), TheirData(count=8)
+    task = single()
+    with torch.no_grad():
+        batch = collate(data.samples)
+        pred = task(batch).spans[:, 0]
+    their_trainer(callbacks=[norms]).fit(task, data)
+    expected = relative_gradient(losses.giou_loss, pred, batch.spans[:, 0]).mean()
+    (row,) = norms.history()
+    assert row[4].item() == pytest.approx(expected.item(), rel=1e-4)
+    assert row[1].item() == pytest.approx(
+        losses.giou_loss(pred, batch.spans[:, 0]).mean().item(), rel=1e-4
+    )
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_gradient_norms_at_every_step_before_clipping(accumulate, capsys):
-    task = SpanLocalizer(single_model(), Criterion(assign_single, losses.giou_loss))
-    log = Log({"smooth": partial(losses.smooth_giou_loss, smoothing=0.5)}, num_batches=2)
-    trainer = their_trainer(
-        callbacks=[log], gradient_clip_val=1e-3, accumulate_grad_batches=accumulate, max_epochs=2
-    )
-    trainer.fit(task, TheirData())
-    table = log.history()
-    assert table[:, 0].tolist() == list(range(1, 1 + 8 // accumulate))
-    assert table[:, 3].tolist() == pytest.approx(log.mine, rel=1e-5)
-    assert table[:, 3].min() > 1e-3
-    assert trainer.logged_metrics["grad/params"] == pytest.approx(log.mine[-1], rel=1e-5)
-    assert trainer.logged_metrics["grad/spans"] == table[-1, 4]
-    assert set(log.final) == {"trained", "smooth"}
-    printed = capsys.readouterr().out
-    assert "giou_loss (trained)" in printed
-    assert "smooth" in printed
+def test_every_nth_step_is_the_same_step(accumulate):
+    tables = []
+    for every in (1, 3):
+        norms = GradientNorms(every_n_steps=every)
+        their_trainer(
+            callbacks=[norms], max_epochs=3, accumulate_grad_batches=accumulate
+        ).fit(single(), TheirData())  # fmt: skip
+        tables.append(norms.history())
+    every, third = tables
+    assert third[:, 0].tolist() == list(range(3, 1 + 12 // accumulate, 3))
+    assert torch.equal(third, every[2::3])
 
 
-def test_the_final_table_is_measured_over_the_batches():
-    task = SpanLocalizer(single_model(), Criterion(assign_single, losses.giou_loss, momentum=0.0))
-    data, log = TheirData(), GradientNorms({"iou": losses.iou_loss}, num_batches=4)
-    their_trainer(callbacks=[log], max_epochs=1).fit(task, data)
-    assert task.criterion.normaliser == 8
-    # The same by hand, over the whole set in one batch: batches are of one size.
-    batch = collate(data.samples)
-    task.criterion.eval()
-    output = task(batch)
-    for name, loss in (("trained", losses.giou_loss), ("iou", losses.iou_loss)):
-        pred, target = output.spans[:, 0], batch.spans[:, 0]
-        figures = log.final[name]
-        values = loss(pred, target)
-        assert figures["loss/span"] == pytest.approx(values.mean().item(), rel=1e-4)
-        relative = relative_gradient(loss, pred, target).mean().item()
-        assert figures["grad/spans"] == pytest.approx(relative, rel=1e-4)
-        labels = torch.nn.functional.one_hot(batch.labels[:, 0], 2).float()
-        score = losses.focal_loss(output.logits[:, 0], labels).sum() / len(batch)
-        # Its normaliser is that of the last training step: batches of eight.
-        total = values.mean() + score
-        gradients = torch.autograd.grad(total, list(task.parameters()), retain_graph=True)
-        norm = math.sqrt(sum(float(g.square().sum()) for g in gradients))
-        assert figures["grad/params"] == pytest.approx(norm, rel=1e-3)
-        assert figures["train/tiou"] == pytest.approx(
-            ops.tiou(pred, target).mean().item(), rel=1e-4
-        )
+def test_a_number_of_steps_below_one_is_refused():
+    with pytest.raises(ValueError, match="every_n_steps is 0; it must be at least 1"):
+        GradientNorms(every_n_steps=0)
 
 
-class Normaliser(GradientNorms):
-    def on_train_end(self, trainer, pl_module):
-        before = pl_module.criterion.normaliser.clone()
-        super().on_train_end(trainer, pl_module)
-        assert torch.equal(pl_module.criterion.normaliser, before)
-        assert pl_module.training
+@pytest.mark.parametrize("fused", [False, True])
+def test_mixed_precision_norms_are_unscaled(fused):
+    """Fused optimizers take the scale out of the gradients themselves, after the norm is taken."""
+    tables = []
+    scaled = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=4096.0))
+    for plugins in ([], [scaled]):
+        norms, task = GradientNorms(), single()
+        task.make_optimizer = partial(SGD, fused=fused)
+        their_trainer(callbacks=[norms], plugins=plugins).fit(task, TheirData())
+        tables.append(norms.history())
+    torch.testing.assert_close(*tables, rtol=0.05, atol=1e-3)
 
 
-def test_measuring_changes_nothing():
+def test_batches_without_targets_leave_no_nan_in_the_logs():
     task = SpanLocalizer(points_model(), Criterion(assign_points, losses.giou_loss))
-    their_trainer(callbacks=[Normaliser()]).fit(task, TheirData([1, 3]))
-
-
-def test_batches_without_targets_leave_no_nan_in_the_table():
-    task = SpanLocalizer(points_model(), Criterion(assign_points, losses.giou_loss))
-    log = GradientNorms({"iou": losses.iou_loss})
-    trainer = their_trainer(callbacks=[log])
+    norms = GradientNorms()
+    trainer = their_trainer(callbacks=[norms])
     trainer.fit(task, TheirData(num_spans=0, count=8))
-    assert log.final == {}
     assert "grad/spans" not in trainer.logged_metrics
     assert trainer.logged_metrics["grad/params"] > 0
+    assert norms.history()[:, 4].isnan().all()

@@ -230,8 +230,9 @@ def _print(result: Mapping[str, Any]) -> None:
     )
     console.print(
         f"Mean tIoU {result['tiou']:.4f}, error of an end {error['median']:.2g} of the length (median).\n"
-        f"Gradient of all parameters: {batch['grad_params']:.3g} in the last mini-batches, "
-        f"{own['grad_total']:.3g} over all data; the rest was noise of the batch.\n"
+        f"Gradient of all parameters: {batch['grad_params']:.3g} in a mini-batch (the last "
+        f"{batch['steps']} steps), {own['grad_total']:.3g} over all data, where the batch's noise is "
+        "averaged out.\n"
         f"Exponent of gradient against loss (0 sharp, 1/2 smooth): {exponent}.",
         highlight=False,
     )

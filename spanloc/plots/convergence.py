@@ -50,13 +50,14 @@ def _pairs(axes: Axes, result: Mapping[str, Any]) -> None:
 def _exponent(axes: Axes, result: Mapping[str, Any], span: Tensor, spans: Tensor) -> None:
     span, spans = span.double().numpy(), spans.double().numpy()
     known = (span > 0) & (spans > 0)
-    axes.plot(span[known], spans[known], ".", color=BLUE, markersize=3, alpha=0.35)
-    axes.set(xscale="log", yscale="log", xlabel="span loss", ylabel="length × gradient")
+    axes.set(xlabel="span loss", ylabel="length × gradient")
     fit = result["exponent"]["spans"]
     title = "Exponent: not determinable"
     if not fit["reason"]:
         title = f"Exponent: {fit['slope']:.2f}, 95 % in [{fit['low']:.2f}, {fit['high']:.2f}]"
     if known.any():
+        axes.plot(span[known], spans[known], ".", color=BLUE, markersize=3, alpha=0.35)
+        axes.set(xscale="log", yscale="log")
         x, y = np.median(span[known][-50:]), np.median(spans[known][-50:])
         ends = np.array([span[known].min(), span[known].max()])
         for slope, label, style in ((0, "slope 0", "--"), (0.5, "slope 1/2", ":")):
@@ -76,7 +77,9 @@ def _whole(axes: Axes, result: Mapping[str, Any], steps: Tensor, params: Tensor)
     for key, label, marker in (("grad_total", "total loss", "o"), ("grad_span", "span loss", "D")):
         axes.plot(result["step"], own[key], marker, color=ORANGE, label=f"all data, {label}")
     axes.plot([], [], color=GREEN, label="mini-batches, total loss")
-    axes.set(yscale="log", xlabel="step", title="Gradient of all parameters", ylabel="norm")
+    if (params > 0).any():
+        axes.set(yscale="log")
+    axes.set(xlabel="step", title="Gradient of all parameters", ylabel="norm")
     axes.legend(frameon=False, loc="best")
     plain_log(axes)
     tidy(axes)

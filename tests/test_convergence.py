@@ -1,0 +1,286 @@
+"""What is measured at convergence, over the whole training set."""
+
+import json
+import math
+from functools import partial
+
+import pytest
+import torch
+from conftest import HINTS_OF_LIGHTNING, TheirData, points_model, single_model, their_trainer
+from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.plugins import MixedPrecision
+from torch.utils.data import DataLoader
+
+from spanloc import Criterion, SpanLocalizer, losses, ops
+from spanloc.assigners import assign_points, assign_single
+from spanloc.callbacks import Convergence, GradientNorms
+from spanloc.convergence import has_plateaued, relative_gradient
+from spanloc.data import AnnotatedData, EpochSampler, collate
+
+pytestmark = HINTS_OF_LIGHTNING
+STILL = partial(torch.optim.SGD, lr=0.0)
+OTHERS = {"iou": losses.iou_loss, "smooth": partial(losses.smooth_giou_loss, smoothing=0.5)}
+
+
+def single(optimizer=STILL, **weights):
+    torch.manual_seed(0)
+    criterion = Criterion(assign_single, losses.giou_loss, momentum=0.0, **weights)
+    return SpanLocalizer(single_model(), criterion, optimizer=optimizer)
+
+
+def fitted(task, data, convergence, **options):
+    trainer = their_trainer(callbacks=[GradientNorms(), convergence], **options)
+    trainer.fit(task, data)
+    return convergence.result
+
+
+def norm(gradients):
+    return math.sqrt(sum(float(g.square().sum()) for g in gradients))
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"accumulate_grad_batches": 2, "gradient_clip_val": 1e-4}, {"precision": "bf16-mixed"},
+    {"plugins": [MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=64.0))]},
+])  # fmt: skip
+def test_it_is_the_gradient_of_all_data_at_once(options):
+    task, data = single(span_weight=2.0, score_weight=0.5), TheirData(count=27)
+    found = fitted(task, data, Convergence(OTHERS), **options)
+    batch = collate(data.samples)
+    output = task(batch)
+    pred, target = output.spans[:, 0], batch.spans[:, 0]
+    labels = torch.nn.functional.one_hot(batch.labels[:, 0], 2).float()
+    score = losses.focal_loss(output.logits[:, 0], labels).sum() / 27
+    assert list(found["losses"]) == ["giou", "iou", "smooth"]
+    assert found["trained"] == "giou"
+    assert found["num_sequences"] == found["num_pairs"] == 27
+    for name, loss in {"giou": losses.giou_loss, **OTHERS}.items():
+        row, mean = found["losses"][name], loss(pred, target).mean()
+        parameters = list(task.parameters())
+        span = torch.autograd.grad(2 * mean, parameters, retain_graph=True, allow_unused=True)
+        total = torch.autograd.grad(2 * mean + 0.5 * score, parameters, retain_graph=True)
+        relative = relative_gradient(loss, pred, target)
+        assert row["loss"] == pytest.approx(mean.item(), rel=1e-4)
+        assert row["total"] == pytest.approx((2 * mean + 0.5 * score).item(), rel=1e-4)
+        assert row["grad_span"] == pytest.approx(norm(g for g in span if g is not None), rel=1e-3)
+        assert row["grad_total"] == pytest.approx(norm(total), rel=1e-3)
+        spread = row["relative_gradient"]
+        assert spread["mean"] == pytest.approx(relative.mean().item(), rel=1e-4)
+        assert spread["q95"] == pytest.approx(relative.quantile(0.95).item(), rel=1e-4)
+        assert sum(spread["histogram"]["counts"]) == 27
+        fullest = max(range(48), key=spread["histogram"]["counts"].__getitem__)
+        edges = spread["histogram"]["edges"]
+        # What is smaller than the first border counts in the first bin: IoU's zeros.
+        low = 0 if fullest == 0 else edges[fullest]
+        inside = ((relative >= low) & (relative < edges[fullest + 1])).sum()
+        assert inside == spread["histogram"]["counts"][fullest]
+    errors = (pred - target).abs() / ops.length(target)[:, None]
+    assert found["endpoint_error"]["median"] == pytest.approx(errors.quantile(0.5).item(), rel=1e-4)
+    assert found["tiou"] == pytest.approx(ops.tiou(pred, target).mean().item(), rel=1e-4)
+
+
+def test_mini_batches_have_noise_that_the_whole_set_has_not():
+    found = fitted(single(), TheirData(), Convergence(), max_epochs=2)
+    assert found["minibatch"]["steps"] == 8
+    # With weights that do not move, the norm of the mean is below the mean of the norms.
+    assert found["losses"]["giou"]["grad_total"] < 0.98 * found["minibatch"]["grad_params"]
+    relative = found["losses"]["giou"]["relative_gradient"]["mean"]
+    assert relative == pytest.approx(found["minibatch"]["grad_spans"], rel=1e-3)
+
+
+class Shuffled(TheirData):
+    def train_dataloader(self):
+        return DataLoader(self.samples, 8, shuffle=True, collate_fn=collate)
+
+
+@pytest.mark.filterwarnings("ignore:.*module.s. in eval mode.*")
+def test_measuring_changes_nothing():
+    weights = []
+    for when in ({"when": "last"}, {"when": "level", "level": 9.0, "window": 2}):
+        task = single(partial(torch.optim.SGD, lr=0.05))
+        task.localizer.backbone.requires_grad_(False).eval()
+        convergence = Convergence(OTHERS, **when)
+        found = fitted(task, Shuffled(), convergence, max_epochs=3)
+        assert task.localizer.head.training
+        assert not task.localizer.backbone.training
+        weights.append(torch.cat([p.detach().flatten() for p in task.parameters()]))
+    assert found["step"] == 2
+    assert torch.equal(*weights)
+
+
+class Noisy(torch.nn.Identity):
+    def forward(self, x, *rest):
+        return torch.nn.functional.dropout(x, 0.5, self.training)
+
+
+def test_there_is_no_dropout():
+    results = []
+    for layer in (Noisy(), torch.nn.Identity()):
+        task = single()
+        forward = task.localizer.backbone.forward
+
+        def dropped(x, mask, forward=forward, layer=layer):
+            x, mask = forward(x, mask)
+            return layer(x), mask
+
+        task.localizer.backbone.forward = dropped
+        task.localizer.backbone.add_module("dropout", layer)
+        results.append(fitted(task, TheirData(), Convergence())["losses"])
+    assert results[0] == results[1]
+
+
+def test_crops_are_left_out(annotated):
+    data = AnnotatedData(annotated, crop_seconds=3, crops_per_sequence=3, batch_size=4)
+    torch.manual_seed(0)
+    task = SpanLocalizer(points_model(2), Criterion(assign_points, losses.giou_loss))
+    found = fitted(task, data, Convergence())
+    whole = [sample for batch in data.whole_train_dataloader() for sample in batch.ids]
+    assert len(whole) == len(set(whole)) == found["num_sequences"]
+    steps = [int(batch.mask.sum(1).max()) for batch in data.whole_train_dataloader()]
+    assert min(steps) >= 60
+    # As many steps in a batch as in training, about.
+    assert data.whole_batch_size == 4 * 30 // max(steps)
+
+
+class Endlessly(list):
+    def __getitem__(self, index):
+        return super().__getitem__(index % len(self))
+
+
+class Shared(TheirData):
+    """The same sequences in a step, however many processes share it."""
+
+    def train_dataloader(self):
+        sampler = EpochSampler(len(self.samples))
+        size = 4 // sampler.num_replicas
+        return DataLoader(Endlessly(self.samples), size, sampler=sampler, collate_fn=collate)
+
+    def whole_train_dataloader(self, *, num_replicas, rank):
+        share = range(rank, len(self.samples), num_replicas)
+        return DataLoader(self.samples, 4, sampler=share, collate_fn=collate)
+
+
+def test_two_processes_measure_what_one_does(tmp_path):
+    for count in (1, 2):
+        options = {} if count == 1 else {"devices": 2, "strategy": "ddp_fork"}
+        folder = str(tmp_path / str(count))
+        rule = {"when": "plateau", "window": 3, "tolerance": 0.2}
+        convergence = Convergence(OTHERS, folder=folder, **rule)
+        trainer = their_trainer(
+            callbacks=[GradientNorms(), convergence], max_epochs=6, accumulate_grad_batches=2,
+            num_sanity_val_steps=0, **options,
+        )  # fmt: skip
+        trainer.fit(single(), Shared(count=18))
+    one, two = (
+        json.loads((tmp_path / str(count) / "convergence.json").read_text()) for count in (1, 2)
+    )
+    assert one["reason"] == two["reason"] == "plateau"
+    for result in (one, two):
+        del result["exponent"]
+        for row in result["losses"].values():
+            del row["relative_gradient"]["histogram"]
+    assert flat(one) == pytest.approx(flat(two), rel=1e-3)
+
+
+def flat(value, name=""):
+    if isinstance(value, dict):
+        return {k: v for key in value for k, v in flat(value[key], f"{name}/{key}").items()}
+    return {name: value} if isinstance(value, float | int) else {}
+
+
+def test_files_logs_and_table(tmp_path, capsys):
+    logger = CSVLogger(tmp_path, name="csv")
+    convergence = Convergence(OTHERS, folder=str(tmp_path))
+    fitted(single(), TheirData(), convergence, logger=logger, log_every_n_steps=1)
+    written = json.loads((tmp_path / "convergence.json").read_text())
+    assert written["losses"].keys() == {"giou", "iou", "smooth"}
+    assert written["exponent"]["spans"]["slope"] is None
+    assert (tmp_path / "figures" / "convergence.png").stat().st_size > 10_000
+    header = (tmp_path / "csv" / "version_0" / "metrics.csv").read_text().splitlines()[0].split(",")
+    assert set(convergence.metrics()) <= set(header)
+    assert "convergence/smooth/relative_gradient" in header
+    assert "convergence/exponent" not in header
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "giou (trained)" in printed
+    assert "at step 4 (last step), over all 32 training sequences" in printed
+    assert "not determinable: 0 steps" not in printed
+    assert "not determinable: 4 steps near the optimum" in printed
+
+
+def test_no_pairs_no_numbers(tmp_path):
+    task = SpanLocalizer(points_model(), Criterion(assign_points, losses.giou_loss))
+    convergence = Convergence(OTHERS, folder=str(tmp_path))
+    found = fitted(task, TheirData(num_spans=0, count=8), convergence)
+    assert found["num_pairs"] == 0
+    written = json.loads((tmp_path / "convergence.json").read_text())
+    assert written["losses"]["giou"]["relative_gradient"]["mean"] is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason", "step"),
+    [
+        ({"when": "last"}, "last step", 8),
+        ({"when": "level", "level": 1e-9, "window": 2}, "last step", 8),
+        ({"when": "level", "level": 9.0, "window": 2}, "level", 2),
+        ({"when": "plateau", "window": 2, "patience": 1}, "plateau", 4),
+        ({"when": "plateau", "window": 2, "patience": 9}, "last step", 8),
+    ],
+)
+def test_when_it_is_measured(rule, reason, step, tmp_path):
+    convergence = Convergence(folder=str(tmp_path), **rule)
+    data = TheirData(count=16)  # twice the same two batches, so that windows are equal
+    found = fitted(single(), data, convergence, max_epochs=4)
+    assert (found["reason"], found["step"]) == (reason, step)
+
+
+def test_a_resumed_run_measures_once(tmp_path):
+    rule = {"when": "level", "level": 9.0, "window": 2}
+    first = their_trainer(callbacks=[GradientNorms(), Convergence(**rule)], max_epochs=1)
+    first.fit(single(), TheirData())
+    first.save_checkpoint(tmp_path / "a.ckpt")
+    convergence = Convergence(**rule, folder=str(tmp_path))
+    norms = GradientNorms()
+    trainer = their_trainer(callbacks=[norms, convergence], max_epochs=2)
+    trainer.fit(single(), TheirData(), ckpt_path=tmp_path / "a.ckpt", weights_only=True)
+    assert convergence.result["step"] == 2
+    assert json.loads((tmp_path / "convergence.json").read_text())["step"] == 2
+    assert norms.history()[:, 0].tolist() == list(range(1, 9))
+
+
+def test_a_plateau_is_a_loss_that_came_to_rest():
+    falling = 0.99 ** torch.arange(200.0)
+    rule = {"window": 10, "patience": 3, "tolerance": 0.01}
+    assert not has_plateaued(falling, **rule)
+    assert not has_plateaued(falling[:30], **rule)
+    noisy = 0.1 * torch.rand(200, generator=torch.Generator().manual_seed(0))
+    assert has_plateaued(torch.cat([falling, falling[-1] + noisy]), **rule)
+    assert not has_plateaued(torch.cat([noisy + 1, falling / 2]), **rule)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"when": "level"}, "level is None and when is level"),
+        ({"level": 0.1}, "when=level goes with a level"),
+        ({"window": 0}, "window is 0; it must be at least 1"),
+        ({"tolerance": 1.0}, r"tolerance is 1.0; it must lie in \[0, 1\)"),
+    ],
+)
+def test_options_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Convergence(**options)
+
+
+def test_what_it_needs_is_said():
+    trainer = their_trainer(callbacks=[Convergence()])
+    with pytest.raises(ValueError, match="Convergence needs GradientNorms among the callbacks"):
+        trainer.fit(single(), TheirData())
+    data = TheirData()
+    trainer = their_trainer(callbacks=[GradientNorms(), Convergence()], max_steps=2)
+    with pytest.raises(ValueError, match="training data are Endless, .* whole_train_dataloader"):
+        trainer.fit(single(), Endless(), data.val_dataloader())
+
+
+class Endless:
+    def __iter__(self):
+        while True:
+            yield collate(TheirData(count=4).samples)
