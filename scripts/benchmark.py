@@ -3,19 +3,23 @@
 Numbers depend on the machine; the ratios are what to compare.
 """
 
+import logging
 import statistics
 import time
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from pytorch_lightning import Callback, Trainer
 from rich.console import Console
 from rich.table import Table
 
-from spanloc import Criterion, losses, metrics, ops
-from spanloc.assigners import assign_points
-from spanloc.data import Batch, Sample, collate
-from spanloc.models import ConvBackbone, Localizer, PointsHead, PyramidNeck
+from spanloc import Criterion, SpanLocalizer, losses, metrics, ops
+from spanloc.assigners import assign_points, assign_single
+from spanloc.callbacks import GradientNorms
+from spanloc.data import Batch, Sample, SyntheticData, collate
+from spanloc.models import ConvBackbone, Localizer, PointsHead, PyramidNeck, SingleHead
 
 
 def medians(*functions: Callable[[], object], repeats: int = 15) -> list[float]:
@@ -131,6 +135,48 @@ def bench_step(table: Table) -> None:
     table.add_row("forward + backward of experiment=sbhar on them", _time(total), "")
 
 
+class Steps(Callback):
+    """Takes the time from batch to batch."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self.last: float | None = None
+
+    def on_train_batch_start(self, *args: object) -> None:
+        now = time.perf_counter()
+        if self.last is not None:
+            self.seconds.append(now - self.last)
+        self.last = now
+
+
+def fit(*callbacks: Callback) -> float:
+    """Median seconds of a step of the default ``spanloc-train``, with these callbacks."""
+    model = Localizer(
+        ConvBackbone(4, stride=2, width=48, num_blocks=2),
+        PyramidNeck(3, width=48, num_blocks=1),
+        SingleHead(3, width=48),
+    )
+    task = SpanLocalizer(model, Criterion(assign_single, losses.giou_loss))
+    steps = Steps()
+    trainer = Trainer(
+        max_steps=60, accelerator="cpu", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, limit_val_batches=0,
+        callbacks=[*callbacks, steps],
+    )  # fmt: skip
+    trainer.fit(task, datamodule=SyntheticData(num_train=1920, num_val=1, num_test=1))
+    return statistics.median(steps.seconds)
+
+
+def bench_gradient_norms(table: Table) -> None:
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+    fit()
+    pairs = [(fit(GradientNorms()), fit()) for _ in range(9)]
+    share = statistics.median(a / b for a, b in pairs) - 1
+    seconds = statistics.median(a for a, _ in pairs)
+    table.add_row("step of the default training, gradients logged", _time(seconds), f"{share:+.1%}")
+
+
 def _time(seconds: float) -> str:
     return f"{seconds * 1e3:.2f} ms"
 
@@ -145,6 +191,7 @@ def main() -> None:
     bench_suppression(table)
     bench_average_precision(table)
     bench_step(table)
+    bench_gradient_norms(table)
     Console().print(table)
 
 

@@ -29,7 +29,7 @@ def single(optimizer=STILL, **weights):
 
 
 def fitted(task, data, convergence, **options):
-    trainer = their_trainer(callbacks=[GradientNorms(), convergence], **options)
+    trainer = their_trainer(callbacks=[GradientNorms(1), convergence], **options)
     trainer.fit(task, data)
     return convergence.result
 
@@ -166,7 +166,7 @@ def test_two_processes_measure_what_one_does(tmp_path):
         rule = {"when": "plateau", "window": 3, "tolerance": 0.2}
         convergence = Convergence(OTHERS, folder=folder, **rule)
         trainer = their_trainer(
-            callbacks=[GradientNorms(), convergence], max_epochs=6, accumulate_grad_batches=2,
+            callbacks=[GradientNorms(1), convergence], max_epochs=6, accumulate_grad_batches=2,
             num_sanity_val_steps=0, **options,
         )  # fmt: skip
         trainer.fit(single(), Shared(count=18))
@@ -234,11 +234,11 @@ def test_when_it_is_measured(rule, reason, step, tmp_path):
 
 def test_a_resumed_run_measures_once(tmp_path):
     rule = {"when": "level", "level": 9.0, "window": 2}
-    first = their_trainer(callbacks=[GradientNorms(), Convergence(**rule)], max_epochs=1)
+    first = their_trainer(callbacks=[GradientNorms(1), Convergence(**rule)], max_epochs=1)
     first.fit(single(), TheirData())
     first.save_checkpoint(tmp_path / "a.ckpt")
     convergence = Convergence(**rule, folder=str(tmp_path))
-    norms = GradientNorms()
+    norms = GradientNorms(1)
     trainer = their_trainer(callbacks=[norms, convergence], max_epochs=2)
     trainer.fit(single(), TheirData(), ckpt_path=tmp_path / "a.ckpt", weights_only=True)
     assert convergence.result["step"] == 2
@@ -275,7 +275,7 @@ def test_what_it_needs_is_said():
     with pytest.raises(ValueError, match="Convergence needs GradientNorms among the callbacks"):
         trainer.fit(single(), TheirData())
     data = TheirData()
-    trainer = their_trainer(callbacks=[GradientNorms(), Convergence()], max_steps=2)
+    trainer = their_trainer(callbacks=[GradientNorms(1), Convergence()], max_steps=2)
     with pytest.raises(ValueError, match="training data are Endless, .* whole_train_dataloader"):
         trainer.fit(single(), Endless(), data.val_dataloader())
 

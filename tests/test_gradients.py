@@ -43,7 +43,7 @@ class Mine(GradientNorms):
 
 
 def test_norms_before_and_after_clipping():
-    norms = Mine()
+    norms = Mine(1)
     trainer = their_trainer(callbacks=[norms], gradient_clip_val=1e-3, max_epochs=2)
     trainer.fit(single(), TheirData())
     table = norms.history()
@@ -56,7 +56,7 @@ def test_norms_before_and_after_clipping():
 
 
 def test_without_clipping_there_is_one_norm():
-    trainer = their_trainer(callbacks=[GradientNorms()], gradient_clip_val=None)
+    trainer = their_trainer(callbacks=[GradientNorms(1)], gradient_clip_val=None)
     trainer.fit(single(), TheirData())
     assert "grad/clipped" not in trainer.logged_metrics
 
@@ -65,7 +65,7 @@ def test_a_step_is_all_of_its_micro_batches():
     """Two batches of eight give what one of sixteen gives, losses and both norms."""
     tables = []
     for accumulate in (1, 2):
-        norms, data = GradientNorms(), TheirData()
+        norms, data = GradientNorms(1), TheirData()
         data.train_dataloader = lambda data=data, size=16 // accumulate: (
             torch.utils.data.DataLoader(data.samples, size, collate_fn=collate)
         )
@@ -77,7 +77,7 @@ def test_a_step_is_all_of_its_micro_batches():
 
 
 def test_the_norm_at_the_spans_is_the_mean_over_the_pairs():
-    norms, data = GradientNorms(), TheirData(count=8)
+    norms, data = GradientNorms(1), TheirData(count=8)
     task = single()
     with torch.no_grad():
         batch = collate(data.samples)
@@ -116,7 +116,7 @@ def test_mixed_precision_norms_are_unscaled(fused):
     tables = []
     scaled = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=4096.0))
     for plugins in ([], [scaled]):
-        norms, task = GradientNorms(), single()
+        norms, task = GradientNorms(1), single()
         task.make_optimizer = partial(SGD, fused=fused)
         their_trainer(callbacks=[norms], plugins=plugins).fit(task, TheirData())
         tables.append(norms.history())
@@ -125,7 +125,7 @@ def test_mixed_precision_norms_are_unscaled(fused):
 
 def test_batches_without_targets_leave_no_nan_in_the_logs():
     task = SpanLocalizer(points_model(), Criterion(assign_points, losses.giou_loss))
-    norms = GradientNorms()
+    norms = GradientNorms(1)
     trainer = their_trainer(callbacks=[norms])
     trainer.fit(task, TheirData(num_spans=0, count=8))
     assert "grad/spans" not in trainer.logged_metrics

@@ -8,7 +8,12 @@ import pytest
 import torch
 import yaml
 from conftest import (
-    CONFIGS, HINTS_OF_LIGHTNING, SMALL, TheirData, single_model, their_trainer,
+    CONFIGS,
+    HINTS_OF_LIGHTNING,
+    SMALL,
+    TheirData,
+    single_model,
+    their_trainer,
 )  # fmt: skip
 from torch import distributed as dist
 from torch import multiprocessing

@@ -108,7 +108,7 @@ def test_half_precision_throughout_is_refused():
 
 def test_mixed_precision_trains():
     task = SpanLocalizer(points_model(), Criterion(assign_points, losses.giou_loss))
-    log = GradientNorms()
+    log = GradientNorms(1)
     trainer = their_trainer(precision="bf16-mixed", callbacks=[log])
     trainer.fit(task, TheirData(count=16))
     assert log.history().isfinite().all()
