@@ -1,13 +1,23 @@
 """What all figures share: colours, axes, and how they are written."""
 
+import io
+import re
 from pathlib import Path
 
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spanloc.files import replacing
 
 BLUE, ORANGE, GREEN, GREY = "#1f6fb2", "#d9730d", "#2f8f5b", "#9aa0a6"
+
+
+def palette(count: int) -> list[tuple[float, ...]]:
+    """Colours, red, green and blue in ``[0, 1]``, to tell ``count`` things apart; 20 at most."""
+    # Of the paired map first the strong colours, then their pale twins.
+    order = [*range(0, 20, 2), *range(1, 20, 2)]
+    return [colormaps["tab20"](order[k % 20])[:3] for k in range(max(count, 1))]
 
 
 def tidy(axes: Axes, *, grid: bool = True) -> None:
@@ -21,3 +31,23 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     """Write a figure, whole or not at all; the suffix says the format."""
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120)
+
+
+def inline_svg(figure: Figure, name: str) -> str:
+    """A figure as an ``<svg>`` element for a page of HTML, as wide as its place allows.
+
+    The same figure gives the same text. ``name`` begins every id in it, since the ids of all the
+    figures on a page must differ.
+    """
+    file = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.family": "sans-serif"}):
+        figure.savefig(
+            file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        )
+    svg = file.getvalue()
+    svg = svg[svg.index("<svg") :].strip()
+    svg = re.sub(r'^(<svg[^>]*?) width="[^"]*"', r"\1", svg)
+    svg = re.sub(r'^(<svg[^>]*?) height="[^"]*"', r"\1", svg)
+    # Ids are in tags only: text has its quotes and angles escaped.
+    svg = re.sub(r'(<[^>]*?\bid=")', rf"\1{name}-", svg)
+    return re.sub(r'((?:url\(|xlink:href=")#)', rf"\1{name}-", svg)

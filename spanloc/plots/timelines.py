@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from spanloc.plots.style import GREY, tidy
+from spanloc.plots.style import GREY, palette, tidy
 
 
 def timelines(
@@ -36,7 +35,7 @@ def timelines(
     """
     figure = Figure(figsize=(11, 0.6 + 1.9 * len(features)), layout="constrained")
     rows = figure.subplots(len(features), squeeze=False)[:, 0]
-    colours = _palette(len(classes))
+    colours = palette(len(classes))
     seen: set[int] = set()
     for i, axes in enumerate(rows):
         steps = features[i].shape[1]
@@ -89,9 +88,3 @@ def _signal(axes, features: Tensor, start: float, end: float) -> None:
     for channel in centred[:8]:
         scaled = np.clip(channel[: len(times)] / spread, -1, 1)
         axes.plot(times[::cell], 2.4 + 0.8 * scaled[::cell], linewidth=0.4, alpha=0.6, color=GREY)
-
-
-def _palette(count: int) -> list[tuple[float, ...]]:
-    # Of the paired map first the strong colours, then their pale twins.
-    order = [*range(0, 20, 2), *range(1, 20, 2)]
-    return [colormaps["tab20"](order[k % 20])[:3] for k in range(max(count, 1))]
