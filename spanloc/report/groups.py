@@ -2,6 +2,7 @@
 
 import json
 import math
+import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -86,9 +87,8 @@ def summarize(values: Sequence[float]) -> Summary:
     Summary(mean=3.0, std=2.6457513110645907, n=3)
     """
     n = len(values)
-    mean = math.fsum(values) / n if n else math.nan
-    variance = math.fsum((v - mean) ** 2 for v in values) / (n - 1) if n > 1 else math.nan
-    return Summary(mean, math.sqrt(variance), n)
+    mean = statistics.mean(values) if n else math.nan
+    return Summary(mean, statistics.stdev(values) if n > 1 else math.nan, n)
 
 
 def compare(first: Mapping[int, float], second: Mapping[int, float]) -> Difference:
@@ -103,7 +103,7 @@ def compare(first: Mapping[int, float], second: Mapping[int, float]) -> Differen
     mean, std, n = summarize([first[seed] - second[seed] for seed in sorted({*first} & {*second})])
     if n < 2:
         return Difference(mean, math.nan, math.nan, n)
-    from scipy.stats import t  # takes half a second, which only a report should spend
+    from scipy.stats import t  # slow to import, and needed here alone
 
     half = float(t.ppf(0.975, n - 1)) * std / math.sqrt(n)
     return Difference(mean, mean - half, mean + half, n)
@@ -186,8 +186,9 @@ def _flatten(node: Any, path: str = "", context: tuple = ()) -> Iterator[tuple[s
             yield from _flatten(value, f"{path}.{key}" if path else str(key), context)
 
 
-def _depth(path: str) -> tuple[int, str]:
-    return path.count("."), path
+def _depth(path: str) -> tuple[bool, int, str]:
+    # These groups put together what others hold.
+    return path.split(".")[0] in ("criterion", "metric", "task"), path.count("."), path
 
 
 def _no_matter(path: str) -> bool:

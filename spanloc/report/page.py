@@ -11,10 +11,10 @@ from html import escape
 import numpy as np
 
 from spanloc import plots
+from spanloc.report.cells import Cell
 from spanloc.report.groups import Group
 from spanloc.report.runs import Run
 from spanloc.report.tables import (
-    Cell,
     Table,
     comparison_table,
     count_states,

@@ -111,11 +111,11 @@ def find_runs(places: Sequence[str | Path], *, now: float) -> list[Run]:
     found: dict[Path, Run] = {}
     for place in map(Path, places):
         if not place.is_dir():
-            raise FileNotFoundError(f"runs: {place}: no such folder")
+            raise FileNotFoundError(f"{place}: no such folder (runs)")
         folders = list(_run_folders(place))
         if not folders:
             raise ValueError(
-                f"runs: {place}: no run in this folder or below it; wanted one with a config.yaml, "
+                f"{place}: no run in this folder or below it (runs); wanted a config.yaml, "
                 "as spanloc-train writes it"
             )
         for folder in folders:

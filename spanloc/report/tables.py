@@ -2,23 +2,14 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
-from spanloc.report.groups import Difference, Group, compare, summarize
+from spanloc.report.cells import NONE, Cell, age, difference, number, shortened, spread
+from spanloc.report.groups import Group, compare, summarize
 from spanloc.report.runs import Run
-
-NONE = "–"
-
-
-class Cell(NamedTuple):
-    """One cell: its text, what it is sorted by (the text if None), and the whole of a cut text."""
-
-    text: str
-    value: float | None = None
-    whole: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,18 +93,18 @@ def group_table(groups: Sequence[Group]) -> Table:
     ]
     rows = []
     for group in groups:
-        judged = _spread(group, group.judged())
+        judged = spread(group.judged(), len(group.counted))
         if group.metric and not metric:
             judged = judged._replace(text=f"{judged.text} ({group.metric})")
         rows.append(
             [
                 Cell(group.label),
                 Cell(f"{len(group.counted)} of {len(group.runs)}", len(group.counted)),
-                *(_spread(group, group.values(measure.get)) for measure in _MEASURES),
+                *(spread(group.values(measure.get), len(group.counted)) for measure in _MEASURES),
                 _exponent(group),
-                *(_spread(group, group.values(measure.get)) for measure in _ERRORS),
+                *(spread(group.values(measure.get), len(group.counted)) for measure in _ERRORS),
                 judged,
-                _spread(group, group.values(_TIME.get)),
+                spread(group.values(_TIME.get), len(group.counted)),
             ]
         )
     notes = [
@@ -141,10 +132,10 @@ def comparison_table(groups: Sequence[Group]) -> Table:
         judged = compare(first.judged(), second.judged()) if same else None
         name = first.metric if same else f"{first.metric or NONE} and {second.metric or NONE}"
         row = [Cell(first.label), Cell(second.label), Cell(str(len(shared)), len(shared))]
-        row += [*([] if metric else [Cell(name)]), *_difference(judged, len(shared))]
+        row += [*([] if metric else [Cell(name)]), *difference(judged, len(shared))]
         for measure in compared:
-            difference = compare(first.values(measure.get), second.values(measure.get))
-            row += _difference(difference, len(shared))
+            found = compare(first.values(measure.get), second.values(measure.get))
+            row += difference(found, len(shared))
         rows.append(row)
     columns = [
         ("first", "differences are the first group minus the second"),
@@ -202,14 +193,14 @@ def run_table(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> Ta
         date = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.written))
         rows.append(
             [
-                _cut(run.name),
+                shortened(run.name),
                 Cell(label.get(run.folder, NONE)),
                 Cell(NONE if run.seed is None else str(run.seed), run.seed),
                 Cell(run.state),
-                Cell(f"{date} ({_age(now - run.written)})", run.written),
+                Cell(f"{date} ({age(now - run.written)})", run.written),
                 Cell(f"{run.epochs}{wanted}", run.epochs),
                 Cell(str(run.steps), run.steps),
-                _number(run.last_loss),
+                number(run.last_loss),
                 Cell("; ".join(remarks)),
             ]
         )
@@ -233,26 +224,6 @@ def _one_metric(groups: Sequence[Group]) -> str | None:
     return metrics.pop() if len(metrics) == 1 else None
 
 
-def _spread(group: Group, values: Mapping[int, float]) -> Cell:
-    mean, std, n = summarize(list(values.values()))
-    if not n:
-        return Cell(NONE, math.nan)
-    few = f" (n = {n})" if n < len(group.counted) else ""
-    return Cell(_plus_minus(mean, std) + few, mean)
-
-
-def _plus_minus(mean: float, std: float) -> str:
-    if math.isnan(std):
-        return f"{mean:.4g}"
-    if std == 0:
-        return f"{mean:.4g} ± 0"
-    # Two digits of the spread say how many of the mean are worth reading.
-    decimals = max(0, 1 - math.floor(math.log10(std)))
-    if decimals <= 6:
-        return f"{mean:.{decimals}f} ± {std:.{decimals}f}"
-    return f"{mean:.3g} ± {std:.2g}"
-
-
 def _exponent(group: Group) -> Cell:
     def bound(key: str) -> dict[int, float]:
         return group.values(lambda run: run.value("convergence", "exponent", "spans", key))
@@ -272,32 +243,3 @@ def _exponent(group: Group) -> Cell:
     high = max(bound("high")[seed] for seed in trusted)
     few = f" (n = {len(trusted)})" if len(trusted) < len(group.counted) else ""
     return Cell(f"{mean:.2f} [{low:.2f}, {high:.2f}]{few}", mean)
-
-
-def _difference(difference: Difference | None, shared: int) -> list[Cell]:
-    if difference is None or difference.n < 2:
-        return [Cell(NONE, math.nan), Cell("cannot be told")]
-    mean, low, high, n = difference
-    width = (high - low) / 2
-    decimals = min(8, max(0, 1 - math.floor(math.log10(width)))) if width > 0 else 4
-    few = f" (n = {n})" if n < shared else ""
-    text = f"{mean:+.{decimals}f} [{low:+.{decimals}f}, {high:+.{decimals}f}]{few}"
-    return [Cell(text, mean), Cell(difference.verdict)]
-
-
-def _number(value: float) -> Cell:
-    return Cell(f"{value:.4g}" if math.isfinite(value) else NONE, value)
-
-
-def _cut(name: str, most: int = 48) -> Cell:
-    # The names of a sweep's folders hold all its overrides; both ends tell them apart.
-    if len(name) <= most:
-        return Cell(name)
-    return Cell(f"{name[: most // 2 - 1]}…{name[-most // 2 :]}", whole=name)
-
-
-def _age(seconds: float) -> str:
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit} ago"
-    return "just now"
