@@ -126,9 +126,10 @@ def test_a_resumed_run_is_joined_by_step(tmp_path):
 def test_runs_are_found_at_any_depth_and_once(tmp_path):
     for name in ("a", "b/c/d", "b/.hydra", ".venv/x"):
         write_run(tmp_path / name, {"config.yaml": config()})
-    runs = find_runs([tmp_path, tmp_path / "b"], now=NOW)
-    assert [run.name for run in runs] == ["a", "b/c/d"]
-    assert [run.name for run in find_runs([tmp_path / "a"], now=NOW)] == ["a"]
+    assert [run.name for run in find_runs([tmp_path], now=NOW)] == ["a", "b/c/d"]
+    runs = find_runs([tmp_path / "b", tmp_path], now=NOW)
+    assert [run.name for run in runs] == [str(tmp_path / "a"), str(tmp_path / "b/c/d")]
+    assert [run.name for run in find_runs([tmp_path / "a"], now=NOW)] == [str(tmp_path / "a")]
 
 
 def test_groups_are_named_by_what_tells_them_apart(tmp_path):

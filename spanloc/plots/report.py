@@ -9,7 +9,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from spanloc.plots.style import GREY, palette, tidy
 
-_BLOCKS = 25
+_MOST_BLOCKS = 25
 
 
 class Curve(NamedTuple):
@@ -31,7 +31,7 @@ def loss_gradient(
 ) -> Figure | None:
     """Gradient norm against loss on log axes, a line a run; None where nothing can be drawn.
 
-    A run goes from right to left and ends in a dot. Lines are medians over 25 blocks of steps;
+    A run goes from right to left and ends in a dot. Lines are medians over up to 25 blocks of steps;
     those of unfinished runs are dashed. The grey lines have the slopes that a sharp and a smooth
     loss have near the optimum, 0 and 1/2.
 
@@ -116,7 +116,9 @@ def _blocks(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
     points = np.stack([curve.loss, curve.gradient])
     known = (points > 0) & np.isfinite(points)
     points = points[:, known.all(0)]
-    blocks = np.array_split(points, min(_BLOCKS, points.shape[1]) or 1, axis=1)
+    # Fewer than five steps would show the noise of their batches.
+    count = min(_MOST_BLOCKS, max(1, points.shape[1] // 5))
+    blocks = np.array_split(points, count, axis=1)
     medians = [np.median(block, axis=1) for block in blocks if block.shape[1]]
     return tuple(np.array(medians).reshape(-1, 2).T)
 

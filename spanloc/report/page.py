@@ -52,7 +52,7 @@ tbody th, td { overflow-wrap: break-word; }
 tbody th { position: sticky; left: 0; font-weight: 600; min-width: 14rem; max-width: 14rem;
   border-right: 1px solid var(--line); }
 td.long { min-width: 14rem; max-width: 34rem; }
-@media (max-width: 600px) { tbody th { min-width: 10rem; max-width: 10rem; font-size: 12.5px; } }
+@media (max-width: 600px) { tbody th { min-width: 10.8rem; max-width: 10.8rem; font-size: 12px; } }
 td.failed { color: #b3261e; font-weight: 600; } td.going { color: #1f6fb2; font-weight: 600; }
 td.stopped { color: #a05a00; font-weight: 600; }
 td.higher, td.lower { font-weight: 600; }

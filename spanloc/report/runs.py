@@ -119,8 +119,9 @@ def find_runs(places: Sequence[str | Path], *, now: float) -> list[Run]:
                 "as spanloc-train writes it"
             )
         for folder in folders:
-            inside = folder.relative_to(place)
-            name = str(place.resolve().name if inside == Path() else inside)
+            # As short as tells them apart.
+            short = len(places) == 1 and folder != place
+            name = str(folder.relative_to(place) if short else folder)
             found.setdefault(folder.resolve(), read_run(folder, name, now=now))
     return [found[folder] for folder in sorted(found)]
 
