@@ -176,7 +176,7 @@ def test_what_files_say_never_becomes_markup(tmp_path):
                 tmp_path / f"{loss}{seed}", loss, seed, data__label_noise=EVIL * (seed + 1)
             )
             tree = config(loss, seed, data__label_noise=EVIL if loss == "iou" else "$")
-            tree["span_loss"]["_target_"] += "<b>$x"
+            tree["span_loss"]["_target_"] += "<b>$\\x$"
             write_run(run, {"config.yaml": tree, "metrics.json": evil_metric})
     write_run(tmp_path / "<i>bad", {"config.yaml": config(), "error.txt": EVIL})
     text = page(tmp_path)
