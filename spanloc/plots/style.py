@@ -1,8 +1,10 @@
 """What all figures share: colours, axes, and how they are written."""
 
+import io
+import re
 from pathlib import Path
 
-from matplotlib import colormaps
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
@@ -36,3 +38,23 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     """Write a figure, whole or not at all; the suffix says the format."""
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120)
+
+
+def inline_svg(figure: Figure, name: str) -> str:
+    """A figure as an ``<svg>`` element for a page of HTML, as wide as its place allows.
+
+    The same figure gives the same text. ``name`` begins every id in it, since the ids of all the
+    figures on a page must differ.
+    """
+    file = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.family": "sans-serif"}):
+        figure.savefig(
+            file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        )
+    svg = file.getvalue()
+    svg = svg[svg.index("<svg") :].strip()
+    svg = re.sub(r'^(<svg[^>]*?) width="[^"]*"', r"\1", svg)
+    svg = re.sub(r'^(<svg[^>]*?) height="[^"]*"', r"\1", svg)
+    # Ids are in tags only: text has its quotes and angles escaped.
+    svg = re.sub(r'(<[^>]*?\bid=")', rf"\1{name}-", svg)
+    return re.sub(r'((?:url\(|xlink:href=")#)', rf"\1{name}-", svg)

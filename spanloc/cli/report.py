@@ -1,0 +1,62 @@
+"""``spanloc-report``: tables and figures over many runs."""
+
+import time
+
+from omegaconf import DictConfig, ListConfig
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from spanloc import report
+from spanloc.cli.entry import command, run_folder
+from spanloc.files import replacing
+
+_MOST_PRINTED = 15
+
+
+@command("report")
+def main(config: DictConfig) -> None:
+    """Run ``spanloc-report``."""
+    folder, now = run_folder(), time.time()
+    places = list(config.runs) if isinstance(config.runs, ListConfig) else [config.runs]
+    if not places or not all(isinstance(place, str | int) and place for place in places):
+        raise ValueError(
+            f"runs is {config.runs!r}; wanted a run folder, a folder of runs, or a list of these"
+        )
+    runs = report.find_runs([str(place) for place in places], now=now)
+    groups = report.group_runs(runs)
+    for name, text in (
+        ("report.html", report.page(runs, groups, now=now)),
+        ("report.md", report.markdown(runs, groups, now=now)),
+    ):
+        with replacing(folder / name) as path:
+            path.write_text(text, encoding="utf-8")
+    console = Console()
+    console.print(f"{report.count_states(runs)}.")
+    for table in (report.group_table(groups), report.comparison_table(groups)):
+        _print(console, table)
+    others = [run for run in runs if run.state != "finished"]
+    for run in others[:_MOST_PRINTED]:
+        console.print(Text(f"{run.state}: {run.name} {run.error}".rstrip()), soft_wrap=True)
+    _say_rest(console, len(others))
+    console.print(f"The page is {folder / 'report.html'}", soft_wrap=True)
+
+
+def _print(console: Console, table: report.Table) -> None:
+    shown = Table(title=table.title)
+    # A column without a single figure only takes room from the others.
+    columns = [i for i in table.brief if any(row[i].text != report.NONE for row in table.rows)]
+    for i in columns:
+        first = i == columns[0]
+        shown.add_column(table.columns[i][0], justify="left" if first else "right", overflow="fold")
+    for row in table.rows[:_MOST_PRINTED]:
+        # What stands in a file of a run may look like markup.
+        shown.add_row(*(Text(row[i].text) for i in columns))
+    if columns:
+        console.print(shown)
+    _say_rest(console, len(table.rows))
+
+
+def _say_rest(console: Console, count: int) -> None:
+    if count > _MOST_PRINTED:
+        console.print(f"and {count - _MOST_PRINTED} more, in the page")

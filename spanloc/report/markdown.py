@@ -1,0 +1,40 @@
+"""The report in Markdown."""
+
+import re
+from collections.abc import Sequence
+from html import escape
+
+from spanloc.report.groups import Group
+from spanloc.report.runs import Run
+from spanloc.report.tables import Table, comparison_table, count_states, group_table, run_table
+
+
+def markdown(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> str:
+    """The tables of the report. Nothing that stands in a file of a run becomes markup."""
+    tables = [group_table(groups), comparison_table(groups), run_table(runs, groups, now=now)]
+    head = ["# Report of spanloc runs", "", f"{count_states(runs)}.", ""]
+    return "\n".join([*head, *(line for table in tables for line in _lines(table))])
+
+
+def _lines(table: Table) -> list[str]:
+    lines = [f"## {table.title}", ""]
+    if table.rows:
+        lines += [
+            _row([name for name, _ in table.columns]),
+            "|" + " --- |" * len(table.columns),
+            *(_row([cell.whole or cell.text for cell in row]) for row in table.rows),
+            "",
+        ]
+    lines += [line for note in table.notes for line in (_plain(note), "")]
+    meant = {name: meaning for name, meaning in table.columns if meaning and table.rows}
+    return lines + [f"- *{_plain(name)}*: {_plain(text)}" for name, text in meant.items()] + [""]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(map(_plain, cells))} |"
+
+
+def _plain(text: str) -> str:
+    # A line of a table: no markup, no further cell, no further line.
+    text = re.sub(r"([\\`*|]|\](?=\())", r"\\\1", " ".join(text.split()))
+    return escape(text, quote=False)

@@ -1,0 +1,256 @@
+"""Run folders of ``spanloc-train``, read as far as they got."""
+
+import csv
+import json
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+#: A run without a result is taken to be going while its newest file is younger than this.
+GOING_SECONDS = 600
+# A result is of an earlier attempt if training wrote to the folder later, by more than it takes to
+# copy a folder.
+_STALE_SECONDS = 60
+_METRICS = ("test/tiou", "test/mAP", "val/tiou", "val/mAP")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run folder holds. What is missing or cut off is empty, and said in ``problems``.
+
+    ``state`` is ``finished``; ``failed``, with its line in ``error``; ``going``: its newest file is
+    younger than :data:`GOING_SECONDS`; or ``stopped``, neither finished nor written to any more.
+    """
+
+    folder: Path
+    name: str
+    state: str
+    written: float  # seconds since 1970
+    error: str = ""
+    problems: tuple[str, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    convergence: Mapping[str, Any] = field(default_factory=dict)
+    #: Columns of the log, one value a step, NaN where nothing was logged; ``step`` is one of them.
+    curves: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def seed(self) -> int | None:
+        """The seed; None if the config does not tell."""
+        seed = self.config.get("seed")
+        return seed if isinstance(seed, int) else None
+
+    @property
+    def span_loss(self) -> str | None:
+        """Name of the trained loss, such as ``giou``; None if the config does not tell."""
+        target = _get(self.config, "span_loss", "_target_")
+        return target.split(".")[-1].removesuffix("_loss") if isinstance(target, str) else None
+
+    @property
+    def metric(self) -> str | None:
+        """Name of the metric that the run is judged by: of the test set if it has one."""
+        known = [name for name in self.metrics if math.isfinite(self.value("metrics", name))]
+        others = sorted(name for name in known if name.startswith(("test/", "val/")))
+        return next((name for name in (*_METRICS, *others) if name in known), None)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps that were logged."""
+        steps = self.curves.get("step", ())
+        return int(steps[-1]) + 1 if len(steps) else 0
+
+    @property
+    def epochs(self) -> int:
+        """Whole epochs that were logged."""
+        epochs = self.curves.get("epoch", np.zeros(0))
+        if not len(epochs):
+            return 0
+        validated = [np.isfinite(v) for k, v in self.curves.items() if k.startswith("val/")]
+        ends = epochs[np.any(validated, axis=0)] if validated else np.zeros(0)
+        # Validation ends an epoch; without it an epoch is known to be over when the next begins.
+        return int(max(np.nanmax(epochs), np.nanmax(ends, initial=-1) + 1))
+
+    @property
+    def last_loss(self) -> float:
+        """Mean span loss of the last 20 mini-batches that were logged; NaN without any."""
+        losses = self.curves.get("loss/span", np.zeros(0))
+        losses = losses[np.isfinite(losses)][-20:]
+        return float(losses.mean()) if len(losses) else math.nan
+
+    def value(self, file: str, *keys: str) -> float:
+        """A number of ``metrics``, ``convergence`` or ``config``; NaN if there is none."""
+        found = _get(getattr(self, file), *keys)
+        if isinstance(found, bool) or not isinstance(found, int | float):
+            return math.nan
+        return float(found)
+
+    def trained(self, *keys: str) -> float:
+        """A number that ``convergence.json`` holds of the loss the run was trained with."""
+        name = self.convergence.get("trained")
+        return self.value("convergence", "losses", name, *keys) if name else math.nan
+
+
+def find_runs(places: Sequence[str | Path], *, now: float) -> list[Run]:
+    """Every run in these folders and below them, in the order of their paths.
+
+    Args:
+        places: Folders; each may be a run itself.
+        now: Seconds since 1970, by which a run is going or stopped.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ValueError: There is no run in it.
+    """
+    found: dict[Path, Run] = {}
+    for place in map(Path, places):
+        if not place.is_dir():
+            raise FileNotFoundError(f"{place}: no such folder (runs)")
+        folders = list(_run_folders(place))
+        if not folders:
+            raise ValueError(
+                f"{place}: no run in this folder or below it (runs); wanted a config.yaml, "
+                "as spanloc-train writes it"
+            )
+        for folder in folders:
+            # As short as tells them apart.
+            short = len(places) == 1 and folder != place
+            name = str(folder.relative_to(place) if short else folder)
+            found.setdefault(folder.resolve(), read_run(folder, name, now=now))
+    return [found[folder] for folder in sorted(found)]
+
+
+def read_run(folder: Path, name: str, *, now: float) -> Run:
+    """One run, whatever state its files are in. ``name`` is what to call it."""
+    problems: list[str] = []
+    config = _mapping(folder / "config.yaml", yaml.safe_load, problems)
+    metrics = _mapping(folder / "metrics.json", json.loads, problems)
+    convergence = _mapping(folder / "convergence.json", json.loads, problems)
+    logs = sorted(folder.glob("csv/version_*/metrics.csv"), key=_version)
+    trained_at = max(map(_written, logs), default=0.0)
+    newest = max(map(_written, _live_files(folder)), default=0.0)
+
+    def current(file: str) -> bool:
+        written = _written(folder / file)
+        return written > 0 and written >= trained_at - _STALE_SECONDS
+
+    error = _first_line(folder / "error.txt") if current("error.txt") else ""
+    if error:
+        state = "failed"
+    elif metrics and current("metrics.json") and _complete(config, metrics, folder):
+        state = "finished"
+    else:
+        state = "going" if now - newest < GOING_SECONDS else "stopped"
+    return Run(
+        folder=folder,
+        name=name,
+        state=state,
+        written=newest,
+        error=error,
+        problems=tuple(problems),
+        config=config,
+        metrics=metrics,
+        convergence=convergence,
+        curves=_join(logs),
+    )
+
+
+def _run_folders(place: Path) -> Iterator[Path]:
+    for folder, inside, files in os.walk(place):
+        inside[:] = sorted(name for name in inside if not name.startswith("."))
+        if {"config.yaml", "error.txt"} & set(files):
+            yield Path(folder)
+
+
+def _live_files(folder: Path) -> Iterator[Path]:
+    for pattern in ("*", "csv/**/*", "tensorboard/**/*"):
+        for path in folder.glob(pattern):
+            # A report may be written into the folder of a run.
+            if path.is_file() and not path.name.startswith("report."):
+                yield path
+
+
+def _complete(config: Mapping[str, Any], metrics: Mapping[str, Any], folder: Path) -> bool:
+    # metrics.json is written once before the test, and again after it; without a checkpoint there
+    # is nothing to test.
+    tested = any(name.startswith("test/") for name in metrics)
+    return tested or config.get("test") is False or not any(folder.glob("*.ckpt"))
+
+
+def _mapping(path: Path, parse: Any, problems: list[str]) -> dict[str, Any]:
+    try:
+        content = parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        content = None
+    if not isinstance(content, dict):
+        problems.append(f"{path.name} cannot be read")
+        return {}
+    return {str(key): value for key, value in content.items()}
+
+
+def _first_line(path: Path) -> str:
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        return "error.txt cannot be read"
+    return lines[0].strip() or "error.txt is empty"
+
+
+def _join(logs: Sequence[Path]) -> dict[str, np.ndarray]:
+    # Each log goes on from a checkpoint: it replaces what the one before did after that step.
+    rows: dict[int, dict[str, float]] = {}
+    for path in logs:
+        new = _rows(path)
+        first = min(new, default=math.inf)
+        rows = {step: row for step, row in rows.items() if step < first} | new
+    order = sorted(rows)
+    names = sorted({name for row in rows.values() for name in row})
+    columns = {name: np.array([rows[s].get(name, math.nan) for s in order]) for name in names}
+    return columns | {"step": np.array(order)} if rows else {}
+
+
+def _rows(path: Path) -> dict[int, dict[str, float]]:
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    rows: dict[int, dict[str, float]] = {}
+    # A last line without its end may hold half a number.
+    whole = text[: text.rfind("\n") + 1].replace("\0", "")
+    for cells in csv.DictReader(whole.splitlines()):
+        row = {}
+        for name, cell in cells.items():
+            try:
+                row[str(name)] = float(cell)
+            except (TypeError, ValueError):
+                continue
+        step = row.pop("step", math.nan)
+        if math.isfinite(step):
+            rows.setdefault(int(step), {}).update(row)
+    return rows
+
+
+def _version(path: Path) -> int:
+    number = re.search(r"\d+$", path.parent.name)
+    return int(number[0]) if number else -1
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _get(tree: Any, *keys: str) -> Any:
+    for key in keys:
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+    return tree

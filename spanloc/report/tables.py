@@ -1,0 +1,245 @@
+"""The tables of a report, as text that a page, Markdown and a terminal show alike."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import NamedTuple
+
+from spanloc.report.cells import NONE, Cell, age, difference, number, shortened, spread
+from spanloc.report.groups import Group, compare, summarize
+from spanloc.report.runs import Run
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns are pairs of a name and what it means; ``brief`` are those that a terminal shows."""
+
+    title: str
+    columns: Sequence[tuple[str, str]]
+    rows: Sequence[Sequence[Cell]]
+    notes: Sequence[str] = ()
+    brief: Sequence[int] = ()
+
+
+class _Measure(NamedTuple):
+    name: str
+    meaning: str
+    get: Callable[[Run], float]
+
+
+_MEASURES = (
+    _Measure(
+        "span loss",
+        "the trained span loss over the whole training set, once training had converged or ended",
+        lambda run: run.trained("loss"),
+    ),
+    _Measure(
+        "‖∇‖ span loss",
+        "norm of the gradient of the span loss, all parameters, over the whole training set",
+        lambda run: run.trained("grad_span"),
+    ),
+    _Measure(
+        "‖∇‖ total loss",
+        "norm of the gradient of the total loss, all parameters, over the whole training set",
+        lambda run: run.trained("grad_total"),
+    ),
+    _Measure(
+        "relative gradient",
+        "length × gradient at the matched spans, mean over the training set: near √2 for a sharp "
+        "loss, however good the spans are; it falls with a smooth one",
+        lambda run: run.trained("relative_gradient", "mean"),
+    ),
+)
+_ERRORS = (
+    _Measure(
+        "end error, median",
+        "error of the ends over the length of the span, median over the training set",
+        lambda run: run.value("convergence", "endpoint_error", "median"),
+    ),
+    _Measure(
+        "end error, mean",
+        "the same, mean over the training set",
+        lambda run: run.value("convergence", "endpoint_error", "mean"),
+    ),
+    _Measure(
+        "1 − tIoU, training",
+        "1 − temporal IoU of the matched spans, mean over the training set",
+        lambda run: 1 - run.value("convergence", "tiou"),
+    ),
+)
+_TIME = _Measure(
+    "training (s)", "seconds of training", lambda run: run.value("metrics", "time/train")
+)
+
+
+def group_table(groups: Sequence[Group]) -> Table:
+    """One row a group: every figure as mean ± standard deviation over the seeds."""
+    metric = _one_metric(groups)
+    columns = [
+        ("group", "the span loss, and the settings that differ between the groups"),
+        ("finished", "finished runs (one a seed) of all runs"),
+        *((measure.name, measure.meaning) for measure in _MEASURES),
+        (
+            "exponent",
+            "slope of log gradient norm at the spans against log span loss over the run: near 0 "
+            "for a sharp loss, near 1/2 for a smooth one. Mean over the seeds, and from the lowest "
+            "to the highest end of their 95 % intervals; n.d.: not determinable in any",
+        ),
+        *((measure.name, measure.meaning) for measure in _ERRORS),
+        (metric or "metric", "what the runs are judged by: of the test set where there is one"),
+        (_TIME.name, _TIME.meaning),
+    ]
+    rows = []
+    for group in groups:
+        judged = spread(group.judged(), len(group.counted))
+        if group.metric and not metric:
+            judged = judged._replace(text=f"{judged.text} ({group.metric})")
+        rows.append(
+            [
+                Cell(group.label),
+                Cell(f"{len(group.counted)} of {len(group.runs)}", len(group.counted)),
+                *(spread(group.values(measure.get), len(group.counted)) for measure in _MEASURES),
+                _exponent(group),
+                *(spread(group.values(measure.get), len(group.counted)) for measure in _ERRORS),
+                judged,
+                spread(group.values(_TIME.get), len(group.counted)),
+            ]
+        )
+    notes = [
+        "Mean ± standard deviation over the seeds, of finished runs. A figure that fewer runs have "
+        "says how many."
+    ]
+    return Table("Groups", columns, rows, notes, brief=(0, 1, 5, 6, 9, 10))
+
+
+def comparison_table(groups: Sequence[Group]) -> Table:
+    """One row for every two groups that share a seed: first minus second, seed by seed."""
+    compared = (_ERRORS[2], _ERRORS[0])
+    metric = _one_metric(groups)
+    rows, apart = [], 0
+    # What differs in one thing first: there the difference has a name.
+    pairs = sorted(
+        combinations(groups, 2), key=lambda pair: len({*pair[0].parts} ^ {*pair[1].parts})
+    )
+    for first, second in pairs:
+        shared = {*first.counted} & {*second.counted}
+        if not shared:
+            apart += 1
+            continue
+        same = first.metric is not None and first.metric == second.metric
+        judged = compare(first.judged(), second.judged()) if same else None
+        name = first.metric if same else f"{first.metric or NONE} and {second.metric or NONE}"
+        row = [Cell(first.label), Cell(second.label), Cell(str(len(shared)), len(shared))]
+        row += [*([] if metric else [Cell(name)]), *difference(judged, len(shared))]
+        for measure in compared:
+            found = compare(first.values(measure.get), second.values(measure.get))
+            row += difference(found, len(shared))
+        rows.append(row)
+    columns = [
+        ("first", "differences are the first group minus the second"),
+        ("second", ""),
+        ("n", "seeds that both have finished"),
+        *([] if metric else [("metric", "what both are judged by")]),
+    ]
+    brief = (0, 1, 2, len(columns), len(columns) + 1)
+    for name in (metric or "difference", *(measure.name for measure in compared)):
+        columns += [(name, "mean of the differences, and its 95 % interval")]
+        columns += [("the first is", "what the interval allows to say")]
+    notes = []
+    if rows:
+        notes.append(
+            "Differences between runs of the same seed; n is the number of seeds that both groups "
+            "have finished, one difference each. The intervals are Student's, at 95 %, and each "
+            "holds for its comparison alone: of 20 comparisons of what is equal, one is expected "
+            "to show a difference. No difference shown is not the same as equal: with few seeds "
+            "the interval is wide. From a single seed nothing can be told."
+        )
+    elif len(groups) > 1:
+        notes.append("No two groups have a finished run of the same seed: it cannot be told.")
+    else:
+        notes.append("There are no two groups to compare.")
+    if apart and rows:
+        notes.append(f"Left out, for want of a shared seed: {apart} more pairs of groups.")
+    return Table("Comparison over seeds", columns, rows, notes, brief)
+
+
+def run_table(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> Table:
+    """One row a run, with what it says of itself."""
+    label = {run.folder: group.label for group in groups for run in group.runs}
+    counted = {run.folder for group in groups for run in group.counted.values()}
+    columns = [
+        ("run", "its folder"),
+        ("group", ""),
+        ("seed", ""),
+        ("state", "going: written to in the last 10 minutes; stopped: not, and not finished"),
+        ("last written", "the newest file in the folder"),
+        ("epochs", "whole epochs that were logged, of those wanted"),
+        ("steps", "optimizer steps that were logged"),
+        ("last span loss", "mean of the last 20 mini-batches that were logged"),
+        ("remarks", ""),
+    ]
+    rows = []
+    for run in runs:
+        remarks = [run.error] if run.error else []
+        remarks += run.problems
+        if run.state == "finished" and run.folder not in counted and run.folder in label:
+            remarks.append(
+                "not counted: done again later" if run.seed is not None else "not counted: no seed"
+            )
+        most = run.value("config", "trainer", "max_epochs")
+        wanted = f" of {most:.0f}" if most > 0 else ""
+        date = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.written))
+        rows.append(
+            [
+                shortened(run.name),
+                Cell(label.get(run.folder, NONE)),
+                Cell(NONE if run.seed is None else str(run.seed), run.seed),
+                Cell(run.state),
+                Cell(f"{date} ({age(now - run.written)})", run.written),
+                Cell(f"{run.epochs}{wanted}", run.epochs),
+                Cell(str(run.steps), run.steps),
+                number(run.last_loss),
+                Cell("; ".join(remarks)),
+            ]
+        )
+    return Table("Runs", columns, rows)
+
+
+def count_states(runs: Sequence[Run]) -> str:
+    """In words: how many runs there are, and in what states."""
+    states = [run.state for run in runs]
+    parts = [
+        f"{states.count(state)} {state}"
+        for state in ("finished", "going", "stopped", "failed")
+        if state in states
+    ]
+    return f"{len(runs)} run{'s' if len(runs) > 1 else ''}: {', '.join(parts)}"
+
+
+def _one_metric(groups: Sequence[Group]) -> str | None:
+    # The metric that all groups are judged by, if there is one.
+    metrics = {group.metric for group in groups if group.metric}
+    return metrics.pop() if len(metrics) == 1 else None
+
+
+def _exponent(group: Group) -> Cell:
+    def bound(key: str) -> dict[int, float]:
+        return group.values(lambda run: run.value("convergence", "exponent", "spans", key))
+
+    # A slope that cannot be trusted comes with a reason.
+    fits = {
+        seed: run.convergence["exponent"]["spans"]
+        for seed, run in group.counted.items()
+        if seed in bound("slope").keys() & bound("low").keys() & bound("high").keys()
+    }
+    trusted = [seed for seed, fit in fits.items() if not fit.get("reason")]
+    if not trusted:
+        has = any(run.convergence.get("exponent") for run in group.counted.values())
+        return Cell("n.d." if has else NONE, math.nan)
+    mean = summarize([bound("slope")[seed] for seed in trusted]).mean
+    low = min(bound("low")[seed] for seed in trusted)
+    high = max(bound("high")[seed] for seed in trusted)
+    few = f" (n = {len(trusted)})" if len(trusted) < len(group.counted) else ""
+    return Cell(f"{mean:.2f} [{low:.2f}, {high:.2f}]{few}", mean)

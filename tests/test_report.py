@@ -1,0 +1,216 @@
+"""Reading run folders, grouping them, and the statistics over seeds."""
+
+import math
+
+import numpy as np
+import pytest
+from made_runs import NOW, config, convergence, finished, log, write_run
+
+from spanloc.report import compare, find_runs, group_runs, read_run, summarize
+
+
+def read(folder, now=NOW):
+    return read_run(folder, folder.name, now=now)
+
+
+def labels(folder):
+    return [group.label for group in group_runs(find_runs([folder], now=NOW))]
+
+
+def test_mean_and_spread_by_hand():
+    # Deviations -2, -1, 3: squares 4 + 1 + 9 = 14, over n - 1 = 2.
+    assert summarize([1.0, 2.0, 6.0]) == pytest.approx((3.0, math.sqrt(7), 3))
+    mean, std, n = summarize([4.0])
+    assert (mean, n) == (4.0, 1)
+    assert math.isnan(std)
+    assert math.isnan(summarize([]).mean)
+
+
+def test_the_paired_interval_by_hand():
+    # Differences 1, 2, 3: mean 2, std 1; t(0.975, 2) = 4.30265 of any printed table.
+    first, second = {0: 5.0, 1: 7.0, 2: 9.0, 8: 100.0}, {2: 6.0, 1: 5.0, 0: 4.0, 9: -100.0}
+    found = compare(first, second)
+    half = 4.30265 / math.sqrt(3)
+    assert found == pytest.approx((2.0, 2 - half, 2 + half, 3), abs=1e-4)
+    assert found.verdict == "no difference shown"
+    # Two pairs, differences 1.0 and 1.1: t(0.975, 1) = 12.7062, std 0.0707107.
+    found = compare({0: 1.0, 1: 1.1}, {0: 0.0, 1: 0.0})
+    assert found == pytest.approx((1.05, 1.05 - 0.63531, 1.05 + 0.63531, 2), abs=1e-4)
+    assert found.verdict == "higher"
+    assert compare({0: 0.0, 1: 0.0}, {0: 1.0, 1: 1.1}).verdict == "lower"
+
+
+def test_what_the_pairs_share_cancels():
+    seeds = range(5)
+    common = {seed: 10.0 * seed for seed in seeds}
+    better = {seed: common[seed] + 1 + 0.1 * (-1) ** seed for seed in seeds}
+    assert compare(better, common).verdict == "higher"
+    assert compare(common, dict(common)).verdict == "no difference shown"
+
+
+def test_one_seed_tells_nothing():
+    found = compare({0: 1.0}, {0: 2.0})
+    assert (found.mean, found.n, found.verdict) == (-1.0, 1, "cannot be told")
+    assert compare({0: 1.0}, {1: 2.0}).verdict == "cannot be told"
+
+
+def test_the_interval_holds_as_often_as_it_says():
+    random = np.random.default_rng(0)
+    shown = 0
+    for _ in range(400):
+        a, b = (dict(enumerate(random.normal(0, 1, 4))) for _ in range(2))
+        shown += compare(a, b).verdict != "no difference shown"
+    assert 0.02 < shown / 400 < 0.09
+
+
+def test_states(tmp_path):
+    log_file = {"csv/version_0/metrics.csv": log(80)}
+    base = {"config.yaml": config(), **log_file}
+    done = finished(tmp_path / "done")
+    assert read(done).state == "finished"
+    assert read(write_run(tmp_path / "going", base, age=100)).state == "going"
+    assert read(write_run(tmp_path / "stopped", base, age=700)).state == "stopped"
+    failed = {**base, "error.txt": "ValueError: too much\nof it"}
+    run = read(write_run(tmp_path / "failed", failed, age=10))
+    assert (run.state, run.error) == ("failed", "ValueError: too much")
+    # Killed in the test: metrics.json has no test yet.
+    before = {**base, "metrics.json": {"val/tiou": 0.9}, "best.ckpt": ""}
+    assert read(write_run(tmp_path / "untested", before)).state == "stopped"
+    without = {**before, "config.yaml": config(test=False)}
+    assert read(write_run(tmp_path / "no_test", without)).state == "finished"
+    # Gone on with after it had finished, or failed: what came of it before is out of date.
+    write_run(done, log_file, age=30)
+    assert read(done).state == "going"
+    write_run(tmp_path / "failed", {"error.txt": "old"}, age=9000)
+    assert read(tmp_path / "failed").state == "going"
+
+
+def test_what_is_missing_or_half_written_is_said_not_met(tmp_path):
+    for name in ("metrics.json", "convergence.json"):
+        run = read(write_run(tmp_path / name, {"config.yaml": config(), name: '{"val/tiou": 0.'}))
+        assert run.problems == (f"{name} cannot be read",)
+        assert run.metric is None
+        assert math.isnan(run.trained("loss"))
+    run = read(write_run(tmp_path / "list", {"config.yaml": "[1, 2]", "metrics.json": "[]"}))
+    assert run.problems == ("config.yaml cannot be read", "metrics.json cannot be read")
+    assert (run.seed, run.span_loss, run.steps, run.epochs) == (None, None, 0, 0)
+    run = read(write_run(tmp_path / "cut", {"config.yaml": "seed: [1, {", "error.txt": ""}))
+    assert run.state == "failed"
+    assert run.error == "error.txt is empty"
+    odd = {"losses": 3, "trained": "giou", "tiou": "0.9", "endpoint_error": None}
+    run = read(write_run(tmp_path / "odd", {"config.yaml": config(), "convergence.json": odd}))
+    assert math.isnan(run.trained("loss"))
+    assert math.isnan(run.value("convergence", "tiou"))
+    assert group_runs(find_runs([tmp_path], now=NOW))[0].counted == {}
+
+
+def test_a_log_that_is_cut_loses_its_last_line_only(tmp_path):
+    text = "epoch,loss/span,step,val/tiou\n0,0.5,0,\n0,0.25,1,\n0,,1,0.75\n1,0.125,2,\n1,0.1,3"
+    run = read(write_run(tmp_path, {"config.yaml": config(), "csv/version_0/metrics.csv": text}))
+    assert run.curves["loss/span"].tolist() == [0.5, 0.25, 0.125]
+    assert run.curves["val/tiou"][1] == 0.75
+    assert (run.steps, run.epochs) == (3, 1)
+    assert run.last_loss == pytest.approx(0.875 / 3)
+
+
+def test_a_resumed_run_is_joined_by_step(tmp_path):
+    rows = {v: f"epoch,loss/span,step\n{lines}" for v, lines in {
+        0: "0,0,0\n0,1,1\n1,2,2\n1,3,3\n", 2: "1,20,2\n1,30,3\n2,40,4\n2,50,5\n", 10: "2,400,4\n",
+    }.items()}  # fmt: skip
+    files = {f"csv/version_{v}/metrics.csv": text for v, text in rows.items()}
+    run = read(write_run(tmp_path, {"config.yaml": config(), **files}))
+    assert run.curves["step"].tolist() == [0, 1, 2, 3, 4]
+    assert run.curves["loss/span"].tolist() == [0, 1, 20, 30, 400]
+
+
+def test_runs_are_found_at_any_depth_and_once(tmp_path):
+    for name in ("a", "b/c/d", "b/.hydra", ".venv/x"):
+        write_run(tmp_path / name, {"config.yaml": config()})
+    assert [run.name for run in find_runs([tmp_path], now=NOW)] == ["a", "b/c/d"]
+    runs = find_runs([tmp_path / "b", tmp_path], now=NOW)
+    assert [run.name for run in runs] == [str(tmp_path / "a"), str(tmp_path / "b/c/d")]
+    assert [run.name for run in find_runs([tmp_path / "a"], now=NOW)] == [str(tmp_path / "a")]
+
+
+def test_groups_are_named_by_what_tells_them_apart(tmp_path):
+    for loss in ("giou", "smooth_giou"):
+        for noise in (0.0, 0.1):
+            for seed in (0, 1):
+                folder = tmp_path / f"{loss}{noise}{seed}"
+                finished(folder, loss, seed, data__label_noise=noise)
+    assert labels(tmp_path) == [
+        "giou, data.label_noise=0.0",
+        "giou, data.label_noise=0.1",
+        "smooth_giou, data.label_noise=0.0",
+        "smooth_giou, data.label_noise=0.1",
+    ]
+    groups = group_runs(find_runs([tmp_path], now=NOW))
+    assert all(list(group.counted) == [0, 1] for group in groups)
+
+
+def test_seeds_alone_make_no_groups(tmp_path):
+    # The places of the callbacks and the seed of the data go with the run, and the stride may
+    # follow from what data the seed made.
+    for seed in (0, 1, 2):
+        finished(tmp_path / str(seed), seed=seed, model__stride=2 + seed)
+    assert labels(tmp_path) == ["giou"]
+
+
+def test_a_stride_that_was_set_makes_groups(tmp_path):
+    for seed in (0, 1):
+        for stride in (2, 4):
+            finished(tmp_path / f"{seed}{stride}", seed=seed, model__stride=stride)
+    assert labels(tmp_path) == ["giou, model.stride=2", "giou, model.stride=4"]
+
+
+def test_options_are_compared_with_their_like(tmp_path):
+    sgd = {"_target_": "torch.optim.SGD", "lr": 0.05, "momentum": 0.9}
+    average = {"_target_": "lightning.EMAWeightAveraging", "decay": 0.9}
+    finished(tmp_path / "a")
+    finished(tmp_path / "b", optimizer=sgd)
+    finished(tmp_path / "c", callbacks__average=average)
+    assert labels(tmp_path) == [
+        "giou, optimizer=AdamW, callbacks.average=EMAWeightAveraging",
+        "giou, optimizer=AdamW, callbacks.average=null",
+        "giou, optimizer=SGD, callbacks.average=null",
+    ]
+    for smoothing in (0.1, 0.3):
+        run = finished(tmp_path / f"smooth{smoothing}", "smooth_giou")
+        tree = config("smooth_giou")
+        tree["span_loss"]["smoothing"] = smoothing
+        write_run(run, {"config.yaml": tree})
+    assert labels(tmp_path)[3:] == [
+        "smooth_giou, optimizer=AdamW, callbacks.average=null, span_loss.smoothing=0.1",
+        "smooth_giou, optimizer=AdamW, callbacks.average=null, span_loss.smoothing=0.3",
+    ]
+
+
+def test_a_run_done_twice_counts_once(tmp_path):
+    finished(tmp_path / "old", metrics={"test/tiou": 0.1})
+    late = finished(tmp_path / "zz", metrics={"test/tiou": 0.2})
+    write_run(late, {"train.log": "done"}, age=5)
+    write_run(tmp_path / "crash", {"config.yaml": config(), "error.txt": "no"}, age=1)
+    (group,) = group_runs(find_runs([tmp_path], now=NOW))
+    assert group.judged() == {0: 0.2}
+    assert len(group.runs) == 3
+
+
+def test_the_metric_is_of_the_test_set_where_there_is_one(tmp_path):
+    for metrics, name in (
+        ({"val/tiou": 0.5, "test/tiou": 0.4, "test/recall@0.50": 1.0}, "test/tiou"),
+        ({"val/mAP": 0.5, "test/mAP": 0.4, "test/mAP@0.50": 1.0}, "test/mAP"),
+        ({"val/mAP": 0.5, "grad/params": 1.0}, "val/mAP"),
+        ({"val/tiou": 0.5, "test/tiou": math.nan}, "val/tiou"),
+        ({"test/theirs": 0.5, "val/tiou": math.nan}, "test/theirs"),
+        ({"loss/span": 0.5}, None),
+    ):
+        write_run(tmp_path, {"config.yaml": config(), "metrics.json": metrics})
+        assert read(tmp_path).metric == name
+
+
+def test_figures_come_from_the_trained_loss(tmp_path):
+    content = convergence("iou")
+    content["losses"]["giou"] = {"loss": 9.0}
+    write_run(tmp_path, {"config.yaml": config("iou"), "convergence.json": content})
+    assert read(tmp_path).trained("loss") == 0.05
+    assert read(tmp_path).trained("relative_gradient", "mean") == 1.36

@@ -1,0 +1,248 @@
+"""What a report shows: tables, Markdown, the page, its figures, and the command."""
+
+import math
+import re
+from html.parser import HTMLParser
+
+import pytest
+from made_runs import NOW, config, finished, log, write_run
+
+from spanloc import report
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Two losses, three seeds, and a run in each other state."""
+    for i, loss in enumerate(("giou", "smooth_giou")):
+        for seed, tiou in enumerate((0.90, 0.92, 0.97)):
+            name = f"losses__{loss}__relative_gradient"
+            figures = {f"{name}__mean": 1.4 if i == 0 else 0.1, "tiou": tiou, "step": seed}
+            figures["exponent__spans__slope"] = 0.5 * i + 0.01 * seed
+            figures["exponent__spans__low"], figures["exponent__spans__high"] = -0.1, 0.6 + seed
+            folder = tmp_path / "runs" / f"{loss}_{seed}"
+            finished(folder, loss, seed, metrics={"test/tiou": tiou + 0.01 * i}, figures=figures)
+    files = {"config.yaml": config(seed=9), "csv/version_0/metrics.csv": log(70)}
+    write_run(tmp_path / "runs" / "going", files, age=120)
+    write_run(tmp_path / "runs" / "failed", {**files, "error.txt": "ValueError: nan at step 7"})
+    return tmp_path / "runs"
+
+
+def tables(folder):
+    runs = report.find_runs([folder], now=NOW)
+    groups = report.group_runs(runs)
+    found = (
+        report.group_table(groups),
+        report.comparison_table(groups),
+        report.run_table(runs, groups, now=NOW),
+    )
+    return [[dict(zip((c for c, _ in t.columns), row, strict=True)) for row in t.rows]
+            for t in found]  # fmt: skip
+
+
+def page(folder, form=report.page):
+    runs = report.find_runs([folder], now=NOW)
+    return form(runs, report.group_runs(runs), now=NOW)
+
+
+def test_the_table_of_groups(sweep):
+    giou, smooth = tables(sweep)[0]
+    assert giou["group"].text == "giou"
+    assert giou["finished"].text == "3 of 5"
+    # 0.90, 0.92, 0.97: mean 0.93, deviations -0.03, -0.01, 0.04; std sqrt(0.0026 / 2) = 0.03606.
+    assert giou["test/tiou"].text == "0.930 ± 0.036"
+    assert giou["1 − tIoU, training"].text == "0.070 ± 0.036"
+    assert giou["relative gradient"].text == "1.4 ± 0"
+    assert smooth["relative gradient"].value == pytest.approx(0.1)
+    assert giou["exponent"].text == "0.01 [-0.10, 2.60]"
+    assert smooth["exponent"].value == pytest.approx(0.51)
+    assert giou["training (s)"].text == "50 ± 0"
+    assert giou["end error, median"].value == pytest.approx(0.02)
+
+
+def test_an_exponent_that_is_not_determinable_is_not_averaged(sweep):
+    finished(sweep / "giou_0", figures={"exponent__spans__reason": "too few steps"})
+    exponent = tables(sweep)[0][0]["exponent"]
+    assert exponent.text == "0.01 [-0.10, 2.60] (n = 2)"
+    assert exponent.value == pytest.approx(0.015)
+    for seed in (1, 2):
+        bad = {"exponent__spans__reason": "no", "exponent__spans__slope": None}
+        finished(sweep / f"giou_{seed}", seed=seed, figures=bad)
+    assert tables(sweep)[0][0]["exponent"].text == "n.d."
+
+
+def test_the_comparison(sweep):
+    (row,) = tables(sweep)[1]
+    assert (row["first"].text, row["second"].text, row["n"].text) == ("giou", "smooth_giou", "3")
+    assert row["test/tiou"].value == pytest.approx(-0.01)
+    assert row["the first is"].text == "no difference shown"  # the last: of the end error
+    table = report.comparison_table(report.group_runs(report.find_runs([sweep], now=NOW)))
+    assert [cell.text for cell in table.rows[0]][4] == "lower"
+
+
+def test_one_seed_and_other_seeds_cannot_be_told(tmp_path):
+    finished(tmp_path / "a", "giou", 0)
+    finished(tmp_path / "b", "iou", 0)
+    (row,) = tables(tmp_path)[1]
+    assert row["n"].text == "1"
+    assert row["the first is"].text == "cannot be told"
+    finished(tmp_path / "b", "iou", 1)
+    assert tables(tmp_path)[1] == []
+    assert "cannot be told" in page(tmp_path)
+
+
+def test_metrics_of_two_kinds_are_not_compared(tmp_path):
+    for seed in (0, 1):
+        finished(tmp_path / f"a{seed}", "giou", seed)
+        run = finished(tmp_path / f"b{seed}", "iou", seed)
+        write_run(run, {"metrics.json": {"val/mAP": 0.5, "test/mAP": 0.6}})
+    groups, (row,), _ = tables(tmp_path)
+    assert [group["metric"].text for group in groups] == [
+        "0.91 ± 0 (test/tiou)",
+        "0.6 ± 0 (test/mAP)",
+    ]
+    assert row["metric"].text == "test/tiou and test/mAP"
+    assert row["difference"].text == report.NONE
+    assert row["1 − tIoU, training"].text == "+0.0000 [+0.0000, +0.0000]"
+
+
+def test_runs_say_how_far_they_got(sweep):
+    rows = {row["run"].text: row for row in tables(sweep)[2]}
+    assert rows["failed"]["remarks"].text == "ValueError: nan at step 7"
+    assert rows["failed"]["state"].text == "failed"
+    going = rows["going"]
+    assert (going["state"].text, going["epochs"].text, going["steps"].text) == (
+        "going", "1 of 10", "70",
+    )  # fmt: skip
+    assert going["last written"].text.endswith("(2 min ago)")
+    last = [float(line.split(",")[4]) for line in log(70).splitlines() if line.split(",")[4:5] > [""]
+            and line[0].isdigit()][-20:]  # fmt: skip
+    assert going["last span loss"].value == pytest.approx(sum(last) / 20)
+
+
+class Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.attributes, self.open = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in ("meta", "br", "use", "path"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if self.open and tag == self.open[-1]:
+            self.open.pop()
+
+
+def parsed(text):
+    parser = Tags()
+    parser.feed(text)
+    return parser
+
+
+def test_the_page_is_whole_and_asks_for_nothing(sweep):
+    text = page(sweep)
+    found = parsed(text)
+    assert found.open == []
+    assert found.tags.count("script") == 1
+    assert not {"link", "img", "iframe", "object", "image", "base", "form"} & set(found.tags)
+    for name, value in found.attributes:
+        if name in ("src", "href", "xlink:href"):
+            assert value.startswith("#")
+        assert not name.startswith("on")
+    assert not re.search(r"url\((?!#)|@import", text)
+    assert found.tags.count("figure") == 3
+
+
+def test_no_two_things_on_the_page_have_one_id(sweep):
+    found = parsed(page(sweep))
+    ids = [value for name, value in found.attributes if name == "id"]
+    assert len(ids) == len(set(ids)) > 10
+    wanted = {v[1:] for n, v in found.attributes if n == "xlink:href"}
+    wanted |= {m for _, v in found.attributes for m in re.findall(r"url\(#([^)]+)\)", v or "")}
+    assert wanted
+    assert wanted <= set(ids)
+
+
+EVIL = "<script>alert(1)</script> & \"x\" 'y' | `a` *b* [c](d) $\\frac$"
+
+
+def test_what_files_say_never_becomes_markup(tmp_path):
+    evil_metric = {"test/<img src=x onerror=alert(1)>$\\x$": 0.5, "time/train": 1.0}
+    for seed in (0, 1):
+        for loss in ("giou", "iou"):
+            run = finished(
+                tmp_path / f"{loss}{seed}", loss, seed, data__label_noise=EVIL * (seed + 1)
+            )
+            tree = config(loss, seed, data__label_noise=EVIL if loss == "iou" else "$")
+            tree["span_loss"]["_target_"] += "<b>$\\x$"
+            write_run(run, {"config.yaml": tree, "metrics.json": evil_metric})
+    write_run(tmp_path / "<i>bad", {"config.yaml": config(), "error.txt": EVIL})
+    text = page(tmp_path)
+    found = parsed(text)
+    assert found.tags.count("script") == 1
+    assert not {"img", "b", "i"} & set(found.tags)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;x&quot;" in text
+    marked = page(tmp_path, report.markdown)
+    assert "<script>" not in marked
+    assert "&lt;script&gt;" in marked
+    assert r"\| \`a\` \*b\* [c\](d) $\\frac$" in marked
+    for block in marked.split("\n\n"):
+        if block.startswith("| "):
+            assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
+
+
+def test_the_same_runs_give_the_same_page(sweep):
+    assert page(sweep) == page(sweep)
+    assert page(sweep, report.markdown) == page(sweep, report.markdown)
+
+
+def test_markdown_has_the_same_figures(sweep):
+    text = page(sweep, report.markdown)
+    assert text.startswith("# Report of spanloc runs\n\n8 runs: 6 finished, 1 going, 1 failed.\n")
+    assert "| giou | 3 of 5 |" in text
+    assert "0.930 ± 0.036" in text
+
+
+def test_nothing_to_draw_is_said(tmp_path):
+    write_run(tmp_path, {"config.yaml": config()})
+    assert "No run has logged anything to draw yet." in page(tmp_path)
+    write_run(tmp_path, {"config.yaml": "broken: ["})
+    assert "config.yaml cannot be read" in page(tmp_path)
+
+
+def test_figures_leave_out_what_no_log_axis_has(tmp_path):
+    lines = "epoch,loss/span,grad/spans,grad/params,step\n0,0,0,0,0\n0,nan,1,1,1\n0,inf,1,1,2\n"
+    files = {"config.yaml": config(), "csv/version_0/metrics.csv": lines}
+    write_run(tmp_path, files)
+    assert "<figure>" not in page(tmp_path)
+    files["csv/version_0/metrics.csv"] = lines + "0,0.5,1.4,,3\n"
+    write_run(tmp_path, files)
+    assert page(tmp_path).count("<figure>") == 1
+
+
+def test_the_command(cli, trained, tmp_path):
+    out = cli("report", f"runs={trained['single'].parent}", "hydra.run.dir=out")
+    text = (out / "out" / "report.html").read_text()
+    assert "1 run: 1 finished" in text
+    assert "test/tiou" in text
+    assert text.count("<figure>") == 3
+    both = [str(trained[model]) for model in ("single", "points")]
+    out = cli("report", f"runs=[{','.join(both)}]", "hydra.run.dir=out")
+    assert "2 runs: 2 finished" in (out / "out" / "report.md").read_text()
+    line = cli("report", "runs=nowhere", folder=tmp_path)
+    assert line == "spanloc-report: error: nowhere: no such folder (runs)"
+    line = cli("report", f"runs={tmp_path}", folder=tmp_path)
+    assert "no run in this folder or below it (runs)" in line
+    assert not [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
+    assert cli("report") == "spanloc-report: error: runs is not set; add runs=... to the command"
+    assert "runs is []; wanted a run folder" in cli("report", "runs=[]")
+
+
+def test_missing_values_sort_last_and_show_as_a_dash(tmp_path):
+    write_run(tmp_path, {"config.yaml": config()})
+    (row,) = tables(tmp_path)[0]
+    assert row["span loss"].text == report.NONE
+    assert math.isnan(row["span loss"].value)
+    assert f'data-value="">{report.NONE}' in page(tmp_path)
