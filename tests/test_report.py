@@ -31,7 +31,7 @@ def test_the_paired_interval_by_hand():
     first, second = {0: 5.0, 1: 7.0, 2: 9.0, 8: 100.0}, {2: 6.0, 1: 5.0, 0: 4.0, 9: -100.0}
     found = compare(first, second)
     half = 4.30265 / math.sqrt(3)
-    assert found == pytest.approx((2.0, 2 - half, 2 + half, 3), abs=1e-4)
+    assert found == pytest.approx((2.0, 2 - half, 2 + half, 3), abs=5e-4)
     assert found.verdict == "no difference shown"
     # Two pairs, differences 1.0 and 1.1: t(0.975, 1) = 12.7062, std 0.0707107.
     found = compare({0: 1.0, 1: 1.1}, {0: 0.0, 1: 0.0})
@@ -171,8 +171,8 @@ def test_options_are_compared_with_their_like(tmp_path):
     finished(tmp_path / "c", callbacks__average=average)
     assert labels(tmp_path) == [
         "giou, optimizer=AdamW, callbacks.average=EMAWeightAveraging",
-        "giou, optimizer=AdamW, callbacks.average=null",
-        "giou, optimizer=SGD, callbacks.average=null",
+        "giou, optimizer=AdamW",
+        "giou, optimizer=SGD",
     ]
     for smoothing in (0.1, 0.3):
         run = finished(tmp_path / f"smooth{smoothing}", "smooth_giou")

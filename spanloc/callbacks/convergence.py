@@ -151,7 +151,8 @@ class Convergence(Callback):
                 row = {**figures, "relative_gradient": figures["relative_gradient"]["mean"]}
                 values |= {f"convergence/{name}/{key}": value for key, value in row.items()}
         for logger in trainer.loggers:
-            logger.log_metrics(values, step=trainer.global_step)
+            # Lightning counts the rows of its logs from 0.
+            logger.log_metrics(values, step=max(trainer.global_step - 1, 0))
 
     def _named(self, trained: SpanLoss) -> tuple[str, dict[str, SpanLoss]]:
         # The trained loss goes first, by the name it has in the list, if it is there.

@@ -123,8 +123,10 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
     taken: Counter[str] = Counter()
     groups = []
     for (loss, named), of_group in sorted(members.items(), key=lambda item: item[0]):
-        more = [f"and {len(named) - _MOST_NAMED} more"] if len(named) > _MOST_NAMED else []
-        label = ", ".join([loss, *named[:_MOST_NAMED], *more])
+        # What one group has and another lacks is named where it is.
+        there = [part for part in named if not part.endswith("=null")]
+        more = [f"and {len(there) - _MOST_NAMED} more"] if len(there) > _MOST_NAMED else []
+        label = ", ".join([loss, *there[:_MOST_NAMED], *more])
         taken[label] += 1
         if taken[label] > 1:
             label += f" ({taken[label]})"
