@@ -180,8 +180,8 @@ def test_options_are_compared_with_their_like(tmp_path):
         tree["span_loss"]["smoothing"] = smoothing
         write_run(run, {"config.yaml": tree})
     assert labels(tmp_path)[3:] == [
-        "smooth_giou, optimizer=AdamW, callbacks.average=null, span_loss.smoothing=0.1",
-        "smooth_giou, optimizer=AdamW, callbacks.average=null, span_loss.smoothing=0.3",
+        "smooth_giou, optimizer=AdamW, span_loss.smoothing=0.1",
+        "smooth_giou, optimizer=AdamW, span_loss.smoothing=0.3",
     ]
 
 
