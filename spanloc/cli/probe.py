@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Callable
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -14,7 +15,6 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch import Tensor
 
-import spanloc
 from spanloc import checkpoint
 from spanloc.cli import probe_files, probe_tables
 from spanloc.cli.entry import command, run_folder
@@ -58,7 +58,7 @@ def main(config: DictConfig) -> None:
         "span_loss": _name(),
         "config": plain,
         "versions": {
-            "spanloc": spanloc.__version__,
+            "spanloc": version("spanloc"),
             "torch": torch.__version__,
             "python": platform.python_version(),
         },

@@ -64,7 +64,7 @@ def of_descents(
             "stuck": found.stuck,
             "one_end_exact": exact == 1,
             "both_ends_exact": exact == 2,
-            "lost": ~found.final_error.isfinite().all(1),
+            "lost": ~(found.final_error.isfinite().all(1) & found.final_loss.isfinite()),
         }
         rules[name] = {
             "num_steps": int(found.steps[-1]),
@@ -126,10 +126,11 @@ def write_joint(sweep: Path) -> None:
     folders.sort(key=lambda path: [int(n) for n in re.findall(r"^\d+", path.name)])
     contents = {path: json.loads((path / "probe.json").read_text("utf-8")) for path in folders}
     count = Counter(content["span_loss"] for content in contents.values())
-    names = {
-        path: content["span_loss"] if count[content["span_loss"]] == 1 else path.name
-        for path, content in contents.items()
-    }
+    # A loss that is there several times is told apart by the number that its folder begins with.
+    names = {}
+    for path, content in contents.items():
+        name = content["span_loss"]
+        names[path] = name if count[name] == 1 else f"{name} {path.name.partition('_')[0]}"
     _write_rows(
         sweep / "probe.csv",
         (row for path, content in contents.items() for row in rows(names[path], content)),

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 
 from spanloc.convergence import Anatomy
@@ -31,20 +32,24 @@ def show(content: Mapping[str, Any], anatomies: Sequence[Anatomy], console: Cons
 
 def _show_forum(forum: Mapping[str, Any], console: Console) -> None:
     for form in ("overlap / union", "overlap / hull"):
-        table = _table(f"The forum's case: perfect predictions, loss = 1 - {form}")
-        for column in ("a tie goes", "start 1 moved", "loss"):
-            table.add_column(column)
-        for column in ("gradient of the starts", "gradient of the ends"):
+        table = _table(console, f"The forum's case: perfect predictions, loss = 1 - {form}")
+        for column in ("a tie goes", "first start\nmoved by"):
+            table.add_column(column, no_wrap=True)
+        for column in ("loss", "gradient of\nthe starts", "gradient of\nthe ends"):
             table.add_column(column, justify="right", no_wrap=True)
         for case in forum["cases"]:
             if case["form"] != form:
                 continue
-            gradients = [", ".join(f"{g:.4f}" for g in case[key]) for key in ("starts", "ends")]
+            # Rounded first, so that no zero has a sign.
+            gradients = [
+                ", ".join(f"{round(g, 4) + 0.0:.4f}" for g in case[key])
+                for key in ("starts", "ends")
+            ]
             first = case["shift"] < 0
             table.add_row(
                 _TIES[case["ties"]] if first else "",
-                f"{case['shift']:+.0e}" if case["shift"] else "the match",
-                f"{case['loss']:.4f}",
+                f"{case['shift']:+.0e}" if case["shift"] else "0: the match",
+                _number(case["loss"]),
                 *gradients,
                 end_section=case["shift"] > 0,
             )
@@ -58,7 +63,9 @@ def _show_forum(forum: Mapping[str, Any], console: Console) -> None:
         "same share of their gradients to the target, so those of their ratio cancel under each rule. "
         "Over the union, the lengths in the denominator keep theirs. One function, two answers.",
     )
-    table = _table("The forum's second attempt: the prediction's length in place of the overlap")
+    table = _table(
+        console, "The forum's second attempt: the prediction's length in place of the overlap"
+    )
     table.add_column("prediction")
     table.add_column("target")
     for column in ("loss", "gradient of start", "of end"):
@@ -79,14 +86,15 @@ def _show_forum(forum: Mapping[str, Any], console: Console) -> None:
 
 
 def _show_match(name: str, anatomies: Sequence[Anatomy], console: Console) -> None:
-    table = _table(f"{name}: slopes to the left and to the right of the match, times length")
-    table.add_column("length")
-    for column in ("start: left, right", "end: left, right"):
+    table = _table(
+        console, f"{name}: slopes to the left and to the right of the match, times length"
+    )
+    for column in ("length", "in start", "in end"):
         table.add_column(column, justify="right")
-    for column in ("0 between", "minimum", "smooth"):
+    for column in ("0 be-\ntween", "mini-\nmum", "smooth"):
         table.add_column(column)
-    table.add_column("curvature × length²", justify="right")
-    table.add_column("largest stable step", justify="right")
+    for column in ("curvature\n× length²", "largest\nstable step"):
+        table.add_column(column, justify="right")
     for found in anatomies:
         ends = (found.start, found.end)
         curvatures = {f"{end.curvature:.4g}" for end in ends if not math.isnan(end.curvature)}
@@ -132,11 +140,11 @@ def _verdict(anatomies: Sequence[Anatomy]) -> str:
 
 def _show_places(name: str, found: Anatomy, console: Console) -> None:
     table = _table(
-        f"{name}: away from the match, target [0, {found.length:g}], slopes times length"
+        console, f"{name}: away from the match, target [0, {found.length:g}], slopes times length"
     )
     for column in ("prediction", ""):
         table.add_column(column)
-    for column in ("loss", "start: left, right", "end: left, right", "torch gives"):
+    for column in ("loss", "start:\nleft, right", "end:\nleft, right", "torch gives\nstart, end"):
         table.add_column(column, justify="right")
     table.add_row(
         "the match",
@@ -150,13 +158,13 @@ def _show_places(name: str, found: Anatomy, console: Console) -> None:
         table.add_row(
             place,
             _span(values.pred),
-            f"{values.loss:.4g}",
+            f"{values.loss:.3g}",
             f"{_number(values.start_left)}, {_number(values.start_right)}",
             f"{_number(values.end_left)}, {_number(values.end_right)}",
             f"{_number(values.start)}, {_number(values.end)}",
         )
     console.print(table)
-    apart, touching = found.places["disjoint"], found.places["just touching"]
+    apart, touching = found.places["disjoint"], found.places["touching"]
     lines = []
     if math.hypot(apart.start, apart.end) < 1e-9:
         lines.append("Disjoint predictions get no gradient: they stay where they are.")
@@ -184,11 +192,12 @@ def _show_descent(
 ) -> None:
     target = descent["target"]
     table = _table(
+        console,
         f"{name}: gradient descent on free ends, {len(descent['starts'])} starts, "
-        f"target {_span(target)}"
+        f"target {_span(target)}",
     )
-    table.add_column("rule")
-    for column in ("steps", "error", "95 % below", "loss", "gradient norm", "× length"):
+    table.add_column("rule", no_wrap=True)
+    for column in ("steps", "error", "95 %\nbelow", "loss", "length ×\ngradient"):
         table.add_column(column, justify="right")
     table.add_column("exponent")
     for rule, values in descent["rules"].items():
@@ -197,15 +206,14 @@ def _show_descent(
             str(values["num_steps"]),
             f"{values['error']['worst']['median']:.2g}",
             f"{values['error']['worst']['q95']:.2g}",
-            f"{values['loss']['median']:.1e}",
-            f"{values['gradient']['median']:.3g}",
+            _number(values["loss"]["median"], least=0),
             f"{values['relative_gradient']['median']:.4f}",
             _exponent(values["exponent"]),
         )
     console.print(table)
     lines = [
         f"error: of the worse end, the largest over the last {descent['last']} steps. loss: at the "
-        f"last. gradient norm: mean over the last {descent['last']}. Medians over the starts. "
+        f"last. gradient: norm over both ends, mean over the last {descent['last']}. Medians over the starts. "
         "exponent: slope of log gradient against log loss, 0 sharp, 1/2 smooth; -: cannot be told."
     ]
     if all(found.sharp for found in anatomies):
@@ -229,13 +237,15 @@ def _show_descent(
     _read(console, *lines)
 
 
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+def _table(console: Console, title: str) -> Table:
+    # As a title of the table it would be wrapped to the table's width.
+    console.print(title, style="bold", highlight=False)
+    return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
 
 
 def _read(console: Console, *lines: str) -> None:
     for line in lines:
-        console.print(f"  {line}", highlight=False, style="italic")
+        console.print(Padding(line, (0, 0, 0, 2), style="italic"), highlight=False)
     console.print()
 
 
@@ -252,12 +262,12 @@ def _bracket(end: End) -> str:
     return f"{_number(left)}, {_number(right)}"
 
 
-def _number(value: float) -> str:
-    return "0" if abs(value) < 1e-9 else f"{value:.4g}"
+def _number(value: float, *, least: float = 1e-9) -> str:
+    return "0" if abs(value) <= least else f"{value:.3g}"
 
 
 def _exponent(found: Mapping[str, Any]) -> str:
     if found["reason"]:
         return "-"
-    slope, low, high = (f"{found[key] + 0.0:.2f}" for key in ("slope", "low", "high"))
-    return rf"{slope} \[{low}, {high}]".replace("-0.00", "0.00")
+    off = max(found["high"] - found["slope"], found["slope"] - found["low"])
+    return f"{found['slope']:.2f} ±{off:.2f}".replace("-0.00", "0.00")

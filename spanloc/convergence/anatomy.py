@@ -22,9 +22,9 @@ _STEP = 1 / 32
 #: Predictions that are far from the match, in target lengths from the target's start.
 PLACES = {
     "disjoint": (2.0, 3.0),
-    "just touching": (1.0, 2.0),
-    "empty, inside": (0.5, 0.5),
-    "reversed, inside": (0.75, 0.25),
+    "touching": (1.0, 2.0),
+    "empty": (0.5, 0.5),
+    "reversed": (0.75, 0.25),
 }
 
 

@@ -2,9 +2,11 @@
 
 A central difference of a kink is the mean of its two slopes, which for a symmetric one is 0: it
 takes one-sided differences to see it. Those are only first-order exact, so they are extrapolated to
-a step of 0 (Richardson), and of all extrapolants the one with the least error is taken (Ridders 1982).
+a step of 0 (Richardson), and of the extrapolants the one with the least error is taken (Ridders),
+as long as no shorter step contradicts it.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -80,8 +82,9 @@ def mixed_derivative(
 
 
 def _steps(step: float) -> Tensor:
-    # Powers of two: adding them to 0 and taking differences of them is exact.
-    return step * 0.5 ** torch.arange(_NUM_STEPS, dtype=torch.float64)
+    # Powers of two: adding them to a number of ordinary size is exact.
+    longest = math.copysign(2.0 ** math.floor(math.log2(abs(step))), step)
+    return longest * 0.5 ** torch.arange(_NUM_STEPS, dtype=torch.float64)
 
 
 def _rounding(values: Tensor, least: float = 0.0) -> float:
@@ -92,16 +95,31 @@ def _rounding(values: Tensor, least: float = 0.0) -> float:
 
 def _extrapolate(estimates: Tensor, rounding: Tensor) -> Estimate:
     # Entry i of a column rests on steps down to the i-th; a column takes off one more power of h.
-    column, best = estimates.double(), Estimate(float("nan"), float("nan"))
-    growth = 1.0
+    column, growth = estimates.double(), 1.0
+    values, errors = [], []
     for order in range(1, _MOST_ORDERS):
         weight = 2.0**order
         following = (weight * column[1:] - column[:-1]) / (weight - 1)
         growth *= (weight + 1) / (weight - 1)
         apart = torch.maximum((following - column[1:]).abs(), (following - column[:-1]).abs())
-        error = torch.nan_to_num(apart + growth * rounding[order:], nan=float("inf"))
-        least = error.argmin()
-        if error[least].isfinite() and not error[least] >= best.error:
-            best = Estimate(following[least].item(), error[least].item())
+        values.append(_padded(following))
+        errors.append(_padded(apart + growth * rounding[order:]).nan_to_num(nan=math.inf))
         column = following
+    least, order = torch.stack(errors).min(0)
+    value = torch.stack(values).gather(0, order[None])[0]
+    # From the shortest step up, as long as longer ones do not contradict: those that do no longer
+    # see what is at 0, however well they agree with each other.
+    best = Estimate(math.nan, math.nan)
+    for i in reversed(range(len(value))):
+        found = Estimate(value[i].item(), least[i].item())
+        if not math.isfinite(found.error):
+            continue
+        if abs(found.value - best.value) > found.error + best.error:
+            break
+        if not found.error >= best.error:
+            best = found
     return best
+
+
+def _padded(column: Tensor) -> Tensor:
+    return torch.cat([column.new_full((_NUM_STEPS - len(column),), math.nan), column])
