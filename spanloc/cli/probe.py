@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch import Tensor
@@ -72,11 +73,13 @@ def main(config: DictConfig) -> None:
     folder = run_folder()
     across = section(span_loss, float(target[1] - target[0]))
     probe_files.write(folder, content, across, descents, starts, target)
-    probe_tables.show(content, anatomies, console)
-    console.print(f"Everything is in {folder}", soft_wrap=True)
     hydra = HydraConfig.get()
-    if hydra.mode is not None and hydra.mode.name == "MULTIRUN":
+    sweep = hydra.mode == RunMode.MULTIRUN
+    probe_tables.show(content, anatomies, console, forum=not sweep or hydra.job.num == 0)
+    console.print(f"Everything is in {folder}", soft_wrap=True)
+    if sweep:
         probe_files.write_joint(folder.parent)
+        console.print(f"All losses so far are in {folder.parent}", soft_wrap=True)
     log.info("took %.1f s", time.perf_counter() - begin)
 
 

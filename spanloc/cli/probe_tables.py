@@ -15,16 +15,24 @@ from spanloc.convergence.anatomy import End
 _TIES = {"second": "to the target", "split": "half each", "first": "to the prediction"}
 
 
-def show(content: Mapping[str, Any], anatomies: Sequence[Anatomy], console: Console) -> None:
+def show(
+    content: Mapping[str, Any],
+    anatomies: Sequence[Anatomy],
+    console: Console,
+    *,
+    forum: bool = True,
+) -> None:
     """Print all tables of one loss.
 
     Args:
         content: Of ``probe.json``.
         anatomies: Of the same loss.
         console: To print to.
+        forum: Whether with the forum's case, which is the same for all losses.
     """
     name = content["span_loss"]
-    _show_forum(content["forum"], console)
+    if forum:
+        _show_forum(content["forum"], console)
     _show_match(name, anatomies, console)
     _show_places(name, anatomies[len(anatomies) // 2], console)
     _show_descent(name, content["descent"], anatomies, console)
@@ -221,6 +229,16 @@ def _show_descent(
             "The loss depends on the step size, the gradient does not: it stays near √2 / length, or "
             "1 / length with one end exact, until both ends are."
         )
+    slow = [
+        rule
+        for rule, values in descent["rules"].items()
+        if values["relative_error"]["worst"]["median"]
+        < 0.1
+        < values["relative_error"]["worst"]["q95"]
+        and values["share"]["stuck"] < 0.05
+    ]
+    if slow:
+        lines.append(f"Starts from far are still on their way: {', '.join(slow)}.")
     for share, meaning in (
         ("stuck", "are disjoint without a gradient and do not move"),
         ("one_end_exact", "have one end exact at the last step"),
