@@ -226,8 +226,8 @@ def _show_descent(
     ]
     if all(found.sharp for found in anatomies):
         lines.append(
-            "The loss depends on the step size, the gradient does not: it stays near √2 / length, or "
-            "1 / length with one end exact, until both ends are."
+            "The loss goes with the step size, the gradient does not. √2 is a slope of 1 in both ends, "
+            "1 is one end exact, 0 is both."
         )
     slow = [
         rule

@@ -14,8 +14,8 @@ from spanloc.ops import length, overlap
 
 SpanLoss = Callable[[Tensor, Tensor], Tensor]
 
-# Recorded steps: so many evenly spaced, and so many on a log scale.
-_NUM_EVEN, _NUM_LOG = 60, 60
+# Recorded steps: so many evenly spaced pairs of neighbours, and so many steps on a log scale.
+_NUM_EVEN, _NUM_LOG = 40, 60
 
 
 class Descent(NamedTuple):
@@ -152,9 +152,12 @@ def descend(
 def recorded_steps(num_steps: int) -> Int[Tensor, " k"]:
     """Which of the steps from 1 to ``num_steps`` are recorded: the first, the last, some between.
 
+    Some come with their successor: a sharp loss makes ends jump from side to side, and every so many
+    steps one might see the same side only.
+
     >>> recorded_steps(5)
     tensor([1, 2, 3, 4, 5])
     """
     even = torch.linspace(1, num_steps, _NUM_EVEN, dtype=torch.float64)
     log = torch.logspace(0, torch.tensor(float(num_steps)).log10().item(), _NUM_LOG)
-    return torch.cat([even, log.double()]).round().long().clamp(1, num_steps).unique()
+    return torch.cat([even, even + 1, log.double()]).round().long().clamp(1, num_steps).unique()

@@ -165,7 +165,7 @@ def _binned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _widths(curves: Sequence[np.ndarray]) -> list[float]:
     # Of lines that are one, the later are thinner, so that all are seen.
     return [
-        2.2 + 2.6 * sum(np.median(abs(a - b)) <= 0.03 * np.median(abs(b)) for b in curves[i + 1 :])
+        2.2 + 2.6 * sum(np.mean(abs(a - b) <= 0.03 * abs(b)) > 0.85 for b in curves[i + 1 :])
         for i, a in enumerate(curves)
     ]
 
