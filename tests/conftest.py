@@ -10,7 +10,7 @@ from pytorch_lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
 import spanloc
-from spanloc.cli import evaluate, report, train
+from spanloc.cli import evaluate, probe, report, train
 from spanloc.data import SyntheticSequences, collate
 from spanloc.models import ConvBackbone, Localizer, PointsHead, PyramidNeck, SingleHead
 
@@ -31,7 +31,8 @@ def cli(tmp_path_factory):
         place = Path.cwd()
         os.chdir(folder)
         try:
-            {"train": train, "evaluate": evaluate, "report": report}[command].main()
+            commands = {"train": train, "evaluate": evaluate, "probe": probe, "report": report}
+            commands[command].main()
         except SystemExit as stop:
             return stop.code
         finally:

@@ -63,13 +63,15 @@ def fit_exponent(loss: Float[Tensor, " n"], gradient: Float[Tensor, " n"]) -> Ex
         return Exponent(nan, nan, nan, nan, f"{count} steps near the optimum with a gradient")
     blocks = torch.tensor_split(points, min(count // 2, _MOST_BLOCKS), dim=1)
     x, y = torch.stack([block.median(1).values for block in blocks], dim=1)
+    decades = float(x.max() - x.min())
+    if decades == 0:
+        return Exponent(math.nan, math.nan, math.nan, 0.0, "the loss did not change")
     random = torch.Generator().manual_seed(0)
     drawn = torch.randint(len(x), (_NUM_RESAMPLES, len(x)), generator=random)
     slopes = _slope(x[drawn], y[drawn])
     slope = float(_slope(x, y))
     interval = torch.tensor([0.025, 0.975], dtype=torch.float64)
     low, high = slopes[slopes.isfinite()].quantile(interval).tolist()
-    decades = float(x.max() - x.min())
     reason = ""
     if decades < 0.3:
         reason = f"the loss changed by a factor of {10**decades:.2g} only"

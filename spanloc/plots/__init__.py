@@ -1,6 +1,7 @@
 """Every figure. Each function draws on data in memory and returns the figure."""
 
 from spanloc.plots.convergence import convergence
+from spanloc.plots.probe import error_over_steps, gradient_against_loss, match
 from spanloc.plots.report import Curve, group_colours, loss_gradient, seed_dots
 from spanloc.plots.style import inline_svg, save_figure
 from spanloc.plots.timelines import timelines
@@ -10,9 +11,12 @@ __all__ = [
     "Curve",
     "convergence",
     "curves",
+    "error_over_steps",
+    "gradient_against_loss",
     "group_colours",
     "inline_svg",
     "loss_gradient",
+    "match",
     "save_figure",
     "seed_dots",
     "timelines",

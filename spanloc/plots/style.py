@@ -12,6 +12,8 @@ from matplotlib.ticker import NullFormatter
 from spanloc.files import replacing
 
 BLUE, ORANGE, GREEN, GREY = "#1f6fb2", "#d9730d", "#2f8f5b", "#9aa0a6"
+#: For lines that stand for one of many.
+SERIES = (BLUE, ORANGE, GREEN, "#8e44ad", "#c0392b", "#0e7c86", "#7f6000", "#d6457f")
 
 
 def tidy(axes: Axes, *, grid: bool = True) -> None:

@@ -1,0 +1,192 @@
+"""``spanloc-probe``: what a span loss does at its minimum."""
+
+import logging
+import math
+import platform
+import time
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from torch import Tensor
+
+from spanloc import checkpoint
+from spanloc.cli import probe_files, probe_tables
+from spanloc.cli.entry import command, run_folder
+from spanloc.convergence import (
+    Descent,
+    anatomy,
+    checked,
+    descend,
+    forum_cases,
+    random_starts,
+    second_attempt,
+    section,
+)
+
+log = logging.getLogger(__name__)
+Rule = Callable[..., Descent]
+
+
+@command("probe")
+def main(config: DictConfig) -> None:
+    """Run ``spanloc-probe``."""
+    begin = time.perf_counter()
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    _check(plain)
+    span_loss = checkpoint.build(plain["span_loss"])
+    if not callable(span_loss):
+        raise ValueError("span_loss: what it names was called; add span_loss._partial_=true")
+    span_loss = checked(span_loss)
+    settings = plain["descent"]
+    target = torch.tensor(settings["target"], dtype=torch.float64)
+    starts = _starts(settings, target, plain["seed"])
+    rules = _rules(settings, span_loss, starts, target)
+
+    console = Console()
+    anatomies = [anatomy(span_loss, float(length)) for length in plain["lengths"]]
+    descents = {}
+    for name, rule in rules.items():
+        with console.status(f"descent: {name}"):
+            descents[name] = rule(starts, target.expand_as(starts))
+    content = {
+        "span_loss": _name(),
+        "config": plain,
+        "versions": {
+            "spanloc": version("spanloc"),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+        "forum": {
+            "cases": [case._asdict() for case in forum_cases()],
+            "second_attempt": [attempt._asdict() for attempt in second_attempt()],
+        },
+        "anatomy": probe_files.of_anatomies(anatomies),
+        "descent": probe_files.of_descents(descents, starts, target, settings["last"]),
+    }
+    folder = run_folder()
+    across = section(span_loss, float(target[1] - target[0]))
+    probe_files.write(folder, content, across, descents, starts, target)
+    hydra = HydraConfig.get()
+    sweep = hydra.mode == RunMode.MULTIRUN
+    probe_tables.show(content, anatomies, console, forum=not sweep or hydra.job.num == 0)
+    console.print(f"Everything is in {folder}", soft_wrap=True)
+    if sweep:
+        probe_files.write_joint(folder.parent)
+        console.print(f"All losses so far are in {folder.parent}", soft_wrap=True)
+    log.info("took %.1f s", time.perf_counter() - begin)
+
+
+def _check(plain: dict[str, Any]) -> None:
+    checkpoint.check(plain)
+    settings = plain["descent"]
+    for name, value, least in (
+        ("seed", plain["seed"], 0),
+        ("descent.num_pairs", settings["num_pairs"], 1),
+        ("descent.num_steps", settings["num_steps"], 1),
+        ("descent.last", settings["last"], 1),
+    ):
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ValueError(f"{name} is {value!r}; wanted a whole number, at least {least}")
+    lengths, spread = plain["lengths"], settings["spread"]
+    if not isinstance(lengths, list) or not lengths or not all(_positive(v) for v in lengths):
+        raise ValueError(f"lengths is {lengths!r}; wanted a list of numbers above 0")
+    if not _positive(spread):
+        raise ValueError(f"descent.spread is {spread!r}; wanted a number above 0")
+    if not _is_span(settings["target"]) or settings["target"][0] >= settings["target"][1]:
+        raise ValueError(
+            f"descent.target is {settings['target']!r}; wanted [start, end], start before end"
+        )
+    starts = settings["starts"]
+    if starts is not None and not (
+        isinstance(starts, list) and starts and all(_is_span(span) for span in starts)
+    ):
+        raise ValueError(f"descent.starts is {starts!r}; wanted null or a list of [start, end]")
+    if not isinstance(settings["rules"], dict) or not any(settings["rules"].values()):
+        raise ValueError("descent.rules is empty; wanted at least one rule")
+
+
+def _positive(value: Any) -> bool:
+    return _is_number(value) and value > 0
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_span(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(_is_number(end) for end in value)
+
+
+def _starts(settings: dict[str, Any], target: Tensor, seed: int) -> Tensor:
+    if settings["starts"] is not None:
+        return torch.tensor(settings["starts"], dtype=torch.float64)
+    return random_starts(target, settings["num_pairs"], spread=float(settings["spread"]), seed=seed)
+
+
+def _rules(
+    settings: dict[str, Any],
+    span_loss: Callable[[Tensor, Tensor], Tensor],
+    starts: Tensor,
+    target: Tensor,
+) -> dict[str, Rule]:
+    rules = {}
+    for name, parts in settings["rules"].items():
+        if parts is None:
+            continue
+        where = f"descent.rules.{name}"
+        if not isinstance(parts, dict) or not parts.get("optimizer"):
+            raise ValueError(f"{where} has no optimizer; add +optimizer@{where}.optimizer=sgd")
+        unknown = set(parts) - {"optimizer", "scheduler", "num_steps"}
+        if unknown:
+            raise ValueError(
+                f"{where} has no option {sorted(unknown)[0]!r}; it has optimizer, scheduler, num_steps"
+            )
+        num_steps = parts.get("num_steps", settings["num_steps"])
+        if not isinstance(num_steps, int) or num_steps < 1:
+            raise ValueError(
+                f"{where}.num_steps is {num_steps!r}; wanted a whole number, at least 1"
+            )
+        if settings["last"] > num_steps:
+            raise ValueError(f"descent.last is {settings['last']}, more than the steps of {where}")
+        rule = partial(
+            descend,
+            span_loss,
+            optimizer=checkpoint.build(parts["optimizer"]),
+            scheduler=checkpoint.build(parts.get("scheduler")),
+        )
+        _try(where, rule, starts, target)
+        rules[name] = partial(rule, num_steps=num_steps, last=settings["last"])
+    return rules
+
+
+def _try(where: str, rule: Rule, starts: Tensor, target: Tensor) -> None:
+    # Three steps from a few starts, and from the first of them alone: before all else begins.
+    few = starts[:3]
+    try:
+        together, alone = (
+            rule(some, target.expand_as(some), num_steps=3, last=1) for some in (few, few[:1])
+        )
+    except Exception as error:  # whatever an optimizer that is not made for this may raise
+        raise ValueError(f"{where}: {type(error).__name__}: {error}") from error
+    if not torch.allclose(together.error[:, :1], alone.error, equal_nan=True):
+        raise ValueError(f"{where}: the steps of one pair depend on the other pairs")
+
+
+def _name() -> str:
+    # The choice in the group, or the user's own function, and what was set of its options.
+    hydra = HydraConfig.get()
+    name, options = hydra.runtime.choices["span_loss"], []
+    for override in hydra.overrides.task:
+        key, _, value = override.lstrip("+").partition("=")
+        if key == "span_loss._target_":
+            name = value.rsplit(".")[-1]
+        elif key.startswith("span_loss."):
+            options.append(f"{key.removeprefix('span_loss.')}={value}")
+    return " ".join([name, *options])

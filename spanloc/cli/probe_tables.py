@@ -1,0 +1,291 @@
+"""What ``spanloc-probe`` prints: tables, and under each how to read it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+
+from spanloc.convergence import Anatomy
+from spanloc.convergence.anatomy import End
+
+_TIES = {"second": "to the target", "split": "half each", "first": "to the prediction"}
+
+
+def show(
+    content: Mapping[str, Any],
+    anatomies: Sequence[Anatomy],
+    console: Console,
+    *,
+    forum: bool = True,
+) -> None:
+    """Print all tables of one loss.
+
+    Args:
+        content: Of ``probe.json``.
+        anatomies: Of the same loss.
+        console: To print to.
+        forum: Whether with the forum's case, which is the same for all losses.
+    """
+    name = content["span_loss"]
+    if forum:
+        _show_forum(content["forum"], console)
+    _show_match(name, anatomies, console)
+    _show_places(name, anatomies[len(anatomies) // 2], console)
+    _show_descent(name, content["descent"], anatomies, console)
+
+
+def _show_forum(forum: Mapping[str, Any], console: Console) -> None:
+    for form in ("overlap / union", "overlap / hull"):
+        table = _table(console, f"The forum's case: perfect predictions, loss = 1 - {form}")
+        for column in ("a tie goes", "first start\nmoved by"):
+            table.add_column(column, no_wrap=True)
+        for column in ("loss", "gradient of\nthe starts", "gradient of\nthe ends"):
+            table.add_column(column, justify="right", no_wrap=True)
+        for case in forum["cases"]:
+            if case["form"] != form:
+                continue
+            # Rounded first, so that no zero has a sign.
+            gradients = [
+                ", ".join(f"{round(g, 4) + 0.0:.4f}" for g in case[key])
+                for key in ("starts", "ends")
+            ]
+            first = case["shift"] < 0
+            table.add_row(
+                _TIES[case["ties"]] if first else "",
+                f"{case['shift']:+.0e}" if case["shift"] else "0: the match",
+                _number(case["loss"]),
+                *gradients,
+                end_section=case["shift"] > 0,
+            )
+        console.print(table)
+    _read(
+        console,
+        "min and max have a kink where prediction and target agree. At the match itself the gradient "
+        "is a choice: torch gave it to the target up to 1.9, and halves it since 1.10. To both sides "
+        "it is -1/length or +1/length, halved here by the mean over two spans, under every rule.",
+        "Over the hull the choice does not show: overlap and hull agree at the match and lose the "
+        "same share of their gradients to the target, so those of their ratio cancel under each rule. "
+        "Over the union, the lengths in the denominator keep theirs. One function, two answers.",
+    )
+    table = _table(
+        console, "The forum's second attempt: the prediction's length in place of the overlap"
+    )
+    table.add_column("prediction")
+    table.add_column("target")
+    for column in ("loss", "gradient of start", "of end"):
+        table.add_column(column, justify="right")
+    for attempt in forum["second_attempt"]:
+        table.add_row(
+            _span(attempt["pred"]),
+            _span(attempt["target"]),
+            *(f"{attempt[key]:.4f}" for key in ("loss", "start", "end")),
+        )
+    console.print(table)
+    _read(
+        console,
+        "What is left is 1 - length / length: the longer the prediction, the further below 0, with "
+        "the same gradient everywhere, also at the match; and a prediction of the right length costs "
+        "nothing wherever it lies. The match is no minimum.",
+    )
+
+
+def _show_match(name: str, anatomies: Sequence[Anatomy], console: Console) -> None:
+    table = _table(
+        console, f"{name}: slopes to the left and to the right of the match, times length"
+    )
+    for column in ("length", "in start", "in end"):
+        table.add_column(column, justify="right")
+    for column in ("0 be-\ntween", "mini-\nmum", "smooth"):
+        table.add_column(column)
+    for column in ("curvature\n× length²", "largest\nstable step"):
+        table.add_column(column, justify="right")
+    for found in anatomies:
+        ends = (found.start, found.end)
+        curvatures = {f"{end.curvature:.4g}" for end in ends if not math.isnan(end.curvature)}
+        table.add_row(
+            f"{found.length:g}",
+            *(_bracket(end) for end in ends),
+            *(
+                "yes" if all(getattr(end, flag) for end in ends) else "no"
+                for flag in ("stationary", "minimum", "differentiable")
+            ),
+            ", ".join(sorted(curvatures)) or "-",
+            "-" if math.isnan(found.largest_stable_step) else f"{found.largest_stable_step:.4g}",
+        )
+    console.print(table)
+    error = max(
+        abs(getattr(end, f"{side}_error"))
+        for found in anatomies
+        for end in (found.start, found.end)
+        for side in ("left", "right")
+    )
+    _read(
+        console,
+        _verdict(anatomies),
+        f"One-sided differences in float64, extrapolated; good to {error:.0e}.",
+    )
+
+
+def _verdict(anatomies: Sequence[Anatomy]) -> str:
+    if all(found.sharp for found in anatomies):
+        return (
+            "Sharp: the match is a minimum, 0 lies between the slopes, and yet no gradient beside it "
+            "is small. It does not fall with the loss; only the step size can."
+        )
+    if all(found.smooth for found in anatomies):
+        return (
+            "Smooth: the gradient goes to 0 with the loss. Plain gradient descent settles with a "
+            "constant step below the largest stable one."
+        )
+    if not all(end.minimum for found in anatomies for end in (found.start, found.end)):
+        return "The match is not a minimum along both ends, at least not for every length."
+    return "A minimum, but neither sharp nor smooth in both ends and at every length."
+
+
+def _show_places(name: str, found: Anatomy, console: Console) -> None:
+    table = _table(
+        console, f"{name}: away from the match, target [0, {found.length:g}], slopes times length"
+    )
+    for column in ("prediction", ""):
+        table.add_column(column)
+    for column in ("loss", "start:\nleft, right", "end:\nleft, right", "torch gives\nstart, end"):
+        table.add_column(column, justify="right")
+    table.add_row(
+        "the match",
+        _span((0.0, found.length)),
+        f"{found.loss:.4g}",
+        _bracket(found.start),
+        _bracket(found.end),
+        f"{_number(found.start.autograd)}, {_number(found.end.autograd)}",
+    )
+    for place, values in found.places.items():
+        table.add_row(
+            place,
+            _span(values.pred),
+            f"{values.loss:.3g}",
+            f"{_number(values.start_left)}, {_number(values.start_right)}",
+            f"{_number(values.end_left)}, {_number(values.end_right)}",
+            f"{_number(values.start)}, {_number(values.end)}",
+        )
+    console.print(table)
+    apart, touching = found.places["disjoint"], found.places["touching"]
+    lines = []
+    if math.hypot(apart.start, apart.end) < 1e-9:
+        lines.append("Disjoint predictions get no gradient: they stay where they are.")
+    elif apart.start > 0 > apart.end:
+        lines.append(
+            "A disjoint prediction is pulled in at its near end and pushed out at the far one."
+        )
+    elif apart.start > 0:
+        lines.append("A disjoint prediction is pulled in.")
+    if abs(touching.start_left - touching.start_right) > 1e-3:
+        lines.append(
+            f"There is a kink where spans touch: the slope of the near end is "
+            f"{_number(touching.start_left)} on the side where they overlap and "
+            f"{_number(touching.start_right)} where they part; torch gives {_number(touching.start)}."
+        )
+    if math.isnan(found.start.autograd) or math.isnan(found.end.autograd):
+        lines.append(
+            "Exactly at the match torch gives NaN: one perfect prediction ruins a training."
+        )
+    _read(console, *lines)
+
+
+def _show_descent(
+    name: str, descent: Mapping[str, Any], anatomies: Sequence[Anatomy], console: Console
+) -> None:
+    target = descent["target"]
+    table = _table(
+        console,
+        f"{name}: gradient descent on free ends, {len(descent['starts'])} starts, "
+        f"target {_span(target)}",
+    )
+    table.add_column("rule", no_wrap=True)
+    for column in ("steps", "error", "95 %\nbelow", "loss", "length ×\ngradient"):
+        table.add_column(column, justify="right")
+    table.add_column("exponent")
+    for rule, values in descent["rules"].items():
+        table.add_row(
+            rule,
+            str(values["num_steps"]),
+            f"{values['error']['worst']['median']:.2g}",
+            f"{values['error']['worst']['q95']:.2g}",
+            _number(values["loss"]["median"], least=0),
+            f"{values['relative_gradient']['median']:.4f}",
+            _exponent(values["exponent"]),
+        )
+    console.print(table)
+    lines = [
+        f"error: of the worse end, the largest over the last {descent['last']} steps. loss: at the "
+        f"last. gradient: norm over both ends, mean over the last {descent['last']}. Medians over the starts. "
+        "exponent: slope of log gradient against log loss, 0 sharp, 1/2 smooth; -: cannot be told."
+    ]
+    if all(found.sharp for found in anatomies):
+        lines.append(
+            "The loss goes with the step size, the gradient does not. √2 is a slope of 1 in both ends, "
+            "1 is one end exact, 0 is both."
+        )
+    slow = [
+        rule
+        for rule, values in descent["rules"].items()
+        if values["relative_error"]["worst"]["median"]
+        < 0.1
+        < values["relative_error"]["worst"]["q95"]
+        and values["share"]["stuck"] < 0.05
+    ]
+    if slow:
+        lines.append(f"Starts from far are still on their way: {', '.join(slow)}.")
+    for share, meaning in (
+        ("stuck", "are disjoint without a gradient and do not move"),
+        ("one_end_exact", "have one end exact at the last step"),
+        ("both_ends_exact", "have both ends exact at the last step"),
+        ("lost", "have become NaN or infinite"),
+    ):
+        found = [
+            f"{rule} {values['share'][share]:.0%}"
+            for rule, values in descent["rules"].items()
+            if values["share"][share] > 0
+        ]
+        if found:
+            lines.append(f"Pairs that {meaning}: {', '.join(found)}.")
+    _read(console, *lines)
+
+
+def _table(console: Console, title: str) -> Table:
+    # As a title of the table it would be wrapped to the table's width.
+    console.print(title, style="bold", highlight=False)
+    return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+
+
+def _read(console: Console, *lines: str) -> None:
+    for line in lines:
+        console.print(Padding(line, (0, 0, 0, 2), style="italic"), highlight=False)
+    console.print()
+
+
+def _span(span: Sequence[float]) -> str:
+    return f"[{span[0]:g}, {span[1]:g}]".replace("[", r"\[")
+
+
+def _bracket(end: End) -> str:
+    # What is 0 within its error is 0.
+    left, right = (
+        0.0 if abs(value) <= error else value
+        for value, error in ((end.left, end.left_error), (end.right, end.right_error))
+    )
+    return f"{_number(left)}, {_number(right)}"
+
+
+def _number(value: float, *, least: float = 1e-9) -> str:
+    return "0" if abs(value) <= least else f"{value:.3g}"
+
+
+def _exponent(found: Mapping[str, Any]) -> str:
+    if found["reason"]:
+        return "-"
+    off = max(found["high"] - found["slope"], found["slope"] - found["low"])
+    return f"{found['slope']:.2f} ±{off:.2f}".replace("-0.00", "0.00")

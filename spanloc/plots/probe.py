@@ -1,0 +1,210 @@
+"""Figures of ``spanloc-probe``, for a talk: large type, and names at the lines."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from spanloc.plots.style import GREY, SERIES, tidy
+
+_SIZE = 13
+# What is below counts as zero: exact ends would stretch a log axis down to 1e-16 and say no more.
+_LEAST_LOSS, _LEAST_GRADIENT, _LEAST_ERROR = 1e-10, 5e-6, 1e-8
+_BINS_PER_DECADE = 4
+_GRID = np.linspace(-1, -8, 50)  # where lines are compared, log10 of the loss
+
+
+def match(sections: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Figure:
+    """Losses, and under them their derivatives, across the match in one end.
+
+    Args:
+        sections: Name to start error, loss and derivative, ``(n,)`` each, relative to the length;
+            no error is 0.
+    """
+    figure = Figure(figsize=(9, 8), layout="constrained")
+    upper, lower = figure.subplots(2, sharex=True)
+    ends: list[list[tuple[float, str, str]]] = [[], []]
+    widths = _widths([derivative.numpy() for _, _, derivative in sections.values()])
+    for i, (name, (error, loss, derivative)) in enumerate(sections.items()):
+        colour, width = SERIES[i % len(SERIES)], widths[i]
+        error, loss, derivative = (values.numpy() for values in (error, loss, derivative))
+        upper.plot(error, loss, color=colour, linewidth=width)
+        for side in (error < 0, error > 0):
+            lower.plot(error[side], derivative[side], color=colour, linewidth=width)
+        left, right = derivative[error < 0][-1], derivative[error > 0][0]
+        if right - left > 0.05:
+            lower.plot(
+                [0, 0], [left, right], "o", color=colour, markerfacecolor="white", markersize=9
+            )
+        ends[0].append((loss[-1], name, colour))
+        ends[1].append((derivative[-1], name, colour))
+    lower.axhline(0, color=GREY, linewidth=1, zorder=1)
+    upper.set_ylabel("loss", fontsize=_SIZE)
+    lower.set_ylabel("length × derivative", fontsize=_SIZE)
+    lower.set_xlabel("error of the start / length, the end is right", fontsize=_SIZE)
+    for axes, labels in zip((upper, lower), ends, strict=True):
+        axes.margins(x=0)
+        _dress(axes)
+        _name_ends(axes, labels)
+    return figure
+
+
+def gradient_against_loss(points: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
+    """Gradient norm against loss on log axes: slope 0 for a sharp loss, 1/2 for a smooth one.
+
+    Args:
+        points: Name to loss and relative gradient norm, ``(n,)`` each, of any steps of any descents.
+            Each is drawn as the median in bins of the loss; a single one also point by point.
+    """
+    figure = Figure(figsize=(9, 6.5), layout="constrained")
+    axes = figure.subplots()
+    # The loss falls to the right, as it does in time.
+    axes.set(xscale="log", yscale="log", xlim=(3, _LEAST_LOSS), ylim=(_LEAST_GRADIENT, 8))
+    lines = {}
+    for i, (name, (loss, gradient)) in enumerate(points.items()):
+        seen = (loss > _LEAST_LOSS) & (gradient > _LEAST_GRADIENT)
+        x, y = loss[seen].double().numpy(), gradient[seen].double().numpy()
+        if not len(x):
+            continue
+        colour = SERIES[i % len(SERIES)]
+        if len(points) == 1:
+            some = np.random.default_rng(0).permutation(len(x))[:6000]
+            axes.plot(x[some], y[some], ".", color=colour, alpha=0.12, markersize=3)
+        lines[name] = (*_binned(x, y), colour)
+    widths = _widths([np.interp(-_GRID, -np.log10(x), y) for x, y, _ in lines.values()])
+    for (x, y, colour), width in zip(lines.values(), widths, strict=True):
+        axes.plot(x, y, color=colour, linewidth=width, zorder=3)
+        _to_the_margin(axes, x[-1], y[-1], colour)
+    axes.set_xlabel("loss, falling to the right", fontsize=_SIZE)
+    axes.set_ylabel("length × gradient norm of a span", fontsize=_SIZE)
+    _dress(axes)
+    _guides(axes)
+    _name_ends(axes, [(y[-1], name, colour) for name, (_, y, colour) in lines.items()])
+    return figure
+
+
+def error_over_steps(
+    errors: Mapping[str, tuple[Tensor, Tensor]], *, title: str | None = None
+) -> Figure:
+    """The error of the worse end over the steps, median over the pairs, on log axes.
+
+    A sharp loss makes ends jump from side to side, and every now and then all of them land close by
+    chance; so the largest error of the last tenth of the steps is drawn, as far as recorded.
+
+    Args:
+        errors: Name to steps ``(k,)`` and relative end errors ``(k, n, 2)``.
+        title: Of the figure.
+    """
+    figure = Figure(figsize=(9, 6.5), layout="constrained")
+    axes = figure.subplots()
+    last = max(int(steps[-1]) for steps, _ in errors.values())
+    axes.set(xscale="log", yscale="log", xlim=(1, last), ylim=(_LEAST_ERROR, 4))
+    lines = {
+        name: (steps.double().numpy(), _recent(steps, error.abs().amax(2)))
+        for name, (steps, error) in errors.items()
+    }
+    grid = np.geomspace(1, last, 50)
+    widths = _widths([np.interp(grid, x, y) for x, y in lines.values()])
+    ends = []
+    for i, (name, (x, y)) in enumerate(lines.items()):
+        colour = SERIES[i % len(SERIES)]
+        axes.plot(x, y, color=colour, linewidth=widths[i])
+        if y[-1] > _LEAST_ERROR:
+            _to_the_margin(axes, x[-1], y[-1], colour)
+            ends.append((y[-1], name, colour))
+        else:
+            # What leaves through the bottom is named beside it, with the step where it does; each a
+            # trace below the one before, so that they are listed in that order.
+            step = x[np.flatnonzero(y > _LEAST_ERROR)[-1] + 1]
+            ends.append((_LEAST_ERROR / step, f"{name} ↓ {step:.0f}", colour))
+    leaving = any("↓" in name for _, name, _ in ends)
+    axes.set_xlabel("step" + ", and ↓ where a line leaves" * leaving, fontsize=_SIZE)
+    axes.set_ylabel("error of the worse end / length", fontsize=_SIZE)
+    if title:
+        axes.set_title(title, fontsize=_SIZE + 1, loc="left")
+    _dress(axes)
+    _name_ends(axes, ends)
+    return figure
+
+
+def _recent(steps: Tensor, error: Tensor) -> np.ndarray:
+    # Median over the pairs of the largest error in the last tenth of the steps; between two recorded
+    # steps it is interpolated, or the window would move in leaps.
+    now = error.nanmedian(1).values.clamp(min=_LEAST_ERROR / 1e6).log()
+    begin = torch.as_tensor(np.interp(0.9 * steps.numpy(), steps.numpy(), now.numpy())).exp()
+    windows = [(steps > 0.9 * step) & (steps <= step) for step in steps]
+    largest = torch.stack([error[window].amax(0).nanmedian() for window in windows])
+    return torch.maximum(largest, begin).numpy()
+
+
+def _guides(axes: Axes) -> None:
+    x = np.array(axes.get_xlim())
+    style = {"color": GREY, "linestyle": "--", "linewidth": 1.2, "zorder": 1}
+    axes.axhline(2**0.5, **style)
+    axes.plot(x, 1.2 * np.sqrt(x), **style)
+    text = {"color": "#60666c", "fontsize": _SIZE - 1}
+    axes.text(0.7 * x[0], 2**0.5 * 1.35, "slope 0, at √2: a sharp loss", **text)
+    axes.text(2e-6, 1e-3, "slope 1/2: a smooth loss", ha="right", **text)
+
+
+def _to_the_margin(axes: Axes, x: float, y: float, colour: str) -> None:
+    axes.plot([x, axes.get_xlim()[1]], [y, y], ":", color=colour, linewidth=1.2)
+
+
+def _binned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    # From large losses to small ones, the median in each bin.
+    cell = np.floor(np.log10(x) * _BINS_PER_DECADE)
+    kept = [c for c in np.unique(cell)[::-1] if (cell == c).sum() >= 3]
+    centre = np.array([10 ** ((c + 0.5) / _BINS_PER_DECADE) for c in kept])
+    return centre, np.array([np.median(y[cell == c]) for c in kept])
+
+
+def _widths(curves: Sequence[np.ndarray]) -> list[float]:
+    # Of lines that are one, the later are thinner, so that all are seen.
+    return [
+        2.2 + 2.6 * sum(np.mean(abs(a - b) <= 0.03 * abs(b)) > 0.85 for b in curves[i + 1 :])
+        for i, a in enumerate(curves)
+    ]
+
+
+def _dress(axes: Axes) -> None:
+    axes.tick_params(labelsize=_SIZE - 2)
+    tidy(axes)
+
+
+def _name_ends(axes: Axes, labels: Sequence[tuple[float, str, str]]) -> None:
+    # At the right margin, in the order of the lines, at least one line of text apart. What lies
+    # below the axes is listed at its bottom.
+    labels = sorted(labels, key=lambda label: label[0])
+    to_axes = axes.transScale + axes.transLimits
+    places = [to_axes.transform((axes.get_xlim()[1], value))[1] for value, _, _ in labels]
+    wishes = [max(place, 0.02) for place in places]
+    rows = axes.get_subplotspec().get_gridspec().nrows
+    gap = 1.45 * _SIZE / 72 / (0.9 * axes.figure.get_figheight() / rows)
+    for (_, name, colour), place, y in zip(labels, places, _apart(wishes, gap), strict=True):
+        line = {"arrowstyle": "-", "color": colour, "linewidth": 0.8, "relpos": (0, 0.5)}
+        axes.annotate(
+            name, (1, place), (1.03, y), "axes fraction", "axes fraction", color=colour,
+            fontsize=_SIZE, va="center", annotation_clip=False,
+            arrowprops={**line, "shrinkA": 1, "shrinkB": 0} if place >= 0 else None,
+        )  # fmt: skip
+
+
+def _apart(wishes: Sequence[float], gap: float) -> list[float]:
+    # Rising places, each near its wish: those too close share the space around their mean, which
+    # does not reach below the bottom.
+    groups: list[list[float]] = []
+    for wish in wishes:
+        groups.append([wish])
+        while len(groups) > 1 and _lowest(groups[-1], gap) < (
+            _lowest(groups[-2], gap) + gap * len(groups[-2])
+        ):
+            groups[-2:] = [groups[-2] + groups[-1]]
+    return [_lowest(group, gap) + gap * i for group in groups for i in range(len(group))]
+
+
+def _lowest(group: Sequence[float], gap: float) -> float:
+    return max(sum(group) / len(group) - gap * (len(group) - 1) / 2, 0.02)

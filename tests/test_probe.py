@@ -1,0 +1,194 @@
+"""``spanloc-probe``: what it prints and leaves, sweeps, own losses, and mistakes."""
+
+import csv
+import json
+import math
+import re
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import CONFIGS
+
+from spanloc.cli import probe_files
+from spanloc.plots.probe import _apart
+
+SMALL = (
+    "descent.num_pairs=12", "descent.num_steps=60", "descent.last=10", "descent.rules.adam=null",
+    "lengths=[1,10]",
+)  # fmt: skip
+FIGURES = {"match.png", "gradient-against-loss.png", "error-over-steps.png"}
+
+
+def values(path):
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    keys = ("loss", "section", "case", "length", "end", "quantity")
+    found = {tuple(row[key] for key in keys): row["value"] for row in rows}
+    assert len(found) == len(rows), "a row that is there twice"
+    return found
+
+
+@pytest.fixture(scope="module")
+def probed(cli):
+    folder = cli("probe", *SMALL, "hydra.run.dir=run")
+    assert isinstance(folder, Path), folder
+    return folder / "run"
+
+
+def test_what_a_run_leaves(probed):
+    names = {path.name for path in probed.iterdir()}
+    assert {"probe.json", "probe.csv", "trajectories.npz", "figures", "probe.log"} <= names
+    assert {path.name for path in (probed / "figures").iterdir()} == FIGURES
+    content = json.loads((probed / "probe.json").read_text(), parse_constant=pytest.fail)
+    assert content["span_loss"] == "giou"
+    assert set(content["versions"]) == {"spanloc", "torch", "python"}
+    assert content["config"]["descent"]["num_steps"] == 60
+    assert [found["length"] for found in content["anatomy"]] == [1, 10]
+    descent = content["descent"]
+    assert descent["last"] == 10
+    assert len(descent["starts"]) == 12
+    assert {"error", "loss", "relative_gradient", "exponent"} <= set(descent["definitions"])
+    assert set(descent["rules"]) == {
+        "constant", "constant_small", "cosine", "inverse", "geometric", "polyak",
+    }  # fmt: skip
+    assert descent["rules"]["polyak"]["share"]["both_ends_exact"] == 1
+
+
+def test_the_files_agree(probed):
+    content = json.loads((probed / "probe.json").read_text())
+    rows = values(probed / "probe.csv")
+    left = float(rows["giou", "match", "", "10.0", "start", "relative_left"])
+    assert left == pytest.approx(-1)
+    assert rows["giou", "match", "", "10.0", "start", "minimum"] == "1"
+    assert rows["giou", "match", "", "10.0", "", "largest_stable_step"] == ""
+    case = "overlap / union, ties second, shift 0"
+    assert float(rows["giou", "forum", case, "3", "end", "gradient"]) == pytest.approx(1 / 6)
+    rule = content["descent"]["rules"]["constant"]
+    found = rows["giou", "descent", "constant", "10.0", "worst", "error_median"]
+    assert float(found) == rule["error"]["worst"]["median"]
+    arrays = np.load(probed / "trajectories.npz")
+    error, steps = arrays["descent/constant/error"], arrays["descent/constant/steps"]
+    assert error.shape == (len(steps), 12, 2)
+    assert error.dtype == np.float32
+    assert arrays["descent/constant/loss"].shape == arrays["descent/constant/gradient"].shape
+    assert (arrays["starts"] == content["descent"]["starts"]).all()
+    start = (arrays["starts"] - arrays["target"]) / 10
+    np.testing.assert_allclose(error[0], start, rtol=1e-6, atol=1e-7)
+
+
+def test_it_prints_the_thread_s_numbers_and_says_why(cli, capsys):
+    cli("probe", *SMALL, "span_loss=smooth_giou", "span_loss.smoothing=0.05")
+    said = re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert "0: the match 0 -0.5000, -0.1667 0.5000, 0.1667" in said
+    assert "Over the hull the choice does not show" in said
+    assert "smooth_giou smoothing=0.05: slopes to the left and to the right of the match" in said
+    assert "Smooth: the gradient goes to 0 with the loss." in said
+    # Length 10, and a curvature of 1 / (0.05 * 100).
+    assert "10 0, 0 0, 0 yes yes yes 20 10" in said
+
+
+def test_a_sweep_draws_all_losses_together(cli):
+    folder = cli(
+        "probe", "-m", *SMALL, "span_loss=iou,smooth_giou", "seed=0", "hydra.sweep.dir=sweep"
+    )
+    sweep = folder / "sweep"
+    runs = [path.parent for path in sorted(sweep.glob("*/probe.json"))]
+    assert len(runs) == 2
+    assert {path.name for path in (sweep / "figures").iterdir()} == FIGURES - {
+        "error-over-steps.png"
+    }
+    together = values(sweep / "probe.csv")
+    assert together == values(runs[0] / "probe.csv") | values(runs[1] / "probe.csv")
+
+
+def test_a_loss_twice_in_a_sweep_is_told_apart_by_number(probed, tmp_path):
+    for i in range(2):
+        shutil.copytree(probed, tmp_path / f"{i}_seed-{i}")
+    (tmp_path / "2_seed-2").mkdir()  # one that has not finished
+    probe_files.write_joint(tmp_path)
+    assert {key[0] for key in values(tmp_path / "probe.csv")} == {"giou 0", "giou 1"}
+
+
+def test_your_own_loss(cli, tmp_path):
+    (tmp_path / "their_probe.py").write_text(
+        "import torch\n"
+        "def root(pred, target):\n"
+        "    return (pred - target).square().sum(-1).sqrt()\n"
+        "def reduced(pred, target):\n"
+        "    return root(pred, target).mean()\n"
+    )
+    run = cli("probe", *SMALL, "span_loss._target_=their_probe.root", "hydra.run.dir=run",
+              folder=tmp_path)  # fmt: skip
+    content = json.loads((run / "run" / "probe.json").read_text())
+    assert content["span_loss"] == "root"
+    # The square root's gradient at 0 is NaN; the slopes are -1 and 1 in the unit of the spans.
+    start = content["anatomy"][1]["start"]
+    assert start["autograd"] is None
+    assert (start["left"], start["right"]) == (pytest.approx(-10), pytest.approx(10))
+    line = cli("probe", *SMALL, "span_loss._target_=their_probe.reduced", folder=tmp_path)
+    assert "the span loss gave the shape () for 3 pairs; wanted (3,)" in line
+
+
+def test_your_own_starts_and_rules(cli):
+    folder = cli(
+        "probe", *SMALL, "descent.starts=[[12,18],[5,30]]", "descent.target=[10,20]",
+        "+optimizer@descent.rules.mine.optimizer=adamw", "descent.rules.mine.optimizer.lr=0.1",
+        "+scheduler@descent.rules.mine.scheduler=cosine", "+descent.rules.mine.num_steps=30",
+        "hydra.run.dir=run",
+    )  # fmt: skip
+    assert isinstance(folder, Path), folder
+    content = json.loads((folder / "run" / "probe.json").read_text())
+    assert content["descent"]["starts"] == [[12, 18], [5, 30]]
+    assert content["descent"]["rules"]["mine"]["num_steps"] == 30
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["span_loss=gio"], "Could not find 'span_loss/gio' Available options in 'span_loss'"),
+        (["span_loss.smoohting=1"], "there is no setting 'span_loss.smoohting'"),
+        (["+span_loss.smoohting=1"], "giou_loss has no option 'smoohting'"),
+        (["span_loss=smooth_giou", "span_loss.smoothing=2"], "it must lie in (0, 0.7]"),
+        (["span_loss._target_=nowhere.loss"], "there is no module 'nowhere'"),
+        (["span_loss._partial_=false"], "giou_loss: "),
+        (["lengths=[1,0]"], "lengths is [1, 0]; wanted a list of numbers above 0"),
+        (["lengths=3"], "lengths is 3; wanted a list"),
+        (["seed=-1"], "seed is -1; wanted a whole number, at least 0"),
+        (["descent.num_pairs=0"], "descent.num_pairs is 0; wanted a whole number"),
+        (["descent.num_steps=x"], "descent.num_steps is 'x'; wanted a whole number"),
+        (["descent.last=100"], "descent.last is 100, more than the steps of descent.rules.constant"),
+        (["descent.spread=far"], "descent.spread is 'far'; wanted a number above 0"),
+        (["descent.target=[20,10]"], "descent.target is [20, 10]; wanted [start, end]"),
+        (["descent.starts=[[1,2,3]]"], "descent.starts is [[1, 2, 3]]; wanted null or a list"),
+        (["descent.rules.constant.optimizer.lr=-1"], "descent.rules.constant: ValueError: Invalid"),
+        (["descent.rules.constant.optimizer.lr=x"], "rules.constant.optimizer.lr is 'x'"),
+        (["+descent.rules.mine.num_steps=3"], "descent.rules.mine has no optimizer; add"),
+        (["+descent.rules.cosine.steps=3"], "descent.rules.cosine has no option 'steps'"),
+        (["descent.rules.cosine.scheduler.warmup=2"], "warmup is 2; it must lie in [0, 1)"),
+        (["descent.rules.constant.optimizer._target_=torch.optim.LBFGS"], "rules.constant: "),
+        (["descent.rules=null"], "descent.rules is empty; wanted at least one rule"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line(cli, arguments, message):
+    line = cli("probe", *SMALL, "hydra.run.dir=run", *arguments)
+    assert isinstance(line, str), "the command did not fail"
+    assert re.match(r"spanloc-probe: error: ", line)
+    assert "\n" not in line
+    assert message in line
+
+
+def test_the_help_names_every_loss():
+    text = (CONFIGS / "probe.yaml").read_text()
+    named = re.search(r"Choices: span_loss=(.*)", text)[1].split(", ")
+    assert named == sorted(path.stem for path in (CONFIGS / "span_loss").glob("*.yaml"))
+
+
+def test_labels_keep_apart_in_their_order():
+    places = _apart([0.1, 0.1, 0.11, 0.5, 0.9], 0.05)
+    assert all(b - a >= 0.05 - 1e-9 for a, b in pairwise(places))
+    assert places[3:] == [0.5, 0.9]
+    assert math.isclose(sum(places[:3]) / 3, 0.31 / 3)
+    assert min(_apart([0.0] * 5, 0.05)) >= 0
