@@ -190,15 +190,20 @@ def _flat(result: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
         ("endpoint_error", result["endpoint_error"]),
     ):
         yield name, figures["mean"]
-        yield f"{name}_median", figures["median"]
+        for quantile in ("q05", "q25", "median", "q75", "q95"):
+            yield f"{name}_{quantile}", figures[quantile]
+    yield "score_loss", result["score_loss"]
     yield "tiou", result["tiou"]
     yield "minibatch_grad_params", result["minibatch"]["grad_params"]
     yield "minibatch_grad_spans", result["minibatch"]["grad_spans"]
-    fit = result["exponent"]["spans"]
-    if not fit["reason"]:
-        yield "exponent", fit["slope"]
-        yield "exponent_low", fit["low"]
-        yield "exponent_high", fit["high"]
+    for name, fit in (
+        ("exponent", result["exponent"]["spans"]),
+        ("exponent_params", result["exponent"]["params"]),
+    ):
+        if not fit["reason"]:
+            yield name, fit["slope"]
+            yield f"{name}_low", fit["low"]
+            yield f"{name}_high", fit["high"]
 
 
 @rank_zero_only

@@ -1,0 +1,160 @@
+"""What docs/ says is run: the short commands, their figures, and the settings of the long ones."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_module
+
+ROOT = Path(__file__).parent.parent
+ANSWER = (ROOT / "docs" / "why-gradients-are-not-zero.md").read_text()
+SHORT = re.findall(r"<!-- seconds -->\n```sh\n(.*?)\n```", ANSWER, re.DOTALL)
+LONG = re.findall(r"(?<!-->\n)```sh\n(.*?)\n```", ANSWER, re.DOTALL)
+# Fewer starts, and not the rules that take long: the medians stay where they are.
+LESS = ("descent.num_pairs=300", "lengths=[0.1,10]")
+LEFT_OUT = {
+    "spanloc-probe span_loss=iou": ("cosine", "constant_small", "inverse", "geometric", "adam"),
+    "": ("constant_small", "inverse", "geometric", "adam"),
+}
+RULES = {
+    "SGD, constant lr 1": "constant", "SGD, constant lr 5": "constant",
+    "SGD, constant lr 20": "constant", "SGD, constant lr 0.1": "constant_small",
+    "SGD, cosine from 1 to 0": "cosine", "SGD, 1/k from 1": "inverse",
+    "SGD, geometric from 1 to 1e-4": "geometric", "Polyak, minimum 0": "polyak",
+    "Adam, lr 0.001": "adam",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def probed(tmp_path_factory):
+    """What each short command of the page gives, by the name of the loss and its settings."""
+    found = {}
+    for line in SHORT:
+        command, *arguments = shlex.split(line)
+        out = [f"descent.rules.{rule}=null" for rule in LEFT_OUT.get(line, LEFT_OUT[""])]
+        place = "hydra.sweep.dir=out" if "-m" in arguments else "hydra.run.dir=out"
+        folder = tmp_path_factory.mktemp("probe")
+        # As it is installed: the shape checker of the tests makes many small steps slow.
+        path = Path(sys.executable).with_name(command)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        subprocess.run(
+            [path, *arguments, *LESS, *out, place], cwd=folder, env=environment, check=True
+        )
+        for path in sorted(folder.rglob("probe.json")):
+            content = json.loads(path.read_text())
+            settings = content["config"]
+            rate = settings["descent"]["rules"]["constant"]["optimizer"]["lr"]
+            smoothing = settings["span_loss"].get("smoothing")
+            found[content["span_loss"].split()[0], smoothing, rate] = content
+    return found
+
+
+def table(head):
+    """Rows of the table whose first cell is ``head``, without bold type."""
+    lines = ANSWER.replace("**", "").split("\n")
+    start = next(i for i, line in enumerate(lines) if line.startswith(f"{head} |"))
+    rows = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            return rows
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+def numbers(text):
+    return [float(part) for part in text.replace("−", "-").split(",")]
+
+
+def test_the_forum_s_case(probed):
+    cases = probed["iou", None, 1.0]["forum"]["cases"]
+    cases = [case for case in cases if case["form"] == "overlap / union"]
+    rules, rule = {"to the target": "second", "half each": "split"}, None
+    rows = table("| a tie goes")
+    assert len(rows) == 6
+    for name, shift, starts, ends in rows:
+        rule = rules[name.split(" (")[0]] if name else rule
+        shift = 0.0 if shift.startswith("0") else numbers(shift)[0]
+        (case,) = [c for c in cases if c["ties"] == rule and c["shift"] == shift]
+        assert case["starts"] == pytest.approx(numbers(starts), abs=5e-5)
+        assert case["ends"] == pytest.approx(numbers(ends), abs=5e-5)
+
+
+def test_slopes_and_curvature(probed):
+    sharp, smooth = table("| | relative slope of an end: left, right")
+    for name, smoothing, row in (
+        ("iou", None, sharp),
+        ("giou", None, sharp),
+        ("smooth_giou", 0.3, smooth),
+    ):
+        for anatomy in probed[name, smoothing, 1.0]["anatomy"]:
+            for end in (anatomy["start"], anatomy["end"]):
+                assert [end["left"], end["right"]] == pytest.approx(numbers(row[1]), abs=1e-6)
+                assert end["minimum"] == (row[2] == "yes")
+                assert end["differentiable"] == (row[3] == "yes")
+                if row[3] == "yes":
+                    assert end["curvature"] == pytest.approx(float(row[4].split()[0]), rel=1e-3)
+            if row[3] == "yes":
+                largest = float(row[5].split()[0]) * anatomy["length"] ** 2
+                assert anatomy["largest_stable_step"] == pytest.approx(largest, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("head", "key"),
+    [
+        ("GIoU", ("giou", None)),
+        ("smooth GIoU, k = 0.3", ("smooth_giou", 0.3)),
+        ("smooth GIoU, k = 0.05", ("smooth_giou", 0.05)),
+    ],
+)
+def test_descents(probed, head, key):
+    for name, *cells in table(f"| {head}"):
+        error, loss, gradient = (float(cell) for cell in cells[-3:])
+        rate = float(name.split()[-1]) if "k = 0.05" in head else 1.0
+        found = probed[(*key, rate)]["descent"]["rules"].get(RULES[name])
+        if found is None:
+            assert RULES[name] in LEFT_OUT[""]
+            continue
+        for value, expected, least in (
+            (found["error"]["worst"], error, 1e-9),
+            (found["loss"], loss, 1e-9),
+            (found["relative_gradient"], gradient, 1e-3),
+        ):
+            # Fewer starts move them a little; what is 0 is 0.
+            assert value["median"] == pytest.approx(expected, rel=0.4, abs=least), name
+        if "smooth" not in head and RULES[name] != "polyak":
+            assert found["relative_gradient"]["median"] == pytest.approx(2**0.5, rel=0.01)
+
+
+def test_the_studies_settings_are_real(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    import study
+
+    names = {line.split()[2] for line in LONG if line.startswith("python scripts/study.py")}
+    assert names == {"zero_loss", "end_noise", "sbhar"}
+    assert len(LONG) == len(names)
+    for name in names:
+        runs = study.runs(name, Path("somewhere"))
+        seeds = {folder.rsplit("-", 1)[1] for folder in runs}
+        assert len(seeds) == 5
+        for settings in list(runs.values())[: len(runs) // 5]:
+            with initialize_config_module("spanloc.configs", version_base="1.3"):
+                compose("train", overrides=settings)
+
+
+def test_a_study_says_what_it_lacks(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    import study
+
+    for arguments, message in (
+        (["sbhar"], "sbhar needs --data FOLDER"),
+        (["zero_loss", "--sed"], "not an option, nor a setting of spanloc-train: --sed"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["study.py", *arguments])
+        with pytest.raises(SystemExit):
+            study.main()
+        assert message in capsys.readouterr().err
