@@ -152,7 +152,9 @@ def test_seeds_alone_make_no_groups(tmp_path):
     # The places of the callbacks and the seed of the data go with the run, and the stride may
     # follow from what data the seed made.
     for seed in (0, 1, 2):
-        finished(tmp_path / str(seed), seed=seed, model__stride=2 + seed)
+        backbone = {"_target_": "spanloc.models.ConvBackbone", "stride": 2 + seed}
+        model = {"stride": 2 + seed, "localizer": {"backbone": backbone}}
+        finished(tmp_path / str(seed), seed=seed, model=model)
     assert labels(tmp_path) == ["giou"]
 
 

@@ -14,15 +14,9 @@ from spanloc.report.runs import Run
 # Settings that tell runs apart without making them different: names, places, what is shown.
 _NO_MATTER = ("seed", "name", "test", "ckpt_path", "logger", "callbacks.progress")
 _PLACES = ("dirpath", "folder", "save_dir", "default_root_dir")
-# Read from the data, so that another seed may change them.
-_DERIVED = (
-    "model.num_channels",
-    "model.num_classes",
-    "model.stride",
-    "model.num_levels",
-    "seconds_per_step",
-    "task.classes",
-)
+# Read from the data, so that another seed may change them, with their copies all over the model.
+_DERIVED = ("num_channels", "num_classes", "stride", "num_levels", "seconds_per_step", "classes")
+_DERIVED_IN = ("model", "task", "seconds_per_step")
 _MOST_NAMED = 4
 # Student's t at 97.5 % by degrees of freedom, from 1; beyond 30 the last is kept, which is on the safe side.
 _T = (
@@ -153,7 +147,7 @@ def _telling(runs: Sequence[Run]) -> list[tuple[str, ...]]:
     named: list[list[str]] = [[] for _ in runs]
     for derived in (False, True):
         for path in paths:
-            if (path in _DERIVED) != derived or _no_matter(path):
+            if _is_derived(path) != derived or _no_matter(path):
                 continue
             values: dict[tuple, set[str]] = {}
             for settings in flat:
@@ -201,6 +195,11 @@ def _no_matter(path: str) -> bool:
     return path.split(".")[-1] in _PLACES or any(
         f"{path}.".startswith(f"{other}.") for other in _NO_MATTER
     )
+
+
+def _is_derived(path: str) -> bool:
+    first, *_, last = path.split(".") * 2
+    return first in _DERIVED_IN and last in _DERIVED
 
 
 def _is_copy(path: str, other: str, flat: Sequence[Mapping[str, tuple]]) -> bool:
