@@ -18,6 +18,7 @@ from spanloc.data import Batch
 from spanloc.decode import Decode
 from spanloc.metrics import Predictions, Targets
 from spanloc.models import Output
+from spanloc.optimizers import Polyak
 
 MakeOptimizer = Callable[[Iterable[dict[str, Any]]], Optimizer]
 MakeScheduler = Callable[[Optimizer, int], LRScheduler]
@@ -110,6 +111,8 @@ class SpanLocalizer(LightningModule):
             (decayed if parameter.ndim > 1 else plain).append(parameter)
         groups = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
         optimizer = self.make_optimizer(groups)
+        if isinstance(optimizer, Polyak):
+            self._check_polyak()
         if self.make_scheduler is None:
             return optimizer
         steps = self.trainer.estimated_stepping_batches
@@ -122,6 +125,17 @@ class SpanLocalizer(LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+    def _check_polyak(self) -> None:
+        for name, value, wanted in (
+            ("gradient_clip_val", self.trainer.gradient_clip_val or None, None),
+            ("accumulate_grad_batches", self.trainer.accumulate_grad_batches, 1),
+        ):
+            if value != wanted:
+                raise ValueError(
+                    f"trainer.{name} is {value}; with Polyak's step, which needs loss and gradient "
+                    f"of one batch as they are, it must be {'null' if wanted is None else wanted}"
+                )
 
     def setup(self, stage: str) -> None:
         """Refuses precisions in which positions in a sequence would not be exact."""

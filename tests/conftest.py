@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from pytorch_lightning import LightningDataModule, Trainer
+from pytorch_lightning.loggers.logger import Logger
 from torch.utils.data import DataLoader
 
 import spanloc
@@ -168,6 +169,25 @@ def their_trainer(**options):
         "enable_progress_bar": False, "enable_model_summary": False, "max_epochs": 1,
     }  # fmt: skip
     return Trainer(**(defaults | options))
+
+
+class Recorder(Logger):
+    """A logger that keeps what it is told."""
+
+    name = version = "recorder"
+
+    def __init__(self):
+        super().__init__()
+        self.rows = []
+
+    def log_hyperparams(self, *args, **kwargs):
+        pass
+
+    def log_metrics(self, metrics, step=None):
+        self.rows.append({**metrics, "step": step})
+
+    def column(self, name):
+        return {row["step"]: row[name] for row in self.rows if name in row}
 
 
 HINTS_OF_LIGHTNING = pytest.mark.filterwarnings(

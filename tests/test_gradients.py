@@ -5,7 +5,14 @@ from functools import partial
 
 import pytest
 import torch
-from conftest import HINTS_OF_LIGHTNING, TheirData, points_model, single_model, their_trainer
+from conftest import (
+    HINTS_OF_LIGHTNING,
+    Recorder,
+    TheirData,
+    points_model,
+    single_model,
+    their_trainer,
+)
 from pytorch_lightning.plugins import MixedPrecision
 
 from spanloc import Criterion, SpanLocalizer, losses
@@ -37,28 +44,35 @@ class Mine(GradientNorms):
 
     def on_train_batch_end(self, trainer, pl_module, *args):
         super().on_train_batch_end(trainer, pl_module, *args)
-        if "grad/clipped" in trainer.callback_metrics:
-            self.after = [*getattr(self, "after", []), norm(pl_module)]
-            self.logged = [*getattr(self, "logged", []), trainer.callback_metrics["grad/clipped"]]
+        self.after = [*getattr(self, "after", []), norm(pl_module)]
 
 
 def test_norms_before_and_after_clipping():
-    norms = Mine(1)
-    trainer = their_trainer(callbacks=[norms], gradient_clip_val=1e-3, max_epochs=2)
+    norms, recorder = Mine(1), Recorder()
+    trainer = their_trainer(
+        callbacks=[norms], logger=recorder, gradient_clip_val=1e-3, max_epochs=2
+    )
     trainer.fit(single(), TheirData())
     table = norms.history()
     assert table[:, 0].tolist() == list(range(1, 9))
     assert table[:, 3].tolist() == pytest.approx(norms.before, rel=1e-5)
     assert table[:, 3].min() > 1e-2
-    assert trainer.logged_metrics["grad/params"] == pytest.approx(norms.before[-1], rel=1e-5)
-    assert [float(value) for value in norms.logged] == pytest.approx([1e-3] * 8, rel=1e-3)
+    # Lightning counts the rows of its logs from 0.
+    steps = list(range(8))
+    assert recorder.column("grad/params") == pytest.approx(
+        dict(zip(steps, norms.before, strict=True))
+    )
     assert norms.after == pytest.approx([1e-3] * 8, rel=1e-3)
+    assert recorder.column("grad/clipped") == pytest.approx(dict.fromkeys(steps, 1e-3), rel=1e-3)
+    assert list(recorder.column("grad/spans")) == steps
 
 
 def test_without_clipping_there_is_one_norm():
-    trainer = their_trainer(callbacks=[GradientNorms(1)], gradient_clip_val=None)
+    recorder = Recorder()
+    trainer = their_trainer(callbacks=[GradientNorms(1)], logger=recorder, gradient_clip_val=None)
     trainer.fit(single(), TheirData())
-    assert "grad/clipped" not in trainer.logged_metrics
+    assert recorder.column("grad/clipped") == {}
+    assert len(recorder.column("grad/params")) == 4
 
 
 def test_a_step_is_all_of_its_micro_batches():
@@ -95,11 +109,15 @@ def test_the_norm_at_the_spans_is_the_mean_over_the_pairs():
 def test_every_nth_step_is_the_same_step(accumulate):
     tables = []
     for every in (1, 3):
-        norms = GradientNorms(every_n_steps=every)
-        their_trainer(
-            callbacks=[norms], max_epochs=3, accumulate_grad_batches=accumulate
-        ).fit(single(), TheirData())  # fmt: skip
+        norms, recorder = GradientNorms(every_n_steps=every), Recorder()
+        trainer = their_trainer(
+            callbacks=[norms], logger=recorder, max_epochs=3, accumulate_grad_batches=accumulate
+        )
+        trainer.fit(single(), TheirData())
         tables.append(norms.history())
+        # What is not measured is not logged either, not even the last value again.
+        logged = [step + 1 for step in recorder.column("grad/params")]
+        assert logged == norms.history()[:, 0].tolist()
     every, third = tables
     assert third[:, 0].tolist() == list(range(3, 1 + 12 // accumulate, 3))
     assert torch.equal(third, every[2::3])
@@ -125,9 +143,9 @@ def test_mixed_precision_norms_are_unscaled(fused):
 
 def test_batches_without_targets_leave_no_nan_in_the_logs():
     task = SpanLocalizer(points_model(), Criterion(assign_points, losses.giou_loss))
-    norms = GradientNorms(1)
-    trainer = their_trainer(callbacks=[norms])
+    norms, recorder = GradientNorms(1), Recorder()
+    trainer = their_trainer(callbacks=[norms], logger=recorder)
     trainer.fit(task, TheirData(num_spans=0, count=8))
-    assert "grad/spans" not in trainer.logged_metrics
-    assert trainer.logged_metrics["grad/params"] > 0
+    assert recorder.column("grad/spans") == {}
+    assert recorder.column("grad/params")[0] > 0
     assert norms.history()[:, 4].isnan().all()

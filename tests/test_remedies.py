@@ -87,6 +87,9 @@ def test_options_out_of_range_are_refused(make, message):
 
 
 def test_a_sharp_loss_has_nothing_to_anneal(cli):
+    line = cli("train", *SMALL, "callbacks=anneal", "span_loss=smooth_giou",
+               "callbacks.anneal.final=0.9", "hydra.run.dir=run")  # fmt: skip
+    assert "smoothing is 0.9; it must lie in (0, 0.7]" in line
     line = cli("train", *SMALL, "callbacks=anneal", "hydra.run.dir=run")
     assert "giou_loss has no smoothing to anneal; span_loss=smooth_giou, for one, has" in line
 
@@ -155,6 +158,19 @@ def test_polyak_in_training_and_with_a_scaler():
     assert trainer.callback_metrics["loss/span"] < 0.6  # from 1.1
     with pytest.raises(ValueError, match="Polyak's step needs the loss, so a closure"):
         trainer.optimizers[0].step()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"gradient_clip_val": 1.0}, "trainer.gradient_clip_val is 1.0; .* it must be null"),
+        ({"accumulate_grad_batches": 2}, "trainer.accumulate_grad_batches is 2; .* it must be 1"),
+    ],
+)
+def test_polyak_refuses_what_would_make_its_step_wrong(options, message):
+    task = single(losses.giou_loss, optimizer=partial(Polyak, lr=0.5))
+    with pytest.raises(ValueError, match=message):
+        their_trainer(**options).fit(task, TheirData())
 
 
 def _polyak_process(rank, store, queue):

@@ -4,6 +4,7 @@ import inspect
 from functools import partial
 from typing import Any, Literal
 
+import torch
 from pytorch_lightning import Callback, Trainer
 
 
@@ -53,13 +54,16 @@ class AnnealSmoothing(Callback):
         return self.start * (self.final / self.start) ** done
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Looks whether there is something to anneal."""
-        loss = pl_module.criterion.span_loss
-        if "smoothing" not in inspect.signature(loss).parameters:
+        """Looks whether there is something to anneal, and tries both ends of the schedule."""
+        self._loss = loss = pl_module.criterion.span_loss
+        if "smoothing" not in inspect.signature(getattr(loss, "forward", loss)).parameters:
             name = getattr(getattr(loss, "func", loss), "__name__", type(loss).__name__)
             raise ValueError(
                 f"{name} has no smoothing to anneal; span_loss=smooth_giou, for one, has"
             )
+        span = torch.tensor([[0.0, 1.0]], device=pl_module.device)
+        for smoothing in (self.start, self.final):
+            loss(span, span, smoothing=smoothing)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int
@@ -67,6 +71,5 @@ class AnnealSmoothing(Callback):
         """Sets the smoothing of the step."""
         done = trainer.global_step / max(trainer.estimated_stepping_batches - 1, 1)
         value = self.smoothing(done)
-        criterion = pl_module.criterion
-        criterion.span_loss = partial(criterion.span_loss, smoothing=value)
+        pl_module.criterion.span_loss = partial(self._loss, smoothing=value)
         pl_module.log("smoothing", value, batch_size=len(batch))

@@ -10,11 +10,13 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from spanloc import plots
+from spanloc.callbacks.annealing import AnnealSmoothing
 from spanloc.callbacks.gradients import GradientNorms
-from spanloc.callbacks.measurement import SpanLoss, measure, summarise
-from spanloc.convergence import fit_exponent, has_plateaued
+from spanloc.callbacks.measurement import SpanLoss, measure, summarise, whole_train_dataloader
+from spanloc.convergence import checked, fit_exponent, has_plateaued
 from spanloc.files import replacing
 
 
@@ -34,8 +36,8 @@ class Convergence(Callback):
     (:func:`~spanloc.convergence.fit_exponent`).
 
     It logs ``convergence/...`` to every logger, prints a table, and writes ``convergence.json`` and
-    ``figures/convergence.png``. It needs :class:`~spanloc.callbacks.GradientNorms` among the
-    callbacks.
+    ``figures/convergence.png``. It needs :class:`~spanloc.callbacks.GradientNorms` before it
+    among the callbacks.
 
     Args:
         losses: Span losses to compare with the trained one, by name.
@@ -50,7 +52,8 @@ class Convergence(Callback):
         folder: Where the files go; None writes none.
 
     Raises:
-        ValueError: An option is out of range, or there is no ``GradientNorms``.
+        ValueError: An option is out of range, or there is no ``GradientNorms`` before it,
+            a loss to compare does not work, or nobody knows the whole training set.
     """
 
     def __init__(
@@ -81,9 +84,21 @@ class Convergence(Callback):
         self.result: dict[str, Any] | None = None
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
-        """Looks for the gradient norms."""
-        if not any(isinstance(callback, GradientNorms) for callback in trainer.callbacks):
-            raise ValueError("Convergence needs GradientNorms among the callbacks")
+        """Looks at what it needs: the gradient norms, and losses that work."""
+        before = trainer.callbacks[: trainer.callbacks.index(self)]
+        if not any(isinstance(callback, GradientNorms) for callback in before):
+            raise ValueError("Convergence needs GradientNorms before it among the callbacks")
+        for name, loss in self.losses.items():
+            try:
+                checked(loss)
+            except ValueError as error:
+                raise ValueError(f"convergence.losses.{name}: {error}") from error
+        if stage == "fit":
+            self.result = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Looks whether there is a whole training set: at the end it would be late to say no."""
+        whole_train_dataloader(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -107,16 +122,16 @@ class Convergence(Callback):
         if self.result is None:
             self._measure(trainer, pl_module, "last step")
         _print(self.result)
-        self._write(trainer)
+        self._draw(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """What was measured, so that a resumed run does not measure again."""
         return {"result": self.result}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up the run that is resumed: what it measured at its end is measured anew."""
+        """Takes up the run that is resumed. What it measured by another rule is measured anew."""
         result = state_dict["result"]
-        self.result = result if result and result["reason"] != "last step" else None
+        self.result = result if result and result["reason"] == self.when else None
 
     def metrics(self) -> dict[str, float]:
         """The figures of the trained loss, under the names by which they are logged."""
@@ -141,8 +156,8 @@ class Convergence(Callback):
                 "grad_spans": last[4],
             },
             "exponent": {
-                "spans": fit_exponent(span, spans)._asdict(),
-                "params": fit_exponent(span, params)._asdict(),
+                "spans": self._exponent(trainer, span, spans),
+                "params": self._exponent(trainer, span, params),
             },
         }
         values = self.metrics()
@@ -153,6 +168,14 @@ class Convergence(Callback):
         for logger in trainer.loggers:
             # Lightning counts the rows of its logs from 0.
             logger.log_metrics(values, step=max(trainer.global_step - 1, 0))
+        # Here, not at the end: a run that is stopped later keeps it.
+        self._write()
+
+    def _exponent(self, trainer: Trainer, loss: Tensor, gradient: Tensor) -> dict[str, Any]:
+        found = fit_exponent(loss, gradient)
+        if any(isinstance(callback, AnnealSmoothing) for callback in trainer.callbacks):
+            found = found._replace(reason="the loss was another at every step, annealed")
+        return found._asdict()
 
     def _named(self, trained: SpanLoss) -> tuple[str, dict[str, SpanLoss]]:
         # The trained loss goes first, by the name it has in the list, if it is there.
@@ -164,14 +187,18 @@ class Convergence(Callback):
         return name, {name: trained, **{n: f for n, f in self.losses.items() if n != name}}
 
     @rank_zero_only
-    def _write(self, trainer: Trainer) -> None:
-        if self.folder is None:
-            return
-        with replacing(Path(self.folder) / "convergence.json") as path:
-            path.write_text(json.dumps(_plain(self.result), indent=2) + "\n", encoding="utf-8")
-        history = _norms(trainer).history()
-        figure = plots.convergence(self.result, *history.T[[0, 1, 3, 4]])
-        plots.save_figure(figure, Path(self.folder) / "figures" / "convergence.png")
+    def _write(self) -> None:
+        if self.folder is not None:
+            with replacing(Path(self.folder) / "convergence.json") as path:
+                path.write_text(json.dumps(_plain(self.result), indent=2) + "\n", encoding="utf-8")
+
+    @rank_zero_only
+    def _draw(self, trainer: Trainer) -> None:
+        self._write()
+        if self.folder is not None:
+            history = _norms(trainer).history()
+            figure = plots.convergence(self.result, *history.T[[0, 1, 3, 4]])
+            plots.save_figure(figure, Path(self.folder) / "figures" / "convergence.png")
 
 
 def _norms(trainer: Trainer) -> GradientNorms:
@@ -245,10 +272,13 @@ def _print(result: Mapping[str, Any]) -> None:
 
 
 def _describe(loss: SpanLoss) -> tuple[Any, tuple[tuple[str, Any], ...]]:
-    # A partial of a function is that function with its options, which may be such a thing too.
-    options = getattr(loss, "keywords", {})
+    # A partial of a function is that function with its options, which may be such things too.
+    options: dict[str, Any] = {}
+    while hasattr(loss, "func"):
+        options = {**loss.keywords, **options}
+        loss = loss.func
     plain = {k: _describe(v) if callable(v) else v for k, v in options.items()}
-    return getattr(loss, "func", loss), tuple(sorted(plain.items()))
+    return loss, tuple(sorted(plain.items()))
 
 
 def _plain(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """Gradient norms, at every optimizer step."""
 
+import math
 from typing import Any
 
 import torch
@@ -17,11 +18,13 @@ _NUM_COLUMNS = 5
 class GradientNorms(Callback):
     """Logs what is left of the gradient, of all parameters and at the spans, while a model trains.
 
+    To every logger, at the steps that are measured:
+
     ``grad/params`` is the norm of the gradient of all parameters before clipping, ``grad/clipped``
     after it (where there is clipping), both without the scale of mixed precision. ``grad/spans`` is
     the mean of the relative gradient of the span loss at the matched predictions
     (:func:`~spanloc.convergence.relative_gradient`): sqrt(2) for a sharp loss, however good the
-    predictions; it falls with the loss for a smooth one. Without matched pairs it is not logged.
+    predictions; it falls with the loss for a smooth one. Without matched pairs it is left out.
 
     They belong to an optimizer step: to all of its micro-batches and processes. So they hold the
     noise of a mini-batch; :class:`~spanloc.callbacks.Convergence` measures without it.
@@ -42,6 +45,11 @@ class GradientNorms(Callback):
         self._stepping = False
         self._norm: Tensor | None = None
         self._sums: list[Tensor] = []
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Begins anew with a new run; what a resumed one holds is loaded afterwards."""
+        if stage == "fit" and trainer.global_step == 0:
+            self._past, self._rows, self._sums = torch.zeros(0, _NUM_COLUMNS), [], []
 
     def history(self) -> Float[Tensor, "steps 5"]:
         """Step, span loss, score loss, ``grad/params`` and ``grad/spans``, one row a step, on the CPU.
@@ -86,14 +94,21 @@ class GradientNorms(Callback):
             sums = trainer.strategy.reduce(sums, reduce_op="sum")
         # Without pairs 0/0: NaN, which says so.
         span, spans, score = sums[0] / sums[2], sums[1] / sums[2], sums[3] / num_batches
-        values = {"grad/params": self._norm}
-        if trainer.gradient_clip_val:
-            values["grad/clipped"] = _norm(pl_module)
-        if len(relative):
-            values["grad/spans"] = spans
-        pl_module.log_dict(values, batch_size=len(batch))
         step = torch.full_like(span, trainer.global_step)
         self._rows.append(torch.stack([step, span, score, self._norm, spans]).float())
+        if trainer.loggers:
+            self._log(trainer, spans, _norm(pl_module))
+
+    def _log(self, trainer: Trainer, spans: Tensor, clipped: Tensor) -> None:
+        # Not by pl_module.log: Lightning repeats its last value at the steps that are not measured.
+        values = {"grad/params": float(self._norm)}
+        if trainer.gradient_clip_val:
+            values["grad/clipped"] = float(clipped)
+        if not math.isnan(float(spans)):
+            values["grad/spans"] = float(spans)
+        for logger in trainer.loggers:
+            # Lightning counts the rows of its logs from 0.
+            logger.log_metrics(values, step=trainer.global_step - 1)
 
     def state_dict(self) -> dict[str, Any]:
         """The history so far, so that a resumed run goes on with it."""

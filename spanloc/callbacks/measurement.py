@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from pytorch_lightning import Trainer
+from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 from torch.nn.utils import get_total_norm
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from spanloc.convergence import relative_gradient
 from spanloc.ops import length, tiou
@@ -60,7 +61,7 @@ def measure(trainer: Trainer, task: Any, losses: Mapping[str, SpanLoss]) -> Meas
     pairs: list[tuple[Tensor, Tensor]] = []
     score, num_sequences = 0.0, 0
     with _as_it_is(task):
-        for batch in _whole_train_dataloader(trainer):
+        for batch in whole_train_dataloader(trainer):
             batch = trainer.strategy.batch_to_device(batch)
             with torch.autocast(task.device.type, enabled=False):
                 matched = task.criterion.match(task(batch), batch)
@@ -122,27 +123,26 @@ def summarise(found: Measurement, losses: Mapping[str, SpanLoss]) -> dict[str, A
     }
 
 
-@contextmanager
-def _as_it_is(task: Any) -> Iterator[None]:
-    modes = {module: module.training for module in task.modules()}
-    task.eval()
-    try:
-        with torch.inference_mode(False), torch.enable_grad():
-            yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+def whole_train_dataloader(trainer: Trainer) -> Any:
+    """Every training sequence once, in order: this process's share.
 
+    A DataModule says what that is with ``whole_train_dataloader(*, num_replicas, rank)``, as those
+    of spanloc do. Without, it is all of the data set that the training loader draws from, whatever
+    its sampler picks; what such a data set augments by itself is augmented here too.
 
-def _whole_train_dataloader(trainer: Trainer) -> Any:
+    Raises:
+        ValueError: The data are a stream, or no loader of a data set at all.
+    """
     share = {"num_replicas": trainer.world_size, "rank": trainer.global_rank}
     own = getattr(trainer.datamodule, "whole_train_dataloader", None)
     if own is not None:
         return own(**share)
     loader = trainer.train_dataloader
-    if not isinstance(loader, DataLoader) or not hasattr(loader.dataset, "__len__"):
+    stream = not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset)
+    if stream or not hasattr(loader.dataset, "__len__"):
+        what = loader.dataset if isinstance(loader, DataLoader) else loader
         raise ValueError(
-            f"the training data are {type(loader).__name__}, of which nobody knows the whole; give "
+            f"the training data are {type(what).__name__}, of which nobody knows the whole; give "
             "the DataModule a method whole_train_dataloader(*, num_replicas, rank)"
         )
     return DataLoader(
@@ -153,6 +153,19 @@ def _whole_train_dataloader(trainer: Trainer) -> Any:
         num_workers=loader.num_workers,
         generator=torch.Generator(),
     )
+
+
+@contextmanager
+def _as_it_is(task: Any) -> Iterator[None]:
+    modes = {module: module.training for module in task.modules()}
+    task.eval()
+    try:
+        # A data set or a worker may draw random numbers: those of training are not used up.
+        with isolate_rng(), torch.inference_mode(False), torch.enable_grad():
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def _add_gradient(totals: list[Tensor], value: Tensor, parameters: list[Tensor]) -> None:

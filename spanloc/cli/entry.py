@@ -16,10 +16,12 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from spanloc.files import replacing
 
+# As a shell has them: 128 and the number of the signal.
+_CODES = {"interrupted": 130, "terminated": 143}
 _MISTAKES = (
     ValueError,
     OSError,
@@ -49,8 +51,12 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
             def one_line() -> Iterator[None]:
                 try:
                     yield
-                except KeyboardInterrupt:
-                    sys.exit(f"spanloc-{name}: interrupted")
+                except (KeyboardInterrupt, SystemExit) as stop:
+                    word = _stopped(stop)
+                    if word is None:
+                        raise
+                    print(f"spanloc-{name}: {word}", file=sys.stderr)
+                    sys.exit(_CODES[word])
                 except _MISTAKES as error:
                     if debug:
                         raise
@@ -101,8 +107,19 @@ def _marking_failure() -> Iterator[None]:
             shutil.rmtree(folder, ignore_errors=True)
         else:
             with replacing(mark) as path:
-                path.write_text(f"{_line(error) or type(error).__name__}\n", encoding="utf-8")
+                text = _stopped(error) or _line(error) or type(error).__name__
+                path.write_text(f"{text}\n", encoding="utf-8")
         raise
+
+
+def _stopped(error: BaseException) -> str | None:
+    # Lightning makes a SystemExit of Ctrl-C, and one of its own of SIGTERM, which would exit with 0.
+    if isinstance(error, SIGTERMException):
+        return "terminated"
+    interrupted = isinstance(error, KeyboardInterrupt) or (
+        isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
+    )
+    return "interrupted" if interrupted else None
 
 
 def _line(error: BaseException) -> str:

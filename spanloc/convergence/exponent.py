@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-_MOST_BLOCKS, _NUM_RESAMPLES = 80, 300
+_MOST_BLOCKS, _NUM_RESAMPLES = 120, 300
 
 
 class Exponent(NamedTuple):
-    """``gradient norm ~ loss ** slope``, with a 95 % interval; :func:`fit_exponent` makes one.
+    """``gradient norm ~ loss ** slope``, with an interval, nominally of 95 %; :func:`fit_exponent` makes one.
 
     ``slope``, ``low`` and ``high`` are NaN where there was too little to fit. ``decades`` is the
     range of the loss that the fit saw. ``reason`` says why the slope cannot be trusted; it is empty
@@ -39,10 +39,13 @@ def fit_exponent(loss: Float[Tensor, " n"], gradient: Float[Tensor, " n"]) -> Ex
     """The slope of log gradient norm against log loss over a run, robustly.
 
     Near the optimum it is 0 for a sharp loss, 1/2 for a smooth one that grows quadratically (their
-    Lojasiewicz exponent). The fit takes the half of the run that is nearest to it: losses below the
-    geometric middle of the run's range. They are cut into at most 80 blocks in time, of which the
-    medians count; the slope is the median of the slopes between blocks, each weighted by how far
-    their losses are apart (Theil and Sen). The interval comes from drawing the blocks anew.
+    Lojasiewicz exponent). The run is cut into at most 120 blocks in time, of which the medians count.
+    The fit takes those that are nearest to the optimum: losses below the geometric middle of their
+    range. The slope is the median of the slopes between blocks, each weighted by how far their
+    losses are apart (Theil and Sen). The interval comes from drawing stretches of neighbouring
+    blocks anew, since what is near in time is alike. On made-up runs whose noise is correlated over
+    ten steps it held the truth in 70 to 90 of 100; it knows the scatter of this run, not that of
+    others.
 
     Args:
         loss, gradient: In the order of the run. What is not positive and finite is left out.
@@ -53,21 +56,19 @@ def fit_exponent(loss: Float[Tensor, " n"], gradient: Float[Tensor, " n"]) -> Ex
     """
     known = (loss > 0) & (gradient > 0) & loss.isfinite() & gradient.isfinite()
     points = torch.stack([loss[known], gradient[known]]).double().log10()
-    if points.shape[1] >= 20:
-        # The middle of the range of what is typical: single steps do not stretch it.
-        low, high = points[0].quantile(torch.tensor([0.01, 0.99], dtype=torch.float64))
-        points = points[:, points[0] <= (low + high) / 2]
     count = points.shape[1]
     if count < 10:
-        nan = math.nan
-        return Exponent(nan, nan, nan, nan, f"{count} steps near the optimum with a gradient")
+        return _unknown(f"{count} steps with a gradient")
     blocks = torch.tensor_split(points, min(count // 2, _MOST_BLOCKS), dim=1)
     x, y = torch.stack([block.median(1).values for block in blocks], dim=1)
+    near = x <= (x.min() + x.max()) / 2
+    x, y = x[near], y[near]
+    if len(x) < 5:
+        return _unknown(f"{len(x)} of {len(near)} parts of the run near the optimum")
     decades = float(x.max() - x.min())
     if decades == 0:
-        return Exponent(math.nan, math.nan, math.nan, 0.0, "the loss did not change")
-    random = torch.Generator().manual_seed(0)
-    drawn = torch.randint(len(x), (_NUM_RESAMPLES, len(x)), generator=random)
+        return _unknown("the loss did not change")
+    drawn = _stretches(len(x))
     slopes = _slope(x[drawn], y[drawn])
     slope = float(_slope(x, y))
     interval = torch.tensor([0.025, 0.975], dtype=torch.float64)
@@ -78,6 +79,19 @@ def fit_exponent(loss: Float[Tensor, " n"], gradient: Float[Tensor, " n"]) -> Ex
     elif high - low > 0.5:
         reason = f"the slope lies anywhere in [{low:.2f}, {high:.2f}]"
     return Exponent(slope, low, high, decades, reason)
+
+
+def _unknown(reason: str) -> Exponent:
+    return Exponent(math.nan, math.nan, math.nan, math.nan, reason)
+
+
+def _stretches(count: int) -> Tensor:
+    # Indices of so many blocks, put together from stretches of neighbours.
+    size = math.ceil(count**0.5)
+    random = torch.Generator().manual_seed(0)
+    shape = (_NUM_RESAMPLES, math.ceil(count / size), 1)
+    first = torch.randint(count - size + 1, shape, generator=random)
+    return (first + torch.arange(size)).flatten(1)[:, :count]
 
 
 def _slope(x: Tensor, y: Tensor) -> Tensor:

@@ -10,10 +10,11 @@ def has_plateaued(
     """Whether the last ``patience`` windows of a loss brought less than ``tolerance``.
 
     The loss is averaged over windows, which smooths it. It has come to rest when the best of the
-    last windows is not below ``1 - tolerance`` times the best of those before them.
+    last windows gained no more on the best before them than ``tolerance`` times its size.
 
     Args:
-        loss: At every step so far; the last, incomplete window is left out, and so are NaNs.
+        loss: At every step so far; the last, incomplete window is left out, and so are NaNs
+            and windows that hold nothing else.
         window: Steps in a window, at least 1.
         patience: Windows, at least 1.
         tolerance: Relative gain that still counts as falling, in ``[0, 1)``.
@@ -22,6 +23,8 @@ def has_plateaued(
     True
     """
     means = loss[: len(loss) // window * window].view(-1, window).nanmean(1)
+    means = means[~means.isnan()]
     if len(means) <= patience:
         return False
-    return bool(means[-patience:].min() >= (1 - tolerance) * means[:-patience].min())
+    before = means[:-patience].min()
+    return bool(before - means[-patience:].min() <= tolerance * before.abs())

@@ -1,0 +1,168 @@
+"""When convergence is measured, what it needs for that, and what becomes of it."""
+
+import json
+from functools import partial
+
+import pytest
+import torch
+from conftest import HINTS_OF_LIGHTNING, TheirData, their_trainer
+from pytorch_lightning import Callback
+from test_convergence import fitted, single
+
+from spanloc import losses
+from spanloc.callbacks import AnnealSmoothing, Convergence, GradientNorms
+from spanloc.checkpoint import build
+from spanloc.convergence import has_plateaued
+from spanloc.data import collate
+
+pytestmark = HINTS_OF_LIGHTNING
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason", "step"),
+    [
+        ({"when": "last"}, "last step", 8),
+        ({"when": "level", "level": 1e-9, "window": 2}, "last step", 8),
+        ({"when": "level", "level": 9.0, "window": 2}, "level", 2),
+        ({"when": "plateau", "window": 2, "patience": 1}, "plateau", 4),
+        ({"when": "plateau", "window": 2, "patience": 9}, "last step", 8),
+    ],
+)
+def test_when_it_is_measured(rule, reason, step, tmp_path):
+    convergence = Convergence(folder=str(tmp_path), **rule)
+    data = TheirData(count=16)  # twice the same two batches, so that windows are equal
+    found = fitted(single(), data, convergence, max_epochs=4)
+    assert (found["reason"], found["step"]) == (reason, step)
+
+
+def test_a_resumed_run_measures_once(tmp_path):
+    rule = {"when": "level", "level": 9.0, "window": 2}
+    first = their_trainer(callbacks=[GradientNorms(1), Convergence(**rule)], max_epochs=1)
+    first.fit(single(), TheirData())
+    first.save_checkpoint(tmp_path / "a.ckpt")
+    convergence = Convergence(**rule, folder=str(tmp_path))
+    norms = GradientNorms(1)
+    trainer = their_trainer(callbacks=[norms, convergence], max_epochs=2)
+    trainer.fit(single(), TheirData(), ckpt_path=tmp_path / "a.ckpt", weights_only=True)
+    assert convergence.result["step"] == 2
+    assert json.loads((tmp_path / "convergence.json").read_text())["step"] == 2
+    assert norms.history()[:, 0].tolist() == list(range(1, 9))
+
+
+def test_a_resumed_run_with_another_rule_measures_anew(tmp_path):
+    first = their_trainer(
+        callbacks=[GradientNorms(1), Convergence(when="level", level=9.0, window=2)], max_epochs=1
+    )
+    first.fit(single(), TheirData())
+    first.save_checkpoint(tmp_path / "a.ckpt")
+    convergence = Convergence()
+    trainer = their_trainer(callbacks=[GradientNorms(1), convergence], max_epochs=2)
+    trainer.fit(single(), TheirData(), ckpt_path=tmp_path / "a.ckpt", weights_only=True)
+    assert (convergence.result["reason"], convergence.result["step"]) == ("last step", 8)
+
+
+def test_a_second_fit_is_a_new_run():
+    norms, convergence = GradientNorms(1), Convergence()
+    for epochs in (1, 2):
+        trainer = their_trainer(callbacks=[norms, convergence], max_epochs=epochs)
+        trainer.fit(single(), TheirData())
+        assert convergence.result["step"] == 4 * epochs
+        assert norms.history()[:, 0].tolist() == list(range(1, 1 + 4 * epochs))
+
+
+class Stops(Callback):
+    def on_train_batch_end(self, trainer, *args):
+        if trainer.global_step == 6:
+            raise RuntimeError("power cut")
+
+
+def test_what_was_measured_outlives_the_run(tmp_path):
+    convergence = Convergence(when="level", level=9.0, window=2, folder=str(tmp_path))
+    trainer = their_trainer(callbacks=[GradientNorms(1), convergence, Stops()], max_epochs=3)
+    with pytest.raises(RuntimeError, match="power cut"):
+        trainer.fit(single(), TheirData())
+    assert json.loads((tmp_path / "convergence.json").read_text())["step"] == 2
+
+
+@pytest.mark.parametrize(
+    "loss", [lambda p, t: losses.giou_loss(p, t).mean(), lambda p, t, extra: p.sum(-1)]
+)
+def test_a_loss_to_compare_that_does_not_work_is_refused_before_training(loss):
+    trainer = their_trainer(callbacks=[GradientNorms(1), Convergence({"bad": loss})])
+    with pytest.raises(ValueError, match="convergence.losses.bad: "):
+        trainer.fit(single(), TheirData())
+    assert trainer.global_step == 0
+
+
+def configured(function, **options):
+    # Hydra has a partial of its own.
+    return build({"_target_": f"spanloc.losses.{function.__name__}", "_partial_": True, **options})
+
+
+@pytest.mark.parametrize("make", [partial, configured])
+def test_the_trained_loss_is_known_however_it_is_bound(make):
+    inner = {"inner": make(losses.giou_loss, eps=1e-6)}
+    trained = partial(make(losses.huber_loss, loss=inner["inner"]), delta=0.2)
+    same = make(losses.huber_loss, loss=make(losses.giou_loss, eps=1e-6), delta=0.2)
+    other = make(losses.huber_loss, loss=make(losses.iou_loss), delta=0.2)
+    assert Convergence({"one": same, "two": other})._named(trained)[0] == "one"
+    assert Convergence({"two": other})._named(trained)[0] == "huber"
+    assert Convergence({"huber": other})._named(trained)[0] == "huber (trained)"
+
+
+def test_the_exponent_of_an_annealed_loss_is_none():
+    task = single()
+    task.criterion.span_loss = losses.smooth_giou_loss
+    convergence = Convergence()
+    callbacks = [GradientNorms(1), AnnealSmoothing(), convergence]
+    their_trainer(callbacks=callbacks).fit(task, TheirData())
+    assert "annealed" in convergence.result["exponent"]["spans"]["reason"]
+    assert convergence.result["trained"] == "smooth_giou"
+
+
+def test_a_plateau_is_a_loss_that_came_to_rest():
+    falling = 0.99 ** torch.arange(200.0)
+    rule = {"window": 10, "patience": 3, "tolerance": 0.01}
+    assert not has_plateaued(falling, **rule)
+    assert not has_plateaued(falling[:30], **rule)
+    noisy = 0.1 * torch.rand(200, generator=torch.Generator().manual_seed(0))
+    assert has_plateaued(torch.cat([falling, falling[-1] + noisy]), **rule)
+    assert not has_plateaued(torch.cat([noisy + 1, falling / 2]), **rule)
+    # A window without a loss tells nothing; below zero is below zero.
+    still = torch.ones(100)
+    still[3] = still[40:50] = torch.nan
+    assert has_plateaued(still, **rule)
+    assert has_plateaued(still - 2, **rule)
+    assert not has_plateaued(falling - 2, **rule)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"when": "level"}, "level is None and when is level"),
+        ({"level": 0.1}, "when=level goes with a level"),
+        ({"window": 0}, "window is 0; it must be at least 1"),
+        ({"tolerance": 1.0}, r"tolerance is 1.0; it must lie in \[0, 1\)"),
+    ],
+)
+def test_options_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Convergence(**options)
+
+
+def test_what_it_needs_is_said():
+    trainer = their_trainer(callbacks=[Convergence()])
+    with pytest.raises(
+        ValueError, match="Convergence needs GradientNorms before it among the callbacks"
+    ):
+        trainer.fit(single(), TheirData())
+    data = TheirData()
+    trainer = their_trainer(callbacks=[GradientNorms(1), Convergence()], max_steps=2)
+    with pytest.raises(ValueError, match="training data are Endless, .* whole_train_dataloader"):
+        trainer.fit(single(), Endless(), data.val_dataloader())
+
+
+class Endless:
+    def __iter__(self):
+        while True:
+            yield collate(TheirData(count=4).samples)
