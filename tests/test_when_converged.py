@@ -11,6 +11,7 @@ from test_convergence import fitted, single
 
 from spanloc import losses
 from spanloc.callbacks import AnnealSmoothing, Convergence, GradientNorms
+from spanloc.callbacks.summary import show
 from spanloc.checkpoint import build
 from spanloc.convergence import has_plateaued
 from spanloc.data import collate
@@ -166,3 +167,19 @@ class Endless:
     def __iter__(self):
         while True:
             yield collate(TheirData(count=4).samples)
+
+
+def test_what_is_printed_is_a_reading(capsys):
+    result = fitted(single(), TheirData(), Convergence())
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Far from the optimum" in printed
+    for relative, when, reason, words in (
+        (1.4, "last", "last step", "that is the loss, not the data"),
+        (0.2, "plateau", "last step", "what is left comes from the errors, not from a kink"),
+    ):
+        result["tiou"], result["reason"] = 0.97, reason
+        result["losses"]["giou"]["relative_gradient"]["mean"] = relative
+        show(result, when)
+        printed = " ".join(capsys.readouterr().out.split())
+        assert words in printed
+        assert ("no plateau before" in printed) == (when == "plateau")

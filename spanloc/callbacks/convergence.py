@@ -2,20 +2,19 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.utilities import rank_zero_only
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from spanloc import plots
 from spanloc.callbacks.annealing import AnnealSmoothing
 from spanloc.callbacks.gradients import GradientNorms
 from spanloc.callbacks.measurement import SpanLoss, measure, summarise, whole_train_dataloader
+from spanloc.callbacks.summary import flat, show
 from spanloc.convergence import checked, fit_exponent, has_plateaued
 from spanloc.files import replacing
 
@@ -121,7 +120,7 @@ class Convergence(Callback):
         """Measures, unless training converged before, and tells."""
         if self.result is None:
             self._measure(trainer, pl_module, "last step")
-        _print(self.result)
+        show(self.result, self.when)
         self._draw(trainer)
 
     def state_dict(self) -> dict[str, Any]:
@@ -135,14 +134,16 @@ class Convergence(Callback):
 
     def metrics(self) -> dict[str, float]:
         """The figures of the trained loss, under the names by which they are logged."""
-        return {f"convergence/{name}": value for name, value in _flat(self.result or {})}
+        return {f"convergence/{name}": value for name, value in flat(self.result or {})}
 
     def _measure(self, trainer: Trainer, task: Any, reason: str) -> None:
         trained, losses = self._named(task.criterion.span_loss)
         found = summarise(measure(trainer, task, losses), losses)
         history = _norms(trainer).history()
         _, span, _, params, spans = history.T
-        last = history[-max(1, self.window // _norms(trainer).every_n_steps) :].nanmean(0).tolist()
+        # Not more than the last quarter, in which the weights have moved little.
+        steps = max(1, min(self.window, trainer.global_step // 4))
+        last = history[history[:, 0] > trainer.global_step - steps].nanmean(0).tolist()
         self.result = {
             "step": trainer.global_step,
             "epoch": trainer.current_epoch,
@@ -150,7 +151,7 @@ class Convergence(Callback):
             "trained": trained,
             **found,
             "minibatch": {
-                "steps": min(self.window, trainer.global_step),
+                "steps": steps,
                 "loss": last[1],
                 "grad_params": last[3],
                 "grad_spans": last[4],
@@ -203,72 +204,6 @@ class Convergence(Callback):
 
 def _norms(trainer: Trainer) -> GradientNorms:
     return next(c for c in trainer.callbacks if isinstance(c, GradientNorms))
-
-
-def _flat(result: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    if not result:
-        return
-    own = result["losses"][result["trained"]]
-    yield "step", float(result["step"])
-    for name in ("loss", "total", "grad_span", "grad_total"):
-        yield name, own[name]
-    for name, figures in (
-        ("relative_gradient", own["relative_gradient"]),
-        ("endpoint_error", result["endpoint_error"]),
-    ):
-        yield name, figures["mean"]
-        for quantile in ("q05", "q25", "median", "q75", "q95"):
-            yield f"{name}_{quantile}", figures[quantile]
-    yield "score_loss", result["score_loss"]
-    yield "tiou", result["tiou"]
-    yield "minibatch_grad_params", result["minibatch"]["grad_params"]
-    yield "minibatch_grad_spans", result["minibatch"]["grad_spans"]
-    for name, fit in (
-        ("exponent", result["exponent"]["spans"]),
-        ("exponent_params", result["exponent"]["params"]),
-    ):
-        if not fit["reason"]:
-            yield name, fit["slope"]
-            yield f"{name}_low", fit["low"]
-            yield f"{name}_high", fit["high"]
-
-
-@rank_zero_only
-def _print(result: Mapping[str, Any]) -> None:
-    table = Table(
-        title=f"What is left of the gradient at step {result['step']} ({result['reason']}), over all "
-        f"{result['num_sequences']} training sequences",
-    )
-    table.add_column("span loss")
-    for column in ("mean loss", "relative gradient\nof a pair", "gradient of all\nparameters"):
-        table.add_column(column, justify="right")
-    for name, row in result["losses"].items():
-        trained = name == result["trained"]
-        table.add_row(
-            f"{name} (trained)" if trained and "(" not in name else name,
-            *(
-                f"{v:.4g}"
-                for v in (row["loss"], row["relative_gradient"]["mean"], row["grad_total"])
-            ),
-            style="bold" if trained else None,
-        )
-    console = Console()
-    console.print(table)
-    fit, own = result["exponent"]["spans"], result["losses"][result["trained"]]
-    error, batch = result["endpoint_error"], result["minibatch"]
-    exponent = (
-        f"not determinable: {fit['reason']}"
-        if fit["reason"]
-        else f"{fit['slope']:.2f}, 95 % interval {fit['low']:.2f} to {fit['high']:.2f}"
-    )
-    console.print(
-        f"Mean tIoU {result['tiou']:.4f}, error of an end {error['median']:.2g} of the length (median).\n"
-        f"Gradient of all parameters: {batch['grad_params']:.3g} in a mini-batch (the last "
-        f"{batch['steps']} steps), {own['grad_total']:.3g} over all data, where the batch's noise is "
-        "averaged out.\n"
-        f"Exponent of gradient against loss (0 sharp, 1/2 smooth): {exponent}.",
-        highlight=False,
-    )
 
 
 def _describe(loss: SpanLoss) -> tuple[Any, tuple[tuple[str, Any], ...]]:
