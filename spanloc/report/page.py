@@ -53,10 +53,10 @@ tbody th { position: sticky; left: 0; font-weight: 600; min-width: 14rem; max-wi
   border-right: 1px solid var(--line); }
 td.long { min-width: 14rem; max-width: 34rem; }
 @media (max-width: 600px) { tbody th { min-width: 10.8rem; max-width: 10.8rem; font-size: 12px; } }
-td.failed { color: #b3261e; font-weight: 600; } td.going { color: #1f6fb2; font-weight: 600; }
+td.failed, td.unreadable { color: #b3261e; font-weight: 600; } td.going { color: #1f6fb2; font-weight: 600; }
 td.stopped { color: #a05a00; font-weight: 600; }
 td.higher, td.lower { font-weight: 600; }
-@media (prefers-color-scheme: dark) { td.failed { color: #ff8a80; } td.going { color: #6cb2ec; }
+@media (prefers-color-scheme: dark) { td.failed, td.unreadable { color: #ff8a80; } td.going { color: #6cb2ec; }
   td.stopped { color: #f0b05f; } }
 .figures { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); align-items: start; }
@@ -155,7 +155,7 @@ def _head(cell: Cell) -> str:
 
 
 def _data(cell: Cell) -> str:
-    marks = ("failed", "going", "stopped", "higher", "lower")
+    marks = ("failed", "unreadable", "going", "stopped", "higher", "lower")
     kind = cell.text if cell.text in marks else "long" if len(cell.text) > 36 else ""
     mark = f' class="{kind}"' if kind else ""
     if cell.value is not None:

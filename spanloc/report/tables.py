@@ -173,7 +173,11 @@ def run_table(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> Ta
         ("run", "its folder"),
         ("group", ""),
         ("seed", ""),
-        ("state", "going: written to in the last 10 minutes; stopped: not, and not finished"),
+        (
+            "state",
+            "going: written to in the last 10 minutes; stopped: not, and not finished; "
+            "unreadable: nothing is known of it but the remark",
+        ),
         ("last written", "the newest file in the folder"),
         ("epochs", "whole epochs that were logged, of those wanted"),
         ("steps", "optimizer steps that were logged"),
@@ -182,8 +186,7 @@ def run_table(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> Ta
     ]
     rows = []
     for run in runs:
-        remarks = [run.error] if run.error else []
-        remarks += run.problems
+        remarks = run.remarks
         if run.state == "finished" and run.folder not in counted and run.folder in label:
             remarks.append(
                 "not counted: done again later" if run.seed is not None else "not counted: no seed"
@@ -191,13 +194,14 @@ def run_table(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> Ta
         most = run.value("config", "trainer", "max_epochs")
         wanted = f" of {most:.0f}" if most > 0 else ""
         date = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.written))
+        known = run.written > 0
         rows.append(
             [
                 shortened(run.name),
                 Cell(label.get(run.folder, NONE)),
                 Cell(NONE if run.seed is None else str(run.seed), run.seed),
                 Cell(run.state),
-                Cell(f"{date} ({age(now - run.written)})", run.written),
+                Cell(f"{date} ({age(now - run.written)})" if known else NONE, run.written),
                 Cell(f"{run.epochs}{wanted}", run.epochs),
                 Cell(str(run.steps), run.steps),
                 number(run.last_loss),
@@ -212,7 +216,7 @@ def count_states(runs: Sequence[Run]) -> str:
     states = [run.state for run in runs]
     parts = [
         f"{states.count(state)} {state}"
-        for state in ("finished", "going", "stopped", "failed")
+        for state in ("finished", "going", "stopped", "failed", "unreadable")
         if state in states
     ]
     return f"{len(runs)} run{'s' if len(runs) > 1 else ''}: {', '.join(parts)}"
