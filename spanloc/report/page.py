@@ -142,22 +142,31 @@ def _table(table: Table) -> Iterator[str]:
         yield "</tbody></table></div>"
     yield from (f'<p class="soft">{escape(note)}</p>' for note in table.notes)
     meant = {name: meaning for name, meaning in table.columns if meaning and table.rows}
-    if meant:
-        yield "<details><summary>What the columns mean</summary><dl>"
-        yield from (f"<dt>{escape(n)}</dt><dd>{escape(text)}</dd>" for n, text in meant.items())
-        yield "</dl></details>"
+    for title, listed in (
+        ("What the groups are", dict(table.groups)),
+        ("What the columns mean", meant),
+    ):
+        if listed:
+            yield f"<details><summary>{title}</summary><dl>"
+            yield from (
+                f"<dt>{escape(n)}</dt><dd>{escape(text)}</dd>" for n, text in listed.items()
+            )
+            yield "</dl></details>"
     yield "</section>"
 
 
 def _head(cell: Cell) -> str:
-    whole = f' title="{escape(cell.whole)}"' if cell.whole else ""
-    return f'<th scope="row"{whole}>{escape(cell.text)}</th>'
+    return f'<th scope="row"{_hint(cell)}>{escape(cell.text)}</th>'
+
+
+def _hint(cell: Cell) -> str:
+    return f' title="{escape(cell.whole)}"' if cell.whole else ""
 
 
 def _data(cell: Cell) -> str:
     marks = ("failed", "unreadable", "going", "stopped", "higher", "lower")
     kind = cell.text if cell.text in marks else "long" if len(cell.text) > 36 else ""
-    mark = f' class="{kind}"' if kind else ""
+    mark = (f' class="{kind}"' if kind else "") + _hint(cell)
     if cell.value is not None:
         mark += f' data-value="{cell.value if math.isfinite(cell.value) else ""}"'
     # Lines break before ± and before an interval, not inside.

@@ -14,13 +14,21 @@ from spanloc.report.runs import Run
 
 @dataclass(frozen=True)
 class Table:
-    """Columns are pairs of a name and what it means; ``brief`` are those that a terminal shows."""
+    """Rows of cells, and what explains them.
+
+    Attributes:
+        columns: Pairs of a name and what it means.
+        notes: Paragraphs below.
+        brief: Numbers of the columns that a terminal shows.
+        groups: Pairs of a label that is cut, and the whole of it.
+    """
 
     title: str
     columns: Sequence[tuple[str, str]]
     rows: Sequence[Sequence[Cell]]
     notes: Sequence[str] = ()
     brief: Sequence[int] = ()
+    groups: Sequence[tuple[str, str]] = ()
 
 
 class _Measure(NamedTuple):
@@ -98,7 +106,7 @@ def group_table(groups: Sequence[Group]) -> Table:
             judged = judged._replace(text=f"{judged.text} ({group.metric})")
         rows.append(
             [
-                Cell(group.label),
+                Cell(group.label, whole=group.whole),
                 Cell(f"{len(group.counted)} of {len(group.runs)}", len(group.counted)),
                 *(spread(group.values(measure.get), len(group.counted)) for measure in _MEASURES),
                 _exponent(group),
@@ -111,7 +119,8 @@ def group_table(groups: Sequence[Group]) -> Table:
         "Mean ± standard deviation over the seeds, of finished runs. A figure that fewer runs have "
         "says how many."
     ]
-    return Table("Groups", columns, rows, notes, brief=(0, 1, 5, 6, 9, 10))
+    cut = [(group.label, group.whole) for group in groups if group.whole]
+    return Table("Groups", columns, rows, notes, brief=(0, 1, 5, 6, 9, 10), groups=cut)
 
 
 def comparison_table(groups: Sequence[Group]) -> Table:
@@ -131,7 +140,8 @@ def comparison_table(groups: Sequence[Group]) -> Table:
         same = first.metric is not None and first.metric == second.metric
         judged = compare(first.judged(), second.judged()) if same else None
         name = first.metric if same else f"{first.metric or NONE} and {second.metric or NONE}"
-        row = [Cell(first.label), Cell(second.label), Cell(str(len(shared)), len(shared))]
+        row = [Cell(group.label, whole=group.whole) for group in (first, second)]
+        row.append(Cell(str(len(shared)), len(shared)))
         row += [*([] if metric else [Cell(name)]), *difference(judged, len(shared))]
         for measure in compared:
             found = compare(first.values(measure.get), second.values(measure.get))
@@ -167,7 +177,9 @@ def comparison_table(groups: Sequence[Group]) -> Table:
 
 def run_table(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> Table:
     """One row a run, with what it says of itself."""
-    label = {run.folder: group.label for group in groups for run in group.runs}
+    label = {
+        run.folder: Cell(group.label, whole=group.whole) for group in groups for run in group.runs
+    }
     counted = {run.folder for group in groups for run in group.counted.values()}
     columns = [
         ("run", "its folder"),
@@ -198,7 +210,7 @@ def run_table(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> Ta
         rows.append(
             [
                 shortened(run.name),
-                Cell(label.get(run.folder, NONE)),
+                label.get(run.folder, Cell(NONE)),
                 Cell(NONE if run.seed is None else str(run.seed), run.seed),
                 Cell(run.state),
                 Cell(f"{date} ({age(now - run.written)})" if known else NONE, run.written),
