@@ -35,9 +35,11 @@ def main(config: DictConfig) -> None:
     console.print(f"{report.count_states(runs)}.")
     for table in (report.group_table(groups), report.comparison_table(groups)):
         _print(console, table)
-    others = [run for run in runs if run.state != "finished"]
+    others = [run for run in runs if run.state != "finished" or run.problems]
     for run in others[:_MOST_PRINTED]:
-        console.print(Text(f"{run.state}: {run.name} {run.error}".rstrip()), soft_wrap=True)
+        console.print(
+            Text(f"{run.state}: {run.name} {'; '.join(run.remarks)}".rstrip()), soft_wrap=True
+        )
     _say_rest(console, len(others))
     console.print(f"The page is {folder / 'report.html'}", soft_wrap=True)
 

@@ -1,10 +1,11 @@
 """Pages and tables over runs."""
 
 from spanloc.report.cells import NONE, Cell
+from spanloc.report.find import find_runs
 from spanloc.report.groups import Difference, Group, Summary, compare, group_runs, summarize
 from spanloc.report.markdown import markdown
 from spanloc.report.page import page
-from spanloc.report.runs import Run, find_runs, read_run
+from spanloc.report.runs import Run, read_run
 from spanloc.report.tables import (
     Table,
     comparison_table,

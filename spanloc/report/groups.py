@@ -11,8 +11,15 @@ from typing import Any, NamedTuple
 
 from spanloc.report.runs import Run
 
-# Settings that tell runs apart without making them different: names, places, what is shown.
-_NO_MATTER = ("seed", "name", "test", "ckpt_path", "logger", "callbacks.progress")
+# Settings that tell runs apart without making them different: names, places, the machine, what is
+# shown and what is measured beside the training. A dot at the end is put to what has none.
+_NO_MATTER = (
+    *("seed.", "name.", "test.", "ckpt_path.", "logger.", "data.num_workers."),
+    *("trainer.devices.", "trainer.accelerator.", "trainer.strategy."),
+    *("trainer.log_every_n_steps.", "trainer.enable_"),
+    *("callbacks.gradients.", "callbacks.convergence.", "callbacks.progress."),
+    "callbacks.last.every_n_epochs.",
+)
 _PLACES = ("dirpath", "folder", "save_dir", "default_root_dir")
 # Read from the data, so that another seed may change them, with their copies all over the model.
 _DERIVED = ("num_channels", "num_classes", "stride", "num_levels", "seconds_per_step", "classes")
@@ -57,14 +64,16 @@ class Group:
     """Runs that differ in the seed only.
 
     Attributes:
-        label: The span loss, and the settings that other groups have otherwise.
-        parts: These one by one, all of them.
+        label: The span loss, and the settings that other groups have otherwise, the first few.
+        whole: All of these if the label leaves some out, or else empty.
+        parts: These one by one, all of them, also what is null.
         runs: All of them.
         counted: The finished ones, the latest of each seed, by seed.
         metric: What most of the counted runs are judged by; None without any.
     """
 
     label: str
+    whole: str
     parts: tuple[str, ...]
     runs: tuple[Run, ...]
     counted: Mapping[int, Run]
@@ -119,6 +128,7 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
     for (loss, named), of_group in sorted(members.items(), key=lambda item: item[0]):
         # What one group has and another lacks is named where it is.
         there = [part for part in named if not part.endswith("=null")]
+        whole = ", ".join([loss, *there]) if len(there) > _MOST_NAMED else ""
         more = [f"and {len(there) - _MOST_NAMED} more"] if len(there) > _MOST_NAMED else []
         label = ", ".join([loss, *there[:_MOST_NAMED], *more])
         taken[label] += 1
@@ -127,7 +137,7 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
         counted = _latest(of_group)
         metrics = Counter(run.metric for run in counted.values() if run.metric)
         metric = metrics.most_common(1)[0][0] if metrics else None
-        groups.append(Group(label, (loss, *named), tuple(of_group), counted, metric))
+        groups.append(Group(label, whole, (loss, *named), tuple(of_group), counted, metric))
     return groups
 
 
@@ -192,9 +202,7 @@ def _depth(path: str) -> tuple[bool, int, str]:
 
 
 def _no_matter(path: str) -> bool:
-    return path.split(".")[-1] in _PLACES or any(
-        f"{path}.".startswith(f"{other}.") for other in _NO_MATTER
-    )
+    return path.split(".")[-1] in _PLACES or f"{path}.".startswith(_NO_MATTER)
 
 
 def _is_derived(path: str) -> bool:

@@ -53,10 +53,10 @@ tbody th { position: sticky; left: 0; font-weight: 600; min-width: 14rem; max-wi
   border-right: 1px solid var(--line); }
 td.long { min-width: 14rem; max-width: 34rem; }
 @media (max-width: 600px) { tbody th { min-width: 10.8rem; max-width: 10.8rem; font-size: 12px; } }
-td.failed { color: #b3261e; font-weight: 600; } td.going { color: #1f6fb2; font-weight: 600; }
+td.failed, td.unreadable { color: #b3261e; font-weight: 600; } td.going { color: #1f6fb2; font-weight: 600; }
 td.stopped { color: #a05a00; font-weight: 600; }
 td.higher, td.lower { font-weight: 600; }
-@media (prefers-color-scheme: dark) { td.failed { color: #ff8a80; } td.going { color: #6cb2ec; }
+@media (prefers-color-scheme: dark) { td.failed, td.unreadable { color: #ff8a80; } td.going { color: #6cb2ec; }
   td.stopped { color: #f0b05f; } }
 .figures { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); align-items: start; }
@@ -142,22 +142,31 @@ def _table(table: Table) -> Iterator[str]:
         yield "</tbody></table></div>"
     yield from (f'<p class="soft">{escape(note)}</p>' for note in table.notes)
     meant = {name: meaning for name, meaning in table.columns if meaning and table.rows}
-    if meant:
-        yield "<details><summary>What the columns mean</summary><dl>"
-        yield from (f"<dt>{escape(n)}</dt><dd>{escape(text)}</dd>" for n, text in meant.items())
-        yield "</dl></details>"
+    for title, listed in (
+        ("What the groups are", dict(table.groups)),
+        ("What the columns mean", meant),
+    ):
+        if listed:
+            yield f"<details><summary>{title}</summary><dl>"
+            yield from (
+                f"<dt>{escape(n)}</dt><dd>{escape(text)}</dd>" for n, text in listed.items()
+            )
+            yield "</dl></details>"
     yield "</section>"
 
 
 def _head(cell: Cell) -> str:
-    whole = f' title="{escape(cell.whole)}"' if cell.whole else ""
-    return f'<th scope="row"{whole}>{escape(cell.text)}</th>'
+    return f'<th scope="row"{_hint(cell)}>{escape(cell.text)}</th>'
+
+
+def _hint(cell: Cell) -> str:
+    return f' title="{escape(cell.whole)}"' if cell.whole else ""
 
 
 def _data(cell: Cell) -> str:
-    marks = ("failed", "going", "stopped", "higher", "lower")
+    marks = ("failed", "unreadable", "going", "stopped", "higher", "lower")
     kind = cell.text if cell.text in marks else "long" if len(cell.text) > 36 else ""
-    mark = f' class="{kind}"' if kind else ""
+    mark = (f' class="{kind}"' if kind else "") + _hint(cell)
     if cell.value is not None:
         mark += f' data-value="{cell.value if math.isfinite(cell.value) else ""}"'
     # Lines break before ± and before an interval, not inside.

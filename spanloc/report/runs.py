@@ -3,8 +3,8 @@
 import csv
 import json
 import math
-import os
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,10 @@ GOING_SECONDS = 600
 # A result is of an earlier attempt if training wrote to the folder later, by more than it takes to
 # copy a folder.
 _STALE_SECONDS = 60
+# What Ctrl-C and SIGTERM leave in error.txt: no failure of the run.
+_STOPPED_BY = ("interrupted", "terminated")
+# A config is less than ten deep.
+_DEEPEST = 50
 _METRICS = ("test/tiou", "test/mAP", "val/tiou", "val/mAP")
 
 
@@ -26,7 +30,8 @@ class Run:
     """What a run folder holds. What is missing or cut off is empty, and said in ``problems``.
 
     ``state`` is ``finished``; ``failed``, with its line in ``error``; ``going``: its newest file is
-    younger than :data:`GOING_SECONDS`; or ``stopped``, neither finished nor written to any more.
+    younger than :data:`GOING_SECONDS`; ``stopped``, neither finished nor written to any more, with
+    ``interrupted`` or ``terminated`` in ``error`` if it was told to; or ``unreadable``.
     """
 
     folder: Path
@@ -70,12 +75,11 @@ class Run:
     def epochs(self) -> int:
         """Whole epochs that were logged."""
         epochs = self.curves.get("epoch", np.zeros(0))
-        if not len(epochs):
-            return 0
+        known = np.isfinite(epochs)
         validated = [np.isfinite(v) for k, v in self.curves.items() if k.startswith("val/")]
-        ends = epochs[np.any(validated, axis=0)] if validated else np.zeros(0)
+        ends = epochs[known & np.any(validated, axis=0)] if validated else np.zeros(0)
         # Validation ends an epoch; without it an epoch is known to be over when the next begins.
-        return int(max(np.nanmax(epochs), np.nanmax(ends, initial=-1) + 1))
+        return int(max(epochs[known].max(initial=0), ends.max(initial=-1) + 1))
 
     @property
     def last_loss(self) -> float:
@@ -94,44 +98,31 @@ class Run:
     def trained(self, *keys: str) -> float:
         """A number that ``convergence.json`` holds of the loss the run was trained with."""
         name = self.convergence.get("trained")
-        return self.value("convergence", "losses", name, *keys) if name else math.nan
+        known = isinstance(name, str)
+        return self.value("convergence", "losses", name, *keys) if known else math.nan
 
-
-def find_runs(places: Sequence[str | Path], *, now: float) -> list[Run]:
-    """Every run in these folders and below them, in the order of their paths.
-
-    Args:
-        places: Folders; each may be a run itself.
-        now: Seconds since 1970, by which a run is going or stopped.
-
-    Raises:
-        FileNotFoundError: There is no such folder.
-        ValueError: There is no run in it.
-    """
-    found: dict[Path, Run] = {}
-    for place in map(Path, places):
-        if not place.is_dir():
-            raise FileNotFoundError(f"{place}: no such folder (runs)")
-        folders = list(_run_folders(place))
-        if not folders:
-            raise ValueError(
-                f"{place}: no run in this folder or below it (runs); wanted a config.yaml, "
-                "as spanloc-train writes it"
-            )
-        for folder in folders:
-            # As short as tells them apart.
-            short = len(places) == 1 and folder != place
-            name = str(folder.relative_to(place) if short else folder)
-            found.setdefault(folder.resolve(), read_run(folder, name, now=now))
-    return [found[folder] for folder in sorted(found)]
+    @property
+    def remarks(self) -> list[str]:
+        """What is wrong with it: why it ended, and what could not be read."""
+        return [*filter(None, [self.error]), *self.problems]
 
 
 def read_run(folder: Path, name: str, *, now: float) -> Run:
     """One run, whatever state its files are in. ``name`` is what to call it."""
+    try:
+        return _read(folder, name, now)
+    except Exception as error:  # of whatever kind: the other runs are to be told of all the same
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        return Run(folder, name, "unreadable", 0.0, problems=(f"cannot be read: {why}",))
+
+
+def _read(folder: Path, name: str, now: float) -> Run:
     problems: list[str] = []
     config = _mapping(folder / "config.yaml", yaml.safe_load, problems)
     metrics = _mapping(folder / "metrics.json", json.loads, problems)
     convergence = _mapping(folder / "convergence.json", json.loads, problems)
+    if not isinstance(convergence.get("trained", ""), str):
+        problems.append("convergence.json: trained is not the name of a loss")
     logs = sorted(folder.glob("csv/version_*/metrics.csv"), key=_version)
     trained_at = max(map(_written, logs), default=0.0)
     newest = max(map(_written, _live_files(folder)), default=0.0)
@@ -142,7 +133,7 @@ def read_run(folder: Path, name: str, *, now: float) -> Run:
 
     error = _first_line(folder / "error.txt") if current("error.txt") else ""
     if error:
-        state = "failed"
+        state = "stopped" if error in _STOPPED_BY else "failed"
     elif metrics and current("metrics.json") and _complete(config, metrics, folder):
         state = "finished"
     else:
@@ -159,13 +150,6 @@ def read_run(folder: Path, name: str, *, now: float) -> Run:
         convergence=convergence,
         curves=_join(logs),
     )
-
-
-def _run_folders(place: Path) -> Iterator[Path]:
-    for folder, inside, files in os.walk(place):
-        inside[:] = sorted(name for name in inside if not name.startswith("."))
-        if {"config.yaml", "error.txt"} & set(files):
-            yield Path(folder)
 
 
 def _live_files(folder: Path) -> Iterator[Path]:
@@ -193,7 +177,26 @@ def _mapping(path: Path, parse: Any, problems: list[str]) -> dict[str, Any]:
     if not isinstance(content, dict):
         problems.append(f"{path.name} cannot be read")
         return {}
-    return {str(key): value for key, value in content.items()}
+    try:
+        return _plain(content)
+    except ValueError as error:
+        problems.append(f"{path.name} cannot be used: {error}")
+        return {}
+
+
+def _plain(node: Any, most: int = _DEEPEST) -> Any:
+    """A copy with text as keys, which ends, and can be written."""
+    if not most:
+        raise ValueError(f"it is nested more than {_DEEPEST} deep, or holds itself")
+    if isinstance(node, Mapping):
+        return {_plain(str(key)): _plain(value, most - 1) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(value, most - 1) for value in node]
+    if isinstance(node, str):
+        return node.encode(errors="replace").decode()  # JSON may hold half a surrogate pair
+    if isinstance(node, int) and abs(node) > sys.float_info.max:
+        raise ValueError("it holds a whole number of more than 308 digits")
+    return node
 
 
 def _first_line(path: Path) -> str:

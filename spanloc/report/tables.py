@@ -14,13 +14,21 @@ from spanloc.report.runs import Run
 
 @dataclass(frozen=True)
 class Table:
-    """Columns are pairs of a name and what it means; ``brief`` are those that a terminal shows."""
+    """Rows of cells, and what explains them.
+
+    Attributes:
+        columns: Pairs of a name and what it means.
+        notes: Paragraphs below.
+        brief: Numbers of the columns that a terminal shows.
+        groups: Pairs of a label that is cut, and the whole of it.
+    """
 
     title: str
     columns: Sequence[tuple[str, str]]
     rows: Sequence[Sequence[Cell]]
     notes: Sequence[str] = ()
     brief: Sequence[int] = ()
+    groups: Sequence[tuple[str, str]] = ()
 
 
 class _Measure(NamedTuple):
@@ -98,7 +106,7 @@ def group_table(groups: Sequence[Group]) -> Table:
             judged = judged._replace(text=f"{judged.text} ({group.metric})")
         rows.append(
             [
-                Cell(group.label),
+                Cell(group.label, whole=group.whole),
                 Cell(f"{len(group.counted)} of {len(group.runs)}", len(group.counted)),
                 *(spread(group.values(measure.get), len(group.counted)) for measure in _MEASURES),
                 _exponent(group),
@@ -111,7 +119,8 @@ def group_table(groups: Sequence[Group]) -> Table:
         "Mean ± standard deviation over the seeds, of finished runs. A figure that fewer runs have "
         "says how many."
     ]
-    return Table("Groups", columns, rows, notes, brief=(0, 1, 5, 6, 9, 10))
+    cut = [(group.label, group.whole) for group in groups if group.whole]
+    return Table("Groups", columns, rows, notes, brief=(0, 1, 5, 6, 9, 10), groups=cut)
 
 
 def comparison_table(groups: Sequence[Group]) -> Table:
@@ -131,7 +140,8 @@ def comparison_table(groups: Sequence[Group]) -> Table:
         same = first.metric is not None and first.metric == second.metric
         judged = compare(first.judged(), second.judged()) if same else None
         name = first.metric if same else f"{first.metric or NONE} and {second.metric or NONE}"
-        row = [Cell(first.label), Cell(second.label), Cell(str(len(shared)), len(shared))]
+        row = [Cell(group.label, whole=group.whole) for group in (first, second)]
+        row.append(Cell(str(len(shared)), len(shared)))
         row += [*([] if metric else [Cell(name)]), *difference(judged, len(shared))]
         for measure in compared:
             found = compare(first.values(measure.get), second.values(measure.get))
@@ -167,13 +177,19 @@ def comparison_table(groups: Sequence[Group]) -> Table:
 
 def run_table(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> Table:
     """One row a run, with what it says of itself."""
-    label = {run.folder: group.label for group in groups for run in group.runs}
+    label = {
+        run.folder: Cell(group.label, whole=group.whole) for group in groups for run in group.runs
+    }
     counted = {run.folder for group in groups for run in group.counted.values()}
     columns = [
         ("run", "its folder"),
         ("group", ""),
         ("seed", ""),
-        ("state", "going: written to in the last 10 minutes; stopped: not, and not finished"),
+        (
+            "state",
+            "going: written to in the last 10 minutes; stopped: not, and not finished; "
+            "unreadable: nothing is known of it but the remark",
+        ),
         ("last written", "the newest file in the folder"),
         ("epochs", "whole epochs that were logged, of those wanted"),
         ("steps", "optimizer steps that were logged"),
@@ -182,8 +198,7 @@ def run_table(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> Ta
     ]
     rows = []
     for run in runs:
-        remarks = [run.error] if run.error else []
-        remarks += run.problems
+        remarks = run.remarks
         if run.state == "finished" and run.folder not in counted and run.folder in label:
             remarks.append(
                 "not counted: done again later" if run.seed is not None else "not counted: no seed"
@@ -191,13 +206,14 @@ def run_table(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> Ta
         most = run.value("config", "trainer", "max_epochs")
         wanted = f" of {most:.0f}" if most > 0 else ""
         date = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.written))
+        known = run.written > 0
         rows.append(
             [
                 shortened(run.name),
-                Cell(label.get(run.folder, NONE)),
+                label.get(run.folder, Cell(NONE)),
                 Cell(NONE if run.seed is None else str(run.seed), run.seed),
                 Cell(run.state),
-                Cell(f"{date} ({age(now - run.written)})", run.written),
+                Cell(f"{date} ({age(now - run.written)})" if known else NONE, run.written),
                 Cell(f"{run.epochs}{wanted}", run.epochs),
                 Cell(str(run.steps), run.steps),
                 number(run.last_loss),
@@ -212,7 +228,7 @@ def count_states(runs: Sequence[Run]) -> str:
     states = [run.state for run in runs]
     parts = [
         f"{states.count(state)} {state}"
-        for state in ("finished", "going", "stopped", "failed")
+        for state in ("finished", "going", "stopped", "failed", "unreadable")
         if state in states
     ]
     return f"{len(runs)} run{'s' if len(runs) > 1 else ''}: {', '.join(parts)}"
