@@ -12,8 +12,11 @@ import argparse
 import shutil
 import subprocess
 import sys
+import time
 from itertools import product
 from pathlib import Path
+
+from spanloc.report.runs import read_run
 
 SEEDS = range(5)
 LOSSES = {
@@ -61,7 +64,7 @@ def main() -> None:
     todo = runs(options.study, options.data and options.data.resolve())
     for number, (name, settings) in enumerate(todo.items(), 1):
         folder = out / name
-        done = (folder / "metrics.json").is_file() and not (folder / "error.txt").is_file()
+        done = folder.is_dir() and read_run(folder, name, now=time.time()).state == "finished"
         print(f"{number} of {len(todo)}: {name}{' (done)' if done else ''}", flush=True)
         if done:
             continue
