@@ -154,7 +154,7 @@ def test_your_own_starts_and_rules(cli):
         (["span_loss=smooth_giou", "span_loss.smoothing=2"], "it must lie in (0, 0.7]"),
         (["span_loss._target_=nowhere.loss"], "there is no module 'nowhere'"),
         (["span_loss._partial_=false"], "giou_loss: "),
-        (["lengths=[1,0]"], "lengths is [1, 0]; wanted a list of numbers above 0"),
+        (["lengths=[1,0]"], "lengths is [1, 0]; wanted a list of numbers above 1e-06 and up to 1e+06"),
         (["lengths=3"], "lengths is 3; wanted a list"),
         (["seed=-1"], "seed is -1; wanted a whole number, at least 0"),
         (["descent.num_pairs=0"], "descent.num_pairs is 0; wanted a whole number"),

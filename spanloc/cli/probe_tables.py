@@ -33,7 +33,7 @@ def show(
     name = content["span_loss"]
     if forum:
         _show_forum(content["forum"], console)
-    _show_match(name, anatomies, console)
+    _show_match(name, anatomies, content, console)
     _show_places(name, anatomies[len(anatomies) // 2], console)
     _show_descent(name, content["descent"], anatomies, console)
 
@@ -93,7 +93,9 @@ def _show_forum(forum: Mapping[str, Any], console: Console) -> None:
     )
 
 
-def _show_match(name: str, anatomies: Sequence[Anatomy], console: Console) -> None:
+def _show_match(
+    name: str, anatomies: Sequence[Anatomy], content: Mapping[str, Any], console: Console
+) -> None:
     table = _table(
         console, f"{name}: slopes to the left and to the right of the match, times length"
     )
@@ -114,35 +116,57 @@ def _show_match(name: str, anatomies: Sequence[Anatomy], console: Console) -> No
                 for flag in ("stationary", "minimum", "differentiable")
             ),
             ", ".join(sorted(curvatures)) or "-",
-            "-" if math.isnan(found.largest_stable_step) else f"{found.largest_stable_step:.4g}",
+            _step(found.largest_stable_step),
         )
     console.print(table)
-    error = max(
-        abs(getattr(end, f"{side}_error"))
+    known = [
+        error
         for found in anatomies
         for end in (found.start, found.end)
-        for side in ("left", "right")
-    )
+        for slope, error in ((end.left, end.left_error), (end.right, end.right_error))
+        if math.isfinite(slope)
+    ]
+    good = f", extrapolated; good to {max(known):.0e}" if known else ""
+    why = f" ({content['why_not_float64']})" if content["why_not_float64"] else ""
     _read(
         console,
         _verdict(anatomies),
-        f"One-sided differences in float64, extrapolated; good to {error:.0e}.",
+        f"One-sided differences in {content['precision']}{why}{good}.",
     )
 
 
 def _verdict(anatomies: Sequence[Anatomy]) -> str:
+    ends = [end for found in anatomies for end in (found.start, found.end)]
+    slopes = [slope for end in ends for slope in (end.left, end.right)]
+    if any(map(math.isnan, slopes)):
+        return (
+            "Not all slopes at the match exist or can be told: as steps get shorter, the differences "
+            "settle too slowly, or not at all."
+        )
+    if not all(end.minimum for end in ends):
+        return "The match is not a minimum along both ends, at least not for every length."
+    if any(map(math.isinf, slopes)):
+        return (
+            "A minimum with an infinite slope: differences grow without bound as steps get shorter, "
+            "as at a jump, at a cusp, or where the slope goes as a logarithm."
+        )
     if all(found.sharp for found in anatomies):
         return (
             "Sharp: the match is a minimum, 0 lies between the slopes, and yet no gradient beside it "
             "is small. It does not fall with the loss; only the step size can."
         )
     if all(found.smooth for found in anatomies):
+        if any(end.curvature == math.inf for end in ends):
+            return (
+                "The gradient goes to 0 with the loss, but the curvature is infinite: plain gradient "
+                "descent settles with no constant step."
+            )
+        if any(math.isnan(found.largest_stable_step) for found in anatomies):
+            return "The gradient goes to 0 with the loss; the curvature cannot be told everywhere."
         return (
             "Smooth: the gradient goes to 0 with the loss. Plain gradient descent settles with a "
             "constant step below the largest stable one."
         )
-    if not all(end.minimum for found in anatomies for end in (found.start, found.end)):
-        return "The match is not a minimum along both ends, at least not for every length."
     return "A minimum, but neither sharp nor smooth in both ends and at every length."
 
 
@@ -278,6 +302,10 @@ def _bracket(end: End) -> str:
         for value, error in ((end.left, end.left_error), (end.right, end.right_error))
     )
     return f"{_number(left)}, {_number(right)}"
+
+
+def _step(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.4g}" if value else "none"
 
 
 def _number(value: float, *, least: float = 1e-9) -> str:
