@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ class Checked:
     precision: torch.dtype
     reason: str
 
-    def __call__(self, pred: Tensor, target: Tensor) -> Tensor:
+    def __call__(self, pred: Tensor, target: Tensor) -> Any:  # a tensor, once it is checked
         """The losses ``(n,)`` of predictions and targets ``(n, 2)``."""
         # A cast alone would hand out the tensor itself where there is nothing to cast.
         return self.span_loss(
@@ -44,6 +45,7 @@ def checked(span_loss: SpanLoss) -> Checked:
     failures: list[Exception] = []
     for precision in (torch.float64, torch.float32):
         reason = f"{type(failures[0]).__name__}: {failures[0]}" if failures else ""
+        reason = " ".join(reason.split())
         candidate = Checked(span_loss, precision, reason)
         try:
             values, again = candidate(pred, target), candidate(pred, target)
