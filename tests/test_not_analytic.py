@@ -154,6 +154,13 @@ def test_a_loss_that_rounds_is_given_what_it_rounds_to():
     assert "gave float32" in loss.reason
 
 
+@pytest.mark.parametrize("e", [0.5, 1.1, 1.25])
+def test_single_precision_does_not_make_a_power_sharp(e):
+    found = anatomy(checked(lambda p, t: giou_loss(p.float(), t.float()) ** e), 10.0)
+    assert not found.sharp
+    assert anatomy(checked(lambda p, t: giou_loss(p.float(), t.float())), 10.0).sharp
+
+
 @pytest.mark.parametrize("length", [0.0, 1e-9, 1e300, math.inf, math.nan])
 def test_lengths_out_of_range_are_refused(length):
     with pytest.raises(ValueError, match="it must lie in"):

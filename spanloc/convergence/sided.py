@@ -22,6 +22,8 @@ from torch import Tensor
 _NUM_STEPS, _MOST_ORDERS = 34, 8
 # An order is read off so many successive steps, where quotients move by so much more than rounding.
 _WINDOW, _CLEAR = 5, 2.0**14
+# In single precision few do; by so much, they tell at least that an order is low.
+_COARSE = 2.0**6
 # An order below is none: quotients that move as a logarithm, or faster. Below the other one, of
 # log2(3 / 2), extrapolants for whole powers are farther off than they are from each other.
 _NO_ORDER, _LOW_ORDER = 0.005, 0.585
@@ -114,9 +116,12 @@ def _extrapolate(quotients: Tensor, rounding: Tensor) -> Estimate:
     moves = quotients[:-1] - quotients[1:]
     # Negative ratios, of moves back and forth, become NaN and are not settled.
     orders = torch.log2(moves[:-1] / moves[1:])
-    clear = (moves.abs() > _CLEAR * rounding[1:])[:-1].nonzero()
-    last = int(clear[-1]) if len(clear) else 0
-    if last < _WINDOW - 1:
+    for least in (_CLEAR, _COARSE):
+        clear = (moves.abs() > least * rounding[1:])[:-1].nonzero()
+        last = int(clear[-1]) if len(clear) else 0
+        if last >= _WINDOW - 1:
+            break
+    else:
         return _richardson(quotients, rounding)
     seen = orders[last - _WINDOW + 1 : last + 1]
     order = seen[-1].item()
