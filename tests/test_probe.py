@@ -132,6 +132,38 @@ def test_your_own_loss(cli, tmp_path):
     assert "the span loss gave the shape () for 3 pairs; wanted (3,)" in line
 
 
+def test_infinite_values_and_the_precision_are_written(cli, capsys, tmp_path):
+    (tmp_path / "their_powers.py").write_text(
+        "import torch\n"
+        "from spanloc.losses import giou_loss\n"
+        "def single(pred, target):\n"
+        "    if pred.dtype != torch.float32: raise TypeError('wants float32')\n"
+        "    return giou_loss(pred, target) ** 0.5\n"
+        "def between(pred, target):\n"
+        "    return giou_loss(pred, target) ** 1.75\n"
+    )
+    run = cli("probe", *SMALL, "span_loss._target_=their_powers.between", "hydra.run.dir=run",
+              folder=tmp_path)  # fmt: skip
+    content = json.loads((run / "run" / "probe.json").read_text(), parse_constant=pytest.fail)
+    assert content["precision"] == "float64"
+    assert content["anatomy"][1]["start"]["curvature"] == "inf"
+    assert content["anatomy"][1]["largest_stable_step"] == 0
+    rows = values(run / "run" / "probe.csv")
+    assert rows["between", "match", "", "10.0", "end", "relative_curvature"] == "inf"
+    said = re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert "10 0, 0 0, 0 yes yes yes inf none" in said
+    # One step is an axis of no width, about which matplotlib would warn.
+    run = cli("probe", *SMALL, "span_loss._target_=their_powers.single", "hydra.run.dir=one",
+              "descent.num_steps=1", "descent.last=1", folder=tmp_path)  # fmt: skip
+    assert isinstance(run, Path), run
+    content = json.loads((run / "one" / "probe.json").read_text())
+    assert (content["precision"], content["why_not_float64"]) == (
+        "float32", "TypeError: wants float32",
+    )  # fmt: skip
+    said = re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert "differences in float32 (TypeError: wants float32)" in said
+
+
 def test_your_own_starts_and_rules(cli):
     folder = cli(
         "probe", *SMALL, "descent.starts=[[12,18],[5,30]]", "descent.target=[10,20]",
@@ -154,7 +186,9 @@ def test_your_own_starts_and_rules(cli):
         (["span_loss=smooth_giou", "span_loss.smoothing=2"], "it must lie in (0, 0.7]"),
         (["span_loss._target_=nowhere.loss"], "there is no module 'nowhere'"),
         (["span_loss._partial_=false"], "giou_loss: "),
-        (["lengths=[1,0]"], "lengths is [1, 0]; wanted a list of numbers above 0"),
+        (["lengths=[1,0]"], "lengths is [1, 0]; wanted a list of numbers above 1e-06 and up to 1e+06"),
+        (["lengths=[1e300]"], "lengths is [1e+300]; wanted a list of numbers above 1e-06"),
+        (["descent.target=[0,1e300]"], "start before end, of a length above 1e-06 and up to"),
         (["lengths=3"], "lengths is 3; wanted a list"),
         (["seed=-1"], "seed is -1; wanted a whole number, at least 0"),
         (["descent.num_pairs=0"], "descent.num_pairs is 0; wanted a whole number"),

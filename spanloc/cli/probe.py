@@ -29,9 +29,11 @@ from spanloc.convergence import (
     second_attempt,
     section,
 )
+from spanloc.convergence.anatomy import LENGTHS
 
 log = logging.getLogger(__name__)
 Rule = Callable[..., Descent]
+_MOST_SPREAD = 1e6  # in target lengths
 
 
 @command("probe")
@@ -57,6 +59,8 @@ def main(config: DictConfig) -> None:
             descents[name] = rule(starts, target.expand_as(starts))
     content = {
         "span_loss": _name(),
+        "precision": str(span_loss.precision).removeprefix("torch."),
+        "why_not_float64": span_loss.reason or None,
         "config": plain,
         "versions": {
             "spanloc": version("spanloc"),
@@ -94,14 +98,17 @@ def _check(plain: dict[str, Any]) -> None:
     ):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise ValueError(f"{name} is {value!r}; wanted a whole number, at least {least}")
-    lengths, spread = plain["lengths"], settings["spread"]
-    if not isinstance(lengths, list) or not lengths or not all(_positive(v) for v in lengths):
-        raise ValueError(f"lengths is {lengths!r}; wanted a list of numbers above 0")
-    if not _positive(spread):
-        raise ValueError(f"descent.spread is {spread!r}; wanted a number above 0")
-    if not _is_span(settings["target"]) or settings["target"][0] >= settings["target"][1]:
+    lengths, spread, target = plain["lengths"], settings["spread"], settings["target"]
+    within = f"above {LENGTHS[0]:g} and up to {LENGTHS[1]:g}"
+    if not isinstance(lengths, list) or not lengths or not all(map(_is_length, lengths)):
+        raise ValueError(f"lengths is {lengths!r}; wanted a list of numbers {within}")
+    if not _is_number(spread) or not 0 < spread <= _MOST_SPREAD:
         raise ValueError(
-            f"descent.target is {settings['target']!r}; wanted [start, end], start before end"
+            f"descent.spread is {spread!r}; wanted a number above 0 and up to {_MOST_SPREAD:g}"
+        )
+    if not _is_span(target) or not _is_length(target[1] - target[0]):
+        raise ValueError(
+            f"descent.target is {target!r}; wanted [start, end], start before end, of a length {within}"
         )
     starts = settings["starts"]
     if starts is not None and not (
@@ -112,8 +119,8 @@ def _check(plain: dict[str, Any]) -> None:
         raise ValueError("descent.rules is empty; wanted at least one rule")
 
 
-def _positive(value: Any) -> bool:
-    return _is_number(value) and value > 0
+def _is_length(value: Any) -> bool:
+    return _is_number(value) and LENGTHS[0] < value <= LENGTHS[1]
 
 
 def _is_number(value: Any) -> bool:

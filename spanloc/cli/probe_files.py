@@ -146,7 +146,8 @@ def rows(name: str, content: Mapping[str, Any]) -> Iterator[list[Any]]:
     """The content of ``probe.json`` as rows of ``loss, section, case, length, end, quantity, value``.
 
     ``case`` is the form and tie rule of the forum's case, the place of a prediction or the rule of a
-    descent; ``value`` is a number, 1 and 0 for yes and no, or empty where there is none.
+    descent; ``value`` is a number, ``inf`` and ``-inf`` among them, 1 and 0 for yes and no, or empty
+    where there is none.
     """
     for case in content["forum"]["cases"]:
         label = f"{case['form']}, ties {case['ties']}, shift {case['shift']:g}"
@@ -225,9 +226,11 @@ def _spread(values: Tensor) -> dict[str, float]:
 
 
 def _finite(value: Any) -> Any:
-    # JSON has no NaN and no infinity.
+    # JSON has no NaN and no infinity: null for what there is not, "inf" and "-inf".
     if isinstance(value, Mapping):
         return {key: _finite(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float) and math.isinf(value):
+        return str(value)
+    return None if isinstance(value, float) and math.isnan(value) else value

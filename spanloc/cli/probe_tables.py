@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
+from spanloc.cli.probe_verdict import verdict
 from spanloc.convergence import Anatomy
 from spanloc.convergence.anatomy import End
 
@@ -33,7 +34,7 @@ def show(
     name = content["span_loss"]
     if forum:
         _show_forum(content["forum"], console)
-    _show_match(name, anatomies, console)
+    _show_match(name, anatomies, content, console)
     _show_places(name, anatomies[len(anatomies) // 2], console)
     _show_descent(name, content["descent"], anatomies, console)
 
@@ -93,7 +94,9 @@ def _show_forum(forum: Mapping[str, Any], console: Console) -> None:
     )
 
 
-def _show_match(name: str, anatomies: Sequence[Anatomy], console: Console) -> None:
+def _show_match(
+    name: str, anatomies: Sequence[Anatomy], content: Mapping[str, Any], console: Console
+) -> None:
     table = _table(
         console, f"{name}: slopes to the left and to the right of the match, times length"
     )
@@ -114,36 +117,23 @@ def _show_match(name: str, anatomies: Sequence[Anatomy], console: Console) -> No
                 for flag in ("stationary", "minimum", "differentiable")
             ),
             ", ".join(sorted(curvatures)) or "-",
-            "-" if math.isnan(found.largest_stable_step) else f"{found.largest_stable_step:.4g}",
+            _step(found.largest_stable_step),
         )
     console.print(table)
-    error = max(
-        abs(getattr(end, f"{side}_error"))
+    known = [
+        error
         for found in anatomies
         for end in (found.start, found.end)
-        for side in ("left", "right")
-    )
+        for slope, error in ((end.left, end.left_error), (end.right, end.right_error))
+        if math.isfinite(slope)
+    ]
+    good = f", extrapolated; good to {max(known):.0e}" if known else ""
+    why = f" ({content['why_not_float64']})" if content["why_not_float64"] else ""
     _read(
         console,
-        _verdict(anatomies),
-        f"One-sided differences in float64, extrapolated; good to {error:.0e}.",
+        verdict(anatomies),
+        f"One-sided differences in {content['precision']}{why}{good}.",
     )
-
-
-def _verdict(anatomies: Sequence[Anatomy]) -> str:
-    if all(found.sharp for found in anatomies):
-        return (
-            "Sharp: the match is a minimum, 0 lies between the slopes, and yet no gradient beside it "
-            "is small. It does not fall with the loss; only the step size can."
-        )
-    if all(found.smooth for found in anatomies):
-        return (
-            "Smooth: the gradient goes to 0 with the loss. Plain gradient descent settles with a "
-            "constant step below the largest stable one."
-        )
-    if not all(end.minimum for found in anatomies for end in (found.start, found.end)):
-        return "The match is not a minimum along both ends, at least not for every length."
-    return "A minimum, but neither sharp nor smooth in both ends and at every length."
 
 
 def _show_places(name: str, found: Anatomy, console: Console) -> None:
@@ -278,6 +268,10 @@ def _bracket(end: End) -> str:
         for value, error in ((end.left, end.left_error), (end.right, end.right_error))
     )
     return f"{_number(left)}, {_number(right)}"
+
+
+def _step(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.4g}" if value else "none"
 
 
 def _number(value: float, *, least: float = 1e-9) -> str:

@@ -1,6 +1,7 @@
 """What the gradient of a span loss does at its optimum."""
 
-from spanloc.convergence.anatomy import Anatomy, anatomy, checked, section
+from spanloc.convergence.anatomy import Anatomy, anatomy, section
+from spanloc.convergence.checked import Checked, checked
 from spanloc.convergence.descent import Descent, descend, random_starts
 from spanloc.convergence.exponent import Exponent, fit_exponent
 from spanloc.convergence.forum import forum_cases, second_attempt
@@ -9,6 +10,7 @@ from spanloc.convergence.relative import relative_gradient
 
 __all__ = [
     "Anatomy",
+    "Checked",
     "Descent",
     "Exponent",
     "anatomy",

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -19,6 +18,9 @@ SpanLoss = Callable[[Tensor, Tensor], Tensor]
 
 # The longest step of a difference, as a fraction of the target's length.
 _STEP = 1 / 32
+#: A target is longer than the first and at most as long as the second: below, losses see their
+#: own guards against a division by 0.
+LENGTHS = (1e-6, 1e6)
 #: Predictions that are far from the match, in target lengths from the target's start.
 PLACES = {
     "disjoint": (2.0, 3.0),
@@ -31,11 +33,12 @@ PLACES = {
 class End(NamedTuple):
     """One end at the match, the other exact. Derivatives are relative: times the target's length.
 
-    ``left`` and ``right`` are one-sided, with their stated errors. ``stationary``: 0 lies between
+    ``left`` and ``right`` are one-sided, with their stated errors; infinite, with an error of 0, at a
+    cusp or a jump, NaN where they cannot be told. ``stationary``: 0 lies between
     the two, as it must at a stationary point in Clarke's sense. ``minimum``: the loss does not fall
     to either side. ``differentiable``: the two are one. ``curvature`` is the second derivative times
-    length squared, the larger one-sided; NaN where the loss is not differentiable. ``autograd`` is
-    the gradient that torch gives, which at a kink is a convention.
+    length squared, the larger one-sided; infinite as of ``|x| ** 1.5``, NaN where the loss is not
+    differentiable. ``autograd`` is the gradient that torch gives, which at a kink is a convention.
     """
 
     left: float
@@ -48,6 +51,12 @@ class End(NamedTuple):
     curvature: float
     curvature_error: float
     autograd: float
+
+    @property
+    def kink(self) -> bool:
+        """Whether both slopes are finite and far from 0: at least ten times their stated errors."""
+        slopes = ((self.left, self.left_error), (self.right, self.right_error))
+        return all(10 * error < abs(slope) < math.inf for slope, error in slopes)
 
 
 class Place(NamedTuple):
@@ -72,7 +81,8 @@ class Anatomy(NamedTuple):
 
     ``largest_stable_step`` is that of plain gradient descent near the match, in the unit of the
     target squared: 2 over the largest eigenvalue of the Hessian, or the largest of the four
-    quadrants' where they differ; infinite where the loss is flat, NaN where it has a kink.
+    quadrants' where they differ; infinite where the loss is flat, 0 where a curvature is infinite, NaN
+    where the loss has a kink.
     """
 
     length: float
@@ -84,8 +94,10 @@ class Anatomy(NamedTuple):
 
     @property
     def sharp(self) -> bool:
-        """Whether the match is a minimum with a kink in both ends."""
-        return all(end.minimum and not end.differentiable for end in (self.start, self.end))
+        """Whether the match is a minimum with a kink in both ends, steep to all sides."""
+        return all(
+            end.minimum and end.kink and not end.differentiable for end in (self.start, self.end)
+        )
 
     @property
     def smooth(self) -> bool:
@@ -101,42 +113,6 @@ class Section(NamedTuple):
     derivative: Tensor
 
 
-def checked(span_loss: SpanLoss) -> SpanLoss:
-    """The loss, once it has been seen to give one differentiable value for each pair.
-
-    One that refuses float64 is given float32, and its derivatives come with larger errors.
-
-    Raises:
-        ValueError: It fails, reduces, or gives no gradient.
-    """
-
-    def in_single(pred: Tensor, target: Tensor) -> Tensor:
-        return span_loss(pred.float(), target.float())
-
-    pred = torch.tensor([[0.0, 4.0], [3.0, 7.0], [9.0, 12.0]], dtype=torch.float64)
-    target = torch.tensor([[0.0, 5.0]], dtype=torch.float64).repeat(3, 1)
-    failures: list[Exception] = []
-    for candidate in (span_loss, in_single):
-        try:
-            values = candidate(pred.requires_grad_(), target)
-            break
-        except Exception as error:  # whatever a user's own function may raise
-            failures.append(error)
-    else:
-        first = failures[0]
-        raise ValueError(f"the span loss failed: {type(first).__name__}: {first}") from first
-    if not isinstance(values, Tensor):
-        raise ValueError(f"the span loss gave a {type(values).__name__}; wanted a tensor (n,)")
-    if values.shape != (3,):
-        raise ValueError(
-            f"the span loss gave the shape {tuple(values.shape)} for 3 pairs; wanted (3,): one value "
-            "for each pair, neither summed nor averaged"
-        )
-    if not values.requires_grad:
-        raise ValueError("the span loss gave values without a gradient")
-    return candidate
-
-
 def anatomy(span_loss: SpanLoss, length: float) -> Anatomy:
     """One-sided derivatives, curvature and odd cases for the target ``[0, length)``, in float64.
 
@@ -145,19 +121,19 @@ def anatomy(span_loss: SpanLoss, length: float) -> Anatomy:
     steps of the start exact.
 
     Args:
-        span_loss: Unreduced, of pairs; see :func:`checked`.
-        length: Of the target, above 0.
+        span_loss: Unreduced, of pairs; see :func:`spanloc.convergence.checked`.
+        length: Of the target, within :data:`LENGTHS`.
 
     Raises:
-        ValueError: The length is not above 0.
+        ValueError: The length is not.
 
     >>> from spanloc.losses import giou_loss
     >>> found = anatomy(giou_loss, 10.0)
     >>> round(found.start.left, 6), round(found.start.right, 6), found.start.minimum
     (-1.0, 1.0, True)
     """
-    if not 0 < length < math.inf:
-        raise ValueError(f"a length is {length}; it must be above 0 and finite")
+    if not LENGTHS[0] < length <= LENGTHS[1]:
+        raise ValueError(f"a length is {length}; it must lie in ({LENGTHS[0]:g}, {LENGTHS[1]:g}]")
     match = torch.tensor([0.0, length], dtype=torch.float64)
     target = match.expand(1, 2)
     loss, (gradient,) = _at(span_loss, target, target)
@@ -249,12 +225,17 @@ def _largest_stable_step(span_loss: SpanLoss, target: Tensor) -> float:
         return _at(span_loss, pred, target.expand_as(pred))[1][:, 0]
 
     step = _STEP * target[0, 1].item()
-    curvature = partial(_curvature, span_loss, target)
+    signs = (-1, 1)
+    starts, ends = ([_curvature(span_loss, target, end, s) for s in signs] for end in (0, 1))
+    if any(found.value == math.inf for found in starts + ends):
+        return 0.0
     hessians = []
-    for one in (-1, 1):
-        for other in (-1, 1):
-            mixed = mixed_derivative(slope, (one * step, other * step)).value
-            hessians.append([[curvature(0, one).value, mixed], [mixed, curvature(1, other).value]])
+    for one, start in zip(signs, starts, strict=True):
+        for other, end in zip(signs, ends, strict=True):
+            mixed = mixed_derivative(slope, (one * step, other * step))
+            # What is 0 within its error is 0.
+            a, b, d = (0.0 if abs(v) <= error else v for v, error in (start, mixed, end))
+            hessians.append([[a, b], [b, d]])
     matrices = torch.tensor(hessians, dtype=torch.float64)
     if not matrices.isfinite().all():
         return math.nan

@@ -4,6 +4,10 @@ A central difference of a kink is the mean of its two slopes, which for a symmet
 takes one-sided differences to see it. Those are only first-order exact, so they are extrapolated to
 a step of 0 (Richardson), and of the extrapolants the one with the least error is taken (Ridders),
 as long as no shorter step contradicts it.
+
+That takes whole powers of the step. Which powers there are is seen from the quotients themselves: a
+fractional one, as of ``|x| ** 1.1``, is extrapolated by Aitken's delta-squared process, and quotients
+that grow by as much at every halving, as of ``sqrt(|x|)``, of ``x log x`` or at a jump, have no limit.
 """
 
 import math
@@ -16,13 +20,27 @@ from torch import Tensor
 
 # Halved each time: from the step given down to 6e-11 of it, where a rounded kink still shows.
 _NUM_STEPS, _MOST_ORDERS = 34, 8
+# An order is read off so many successive steps, where quotients move by so much more than rounding.
+_WINDOW, _CLEAR = 5, 2.0**14
+# In single precision few do; by so much, they tell at least that an order is low.
+_COARSE = 2.0**6
+# An order below is none: quotients that move as a logarithm, or faster. Below the other one, of
+# log2(3 / 2), extrapolants for whole powers are farther off than they are from each other.
+_NO_ORDER, _LOW_ORDER = 0.005, 0.585
 
 
 class Estimate(NamedTuple):
-    """A derivative and how far off it may be: the extrapolants' disagreement, plus rounding."""
+    """A derivative and how far off it may be: the extrapolants' disagreement, plus rounding.
+
+    Infinite with an error of 0 where the quotients diverge; NaN with NaN where that, or to what they
+    converge, cannot be told.
+    """
 
     value: float
     error: float
+
+
+_UNKNOWN = Estimate(math.nan, math.nan)
 
 
 def first_derivative(
@@ -93,9 +111,45 @@ def _rounding(values: Tensor, least: float = 0.0) -> float:
     return 2 * torch.finfo(values.dtype).eps * max([least, *known.tolist()])
 
 
-def _extrapolate(estimates: Tensor, rounding: Tensor) -> Estimate:
+def _extrapolate(quotients: Tensor, rounding: Tensor) -> Estimate:
+    quotients = quotients.double()
+    moves = quotients[:-1] - quotients[1:]
+    # Negative ratios, of moves back and forth, become NaN and are not settled.
+    orders = torch.log2(moves[:-1] / moves[1:])
+    for least in (_CLEAR, _COARSE):
+        clear = (moves.abs() > least * rounding[1:])[:-1].nonzero()
+        last = int(clear[-1]) if len(clear) else 0
+        if last >= _WINDOW - 1:
+            break
+    else:
+        return _richardson(quotients, rounding)
+    seen = orders[last - _WINDOW + 1 : last + 1]
+    order = seen[-1].item()
+    if (seen <= _NO_ORDER).all():
+        near, nearer = quotients[last : last + 2].tolist()
+        # One that still falls may be on its way through 0, or to a finite slope.
+        grows = abs(nearer) > abs(near)
+        return Estimate(math.copysign(math.inf, nearer), 0.0) if grows else _UNKNOWN
+    settled = (seen.max() - seen.min()).item() <= 1e-3 + 0.02 * abs(order)
+    if settled and abs(order - max(round(order), 1)) > 0.02:
+        return _aitken(quotients[: last + 3], rounding[: last + 3])
+    return _UNKNOWN if (seen < _LOW_ORDER).all() else _richardson(quotients, rounding)
+
+
+def _aitken(quotients: Tensor, rounding: Tensor) -> Estimate:
+    # Exact for a + c h^p with any p. The limit lies so far ahead that its error is that of the ratio.
+    moves = quotients[:-1] - quotients[1:]
+    ahead = moves[1:].square() / (moves[:-1] - moves[1:])
+    limits = (quotients[2:] - ahead)[-_WINDOW:]
+    part = 4 * rounding[2:] / (moves[:-1] - moves[1:]).abs() + 4 * rounding[2:] / moves[1:].abs()
+    errors = (limits[1:] - limits[:-1]).abs() + (rounding[2:] + ahead.abs() * part)[1 - _WINDOW :]
+    least = int(errors.argmin())
+    return Estimate(limits[1 + least].item(), errors[least].item())
+
+
+def _richardson(estimates: Tensor, rounding: Tensor) -> Estimate:
     # Entry i of a column rests on steps down to the i-th; a column takes off one more power of h.
-    column, growth = estimates.double(), 1.0
+    column, growth = estimates, 1.0
     values, errors = [], []
     for order in range(1, _MOST_ORDERS):
         weight = 2.0**order
@@ -109,7 +163,7 @@ def _extrapolate(estimates: Tensor, rounding: Tensor) -> Estimate:
     value = torch.stack(values).gather(0, order[None])[0]
     # From the shortest step up, as long as longer ones do not contradict: those that do no longer
     # see what is at 0, however well they agree with each other.
-    best = Estimate(math.nan, math.nan)
+    best = _UNKNOWN
     for i in reversed(range(len(value))):
         found = Estimate(value[i].item(), least[i].item())
         if not math.isfinite(found.error):

@@ -101,7 +101,8 @@ def error_over_steps(
     figure = Figure(figsize=(9, 6.5), layout="constrained")
     axes = figure.subplots()
     last = max(int(steps[-1]) for steps, _ in errors.values())
-    axes.set(xscale="log", yscale="log", xlim=(1, last), ylim=(_LEAST_ERROR, 4))
+    # A single step would leave an axis of no width.
+    axes.set(xscale="log", yscale="log", xlim=(1, max(last, 2)), ylim=(_LEAST_ERROR, 4))
     lines = {
         name: (steps.double().numpy(), _recent(steps, error.abs().amax(2)))
         for name, (steps, error) in errors.items()

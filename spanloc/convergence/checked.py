@@ -1,0 +1,80 @@
+"""Whether a function is a span loss that can be probed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+SpanLoss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A span loss that has been seen to work; it gets copies, so that it may write into them.
+
+    ``precision`` is the dtype that it computes in, and ``reason`` why that is not float64, or empty.
+    """
+
+    span_loss: SpanLoss
+    precision: torch.dtype
+    reason: str
+
+    def __call__(self, pred: Tensor, target: Tensor) -> Any:  # a tensor, once it is checked
+        """The losses ``(n,)`` of predictions and targets ``(n, 2)``."""
+        # A cast alone would hand out the tensor itself where there is nothing to cast.
+        return self.span_loss(
+            pred.to(self.precision, copy=True), target.to(self.precision, copy=True)
+        )
+
+
+def checked(span_loss: SpanLoss) -> Checked:
+    """The loss, once it has been seen to give one differentiable value for each pair.
+
+    One that refuses float64 is given float32, and its derivatives come with larger errors.
+
+    Raises:
+        ValueError: It fails, reduces, gives no gradient, is not finite for spans that overlap, or
+            gives other values when called again.
+    """
+    # The last one is disjoint: a loss may be infinite there.
+    pred = torch.tensor([[0.0, 4.0], [3.0, 7.0], [9.0, 12.0]], dtype=torch.float64)
+    target = torch.tensor([[0.0, 5.0]], dtype=torch.float64).repeat(3, 1)
+    pred.requires_grad_()
+    failures: list[Exception] = []
+    for precision in (torch.float64, torch.float32):
+        reason = f"{type(failures[0]).__name__}: {failures[0]}" if failures else ""
+        reason = " ".join(reason.split())
+        candidate = Checked(span_loss, precision, reason)
+        try:
+            values, again = candidate(pred, target), candidate(pred, target)
+            break
+        except Exception as error:  # whatever a user's own function may raise
+            failures.append(error)
+    else:
+        first = failures[0]
+        raise ValueError(f"the span loss failed: {type(first).__name__}: {first}") from first
+    if not isinstance(values, Tensor):
+        raise ValueError(f"the span loss gave a {type(values).__name__}; wanted a tensor (n,)")
+    if values.shape != (3,):
+        raise ValueError(
+            f"the span loss gave the shape {tuple(values.shape)} for 3 pairs; wanted (3,): one value "
+            "for each pair, neither summed nor averaged"
+        )
+    if not torch.equal(values.nan_to_num(), again.nan_to_num()):
+        raise ValueError("two calls of the span loss with the same pairs give different values")
+    if not values.requires_grad:
+        raise ValueError("the span loss gave values without a gradient")
+    (gradient,) = torch.autograd.grad(values[:2].sum(), pred)
+    for what, found in (("value", values[:2]), ("gradient", gradient[:2])):
+        if not found.isfinite().all():
+            i = int((~found.isfinite()).view(2, -1).any(1).nonzero()[0])
+            raise ValueError(
+                f"the span loss gave the {what} {found[i].tolist()} for prediction "
+                f"{pred[i].tolist()} and target {target[i].tolist()}; wanted finite ones"
+            )
+    if values.dtype != torch.float64 and not candidate.reason:
+        reason = f"given float64, it gave {values.dtype}".replace("torch.", "")
+        return Checked(span_loss, torch.float32, reason)
+    return candidate
