@@ -60,7 +60,7 @@ def test_a_resumed_run_ends_where_it_would_have(cli, trained, tmp_path):
     resumed = cli("train", *SMALL, "scheduler=constant", f"ckpt_path={half / 'last.ckpt'}",
                   "hydra.run.dir=run") / "run"  # fmt: skip
     a, b = (torch.load(run / "last.ckpt", weights_only=True) for run in (whole, resumed))
-    assert a["global_step"] == b["global_step"] == 6
+    assert a["global_step"] == b["global_step"] == 12
     assert all(torch.equal(v, b["state_dict"][k]) for k, v in a["state_dict"].items())
     history = [c["callbacks"]["GradientNorms"]["history"] for c in (a, b)]
     assert torch.equal(*history)

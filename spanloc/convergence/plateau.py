@@ -1,5 +1,6 @@
 """When a loss has stopped falling."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -23,7 +24,7 @@ def has_plateaued(
     True
     """
     means = loss[: len(loss) // window * window].view(-1, window).nanmean(1)
-    means = means[~means.isnan()]
+    means = means[~torch.isnan(means)]
     if len(means) <= patience:
         return False
     before = means[:-patience].min()
