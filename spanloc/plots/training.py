@@ -23,7 +23,10 @@ def curves(steps: Tensor, span: Tensor, score: Tensor, params: Tensor, spans: Te
     _curve(lower, steps, spans, BLUE, "at the spans: length × gradient")
     _curve(lower, steps, params, GREEN, "of all parameters, before clipping")
     lower.axhline(2**0.5, color=GREY, linestyle="--", linewidth=1, zorder=1)
-    lower.annotate("√2, a sharp loss", (1, 2**0.5), (3, 3), textcoords="offset points", color=GREY)
+    lower.annotate(
+        "√2, a sharp loss", (0.01, 2**0.5), (0, 3), ("axes fraction", "data"),
+        textcoords="offset points", color=GREY,
+    )  # fmt: skip
     lower.set(ylabel="gradient norm", xlabel="step")
     for axes in (upper, lower):
         axes.set(xscale="log", yscale="log")
