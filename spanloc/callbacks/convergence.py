@@ -13,9 +13,9 @@ from torch import Tensor
 from spanloc import plots
 from spanloc.callbacks.annealing import AnnealSmoothing
 from spanloc.callbacks.gradients import GradientNorms
-from spanloc.callbacks.measurement import SpanLoss, measure, summarise, whole_train_dataloader
+from spanloc.callbacks.measurement import measure, summarise, whole_train_dataloader
 from spanloc.callbacks.summary import flat, show
-from spanloc.convergence import checked, fit_exponent, has_plateaued
+from spanloc.convergence import SpanLoss, checked, fit_exponent, has_plateaued
 from spanloc.files import replacing
 
 
@@ -24,8 +24,9 @@ class Convergence(Callback):
 
     During training a gradient norm holds two things: the noise of the mini-batch, which an average
     over all data takes away, and what the loss's kink leaves, which nothing takes away but a
-    smooth loss. So when training has converged, this measures once, without dropout, crops or
-    augmentation: the norm of the gradient of *all* training data (beside that of the last
+    smooth loss. So when training has converged, this measures once, without dropout and on the
+    training sequences as they are (:func:`~spanloc.callbacks.measurement.whole_train_dataloader`
+    says which, and what it cannot keep out): the norm of the gradient of *all* training data (beside that of the last
     mini-batches, for comparison), and pair by pair the relative gradient of the span loss
     (:func:`~spanloc.convergence.relative_gradient`), in which no average hides the kink: near
     sqrt(2) for a sharp loss however small the loss is, falling with the loss for a smooth one. The
@@ -121,6 +122,8 @@ class Convergence(Callback):
         if self.result is None:
             self._measure(trainer, pl_module, "last step")
         show(self.result, self.when)
+        # Again: a resumed run may have measured before, and in another folder.
+        self._write()
         self._draw(trainer)
 
     def state_dict(self) -> dict[str, Any]:
@@ -195,7 +198,6 @@ class Convergence(Callback):
 
     @rank_zero_only
     def _draw(self, trainer: Trainer) -> None:
-        self._write()
         if self.folder is not None:
             history = _norms(trainer).history()
             figure = plots.convergence(self.result, *history.T[[0, 1, 3, 4]])

@@ -1,4 +1,4 @@
-"""Gradient norms, at every optimizer step."""
+"""Gradient norms while a model trains."""
 
 import math
 from typing import Any
@@ -52,9 +52,9 @@ class GradientNorms(Callback):
             self._past, self._rows, self._sums = torch.zeros(0, _NUM_COLUMNS), [], []
 
     def history(self) -> Float[Tensor, "steps 5"]:
-        """Step, span loss, score loss, ``grad/params`` and ``grad/spans``, one row a step, on the CPU.
+        """Step, span loss, score loss, ``grad/params`` and ``grad/spans``, on the CPU.
 
-        Where there was no matched pair, span loss and ``grad/spans`` are NaN.
+        One row for each step that was measured. Where there was no matched pair, span loss and ``grad/spans`` are NaN.
         """
         if self._rows:
             # Row by row they would be copied from a GPU one at a time, and at every step.
@@ -97,13 +97,13 @@ class GradientNorms(Callback):
         step = torch.full_like(span, trainer.global_step)
         self._rows.append(torch.stack([step, span, score, self._norm, spans]).float())
         if trainer.loggers:
-            self._log(trainer, spans, _norm(pl_module))
+            self._log(trainer, pl_module, spans)
 
-    def _log(self, trainer: Trainer, spans: Tensor, clipped: Tensor) -> None:
+    def _log(self, trainer: Trainer, pl_module: LightningModule, spans: Tensor) -> None:
         # Not by pl_module.log: Lightning repeats its last value at the steps that are not measured.
         values = {"grad/params": float(self._norm)}
         if trainer.gradient_clip_val:
-            values["grad/clipped"] = float(clipped)
+            values["grad/clipped"] = float(_norm(pl_module))
         if not math.isnan(float(spans)):
             values["grad/spans"] = float(spans)
         for logger in trainer.loggers:

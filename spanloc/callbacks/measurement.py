@@ -1,7 +1,7 @@
 """What is left of loss and gradient over a whole training set, at fixed weights."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -14,10 +14,8 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.utils.data import DataLoader, IterableDataset
 
-from spanloc.convergence import relative_gradient
+from spanloc.convergence import SpanLoss, relative_gradient
 from spanloc.ops import length, tiou
-
-SpanLoss = Callable[[Tensor, Tensor], Tensor]
 
 _QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
 #: Borders of the bins of the relative gradients; what lies outside counts in the first or last one.

@@ -7,6 +7,8 @@ from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
+from spanloc.convergence import Exponent
+
 
 def flat(result: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """Names and figures of the trained loss, as they are logged; none of no result."""
@@ -81,16 +83,12 @@ def _reading(result: Mapping[str, Any]) -> str:
             f"A pair's gradient of {relative:.2g} falls with the loss: what is left comes from the "
             "errors, not from a kink."
         )
-    fit = result["exponent"]["spans"]
-    exponent = (
-        f"not determinable: {fit['reason']}"
-        if fit["reason"]
-        else f"{fit['slope']:.2f}, in [{fit['low']:.2f}, {fit['high']:.2f}] by this run's scatter"
-    )
+    exponent = Exponent(**result["exponent"]["spans"])
+    scatter = ", by this run's scatter" if exponent.determinable else ""
     return (
         f"{where}\n{verdict}\n"
         f"Gradient of all parameters: {batch['grad_params']:.3g} in a mini-batch (mean of the last "
         f"{batch['steps']} steps); {own['grad_total']:.3g} over all data at once, where the noise of "
         "batches averages out and pairs that pull against each other cancel.\n"
-        f"Exponent of a pair's gradient against its loss (0 sharp, 1/2 smooth): {exponent}."
+        f"Exponent of a pair's gradient against its loss (0 sharp, 1/2 smooth): {exponent}{scatter}."
     )

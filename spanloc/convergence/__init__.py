@@ -1,7 +1,7 @@
 """What the gradient of a span loss does at its optimum."""
 
 from spanloc.convergence.anatomy import Anatomy, anatomy, section
-from spanloc.convergence.checked import Checked, checked
+from spanloc.convergence.checked import Checked, SpanLoss, checked
 from spanloc.convergence.descent import Descent, descend, random_starts
 from spanloc.convergence.exponent import Exponent, fit_exponent
 from spanloc.convergence.forum import forum_cases, second_attempt
@@ -13,6 +13,7 @@ __all__ = [
     "Checked",
     "Descent",
     "Exponent",
+    "SpanLoss",
     "anatomy",
     "checked",
     "descend",

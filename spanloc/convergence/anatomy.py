@@ -1,20 +1,18 @@
 """What a span loss looks like at its minimum, and where predictions are odd."""
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from spanloc.convergence.checked import SpanLoss
 from spanloc.convergence.sided import (
     Estimate,
     first_derivative,
     mixed_derivative,
     second_derivative,
 )
-
-SpanLoss = Callable[[Tensor, Tensor], Tensor]
 
 # The longest step of a difference, as a fraction of the target's length.
 _STEP = 1 / 32

@@ -9,10 +9,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from spanloc.convergence.checked import SpanLoss
 from spanloc.convergence.exponent import Exponent, fit_exponent
 from spanloc.ops import length, overlap
-
-SpanLoss = Callable[[Tensor, Tensor], Tensor]
 
 # Recorded steps: so many evenly spaced pairs of neighbours, and so many steps on a log scale.
 _NUM_EVEN, _NUM_LOG = 40, 60

@@ -1,16 +1,15 @@
 """The gradient of a span loss at given predictions, relative to the spans' length."""
 
-from collections.abc import Callable
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spanloc.convergence.checked import SpanLoss
 from spanloc.ops import length
 
 
 def relative_gradient(
-    span_loss: Callable[[Tensor, Tensor], Tensor],
+    span_loss: SpanLoss,
     pred: Float[Tensor, "n 2"],
     target: Float[Tensor, "n 2"],
 ) -> Float[Tensor, " n"]:

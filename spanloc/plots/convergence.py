@@ -54,7 +54,7 @@ def _exponent(axes: Axes, result: Mapping[str, Any], span: Tensor, spans: Tensor
     fit = result["exponent"]["spans"]
     title = "Exponent: not determinable"
     if not fit["reason"]:
-        title = f"Exponent: {fit['slope']:.2f}, 95 % in [{fit['low']:.2f}, {fit['high']:.2f}]"
+        title = f"Exponent: {fit['slope']:.2f}, in [{fit['low']:.2f}, {fit['high']:.2f}]"
     if known.any():
         axes.plot(span[known], spans[known], ".", color=BLUE, markersize=3, alpha=0.35)
         axes.set(xscale="log", yscale="log")

@@ -93,7 +93,7 @@ def group_table(groups: Sequence[Group]) -> Table:
             "exponent",
             "slope of log gradient norm at the spans against log span loss over the run: near 0 "
             "for a sharp loss, near 1/2 for a smooth one. Mean over the seeds, and from the lowest "
-            "to the highest end of their 95 % intervals; n.d.: not determinable in any",
+            "to the highest end of their intervals; n.d.: not determinable in any",
         ),
         *((measure.name, measure.meaning) for measure in _ERRORS),
         (metric or "metric", "what the runs are judged by: of the test set where there is one"),
