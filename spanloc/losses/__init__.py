@@ -1,18 +1,56 @@
-"""Losses of paired spans and of scores. None of them reduces, weights or masks."""
+"""Losses of paired spans and of scores. None of them reduces, weights or masks.
 
-from spanloc.losses.boundary import smooth_l1_loss
-from spanloc.losses.outer import huber_loss
-from spanloc.losses.overlap import diou_loss, giou_loss, iou_loss
+Span losses take ``pred (n, 2)`` and ``target (n, 2)``, in one unit, to ``(n,)`` in float32 at least.
+Their values and gradients are finite for any spans of a size up to 1e6, empty, reversed and huge
+ones too. Where a loss has a kink, the gradient is the middle of both sides in each end; only where
+spans just touch is it the overlapping side's.
+"""
+
+from spanloc.losses.boundary import (
+    balanced_l1_loss,
+    bounded_iou_loss,
+    center_length_loss,
+    l1_loss,
+    smooth_l1_loss,
+)
+from spanloc.losses.gaussian import kl_loss, wasserstein_loss
+from spanloc.losses.outer import huber_loss, squared_loss, weighted_sum
+from spanloc.losses.overlap import (
+    alpha_iou_loss,
+    giou_loss,
+    inner_iou_loss,
+    interp_iou_loss,
+    iou_loss,
+    log_iou_loss,
+)
+from spanloc.losses.penalty import diou_loss, eiou_loss, mpdiou_loss, wise_iou_loss
 from spanloc.losses.score import cross_entropy_loss, focal_loss
-from spanloc.losses.smooth import smooth_giou_loss
+from spanloc.losses.smooth import smooth_diou_loss, smooth_giou_loss, smooth_iou_loss
 
 __all__ = [
+    "alpha_iou_loss",
+    "balanced_l1_loss",
+    "bounded_iou_loss",
+    "center_length_loss",
     "cross_entropy_loss",
     "diou_loss",
+    "eiou_loss",
     "focal_loss",
     "giou_loss",
     "huber_loss",
+    "inner_iou_loss",
+    "interp_iou_loss",
     "iou_loss",
+    "kl_loss",
+    "l1_loss",
+    "log_iou_loss",
+    "mpdiou_loss",
+    "smooth_diou_loss",
     "smooth_giou_loss",
+    "smooth_iou_loss",
     "smooth_l1_loss",
+    "squared_loss",
+    "wasserstein_loss",
+    "weighted_sum",
+    "wise_iou_loss",
 ]

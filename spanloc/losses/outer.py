@@ -1,22 +1,27 @@
-"""Losses of a loss: what happens near the match is that of the outer function."""
+"""Losses of losses: a function of one, or a sum of several."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spanloc.losses.boundary import l1_loss
 from spanloc.losses.overlap import giou_loss
+from spanloc.losses.properties import Properties, states
+from spanloc.losses.scalar import huber
+
+SpanLoss = Callable[[Tensor, Tensor], Tensor]
 
 
-def huber_loss(
+@states(Properties("the square of GIoU's loss", upper=4, slope=0, steepest=8**0.5))
+def squared_loss(
     pred: Float[Tensor, "*n 2"],
     target: Float[Tensor, "*n 2"],
     *,
-    loss: Callable[[Tensor, Tensor], Tensor] = giou_loss,
-    delta: float = 0.3,
+    loss: SpanLoss = giou_loss,
 ) -> Float[Tensor, "*n"]:
-    """Huber's function of another span loss: ``loss^2 / (2 delta)`` up to ``delta``, then a line.
+    """The square of another span loss, in ``[0, 4)`` for GIoU.
 
     Its gradient vanishes at the match, but only there: where one end is right and the other is
     wrong, the kink of a sharp loss in the right end stays, scaled by the loss.
@@ -24,6 +29,32 @@ def huber_loss(
     Args:
         pred, target: Spans in one unit.
         loss: Unreduced, at least 0.
+
+    >>> squared_loss(torch.tensor([[0.0, 9.0], [0.0, 5.0]]), torch.tensor([[0.0, 10.0]]).expand(2, 2))
+    tensor([0.0100, 0.2500])
+    """
+    return loss(pred, target).square()
+
+
+@states(
+    Properties(
+        "Huber 1964, doi:10.1214/aoms/1177703732, of GIoU's loss",
+        upper=1.85, slope=0, steepest=2**0.5,
+    )
+)  # fmt: skip
+def huber_loss(
+    pred: Float[Tensor, "*n 2"],
+    target: Float[Tensor, "*n 2"],
+    *,
+    loss: SpanLoss = giou_loss,
+    delta: float = 0.3,
+) -> Float[Tensor, "*n"]:
+    """Huber's function of another span loss: ``loss^2 / (2 delta)`` up to ``delta``, then a line.
+
+    Smooth at the match only, as :func:`squared_loss` is; further out as steep as the loss.
+
+    Args:
+        pred, target, loss: As in :func:`squared_loss`.
         delta: Value of the loss, above 0, at which the parabola goes over into a line of slope 1.
 
     Raises:
@@ -34,5 +65,45 @@ def huber_loss(
     """
     if delta <= 0:
         raise ValueError(f"delta is {delta}; it must be above 0")
-    value = loss(pred, target)
-    return torch.where(value < delta, value.square() / (2 * delta), value - delta / 2)
+    return huber(loss(pred, target), delta)
+
+
+@states(
+    Properties(
+        "GIoU and L1 of the ends, as Carion et al. 2020 (DETR), arXiv:2005.12872, do",
+        upper=torch.inf, slope=2, steepest=8**0.5,
+    )
+)  # fmt: skip
+def weighted_sum(
+    pred: Float[Tensor, "*n 2"],
+    target: Float[Tensor, "*n 2"],
+    *,
+    losses: Mapping[str, SpanLoss] | None = None,
+    weights: Mapping[str, float] | None = None,
+) -> Float[Tensor, "*n"]:
+    """A weighted sum of span losses.
+
+    Args:
+        pred, target: Spans in one unit.
+        losses: By a name each; None: GIoU and L1, as ``giou`` and ``l1``.
+        weights: By the same names, at least 0; a loss without one weighs 1.
+
+    Raises:
+        ValueError: There are no losses, or a weight is below 0 or names none of them.
+
+    >>> both = {"giou": giou_loss, "l1": l1_loss}
+    >>> pred, target = torch.tensor([[0.0, 9.0]]), torch.tensor([[0.0, 10.0]])
+    >>> weighted_sum(pred, target, losses=both, weights={"l1": 5.0})
+    tensor([0.6000])
+    """
+    losses = {"giou": giou_loss, "l1": l1_loss} if losses is None else losses
+    weights = weights or {}
+    if not losses:
+        raise ValueError("losses is empty; wanted at least one")
+    if unknown := [name for name in weights if name not in losses]:
+        raise ValueError(f"weights names {unknown[0]!r}; the losses are {', '.join(losses)}")
+    if negative := [name for name, weight in weights.items() if not weight >= 0]:
+        name = negative[0]
+        raise ValueError(f"the weight of {name} is {weights[name]}; it must be at least 0")
+    terms = [weights.get(name, 1.0) * loss(pred, target) for name, loss in losses.items()]
+    return torch.stack(terms).sum(0)

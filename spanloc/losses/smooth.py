@@ -1,17 +1,61 @@
-"""GIoU with its kink rounded off: zero loss *and* zero gradient at the match."""
+"""Losses of the overlap with their kink rounded off: zero loss *and* zero gradient at the match.
 
-import math
+On a line every kink of the overlap is one of ``|x|`` in an end's error. With a smooth ``phi(x)`` in
+its place, zero at 0 as its slope is, the sharp loss becomes the smooth one.
+"""
+
 from typing import Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spanloc.ops import length
+from spanloc.losses.pair import Pair, compare, overlap_loss, twice_hull
+from spanloc.losses.properties import Properties, states
+from spanloc.losses.scalar import at_least, at_most_one, huber, log_cosh, pseudo_huber
 
 Phi = Literal["pseudo_huber", "log_cosh", "huber"]
 
+_PHI = {"pseudo_huber": pseudo_huber, "log_cosh": log_cosh, "huber": huber}
 
+
+@states(
+    Properties(
+        "spanloc; pseudo-Huber: Charbonnier et al. 1997, doi:10.1109/83.551699",
+        upper=1, slope=0, steepest=1.642, apart=False,
+    )
+)  # fmt: skip
+def smooth_iou_loss(
+    pred: Float[Tensor, "*n 2"],
+    target: Float[Tensor, "*n 2"],
+    *,
+    smoothing: float = 0.3,
+    phi: Phi = "pseudo_huber",
+    eps: float = 1e-6,
+) -> Float[Tensor, "*n"]:
+    """:func:`smooth_giou_loss` up to 1, and flat where it would be more, in ``[0, 1]``.
+
+    It tends to :func:`~spanloc.losses.iou_loss` as ``smoothing`` goes to 0, and reaches a little
+    beyond where the spans part.
+
+    Args:
+        pred, target, smoothing, phi, eps: As in :func:`smooth_giou_loss`.
+
+    Raises:
+        ValueError: ``smoothing`` or ``phi`` is out of range.
+
+    >>> import torch
+    >>> smooth_iou_loss(torch.tensor([[3.0, 10.0]]), torch.tensor([[0.0, 10.0]]), smoothing=0.4)
+    tensor([0.1111])
+    """
+    return at_most_one(smooth_giou_loss(pred, target, smoothing=smoothing, phi=phi, eps=eps))
+
+
+@states(
+    Properties(
+        "spanloc; pseudo-Huber: Charbonnier et al. 1997, doi:10.1109/83.551699",
+        upper=2, slope=0, steepest=1.642,
+    )
+)  # fmt: skip
 def smooth_giou_loss(
     pred: Float[Tensor, "*n 2"],
     target: Float[Tensor, "*n 2"],
@@ -23,7 +67,7 @@ def smooth_giou_loss(
     """GIoU loss with ``|x|`` of the end errors replaced by a smooth ``phi(x)``, in ``[0, 2)``.
 
     Zero only at the match, with zero gradient there, the same at every scale, and it tends to
-    :func:`giou_loss` as ``smoothing`` goes to 0. Near the match the loss is about
+    :func:`~spanloc.losses.giou_loss` as ``smoothing`` goes to 0. Near the match the loss is about
     ``(start error^2 + end error^2) / (2 smoothing length^2)`` for pseudo-Huber and Huber, half that
     for log-cosh.
 
@@ -37,35 +81,53 @@ def smooth_giou_loss(
     Raises:
         ValueError: ``smoothing`` or ``phi`` is out of range.
 
+    >>> import torch
     >>> smooth_giou_loss(torch.tensor([[3.0, 10.0]]), torch.tensor([[0.0, 10.0]]), smoothing=0.4)
     tensor([0.1111])
     """
+    pair = compare(pred, target)
+    return overlap_loss(pair, _smooth_error(pair, smoothing, phi, eps), eps)
+
+
+@states(
+    Properties(
+        "spanloc; pseudo-Huber: Charbonnier et al. 1997, doi:10.1109/83.551699",
+        upper=2, slope=0, steepest=1.805, names=("smooth CIoU",),
+    )
+)  # fmt: skip
+def smooth_diou_loss(
+    pred: Float[Tensor, "*n 2"],
+    target: Float[Tensor, "*n 2"],
+    *,
+    smoothing: float = 0.3,
+    phi: Phi = "pseudo_huber",
+    eps: float = 1e-6,
+) -> Float[Tensor, "*n"]:
+    """:func:`smooth_iou_loss` plus the squared distance of the centres over the squared hull.
+
+    In ``[0, 2)`` for ``smoothing`` up to 0.5. The hull is rounded as the overlap is. It tends to
+    :func:`~spanloc.losses.diou_loss` as ``smoothing`` goes to 0.
+
+    Args:
+        pred, target, smoothing, phi, eps: As in :func:`smooth_giou_loss`.
+
+    Raises:
+        ValueError: ``smoothing`` or ``phi`` is out of range.
+
+    >>> import torch
+    >>> smooth_diou_loss(torch.tensor([[3.0, 10.0]]), torch.tensor([[0.0, 10.0]]), smoothing=0.4)
+    tensor([0.1389])
+    """
+    pair = compare(pred, target)
+    error = _smooth_error(pair, smoothing, phi, eps)
+    hull = twice_hull(pair, error, eps)
+    return at_most_one(2 * error / hull) + ((pair.start + pair.end) / hull).square()
+
+
+def _smooth_error(pair: Pair, smoothing: float, phi: Phi, eps: float) -> Tensor:
     if not 0 < smoothing <= 0.7:
         raise ValueError(f"smoothing is {smoothing}; it must lie in (0, 0.7]")
     if phi not in _PHI:
         raise ValueError(f"phi is {phi!r}; it may be one of {', '.join(_PHI)}")
-    scale = smoothing * length(target).clamp(min=eps)
-    error = _PHI[phi](pred - target, scale.unsqueeze(-1)).sum(-1)
-    return 2 * error / (length(pred) + length(target) + error).clamp(min=eps)
-
-
-def _pseudo_huber(x: Tensor, scale: Tensor) -> Tensor:
-    # Not sqrt(...) - scale: in float32 that difference is 0 from x = 3e-4 scale on.
-    return x.square() / ((x.square() + scale.square()).sqrt() + scale)
-
-
-def _log_cosh(x: Tensor, scale: Tensor) -> Tensor:
-    # ln cosh u = ln(1 + sinh^2 u) / 2 is exact near 0 and overflows far out; the other form is the
-    # reverse. The first is clamped, so that its unused branch has no infinite gradient.
-    u = (x / (2 * scale)).abs()
-    near = torch.log1p(torch.sinh(u.clamp(max=1)).square()) / 2
-    far = u + torch.log1p(torch.exp(-2 * u)) - math.log(2)
-    return 2 * scale * torch.where(u < 1, near, far)
-
-
-def _huber(x: Tensor, scale: Tensor) -> Tensor:
-    size = x.abs()
-    return torch.where(size < scale, x.square() / (2 * scale), size - scale / 2)
-
-
-_PHI = {"pseudo_huber": _pseudo_huber, "log_cosh": _log_cosh, "huber": _huber}
+    scale = smoothing * at_least(pair.wanted, eps)
+    return _PHI[phi](pair.start, scale) + _PHI[phi](pair.end, scale)

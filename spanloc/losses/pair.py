@@ -1,0 +1,91 @@
+"""What the losses are made of: a prediction and its target compared, on a line.
+
+With ``error = |start error| + |end error|``, twice the signed overlap of two spans is
+``length + wanted - error`` and twice their hull is ``length + wanted + error``. Their ratio is GIoU,
+on a line without a case for disjoint spans, and wherever the spans overlap it *is* IoU. What other
+losses add is made of two further numbers: how far the centres are apart, and how much the prediction
+is too long.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from spanloc.losses.scalar import at_least
+
+
+class Pair(NamedTuple):
+    """A prediction against its target, in the unit of the spans, in float32 at least.
+
+    ``start`` and ``end`` are the errors of the ends; ``length`` is that of the prediction, negative
+    where it is reversed, and ``wanted`` that of the target.
+    """
+
+    start: Tensor
+    end: Tensor
+    length: Tensor
+    wanted: Tensor
+
+    @property
+    def shift(self) -> Tensor:
+        """From the centre of the target to that of the prediction."""
+        return (self.start + self.end) / 2
+
+    @property
+    def growth(self) -> Tensor:
+        """By how much the prediction is longer than the target."""
+        return self.end - self.start
+
+    @property
+    def error(self) -> Tensor:
+        """Sum of the sizes of both end errors; the slope that autograd gives of 0 is 0."""
+        return self.start.abs() + self.end.abs()
+
+    def scaled(self, ratio: float) -> "Pair":
+        """Both spans ``ratio`` times as long about their own centres."""
+        shift, half = self.shift, ratio * self.growth / 2
+        return self._replace(
+            start=shift - half, end=shift + half,
+            length=ratio * self.length, wanted=ratio * self.wanted,
+        )  # fmt: skip
+
+    def drawn(self, alpha: float) -> "Pair":
+        """The prediction moved towards its target: all the way at ``alpha`` 1."""
+        rest = 1 - alpha
+        length = rest * self.length + alpha * self.wanted
+        return self._replace(start=rest * self.start, end=rest * self.end, length=length)
+
+
+def compare(pred: Tensor, target: Tensor) -> Pair:
+    """A pair of each prediction and its target.
+
+    Raises:
+        ValueError: The last axis of one is not (start, end), or their shapes differ: broadcasting
+            would make a table of pairs that nobody asked for.
+    """
+    if pred.shape != target.shape or pred.shape[-1:] != (2,):
+        raise ValueError(
+            f"pred and target have the shapes {tuple(pred.shape)} and {tuple(target.shape)}; wanted "
+            "the same (..., 2) of both: start, end"
+        )
+    # Half precision has three digits; at step 5000 it cannot tell 5001 from 5003.
+    dtype = torch.promote_types(torch.promote_types(pred.dtype, target.dtype), torch.float32)
+    start, end = pred.to(dtype).unbind(-1)
+    first, last = target.to(dtype).unbind(-1)
+    return Pair(start - first, end - last, end - start, last - first)
+
+
+def twice_hull(pair: Pair, error: Tensor, eps: float) -> Tensor:
+    """Twice the length that both spans cover with what lies between them; above 0."""
+    return at_least(pair.length + pair.wanted + error, eps)
+
+
+def overlap_loss(pair: Pair, error: Tensor, eps: float) -> Tensor:
+    """``1 - signed overlap / hull``, to full precision down to 0: above 1 where spans are disjoint."""
+    return 2 * error / twice_hull(pair, error, eps)
+
+
+def relative(length: Tensor, pair: Pair, eps: float) -> Tensor:
+    """As a fraction of the target's length, which counts as ``eps`` where it is shorter."""
+    return length / at_least(pair.wanted, eps)

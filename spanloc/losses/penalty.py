@@ -1,0 +1,131 @@
+"""Losses of the overlap and of a penalty: how far the centres are apart, how much lengths differ.
+
+In fractions of the hull, with ``d`` between the centres and ``g`` between the lengths, DIoU adds
+``d^2``, EIoU ``d^2 + g^2``, and the squared end errors of MPDIoU are ``2 d^2 + g^2 / 2``.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from spanloc.losses.pair import compare, twice_hull
+from spanloc.losses.properties import Properties, states
+from spanloc.losses.scalar import at_most_one
+
+
+@states(
+    Properties(
+        "Zheng et al. 2020, arXiv:1911.08287, for intervals",
+        upper=2, slope=1, steepest=2.5**0.5, names=("CIoU",),
+    )
+)  # fmt: skip
+def diou_loss(
+    pred: Float[Tensor, "*n 2"], target: Float[Tensor, "*n 2"], *, eps: float = 1e-6
+) -> Float[Tensor, "*n"]:
+    """:func:`iou_loss` plus the squared distance of the centres over the squared hull, in ``[0, 2)``.
+
+    Sharp at the match: the added term is smooth there. Disjoint spans are pulled together by it
+    alone. On a line there is no aspect ratio, so this is CIoU too.
+
+    Args:
+        pred, target: Spans in one unit. Reversed spans are not checked.
+        eps: Floor of twice the hull, in that unit. Keep it well below the shortest span.
+
+    >>> diou_loss(torch.tensor([[0.0, 2.0], [0.0, 1.0]]), torch.tensor([[1.0, 3.0], [3.0, 4.0]]))
+    tensor([0.7778, 1.5625])
+    """
+    pair = compare(pred, target)
+    hull = twice_hull(pair, pair.error, eps)
+    return at_most_one(2 * pair.error / hull) + ((pair.start + pair.end) / hull).square()
+
+
+@states(
+    Properties(
+        "Zhang et al. 2021, arXiv:2101.08158, for intervals",
+        upper=2.25, slope=1, steepest=28.25**0.5,
+    )
+)  # fmt: skip
+def eiou_loss(
+    pred: Float[Tensor, "*n 2"], target: Float[Tensor, "*n 2"], *, eps: float = 1e-6
+) -> Float[Tensor, "*n"]:
+    """:func:`diou_loss` plus the squared difference of the lengths over the squared hull.
+
+    In ``[0, 2.25]``. Sharp at the match.
+
+    Args:
+        pred, target, eps: As in :func:`diou_loss`.
+
+    >>> eiou_loss(torch.tensor([[0.0, 2.0], [0.0, 1.0]]), torch.tensor([[1.0, 3.0], [2.0, 4.0]]))
+    tensor([0.7778, 1.4531])
+    """
+    pair = compare(pred, target)
+    hull = twice_hull(pair, pair.error, eps)
+    center, size = (pair.start + pair.end) / hull, 2 * pair.growth / hull
+    return at_most_one(2 * pair.error / hull) + center.square() + size.square()
+
+
+@states(
+    Properties(
+        "Ma and Xu 2023, arXiv:2307.07662, for intervals",
+        upper=3, slope=1, steepest=13**0.5,
+    )
+)  # fmt: skip
+def mpdiou_loss(
+    pred: Float[Tensor, "*n 2"],
+    target: Float[Tensor, "*n 2"],
+    *,
+    extent: float | None = None,
+    eps: float = 1e-6,
+) -> Float[Tensor, "*n"]:
+    """:func:`iou_loss` plus both squared end errors over the squared hull, in ``[0, 3)``.
+
+    Sharp at the match.
+
+    Args:
+        pred, target, eps: As in :func:`diou_loss`.
+        extent: Divides the end errors in place of the hull, in the unit of the spans. The source
+            takes the size of the image: on a line, the length of the sequences. The loss then
+            depends on the unit.
+
+    Raises:
+        ValueError: ``extent`` is not above 0.
+
+    >>> mpdiou_loss(torch.tensor([[0.0, 2.0], [0.0, 1.0]]), torch.tensor([[1.0, 3.0], [3.0, 4.0]]))
+    tensor([0.8889, 2.1250])
+    """
+    if extent is not None and extent <= 0:
+        raise ValueError(f"extent is {extent}; it must be above 0")
+    pair = compare(pred, target)
+    hull = twice_hull(pair, pair.error, eps)
+    unit = hull / 2 if extent is None else extent
+    corners = (pair.start / unit).square() + (pair.end / unit).square()
+    return at_most_one(2 * pair.error / hull) + corners
+
+
+@states(
+    Properties(
+        "Tong et al. 2023, arXiv:2301.10051",
+        upper=math.e, slope=1, steepest=2.031, exact=False, names=("Wise-IoU v1", "WIoU"),
+    )
+)  # fmt: skip
+def wise_iou_loss(
+    pred: Float[Tensor, "*n 2"], target: Float[Tensor, "*n 2"], *, eps: float = 1e-6
+) -> Float[Tensor, "*n"]:
+    """:func:`iou_loss` times ``exp`` of the squared distance of the centres over the squared hull.
+
+    In ``[0, e)``. The hull in the factor gets no gradient, as in the source, so that it is not made
+    longer; the gradient is therefore not the derivative of the value. Sharp at the match.
+
+    Args:
+        pred, target, eps: As in :func:`diou_loss`.
+
+    >>> wise_iou_loss(torch.tensor([[0.0, 2.0], [0.0, 1.0]]), torch.tensor([[1.0, 3.0], [3.0, 4.0]]))
+    tensor([0.7450, 1.7551])
+    """
+    pair = compare(pred, target)
+    hull = twice_hull(pair, pair.error, eps)
+    # A reversed prediction may be further off than the hull is long; exp would overflow.
+    distance = at_most_one(((pair.start + pair.end) / hull.detach()).square())
+    return torch.exp(distance) * at_most_one(2 * pair.error / hull)

@@ -1,0 +1,94 @@
+"""What each span loss promises, stated where it is written; the tests hold it to that."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+_Loss = TypeVar("_Loss", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Properties:
+    """Of a span loss at its default options, for ordered spans whose targets are not empty.
+
+    Slopes and gradients are *relative*: times the length of the target.
+
+    Args:
+        source: Where it is from.
+        upper: The least bound of its values, which begin at 0. It need not be reached.
+        slope: How steep the loss rises from the match when one end moves: 0 where it is smooth.
+        steepest: The least bound of the norm of the gradient; infinite where there is none.
+        apart: Whether spans that are disjoint are pulled together.
+        touching: Whether spans that just touch are.
+        separates: Whether it is 0 at the match only.
+        scale_invariant: Whether it is the same in seconds and in steps.
+        exact: Whether its gradient is the derivative of its value.
+        names: Published names that it answers to on a line, beside its own.
+    """
+
+    source: str
+    upper: float
+    slope: float
+    steepest: float
+    apart: bool = True
+    touching: bool = True
+    separates: bool = True
+    scale_invariant: bool = True
+    exact: bool = True
+    names: tuple[str, ...] = ()
+
+
+def states(properties: Properties) -> Callable[[_Loss], _Loss]:
+    """Decorates a span loss with its properties."""
+
+    def decorate(loss: _Loss) -> _Loss:
+        setattr(loss, "properties", properties)  # noqa: B010, a function has no such attribute
+        return loss
+
+    return decorate
+
+
+def properties(loss: Callable[..., Any]) -> Properties:
+    """What a span loss states, with or without options bound to it.
+
+    Raises:
+        ValueError: It states nothing.
+    """
+    while hasattr(loss, "func"):
+        loss = loss.func
+    stated = getattr(loss, "properties", None)
+    if not isinstance(stated, Properties):
+        raise ValueError(
+            f"{loss!r} states no properties: decorate it with @states(Properties(...))"
+        )
+    return stated
+
+
+def table(losses: Mapping[str, Callable[..., Any]]) -> str:
+    """The properties of losses by name, as a table in Markdown."""
+    header = (
+        "`span_loss=`", "also called", "range", "zero only at the match", "smooth at the match",
+        "slope at the match", "pulls disjoint spans together", "touching ones", "scale-invariant",
+        "gradient at most", "source",
+    )  # fmt: skip
+    rows = [header, ("---",) * len(header)]
+    for name, loss in losses.items():
+        stated = properties(loss)
+        rows.append(
+            (
+                f"`{name}`", ", ".join(stated.names), f"0 to {_number(stated.upper)}",
+                _word(stated.separates), _word(stated.slope == 0), _number(stated.slope),
+                _word(stated.apart), _word(stated.touching), _word(stated.scale_invariant),
+                _number(stated.steepest), stated.source,
+            )
+        )  # fmt: skip
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+
+
+def _word(holds: bool) -> str:
+    return "yes" if holds else "**no**"
+
+
+def _number(value: float) -> str:
+    return "∞" if math.isinf(value) else f"{value:.4g}"
