@@ -5,12 +5,13 @@ from functools import partial
 
 import pytest
 import torch
-from test_losses import SHARP, SPAN_LOSSES, every_loss
+from span_losses import SPAN_LOSSES, every_loss
 
 from spanloc import convergence, losses
 from spanloc.convergence import anatomy, checked, forum_cases, second_attempt, section
 from spanloc.convergence.forum import FORUM_SPANS, by_length, over_hull, over_union
 from spanloc.convergence.sided import first_derivative, mixed_derivative, second_derivative
+from spanloc.losses.properties import properties
 
 LENGTHS = (0.1, 10.0, 1000.0)
 
@@ -117,19 +118,18 @@ def test_what_is_nan_has_no_derivative():
 
 @pytest.mark.parametrize("length", LENGTHS)
 @every_loss
-def test_every_loss_of_the_group_is_what_it_says(name, loss, length):
-    found = anatomy(loss, length)
+def test_every_loss_of_the_group_is_what_it_says(loss, length):
+    found, slope = anatomy(loss, length), properties(loss).slope
     assert found.loss == 0
-    assert found.sharp == (name in SHARP)
-    assert found.smooth == (name not in SHARP)
+    assert found.sharp == (slope > 0)
+    assert found.smooth == (slope == 0)
     for end in (found.start, found.end):
         assert end.stationary
         assert end.minimum
         assert end.autograd == 0
-        slope = 1 if name in SHARP else 0
         assert abs(end.left + slope) <= end.left_error < 1e-6
         assert abs(end.right - slope) <= end.right_error < 1e-6
-        assert math.isnan(end.curvature) == (name in SHARP)
+        assert math.isnan(end.curvature) == (slope > 0)
 
 
 @pytest.mark.parametrize("length", LENGTHS)

@@ -216,7 +216,8 @@ def test_a_mistake_is_one_line(cli, arguments, message):
 
 def test_the_help_names_every_loss():
     text = (CONFIGS / "probe.yaml").read_text()
-    named = re.search(r"Choices: span_loss=(.*)", text)[1].split(", ")
+    named = re.search(r"Choices of span_loss:\s+(.*?)\n\n", text, re.DOTALL)[1]
+    named = [name.strip() for name in named.split(",")]
     assert named == sorted(path.stem for path in (CONFIGS / "span_loss").glob("*.yaml"))
 
 

@@ -130,7 +130,8 @@ def _extrapolate(quotients: Tensor, rounding: Tensor) -> Estimate:
         # One that still falls may be on its way through 0, or to a finite slope.
         grows = abs(nearer) > abs(near)
         return Estimate(math.copysign(math.inf, nearer), 0.0) if grows else _UNKNOWN
-    settled = (seen.max() - seen.min()).item() <= 1e-3 + 0.02 * abs(order)
+    # Infinite where the last move is none: a straight line from there on.
+    settled = math.isfinite(order) and seen.max() - seen.min() <= 1e-3 + 0.02 * abs(order)
     if settled and abs(order - max(round(order), 1)) > 0.02:
         return _aitken(quotients[: last + 3], rounding[: last + 3])
     return _UNKNOWN if (seen < _LOW_ORDER).all() else _richardson(quotients, rounding)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from spanloc.losses.pair import compare, relative
 from spanloc.losses.properties import Properties, states
-from spanloc.losses.scalar import at_least, at_most_one, huber, log1p, log1p_gap
+from spanloc.losses.scalar import at_least, huber, log1p, log1p_gap
 
 
 @states(
@@ -103,7 +103,8 @@ def balanced_l1_loss(
     b = math.expm1(gamma / alpha)
 
     def balanced(error: Tensor) -> Tensor:
-        size = error.abs() / beta
+        # Not abs, whose slope at 0 would take the second derivative there for 0.
+        size = torch.where(error < 0, -error, error) / beta
         near = size < 1
         # (y + 1) ln(y + 1) - y of the source, in terms that keep their digits near 0.
         y = b * torch.where(near, size, 0.0)
@@ -144,10 +145,10 @@ def bounded_iou_loss(
     """
     _above_zero("beta", beta)
     pair = compare(pred, target)
-    apart = 2 * relative(pair.shift, pair, eps).abs()
-    growth = relative(pair.growth, pair, eps)
-    center = at_most_one(2 * apart / (1 + apart))
-    size = growth.abs() / (1 + at_least(growth, 0.0))
+    shift, growth = 2 * relative(pair.shift, pair, eps), relative(pair.growth, pair, eps)
+    # With their signs, of which the parabola makes nothing.
+    center = torch.where(shift.abs() > 1, 1.0, 2 * shift / (1 + shift.abs()))
+    size = growth / (1 + at_least(growth, 0.0))
     return huber(center, beta) + huber(size, beta)
 
 

@@ -68,16 +68,17 @@ def properties(loss: Callable[..., Any]) -> Properties:
 def table(losses: Mapping[str, Callable[..., Any]]) -> str:
     """The properties of losses by name, as a table in Markdown."""
     header = (
-        "`span_loss=`", "also called", "range", "zero only at the match", "smooth at the match",
+        "loss", "range", "zero only at the match", "smooth at the match",
         "slope at the match", "pulls disjoint spans together", "touching ones", "scale-invariant",
         "gradient at most", "source",
     )  # fmt: skip
     rows = [header, ("---",) * len(header)]
     for name, loss in losses.items():
         stated = properties(loss)
+        also = f" ({', '.join(stated.names)})" if stated.names else ""
         rows.append(
             (
-                f"`{name}`", ", ".join(stated.names), f"0 to {_number(stated.upper)}",
+                f"`{name}`{also}", f"0 to {_number(stated.upper)}",
                 _word(stated.separates), _word(stated.slope == 0), _number(stated.slope),
                 _word(stated.apart), _word(stated.touching), _word(stated.scale_invariant),
                 _number(stated.steepest), stated.source,

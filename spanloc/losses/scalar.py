@@ -12,7 +12,7 @@ from torch import Tensor
 
 def at_least(x: Tensor, floor: float) -> Tensor:
     """``max(x, floor)``; slope 0 at ``floor`` itself."""
-    return torch.where(x > floor, x, floor)
+    return torch.where(x <= floor, floor, x)
 
 
 def at_most_one(x: Tensor) -> Tensor:
@@ -56,8 +56,9 @@ def log_cosh(x: Tensor, scale: Tensor) -> Tensor:
     """``2 scale ln cosh(x / (2 scale))``."""
     # ln cosh u = ln(1 + sinh^2 u) / 2 is exact near 0 and overflows far out; the other form is the
     # reverse. What the first is not used for is cut off, lest its slope be infinite there.
-    u = (x / (2 * scale)).abs()
-    small = u < 1
+    u = x / (2 * scale)
+    size = u.abs()
+    small = size < 1
     near = torch.log1p(torch.sinh(torch.where(small, u, 0.0)).square()) / 2
-    far = u + torch.log1p(torch.exp(-2 * u)) - math.log(2)
+    far = size + torch.log1p(torch.exp(-2 * size)) - math.log(2)
     return 2 * scale * torch.where(small, near, far)

@@ -1,0 +1,250 @@
+"""Span losses where it is hard: at ties, at the ends of the numbers, under what torch does to them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import random_spans
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from span_losses import SPAN_LOSSES, every_loss, gradient, one_sided, spans
+from torch.func import grad, vmap
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from spanloc import losses, ops
+from spanloc.losses.properties import properties
+
+STATED = {name: properties(loss) for name, loss in SPAN_LOSSES.items()}
+
+TIES = {
+    "match": [10, 20],
+    "start right, end short": [10, 17], "start right, end long": [10, 24],
+    "end right, start late": [14, 20], "end right, start early": [3, 20],
+    "empty inside": [13, 13], "empty outside": [25, 25],
+    "touching": [6, 10], "touching, as long": [20, 30], "middles right": [12, 18],
+    "half a length apart": [15, 25], "just apart, as long": [-1, 9],
+}  # fmt: skip
+
+
+@every_loss
+@pytest.mark.parametrize("at", TIES)
+def test_the_gradient_at_a_tie_is_the_middle_of_both_sides(loss, at):
+    pred, target = spans(TIES[at]), spans([10, 20])
+    found = gradient(loss, pred, target)[0]
+    for end in (0, 1):
+        left, right = (side.item() for side in one_sided(loss, pred, target, end, step=1e-8))
+        kink = abs(left - right) > 1e-4
+        tolerance = 1e-5 * (1 + abs(left) + abs(right))
+        if loss is SPAN_LOSSES["wise_iou"] and at != "match":
+            continue  # its gradient is not that of its value
+        if not kink or at in ("match", "start right, end short", "end right, start early"):
+            assert abs(found[end] - (left + right) / 2) < tolerance
+        else:
+            # Where spans touch and where a loss becomes flat it is that of one side.
+            assert min(left, right) - tolerance < found[end] < max(left, right) + tolerance
+
+
+@pytest.mark.parametrize("name", ["iou", "log_iou", "diou", "smooth_iou", "interp_iou"])
+def test_touching_spans_have_the_gradient_of_the_overlapping_side(name):
+    loss, target = SPAN_LOSSES[name], spans([10, 20])
+    touching = gradient(loss, spans([6, 10]), target)
+    overlapping = gradient(loss, spans([6, 10 + 1e-9]), target)
+    torch.testing.assert_close(touching, overlapping, rtol=1e-6, atol=1e-7)
+    assert touching[0, 1] < 0
+
+
+@every_loss
+def test_an_empty_span_at_an_end_has_the_gradient_of_those_beside_it_that_overlap(loss):
+    # Touching and tied at once: the middle of what overlaps on either side of the tie.
+    target = spans([10, 20])
+    sides = spans([10 + 1e-9, 10 + 2e-9], [10 - 1e-9, 10 + 1e-9])
+    expected = gradient(loss, sides, target.expand(2, 2)).mean(0, keepdim=True)
+    torch.testing.assert_close(
+        gradient(loss, spans([10, 10]), target), expected, rtol=1e-5, atol=1e-5
+    )
+
+
+@every_loss
+def test_an_empty_target_that_is_met_is_a_match(loss):
+    empty = spans([5, 5])
+    assert loss(empty, empty).item() == 0
+    assert (gradient(loss, empty, empty) == 0).all()
+
+
+_SIZES = st.floats(-1e6, 1e6, width=32) | st.sampled_from(
+    [0.0, -0.0, 1.0, 2.0, 1e-45, -1e-45, 1e-38, 1e-7, 5e-7, 1e-6, 1.1e-6, 1e6, -1e6, 0.3, 1 + 2**-23]
+)  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.lists(_SIZES, min_size=3, max_size=5), st.sampled_from([torch.float32, torch.float64]))
+def test_no_spans_have_a_loss_or_a_gradient_that_is_not_finite(ends, dtype):
+    # All pairs of all spans between these ends: equal, empty, reversed, touching and apart.
+    ends = torch.tensor(ends, dtype=dtype)
+    every = torch.cartesian_prod(ends, ends)
+    pred = every.repeat_interleave(len(every), 0)
+    target = every.repeat(len(every), 1)
+    same = (pred == target).all(-1)
+    for name, loss in SPAN_LOSSES.items():
+        # The function itself: a check of shapes takes longer than the loss.
+        values, slopes = loss(pred, target), gradient(loss, pred, target)
+        for found in (values, slopes):
+            wrong = (~found.isfinite()).reshape(len(pred), -1).any(1)
+            assert not wrong.any(), (name, pred[wrong][0].tolist(), target[wrong][0].tolist())
+        ordered = (pred[:, 0] <= pred[:, 1]) & (target[:, 0] <= target[:, 1])
+        assert (values[ordered] >= 0).all(), name
+        assert (values[same & ordered] == 0).all(), name
+        assert (slopes[same & ordered] == 0).all(), name
+
+
+@every_loss
+def test_a_nan_stays_one(loss):
+    pred, target = random_spans(4), random_spans(4, seed=1)
+    pred[0, 0] = pred[1, 1] = target[2, 0] = torch.nan
+    assert loss(pred, target).isnan().tolist() == [True, True, True, False]
+
+
+@every_loss
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_comes_in_and_float32_comes_out(loss, dtype):
+    pred, target = random_spans(500).to(dtype), random_spans(500, seed=1).to(dtype)
+    keep = (ops.length(pred) > 0) & (ops.length(target) > 0)
+    pred, target = pred[keep], target[keep]
+    exact = loss(pred.double(), target.double())
+    with torch.autocast("cpu", torch.bfloat16):
+        found = loss(pred, target)
+    assert found.dtype == torch.float32
+    assert exact.dtype == torch.float64
+    # Of the very same inputs: what is lost is lost in the loss.
+    assert ((found - exact).abs() <= 2e-6 * exact + 2e-6).all()
+    assert gradient(loss, pred, target).dtype == dtype
+    mixed = loss(pred, target.double())
+    torch.testing.assert_close(mixed, exact, rtol=1e-12, atol=1e-12)
+
+
+@every_loss
+def test_small_losses_keep_their_digits_in_float32(loss):
+    # Errors of 1e-7 of the length, just above what float32 can hold in an end.
+    target = torch.tensor([[0.0, 1.0]]).expand(4, 2)
+    pred = target + torch.tensor([[1e-7, 0.0], [1e-6, 0.0], [-1e-5, 0.0], [1e-4, 1e-4]])
+    exact = loss(pred.double(), target.double())
+    torch.testing.assert_close(loss(pred, target).double(), exact, rtol=1e-3, atol=0)
+
+
+@every_loss
+def test_float32_is_exact_to_a_few_roundings_far_from_the_origin(loss):
+    pred, target = random_spans(300).float() + 5000, random_spans(300, seed=1).float() + 5000
+    exact = loss(pred.double(), target.double())
+    torch.testing.assert_close(loss(pred, target).double(), exact, rtol=1e-5, atol=1e-6)
+
+
+@every_loss
+def test_vmap_and_grad(loss):
+    pred, target = random_spans(7), random_spans(7, seed=1)
+    torch.testing.assert_close(vmap(loss)(pred, target), loss(pred, target))
+    torch.testing.assert_close(vmap(grad(loss))(pred, target), gradient(loss, pred, target))
+    torch.testing.assert_close(
+        vmap(grad(loss))(target, target), torch.zeros_like(target), rtol=0, atol=0
+    )
+
+
+@pytest.mark.parametrize("name", [name for name, p in STATED.items() if p.exact])
+def test_double_backward(name):
+    # Its second derivative is that of its first, at spans that overlap and at spans that do not.
+    pred, target = spans([11.4, 17.7], [3, 13], [16, 31], [1, 7]), spans([10, 20]).expand(4, 2)
+    loss = SPAN_LOSSES[name]
+    assert torch.autograd.gradgradcheck(
+        lambda pred: loss(pred, target), pred.requires_grad_(), atol=1e-4, rtol=1e-3
+    )
+
+
+@pytest.mark.parametrize("name", [name for name, p in STATED.items() if p.slope == 0])
+def test_the_second_derivative_at_the_match(name):
+    loss, target = SPAN_LOSSES[name], spans([10, 20])
+    beside = target + spans([1e-6, 0], [-1e-6, 0])
+    above, below = gradient(loss, beside, target.expand(2, 2))
+    if name in ("squared_giou", "huber_giou"):  # it jumps along one end, and is 0 in the middle
+        above = below
+    pred = target.clone().requires_grad_()
+    (slopes,) = torch.autograd.grad(loss(pred, target).sum(), pred, create_graph=True)
+    (found,) = torch.autograd.grad(slopes[0, 0], pred)
+    torch.testing.assert_close(found[0], (above - below) / 2e-6, rtol=1e-4, atol=1e-6)
+
+
+def compiled(*arguments):
+    # In a process of its own: the checker of shapes would be compiled with it, and cannot be.
+    script = Path(__file__).parent / "compile_losses.py"
+    command = [sys.executable, script, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_every_loss_becomes_one_graph_and_a_graph_becomes_code():
+    assert compiled("eager", "inductor:iou") == [
+        *(f"eager:{name}" for name in SPAN_LOSSES), "inductor:iou",
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_every_graph_becomes_code():
+    assert compiled("inductor") == [f"inductor:{name}" for name in SPAN_LOSSES]
+
+
+class Largest(TorchDispatchMode):
+    """Number of elements of the largest tensor that is made."""
+
+    size = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        for tensor in made if isinstance(made, tuple | list) else (made,):
+            if isinstance(tensor, torch.Tensor):
+                self.size = max(self.size, tensor.numel())
+        return made
+
+
+@every_loss
+def test_memory_is_linear_in_the_number_of_pairs(loss):
+    pred, target = random_spans(1000), random_spans(1000, seed=1)
+    with Largest() as largest:
+        gradient(loss, pred, target)
+    assert 1000 <= largest.size <= 2000
+
+
+@pytest.mark.parametrize(
+    ("loss", "options", "words"),
+    [
+        (losses.smooth_iou_loss, {"smoothing": 0.0}, r"smoothing is 0.0; it must lie in \(0, 0.7\]"),
+        (losses.smooth_giou_loss, {"smoothing": 0.71}, r"smoothing is 0.71"),
+        (losses.smooth_diou_loss, {"smoothing": -0.1}, r"smoothing is -0.1"),
+        (losses.log_iou_loss, {"floor": 0.0}, r"floor is 0.0; it must lie in \(0, 1\)"),
+        (losses.kl_loss, {"floor": 1.0}, r"floor is 1.0; it must lie in \(0, 1\)"),
+        (losses.center_length_loss, {"floor": 2.0}, r"floor is 2.0"),
+        (losses.center_length_loss, {"beta": 0.0}, r"beta is 0.0; it must be above 0"),
+        (losses.alpha_iou_loss, {"alpha": 0.0}, r"alpha is 0.0; it must be above 0"),
+        (losses.inner_iou_loss, {"ratio": -1.0}, r"ratio is -1.0; it must be above 0"),
+        (losses.interp_iou_loss, {"alpha": 1.0}, r"alpha is 1.0; it must lie in \[0, 1\)"),
+        (losses.mpdiou_loss, {"extent": 0.0}, r"extent is 0.0; it must be above 0"),
+        (losses.smooth_l1_loss, {"beta": 0.0}, r"beta is 0.0"),
+        (losses.balanced_l1_loss, {"gamma": 0.0}, r"gamma is 0.0"),
+        (losses.bounded_iou_loss, {"beta": -1.0}, r"beta is -1.0"),
+        (losses.huber_loss, {"delta": 0.0}, r"delta is 0.0; it must be above 0"),
+        (losses.weighted_sum, {"losses": {}}, "losses is empty"),
+        (losses.weighted_sum, {"weights": {"l2": 1.0}}, "weights names 'l2'; the losses are giou, l1"),
+        (losses.weighted_sum, {"weights": {"l1": -1.0}}, "the weight of l1 is -1.0"),
+    ],
+)  # fmt: skip
+def test_options_out_of_range_are_refused(loss, options, words):
+    with pytest.raises(ValueError, match=words):
+        loss(random_spans(1), random_spans(1), **options)
+
+
+@every_loss
+def test_what_is_no_pair_of_spans_is_refused(loss):
+    # The shape checker of the tests speaks first; what a user sees is the ValueError.
+    for pred, target in ((torch.rand(3, 4),) * 2, (torch.rand(3, 2), torch.rand(3, 1, 2))):
+        with pytest.raises((ValueError, TypeError)):
+            loss(pred, target)

@@ -1,0 +1,140 @@
+"""Losses by hand, in their limits, and the score losses."""
+
+from functools import partial
+
+import pytest
+import torch
+import yaml
+from conftest import CONFIGS, random_spans
+from span_losses import gradient, spans
+
+from spanloc import losses, ops
+from spanloc.checkpoint import build
+
+SCORE_LOSSES = {
+    path.stem: build(yaml.safe_load(path.read_text()))
+    for path in sorted((CONFIGS / "score_loss").glob("*.yaml"))
+}
+every_score_loss = pytest.mark.parametrize("loss", SCORE_LOSSES.values(), ids=SCORE_LOSSES)
+
+
+def test_giou_is_iou_until_the_spans_part():
+    pred, target = random_spans(500), random_spans(500, seed=1)
+    values, iou = losses.giou_loss(pred, target), losses.iou_loss(pred, target)
+    apart = ops.overlap(pred, target) < 0
+    assert 50 < apart.sum() < 450
+    assert (iou[apart] == 1).all()
+    torch.testing.assert_close(iou[~apart], values[~apart])
+    torch.testing.assert_close(iou, 1 - ops.tiou(pred, target))
+
+
+def test_squared_end_errors_are_twice_the_centre_s_and_half_the_length_s():
+    pred, target = random_spans(300), random_spans(300, seed=1)
+    iou, diou = losses.iou_loss(pred, target), losses.diou_loss(pred, target)
+    center, size = diou - iou, losses.eiou_loss(pred, target) - diou
+    torch.testing.assert_close(losses.mpdiou_loss(pred, target) - iou, 2 * center + size / 2)
+
+
+def test_losses_with_an_option_are_others_in_its_limit():
+    pred, target = random_spans(300), random_spans(300, seed=1)
+    iou = losses.iou_loss(pred, target)
+    for found, expected in (
+        (losses.alpha_iou_loss(pred, target, alpha=1.0), iou),
+        (losses.inner_iou_loss(pred, target, ratio=1.0), iou),
+        (losses.interp_iou_loss(pred, target, alpha=0.0), 2 * iou),
+        (losses.alpha_iou_loss(pred, target, alpha=1e-7) * 1e7,
+         -(1 - iou).clamp(min=1e-300).log()),
+    ):  # fmt: skip
+        near = iou < 1
+        torch.testing.assert_close(found[near], expected[near], rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("phi", ["pseudo_huber", "log_cosh", "huber"])
+@pytest.mark.parametrize("kind", ["iou", "giou", "diou"])
+def test_smooth_losses_tend_to_the_sharp_ones(kind, phi):
+    pred, target = random_spans(200), random_spans(200, seed=1)
+    smooth = partial(getattr(losses, f"smooth_{kind}_loss"), phi=phi, smoothing=1e-6)
+    sharp = getattr(losses, f"{kind}_loss")
+    torch.testing.assert_close(smooth(pred, target), sharp(pred, target), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("phi", ["pseudo_huber", "log_cosh", "huber"])
+def test_smooth_giou_has_its_curvature(phi):
+    loss, target = partial(losses.smooth_giou_loss, phi=phi), spans([0, 10])
+    share = 2 if phi == "log_cosh" else 1
+    expected = 5e-8 / (2 * share * 0.5 * 100)
+    found = loss(target + spans([1e-4, 2e-4]), target, smoothing=0.5)
+    assert found.item() == pytest.approx(expected, rel=1e-3)
+
+
+def test_balanced_l1_is_smooth_at_the_match_and_its_slope_ends_at_gamma_for_every_beta():
+    target = spans([0, 10])
+    for beta in (0.02, 0.1, 1.0):
+        loss = partial(losses.balanced_l1_loss, beta=beta, gamma=2.0)
+        at = spans([0, 10 + 1e-9], [0, 10 + 10 * beta - 1e-9], [0, 10 + 10 * beta + 1e-9])
+        slope = gradient(loss, at, target.expand(3, 2))[:, 1]
+        torch.testing.assert_close(10 * slope, spans(0, 2, 2), rtol=1e-5, atol=1e-6)
+
+
+def test_a_weighted_sum_is_one_and_its_names_can_be_set_from_outside():
+    pred, target = random_spans(50), random_spans(50, seed=1)
+    giou, l1 = losses.giou_loss(pred, target), losses.l1_loss(pred, target)
+    torch.testing.assert_close(losses.weighted_sum(pred, target), giou + l1)
+    config = yaml.safe_load((CONFIGS / "span_loss" / "giou_l1.yaml").read_text())
+    config["weights"] = {"giou": 2.0, "l1": 5.0}
+    torch.testing.assert_close(build(config)(pred, target), 2 * giou + 5 * l1)
+
+
+def test_a_sum_of_one_loss_by_its_own_name():
+    pred, target = spans([0, 9]), spans([0, 10])
+    only = losses.weighted_sum(pred, target, losses={"iou": losses.iou_loss}, weights={"iou": 0.5})
+    assert only.item() == pytest.approx(0.05)
+
+
+def test_tiny_losses_keep_their_digits_in_float32():
+    target = torch.tensor([[0.0, 1.0]])
+    pred = torch.tensor([[1e-9, 1.0]])
+    assert losses.giou_loss(pred, target).item() == pytest.approx(1e-9, rel=1e-5)
+    smooth = losses.smooth_giou_loss(pred, target).item()
+    assert smooth == pytest.approx(1e-18 / (2 * 0.3), rel=1e-5)
+
+
+def test_the_forum_s_question():
+    """Loss 0, gradient +-1/n just beside the match, as torch 1.7 gave it at the match."""
+    target = ops.half_open(torch.tensor([[5.0, 5.0], [2.0, 4.0]], dtype=torch.float64))
+
+    def slopes(shift):
+        pred = (target + torch.tensor([[shift, 0.0], [0.0, 0.0]])).requires_grad_()
+        losses.iou_loss(pred, target).mean().backward()
+        return pred.grad[0, 0].item()
+
+    assert losses.iou_loss(target, target).mean() == 0
+    assert slopes(1e-5) == pytest.approx(0.5, abs=1e-4)
+    assert slopes(-1e-5) == pytest.approx(-0.5, abs=1e-4)
+    assert slopes(0.0) == 0
+
+
+@every_score_loss
+def test_score_losses_are_unreduced_finite_and_best_when_right(loss):
+    logits = torch.linspace(-60, 60, 24).view(4, 3, 2).requires_grad_()
+    targets = torch.tensor([0.0, 1.0]).expand(4, 3, 2)
+    values = loss(logits, targets)
+    assert values.shape == (4, 3, 2)
+    assert (values >= 0).all()
+    values.sum().backward()
+    assert logits.grad.isfinite().all()
+    assert (logits.grad[..., 0] >= 0).all()
+    assert (logits.grad[..., 1] <= 0).all()
+
+
+def test_focal_loss_without_focus_is_cross_entropy():
+    logits, targets = torch.randn(20, 3), torch.rand(20, 3).round()
+    torch.testing.assert_close(
+        losses.focal_loss(logits, targets, alpha=0.5, gamma=0.0),
+        losses.cross_entropy_loss(logits, targets) / 2,
+    )
+
+
+def test_a_focus_with_an_infinite_gradient_is_refused():
+    with pytest.raises(ValueError, match="gamma is 0.5; it must be 0 or at least 1"):
+        losses.focal_loss(torch.zeros(1, 1), torch.ones(1, 1), gamma=0.5)
