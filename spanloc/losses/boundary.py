@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spanloc.losses.pair import compare, relative
+from spanloc.losses.pair import compare
 from spanloc.losses.properties import Properties, states
 from spanloc.losses.scalar import at_least, huber, log1p, log1p_gap
 
@@ -24,13 +24,14 @@ def l1_loss(
 
     Args:
         pred, target: Spans in one unit.
-        eps: Floor of the target's length, in that unit.
+        eps: A target shorter than that, in the unit of the spans, counts as that long. Keep it well
+            below the shortest.
 
     >>> l1_loss(torch.tensor([[3.0, 10.5]]), torch.tensor([[0.0, 10.0]]))
     tensor([0.3500])
     """
-    pair = compare(pred, target)
-    return relative(pair.error, pair, eps)
+    pair = compare(pred, target, eps)
+    return pair.error / pair.wanted
 
 
 @states(
@@ -61,8 +62,8 @@ def smooth_l1_loss(
     tensor([0.2625])
     """
     _above_zero("beta", beta)
-    pair = compare(pred, target)
-    return huber(relative(pair.start, pair, eps), beta) + huber(relative(pair.end, pair, eps), beta)
+    pair = compare(pred, target, eps)
+    return huber(pair.start / pair.wanted, beta) + huber(pair.end / pair.wanted, beta)
 
 
 @states(
@@ -99,7 +100,7 @@ def balanced_l1_loss(
     """
     for name, value in (("beta", beta), ("alpha", alpha), ("gamma", gamma)):
         _above_zero(name, value)
-    pair = compare(pred, target)
+    pair = compare(pred, target, eps)
     b = math.expm1(gamma / alpha)
 
     def balanced(error: Tensor) -> Tensor:
@@ -111,7 +112,7 @@ def balanced_l1_loss(
         curve = alpha / b * (y * torch.log1p(y) - log1p_gap(y))
         return beta * torch.where(near, curve, gamma * size + gamma / b - alpha)
 
-    return balanced(relative(pair.start, pair, eps)) + balanced(relative(pair.end, pair, eps))
+    return balanced(pair.start / pair.wanted) + balanced(pair.end / pair.wanted)
 
 
 @states(
@@ -135,7 +136,8 @@ def bounded_iou_loss(
     Args:
         pred, target: Spans in one unit. A reversed prediction costs more.
         beta: Loss, above 0, at which the parabola goes over into a line of slope 1.
-        eps: Floor of the target's length, in that unit.
+        eps: A target shorter than that, in the unit of the spans, counts as that long. Keep it well
+            below the shortest.
 
     Raises:
         ValueError: ``beta`` is not above 0.
@@ -144,8 +146,8 @@ def bounded_iou_loss(
     tensor([0.2333, 0.9667])
     """
     _above_zero("beta", beta)
-    pair = compare(pred, target)
-    shift, growth = 2 * relative(pair.shift, pair, eps), relative(pair.growth, pair, eps)
+    pair = compare(pred, target, eps)
+    shift, growth = 2 * pair.shift / pair.wanted, pair.growth / pair.wanted
     # With their signs, of which the parabola makes nothing.
     center = torch.where(shift.abs() > 1, 1.0, 2 * shift / (1 + shift.abs()))
     size = growth / (1 + at_least(growth, 0.0))
@@ -185,9 +187,9 @@ def center_length_loss(
     _above_zero("beta", beta)
     if not 0 < floor < 1:
         raise ValueError(f"floor is {floor}; it must lie in (0, 1)")
-    pair = compare(pred, target)
-    ratio = log1p(relative(pair.growth, pair, eps), floor)
-    return huber(relative(pair.shift, pair, eps), beta) + huber(ratio, beta)
+    pair = compare(pred, target, eps)
+    ratio = log1p(pair.growth / pair.wanted, floor)
+    return huber(pair.shift / pair.wanted, beta) + huber(ratio, beta)
 
 
 def _above_zero(name: str, value: float) -> None:

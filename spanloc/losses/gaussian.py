@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spanloc.losses.pair import compare, relative
+from spanloc.losses.pair import compare
 from spanloc.losses.properties import Properties, states
 from spanloc.losses.scalar import log1p_gap, norm
 
@@ -27,13 +27,14 @@ def wasserstein_loss(
 
     Args:
         pred, target: Spans in one unit.
-        eps: Floor of the target's length, in that unit.
+        eps: A target shorter than that, in the unit of the spans, counts as that long. Keep it well
+            below the shortest.
 
     >>> wasserstein_loss(torch.tensor([[1.0, 3.0]]), torch.tensor([[0.0, 2.0]]))
     tensor([0.3935])
     """
-    pair = compare(pred, target)
-    distance = norm(relative(pair.start, pair, eps), relative(pair.end, pair, eps)) / 2**0.5
+    pair = compare(pred, target, eps)
+    distance = norm(pair.start / pair.wanted, pair.end / pair.wanted) / 2**0.5
     return -torch.expm1(-distance)
 
 
@@ -67,12 +68,10 @@ def kl_loss(
     """
     if not 0 < floor < 1:
         raise ValueError(f"floor is {floor}; it must lie in (0, 1)")
-    pair = compare(pred, target)
-    growth = relative(pair.growth, pair, eps)
+    pair = compare(pred, target, eps)
+    growth = pair.growth / pair.wanted
     divergence = (
-        log1p_gap(growth, floor)
-        + growth.square() / 2
-        + 2 * relative(pair.shift, pair, eps).square()
+        log1p_gap(growth, floor) + growth.square() / 2 + 2 * (pair.shift / pair.wanted).square()
     )
     bounded = torch.log1p(divergence)
     return bounded / (1 + bounded)

@@ -26,7 +26,8 @@ def iou_loss(
 
     Args:
         pred, target: Spans in one unit. A reversed prediction costs 1.
-        eps: Floor of twice the hull, in that unit. Keep it well below the shortest span.
+        eps: A target shorter than that, in the unit of the spans, counts as that long. Keep it well
+            below the shortest.
 
     >>> iou_loss(torch.tensor([[0.0, 2.0], [0.0, 1.0]]), torch.tensor([[1.0, 3.0], [3.0, 4.0]]))
     tensor([0.6667, 1.0000])
@@ -121,14 +122,16 @@ def giou_loss(
     disjoint spans the near end is pulled in and the far end is pushed *out*: the hull counts.
 
     Args:
-        pred, target: Spans in one unit. Reversed spans are not checked; they cost more than 1.
-        eps: Floor of twice the hull, in that unit. Keep it well below the shortest span.
+        pred, target: Spans in one unit. A reversed prediction costs more than 1, and each of
+            its ends is pulled to where it belongs.
+        eps: A target shorter than that, in the unit of the spans, counts as that long. Keep it well
+            below the shortest.
 
     >>> giou_loss(torch.tensor([[0.0, 2.0], [0.0, 1.0]]), torch.tensor([[1.0, 3.0], [3.0, 4.0]]))
     tensor([0.6667, 1.5000])
     """
-    pair = compare(pred, target)
-    return overlap_loss(pair, pair.error, eps)
+    pair = compare(pred, target, eps)
+    return overlap_loss(pair, pair.error)
 
 
 @states(
@@ -162,8 +165,8 @@ def inner_iou_loss(
     """
     if ratio <= 0:
         raise ValueError(f"ratio is {ratio}; it must be above 0")
-    inner = compare(pred, target).scaled(ratio)
-    return at_most_one(overlap_loss(inner, inner.error, eps))
+    inner = compare(pred, target, eps).scaled(ratio)
+    return at_most_one(overlap_loss(inner, inner.error))
 
 
 @states(
@@ -186,7 +189,7 @@ def interp_iou_loss(
     the gap is about ``1 / (1 - alpha)`` lengths. Sharp at the match.
 
     Args:
-        pred, target: Spans in one unit. Reversed spans are not checked.
+        pred, target: Spans in one unit. A reversed prediction costs more than 1.
         alpha: In ``[0, 1)``: 0 is twice the IoU loss.
         eps: As in :func:`iou_loss`.
 
@@ -198,8 +201,8 @@ def interp_iou_loss(
     """
     if not 0 <= alpha < 1:
         raise ValueError(f"alpha is {alpha}; it must lie in [0, 1)")
-    pair = compare(pred, target)
+    pair = compare(pred, target, eps)
     between = pair.drawn(alpha)
-    return at_most_one(overlap_loss(pair, pair.error, eps)) + at_most_one(
-        overlap_loss(between, between.error, eps)
+    return at_most_one(overlap_loss(pair, pair.error)) + at_most_one(
+        overlap_loss(between, between.error)
     )

@@ -12,14 +12,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from spanloc.losses.scalar import at_least
+from spanloc.losses.scalar import at_least, not_negative
 
 
 class Pair(NamedTuple):
     """A prediction against its target, in the unit of the spans, in float32 at least.
 
     ``start`` and ``end`` are the errors of the ends; ``length`` is that of the prediction, negative
-    where it is reversed, and ``wanted`` that of the target.
+    where it is reversed, and ``wanted`` that of the target, above 0.
     """
 
     start: Tensor
@@ -39,7 +39,7 @@ class Pair(NamedTuple):
 
     @property
     def error(self) -> Tensor:
-        """Sum of the sizes of both end errors; the slope that autograd gives of 0 is 0."""
+        """Sum of the sizes of both end errors, with slope 0 where an end is right."""
         return self.start.abs() + self.end.abs()
 
     def scaled(self, ratio: float) -> "Pair":
@@ -57,8 +57,8 @@ class Pair(NamedTuple):
         return self._replace(start=rest * self.start, end=rest * self.end, length=length)
 
 
-def compare(pred: Tensor, target: Tensor) -> Pair:
-    """A pair of each prediction and its target.
+def compare(pred: Tensor, target: Tensor, eps: float) -> Pair:
+    """A pair of each prediction and its target; one shorter than ``eps`` counts as that long.
 
     Raises:
         ValueError: The last axis of one is not (start, end), or their shapes differ: broadcasting
@@ -73,19 +73,17 @@ def compare(pred: Tensor, target: Tensor) -> Pair:
     dtype = torch.promote_types(torch.promote_types(pred.dtype, target.dtype), torch.float32)
     start, end = pred.to(dtype).unbind(-1)
     first, last = target.to(dtype).unbind(-1)
-    return Pair(start - first, end - last, end - start, last - first)
+    return Pair(start - first, end - last, end - start, at_least(last - first, eps))
 
 
-def twice_hull(pair: Pair, error: Tensor, eps: float) -> Tensor:
-    """Twice the length that both spans cover with what lies between them; above 0."""
-    return at_least(pair.length + pair.wanted + error, eps)
+def twice_hull(pair: Pair, error: Tensor) -> Tensor:
+    """Twice the length that both spans cover with what lies between them; above 0.
+
+    A reversed prediction counts as empty: its negative length could take the hull to 0.
+    """
+    return not_negative(pair.length) + pair.wanted + error
 
 
-def overlap_loss(pair: Pair, error: Tensor, eps: float) -> Tensor:
-    """``1 - signed overlap / hull``, to full precision down to 0: above 1 where spans are disjoint."""
-    return 2 * error / twice_hull(pair, error, eps)
-
-
-def relative(length: Tensor, pair: Pair, eps: float) -> Tensor:
-    """As a fraction of the target's length, which counts as ``eps`` where it is shorter."""
-    return length / at_least(pair.wanted, eps)
+def overlap_loss(pair: Pair, error: Tensor) -> Tensor:
+    """``1 - signed overlap / hull`` in ``[0, 2]``, to full precision: above 1 for disjoint spans."""
+    return 2 * error / twice_hull(pair, error)

@@ -30,15 +30,17 @@ def diou_loss(
     alone. On a line there is no aspect ratio, so this is CIoU too.
 
     Args:
-        pred, target: Spans in one unit. Reversed spans are not checked.
-        eps: Floor of twice the hull, in that unit. Keep it well below the shortest span.
+        pred, target: Spans in one unit. A reversed prediction costs more than 1.
+        eps: A target shorter than that, in the unit of the spans, counts as that long. Keep it well
+            below the shortest.
 
     >>> diou_loss(torch.tensor([[0.0, 2.0], [0.0, 1.0]]), torch.tensor([[1.0, 3.0], [3.0, 4.0]]))
     tensor([0.7778, 1.5625])
     """
-    pair = compare(pred, target)
-    hull = twice_hull(pair, pair.error, eps)
-    return at_most_one(2 * pair.error / hull) + ((pair.start + pair.end) / hull).square()
+    pair = compare(pred, target, eps)
+    error = pair.error
+    hull = twice_hull(pair, error)
+    return at_most_one(2 * error / hull) + ((pair.start + pair.end) / hull).square()
 
 
 @states(
@@ -62,10 +64,11 @@ def eiou_loss(
     >>> eiou_loss(torch.tensor([[0.0, 2.0], [0.0, 1.0]]), torch.tensor([[1.0, 3.0], [2.0, 4.0]]))
     tensor([0.7778, 1.4531])
     """
-    pair = compare(pred, target)
-    hull = twice_hull(pair, pair.error, eps)
+    pair = compare(pred, target, eps)
+    error = pair.error
+    hull = twice_hull(pair, error)
     center, size = (pair.start + pair.end) / hull, 2 * pair.growth / hull
-    return at_most_one(2 * pair.error / hull) + center.square() + size.square()
+    return at_most_one(2 * error / hull) + center.square() + size.square()
 
 
 @states(
@@ -99,11 +102,12 @@ def mpdiou_loss(
     """
     if extent is not None and extent <= 0:
         raise ValueError(f"extent is {extent}; it must be above 0")
-    pair = compare(pred, target)
-    hull = twice_hull(pair, pair.error, eps)
+    pair = compare(pred, target, eps)
+    error = pair.error
+    hull = twice_hull(pair, error)
     unit = hull / 2 if extent is None else extent
     corners = (pair.start / unit).square() + (pair.end / unit).square()
-    return at_most_one(2 * pair.error / hull) + corners
+    return at_most_one(2 * error / hull) + corners
 
 
 @states(
@@ -126,8 +130,8 @@ def wise_iou_loss(
     >>> wise_iou_loss(torch.tensor([[0.0, 2.0], [0.0, 1.0]]), torch.tensor([[1.0, 3.0], [3.0, 4.0]]))
     tensor([0.7450, 1.7551])
     """
-    pair = compare(pred, target)
-    hull = twice_hull(pair, pair.error, eps)
-    # A reversed prediction may be further off than the hull is long; exp would overflow.
-    distance = at_most_one(((pair.start + pair.end) / hull.detach()).square())
-    return torch.exp(distance) * at_most_one(2 * pair.error / hull)
+    pair = compare(pred, target, eps)
+    error = pair.error
+    hull = twice_hull(pair, error)
+    distance = ((pair.start + pair.end) / hull.detach()).square()
+    return torch.exp(distance) * at_most_one(2 * error / hull)

@@ -1,23 +1,33 @@
 """Functions of one number that losses are bent with, and their slopes where they have a kink.
 
-Every choice at a tie is written out with ``where``: what ``clamp``, ``minimum`` and ``maximum`` do
-there has changed between versions of torch, and may again.
+Every choice at a tie is written out, with ``where`` or ``threshold`` (``x`` where it is *above* a
+threshold, else a value): what ``clamp``, ``minimum`` and ``maximum`` do there has changed between
+versions of torch, and may again.
 """
 
 import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def at_least(x: Tensor, floor: float) -> Tensor:
     """``max(x, floor)``; slope 0 at ``floor`` itself."""
-    return torch.where(x <= floor, floor, x)
+    return F.threshold(x, floor, floor)
+
+
+def not_negative(x: Tensor) -> Tensor:
+    """``max(x, 0)``; slope 1 at 0 itself."""
+    return F.threshold(x, -1e-38, 0.0)
 
 
 def at_most_one(x: Tensor) -> Tensor:
-    """``min(x, 1)``; slope 1 at 1 itself, so that a loss still pulls spans together that just touch."""
-    return torch.where(x > 1, 1.0, x)
+    """``min(x, 1)`` of ``x`` up to 2; slope 1 at 1 itself, so that spans that just touch are pulled.
+
+    In that range both differences are exact. The slope of relu at 0 is 0 in every version of torch.
+    """
+    return x - torch.relu(x - 1)
 
 
 def log1p(x: Tensor, floor: float = 1e-3) -> Tensor:

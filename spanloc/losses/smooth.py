@@ -11,7 +11,7 @@ from torch import Tensor
 
 from spanloc.losses.pair import Pair, compare, overlap_loss, twice_hull
 from spanloc.losses.properties import Properties, states
-from spanloc.losses.scalar import at_least, at_most_one, huber, log_cosh, pseudo_huber
+from spanloc.losses.scalar import at_most_one, huber, log_cosh, pseudo_huber
 
 Phi = Literal["pseudo_huber", "log_cosh", "huber"]
 
@@ -72,11 +72,11 @@ def smooth_giou_loss(
     for log-cosh.
 
     Args:
-        pred, target: Spans in one unit. Reversed predictions are not checked; they cost more.
-        smoothing: Scale of the rounding as a fraction of the target's length, in ``(0, 0.7]``: above
-            that the loss of a reversed prediction may lose its denominator.
+        pred, target: Spans in one unit. A reversed prediction costs more.
+        smoothing: Scale of the rounding as a fraction of the target's length, in ``(0, 0.7]``.
         phi: ``sqrt(x^2 + c^2) - c``, ``2 c ln cosh(x / 2 c)`` or Huber's, with ``c`` the scale.
-        eps: Floor of the target's length and of twice the hull, in the unit of the spans.
+        eps: A target shorter than that, in the unit of the spans, counts as that long. Keep it well
+            below the shortest.
 
     Raises:
         ValueError: ``smoothing`` or ``phi`` is out of range.
@@ -85,8 +85,8 @@ def smooth_giou_loss(
     >>> smooth_giou_loss(torch.tensor([[3.0, 10.0]]), torch.tensor([[0.0, 10.0]]), smoothing=0.4)
     tensor([0.1111])
     """
-    pair = compare(pred, target)
-    return overlap_loss(pair, _smooth_error(pair, smoothing, phi, eps), eps)
+    pair = compare(pred, target, eps)
+    return overlap_loss(pair, _smooth_error(pair, smoothing, phi))
 
 
 @states(
@@ -118,16 +118,16 @@ def smooth_diou_loss(
     >>> smooth_diou_loss(torch.tensor([[3.0, 10.0]]), torch.tensor([[0.0, 10.0]]), smoothing=0.4)
     tensor([0.1389])
     """
-    pair = compare(pred, target)
-    error = _smooth_error(pair, smoothing, phi, eps)
-    hull = twice_hull(pair, error, eps)
+    pair = compare(pred, target, eps)
+    error = _smooth_error(pair, smoothing, phi)
+    hull = twice_hull(pair, error)
     return at_most_one(2 * error / hull) + ((pair.start + pair.end) / hull).square()
 
 
-def _smooth_error(pair: Pair, smoothing: float, phi: Phi, eps: float) -> Tensor:
+def _smooth_error(pair: Pair, smoothing: float, phi: Phi) -> Tensor:
     if not 0 < smoothing <= 0.7:
         raise ValueError(f"smoothing is {smoothing}; it must lie in (0, 0.7]")
     if phi not in _PHI:
         raise ValueError(f"phi is {phi!r}; it may be one of {', '.join(_PHI)}")
-    scale = smoothing * at_least(pair.wanted, eps)
+    scale = smoothing * pair.wanted
     return _PHI[phi](pair.start, scale) + _PHI[phi](pair.end, scale)
