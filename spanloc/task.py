@@ -70,7 +70,9 @@ class SpanLocalizer(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """The loss, its parts, and under ``pred`` and ``target`` the pairs the span loss saw."""
-        losses = self.criterion(self(batch), batch)
+        count = self.trainer.accumulate_grad_batches
+        # The mean that Lightning takes over micro-batches is undone: the criterion has the number.
+        losses = (self.criterion if count == 1 else self.criterion.part)(self(batch), batch)
         if not torch.isfinite(losses.total):
             raise FloatingPointError(
                 f"the loss is {losses.total.item()} at step {self.global_step}, for the sequences "
@@ -79,7 +81,27 @@ class SpanLocalizer(LightningModule):
         parts = {"total": losses.total.detach(), "span": losses.span, "score": losses.score}
         self.log_dict({f"loss/{name}": v for name, v in parts.items()}, batch_size=len(batch))
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=len(batch))
-        return {"loss": losses.total, **losses._asdict()}
+        return {"loss": losses.total * count, **losses._asdict()}
+
+    def on_train_start(self) -> None:
+        """Begins a step anew: one that was interrupted has left its parts behind."""
+        self.criterion.drop()
+
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None
+    ) -> None:
+        """Takes the step, with the gradients of all its micro-batches over the number of all pairs."""
+
+        def closure() -> Any:
+            loss = optimizer_closure()
+            if self.trainer.accumulate_grad_batches > 1:
+                scale = self.criterion.finish()
+                for parameter in self.parameters():
+                    if parameter.grad is not None:
+                        parameter.grad.mul_(scale)
+            return loss
+
+        super().optimizer_step(epoch, batch_idx, optimizer, closure)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to ``val/loss`` and the metrics."""

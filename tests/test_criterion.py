@@ -85,12 +85,14 @@ def test_the_normaliser_is_a_buffer_that_only_training_moves():
     for seed in range(2):
         batch = make_batch((60, 41), num_targets=(5, 1), seed=seed)
         output = model(batch.features, batch.mask)
-        criterion(output, batch)
+        found = criterion(output, batch)
         counts.append(int((assign_points(output, batch) >= 0).sum()))
     assert criterion.normaliser.item() == sum(counts) / 2
     criterion.eval()
-    criterion(output, batch)
+    own = criterion(output, batch)
     assert criterion.state_dict()["normaliser"].item() == sum(counts) / 2
+    # While evaluating it is the batch's own number, whatever the steps of the training were.
+    torch.testing.assert_close(own.total * counts[1], found.total * sum(counts) / 2)
 
 
 @every_model

@@ -45,7 +45,8 @@ def measure(trainer: Trainer, task: Any, losses: Mapping[str, SpanLoss]) -> Meas
     """One pass over the training set as it is: no dropout, no crops, 32-bit precision.
 
     The objective is the one that training minimises, over all sequences at once: weighted sums of
-    the span losses and of the score losses over the number of matched pairs. Several processes
+    the span losses and of the score losses over the number of matched pairs, each counting as the
+    criterion has it. Several processes
     share the sequences, and all get the same result. Nothing about the training changes.
 
     Args:
@@ -56,8 +57,8 @@ def measure(trainer: Trainer, task: Any, losses: Mapping[str, SpanLoss]) -> Meas
     parameters = [p for p in task.parameters() if p.requires_grad]
     by_loss = {name: [torch.zeros_like(p) for p in parameters] for name in losses}
     by_score = [torch.zeros_like(p) for p in parameters]
-    pairs: list[tuple[Tensor, Tensor]] = []
-    score, num_sequences = 0.0, 0
+    pairs: list[tuple[Tensor, ...]] = []
+    score, count, num_sequences = 0.0, 0.0, 0
     with _as_it_is(task):
         for batch in whole_train_dataloader(trainer):
             batch = trainer.strategy.batch_to_device(batch)
@@ -65,26 +66,32 @@ def measure(trainer: Trainer, task: Any, losses: Mapping[str, SpanLoss]) -> Meas
                 matched = task.criterion.match(task(batch), batch)
             _add_gradient(by_score, matched.score, parameters)
             for name, loss in losses.items():
-                _add_gradient(by_loss[name], loss(matched.pred, matched.target).sum(), parameters)
-            pairs.append((matched.pred.detach(), matched.target))
+                values = matched.weight * loss(matched.pred, matched.target)
+                _add_gradient(by_loss[name], values.sum(), parameters)
+            pairs.append((matched.pred.detach(), matched.target, matched.weight))
             score += float(matched.score.detach())
+            count += float(matched.count)
             num_sequences += len(batch)
     none = torch.zeros(0, 2, device=task.device)
-    pred, target = (torch.cat(part) for part in zip((none, none), *pairs, strict=True))
+    pred, target, weight = (
+        torch.cat(part) for part in zip((none, none, none[:, 0]), *pairs, strict=True)
+    )
     if trainer.world_size > 1:
         every = [None] * trainer.world_size
-        torch.distributed.all_gather_object(every, (pred, target, score, num_sequences))
-        preds, targets, scores, counts = zip(*every, strict=True)
-        pred, target = (torch.cat([p.to(none) for p in part]) for part in (preds, targets))
-        score, num_sequences = sum(scores), sum(counts)
+        torch.distributed.all_gather_object(
+            every, (pred, target, weight, score, count, num_sequences)
+        )
+        *tensors, scores, counts, numbers = zip(*every, strict=True)
+        pred, target, weight = (torch.cat([p.to(none) for p in part]) for part in tensors)
+        score, count, num_sequences = sum(scores), sum(counts), sum(numbers)
         for gradient in [by_score, *by_loss.values()]:
             for part in gradient:
                 torch.distributed.all_reduce(part)
-    count = max(len(pred), 1)
+    count = max(count, 1)
     span_weight, score_weight = task.criterion.span_weight, task.criterion.score_weight
     norms = {}
     for name, loss in losses.items():
-        mean = float(loss(pred, target).double().sum()) / count
+        mean = float((weight * loss(pred, target).double()).sum()) / count
         spans = [span_weight * part / count for part in by_loss[name]]
         both = [
             part + score_weight * other / count for part, other in zip(spans, by_score, strict=True)

@@ -29,6 +29,7 @@ class Record:
     timeline: Timeline
     spans: Tensor
     labels: Tensor
+    weight: float
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,9 @@ def read_annotations(root: str | Path) -> Annotations:
     """Read and check a folder: all of ``annotations.json``, and the header of every array.
 
     Wanted is ``{"classes": [names], "database": {id: {"subset": "training" | "validation" |
-    "testing", "duration": seconds, "fps": steps per second, "subject": optional, "annotations":
-    [{"segment": [start, end], "label": name}]}}}`` with half-open segments in seconds; without
-    ``classes`` the labels in use are sorted. Further fields are ignored. ``data/<id>.npy`` has
+    "testing", "duration": seconds, "fps": steps per second, "subject": optional, "weight": optional,
+    "annotations": [{"segment": [start, end], "label": name}]}}}`` with half-open segments in seconds;
+    without ``classes`` the labels in use are sorted. Further fields are ignored. ``data/<id>.npy`` has
     ``duration * fps`` rows and as many columns as all the others.
 
     Raises:
@@ -138,6 +139,7 @@ class AnnotatedSequences(Dataset[Sample]):
             spans=inside[keep] - first,
             labels=record.labels[keep],
             timeline=Timeline(step, offset + first * step),
+            weight=record.weight,
         )
 
     def statistics(self) -> tuple[Tensor, Tensor]:
@@ -186,6 +188,9 @@ def _record(file: Path, name: str, fields: Any, classes: list[str]) -> Record:
         raise refuse("subset", f"one of {', '.join(SUBSETS)}")
     if not isinstance(fields.get("annotations"), list):
         raise refuse("annotations", "a list")
+    weight = fields.get("weight", 1.0)
+    if not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+        raise refuse("weight", "a number from 0")
     fps, num_steps = fields["fps"], round(fields["duration"] * fields["fps"])
     spans, labels = [], []
     for i, annotation in enumerate(fields["annotations"]):
@@ -221,6 +226,7 @@ def _record(file: Path, name: str, fields: Any, classes: list[str]) -> Record:
         timeline=Timeline(1 / fps),
         spans=torch.tensor(spans, dtype=torch.float32).reshape(-1, 2),
         labels=torch.tensor(labels, dtype=torch.int64),
+        weight=float(weight),
     )
 
 

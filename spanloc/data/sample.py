@@ -1,5 +1,6 @@
 """One sequence with its spans, and a padded batch of them: what a DataModule must yield."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -42,6 +43,8 @@ class Sample:
         spans: Half-open, in steps, ``0 <= start <= end <= steps``; none is fine.
         labels: Index of each span's class, from 0.
         timeline: When the steps happen.
+        weight: What the sequence counts in the training loss, at least 0: 2 as if it were there
+            twice. Keep the mean near 1.
 
     Raises:
         ValueError: A shape or a value is off; it names the sequence and the field.
@@ -52,6 +55,7 @@ class Sample:
     spans: Float[Tensor, "targets 2"]
     labels: Int64[Tensor, " targets"]
     timeline: Timeline = Timeline()
+    weight: float = 1.0
 
     def __post_init__(self) -> None:
         if self.features.ndim != 2 or not self.features.shape[1]:
@@ -68,6 +72,8 @@ class Sample:
             self._refuse("spans", self.spans.tolist(), f"0 <= start <= end <= {steps} steps")
         if (self.labels < 0).any():
             self._refuse("labels", self.labels.tolist(), "numbers from 0")
+        if not 0 <= self.weight < math.inf:
+            self._refuse("weight", self.weight, "a number from 0")
 
     def _refuse(self, field: str, came: object, wanted: str) -> None:
         raise ValueError(f"sequence {self.id!r}: {field} is {came}; wanted {wanted}")
@@ -78,7 +84,8 @@ class Batch:
     """Sequences of different lengths, padded at the end with zeros. :func:`collate` makes one.
 
     ``mask`` is true at the steps of a sequence and false in its padding, ``target_mask`` likewise
-    for the targets; there is room for at least one target.
+    for the targets; there is room for at least one target. Without ``weights`` all sequences count
+    the same.
     """
 
     features: Float32[Tensor, "batch channels steps"]
@@ -88,6 +95,7 @@ class Batch:
     target_mask: Bool[Tensor, "batch targets"]
     ids: tuple[str, ...]
     timelines: tuple[Timeline, ...]
+    weights: Float32[Tensor, " batch"] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -107,7 +115,8 @@ class Batch:
             targets = self.target_mask[i]
             features = self.features[i, :, self.mask[i]]
             spans, labels = self.spans[i, targets], self.labels[i, targets]
-            samples.append(Sample(self.ids[i], features, spans, labels, self.timelines[i]))
+            weight = 1.0 if self.weights is None else self.weights[i].item()
+            samples.append(Sample(self.ids[i], features, spans, labels, self.timelines[i], weight))
         return samples
 
     def _map(self, function) -> "Batch":
@@ -150,4 +159,5 @@ def collate(samples: Sequence[Sample]) -> Batch:
         target_mask[i, : len(sample.spans)] = True
     ids = tuple(sample.id for sample in samples)
     timelines = tuple(sample.timeline for sample in samples)
-    return Batch(features, mask, spans, labels, target_mask, ids, timelines)
+    weights = torch.tensor([sample.weight for sample in samples], dtype=torch.float32)
+    return Batch(features, mask, spans, labels, target_mask, ids, timelines, weights)

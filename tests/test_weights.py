@@ -1,0 +1,244 @@
+"""What counts how much: weights of sequences, quality of pairs, and whatever a step is shared out over."""
+
+import multiprocessing
+from dataclasses import replace
+from functools import partial
+from itertools import product
+
+import pytest
+import torch
+import torch.distributed as dist
+from conftest import (
+    HINTS_OF_LIGHTNING,
+    TheirData,
+    make_batch,
+    points_model,
+    single_model,
+    their_trainer,
+)
+from torch.utils.data import DataLoader
+
+from spanloc import Criterion, SpanLocalizer, losses, ops
+from spanloc.assigners import assign_points, assign_single
+from spanloc.callbacks.measurement import measure
+from spanloc.data import Sample, collate
+
+COUNTS, WEIGHTS = (5, 0, 3, 1), (1.0, 2.0, 0.5, 3.0)
+# Quality, momentum, and whether the sequences have weights.
+KNOBS = list(product((None, "tiou", "score"), (0.0, 0.9), (False, True)))
+
+
+def batch_of(*which, weighted=True, seed=0):
+    samples = make_batch((60, 41, 50, 33), num_targets=COUNTS, seed=seed).split()
+    if weighted:
+        samples = [replace(s, weight=w) for s, w in zip(samples, WEIGHTS, strict=True)]
+    return collate([samples[i] for i in which or range(4)])
+
+
+def gradients(model):
+    return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+
+def two_steps(steps, quality, momentum, *, average=None):
+    """The gradient of the second of two steps, each a list of batches."""
+    torch.manual_seed(0)
+    model = points_model()
+    criterion = Criterion(assign_points, losses.giou_loss, quality=quality, momentum=momentum)
+    for parts in steps:
+        model.zero_grad()
+        if len(parts) == 1:
+            criterion(model(parts[0].features, parts[0].mask), parts[0]).total.backward()
+        else:
+            for batch in parts:
+                criterion.part(model(batch.features, batch.mask), batch).total.backward()
+            scale = criterion.finish()
+            for parameter in model.parameters():
+                if parameter.grad is not None:
+                    parameter.grad.mul_(scale)
+    return gradients(model)
+
+
+def whole(weighted):
+    return [[batch_of(weighted=weighted, seed=seed)] for seed in (0, 1)]
+
+
+@pytest.mark.parametrize(("quality", "momentum", "weighted"), KNOBS)
+def test_accumulation_gives_the_gradient_of_the_whole_step(quality, momentum, weighted):
+    expected = two_steps(whole(weighted), quality, momentum)
+    assert expected.abs().max() > 1e-3
+    for shares in ([(0, 1), (2, 3)], [(1,), (0, 2, 3)], [(0,), (1,), (2,), (3,)]):
+        steps = [[batch_of(*i, weighted=weighted, seed=seed) for i in shares] for seed in (0, 1)]
+        torch.testing.assert_close(
+            two_steps(steps, quality, momentum), expected, rtol=1e-4, atol=1e-6
+        )
+
+
+def process(rank, store, queue):
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    # Uneven shares, and one process has a step of several parts.
+    shares = ([(1,), (2,)], [(0, 3)])[rank]
+    for quality, momentum, weighted in KNOBS:
+        for parts in (shares, [sum(shares, ())]):
+            steps = [[batch_of(*i, weighted=weighted, seed=seed) for i in parts] for seed in (0, 1)]
+            found = two_steps(steps, quality, momentum)
+            dist.all_reduce(found)
+            if rank == 0:
+                queue.put((found / 2).numpy())
+    dist.destroy_process_group()
+
+
+def test_two_processes_give_the_gradient_of_one(tmp_path):
+    expected = [
+        two_steps(whole(weighted), quality, momentum) for quality, momentum, weighted in KNOBS
+    ]
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    workers = [
+        context.Process(target=process, args=(rank, tmp_path / "store", queue)) for rank in range(2)
+    ]
+    for worker in workers:
+        worker.start()
+    for gradient in expected:
+        for _ in range(2):
+            found = torch.from_numpy(queue.get(timeout=120))
+            torch.testing.assert_close(found, gradient, rtol=1e-4, atol=1e-6)
+    for worker in workers:
+        worker.join()
+
+
+class Shared(TheirData):
+    """Steps of eight sequences, in as many pieces as it takes."""
+
+    def __init__(self, size):
+        super().__init__(count=16)
+        self.samples = [replace(s, weight=1.0 + i % 3) for i, s in enumerate(self.samples)]
+        # Without spans some, so that the pieces of a step have different numbers of pairs.
+        none = {"spans": torch.zeros(0, 2), "labels": torch.zeros(0, dtype=torch.int64)}
+        self.samples = [replace(s, **none) if i % 5 == 0 else s for i, s in enumerate(self.samples)]
+        self.size = size
+
+    def train_dataloader(self):
+        # Lightning's own sampler for several processes shuffles.
+        rank, count = self.trainer.global_rank, self.trainer.world_size
+        mine = self.samples[rank::count]
+        return DataLoader(mine, self.size, collate_fn=collate)
+
+
+def trained(folder, size, **options):
+    torch.manual_seed(0)
+    criterion = Criterion(assign_single, losses.giou_loss, quality="score")
+    task = SpanLocalizer(single_model(), criterion, optimizer=partial(torch.optim.SGD, lr=0.1))
+    trainer = their_trainer(
+        max_epochs=2, gradient_clip_val=0.5, use_distributed_sampler=False, **options
+    )  # fmt: skip
+    trainer.fit(task, Shared(size))
+    if trainer.is_global_zero:
+        torch.save(task.state_dict(), folder / "weights.pt")
+        return torch.load(folder / "weights.pt", weights_only=True)
+    return None
+
+
+@HINTS_OF_LIGHTNING
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"size": 2, "accumulate_grad_batches": 4},
+        {"size": 4, "devices": 2, "strategy": "ddp_fork"},
+        {"size": 2, "devices": 2, "strategy": "ddp_fork", "accumulate_grad_batches": 2},
+    ],
+    ids=["accumulated", "two processes", "both"],
+)
+def test_training_is_the_same_however_its_steps_are_shared_out(tmp_path, options):
+    expected = trained(tmp_path, 8)
+    trained(tmp_path, **options)
+    found = torch.load(tmp_path / "weights.pt", weights_only=True)
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5)
+
+
+@HINTS_OF_LIGHTNING
+def test_the_last_step_of_an_epoch_may_have_fewer_batches(tmp_path):
+    # 16 sequences by 3: steps of two batches, the last two of three sequences and of one.
+    found = trained(tmp_path, 3, accumulate_grad_batches=2)
+    expected = trained(tmp_path, 6)
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5)
+
+
+def losses_of(batch, **knobs):
+    torch.manual_seed(0)
+    model, criterion = points_model(), Criterion(assign_points, losses.giou_loss, **knobs)
+    return criterion(model(batch.features, batch.mask), batch)
+
+
+@pytest.mark.parametrize("quality", [None, "tiou", "score"])
+def test_a_weight_is_the_number_of_times_that_a_sequence_is_there(quality):
+    samples = make_batch((60, 41, 50), num_targets=(5, 1, 3)).split()
+    weighted = [replace(s, weight=w) for s, w in zip(samples, (2.0, 1.0, 0.0), strict=True)]
+    again = [samples[0], replace(samples[0], id="again"), samples[1]]
+    torch.testing.assert_close(
+        losses_of(collate(weighted), quality=quality).total,
+        losses_of(collate(again), quality=quality).total,
+    )
+
+
+def test_quality_by_hand():
+    batch = make_batch((60, 41), num_targets=(5, 1))
+    torch.manual_seed(0)
+    model = points_model()
+    output = model(batch.features, batch.mask)
+    index = assign_points(output, batch)
+    for quality in ("tiou", "score"):
+        criterion = Criterion(assign_points, losses.giou_loss, quality=quality, score_weight=0.0)
+        total, count = 0.0, 0
+        for i, p in (index >= 0).nonzero().tolist():
+            target = batch.spans[i, index[i, p]]
+            label = batch.labels[i, index[i, p]]
+            score = output.logits[i, p, label].sigmoid()
+            value = ops.tiou(output.spans[i, p], target) if quality == "tiou" else score
+            total += value.detach() * losses.giou_loss(output.spans[i, p], target)
+            count += 1
+        found = criterion(output, batch).total
+        torch.testing.assert_close(found, total / count)
+        kept = {"retain_graph": True, "materialize_grads": True}
+        mine = torch.autograd.grad(found, list(model.parameters()), allow_unused=True, **kept)
+        theirs = torch.autograd.grad(
+            total / count, list(model.parameters()), allow_unused=True, **kept
+        )
+        for a, b in zip(mine, theirs, strict=True):
+            torch.testing.assert_close(a, b)
+
+
+@HINTS_OF_LIGHTNING
+def test_what_is_measured_has_the_weights_of_the_training():
+    data = Shared(4)
+    torch.manual_seed(0)
+    criterion = Criterion(assign_single, losses.giou_loss, quality="tiou", momentum=0.0)
+    task = SpanLocalizer(single_model(), criterion)
+    trainer = their_trainer(max_steps=1)
+    trainer.fit(task, data)
+    found = measure(trainer, task, {"giou": losses.giou_loss}).norms["giou"]
+    batch = collate(data.samples)
+    task.zero_grad()
+    expected = criterion(task(batch), batch).total
+    expected.backward()
+    assert found.total == pytest.approx(expected.item(), rel=1e-5)
+    assert found.grad_total == pytest.approx(gradients(task).norm().item(), rel=1e-4)
+
+
+def test_values_out_of_range_are_refused():
+    # The shape checker of the tests speaks first; what a user sees is the ValueError.
+    with pytest.raises((ValueError, TypeError), match="quality"):
+        Criterion(assign_points, losses.giou_loss, quality="iou")
+    one = {"id": "a", "features": torch.ones(1, 3), "spans": torch.zeros(0, 2)}
+    for weight in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="sequence 'a': weight is .*; wanted a number from 0"):
+            Sample(**one, labels=torch.zeros(0, dtype=torch.int64), weight=weight)
+
+
+def test_a_batch_without_weights_counts_all_the_same():
+    batch = make_batch((60, 41), num_targets=(5, 1))
+    without = replace(batch, weights=None)
+    torch.testing.assert_close(losses_of(without).total, losses_of(batch).total)
+    assert [s.weight for s in without.split()] == [1.0, 1.0]
+    assert replace(batch, weights=torch.tensor([1.0, 3.0])).split()[1].weight == 3.0
