@@ -41,7 +41,7 @@ def random_spans(count: int, seed: int = 0, spread: float = 100.0) -> torch.Tens
 
 
 def textbook(kind: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """IoU and GIoU loss as they are usually composed: minimum, maximum, clamp, union, hull."""
+    """IoU, GIoU and DIoU loss as usually composed: minimum, maximum, clamp, union, hull."""
 
     def loss(pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         (s, e), (a, b) = pred.unbind(-1), target.unbind(-1)
@@ -51,29 +51,40 @@ def textbook(kind: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
         if kind == "iou":
             return 1 - iou
         hull = (torch.maximum(e, b) - torch.minimum(s, a)).clamp(min=1e-6)
-        return 1 - (iou - (hull - union) / hull)
+        if kind == "giou":
+            return 1 - (iou - (hull - union) / hull)
+        return 1 - iou + ((s + e) / 2 - (a + b) / 2) ** 2 / hull**2
 
     return loss
 
 
 def bench_losses(table: Table) -> None:
     torch.set_num_threads(1)
+    compiled = torch.compile(losses.giou_loss, fullgraph=True)
     for count in (1_000, 100_000, 1_000_000):
         # Half of the pairs overlap.
         target = random_spans(count)
         pred = (target + 6 * torch.randn(count, 1)).requires_grad_()
+        repeats = max(15, 300_000 // count)
 
         def step(loss: Callable, pred: torch.Tensor = pred, target: torch.Tensor = target) -> None:
             pred.grad = None
             loss(pred, target).sum().backward()
 
-        for name in ("iou", "giou"):
+        for name in ("iou", "giou", "diou"):
             ours, theirs = medians(
                 lambda step=step, name=name: step(getattr(losses, f"{name}_loss")),
                 lambda step=step, name=name: step(textbook(name)),
+                repeats=repeats,
             )
             label = f"{name}_loss, forward + backward, {count:,} pairs"
             table.add_row(label, _time(ours), f"{theirs / ours:.2f} x textbook")
+        ours, theirs = medians(
+            lambda step=step: step(compiled), lambda step=step: step(textbook("giou")),
+            repeats=repeats,
+        )  # fmt: skip
+        label = f"giou_loss by torch.compile, {count:,} pairs"
+        table.add_row(label, _time(ours), f"{theirs / ours:.2f} x textbook")
 
 
 def bench_suppression(table: Table) -> None:

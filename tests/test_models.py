@@ -1,5 +1,9 @@
 """Laws that every model keeps, over every file of ``configs/model``."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from conftest import CONFIGS, make_batch
@@ -154,3 +158,16 @@ def test_a_sequence_in_half_gives_other_spans_than_the_whole():
     a = model(long.features, long.mask).spans
     b = model(short.features, short.mask).spans
     assert not torch.allclose(a, b)
+
+
+def test_a_model_is_exported_without_a_loss_in_it(tmp_path):
+    # In a process of its own: the checker of shapes cannot be exported.
+    file = tmp_path / "model.onnx"
+    command = [sys.executable, Path(__file__).parent / "export_model.py", file]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "features mask"
+    # Its nodes say which lines of code they come from.
+    assert b"spanloc/models/heads.py" in file.read_bytes()
+    assert b"spanloc/losses" not in file.read_bytes()
+    assert b"criterion" not in file.read_bytes()

@@ -76,14 +76,15 @@ def compare(pred: Tensor, target: Tensor, eps: float) -> Pair:
     return Pair(start - first, end - last, end - start, at_least(last - first, eps))
 
 
-def twice_hull(pair: Pair, error: Tensor) -> Tensor:
-    """Twice the length that both spans cover with what lies between them; above 0.
+def hull(pair: Pair, error: Tensor) -> Tensor:
+    """The length that both spans cover with what lies between them; above 0.
 
     A reversed prediction counts as empty: its negative length could take the hull to 0.
     """
-    return not_negative(pair.length) + pair.wanted + error
+    # Half of all three, with the halving in the addition: it is one pass over the memory less.
+    return torch.add(pair.wanted / 2, not_negative(pair.length) + error, alpha=0.5)
 
 
 def overlap_loss(pair: Pair, error: Tensor) -> Tensor:
     """``1 - signed overlap / hull`` in ``[0, 2]``, to full precision: above 1 for disjoint spans."""
-    return 2 * error / twice_hull(pair, error)
+    return error / hull(pair, error)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spanloc.losses.pair import compare, twice_hull
+from spanloc.losses.pair import compare, hull
 from spanloc.losses.properties import Properties, states
 from spanloc.losses.scalar import at_most_one
 
@@ -39,8 +39,8 @@ def diou_loss(
     """
     pair = compare(pred, target, eps)
     error = pair.error
-    hull = twice_hull(pair, error)
-    return at_most_one(2 * error / hull) + ((pair.start + pair.end) / hull).square()
+    length = hull(pair, error)
+    return at_most_one(error / length) + (pair.shift / length).square()
 
 
 @states(
@@ -66,9 +66,9 @@ def eiou_loss(
     """
     pair = compare(pred, target, eps)
     error = pair.error
-    hull = twice_hull(pair, error)
-    center, size = (pair.start + pair.end) / hull, 2 * pair.growth / hull
-    return at_most_one(2 * error / hull) + center.square() + size.square()
+    length = hull(pair, error)
+    center, size = pair.shift / length, pair.growth / length
+    return at_most_one(error / length) + center.square() + size.square()
 
 
 @states(
@@ -104,10 +104,10 @@ def mpdiou_loss(
         raise ValueError(f"extent is {extent}; it must be above 0")
     pair = compare(pred, target, eps)
     error = pair.error
-    hull = twice_hull(pair, error)
-    unit = hull / 2 if extent is None else extent
+    length = hull(pair, error)
+    unit = length if extent is None else extent
     corners = (pair.start / unit).square() + (pair.end / unit).square()
-    return at_most_one(2 * error / hull) + corners
+    return at_most_one(error / length) + corners
 
 
 @states(
@@ -132,6 +132,6 @@ def wise_iou_loss(
     """
     pair = compare(pred, target, eps)
     error = pair.error
-    hull = twice_hull(pair, error)
-    distance = ((pair.start + pair.end) / hull.detach()).square()
-    return torch.exp(distance) * at_most_one(2 * error / hull)
+    length = hull(pair, error)
+    distance = (pair.shift / length.detach()).square()
+    return torch.exp(distance) * at_most_one(error / length)

@@ -9,7 +9,7 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor
 
-from spanloc.losses.pair import Pair, compare, overlap_loss, twice_hull
+from spanloc.losses.pair import Pair, compare, hull, overlap_loss
 from spanloc.losses.properties import Properties, states
 from spanloc.losses.scalar import at_most_one, huber, log_cosh, pseudo_huber
 
@@ -120,8 +120,8 @@ def smooth_diou_loss(
     """
     pair = compare(pred, target, eps)
     error = _smooth_error(pair, smoothing, phi)
-    hull = twice_hull(pair, error)
-    return at_most_one(2 * error / hull) + ((pair.start + pair.end) / hull).square()
+    length = hull(pair, error)
+    return at_most_one(error / length) + (pair.shift / length).square()
 
 
 def _smooth_error(pair: Pair, smoothing: float, phi: Phi) -> Tensor:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor
 
@@ -19,3 +20,7 @@ class Output:
     logits: Float32[Tensor, "batch predictions labels"]
     points: Float32[Tensor, "predictions 2"] | None
     mask: Bool[Tensor, "batch predictions"]
+
+
+# So that torch.export and torch.onnx.export see through it.
+torch.export.register_dataclass(Output)

@@ -1,0 +1,23 @@
+"""Exports a model to the ONNX file that is its argument and compares; prints the names of its inputs."""
+
+import sys
+
+import onnxruntime
+import torch
+from conftest import make_batch, points_model
+from torch.export import Dim
+
+model, batch = points_model().eval(), make_batch((60, 41), num_targets=(0, 0))
+shapes = {"features": {0: Dim.DYNAMIC, 2: Dim.DYNAMIC}, "mask": {0: Dim.DYNAMIC, 1: Dim.DYNAMIC}}
+program = torch.onnx.export(
+    model, (batch.features, batch.mask), dynamo=True, dynamic_shapes=shapes, verbose=False
+)
+program.save(sys.argv[1])
+session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+for seen in (batch, make_batch((77, 50, 20), num_targets=(0, 0, 0), seed=1)):
+    inputs = {"features": seen.features.numpy(), "mask": seen.mask.numpy()}
+    found = [torch.from_numpy(array) for array in session.run(None, inputs)]
+    expected = model(seen.features, seen.mask)
+    for one, other in zip(found, vars(expected).values(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+print(*(node.name for node in session.get_inputs()))
