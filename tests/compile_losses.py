@@ -9,14 +9,19 @@ import torch
 from conftest import random_spans
 from span_losses import SPAN_LOSSES, gradient
 
-pred, target = random_spans(50).float(), random_spans(50, seed=1).float()
-pred[:2] = target[:2]
-for argument in sys.argv[1:]:
-    backend, _, only = argument.partition(":")
-    for name in [only] if only else SPAN_LOSSES:
-        torch._dynamo.reset()
-        loss = SPAN_LOSSES[name]
-        compiled = torch.compile(loss, fullgraph=True, backend=backend)
-        torch.testing.assert_close(compiled(pred, target), loss(pred, target))
-        torch.testing.assert_close(gradient(compiled, pred, target), gradient(loss, pred, target))
-        print(f"{backend}:{name}")
+
+def check(loss, backend):
+    torch._dynamo.reset()
+    pred, target = random_spans(50).float(), random_spans(50, seed=1).float()
+    pred[:2] = target[:2]
+    compiled = torch.compile(loss, fullgraph=True, backend=backend)
+    torch.testing.assert_close(compiled(pred, target), loss(pred, target))
+    torch.testing.assert_close(gradient(compiled, pred, target), gradient(loss, pred, target))
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        backend, _, only = argument.partition(":")
+        for name in [only] if only else SPAN_LOSSES:
+            check(SPAN_LOSSES[name], backend)
+            print(f"{backend}:{name}")

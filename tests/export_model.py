@@ -7,17 +7,24 @@ import torch
 from conftest import make_batch, points_model
 from torch.export import Dim
 
-model, batch = points_model().eval(), make_batch((60, 41), num_targets=(0, 0))
-shapes = {"features": {0: Dim.DYNAMIC, 2: Dim.DYNAMIC}, "mask": {0: Dim.DYNAMIC, 1: Dim.DYNAMIC}}
-program = torch.onnx.export(
-    model, (batch.features, batch.mask), dynamo=True, dynamic_shapes=shapes, verbose=False
-)
-program.save(sys.argv[1])
-session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
-for seen in (batch, make_batch((77, 50, 20), num_targets=(0, 0, 0), seed=1)):
-    inputs = {"features": seen.features.numpy(), "mask": seen.mask.numpy()}
-    found = [torch.from_numpy(array) for array in session.run(None, inputs)]
-    expected = model(seen.features, seen.mask)
-    for one, other in zip(found, vars(expected).values(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
-print(*(node.name for node in session.get_inputs()))
+ANY_SIZE = {"features": {0: Dim.DYNAMIC, 2: Dim.DYNAMIC}, "mask": {0: Dim.DYNAMIC, 1: Dim.DYNAMIC}}
+
+
+def main(file):
+    model, batch = points_model().eval(), make_batch((60, 41), num_targets=(0, 0))
+    program = torch.onnx.export(
+        model, (batch.features, batch.mask), dynamo=True, dynamic_shapes=ANY_SIZE, verbose=False
+    )
+    program.save(file)
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    for seen in (batch, make_batch((77, 50, 20), num_targets=(0, 0, 0), seed=1)):
+        inputs = {"features": seen.features.numpy(), "mask": seen.mask.numpy()}
+        found = [torch.from_numpy(array) for array in session.run(None, inputs)]
+        expected = model(seen.features, seen.mask)
+        for one, other in zip(found, vars(expected).values(), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    print(*(node.name for node in session.get_inputs()))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

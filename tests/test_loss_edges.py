@@ -69,6 +69,17 @@ def test_an_empty_span_at_an_end_has_the_gradient_of_those_beside_it_that_overla
     )
 
 
+@pytest.mark.parametrize(
+    "name", ["giou", "smooth_giou", "interp_iou", "wasserstein", "l1", "smooth_l1", "balanced_l1"]
+)
+def test_each_end_of_a_reversed_span_is_pulled_to_where_it_belongs(name):
+    random = torch.Generator().manual_seed(0)
+    pred = 4 * torch.randn(2000, 2, generator=random, dtype=torch.float64)
+    pred, target = pred.sort(-1, descending=True).values, spans([0, 1]).expand_as(pred)
+    found = gradient(SPAN_LOSSES[name], pred, target) * torch.sign(pred - target)
+    assert (found > 0).all()
+
+
 @every_loss
 def test_an_empty_target_that_is_met_is_a_match(loss):
     empty = spans([5, 5])

@@ -72,7 +72,7 @@ def smooth_giou_loss(
     for log-cosh.
 
     Args:
-        pred, target: Spans in one unit. A reversed prediction costs more.
+        pred, target: Spans in one unit. A reversed prediction counts as empty.
         smoothing: Scale of the rounding as a fraction of the target's length, in ``(0, 0.7]``.
         phi: ``sqrt(x^2 + c^2) - c``, ``2 c ln cosh(x / 2 c)`` or Huber's, with ``c`` the scale.
         eps: A target shorter than that, in the unit of the spans, counts as that long. Keep it well
