@@ -22,8 +22,9 @@ setup: .venv/installed
 train: setup
 	$(BIN)/spanloc-train
 
+# A process for every core, each with one thread; the tests of a file share what they have trained.
 test: setup
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: setup
 	$(BIN)/ruff format --check .
