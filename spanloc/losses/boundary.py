@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spanloc.losses.pair import compare
+from spanloc.losses.pair import compare, end_errors, growth, shift
 from spanloc.losses.properties import Properties, states
 from spanloc.losses.scalar import at_least, huber, log1p, log1p_gap
 
@@ -31,7 +31,7 @@ def l1_loss(
     tensor([0.3500])
     """
     pair = compare(pred, target, eps)
-    return pair.error / pair.wanted
+    return end_errors(pair) / pair.wanted
 
 
 @states(
@@ -147,10 +147,10 @@ def bounded_iou_loss(
     """
     _above_zero("beta", beta)
     pair = compare(pred, target, eps)
-    shift, growth = 2 * pair.shift / pair.wanted, pair.growth / pair.wanted
+    apart, longer = 2 * shift(pair) / pair.wanted, growth(pair) / pair.wanted
     # With their signs, of which the parabola makes nothing.
-    center = torch.where(shift.abs() > 1, 1.0, 2 * shift / (1 + shift.abs()))
-    size = growth / (1 + at_least(growth, 0.0))
+    center = torch.where(apart.abs() > 1, 1.0, 2 * apart / (1 + apart.abs()))
+    size = longer / (1 + at_least(longer, 0.0))
     return huber(center, beta) + huber(size, beta)
 
 
@@ -188,8 +188,8 @@ def center_length_loss(
     if not 0 < floor < 1:
         raise ValueError(f"floor is {floor}; it must lie in (0, 1)")
     pair = compare(pred, target, eps)
-    ratio = log1p(pair.growth / pair.wanted, floor)
-    return huber(pair.shift / pair.wanted, beta) + huber(ratio, beta)
+    ratio = log1p(growth(pair) / pair.wanted, floor)
+    return huber(shift(pair) / pair.wanted, beta) + huber(ratio, beta)
 
 
 def _above_zero(name: str, value: float) -> None:

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spanloc.losses.pair import compare
+from spanloc.losses.pair import compare, growth, shift
 from spanloc.losses.properties import Properties, states
 from spanloc.losses.scalar import log1p_gap, norm
 
@@ -69,9 +69,9 @@ def kl_loss(
     if not 0 < floor < 1:
         raise ValueError(f"floor is {floor}; it must lie in (0, 1)")
     pair = compare(pred, target, eps)
-    growth = pair.growth / pair.wanted
+    longer = growth(pair) / pair.wanted
     divergence = (
-        log1p_gap(growth, floor) + growth.square() / 2 + 2 * (pair.shift / pair.wanted).square()
+        log1p_gap(longer, floor) + longer.square() / 2 + 2 * (shift(pair) / pair.wanted).square()
     )
     bounded = torch.log1p(divergence)
     return bounded / (1 + bounded)

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spanloc.losses.pair import compare, overlap_loss
+from spanloc.losses.pair import compare, drawn, end_errors, overlap_loss, scaled
 from spanloc.losses.properties import Properties, states
 from spanloc.losses.scalar import at_most_one, log1p
 
@@ -131,7 +131,7 @@ def giou_loss(
     tensor([0.6667, 1.5000])
     """
     pair = compare(pred, target, eps)
-    return overlap_loss(pair, pair.error)
+    return overlap_loss(pair, end_errors(pair))
 
 
 @states(
@@ -165,8 +165,8 @@ def inner_iou_loss(
     """
     if ratio <= 0:
         raise ValueError(f"ratio is {ratio}; it must be above 0")
-    inner = compare(pred, target, eps).scaled(ratio)
-    return at_most_one(overlap_loss(inner, inner.error))
+    inner = scaled(compare(pred, target, eps), ratio)
+    return at_most_one(overlap_loss(inner, end_errors(inner)))
 
 
 @states(
@@ -202,7 +202,7 @@ def interp_iou_loss(
     if not 0 <= alpha < 1:
         raise ValueError(f"alpha is {alpha}; it must lie in [0, 1)")
     pair = compare(pred, target, eps)
-    between = pair.drawn(alpha)
-    return at_most_one(overlap_loss(pair, pair.error)) + at_most_one(
-        overlap_loss(between, between.error)
+    between = drawn(pair, alpha)
+    return at_most_one(overlap_loss(pair, end_errors(pair))) + at_most_one(
+        overlap_loss(between, end_errors(between))
     )

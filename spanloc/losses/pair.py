@@ -27,35 +27,6 @@ class Pair(NamedTuple):
     length: Tensor
     wanted: Tensor
 
-    @property
-    def shift(self) -> Tensor:
-        """From the centre of the target to that of the prediction."""
-        return (self.start + self.end) / 2
-
-    @property
-    def growth(self) -> Tensor:
-        """By how much the prediction is longer than the target."""
-        return self.end - self.start
-
-    @property
-    def error(self) -> Tensor:
-        """Sum of the sizes of both end errors, with slope 0 where an end is right."""
-        return self.start.abs() + self.end.abs()
-
-    def scaled(self, ratio: float) -> "Pair":
-        """Both spans ``ratio`` times as long about their own centres."""
-        shift, half = self.shift, ratio * self.growth / 2
-        return self._replace(
-            start=shift - half, end=shift + half,
-            length=ratio * self.length, wanted=ratio * self.wanted,
-        )  # fmt: skip
-
-    def drawn(self, alpha: float) -> "Pair":
-        """The prediction moved towards its target: all the way at ``alpha`` 1."""
-        rest = 1 - alpha
-        length = rest * self.length + alpha * self.wanted
-        return self._replace(start=rest * self.start, end=rest * self.end, length=length)
-
 
 def compare(pred: Tensor, target: Tensor, eps: float) -> Pair:
     """A pair of each prediction and its target; one shorter than ``eps`` counts as that long.
@@ -74,6 +45,34 @@ def compare(pred: Tensor, target: Tensor, eps: float) -> Pair:
     start, end = pred.to(dtype).unbind(-1)
     first, last = target.to(dtype).unbind(-1)
     return Pair(start - first, end - last, end - start, at_least(last - first, eps))
+
+
+def end_errors(pair: Pair) -> Tensor:
+    """Sum of the sizes of both end errors, with slope 0 where an end is right."""
+    return pair.start.abs() + pair.end.abs()
+
+
+def shift(pair: Pair) -> Tensor:
+    """From the centre of the target to that of the prediction."""
+    return (pair.start + pair.end) / 2
+
+
+def growth(pair: Pair) -> Tensor:
+    """By how much the prediction is longer than the target."""
+    return pair.end - pair.start
+
+
+def scaled(pair: Pair, ratio: float) -> Pair:
+    """Both spans ``ratio`` times as long about their own centres."""
+    center, half = shift(pair), ratio * growth(pair) / 2
+    return Pair(center - half, center + half, ratio * pair.length, ratio * pair.wanted)
+
+
+def drawn(pair: Pair, alpha: float) -> Pair:
+    """The prediction moved towards its target: all the way at ``alpha`` 1."""
+    rest = 1 - alpha
+    length = rest * pair.length + alpha * pair.wanted
+    return Pair(rest * pair.start, rest * pair.end, length, pair.wanted)
 
 
 def hull(pair: Pair, error: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spanloc.losses.pair import compare, hull
+from spanloc.losses.pair import compare, end_errors, growth, hull, shift
 from spanloc.losses.properties import Properties, states
 from spanloc.losses.scalar import at_most_one
 
@@ -38,9 +38,9 @@ def diou_loss(
     tensor([0.7778, 1.5625])
     """
     pair = compare(pred, target, eps)
-    error = pair.error
+    error = end_errors(pair)
     length = hull(pair, error)
-    return at_most_one(error / length) + (pair.shift / length).square()
+    return at_most_one(error / length) + (shift(pair) / length).square()
 
 
 @states(
@@ -65,9 +65,9 @@ def eiou_loss(
     tensor([0.7778, 1.4531])
     """
     pair = compare(pred, target, eps)
-    error = pair.error
+    error = end_errors(pair)
     length = hull(pair, error)
-    center, size = pair.shift / length, pair.growth / length
+    center, size = shift(pair) / length, growth(pair) / length
     return at_most_one(error / length) + center.square() + size.square()
 
 
@@ -103,7 +103,7 @@ def mpdiou_loss(
     if extent is not None and extent <= 0:
         raise ValueError(f"extent is {extent}; it must be above 0")
     pair = compare(pred, target, eps)
-    error = pair.error
+    error = end_errors(pair)
     length = hull(pair, error)
     unit = length if extent is None else extent
     corners = (pair.start / unit).square() + (pair.end / unit).square()
@@ -131,7 +131,7 @@ def wise_iou_loss(
     tensor([0.7450, 1.7551])
     """
     pair = compare(pred, target, eps)
-    error = pair.error
+    error = end_errors(pair)
     length = hull(pair, error)
-    distance = (pair.shift / length.detach()).square()
+    distance = (shift(pair) / length.detach()).square()
     return torch.exp(distance) * at_most_one(error / length)

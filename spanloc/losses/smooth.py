@@ -9,7 +9,7 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor
 
-from spanloc.losses.pair import Pair, compare, hull, overlap_loss
+from spanloc.losses.pair import Pair, compare, hull, overlap_loss, shift
 from spanloc.losses.properties import Properties, states
 from spanloc.losses.scalar import at_most_one, huber, log_cosh, pseudo_huber
 
@@ -121,7 +121,7 @@ def smooth_diou_loss(
     pair = compare(pred, target, eps)
     error = _smooth_error(pair, smoothing, phi)
     length = hull(pair, error)
-    return at_most_one(error / length) + (pair.shift / length).square()
+    return at_most_one(error / length) + (shift(pair) / length).square()
 
 
 def _smooth_error(pair: Pair, smoothing: float, phi: Phi) -> Tensor:

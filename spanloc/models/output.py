@@ -1,5 +1,6 @@
 """What every localizer gives back."""
 
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -23,4 +24,7 @@ class Output:
 
 
 # So that torch.export and torch.onnx.export see through it.
-torch.export.register_dataclass(Output)
+with warnings.catch_warnings():
+    # torch 2.6 warns of what it calls itself.
+    warnings.simplefilter("ignore", FutureWarning)
+    torch.export.register_dataclass(Output)
