@@ -88,7 +88,7 @@ class Criterion(nn.Module):
     ) -> None:
         super().__init__()
         if quality not in (None, "tiou", "score"):
-            raise ValueError(f"quality is {quality!r}; it may be None, 'tiou' or 'score'")
+            raise ValueError(f"quality is {quality!r}; it may be 'tiou', 'score' or None")
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum is {momentum}; it must lie in [0, 1)")
         self.assign, self.span_loss, self.score_loss = assign, span_loss, score_loss

@@ -205,6 +205,7 @@ def test_touching_spans_are_pulled_together_as_it_says(loss):
     for touching in (pred, 30 - pred.flip(-1)):
         found = pull(loss, touching, target)
         assert (found > 0).all() if properties(loss).touching else (found == 0).any()
+    assert properties(loss).touching or not properties(loss).apart
 
 
 def test_the_docs_have_the_table_of_the_code():
