@@ -44,7 +44,10 @@ def test_what_fails_at_once_leaves_no_folder(cli, tmp_path):
         (["+span_loss.smoohting=1"], "giou_loss has no option 'smoohting'"),
         (["span_loss=smooth_giou", "span_loss.smoothing=2"], "it must lie in (0, 0.7]"),
         (["ckpt_path=none.ckpt"], "none.ckpt: no such checkpoint"),
-        (["span_loss=giou_l1", "+span_loss.weights.l2=1"], "weights names 'l2'; the losses are giou"),
+        (
+            ["span_loss=giou_l1", "+span_loss.weights.l2=1"],
+            "weights names 'l2'; the losses are giou",
+        ),
         (["criterion.quality=iou"], "quality"),
         (["scheduler.warmup=1.5"], "warmup is 1.5; it must lie in [0, 1)"),
         (["trainer.max_epochs=x"], "trainer.max_epochs is 'x'; wanted a number"),

@@ -2,8 +2,9 @@
 
 Span losses take ``pred (n, 2)`` and ``target (n, 2)``, in one unit, to ``(n,)`` in float32 at least.
 Their values and gradients are finite for any spans of a size up to 1e6, empty, reversed and huge
-ones too. Where a loss has a kink, the gradient is the middle of both sides in each end; only where
-spans just touch is it the overlapping side's.
+ones too. Where an end is right and the loss has a kink for it, the gradient is the middle of both sides:
+0 at the match. Where a loss becomes flat, as where spans just touch, it is that of the side that
+pulls, and an empty prediction has that of a very short one.
 """
 
 from spanloc.losses.boundary import (

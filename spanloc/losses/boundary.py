@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spanloc.losses.options import above_zero, between_0_and_1
 from spanloc.losses.pair import compare, end_errors, growth, shift
 from spanloc.losses.properties import Properties, states
 from spanloc.losses.scalar import at_least, huber, log1p, log1p_gap
@@ -61,7 +62,7 @@ def smooth_l1_loss(
     >>> smooth_l1_loss(torch.tensor([[3.0, 10.5]]), torch.tensor([[0.0, 10.0]]))
     tensor([0.2625])
     """
-    _above_zero("beta", beta)
+    above_zero("beta", beta)
     pair = compare(pred, target, eps)
     return huber(pair.start / pair.wanted, beta) + huber(pair.end / pair.wanted, beta)
 
@@ -89,17 +90,20 @@ def balanced_l1_loss(
     Args:
         pred, target, eps: As in :func:`l1_loss`.
         beta: Relative error, above 0, at which the slope stops to rise.
-        alpha: Above 0; the smaller, the sooner the slope rises.
+        alpha: Above ``gamma / 50``; the smaller, the sooner the slope rises.
         gamma: Largest slope, above 0.
 
     Raises:
-        ValueError: ``beta``, ``alpha`` or ``gamma`` is not above 0.
+        ValueError: ``beta``, ``alpha`` or ``gamma`` is out of range.
 
     >>> balanced_l1_loss(torch.tensor([[3.0, 10.5]]), torch.tensor([[0.0, 10.0]]))
     tensor([0.4479])
     """
     for name, value in (("beta", beta), ("alpha", alpha), ("gamma", gamma)):
-        _above_zero(name, value)
+        above_zero(name, value)
+    if gamma >= 50 * alpha:
+        # exp(gamma / alpha) would leave float32.
+        raise ValueError(f"alpha is {alpha}; it must be above gamma / 50 = {gamma / 50}")
     pair = compare(pred, target, eps)
     b = math.expm1(gamma / alpha)
 
@@ -145,7 +149,7 @@ def bounded_iou_loss(
     >>> bounded_iou_loss(torch.tensor([[1.0, 11.0], [0.0, 5.0]]), torch.tensor([[0.0, 10.0]] * 2))
     tensor([0.2333, 0.9667])
     """
-    _above_zero("beta", beta)
+    above_zero("beta", beta)
     pair = compare(pred, target, eps)
     apart, longer = 2 * shift(pair) / pair.wanted, growth(pair) / pair.wanted
     # With their signs, of which the parabola makes nothing.
@@ -184,14 +188,8 @@ def center_length_loss(
     >>> center_length_loss(torch.tensor([[2.0, 10.0]]), torch.tensor([[0.0, 10.0]]))
     tensor([0.2231])
     """
-    _above_zero("beta", beta)
-    if not 0 < floor < 1:
-        raise ValueError(f"floor is {floor}; it must lie in (0, 1)")
+    above_zero("beta", beta)
+    between_0_and_1("floor", floor)
     pair = compare(pred, target, eps)
     ratio = log1p(growth(pair) / pair.wanted, floor)
     return huber(shift(pair) / pair.wanted, beta) + huber(ratio, beta)
-
-
-def _above_zero(name: str, value: float) -> None:
-    if value <= 0:
-        raise ValueError(f"{name} is {value}; it must be above 0")

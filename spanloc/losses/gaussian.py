@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spanloc.losses.options import between_0_and_1
 from spanloc.losses.pair import compare, growth, shift
 from spanloc.losses.properties import Properties, states
 from spanloc.losses.scalar import log1p_gap, norm
@@ -66,8 +67,7 @@ def kl_loss(
     >>> kl_loss(torch.tensor([[1.0, 3.0]]), torch.tensor([[0.0, 2.0]]))
     tensor([0.2885])
     """
-    if not 0 < floor < 1:
-        raise ValueError(f"floor is {floor}; it must lie in (0, 1)")
+    between_0_and_1("floor", floor)
     pair = compare(pred, target, eps)
     longer = growth(pair) / pair.wanted
     divergence = (

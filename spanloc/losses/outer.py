@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from spanloc.losses.boundary import l1_loss
+from spanloc.losses.options import above_zero
 from spanloc.losses.overlap import giou_loss
 from spanloc.losses.properties import Properties, states
 from spanloc.losses.scalar import huber
@@ -63,8 +64,7 @@ def huber_loss(
     >>> huber_loss(torch.tensor([[0.0, 9.0], [0.0, 5.0]]), torch.tensor([[0.0, 10.0]]).expand(2, 2))
     tensor([0.0167, 0.3500])
     """
-    if delta <= 0:
-        raise ValueError(f"delta is {delta}; it must be above 0")
+    above_zero("delta", delta)
     return huber(loss(pred, target), delta)
 
 
@@ -78,14 +78,14 @@ def weighted_sum(
     pred: Float[Tensor, "*n 2"],
     target: Float[Tensor, "*n 2"],
     *,
-    losses: Mapping[str, SpanLoss] | None = None,
+    losses: Mapping[str, SpanLoss | None] | None = None,
     weights: Mapping[str, float] | None = None,
 ) -> Float[Tensor, "*n"]:
     """A weighted sum of span losses.
 
     Args:
         pred, target: Spans in one unit.
-        losses: By a name each; None: GIoU and L1, as ``giou`` and ``l1``.
+        losses: By a name each; None: GIoU and L1, as ``giou`` and ``l1``. One that is None is left out.
         weights: By the same names, at least 0; a loss without one weighs 1.
 
     Raises:
@@ -98,12 +98,12 @@ def weighted_sum(
     """
     losses = {"giou": giou_loss, "l1": l1_loss} if losses is None else losses
     weights = weights or {}
-    if not losses:
-        raise ValueError("losses is empty; wanted at least one")
     if unknown := [name for name in weights if name not in losses]:
         raise ValueError(f"weights names {unknown[0]!r}; the losses are {', '.join(losses)}")
     if negative := [name for name, weight in weights.items() if not weight >= 0]:
         name = negative[0]
         raise ValueError(f"the weight of {name} is {weights[name]}; it must be at least 0")
-    terms = [weights.get(name, 1.0) * loss(pred, target) for name, loss in losses.items()]
+    terms = [weights.get(name, 1.0) * loss(pred, target) for name, loss in losses.items() if loss]
+    if not terms:
+        raise ValueError("losses is empty; wanted at least one")
     return torch.stack(terms).sum(0)

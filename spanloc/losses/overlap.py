@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spanloc.losses.options import above_zero, between_0_and_1
 from spanloc.losses.pair import compare, drawn, end_errors, overlap_loss, scaled
 from spanloc.losses.properties import Properties, states
 from spanloc.losses.scalar import at_most_one, log1p
@@ -64,8 +65,7 @@ def log_iou_loss(
     >>> log_iou_loss(torch.tensor([[0.0, 2.0], [0.0, 1.0]]), torch.tensor([[1.0, 3.0], [3.0, 4.0]]))
     tensor([1.0986, 7.9078])
     """
-    if not 0 < floor < 1:
-        raise ValueError(f"floor is {floor}; it must lie in (0, 1)")
+    between_0_and_1("floor", floor)
     return -log1p(-iou_loss(pred, target, eps=eps), floor)
 
 
@@ -98,8 +98,7 @@ def alpha_iou_loss(
     >>> alpha_iou_loss(torch.tensor([[0.0, 2.0]]), torch.tensor([[1.0, 3.0]]))
     tensor([0.9630])
     """
-    if alpha <= 0:
-        raise ValueError(f"alpha is {alpha}; it must be above 0")
+    above_zero("alpha", alpha)
     loss = iou_loss(pred, target, eps=eps)
     # 1 - (1 - loss)^alpha has no digits near the match; what it has instead is infinite at 1.
     apart = loss >= 1
@@ -122,7 +121,7 @@ def giou_loss(
     disjoint spans the near end is pulled in and the far end is pushed *out*: the hull counts.
 
     Args:
-        pred, target: Spans in one unit. A reversed prediction costs more than 1, and each of
+        pred, target: Spans in one unit. A reversed prediction costs at least 1, and each of
             its ends is pulled to where it belongs.
         eps: A target shorter than that, in the unit of the spans, counts as that long. Keep it well
             below the shortest.
@@ -163,8 +162,7 @@ def inner_iou_loss(
     >>> inner_iou_loss(torch.tensor([[0.0, 2.0]]), torch.tensor([[1.0, 3.0]]))
     tensor([0.8000])
     """
-    if ratio <= 0:
-        raise ValueError(f"ratio is {ratio}; it must be above 0")
+    above_zero("ratio", ratio)
     inner = scaled(compare(pred, target, eps), ratio)
     return at_most_one(overlap_loss(inner, end_errors(inner)))
 
@@ -185,11 +183,11 @@ def interp_iou_loss(
     """:func:`iou_loss` of the prediction, plus that of a span ``alpha`` of the way to the target.
 
     In ``[0, 2]``. The second overlaps the target long after the first has ceased to, and pulls
-    without making the prediction longer, but weakly: by ``1 - alpha``. It is flat in its turn where
-    the gap is about ``1 / (1 - alpha)`` lengths. Sharp at the match.
+    both ends in, but weakly: by ``1 - alpha``. It is flat in its turn where the gap is about
+    ``1 / (1 - alpha)`` lengths. Sharp at the match.
 
     Args:
-        pred, target: Spans in one unit. A reversed prediction costs more than 1.
+        pred, target: Spans in one unit. A reversed prediction costs at least 1.
         alpha: In ``[0, 1)``: 0 is twice the IoU loss.
         eps: As in :func:`iou_loss`.
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from spanloc.losses.options import above_zero
 from spanloc.losses.scalar import at_least, not_negative
 
 
@@ -32,7 +33,7 @@ def compare(pred: Tensor, target: Tensor, eps: float) -> Pair:
     """A pair of each prediction and its target; one shorter than ``eps`` counts as that long.
 
     Raises:
-        ValueError: The last axis of one is not (start, end), or their shapes differ: broadcasting
+        ValueError: ``eps`` is not above 0. The last axis of one is not (start, end), or their shapes differ: broadcasting
             would make a table of pairs that nobody asked for.
     """
     if pred.shape != target.shape or pred.shape[-1:] != (2,):
@@ -40,6 +41,7 @@ def compare(pred: Tensor, target: Tensor, eps: float) -> Pair:
             f"pred and target have the shapes {tuple(pred.shape)} and {tuple(target.shape)}; wanted "
             "the same (..., 2) of both: start, end"
         )
+    above_zero("eps", eps)
     # Half precision has three digits; at step 5000 it cannot tell 5001 from 5003.
     dtype = torch.promote_types(torch.promote_types(pred.dtype, target.dtype), torch.float32)
     start, end = pred.to(dtype).unbind(-1)

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spanloc.losses.options import above_zero
 from spanloc.losses.pair import compare, end_errors, growth, hull, shift
 from spanloc.losses.properties import Properties, states
 from spanloc.losses.scalar import at_most_one
@@ -26,11 +27,12 @@ def diou_loss(
 ) -> Float[Tensor, "*n"]:
     """:func:`iou_loss` plus the squared distance of the centres over the squared hull, in ``[0, 2)``.
 
-    Sharp at the match: the added term is smooth there. Disjoint spans are pulled together by it
-    alone. On a line there is no aspect ratio, so this is CIoU too.
+    Sharp at the match: the added term is smooth there. Where spans are disjoint, on a line, it is
+    ``1 + GIoU's loss^2 / 4``: they are pulled together as by :func:`~spanloc.losses.giou_loss`, the
+    far end outward too. There is no aspect ratio on a line, so this is CIoU too.
 
     Args:
-        pred, target: Spans in one unit. A reversed prediction costs more than 1.
+        pred, target: Spans in one unit. A reversed prediction costs at least 1.
         eps: A target shorter than that, in the unit of the spans, counts as that long. Keep it well
             below the shortest.
 
@@ -86,7 +88,7 @@ def mpdiou_loss(
 ) -> Float[Tensor, "*n"]:
     """:func:`iou_loss` plus both squared end errors over the squared hull, in ``[0, 3)``.
 
-    Sharp at the match.
+    Sharp at the match. A reversed prediction may cost more.
 
     Args:
         pred, target, eps: As in :func:`diou_loss`.
@@ -100,8 +102,8 @@ def mpdiou_loss(
     >>> mpdiou_loss(torch.tensor([[0.0, 2.0], [0.0, 1.0]]), torch.tensor([[1.0, 3.0], [3.0, 4.0]]))
     tensor([0.8889, 2.1250])
     """
-    if extent is not None and extent <= 0:
-        raise ValueError(f"extent is {extent}; it must be above 0")
+    if extent is not None:
+        above_zero("extent", extent)
     pair = compare(pred, target, eps)
     error = end_errors(pair)
     length = hull(pair, error)

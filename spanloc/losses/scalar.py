@@ -19,7 +19,8 @@ def at_least(x: Tensor, floor: float) -> Tensor:
 
 def not_negative(x: Tensor) -> Tensor:
     """``max(x, 0)``; slope 1 at 0 itself."""
-    return F.threshold(x, -1e-38, 0.0)
+    # Just below 0, so that 0 itself is kept, and a normal number: smaller ones may count as 0.
+    return F.threshold(x, -2e-38, 0.0)
 
 
 def at_most_one(x: Tensor) -> Tensor:

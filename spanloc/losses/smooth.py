@@ -105,7 +105,8 @@ def smooth_diou_loss(
 ) -> Float[Tensor, "*n"]:
     """:func:`smooth_iou_loss` plus the squared distance of the centres over the squared hull.
 
-    In ``[0, 2)`` for ``smoothing`` up to 0.5. The hull is rounded as the overlap is. It tends to
+    In ``[0, 2)`` up to the default ``smoothing``; with more, up to 2.6. The hull is rounded as the
+    overlap is. It tends to
     :func:`~spanloc.losses.diou_loss` as ``smoothing`` goes to 0.
 
     Args:
