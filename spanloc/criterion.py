@@ -108,6 +108,11 @@ class Criterion(nn.Module):
         scores = self.score_loss(output.logits, wanted) * output.mask[..., None]
         weights = torch.ones_like(target[:, 0])
         if batch.weights is not None:
+            if batch.weights.shape != (len(batch),):
+                raise ValueError(
+                    f"the batch's weights have the shape {tuple(batch.weights.shape)}; wanted "
+                    f"({len(batch)},), one a sequence"
+                )
             scores = scores * batch.weights[:, None, None]
             weights = batch.weights[sequence]
         count = weights.sum()
@@ -120,6 +125,7 @@ class Criterion(nn.Module):
 
     def forward(self, output: Output, batch: Batch) -> Losses:
         """The losses of a batch that is a whole step, or this process's share of one."""
+        self.drop()
         losses, own = self._sums(output, batch)
         if not self.training:
             return losses._replace(total=losses.total / own)

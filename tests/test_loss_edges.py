@@ -42,7 +42,7 @@ def test_the_gradient_at_a_tie_is_the_middle_of_both_sides(loss, at):
         if at.startswith("empty"):
             # As if it were a little longer: a start from its left, an end from its right.
             assert abs(found[end] - (left, right)[end]) < tolerance
-        elif not kink or at in ("match", "start right, end short", "end right, start early"):
+        elif not kink or at == "match" or " right, " in at:
             assert abs(found[end] - (left + right) / 2) < tolerance
         else:
             # Where spans touch and where a loss becomes flat it is that of one side.
@@ -69,6 +69,18 @@ def test_an_empty_span_at_an_end_has_the_gradient_of_those_beside_it_that_overla
     )
 
 
+def test_a_tie_at_an_empty_span_does_not_rest_on_subnormal_numbers():
+    pred, target = torch.tensor([[10.0, 10.0]]), torch.tensor([[10.0, 20.0]])
+    expected = gradient(losses.giou_loss, pred, target)
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor keeps subnormal numbers")
+    try:
+        assert torch.equal(gradient(losses.giou_loss, pred, target), expected)
+    finally:
+        torch.set_flush_denormal(False)
+    torch.testing.assert_close(expected, torch.tensor([[0.05, -0.1]]))
+
+
 @pytest.mark.parametrize(
     "name", ["giou", "smooth_giou", "interp_iou", "wasserstein", "l1", "smooth_l1", "balanced_l1"]
 )
@@ -93,7 +105,10 @@ _SIZES = st.floats(-1e6, 1e6, width=32) | st.sampled_from(
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
-@given(st.lists(_SIZES, min_size=3, max_size=5), st.sampled_from([torch.float32, torch.float64]))
+@given(
+    st.lists(_SIZES, min_size=3, max_size=5),
+    st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
+)
 def test_no_spans_have_a_loss_or_a_gradient_that_is_not_finite(ends, dtype):
     # All pairs of all spans between these ends: equal, empty, reversed, touching and apart.
     ends = torch.tensor(ends, dtype=dtype)
@@ -104,7 +119,8 @@ def test_no_spans_have_a_loss_or_a_gradient_that_is_not_finite(ends, dtype):
     for name, loss in SPAN_LOSSES.items():
         # The function itself: a check of shapes takes longer than the loss.
         values, slopes = loss(pred, target), gradient(loss, pred, target)
-        for found in (values, slopes):
+        of_target = gradient(lambda target, pred, loss=loss: loss(pred, target), target, pred)
+        for found in (values, slopes, of_target):
             wrong = (~found.isfinite()).reshape(len(pred), -1).any(1)
             assert not wrong.any(), (name, pred[wrong][0].tolist(), target[wrong][0].tolist())
         ordered = (pred[:, 0] <= pred[:, 1]) & (target[:, 0] <= target[:, 1])
@@ -123,7 +139,10 @@ def test_a_nan_stays_one(loss):
 @every_loss
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_comes_in_and_float32_comes_out(loss, dtype):
-    pred, target = random_spans(500).to(dtype), random_spans(500, seed=1).to(dtype)
+    # Short ones and overlaps of next to nothing among them.
+    least = {"least": 1e-3, "spread": 8.0}
+    pred = torch.cat([random_spans(500), random_spans(2000, **least, most=0.02)]).to(dtype)
+    target = torch.cat([random_spans(500, seed=1), random_spans(2000, **least, seed=1)]).to(dtype)
     keep = (ops.length(pred) > 0) & (ops.length(target) > 0)
     pred, target = pred[keep], target[keep]
     exact = loss(pred.double(), target.double())
@@ -132,7 +151,7 @@ def test_half_precision_comes_in_and_float32_comes_out(loss, dtype):
     assert found.dtype == torch.float32
     assert exact.dtype == torch.float64
     # Of the very same inputs: what is lost is lost in the loss.
-    assert ((found - exact).abs() <= 2e-6 * exact + 2e-6).all()
+    assert ((found - exact).abs() <= 5e-6 * exact + 5e-6).all()
     assert gradient(loss, pred, target).dtype == dtype
     mixed = loss(pred, target.double())
     torch.testing.assert_close(mixed, exact, rtol=1e-12, atol=1e-12)
@@ -244,7 +263,11 @@ def test_memory_is_linear_in_the_number_of_pairs(loss):
         (losses.mpdiou_loss, {"extent": 0.0}, r"extent is 0.0; it must be above 0"),
         (losses.smooth_l1_loss, {"beta": 0.0}, r"beta is 0.0"),
         (losses.balanced_l1_loss, {"gamma": 0.0}, r"gamma is 0.0"),
+        (losses.balanced_l1_loss, {"alpha": 0.02}, r"alpha is 0.02; it must be above gamma / 50"),
         (losses.bounded_iou_loss, {"beta": -1.0}, r"beta is -1.0"),
+        (losses.smooth_l1_loss, {"beta": float("nan")}, r"beta is nan"),
+        (losses.inner_iou_loss, {"ratio": float("inf")}, r"ratio is inf"),
+        (losses.giou_loss, {"eps": 0.0}, r"eps is 0.0; it must be above 0"),
         (losses.huber_loss, {"delta": 0.0}, r"delta is 0.0; it must be above 0"),
         (losses.weighted_sum, {"losses": {}}, "losses is empty"),
         (losses.weighted_sum, {"weights": {"l2": 1.0}}, "weights names 'l2'; the losses are giou, l1"),

@@ -35,6 +35,13 @@ def test_squared_end_errors_are_twice_the_centre_s_and_half_the_length_s():
     torch.testing.assert_close(losses.mpdiou_loss(pred, target) - iou, 2 * center + size / 2)
 
 
+def test_diou_of_disjoint_spans_is_giou_bent():
+    pred, target = random_spans(500), random_spans(500, seed=1)
+    apart = ops.overlap(pred, target) < 0
+    giou, diou = losses.giou_loss(pred, target), losses.diou_loss(pred, target)
+    torch.testing.assert_close(diou[apart], 1 + giou[apart].square() / 4)
+
+
 def test_losses_with_an_option_are_others_in_its_limit():
     pred, target = random_spans(300), random_spans(300, seed=1)
     iou = losses.iou_loss(pred, target)
@@ -87,6 +94,8 @@ def test_a_weighted_sum_is_one_and_its_names_can_be_set_from_outside():
 
 def test_a_sum_of_one_loss_by_its_own_name():
     pred, target = spans([0, 9]), spans([0, 10])
+    both = {"iou": losses.iou_loss, "l1": None}
+    assert losses.weighted_sum(pred, target, losses=both).item() == pytest.approx(0.1)
     only = losses.weighted_sum(pred, target, losses={"iou": losses.iou_loss}, weights={"iou": 0.5})
     assert only.item() == pytest.approx(0.05)
 

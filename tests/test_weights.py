@@ -231,9 +231,29 @@ def test_values_out_of_range_are_refused():
     with pytest.raises((ValueError, TypeError), match="quality"):
         Criterion(assign_points, losses.giou_loss, quality="iou")
     one = {"id": "a", "features": torch.ones(1, 3), "spans": torch.zeros(0, 2)}
-    for weight in (-1.0, float("nan"), float("inf")):
+    for weight in (-1.0, float("nan"), float("inf"), 1e39):
         with pytest.raises(ValueError, match="sequence 'a': weight is .*; wanted a number from 0"):
             Sample(**one, labels=torch.zeros(0, dtype=torch.int64), weight=weight)
+
+
+def test_parts_that_were_not_finished_do_not_enter_a_whole_step():
+    batch, model = make_batch((60, 41), num_targets=(5, 1)), points_model()
+    criterion = Criterion(assign_points, losses.giou_loss)
+    output = model(batch.features, batch.mask)
+    criterion.part(output, batch)
+    found = criterion(output, batch).total
+    torch.testing.assert_close(
+        found, Criterion(assign_points, losses.giou_loss)(output, batch).total
+    )
+    with pytest.raises(ValueError, match=r"weights have the shape \(2, 1\); wanted \(2,\)"):
+        criterion.match(output, without_check(batch, torch.ones(2, 1)))
+
+
+def without_check(batch, weights):
+    # The shape checker of the tests would speak first.
+    changed = replace(batch)
+    object.__setattr__(changed, "weights", weights)
+    return changed
 
 
 def test_a_batch_without_weights_counts_all_the_same():

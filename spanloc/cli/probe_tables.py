@@ -214,7 +214,8 @@ def _show_descent(
         f"last. gradient: norm over both ends, mean over the last {descent['last']}. Medians over the starts. "
         "exponent: slope of log gradient against log loss, 0 sharp, 1/2 smooth; -: cannot be told."
     ]
-    if all(found.sharp for found in anatomies):
+    ends = [end for found in anatomies for end in (found.start, found.end)]
+    if all(abs(end.right - 1) < 0.01 for end in ends):
         lines.append(
             "The loss goes with the step size, the gradient does not. √2 is a slope of 1 in both ends, "
             "1 is one end exact, 0 is both."

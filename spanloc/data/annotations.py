@@ -189,8 +189,8 @@ def _record(file: Path, name: str, fields: Any, classes: list[str]) -> Record:
     if not isinstance(fields.get("annotations"), list):
         raise refuse("annotations", "a list")
     weight = fields.get("weight", 1.0)
-    if not isinstance(weight, int | float) or not 0 <= weight < math.inf:
-        raise refuse("weight", "a number from 0")
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1e6:
+        raise refuse("weight", "a number from 0 to 1e6")
     fps, num_steps = fields["fps"], round(fields["duration"] * fields["fps"])
     spans, labels = [], []
     for i, annotation in enumerate(fields["annotations"]):

@@ -1,6 +1,5 @@
 """One sequence with its spans, and a padded batch of them: what a DataModule must yield."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -43,8 +42,8 @@ class Sample:
         spans: Half-open, in steps, ``0 <= start <= end <= steps``; none is fine.
         labels: Index of each span's class, from 0.
         timeline: When the steps happen.
-        weight: What the sequence counts in the training loss, at least 0: 2 as if it were there
-            twice. Keep the mean near 1.
+        weight: What the sequence counts in the loss, from 0 to 1e6: 2 as if it were there twice.
+            Keep the mean near 1: with less than one pair in all, a step's loss is not brought to scale.
 
     Raises:
         ValueError: A shape or a value is off; it names the sequence and the field.
@@ -72,8 +71,8 @@ class Sample:
             self._refuse("spans", self.spans.tolist(), f"0 <= start <= end <= {steps} steps")
         if (self.labels < 0).any():
             self._refuse("labels", self.labels.tolist(), "numbers from 0")
-        if not 0 <= self.weight < math.inf:
-            self._refuse("weight", self.weight, "a number from 0")
+        if not 0 <= self.weight <= 1e6:
+            self._refuse("weight", self.weight, "a number from 0 to 1e6")
 
     def _refuse(self, field: str, came: object, wanted: str) -> None:
         raise ValueError(f"sequence {self.id!r}: {field} is {came}; wanted {wanted}")
