@@ -77,7 +77,7 @@ def bench_losses(table: Table) -> None:
                 lambda step=step, name=name: step(textbook(name)),
                 repeats=repeats,
             )
-            label = f"{name}_loss, forward + backward, {count:,} pairs"
+            label = f"{name}_loss, {count:,} pairs"
             table.add_row(label, _time(ours), f"{theirs / ours:.2f} x textbook")
         ours, theirs = medians(
             lambda step=step: step(compiled), lambda step=step: step(textbook("giou")),
@@ -193,7 +193,10 @@ def _time(seconds: float) -> str:
 
 
 def main() -> None:
-    table = Table("what", title=f"Medians, torch {torch.__version__}; losses on one thread")
+    table = Table(
+        "what",
+        title=f"Medians, torch {torch.__version__}; losses forward and backward, on one thread",
+    )
     table.add_column("time", justify="right")
     table.add_column("against", justify="right")
     threads = torch.get_num_threads()
