@@ -1,5 +1,6 @@
 """The total loss of an output: the only place that weights, masks and reduces."""
 
+import math
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -69,7 +70,7 @@ class Criterion(nn.Module):
             few targets does not get a loud gradient; in ``[0, 1)``. 0 takes each step's own.
 
     Raises:
-        ValueError: ``quality`` or ``momentum`` is out of range, or, when called, the span loss
+        ValueError: A weight, ``quality`` or ``momentum`` is out of range, or, when called, the span loss
             reduces.
     """
 
@@ -88,9 +89,12 @@ class Criterion(nn.Module):
     ) -> None:
         super().__init__()
         if quality not in (None, "tiou", "score"):
-            raise ValueError(f"quality is {quality!r}; it may be 'tiou', 'score' or None")
+            raise ValueError(f"quality is {quality!r}; it may be 'tiou', 'score' or None (null)")
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum is {momentum}; it must lie in [0, 1)")
+        for name, weight in (("span_weight", span_weight), ("score_weight", score_weight)):
+            if not 0 <= weight < math.inf:
+                raise ValueError(f"{name} is {weight}; it must be a number, at least 0")
         self.assign, self.span_loss, self.score_loss = assign, span_loss, score_loss
         self.span_weight, self.score_weight = span_weight, score_weight
         self.quality, self.momentum = quality, momentum

@@ -13,7 +13,13 @@ ANY_SIZE = {"features": {0: Dim.DYNAMIC, 2: Dim.DYNAMIC}, "mask": {0: Dim.DYNAMI
 def main(file):
     model, batch = points_model().eval(), make_batch((60, 41), num_targets=(0, 0))
     program = torch.onnx.export(
-        model, (batch.features, batch.mask), dynamo=True, dynamic_shapes=ANY_SIZE, verbose=False
+        model,
+        (batch.features, batch.mask),
+        input_names=["features", "mask"],
+        output_names=["spans", "logits", "points", "mask_out"],
+        dynamo=True,
+        dynamic_shapes=ANY_SIZE,
+        verbose=False,
     )
     program.save(file)
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
@@ -23,7 +29,7 @@ def main(file):
         expected = model(seen.features, seen.mask)
         for one, other in zip(found, vars(expected).values(), strict=True):
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
-    print(*(node.name for node in session.get_inputs()))
+    print(*(node.name for node in [*session.get_inputs(), *session.get_outputs()]))
 
 
 if __name__ == "__main__":

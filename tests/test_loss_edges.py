@@ -270,6 +270,7 @@ def test_memory_is_linear_in_the_number_of_pairs(loss):
         (losses.giou_loss, {"eps": 0.0}, r"eps is 0.0; it must be above 0"),
         (losses.huber_loss, {"delta": 0.0}, r"delta is 0.0; it must be above 0"),
         (losses.weighted_sum, {"losses": {}}, "losses is empty"),
+        (losses.weighted_sum, {"weights": {"l1": 0, "giou": 0}}, "or all weigh 0; wanted at least"),
         (losses.weighted_sum, {"weights": {"l2": 1.0}}, "weights names 'l2'; the losses are giou, l1"),
         (losses.weighted_sum, {"weights": {"l1": -1.0}}, "the weight of l1 is -1.0"),
     ],

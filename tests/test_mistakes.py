@@ -49,6 +49,12 @@ def test_what_fails_at_once_leaves_no_folder(cli, tmp_path):
             "weights names 'l2'; the losses are giou",
         ),
         (["criterion.quality=iou"], "quality"),
+        (["criterion.span_weight=-1"], "span_weight is -1; it must be a number, at least 0"),
+        (
+            ["span_loss=[giou,l1]"],
+            "span_loss is [giou,l1]; wanted one choice; -m span_loss=giou,l1",
+        ),
+        (["span_loss._target_=math.isqrt"], "span_loss: TypeError: math.isqrt() takes exactly one"),
         (["scheduler.warmup=1.5"], "warmup is 1.5; it must lie in [0, 1)"),
         (["trainer.max_epochs=x"], "trainer.max_epochs is 'x'; wanted a number"),
         (["data.batch_size=x"], "data.batch_size is 'x'; wanted a number"),
@@ -105,5 +111,7 @@ def test_help_and_errors_outside_of_tests(tmp_path):
     )  # fmt: skip
     assert failed.returncode == 1
     last = failed.stderr.strip().splitlines()[-1]
-    assert last.startswith("spanloc-train: error: phi is 'square'; it may be one of pseudo_huber")
+    assert last.startswith(
+        "spanloc-train: error: span_loss: phi is 'square'; it may be one of pseudo_huber"
+    )
     assert "Traceback" not in failed.stderr

@@ -166,7 +166,7 @@ def test_a_model_is_exported_without_a_loss_in_it(tmp_path):
     command = [sys.executable, Path(__file__).parent / "export_model.py", file]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "features mask"
+    assert done.stdout.splitlines()[-1] == "features mask spans logits points mask_out"
     # Its nodes say which lines of code they come from.
     assert b"spanloc/models/heads.py" in file.read_bytes()
     assert b"spanloc/losses" not in file.read_bytes()

@@ -23,7 +23,11 @@ EDGES = torch.logspace(-5, 1, 49)
 
 
 class Norms(NamedTuple):
-    """Of one span loss: its mean over the pairs, the total loss, and the norms of both gradients."""
+    """Of one span loss: its plain mean over the pairs, the total loss, and the norms of the gradients.
+
+    The total and both gradients are of what training minimises, with every weight; the mean is not,
+    since a pair that counts by its tIoU would show the less loss the worse it is.
+    """
 
     loss: float
     total: float
@@ -91,14 +95,15 @@ def measure(trainer: Trainer, task: Any, losses: Mapping[str, SpanLoss]) -> Meas
     span_weight, score_weight = task.criterion.span_weight, task.criterion.score_weight
     norms = {}
     for name, loss in losses.items():
-        mean = float((weight * loss(pred, target).double()).sum()) / count
+        values = loss(pred, target).double()
+        weighted = float((weight * values).sum()) / count
         spans = [span_weight * part / count for part in by_loss[name]]
         both = [
             part + score_weight * other / count for part, other in zip(spans, by_score, strict=True)
         ]
         norms[name] = Norms(
-            loss=mean,
-            total=span_weight * mean + score_weight * score / count,
+            loss=float(values.sum()) / max(len(values), 1),
+            total=span_weight * weighted + score_weight * score / count,
             grad_span=float(get_total_norm(spans)),
             grad_total=float(get_total_norm(both)),
         )

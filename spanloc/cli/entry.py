@@ -66,6 +66,7 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
                 # In a sweep Hydra notes the failure and goes on with the other runs.
                 sweep = HydraConfig.get().mode == RunMode.MULTIRUN
                 with nullcontext() if sweep else one_line(), _marking_failure():
+                    _refuse_several(config)
                     function(config)
 
             # Without this Hydra prints errors by itself, in several lines, and exits.
@@ -85,6 +86,17 @@ def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
 def run_folder() -> Path:
     """The folder that the current run writes to."""
     return Path(HydraConfig.get().runtime.output_dir)
+
+
+def _refuse_several(config: DictConfig) -> None:
+    # Of a list, Hydra would lay one choice over the other and keep a mix of both.
+    for override in HydraConfig.get().overrides.task:
+        name, _, value = override.lstrip("+").partition("=")
+        group = config.get(name) if "." not in name else None
+        if value.startswith("[") and isinstance(group, DictConfig) and "_target_" in group:
+            several = f"; -m {name}={value.strip('[]')} runs one after the other"
+            both = " and span_loss=giou_l1 adds up several" if name == "span_loss" else ""
+            raise ValueError(f"{name} is {value}; wanted one choice{several}{both and ',' + both}")
 
 
 @contextmanager

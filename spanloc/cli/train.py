@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer, seed_everything
@@ -38,6 +39,7 @@ def main(config: DictConfig) -> None:
     if plain["ckpt_path"] is not None:
         _check_resumed(plain)
     task = checkpoint.build(plain["task"])
+    _try_loss(task)
     task.config = plain
     task.localizer.set_statistics(*datamodule.statistics())
     _warn_of_several(task, datamodule)
@@ -90,6 +92,17 @@ def _finish(
         # What was measured at convergence has been told with a table of its own.
         told = {k: v for k, v in metrics.items() if k.startswith(("val/", "test/"))}
         show(told, folder)
+
+
+def _try_loss(task: SpanLocalizer) -> None:
+    # It may be the user's own; now is the time to say that it does not work.
+    pair = torch.tensor([[0.0, 1.0]])
+    try:
+        task.criterion.span_loss(pair, pair)
+    except ValueError as error:
+        raise ValueError(f"span_loss: {error}") from error
+    except Exception as error:  # whatever it may raise
+        raise ValueError(f"span_loss: {type(error).__name__}: {error}") from error
 
 
 def _check_resumed(plain: dict[str, Any]) -> None:

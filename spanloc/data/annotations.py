@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch.utils.data import Dataset
 from spanloc.data.sample import Sample, Timeline
 
 SUBSETS = ("training", "validation", "testing")
+_FIELDS = ("subset", "duration", "fps", "subject", "weight", "annotations")
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,9 @@ def read_annotations(root: str | Path) -> Annotations:
     Wanted is ``{"classes": [names], "database": {id: {"subset": "training" | "validation" |
     "testing", "duration": seconds, "fps": steps per second, "subject": optional, "weight": optional,
     "annotations": [{"segment": [start, end], "label": name}]}}}`` with half-open segments in seconds;
-    without ``classes`` the labels in use are sorted. Further fields are ignored. ``data/<id>.npy`` has
-    ``duration * fps`` rows and as many columns as all the others.
+    without ``classes`` the labels in use are sorted. Further fields are ignored, unless their names
+    are nearly those of a field above. ``data/<id>.npy`` has ``duration * fps`` rows and as many
+    columns as all the others.
 
     Raises:
         FileNotFoundError: The folder, ``annotations.json`` or an array is missing.
@@ -180,6 +183,11 @@ def _record(file: Path, name: str, fields: Any, classes: list[str]) -> Record:
 
     if not isinstance(fields, dict):
         raise refuse("the entry", "an object")
+    for field in fields:
+        if field not in _FIELDS and (near := get_close_matches(str(field), _FIELDS, cutoff=0.8)):
+            raise ValueError(
+                f"{file}: sequence {name!r}: there is no field {field!r}; {near[0]!r}?"
+            )
     for field in ("duration", "fps"):
         value = fields.get(field)
         if not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:

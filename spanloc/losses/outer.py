@@ -89,7 +89,7 @@ def weighted_sum(
         weights: By the same names, at least 0; a loss without one weighs 1.
 
     Raises:
-        ValueError: There are no losses, or a weight is below 0 or names none of them.
+        ValueError: No losses count, or a weight is below 0 or names none of them.
 
     >>> both = {"giou": giou_loss, "l1": l1_loss}
     >>> pred, target = torch.tensor([[0.0, 9.0]]), torch.tensor([[0.0, 10.0]])
@@ -97,13 +97,15 @@ def weighted_sum(
     tensor([0.6000])
     """
     losses = {"giou": giou_loss, "l1": l1_loss} if losses is None else losses
+    if not isinstance(losses, Mapping):
+        raise ValueError(f"losses is a {type(losses).__name__}; wanted losses by name")
     weights = weights or {}
     if unknown := [name for name in weights if name not in losses]:
         raise ValueError(f"weights names {unknown[0]!r}; the losses are {', '.join(losses)}")
     if negative := [name for name, weight in weights.items() if not weight >= 0]:
         name = negative[0]
         raise ValueError(f"the weight of {name} is {weights[name]}; it must be at least 0")
+    if not any(loss and weights.get(name, 1.0) for name, loss in losses.items()):
+        raise ValueError("losses is empty, or all weigh 0; wanted at least one that counts")
     terms = [weights.get(name, 1.0) * loss(pred, target) for name, loss in losses.items() if loss]
-    if not terms:
-        raise ValueError("losses is empty; wanted at least one")
     return torch.stack(terms).sum(0)
