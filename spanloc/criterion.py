@@ -22,7 +22,8 @@ class Losses(NamedTuple):
 
     ``total`` is what is minimised. ``span`` is the plain mean of the span loss over the matched
     pairs, 0 without any; ``score`` is the sum of the score losses over the number of pairs.
-    ``pred (n, 2)`` and ``target (n, 2)`` are in steps.
+    ``pred (n, 2)`` and ``target (n, 2)`` are in steps. ``count`` is the batch's own number of pairs,
+    weighted as their sequences are.
     """
 
     total: Tensor
@@ -30,6 +31,7 @@ class Losses(NamedTuple):
     score: Tensor
     pred: Tensor
     target: Tensor
+    count: Tensor
 
 
 class Matched(NamedTuple):
@@ -130,9 +132,9 @@ class Criterion(nn.Module):
     def forward(self, output: Output, batch: Batch) -> Losses:
         """The losses of a batch that is a whole step, or this process's share of one."""
         self.drop()
-        losses, own = self._sums(output, batch)
+        losses = self._sums(output, batch)
         if not self.training:
-            return losses._replace(total=losses.total / own)
+            return losses._replace(total=losses.total / losses.count.clamp(min=1))
         return losses._replace(total=losses.total / self._unit() * self.finish())
 
     def part(self, output: Output, batch: Batch) -> Losses:
@@ -143,11 +145,11 @@ class Criterion(nn.Module):
         over the batch's own number of pairs; its gradient is in the unit of the last step, one for
         all parts, which keeps 16-bit gradients in range.
         """
-        losses, own = self._sums(output, batch)
-        total = losses.total / self._unit()
+        losses = self._sums(output, batch)
+        own, total = losses.count.clamp(min=1), losses.total / self._unit()
         return losses._replace(total=total + (losses.total / own - total).detach())
 
-    def _sums(self, output: Output, batch: Batch) -> tuple[Losses, Tensor]:
+    def _sums(self, output: Output, batch: Batch) -> Losses:
         matched = self.match(output, batch)
         values = self.span_loss(matched.pred, matched.target)
         if values.shape != matched.weight.shape:
@@ -161,7 +163,8 @@ class Criterion(nn.Module):
         total = self.span_weight * (matched.weight * values).sum()
         total = total + self.score_weight * matched.score
         mean, score = values.detach().sum() / max(len(values), 1), matched.score.detach() / own
-        return Losses(total, mean, score, matched.pred.detach(), matched.target), own
+        pairs = matched.pred.detach(), matched.target
+        return Losses(total, mean, score, *pairs, matched.count)
 
     def finish(self) -> Tensor:
         """Ends a training step: what the gradients of its parts are to be multiplied by.

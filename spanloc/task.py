@@ -1,8 +1,8 @@
 """The LightningModule."""
 
-import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,12 +11,13 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torch.utils.data import DistributedSampler
 from torchmetrics import Metric, MetricCollection
 
 from spanloc.criterion import Criterion
 from spanloc.data import Batch
 from spanloc.decode import Decode
-from spanloc.metrics import Predictions, Targets
+from spanloc.metrics import Predictions, Targets, sequence_key
 from spanloc.models import Output
 from spanloc.optimizers import Polyak
 
@@ -29,14 +30,16 @@ class SpanLocalizer(LightningModule):
     """Trains, evaluates and applies a localizer, on batches of :class:`~spanloc.data.Batch`.
 
     It logs ``loss/total``, ``loss/span``, ``loss/score`` and ``lr`` at every training step, and
-    ``val/loss`` and the metrics as ``val/...`` and ``test/...``.
+    ``val/loss`` and the metrics as ``val/...`` and ``test/...``: of all sequences at once, each
+    counted once, so that they do not depend on batches and processes.
 
     Args:
         localizer: Such as :class:`~spanloc.models.Localizer`.
         criterion: What is minimised.
         decode: How an output becomes predictions.
         metrics: By name; each takes :class:`~spanloc.metrics.Predictions` and
-            :class:`~spanloc.metrics.Targets`. One that computes a dictionary logs its names.
+            :class:`~spanloc.metrics.Targets`, in seconds. One that computes a dictionary logs its
+            names.
         optimizer: Called with the parameter groups.
         scheduler: Called with the optimizer and the number of steps; None keeps the rate.
         classes: Names of the labels; they travel in the checkpoint.
@@ -59,6 +62,7 @@ class SpanLocalizer(LightningModule):
         collection = MetricCollection(dict(metrics or {}), compute_groups=False)
         self.val_metrics = collection.clone(prefix="val/")
         self.test_metrics = collection.clone(prefix="test/")
+        self._seen, self._sums = 0, torch.zeros(2)
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.classes = list(classes)
         # What spanloc.load builds the model from; a model built in plain Python has none.
@@ -105,21 +109,34 @@ class SpanLocalizer(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to ``val/loss`` and the metrics."""
-        output = self(batch)
-        loss = self.criterion(output, batch).total
-        self.log("val/loss", loss, batch_size=len(batch), on_epoch=True, sync_dist=True)
-        self._update(self.val_metrics, output, batch)
+        output, counted = self(batch), self._counted(batch, self.trainer.val_dataloaders)
+        weights = counted.float() if batch.weights is None else batch.weights * counted
+        losses = self.criterion(output, replace(batch, weights=weights))
+        self._sums += torch.stack([losses.total * losses.count.clamp(min=1), losses.count])
+        self._update(self.val_metrics, output, batch, counted)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to the metrics."""
-        self._update(self.test_metrics, self(batch), batch)
+        counted = self._counted(batch, self.trainer.test_dataloaders)
+        self._update(self.test_metrics, self(batch), batch, counted)
 
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> Predictions:
         """Predictions in steps; ``sequences`` counts from 0 in the batch."""
         return self._predict(self(batch), batch)
 
+    def on_validation_epoch_start(self) -> None:
+        """Begins to count the sequences, and to sum up the loss."""
+        self._seen, self._sums = 0, torch.zeros(2, device=self.device)
+
+    def on_test_epoch_start(self) -> None:
+        """Begins to count the sequences."""
+        self._seen = 0
+
     def on_validation_epoch_end(self) -> None:
-        """Logs the metrics."""
+        """Logs the loss and the metrics."""
+        # Of all sequences at once, so that it does not depend on how they lie in batches.
+        total, count = self.trainer.strategy.reduce(self._sums, reduce_op="sum")
+        self.log("val/loss", total / count.clamp(min=1), sync_dist=True)
         self._log(self.val_metrics)
 
     def on_test_epoch_end(self) -> None:
@@ -175,13 +192,34 @@ class SpanLocalizer(LightningModule):
         """Adds what :func:`spanloc.load` needs."""
         checkpoint["spanloc"] = {"config": self.config, "classes": self.classes}
 
-    def _update(self, metrics: MetricCollection, output: Output, batch: Batch) -> None:
+    def _counted(self, batch: Batch, loader: Any) -> Tensor:
+        """Which sequences of the batch count, ``(B,)``: those that were not put there as padding.
+
+        A sampler that shares sequences out over processes repeats the first ones at the end, so that
+        all get as many.
+        """
+        places = torch.arange(self._seen, self._seen + len(batch), device=self.device)
+        self._seen += len(batch)
+        sampler = getattr(loader, "sampler", None)
+        if not isinstance(sampler, DistributedSampler):
+            return torch.ones_like(places, dtype=torch.bool)
+        return places * sampler.num_replicas + sampler.rank < len(sampler.dataset)
+
+    def _update(
+        self, metrics: MetricCollection, output: Output, batch: Batch, counted: Tensor
+    ) -> None:
         predictions = self._predict(output, batch)
-        keys = torch.tensor([_key(name) for name in batch.ids], device=self.device)
-        there = batch.target_mask
-        sequences = keys[:, None].expand_as(there)[there]
-        targets = Targets(batch.spans[there], batch.labels[there], sequences)
-        metrics.update(predictions._replace(sequences=keys[predictions.sequences]), targets)
+        found = predictions.sequences
+        there = batch.target_mask & counted[:, None]
+        true = there.nonzero()[:, 0]
+        keys = torch.tensor([sequence_key(name) for name in batch.ids], device=self.device)
+        predictions = predictions._replace(
+            spans=batch.to_seconds(predictions.spans, found), sequences=keys[found]
+        )
+        targets = Targets(
+            batch.to_seconds(batch.spans[there], true), batch.labels[there], keys[true]
+        )
+        metrics.update(Predictions(*(field[counted[found]] for field in predictions)), targets)
 
     def _predict(self, output: Output, batch: Batch) -> Predictions:
         finite = (output.spans.isfinite().all(-1) & output.logits.isfinite().all(-1)).all(-1)
@@ -191,11 +229,7 @@ class SpanLocalizer(LightningModule):
         return self.decode(output, batch.mask)
 
     def _log(self, metrics: MetricCollection) -> None:
-        self.log_dict({name: value.float() for name, value in metrics.compute().items()})
+        # All processes have the same; without sync_dist Lightning warns that they might not.
+        values = {name: value.float() for name, value in metrics.compute().items()}
+        self.log_dict(values, sync_dist=True)
         metrics.reset()
-
-
-def _key(name: str) -> int:
-    # The same in every process, which hash() is not.
-    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little", signed=True)

@@ -39,46 +39,6 @@ def soft_nms(spans, scores, labels, decay, min_score):
                 scores[i] *= decay(tiou(spans[i], spans[best]))
 
 
-def average_precision(predictions, targets, threshold):
-    """Mean over the labels of the targets.
-
-    ``predictions`` are (sequence, label, start, end, score), ``targets`` (sequence, label, start,
-    end).
-    """
-    values = []
-    for label in sorted({target[1] for target in targets}):
-        free = [target for target in targets if target[1] == label]
-        count = len(free)
-        ranked = sorted((p for p in predictions if p[1] == label), key=lambda p: -p[4])
-        precision, hits = [], []
-        for rank, (sequence, _, start, end, _) in enumerate(ranked, 1):
-            best, best_tiou = None, 0.0
-            for target in free:
-                value = tiou((start, end), target[2:])
-                if target[0] == sequence and value >= threshold and value > best_tiou:
-                    best, best_tiou = target, value
-            if best is not None:
-                free.remove(best)
-            hits.append(best is not None)
-            precision.append(sum(hits) / rank)
-        area = 0.0
-        for rank, hit in enumerate(hits):
-            if hit:
-                area += max(precision[rank:]) / count
-        values.append(area)
-    return sum(values) / len(values) if values else 0.0
-
-
-def best_tiou(predictions, targets):
-    """Mean tIoU of one span per sequence, from rows as in ``average_precision``."""
-    values = []
-    for sequence in sorted({target[0] for target in targets}):
-        mine = sorted((p for p in predictions if p[0] == sequence), key=lambda p: -p[4])
-        truths = [target[2:] for target in targets if target[0] == sequence]
-        values.append(max(tiou(mine[0][2:4], truth) for truth in truths) if mine else 0.0)
-    return sum(values) / len(values) if values else 0.0
-
-
 def assign_points(points, spans, radius, least, most):
     """Index of the target that each point answers for, -1 for none; points are (position, stride)."""
     strides = [stride for _, stride in points]

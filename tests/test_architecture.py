@@ -65,8 +65,9 @@ def test_no_file_is_too_long(path):
     assert len(path.read_text().splitlines()) <= MAX_LINES
 
 
-def test_the_reference_shares_no_code():
-    assert not any(name.startswith("spanloc") for name in imports(ROOT / "tests" / "reference.py"))
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").glob("reference*.py")), ids=str)
+def test_the_references_share_no_code(path):
+    assert not any(name.startswith("spanloc") for name in imports(path))
 
 
 def test_the_package_list_is_the_tree():

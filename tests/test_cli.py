@@ -20,7 +20,7 @@ def metrics(folder):
 
 def test_a_run_leaves_what_it_should(trained):
     for model, names in (
-        ("single", {"test/tiou", "test/recall@0.50", "val/tiou"}),
+        ("single", {"test/tiou", "test/R1@0.50", "val/tiou"}),
         ("points", {"test/mAP", "test/mAP@0.30", "test/mAP@0.50", "test/mAP@0.70", "val/mAP"}),
     ):
         run = trained[model]

@@ -199,7 +199,7 @@ def test_a_run_done_twice_counts_once(tmp_path):
 
 def test_the_metric_is_of_the_test_set_where_there_is_one(tmp_path):
     for metrics, name in (
-        ({"val/tiou": 0.5, "test/tiou": 0.4, "test/recall@0.50": 1.0}, "test/tiou"),
+        ({"val/tiou": 0.5, "test/tiou": 0.4, "test/R1@0.50": 1.0}, "test/tiou"),
         ({"val/mAP": 0.5, "test/mAP": 0.4, "test/mAP@0.50": 1.0}, "test/mAP"),
         ({"val/mAP": 0.5, "grad/params": 1.0}, "val/mAP"),
         ({"val/tiou": 0.5, "test/tiou": math.nan}, "val/tiou"),

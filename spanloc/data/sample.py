@@ -107,6 +107,12 @@ class Batch:
         """The batch in page-locked memory, from where copies to a GPU are fast."""
         return self._map(Tensor.pin_memory)
 
+    def to_seconds(self, spans: Tensor, sequences: Tensor) -> Tensor:
+        """Spans ``(n, 2)``, in steps, of the sequences ``(n,)`` of the batch in seconds, float64."""
+        lines = torch.tensor(self.timelines, dtype=torch.float64, device=spans.device)
+        step, offset = lines[sequences, :, None].unbind(1)
+        return spans.double() * step + offset
+
     def split(self) -> list[Sample]:
         """The sequences without their padding: undoes :func:`collate`."""
         samples = []

@@ -1,7 +1,26 @@
 """Metrics of predicted spans. They have no unit: give predictions and targets in the same one."""
 
-from spanloc.metrics.average_precision import AveragePrecision
-from spanloc.metrics.rows import Predictions, Targets
-from spanloc.metrics.single import MeanTIoU, RecallAtTIoU
+from spanloc.metrics.average_precision import AveragePrecision, average_precision
+from spanloc.metrics.boundary import BoundaryError, boundary_errors
+from spanloc.metrics.events import EventF1, SegmentF1
+from spanloc.metrics.proposals import AverageRecall
+from spanloc.metrics.retrieval import MeanTIoU, RecallAtTIoU, RetrievalPrecision, best_tiou
+from spanloc.metrics.rows import Predictions, SpanMetric, Targets, sequence_key
 
-__all__ = ["AveragePrecision", "MeanTIoU", "Predictions", "RecallAtTIoU", "Targets"]
+__all__ = [
+    "AveragePrecision",
+    "AverageRecall",
+    "BoundaryError",
+    "EventF1",
+    "MeanTIoU",
+    "Predictions",
+    "RecallAtTIoU",
+    "RetrievalPrecision",
+    "SegmentF1",
+    "SpanMetric",
+    "Targets",
+    "average_precision",
+    "best_tiou",
+    "boundary_errors",
+    "sequence_key",
+]

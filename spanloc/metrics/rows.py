@@ -1,12 +1,18 @@
 """What metrics take: the spans of many sequences laid end to end, one row a span."""
 
-from typing import NamedTuple
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
+import torch
 from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
 
 class Predictions(NamedTuple):
-    """Scored spans of many sequences, in any order.
+    """Scored spans of many sequences. The order of the sequences does not matter.
 
     ``spans (M, 2)`` and ``scores (M,)`` float, ``labels (M,)`` int64, and ``sequences (M,)`` int64:
     any number that names the sequence, the same for its predictions and its targets.
@@ -27,6 +33,178 @@ class Targets(NamedTuple):
     spans: Tensor
     labels: Tensor
     sequences: Tensor
+
+
+def sequence_key(name: str) -> int:
+    """A number for the name of a sequence, the same in every process and on every machine.
+
+    >>> sequence_key("a") == sequence_key("a") != sequence_key("b")
+    True
+    """
+    # hash() is not.
+    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
+
+
+class SpanMetric(Metric):
+    """A metric that keeps the rows it is given, and computes numbers by name from all of them.
+
+    The rows are flat tensors; processes join theirs. A sequence must come whole in one update, and
+    once. :meth:`plot` draws the numbers.
+    """
+
+    full_state_update = False
+    higher_is_better: bool | None = True
+    plot_lower_bound: float | None = 0.0
+    plot_upper_bound: float | None = 1.0
+    scores: list[Tensor] | Tensor  # a tensor once processes have been joined
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in (*Predictions._fields, *(f"target_{name}" for name in Targets._fields)):
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+
+    def update(self, predictions: Predictions, targets: Targets) -> None:
+        """Add the predictions and targets of some sequences; no sequence may come twice."""
+        for name, value in predictions._asdict().items():
+            getattr(self, name).append(value.detach())
+        for name, value in targets._asdict().items():
+            getattr(self, f"target_{name}").append(value.detach())
+
+    def compute(self) -> dict[str, Tensor]:
+        """The numbers, as float64 scalars."""
+        if len(self.scores):
+            predictions = Predictions(
+                *(dim_zero_cat(getattr(self, n)) for n in Predictions._fields)
+            )
+            targets = Targets(
+                *(dim_zero_cat(getattr(self, f"target_{n}")) for n in Targets._fields)
+            )
+        else:
+            none = torch.zeros(0, dtype=torch.int64)
+            predictions = Predictions(torch.zeros(0, 2), torch.zeros(0), none, none)
+            targets = Targets(torch.zeros(0, 2), none, none)
+        values = self.values(predictions, targets)
+        return {name: torch.tensor(v, dtype=torch.float64) for name, v in values.items()}
+
+    def _sync_dist(self, *args: Any, **kwargs: Any) -> None:
+        # Processes can join tensors of one type only, and one may have had no update.
+        for name in self._defaults:
+            known = getattr(self, name)
+            if "spans" in name or name == "scores":
+                none = torch.zeros((0, 2) if "spans" in name else 0, dtype=torch.float64)
+                known = [part.double() for part in known]
+            else:
+                none = torch.zeros(0, dtype=torch.int64)
+            setattr(self, name, [dim_zero_cat(known) if known else none.to(self.device)])
+        super()._sync_dist(*args, **kwargs)
+
+    def _joined(self, name: str) -> Tensor:
+        # The parts are let go field by field: all at once would hold everything twice.
+        joined = dim_zero_cat(getattr(self, name))
+        setattr(self, name, [joined])
+        return joined
+
+    def values(self, predictions: Predictions, targets: Targets) -> Mapping[str, float]:
+        """The numbers of these rows."""
+        raise NotImplementedError
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Draw the numbers, or those given: of one ``compute``, or a list of several.
+
+        Returns:
+            The figure and its axes.
+        """
+        return self._plot(val, ax)
+
+
+class Grouped(NamedTuple):
+    """Targets of one sequence (and label) side by side, as the compiled loops take them.
+
+    ``spans (m, 2)`` float64, by group, then by start, then by end; group ``g`` begins at ``firsts[g]``;
+    ``keys`` are the groups' sequences and labels, ``(number of groups, 2)``, sorted; ``order (m,)``
+    says which target each row was.
+    """
+
+    spans: np.ndarray
+    firsts: np.ndarray
+    keys: np.ndarray
+    order: np.ndarray
+
+
+def arrays(rows: Predictions | Targets) -> tuple[np.ndarray, ...]:
+    """The fields as arrays in the main memory."""
+    return tuple(field.detach().cpu().numpy() for field in rows)
+
+
+def group(spans: np.ndarray, labels: np.ndarray, sequences: np.ndarray) -> Grouped:
+    """Sort spans by sequence, label, start and end; ``labels`` of zeros make a group of a sequence.
+
+    >>> group(np.array([[3.0, 4.0], [0.0, 2.0]]), np.zeros(2, np.int64), np.ones(2, np.int64)).firsts
+    array([0, 2])
+    """
+    spans = spans.astype(np.float64)
+    order = np.lexsort((spans[:, 1], spans[:, 0], labels, sequences))
+    keys = np.stack([sequences[order], labels[order]], 1)
+    new = np.ones(len(keys), bool)
+    new[1:] = (keys[1:] != keys[:-1]).any(1)
+    firsts = np.append(np.flatnonzero(new), len(keys)).astype(np.int64)
+    return Grouped(spans[order], firsts, keys[new], order)
+
+
+def find_groups(grouped: Grouped, labels: np.ndarray, sequences: np.ndarray) -> np.ndarray:
+    """The group of each label and sequence, ``(n,)`` int64; -1 where there is none."""
+    names = np.unique(grouped.keys[:, 0])
+    kinds = np.unique(grouped.keys[:, 1])
+    if not len(names):
+        return np.full(len(labels), -1)
+    sequence, known = _place(names, sequences)
+    label, named = _place(kinds, labels)
+    codes = np.searchsorted(names, grouped.keys[:, 0]) * len(kinds)
+    codes += np.searchsorted(kinds, grouped.keys[:, 1])
+    place, there = _place(codes, sequence * len(kinds) + label)
+    return np.where(known & named & there, place, -1)
+
+
+def _place(names: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    place = np.searchsorted(names, values)
+    place[place == len(names)] = 0
+    return place, names[place] == values
+
+
+def rank(scores: np.ndarray, sequences: np.ndarray) -> np.ndarray:
+    """Best first; equal scores by the number of the sequence, within one as they are listed.
+
+    So it depends neither on the order in which sequences come nor on the machine. NaN comes last.
+
+    >>> rank(np.array([0.5, 0.9, 0.5]), np.array([7, 7, 3]))
+    array([1, 2, 0])
+    """
+    return np.lexsort((sequences, -scores.astype(np.float64)))
+
+
+def checked_thresholds(thresholds: Sequence[float]) -> list[float]:
+    """The thresholds, if they are some numbers above 0 and up to 1.
+
+    Raises:
+        ValueError: They are not.
+    """
+    thresholds = list(thresholds)
+    if not thresholds or not all(0 < t <= 1 for t in thresholds):
+        raise ValueError(f"thresholds are {thresholds}; wanted decimals in (0, 1]")
+    return thresholds
+
+
+def checked_numbers(numbers: Sequence[int]) -> list[int]:
+    """The numbers of predictions to look at, if they are some, each at least 1.
+
+    Raises:
+        ValueError: They are not.
+    """
+    numbers = list(numbers)
+    if not numbers or not all(number >= 1 for number in numbers):
+        raise ValueError(f"numbers are {numbers}; wanted whole numbers, at least 1")
+    return numbers
 
 
 def decimal(threshold: float) -> str:

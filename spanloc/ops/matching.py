@@ -1,4 +1,4 @@
-"""Which scored spans hit a target, at several tIoU thresholds: a compiled loop, on the CPU."""
+"""Scored spans against targets by rank, at several tIoU thresholds: compiled loops, on the CPU."""
 
 from typing import no_type_check
 
@@ -10,69 +10,178 @@ def match_ranked(
     spans: np.ndarray,
     groups: np.ndarray,
     target_spans: np.ndarray,
-    target_groups: np.ndarray,
+    target_firsts: np.ndarray,
     thresholds: np.ndarray,
 ) -> np.ndarray:
-    """Greedy matching by rank: each prediction takes the best free target of its group.
+    """Greedy matching by rank: each span takes the best free target of its group.
 
-    At each threshold on its own, a prediction takes the target with the highest tIoU among those of
-    its group that no better-ranked prediction took and that reach the threshold (``>=``); at equal
-    tIoU the first. Two empty spans do not match.
+    At each threshold on its own, a span takes the target with the highest tIoU among those of its
+    group that no better-ranked span took and that reach the threshold (``>=``); at equal tIoU the
+    first. Two empty spans do not match.
 
     Args:
-        spans: ``(n, 2)`` float64, **by descending score**.
-        groups: ``(n,)`` int64; only spans of one group (one sequence and label) may match.
-        target_spans: ``(m, 2)`` float64.
-        target_groups: ``(m,)`` int64.
+        spans: ``(n, 2)``, **best first**; tIoU is taken in float64.
+        groups: ``(n,)`` int64; a span may match the targets ``target_firsts[g]`` up to
+            ``target_firsts[g + 1]`` of its group ``g``, none where that is negative.
+        target_spans: ``(m, 2)`` float64, **sorted by group, then by start**.
+        target_firsts: ``(number of groups + 1,)`` int64.
         thresholds: ``(t,)`` float64, above 0.
 
     Returns:
-        ``(n, t)`` bool: whether the prediction hit a target.
+        ``(n, t)`` int64: the number of the target that the span took, -1 for none.
 
     >>> match_ranked(np.array([[0.0, 9.0], [0.0, 10.0]]), np.zeros(2, np.int64),
-    ...              np.array([[0.0, 10.0]]), np.zeros(1, np.int64), np.array([0.5, 0.95]))
-    array([[ True, False],
-           [False,  True]])
+    ...              np.array([[0.0, 10.0]]), np.array([0, 1]), np.array([0.5, 0.95]))
+    array([[ 0, -1],
+           [-1,  0]])
     """
-    order = np.argsort(target_groups, kind="stable")
-    names, firsts = np.unique(target_groups[order], return_index=True)
-    firsts = np.append(firsts, len(order)).astype(np.int64)
-    place = np.searchsorted(names, groups)
-    known = (place < len(names)) & (np.append(names, 0)[place] == groups)
-    place = np.where(known, place, -1)
-    return _match_loop(
-        np.ascontiguousarray(spans, np.float64),
-        place.astype(np.int64),
-        np.ascontiguousarray(target_spans[order], np.float64),
-        firsts,
-        np.ascontiguousarray(thresholds, np.float64),
-    )
+    return _match(spans, groups, target_spans, target_firsts, thresholds)
+
+
+def ranked_areas(
+    spans: np.ndarray,
+    order: np.ndarray,
+    groups: np.ndarray,
+    firsts: np.ndarray,
+    target_spans: np.ndarray,
+    target_firsts: np.ndarray,
+    counts: np.ndarray,
+    thresholds: np.ndarray,
+) -> np.ndarray:
+    """Areas under interpolated precision over recall, of many rankings, matched as above.
+
+    Recall moves at hits alone, by one over the number of targets, so an area is the mean of the
+    precision's envelope (its running maximum from the right) over the targets, 0 for those not hit.
+
+    Args:
+        spans: ``(n, 2)``, in any order.
+        order: ``(k,)`` int64: the spans that are ranked, best first, one ranking after the other.
+        groups: ``(k,)`` int64, in that order; as in :func:`match_ranked`.
+        firsts: ``(number of rankings + 1,)`` int64: where each begins. No target may be of two.
+        target_spans, target_firsts, thresholds: As in :func:`match_ranked`.
+        counts: ``(number of rankings,)`` int64: how many targets each is to find, at least 1.
+
+    Returns:
+        ``(number of rankings, t)`` float64.
+
+    >>> ranked_areas(np.array([[0.0, 9.0], [0.0, 10.0]]), np.arange(2), np.zeros(2, np.int64),
+    ...              np.array([0, 2]), np.array([[0.0, 10.0]]), np.array([0, 1]), np.array([1]),
+    ...              np.array([0.5, 0.95]))
+    array([[1. , 0.5]])
+    """
+    return _areas(spans, order, groups, firsts, target_spans, target_firsts, counts, thresholds)
+
+
+def best_reached(
+    spans: np.ndarray,
+    groups: np.ndarray,
+    columns: np.ndarray,
+    target_spans: np.ndarray,
+    target_firsts: np.ndarray,
+    num_columns: int,
+) -> np.ndarray:
+    """The highest tIoU of each target with the spans of its group, by columns of the spans.
+
+    Args:
+        spans, groups, target_spans, target_firsts: As in :func:`match_ranked`, in any order.
+        columns: ``(n,)`` int64, from 0: where each span counts.
+        num_columns: How many columns there are.
+
+    Returns:
+        ``(m, num_columns)`` float64, 0 where nothing overlaps.
+
+    >>> best_reached(np.array([[0.0, 8.0]]), np.array([0]), np.array([1]),
+    ...              np.array([[0.0, 10.0]]), np.array([0, 1]), 2)
+    array([[0. , 0.8]])
+    """
+    return _reached(spans, groups, columns, target_spans, target_firsts, num_columns)
 
 
 @numba.njit(cache=True)
 @no_type_check
-def _match_loop(spans, groups, targets, firsts, thresholds):
-    hits = np.zeros((len(spans), len(thresholds)), np.bool_)
-    taken = np.zeros((len(targets), len(thresholds)), np.bool_)
-    best = np.empty(len(thresholds), np.int64)
-    best_tiou = np.empty(len(thresholds))
+def _tiou(span, target):
+    # As the published evaluations take it, to the last digit; 0 where nothing is shared.
+    start, end = np.float64(span[0]), np.float64(span[1])
+    shared = min(end, target[1]) - max(start, target[0])
+    if shared <= 0.0:
+        return 0.0
+    return shared / (end - start + target[1] - target[0] - shared)
+
+
+@numba.njit(cache=True)
+@no_type_check
+def _reached(spans, groups, columns, targets, target_firsts, num_columns):
+    reached = np.zeros((len(targets), num_columns))
     for i in range(len(spans)):
         if groups[i] < 0:
             continue
-        best[:] = -1
-        best_tiou[:] = 0.0
-        for j in range(firsts[groups[i]], firsts[groups[i] + 1]):
-            shared = min(spans[i, 1], targets[j, 1]) - max(spans[i, 0], targets[j, 0])
-            if shared <= 0.0:
-                continue
-            union = spans[i, 1] - spans[i, 0] + targets[j, 1] - targets[j, 0] - shared
-            tiou = shared / union
-            for t in range(len(thresholds)):
-                if tiou >= thresholds[t] and tiou > best_tiou[t] and not taken[j, t]:
-                    best[t] = j
-                    best_tiou[t] = tiou
+        for j in range(target_firsts[groups[i]], target_firsts[groups[i] + 1]):
+            if targets[j, 0] >= spans[i, 1]:
+                break
+            reached[j, columns[i]] = max(reached[j, columns[i]], _tiou(spans[i], targets[j]))
+    return reached
+
+
+@numba.njit(cache=True)
+@no_type_check
+def _find(span, targets, first, last, thresholds, taken, best, best_tiou):
+    # The best free target at each threshold, into ``best``.
+    best[:] = -1
+    best_tiou[:] = 0.0
+    for j in range(first, last):
+        if targets[j, 0] >= span[1]:
+            break
+        tiou = _tiou(span, targets[j])
         for t in range(len(thresholds)):
+            if tiou >= thresholds[t] and tiou > best_tiou[t] and not taken[j, t]:
+                best[t] = j
+                best_tiou[t] = tiou
+
+
+@numba.njit(cache=True)
+@no_type_check
+def _match(spans, groups, targets, target_firsts, thresholds):
+    count = len(thresholds)
+    found = np.full((len(spans), count), -1, np.int64)
+    taken = np.zeros((len(targets), count), np.bool_)
+    best, best_tiou = np.empty(count, np.int64), np.empty(count)
+    for i in range(len(spans)):
+        group = groups[i]
+        if group < 0:
+            continue
+        first, last = target_firsts[group], target_firsts[group + 1]
+        _find(spans[i], targets, first, last, thresholds, taken, best, best_tiou)
+        for t in range(count):
+            found[i, t] = best[t]
             if best[t] >= 0:
-                hits[i, t] = True
                 taken[best[t], t] = True
-    return hits
+    return found
+
+
+@numba.njit(cache=True)
+@no_type_check
+def _areas(spans, order, groups, firsts, targets, target_firsts, counts, thresholds):
+    count = len(thresholds)
+    areas = np.zeros((len(counts), count))
+    taken = np.zeros((len(targets), count), np.bool_)
+    best, best_tiou = np.empty(count, np.int64), np.empty(count)
+    for r in range(len(counts)):
+        precision, hits = np.empty((count, counts[r])), np.zeros(count, np.int64)
+        for i in range(firsts[r], firsts[r + 1]):
+            group = groups[i]
+            if group < 0:
+                continue
+            first, last = target_firsts[group], target_firsts[group + 1]
+            _find(spans[order[i]], targets, first, last, thresholds, taken, best, best_tiou)
+            for t in range(count):
+                if best[t] >= 0:
+                    taken[best[t], t] = True
+                    precision[t, hits[t]] = (hits[t] + 1) / (i - firsts[r] + 1)
+                    hits[t] += 1
+        for t in range(count):
+            envelope, total = 0.0, 0.0
+            for hit in range(hits[t] - 1, -1, -1):
+                envelope = max(envelope, precision[t, hit])
+                total += envelope
+            areas[r, t] = total / counts[r]
+    return areas

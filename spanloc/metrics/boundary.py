@@ -1,0 +1,83 @@
+"""Errors of the ends of matched spans."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from spanloc.metrics.rows import (
+    Predictions,
+    SpanMetric,
+    Targets,
+    arrays,
+    checked_thresholds,
+    find_groups,
+    group,
+    rank,
+)
+from spanloc.ops import match_ranked
+
+
+class BoundaryError(SpanMetric):
+    """How far the ends of matched predictions are from those of their targets, in the spans' unit.
+
+    Predictions are matched as for average precision at one threshold: by rank, each the best free
+    target of its sequence and label. ``compute`` returns, for ``start`` and ``end``: ``start_error``,
+    the mean of the absolute error; ``start_bias``, the mean of the signed one, below 0 where
+    predictions are too early; and its quantiles, ``start_q05`` and so on. Also ``matched``, the share
+    of the targets that are; without any the errors are NaN, of nothing known.
+
+    Args:
+        threshold: TIoU from which a prediction is matched, in ``(0, 1]``.
+        quantiles: In ``[0, 1]``, interpolated linearly.
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    >>> import torch
+    >>> metric = BoundaryError()
+    >>> zero, one = torch.zeros(1, dtype=torch.int64), torch.ones(1)
+    >>> metric.update(Predictions(torch.tensor([[0.5, 5.25]]), one, zero, zero),
+    ...               Targets(torch.tensor([[1.0, 5.0]]), zero, zero))
+    >>> values = metric.compute()
+    >>> float(values["start_bias"]), float(values["end_error"])
+    (-0.5, 0.25)
+    """
+
+    higher_is_better = None
+    plot_lower_bound = plot_upper_bound = None
+
+    def __init__(
+        self,
+        threshold: float = 0.5,
+        quantiles: Sequence[float] = (0.05, 0.25, 0.5, 0.75, 0.95),
+    ) -> None:
+        super().__init__()
+        (self.threshold,) = checked_thresholds([threshold])
+        self.quantiles = list(quantiles)
+        if not all(0 <= q <= 1 for q in self.quantiles):
+            raise ValueError(f"quantiles are {self.quantiles}; wanted fractions from 0 to 1")
+
+    def values(self, predictions: Predictions, targets: Targets) -> Mapping[str, float]:
+        """The share that is matched, and the errors."""
+        errors = boundary_errors(predictions, targets, self.threshold)
+        values = {"matched": len(errors) / max(len(targets.spans), 1)}
+        for column, end in enumerate(("start", "end")):
+            signed = errors[:, column] if len(errors) else np.full(1, np.nan)
+            values |= {f"{end}_error": np.abs(signed).mean(), f"{end}_bias": signed.mean()}
+            for q, value in zip(self.quantiles, np.quantile(signed, self.quantiles), strict=True):
+                values[f"{end}_q{round(100 * q):02d}"] = value
+        return values
+
+
+def boundary_errors(predictions: Predictions, targets: Targets, threshold: float) -> np.ndarray:
+    """Prediction minus target of the start and the end of each matched pair, ``(pairs, 2)`` float64.
+
+    Conventions are those of :class:`BoundaryError`. The best-ranked pair comes first.
+    """
+    spans, scores, labels, sequences = arrays(predictions)
+    grouped = group(*arrays(targets))
+    order = rank(scores, sequences)
+    spans = spans[order].astype(np.float64)
+    groups = find_groups(grouped, labels[order], sequences[order])
+    found = match_ranked(spans, groups, grouped.spans, grouped.firsts, np.array([threshold]))[:, 0]
+    return spans[found >= 0] - grouped.spans[found[found >= 0]]

@@ -1,0 +1,61 @@
+"""Rows of predictions and targets, and what a metric makes of them."""
+
+import torch
+
+from spanloc.checkpoint import build
+from spanloc.metrics import Predictions, Targets
+
+
+def node(name, **options):
+    return {"_target_": f"spanloc.metrics.{name}", **options}
+
+
+def mean(values):
+    values = list(values)
+    return sum(values) / len(values)
+
+
+def rows(num_sequences=12, num_labels=3, seed=0, first=0, ties=False):
+    """Predictions and targets as lists of rows; some sequences and labels have only one of them.
+
+    With ``ties`` many scores are equal, and many spans.
+    """
+    random = torch.Generator().manual_seed(seed)
+
+    def draw(high):
+        return float(torch.rand((), generator=random)) * high
+
+    predictions, truths = [], []
+    for sequence in range(first, first + num_sequences):
+        for _ in range(int(draw(5))):
+            label, start = int(draw(num_labels)), draw(40)
+            end = start + 1 + draw(9)
+            truths.append((sequence, label, start, end))
+            for _ in range(int(draw(3))):
+                shift = draw(2) - 1
+                predictions.append((sequence, label, start + shift, end + draw(2), draw(1)))
+        for _ in range(int(draw(4))):
+            start = draw(40)
+            predictions.append((sequence, int(draw(num_labels)), start, start + draw(9), draw(1)))
+    if ties:
+        predictions = [(s, k, round(a), round(b), round(p, 1)) for s, k, a, b, p in predictions]
+        truths = [(s, k, round(a), round(b)) for s, k, a, b in truths]
+    return predictions, truths
+
+
+def tensors(predictions, truths):
+    p = torch.tensor(predictions, dtype=torch.float64).reshape(-1, 5)
+    t = torch.tensor(truths, dtype=torch.float64).reshape(-1, 4)
+    return (
+        Predictions(p[:, 2:4], p[:, 4], p[:, 1].long(), p[:, 0].long()),
+        Targets(t[:, 2:], t[:, 1].long(), t[:, 0].long()),
+    )
+
+
+def value(node, *updates):
+    metric = build(node)
+    for predictions, truths in updates:
+        metric.update(*tensors(predictions, truths))
+    result = metric.compute()
+    result = result if isinstance(result, dict) else {"value": result}
+    return {name: float(number) for name, number in result.items()}

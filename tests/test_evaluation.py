@@ -1,0 +1,106 @@
+"""Evaluation while a model trains: the same over any number of processes, and it holds on to nothing."""
+
+import gc
+import json
+
+import pytest
+import torch
+from conftest import HINTS_OF_LIGHTNING, TheirData, points_model, single_model, their_trainer
+from pytorch_lightning import Callback
+from torch.utils.data import DataLoader
+
+from spanloc import Criterion, Decode, SpanLocalizer, losses, metrics
+from spanloc.assigners import assign_points, assign_single
+from spanloc.data import collate
+
+pytestmark = [HINTS_OF_LIGHTNING, pytest.mark.filterwarnings("ignore:.*DistributedSampler.*")]
+
+
+class Few(TheirData):
+    """A number of sequences that two processes cannot share evenly."""
+
+    def __init__(self, count, size):
+        super().__init__([0, 3], count)
+        self.size = size
+
+    def val_dataloader(self):
+        return DataLoader(self.samples, self.size, collate_fn=collate)
+
+    test_dataloader = train_dataloader = val_dataloader
+
+
+class Written(Callback):
+    """Writes what was logged, from the first process."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def write(self, trainer, _):
+        if trainer.is_global_zero and not trainer.sanity_checking:
+            found = {k: float(v) for k, v in trainer.callback_metrics.items() if "/" in k}
+            self.file.write_text(json.dumps(found))
+
+    on_validation_end = on_test_end = write
+
+
+def evaluated(stage, count, size, file, **options):
+    torch.manual_seed(0)
+    task = SpanLocalizer(
+        points_model(),
+        Criterion(assign_points, losses.giou_loss),
+        Decode(max_predictions=20, min_score=0.0),
+        metrics={
+            "map": metrics.AveragePrecision([0.1, 0.3]),
+            "tiou": metrics.MeanTIoU(),
+            "events": metrics.EventF1(5.0, 5.0, min_score=0.0),
+        },
+        optimizer=lambda groups: torch.optim.SGD(groups, lr=0.0),
+    )
+    trainer = their_trainer(callbacks=[Written(file)], **options)
+    getattr(trainer, stage)(task, datamodule=Few(count, size))
+    return json.loads(file.read_text())
+
+
+@pytest.mark.parametrize(
+    ("stage", "count", "size"), [("validate", 7, 2), ("test", 5, 2), ("fit", 9, 2), ("fit", 1, 1)]
+)
+def test_two_processes_find_what_one_finds(tmp_path, stage, count, size):
+    one = evaluated(stage, count, size, tmp_path / "one.json")
+    two = evaluated(stage, count, size, tmp_path / "two.json", devices=2, strategy="ddp_fork")
+    names = {name for name in one if not name.startswith("loss/") and name != "lr"}
+    assert len(names) >= 8
+    for name in names:
+        # Training in mixed precision aside, rows are the same to the last digit; the loss is a sum.
+        assert two[name] == pytest.approx(one[name], rel=1e-5), name
+    assert 0 < one[f"{'test' if stage == 'test' else 'val'}/tiou"] < 1
+
+
+def test_the_loss_does_not_depend_on_the_batches(tmp_path):
+    found = [evaluated("validate", 7, size, tmp_path / "one.json") for size in (1, 3, 7)]
+    assert found[0]["val/loss"] == pytest.approx(found[2]["val/loss"], rel=1e-5)
+    assert found[1]["val/loss"] == pytest.approx(found[2]["val/loss"], rel=1e-5)
+
+
+class Held(Callback):
+    """Counts the tensors there are after each epoch, and the rows that the metrics keep."""
+
+    def __init__(self):
+        self.tensors, self.rows = [], []
+
+    def on_train_epoch_end(self, trainer, task):
+        gc.collect()
+        self.tensors.append(sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects()))
+        self.rows.append(sum(len(m.scores) for m in task.val_metrics.values()))
+
+
+def test_validation_holds_on_to_nothing():
+    task = SpanLocalizer(
+        single_model(),
+        Criterion(assign_single, losses.giou_loss),
+        metrics={"tiou": metrics.MeanTIoU(), "map": metrics.AveragePrecision()},
+    )
+    held = Held()
+    their_trainer(max_epochs=6, callbacks=[held]).fit(task, TheirData(count=16))
+    assert held.rows == [0] * 6
+    # The first epochs make what is made once.
+    assert held.tensors[2] >= held.tensors[-1], held.tensors

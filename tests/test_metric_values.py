@@ -1,0 +1,157 @@
+"""What the metrics compute: cases counted by hand, and slow loops."""
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import reference_metrics as reference
+import yaml
+from metric_rows import mean, node, rows, tensors, value
+
+from spanloc import metrics
+from spanloc.metrics import average_precision
+
+GOLDEN = yaml.safe_load((Path(__file__).parent / "golden_metrics.yaml").read_text())
+THRESHOLDS = [0.1, 0.3, 0.5, 0.7, 0.9]
+
+
+@pytest.mark.parametrize("case", GOLDEN, ids=[case["name"] for case in GOLDEN])
+def test_counted_by_hand(case):
+    for expected in case["expected"]:
+        found = value(expected["metric"], (case["predictions"], case["targets"]))
+        wanted = {name: found[name] for name in expected["values"]}
+        assert wanted == pytest.approx(expected["values"], abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("ties", [False, True])
+def test_average_precision_is_the_reference(seed, ties):
+    predictions, truths = rows(seed=seed, ties=ties)
+    result = value(node("AveragePrecision", thresholds=THRESHOLDS), (predictions, truths))
+    for threshold in THRESHOLDS:
+        expected = reference.average_precision(predictions, truths, threshold).values()
+        assert result[f"mAP@{threshold:.2f}"] == pytest.approx(mean(expected), abs=1e-12)
+    assert 0 < result["mAP"] < 1
+    numbers = [result[f"mAP@{threshold:.2f}"] for threshold in THRESHOLDS]
+    assert result["mAP"] == pytest.approx(mean(numbers))
+
+
+def test_work_in_pieces_changes_nothing(monkeypatch):
+    predictions, truths = rows(num_sequences=60, ties=True)
+    whole = average_precision(*tensors(predictions, truths), THRESHOLDS)
+    for size in (1, 7, 64):
+        monkeypatch.setattr(import_module("spanloc.metrics.average_precision"), "_ROWS", size)
+        pieces = average_precision(*tensors(predictions, truths), THRESHOLDS)
+        assert all((a == b).all() for a, b in zip(whole, pieces, strict=True))
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("first", ["scored", "listed"])
+@pytest.mark.parametrize("lengths", [None, (0, 4), (4, 7)])
+def test_retrieval_is_the_reference(seed, first, lengths):
+    predictions, truths = rows(seed=seed, ties=seed % 2 == 0)
+    listed, options = first == "listed", {"first": first, "lengths": lengths}
+    suffix = "" if lengths is None else f"/{lengths[0]}-{lengths[1]}"
+    recall = node("RecallAtTIoU", thresholds=THRESHOLDS, numbers=[5, 1], **options)
+    found = value(recall, (predictions, truths))
+    for number in (1, 5):
+        best = reference.best_tiou(predictions, truths, number, listed, lengths)
+        for threshold in THRESHOLDS:
+            expected = mean([x >= threshold for x in best])
+            assert found[f"R{number}@{threshold:.2f}{suffix}"] == pytest.approx(expected)
+    retrieval = node("RetrievalPrecision", thresholds=THRESHOLDS, max_predictions=3, **options)
+    found = value(retrieval, (predictions, truths))
+    for threshold in THRESHOLDS:
+        expected = reference.retrieval(predictions, truths, threshold, 3, listed, lengths)
+        name = f"MR-mAP@{threshold:.2f}{suffix}"
+        assert found[name] == pytest.approx(mean(expected), abs=1e-12)
+    if lengths is None:
+        found = value(node("MeanTIoU", first=first), (predictions, truths))
+        expected = mean(reference.best_tiou(predictions, truths, 1, listed))
+        assert found["tiou"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_average_recall_is_the_reference(seed):
+    predictions, truths = rows(seed=seed)
+    recall = node("AverageRecall", numbers=[5, 1, 2], thresholds=THRESHOLDS)
+    found = value(recall, (predictions, truths))
+    for number in (1, 2, 5):
+        expected = reference.average_recall(predictions, truths, THRESHOLDS, number)
+        assert found[f"AR@{number}"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("collars", [(1.0, 1.0, 0.0), (2.0, 0.5, 0.5), (30.0, 30.0, 0.0)])
+def test_events_and_segments_are_the_reference(seed, collars):
+    predictions, truths = rows(num_sequences=6, seed=seed)
+    onset, offset, share = collars
+    options = {"onset": onset, "offset": offset, "offset_share": share, "min_score": 0.3}
+    found = value(node("EventF1", **options), (predictions, truths))
+    mine = [p for p in predictions if p[4] >= 0.3]
+    pairs = sum(
+        reference.most_pairs(
+            [p for p in mine if p[0] == s], [t for t in truths if t[0] == s], *collars
+        )
+        for s in range(6)
+    )
+    assert found["event_precision"] == pytest.approx(pairs / len(mine))
+    assert found["event_recall"] == pytest.approx(pairs / len(truths))
+    for size in (0.7, 3.0):
+        found = value(node("SegmentF1", size=size, min_score=0.3), (predictions, truths))
+        a, b = reference.segments(mine, size), reference.segments(truths, size)
+        assert found["segment_precision"] == pytest.approx(len(a & b) / len(a))
+        assert found["segment_recall"] == pytest.approx(len(a & b) / len(b))
+        assert found["segment_F1"] == pytest.approx(2 * len(a & b) / (len(a) + len(b)))
+        by_label = []
+        for label in sorted({t[1] for t in truths}):
+            x, y = ({cell for cell in cells if cell[1] == label} for cells in (a, b))
+            by_label.append(2 * len(x & y) / (len(x) + len(y)))
+        assert found["segment_F1_macro"] == pytest.approx(mean(by_label))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_errors_of_ends_are_the_reference(seed):
+    predictions, truths = rows(seed=seed)
+    pairs = zip(
+        reference.ranked(predictions), reference.matched(predictions, truths, 0.5), strict=True
+    )
+    starts = [p[2] - t[2] for p, t in pairs if t is not None]
+    found = value(node("BoundaryError"), (predictions, truths))
+    assert found["matched"] == pytest.approx(len(starts) / len(truths))
+    assert found["start_error"] == pytest.approx(mean([abs(x) for x in starts]))
+    assert found["start_bias"] == pytest.approx(mean(starts))
+
+
+def test_a_threshold_is_judged_as_the_decimal_it_is():
+    # 0.9 of a span, and the 0.8999999999999999 that steps of 0.05 come to.
+    case = ([(0, 0, 0.0, 9.0, 0.9)], [(0, 0, 0.0, 10.0)])
+    assert value(node("AveragePrecision", thresholds=[0.9]), case)["mAP"] == 1
+    just_below = ([(0, 0, 0.0, 8.9999999, 0.9)], [(0, 0, 0.0, 10.0)])
+    assert value(node("AveragePrecision", thresholds=[0.9]), just_below)["mAP"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        (
+            "AveragePrecision",
+            {"thresholds": [0.5, 1.5]},
+            r"thresholds are \[0.5, 1.5\]; wanted dec",
+        ),
+        ("RecallAtTIoU", {"thresholds": []}, r"thresholds are \[\]; wanted decimals"),
+        ("RecallAtTIoU", {"numbers": [0]}, r"numbers are \[0\]; wanted whole numbers, at least 1"),
+        ("RecallAtTIoU", {"lengths": [5, 2]}, r"lengths is \[5, 2\]; wanted \[least, most\]"),
+        ("MeanTIoU", {"first": "best"}, "first"),
+        ("RetrievalPrecision", {"max_predictions": 0}, "max_predictions is 0; wanted at least 1"),
+        ("AverageRecall", {"numbers": []}, "numbers are"),
+        ("EventF1", {"onset": -0.1}, "onset is -0.1; it must be at least 0"),
+        ("SegmentF1", {"size": 0.0}, "size is 0.0; it must be above 0"),
+        ("BoundaryError", {"threshold": 0.0}, r"thresholds are \[0.0\]; wanted decimals"),
+        ("BoundaryError", {"quantiles": [50]}, r"quantiles are \[50\]; wanted fractions"),
+    ],
+)
+def test_options_out_of_range_are_refused(name, options, message):
+    # The shape checker of the tests speaks first of some; what a user sees is the ValueError.
+    with pytest.raises((ValueError, TypeError), match=message):
+        getattr(metrics, name)(**options)
