@@ -89,7 +89,9 @@ class Held(Callback):
 
     def on_train_epoch_end(self, trainer, task):
         gc.collect()
-        self.tensors.append(sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects()))
+        self.tensors.append(
+            sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
+        )
         self.rows.append(sum(len(m.scores) for m in task.val_metrics.values()))
 
 
