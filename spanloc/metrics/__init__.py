@@ -2,12 +2,15 @@
 
 from spanloc.metrics.average_precision import AveragePrecision, average_precision
 from spanloc.metrics.boundary import BoundaryError, boundary_errors
+from spanloc.metrics.diagnosis import FOUND, KINDS, diagnose
 from spanloc.metrics.events import EventF1, SegmentF1
 from spanloc.metrics.proposals import AverageRecall
 from spanloc.metrics.retrieval import MeanTIoU, RecallAtTIoU, RetrievalPrecision, best_tiou
 from spanloc.metrics.rows import Predictions, SpanMetric, Targets, sequence_key
 
 __all__ = [
+    "FOUND",
+    "KINDS",
     "AveragePrecision",
     "AverageRecall",
     "BoundaryError",
@@ -22,5 +25,6 @@ __all__ = [
     "average_precision",
     "best_tiou",
     "boundary_errors",
+    "diagnose",
     "sequence_key",
 ]

@@ -60,8 +60,9 @@ class EventF1(SpanMetric):
     def values(self, predictions: Predictions, targets: Targets) -> Mapping[str, float]:
         """The four."""
         mine, theirs, labels = _events(predictions, targets, self.min_score)
-        collars = [math.inf if collar is None else collar for collar in (self.onset, self.offset)]
-        pairs = match_collars(*mine, *theirs, *collars, self.offset_share)
+        onset = math.inf if self.onset is None else self.onset
+        offset = math.inf if self.offset is None else self.offset
+        pairs = match_collars(*mine, *theirs, onset, offset, self.offset_share)
         counts = np.stack([np.diff(mine[1]), np.diff(theirs[1]), pairs], 1)
         return _fractions("event", counts, labels)
 

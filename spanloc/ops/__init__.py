@@ -1,7 +1,7 @@
 """Pure functions of spans: what every other part of spanloc builds on."""
 
 from spanloc.ops.events import active_segments, match_collars
-from spanloc.ops.matching import best_reached, match_ranked, ranked_areas
+from spanloc.ops.matching import best_reached, match_ranked, nearest, ranked_areas
 from spanloc.ops.overlap import half_open, hull, length, overlap, tiou
 from spanloc.ops.points import anchor_points, decode_offsets, encode_offsets
 from spanloc.ops.suppress import nms, soft_nms
@@ -17,6 +17,7 @@ __all__ = [
     "length",
     "match_collars",
     "match_ranked",
+    "nearest",
     "nms",
     "overlap",
     "ranked_areas",

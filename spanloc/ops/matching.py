@@ -97,6 +97,54 @@ def best_reached(
     return _reached(spans, groups, columns, target_spans, target_firsts, num_columns)
 
 
+def nearest(
+    spans: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    target_spans: np.ndarray,
+    target_labels: np.ndarray,
+    target_firsts: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What overlaps what most, whatever the labels.
+
+    Args:
+        spans, groups, target_spans, target_firsts: As in :func:`match_ranked`, in any order.
+        labels, target_labels: ``(n,)`` and ``(m,)`` int64.
+
+    Returns:
+        For each span the number of the target with the highest tIoU (of equal ones that with its label,
+        or else the first), -1 where none overlaps, ``(n,)``; that tIoU, ``(n,)``; and for each target
+        the highest tIoU with a span of its label and with one of another, ``(m, 2)``.
+
+    >>> nearest(np.array([[0.0, 9.0]]), np.array([1]), np.array([0]),
+    ...         np.array([[0.0, 10.0]]), np.array([0]), np.array([0, 1]))
+    (array([0]), array([0.9]), array([[0. , 0.9]]))
+    """
+    return _nearest(spans, labels, groups, target_spans, target_labels, target_firsts)
+
+
+@numba.njit(cache=True)
+@no_type_check
+def _nearest(spans, labels, groups, targets, target_labels, target_firsts):
+    found, most = np.full(len(spans), -1, np.int64), np.zeros(len(spans))
+    reached = np.zeros((len(targets), 2))
+    for i in range(len(spans)):
+        if groups[i] < 0:
+            continue
+        for j in range(target_firsts[groups[i]], target_firsts[groups[i] + 1]):
+            if targets[j, 0] >= spans[i, 1]:
+                break
+            tiou = _tiou(spans[i], targets[j])
+            same = labels[i] == target_labels[j]
+            other = 0 if same else 1
+            reached[j, other] = max(reached[j, other], tiou)
+            if tiou > most[i] or (
+                tiou == most[i] > 0.0 and same and labels[i] != target_labels[found[i]]
+            ):
+                found[i], most[i] = j, tiou
+    return found, most, reached
+
+
 @numba.njit(cache=True)
 @no_type_check
 def _tiou(span, target):

@@ -1,0 +1,206 @@
+"""What the errors are: of which kind, what each costs, and which targets they concern."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from spanloc.metrics.average_precision import average_precision
+from spanloc.metrics.rows import Predictions, Targets, arrays, find_groups, group, rank
+from spanloc.metrics.sensitivity import sensitivity
+from spanloc.ops import match_ranked, nearest
+
+#: Of predictions.
+KINDS = (
+    "true positive",
+    "double detection",
+    "wrong label",
+    "localisation",
+    "confusion",
+    "background",
+)
+#: Of targets.
+FOUND = ("found", "crowded out", "wrong label", "localisation", "confusion", "missed")
+_MOST_RANKS = 10
+
+
+def diagnose(
+    predictions: Predictions,
+    targets: Targets,
+    classes: Sequence[str],
+    *,
+    threshold: float = 0.5,
+    background: float = 0.1,
+    durations: Mapping[int, float] | None = None,
+) -> dict[str, Any]:
+    """The errors of predictions by kind, what mending each would gain, and whom they concern.
+
+    A prediction is a **true positive** where it is matched as for average precision at ``threshold``.
+    Any other is judged by the target that it overlaps most in its sequence, whatever the label. At a
+    tIoU of ``threshold`` or more it is a **double detection** if the label is right (the target is
+    taken), or else a **wrong label**; from ``background`` on a **localisation** error, or a
+    **confusion** of both label and place; below, **background**. They are counted among the best-ranked
+    predictions of each label, up to ten times as many as it has targets.
+
+    Mending sets right what can take a target that nothing has taken: a wrong label or a wrong place,
+    of the best-ranked such prediction; all others of the kind are removed. The gain is in mAP at
+    ``threshold``. For missed targets it is that of leaving them out.
+
+    A target is **found**, or **crowded out** (a prediction of its label overlaps it enough, but took
+    another target), or by the best that overlaps it: **wrong label**, **localisation**, **confusion**;
+    or it is **missed** altogether.
+
+    Args:
+        predictions, targets: Rows of whole sequences.
+        classes: Names of the labels, from 0.
+        threshold: TIoU of a match, in ``(0, 1]``.
+        background: TIoU from which a prediction means a target, in ``(0, threshold)``.
+        durations: Of the sequences, by number, for the coverage; one that is not there is unknown.
+
+    Returns:
+        Plain numbers, lists and dictionaries, as JSON has them: ``tiou``, ``background``, ``mAP``,
+        ``num_predictions``, ``num_targets``; ``predictions``, counts by kind; ``ranks``, the same by
+        multiples of the number of targets, the first to the tenth; ``gain`` by kind; ``targets``, counts
+        by kind; ``classes`` by name, each with ``AP``, ``predictions``, ``targets`` by kind; ``mAP_N``
+        and ``sensitivity`` (:func:`~spanloc.metrics.sensitivity.sensitivity`).
+
+    Raises:
+        ValueError: ``threshold`` or ``background`` is out of range.
+
+    Source:
+        DETAD (Alwassel et al. 2018, arXiv:1807.10706), which removes the errors of a kind to see what
+        it costs; correcting them is after TIDE (Bolya et al. 2020, arXiv:2008.08115).
+
+    >>> zero, one = torch.zeros(1, dtype=torch.int64), torch.ones(1)
+    >>> found = diagnose(Predictions(torch.tensor([[0.0, 4.0]]), one, zero, zero),
+    ...                  Targets(torch.tensor([[0.0, 10.0]]), zero, zero), ["walk"])
+    >>> found["predictions"]["localisation"], found["gain"]["localisation"]
+    (1, 1.0)
+    """
+    if not 0 < background < threshold <= 1:
+        raise ValueError(
+            f"background is {background} and threshold {threshold}; wanted 0 < background < "
+            "threshold <= 1"
+        )
+    spans, scores, labels, sequences = arrays(predictions)
+    order = rank(scores, sequences)
+    spans, scores = spans[order].astype(np.float64), scores[order].astype(np.float64)
+    labels, sequences = labels[order], sequences[order]
+    by_label = group(*arrays(targets))
+    true = Targets(*(field[torch.from_numpy(by_label.order)].cpu() for field in targets))
+    true_spans, true_labels, true_sequences = arrays(true)
+    place = find_groups(by_label, labels, sequences)
+    match = match_ranked(spans, place, by_label.spans, by_label.firsts, np.array([threshold]))[:, 0]
+
+    everything = group(true_spans, np.zeros_like(true_labels), true_sequences)
+    near, tiou, reached = nearest(
+        spans,
+        labels,
+        find_groups(everything, np.zeros_like(labels), sequences),
+        everything.spans,
+        true_labels[everything.order],
+        everything.firsts,
+    )
+    near = np.where(near >= 0, np.append(everything.order, -1)[near], -1)
+    back = np.empty_like(everything.order)
+    back[everything.order] = np.arange(len(back))
+    reached = reached[back]
+
+    wrong = np.append(true_labels, -1)[near] != labels
+    kind = np.select(
+        [match >= 0, tiou >= threshold, tiou >= background], [0, 1 + wrong, 3 + wrong], default=5
+    )
+    taken = np.zeros(len(true_labels), bool)
+    taken[match[match >= 0]] = True
+    fate = np.select(
+        [
+            taken,
+            reached[:, 0] >= threshold,
+            reached[:, 1] >= threshold,
+            reached[:, 0] >= background,
+            reached[:, 1] >= background,
+        ],
+        [0, 1, 2, 3, 4],
+        default=5,
+    )
+    ranked = Predictions(*map(torch.from_numpy, (spans, scores, labels, sequences)))
+    names, table = average_precision(ranked, true, [threshold])
+    mean = float(table.mean()) if len(table) else 0.0
+    band = _bands(labels, true_labels)
+    within = (band >= 0) & (band < _MOST_RANKS)
+    counts = np.zeros((_MOST_RANKS, len(KINDS)), np.int64)
+    np.add.at(counts, (band[within], kind[within]), 1)
+    per_class = {}
+    for row, label in enumerate(names.tolist()):
+        mine = within & (labels == label)
+        per_class[classes[label]] = {
+            "AP": float(table[row, 0]),
+            "predictions": _count(kind[mine], KINDS),
+            "targets": _count(fate[true_labels == label], FOUND),
+        }
+    return {
+        "tiou": threshold,
+        "background": background,
+        "num_predictions": len(labels),
+        "num_targets": len(true_labels),
+        "mAP": mean,
+        "predictions": dict(zip(KINDS, counts.sum(0).tolist(), strict=True)),
+        "ranks": [dict(zip(KINDS, row, strict=True)) for row in counts.tolist()],
+        "gain": {
+            name: after - mean
+            for name, after in _mended(ranked, true, kind, near, taken, fate, threshold)
+        },
+        "targets": _count(fate, FOUND),
+        "classes": per_class,
+        **sensitivity(labels, match, true, fate, durations or {}),
+    }
+
+
+def _count(numbers: np.ndarray, names: Sequence[str]) -> dict[str, int]:
+    return dict(zip(names, np.bincount(numbers, minlength=len(names)).tolist(), strict=True))
+
+
+def _bands(labels: np.ndarray, true_labels: np.ndarray) -> np.ndarray:
+    # Which multiple of its label's number of targets each prediction ranks in, from 0; -1 without any.
+    names, counts = np.unique(true_labels, return_counts=True)
+    order = np.argsort(labels, kind="stable")
+    band = np.full(len(labels), -1)
+    for name, count in zip(names, counts, strict=True):
+        first, last = np.searchsorted(labels[order], [name, name + 1])
+        band[order[first:last]] = np.arange(last - first) // count
+    return band
+
+
+def _mended(
+    ranked: Predictions,
+    true: Targets,
+    kind: np.ndarray,
+    near: np.ndarray,
+    taken: np.ndarray,
+    fate: np.ndarray,
+    threshold: float,
+) -> list[tuple[str, float]]:
+    # The mAP after each kind is mended.
+    gains = []
+    for number, name in enumerate(KINDS[1:], 1):
+        bad = np.flatnonzero(kind == number)
+        keep = kind != number
+        spans, labels = ranked.spans.clone(), ranked.labels.clone()
+        if name in ("wrong label", "localisation"):
+            # The best-ranked of those that mean a target nobody has.
+            free = bad[~taken[near[bad]]]
+            free = free[np.unique(near[free], return_index=True)[1]]
+            keep[free] = True
+            target = torch.from_numpy(near[free])
+            if name == "wrong label":
+                labels[free] = true.labels[target]
+            else:
+                spans[free] = true.spans[target].to(spans)
+        mended = Predictions(spans, ranked.scores, labels, ranked.sequences)
+        rows = torch.from_numpy(np.flatnonzero(keep))
+        _, table = average_precision(Predictions(*(f[rows] for f in mended)), true, [threshold])
+        gains.append((name, float(table.mean()) if len(table) else 0.0))
+    rows = torch.from_numpy(np.flatnonzero(fate != FOUND.index("missed")))
+    _, table = average_precision(ranked, Targets(*(f[rows] for f in true)), [threshold])
+    return [*gains, ("missed", float(table.mean()) if len(table) else 0.0)]
