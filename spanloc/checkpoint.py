@@ -117,7 +117,7 @@ def check(config: Any) -> None:
     Nothing is built. Text where an option takes numbers only is refused too.
     """
     for where, node in targets(config):
-        target = _resolve(where, node["_target_"])
+        target = resolve(where, node["_target_"])
         try:
             parameters = inspect.signature(target).parameters
         except (ValueError, TypeError):  # a few built-in types do not say
@@ -173,6 +173,31 @@ def targets(config: Any, where: str = "") -> Iterator[tuple[str, Mapping[str, An
             yield from targets(value, f"{where}[{i}]")
 
 
+def resolve(where: str, path: Any) -> Any:
+    """What a path in a config names; ``where`` is its place there, for errors.
+
+    Raises:
+        ValueError: There is no such thing.
+    """
+    # Step by step as Hydra does, so that what is checked is what is built.
+    found, done = None, ""
+    for part in str(path).split("."):
+        name = f"{done}.{part}" if done else part
+        if found is not None and hasattr(found, part):
+            found = getattr(found, part)
+        else:
+            try:
+                found = import_module(name)
+            except ModuleNotFoundError as error:
+                # Only if it is this module that is missing, not one that it imports.
+                if not f"{name}.".startswith(f"{error.name}."):
+                    raise
+                what = f"{done} has no {part!r}" if done else f"there is no module {part!r}"
+                raise ValueError(f"{where}: _target_ is {path!r}; {what}") from None
+        done = name
+    return found
+
+
 def trust(path: str | Path, config: Any, modules: Sequence[str]) -> None:
     """Raise a ``ValueError`` where a config from a file names a thing outside these modules.
 
@@ -182,7 +207,7 @@ def trust(path: str | Path, config: Any, modules: Sequence[str]) -> None:
     for where, node in targets(config):
         target = str(node["_target_"])
         if target.split(".")[0] in roots:
-            found = _resolve(where, target)
+            found = resolve(where, target)
             origin = str(getattr(found, "__module__", ""))
             # A class is built and a function bound, to be called with what it is meant for. A call
             # with arguments from the file could reach compiled loops, which check no bounds.
@@ -205,26 +230,6 @@ def _numbers(annotation: Any) -> set[type]:
     if any(member not in (int, float, bool, type(None), torch.Tensor) for member in members):
         return set()
     return {int, float} & set(members)
-
-
-def _resolve(where: str, path: Any) -> Any:
-    # Step by step as Hydra does, so that what is checked is what is built.
-    found, done = None, ""
-    for part in str(path).split("."):
-        name = f"{done}.{part}" if done else part
-        if found is not None and hasattr(found, part):
-            found = getattr(found, part)
-        else:
-            try:
-                found = import_module(name)
-            except ModuleNotFoundError as error:
-                # Only if it is this module that is missing, not one that it imports.
-                if not f"{name}.".startswith(f"{error.name}."):
-                    raise
-                what = f"{done} has no {part!r}" if done else f"there is no module {part!r}"
-                raise ValueError(f"{where}: _target_ is {path!r}; {what}") from None
-        done = name
-    return found
 
 
 def _strings(config: Any) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pytorch_lightning.loggers.logger import Logger
 from torch.utils.data import DataLoader
 
 import spanloc
-from spanloc.cli import evaluate, probe, report, train
+from spanloc.cli import evaluate, probe, report, score, train
 from spanloc.data import SyntheticSequences, collate
 from spanloc.models import ConvBackbone, Localizer, PointsHead, PyramidNeck, SingleHead
 
@@ -32,7 +32,8 @@ def cli(tmp_path_factory):
         place = Path.cwd()
         os.chdir(folder)
         try:
-            commands = {"train": train, "evaluate": evaluate, "probe": probe, "report": report}
+            modules = (train, evaluate, probe, report, score)
+            commands = {module.__name__.split(".")[-1]: module for module in modules}
             commands[command].main()
         except SystemExit as stop:
             return stop.code

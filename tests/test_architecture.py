@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"ops", "files"},
     {"losses", "metrics", "models", "data", "schedules", "optimizers"},
-    {"assigners", "criterion", "decode", "convergence", "plots"},
+    {"assigners", "criterion", "decode", "convergence", "plots", "scoring"},
     {"task"},
     {"callbacks", "checkpoint", "report"},
     {"cli"},

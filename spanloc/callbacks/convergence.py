@@ -1,7 +1,5 @@
 """What is left of the gradient at convergence, and why."""
 
-import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +14,7 @@ from spanloc.callbacks.gradients import GradientNorms
 from spanloc.callbacks.measurement import measure, summarise, whole_train_dataloader
 from spanloc.callbacks.summary import flat, show
 from spanloc.convergence import SpanLoss, checked, fit_exponent, has_plateaued
-from spanloc.files import replacing
+from spanloc.files import write_json
 
 
 class Convergence(Callback):
@@ -193,8 +191,7 @@ class Convergence(Callback):
     @rank_zero_only
     def _write(self) -> None:
         if self.folder is not None:
-            with replacing(Path(self.folder) / "convergence.json") as path:
-                path.write_text(json.dumps(_plain(self.result), indent=2) + "\n", encoding="utf-8")
+            write_json(Path(self.folder) / "convergence.json", self.result)
 
     @rank_zero_only
     def _draw(self, trainer: Trainer) -> None:
@@ -216,12 +213,3 @@ def _describe(loss: SpanLoss) -> tuple[Any, tuple[tuple[str, Any], ...]]:
         loss = loss.func
     plain = {k: _describe(v) if callable(v) else v for k, v in options.items()}
     return loss, tuple(sorted(plain.items()))
-
-
-def _plain(value: Any) -> Any:
-    # JSON has no NaN.
-    if isinstance(value, Mapping):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

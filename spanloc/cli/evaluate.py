@@ -1,6 +1,5 @@
 """``spanloc-evaluate``: metrics and figures of a trained model."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,15 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import RichProgressBar
-from rich.console import Console
-from rich.table import Table
 from torch.utils.data import Dataset
 
-from spanloc import checkpoint, plots
+from spanloc import checkpoint, metrics, plots
+from spanloc.callbacks import Evaluated
 from spanloc.cli.entry import command, run_folder
+from spanloc.cli.score import write_scores
+from spanloc.cli.show import show_metrics
 from spanloc.data import Sample, SpanDataModule, Timeline, collate
-from spanloc.files import replacing
+from spanloc.files import write_json
 from spanloc.task import SpanLocalizer
 
 
@@ -38,34 +38,63 @@ def main(config: DictConfig) -> None:
     checkpoint.trust(config.checkpoint, data, ("spanloc.data", *config.allow))
     checkpoint.check({"data": data})
     datamodule: SpanDataModule = checkpoint.build(data)
-    for name, found, trained in (
+    for name, there, trained in (
         ("classes", datamodule.classes, task.classes),
         ("num_channels", datamodule.num_channels, len(task.localizer.mean)),
         ("seconds_per_step", datamodule.seconds_per_step, task.config["seconds_per_step"]),
     ):
-        if found != trained:
-            raise ValueError(f"{name} of the data: {found}; the model was trained on {trained}")
+        if there != trained:
+            raise ValueError(f"{name} of the data: {there}; the model was trained on {trained}")
     trainer = OmegaConf.to_container(config.trainer, resolve=True)
     checkpoint.check({"trainer": trainer})
-    metrics = evaluate(task, datamodule, trainer, config.subset)
+    found, evaluated = evaluate(task, datamodule, trainer, config.subset)
     samples = datamodule.test_set if config.subset == "test" else datamodule.val_set
     plots.save_figure(timelines(task, samples), folder / "figures" / "timelines.png")
-    write_metrics(metrics, folder)
-    show(metrics, folder)
+    write_metrics(found, folder)
+    write_evaluation(found, evaluated, task.classes, folder)
+    write_predictions(evaluated, task.classes, folder)
+    show_metrics(found, folder)
 
 
 def evaluate(
     task: SpanLocalizer, datamodule: SpanDataModule, trainer_config: dict[str, Any], subset: str
-) -> dict[str, float]:
-    """The metrics of a model on the ``test`` or ``val`` set, named ``<subset>/...``."""
+) -> tuple[dict[str, float], Evaluated]:
+    """The metrics of a model on the ``test`` or ``val`` set, named ``<subset>/...``, and the rows."""
     loader = datamodule.test_dataloader() if subset == "test" else datamodule.val_dataloader()
     if not len(loader.dataset):
         raise ValueError(f"there are no sequences to evaluate on: the {subset} set is empty")
+    evaluated = Evaluated()
+    callbacks = [RichProgressBar(), evaluated]
     trainer: Trainer = checkpoint.build(
-        trainer_config, logger=False, callbacks=[RichProgressBar()], enable_checkpointing=False
+        trainer_config, logger=False, callbacks=callbacks, enable_checkpointing=False
     )
-    (metrics,) = trainer.test(task, dataloaders=loader, verbose=False)
-    return {name.replace("test/", f"{subset}/"): value for name, value in metrics.items()}
+    (found,) = trainer.test(task, dataloaders=loader, verbose=False)
+    return {name.replace("test/", f"{subset}/"): value for name, value in found.items()}, evaluated
+
+
+def write_evaluation(
+    found: dict[str, float], evaluated: Evaluated, classes: list[str], folder: Path
+) -> None:
+    """Write ``scores.json`` and ``scores.html``: the metrics, and what the errors are."""
+    if evaluated.rows is None:
+        return
+    scores = {
+        "num_sequences": len(evaluated.names),
+        "metrics": found,
+        "diagnosis": metrics.diagnose(*evaluated.rows, classes, durations=evaluated.durations),
+    }
+    write_scores(scores, folder)
+
+
+def write_predictions(evaluated: Evaluated, classes: list[str], folder: Path) -> None:
+    """Write ``predictions.json``, as ActivityNet has results."""
+    if evaluated.rows is None:
+        return
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in evaluated.names.values()}
+    for span, score, label, key in zip(*(f.tolist() for f in evaluated.rows[0]), strict=True):
+        row = {"segment": span, "label": classes[label], "score": score}
+        results[evaluated.names[key]].append(row)
+    write_json(folder / "predictions.json", {"version": "1", "results": results}, indent=None)
 
 
 def timelines(task: SpanLocalizer, samples: Dataset[Sample], count: int = 4) -> Figure:
@@ -96,20 +125,6 @@ def timelines(task: SpanLocalizer, samples: Dataset[Sample], count: int = 4) -> 
     )
 
 
-def write_metrics(metrics: dict[str, float], folder: Path) -> None:
-    """Write ``metrics.json``, whole or not at all."""
-    # JSON has no NaN.
-    metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
-    with replacing(folder / "metrics.json") as path:
-        path.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-
-
-def show(metrics: dict[str, float], folder: Path) -> None:
-    """Print the metrics and where everything is."""
-    table = Table("metric", title="Result")
-    table.add_column("value", justify="right")
-    for name, value in metrics.items():
-        table.add_row(name, f"{value:.4f}")
-    console = Console()
-    console.print(table)
-    console.print(f"Everything is in {folder}", soft_wrap=True)
+def write_metrics(found: dict[str, float], folder: Path) -> None:
+    """Write ``metrics.json``, without what is not known."""
+    write_json(folder / "metrics.json", {k: v for k, v in found.items() if math.isfinite(v)})

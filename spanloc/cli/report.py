@@ -4,14 +4,12 @@ import time
 
 from omegaconf import DictConfig, ListConfig
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from spanloc import report
 from spanloc.cli.entry import command, run_folder
+from spanloc.cli.show import MOST_PRINTED, show_rest, show_table
 from spanloc.files import replacing
-
-_MOST_PRINTED = 15
 
 
 @command("report")
@@ -34,31 +32,11 @@ def main(config: DictConfig) -> None:
     console = Console()
     console.print(f"{report.count_states(runs)}.")
     for table in (report.group_table(groups), report.comparison_table(groups)):
-        _print(console, table)
+        show_table(console, table)
     others = [run for run in runs if run.state != "finished" or run.problems]
-    for run in others[:_MOST_PRINTED]:
+    for run in others[:MOST_PRINTED]:
         console.print(
             Text(f"{run.state}: {run.name} {'; '.join(run.remarks)}".rstrip()), soft_wrap=True
         )
-    _say_rest(console, len(others))
+    show_rest(console, len(others))
     console.print(f"The page is {folder / 'report.html'}", soft_wrap=True)
-
-
-def _print(console: Console, table: report.Table) -> None:
-    shown = Table(title=table.title)
-    # A column without a single figure only takes room from the others.
-    columns = [i for i in table.brief if any(row[i].text != report.NONE for row in table.rows)]
-    for i in columns:
-        first = i == columns[0]
-        shown.add_column(table.columns[i][0], justify="left" if first else "right", overflow="fold")
-    for row in table.rows[:_MOST_PRINTED]:
-        # What stands in a file of a run may look like markup.
-        shown.add_row(*(Text(row[i].text) for i in columns))
-    if columns:
-        console.print(shown)
-    _say_rest(console, len(table.rows))
-
-
-def _say_rest(console: Console, count: int) -> None:
-    if count > _MOST_PRINTED:
-        console.print(f"and {count - _MOST_PRINTED} more, in the page")

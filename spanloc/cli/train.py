@@ -14,7 +14,8 @@ from pytorch_lightning import Trainer, seed_everything
 from spanloc import checkpoint, plots
 from spanloc.callbacks import Convergence, GradientNorms
 from spanloc.cli.entry import command, run_folder
-from spanloc.cli.evaluate import evaluate, show, timelines, write_metrics
+from spanloc.cli.evaluate import evaluate, timelines, write_evaluation, write_metrics
+from spanloc.cli.show import show_metrics
 from spanloc.data import SpanDataModule
 from spanloc.files import replacing
 from spanloc.task import SpanLocalizer
@@ -82,16 +83,18 @@ def _finish(
     if plain["test"] and path.is_file():
         roots = {node["_target_"].split(".")[0] for _, node in checkpoint.targets(plain["task"])}
         task = checkpoint.load(path, allow=roots)
-        metrics |= evaluate(task, datamodule, plain["trainer"], "test")
+        found, evaluated = evaluate(task, datamodule, plain["trainer"], "test")
+        metrics |= found
         if trainer.is_global_zero:
             plots.save_figure(
                 timelines(task, datamodule.test_set), folder / "figures" / "timelines.png"
             )
             write_metrics(metrics, folder)
+            write_evaluation(found, evaluated, task.classes, folder)
     if trainer.is_global_zero:
         # What was measured at convergence has been told with a table of its own.
         told = {k: v for k, v in metrics.items() if k.startswith(("val/", "test/"))}
-        show(told, folder)
+        show_metrics(told, folder)
 
 
 def _try_loss(task: SpanLocalizer) -> None:

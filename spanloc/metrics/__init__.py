@@ -2,7 +2,7 @@
 
 from spanloc.metrics.average_precision import AveragePrecision, average_precision
 from spanloc.metrics.boundary import BoundaryError, boundary_errors
-from spanloc.metrics.diagnosis import FOUND, KINDS, diagnose
+from spanloc.metrics.diagnosis import FOUND, KINDS, check_limits, diagnose
 from spanloc.metrics.events import EventF1, SegmentF1
 from spanloc.metrics.proposals import AverageRecall
 from spanloc.metrics.retrieval import MeanTIoU, RecallAtTIoU, RetrievalPrecision, best_tiou
@@ -25,6 +25,7 @@ __all__ = [
     "average_precision",
     "best_tiou",
     "boundary_errors",
+    "check_limits",
     "diagnose",
     "sequence_key",
 ]

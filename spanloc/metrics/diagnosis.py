@@ -78,11 +78,7 @@ def diagnose(
     >>> found["predictions"]["localisation"], found["gain"]["localisation"]
     (1, 1.0)
     """
-    if not 0 < background < threshold <= 1:
-        raise ValueError(
-            f"background is {background} and threshold {threshold}; wanted 0 < background < "
-            "threshold <= 1"
-        )
+    check_limits(threshold, background)
     spans, scores, labels, sequences = arrays(predictions)
     order = rank(scores, sequences)
     spans, scores = spans[order].astype(np.float64), scores[order].astype(np.float64)
@@ -155,6 +151,20 @@ def diagnose(
         "classes": per_class,
         **sensitivity(labels, match, true, fate, durations or {}),
     }
+
+
+def check_limits(threshold: float, background: float) -> None:
+    """Refuse thresholds that :func:`diagnose` cannot take.
+
+    Raises:
+        ValueError: They are not ``0 < background < threshold <= 1``.
+    """
+    numbers = all(isinstance(value, int | float) for value in (threshold, background))
+    if not numbers or not 0 < background < threshold <= 1:
+        raise ValueError(
+            f"the tIoU of the diagnosis is {threshold} and that of its background {background}; "
+            "wanted 0 < background < tIoU <= 1"
+        )
 
 
 def _count(numbers: np.ndarray, names: Sequence[str]) -> dict[str, int]:

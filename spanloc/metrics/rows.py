@@ -73,19 +73,17 @@ class SpanMetric(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """The numbers, as float64 scalars."""
-        if len(self.scores):
-            predictions = Predictions(
-                *(dim_zero_cat(getattr(self, n)) for n in Predictions._fields)
-            )
-            targets = Targets(
-                *(dim_zero_cat(getattr(self, f"target_{n}")) for n in Targets._fields)
-            )
-        else:
-            none = torch.zeros(0, dtype=torch.int64)
-            predictions = Predictions(torch.zeros(0, 2), torch.zeros(0), none, none)
-            targets = Targets(torch.zeros(0, 2), none, none)
-        values = self.values(predictions, targets)
+        values = self.values(*self.rows())
         return {name: torch.tensor(v, dtype=torch.float64) for name, v in values.items()}
+
+    def rows(self) -> tuple[Predictions, Targets]:
+        """All predictions and targets that were added, in this process."""
+        if not len(self.scores):
+            none = torch.zeros(0, dtype=torch.int64)
+            spans = torch.zeros(0, 2)
+            return Predictions(spans, none.float(), none, none), Targets(spans, none, none)
+        predictions = Predictions(*map(self._joined, Predictions._fields))
+        return predictions, Targets(*(self._joined(f"target_{name}") for name in Targets._fields))
 
     def _sync_dist(self, *args: Any, **kwargs: Any) -> None:
         # Processes can join tensors of one type only, and one may have had no update.

@@ -1,6 +1,7 @@
 """Every figure. Each function draws on data in memory and returns the figure."""
 
 from spanloc.plots.convergence import convergence
+from spanloc.plots.errors import error_gains, error_ranks, error_sensitivity, target_fates
 from spanloc.plots.probe import error_over_steps, gradient_against_loss, match
 from spanloc.plots.report import Curve, group_colours, loss_gradient, seed_dots
 from spanloc.plots.style import inline_svg, save_figure
@@ -11,7 +12,10 @@ __all__ = [
     "Curve",
     "convergence",
     "curves",
+    "error_gains",
     "error_over_steps",
+    "error_ranks",
+    "error_sensitivity",
     "gradient_against_loss",
     "group_colours",
     "inline_svg",
@@ -19,5 +23,6 @@ __all__ = [
     "match",
     "save_figure",
     "seed_dots",
+    "target_fates",
     "timelines",
 ]

@@ -6,6 +6,7 @@ from spanloc.report.groups import Difference, Group, Summary, compare, group_run
 from spanloc.report.markdown import markdown
 from spanloc.report.page import page
 from spanloc.report.runs import Run, read_run
+from spanloc.report.scores import score_page, score_tables
 from spanloc.report.tables import (
     Table,
     comparison_table,
@@ -32,5 +33,7 @@ __all__ = [
     "page",
     "read_run",
     "run_table",
+    "score_page",
+    "score_tables",
     "summarize",
 ]

@@ -1,0 +1,45 @@
+"""Tables in a terminal."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from spanloc import report
+
+MOST_PRINTED = 15
+
+
+def show_metrics(metrics: Mapping[str, float], folder: Path) -> None:
+    """Print metrics and where everything is."""
+    table = Table("metric", title="Result")
+    table.add_column("value", justify="right")
+    for name, value in metrics.items():
+        table.add_row(name, f"{value:.4f}")
+    console = Console()
+    console.print(table)
+    console.print(f"Everything is in {folder}", soft_wrap=True)
+
+
+def show_table(console: Console, table: report.Table, most: int = MOST_PRINTED) -> None:
+    """Print the main columns of a table of a report, and its first rows."""
+    shown = Table(title=table.title)
+    # A column without a single figure only takes room from the others.
+    columns = [i for i in table.brief if any(row[i].text != report.NONE for row in table.rows)]
+    for i in columns:
+        first = i == columns[0]
+        shown.add_column(table.columns[i][0], justify="left" if first else "right", overflow="fold")
+    for row in table.rows[:most]:
+        # What stands in a file of a run may look like markup.
+        shown.add_row(*(Text(row[i].text) for i in columns))
+    if columns:
+        console.print(shown)
+    show_rest(console, len(table.rows), most)
+
+
+def show_rest(console: Console, count: int, most: int = MOST_PRINTED) -> None:
+    """Say how many of so many rows were not printed."""
+    if count > most:
+        console.print(f"and {count - most} more, in the page")

@@ -1,0 +1,113 @@
+"""Figures of a diagnosis: kinds of errors, what each costs, and which targets they concern."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from spanloc.plots.style import BLUE, GREEN, GREY, ORANGE, SERIES, tidy
+
+#: The colour of each kind of prediction, and of each fate of a target.
+COLOURS = {
+    "true positive": GREEN,
+    "found": GREEN,
+    "double detection": SERIES[5],
+    "crowded out": SERIES[5],
+    "wrong label": SERIES[3],
+    "localisation": BLUE,
+    "confusion": ORANGE,
+    "background": GREY,
+    "missed": GREY,
+}
+
+
+def error_ranks(ranks: Sequence[Mapping[str, int]]) -> Figure | None:
+    """Shares of the kinds of predictions, by rank in multiples of the number of targets.
+
+    Args:
+        ranks: Counts by kind, of the first G predictions, the next G, and so on.
+    """
+    totals = np.array([sum(counts.values()) for counts in ranks])
+    if not totals.sum():
+        return None
+    shown = [i for i, total in enumerate(totals) if total]
+    figure = Figure(figsize=(5.2, 3.8), layout="constrained")
+    axes = figure.subplots()
+    bottom = np.zeros(len(shown))
+    for kind in ranks[0]:
+        share = np.array([ranks[i][kind] / totals[i] for i in shown])
+        axes.bar([i + 1 for i in shown], share, 0.86, bottom, color=COLOURS[kind], label=kind)
+        bottom += share
+    axes.set(xlabel="rank, in multiples of the number of targets", ylabel="share", ylim=(0, 1))
+    axes.set_xticks([i + 1 for i in shown], [f"{i + 1}G" for i in shown])
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(
+        handles[::-1], labels[::-1], loc="outside right center", fontsize=8, frameon=False
+    )
+    tidy(axes, grid=False)
+    return figure
+
+
+def error_gains(gain: Mapping[str, float]) -> Figure:
+    """What mAP would gain if each kind of error were mended, in points of a hundred."""
+    figure = Figure(figsize=(5.2, 2.8), layout="constrained")
+    axes = figure.subplots()
+    names = list(gain)
+    values = [100 * gain[name] for name in names]
+    bars = axes.barh(names, values, color=[COLOURS[name] for name in names])
+    axes.bar_label(bars, [f"{value:+.1f}" for value in values], padding=3, fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel("gain in mAP, points of 100")
+    axes.margins(x=0.15)
+    tidy(axes)
+    return figure
+
+
+def target_fates(targets: Mapping[str, int]) -> Figure | None:
+    """The share of the targets that are not found, by what overlaps them; None where all are found."""
+    total = sum(targets.values())
+    lost = {name: count / total for name, count in targets.items() if name != "found" and total}
+    if not any(lost.values()):
+        return None
+    figure = Figure(figsize=(5.2, 2.5), layout="constrained")
+    axes = figure.subplots()
+    bars = axes.barh(list(lost), list(lost.values()), color=[COLOURS[name] for name in lost])
+    axes.bar_label(bars, [f"{share:.1%}" for share in lost.values()], padding=3, fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel("share of the targets")
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.margins(x=0.15)
+    axes.locator_params(axis="x", nbins=6)
+    tidy(axes)
+    return figure
+
+
+def error_sensitivity(
+    sensitivity: Mapping[str, Sequence[Mapping[str, Any]]], whole: float
+) -> Figure | None:
+    """The normalised mAP and the share that is found, of groups of alike targets.
+
+    Args:
+        sensitivity: Groups by characteristic; one without groups is left out.
+        whole: The normalised mAP of all targets, drawn as a line.
+    """
+    shown = {title: groups for title, groups in sensitivity.items() if groups}
+    if not shown:
+        return None
+    figure = Figure(figsize=(2.6 * len(shown) + 1, 3.4), layout="constrained")
+    for axes, (title, groups) in zip(
+        figure.subplots(1, len(shown), sharey=True, squeeze=False)[0], shown.items(), strict=True
+    ):
+        places = range(len(groups))
+        axes.bar(places, [group["mAP_N"] for group in groups], 0.8, color=BLUE, label="mAP_N")
+        axes.plot(places, [g["found"] for g in groups], "o", color=ORANGE, label="share found")
+        axes.axhline(whole, color=GREY, linestyle="--", linewidth=1, label="mAP_N of all")
+        axes.set_xticks(places, [group["name"] for group in groups])
+        axes.set(xlabel=title, ylim=(0, 1.04))
+        tidy(axes)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=8, frameon=False)
+    return figure

@@ -1,0 +1,212 @@
+"""What predictions score and what their errors are: tables, and a page."""
+
+import math
+from collections.abc import Iterator, Mapping
+from html import escape
+from typing import Any
+
+from spanloc import plots
+from spanloc.report.cells import NONE, Cell, number
+from spanloc.report.html import document, figures_section, table_section
+from spanloc.report.tables import Table
+
+_MEANT = {
+    "true positive": "matched: the best free target of its label, at the tIoU of a match or more",
+    "double detection": "overlaps a target of its label enough, but a better-scored one has it",
+    "wrong label": "overlaps a target of another label enough",
+    "localisation": "overlaps a target of its label, but not enough",
+    "confusion": "overlaps a target of another label, and not enough",
+    "background": "overlaps no target to speak of",
+    "found": "a prediction is matched to it",
+    "crowded out": "a prediction of its label overlaps it enough, but took another target",
+    "missed": "no prediction overlaps it to speak of",
+}
+_FATES = {
+    "wrong label": "a prediction of another label overlaps it enough",
+    "localisation": "a prediction of its label overlaps it, but not enough",
+    "confusion": "a prediction of another label overlaps it, and not enough",
+}
+
+
+def score_tables(scores: Mapping[str, Any]) -> list[Table]:
+    """The tables of what ``scores.json`` holds: figures, errors, targets, sensitivity, labels."""
+    diagnosis = scores["diagnosis"]
+    return [
+        _figure_table(scores),
+        _error_table(diagnosis),
+        _target_table(diagnosis),
+        _sensitivity_table(diagnosis),
+        _label_table(diagnosis, scores["metrics"]),
+    ]
+
+
+def score_page(scores: Mapping[str, Any]) -> str:
+    """What ``scores.json`` holds as one page."""
+    figures, errors, targets, sensitivity, labels = map(table_section, score_tables(scores))
+    whose = " against ".join(scores[key] for key in ("predictions", "annotations") if key in scores)
+    counts = (
+        f"{scores['diagnosis']['num_predictions']:,} predictions, "
+        f"{scores['diagnosis']['num_targets']:,} targets, {scores['num_sequences']:,} sequences"
+    )
+    parts = [
+        f'<p class="soft">{escape(f"{whose}: {counts}" if whose else counts)}.</p>',
+        *(f'<p class="soft">Left out: {escape(line)}.</p>' for line in scores.get("skipped", ())),
+        *figures,
+        "<section><h2>What the errors are</h2>",
+        *error_figures(scores["diagnosis"]),
+        "</section>",
+        *errors,
+        *targets,
+        *sensitivity,
+        *labels,
+    ]
+    return document("Scores and errors", parts)
+
+
+def error_figures(diagnosis: Mapping[str, Any], name: str = "error") -> Iterator[str]:
+    """The figures of a diagnosis; ``name`` begins the ids in them."""
+    tiou = f"{diagnosis['tiou']:g}"
+    yield from figures_section(
+        [
+            (
+                plots.error_ranks(diagnosis["ranks"]),
+                "What the predictions are, by their rank among those of their label: the first G, "
+                "as many as it has targets, the next G, and so on. Errors on the left cost most.",
+            ),
+            (
+                plots.error_gains(diagnosis["gain"]),
+                f"What mAP at tIoU {tiou} would gain if each kind of error were mended: labels and "
+                "places corrected where the target is still free, the rest removed; missed: "
+                "targets left out.",
+            ),
+            (
+                plots.target_fates(diagnosis["targets"]),
+                "The targets that are not found, by the best that overlaps them.",
+            ),
+            (
+                plots.error_sensitivity(diagnosis["sensitivity"], diagnosis["mAP_N"]),
+                "How well targets are found by what they are like: fifths by length and by "
+                "coverage (length over the duration of the sequence), and by the number of "
+                "targets of their label in the sequence. mAP_N is mAP as if all groups had "
+                "equally many targets.",
+            ),
+        ],
+        name,
+    )
+
+
+def _figure_table(scores: Mapping[str, Any]) -> Table:
+    # Those of single labels have a table of their own.
+    figures = {name: v for name, v in scores["metrics"].items() if not name.startswith("AP/")}
+    rows = [[Cell(name), _fixed(value)] for name, value in figures.items()]
+    return Table("Figures", [("metric", ""), ("value", "")], rows, brief=(0, 1))
+
+
+def _error_table(diagnosis: Mapping[str, Any]) -> Table:
+    counts, gain = diagnosis["predictions"], diagnosis["gain"]
+    total = sum(counts.values())
+    rows = [
+        [Cell(kind), _count(count), _share(count, total), _points(gain.get(kind))]
+        for kind, count in counts.items()
+    ]
+    rows.append(
+        [Cell("missed"), Cell(NONE, math.nan), Cell(NONE, math.nan), _points(gain["missed"])]
+    )
+    columns = [
+        ("kind", "; ".join(f"{kind}: {_MEANT[kind]}" for kind in (*counts, "missed"))),
+        ("predictions", "of the best-ranked of each label, up to ten times its targets"),
+        ("share", ""),
+        (
+            "gain in mAP",
+            f"at tIoU {diagnosis['tiou']:g}, if all errors of the kind were mended, in points of "
+            "100: labels and places corrected where the target is free, the rest removed; "
+            "missed: targets left out",
+        ),
+    ]
+    notes = [
+        f"A match is at tIoU {diagnosis['tiou']:g}, background below {diagnosis['background']:g}. "
+        f"mAP at that tIoU is {100 * diagnosis['mAP']:.1f}."
+    ]
+    return Table("Errors", columns, rows, notes, brief=(0, 1, 2, 3))
+
+
+def _target_table(diagnosis: Mapping[str, Any]) -> Table:
+    counts = diagnosis["targets"]
+    total = sum(counts.values())
+    rows = [[Cell(kind), _count(count), _share(count, total)] for kind, count in counts.items()]
+    meant = "; ".join(f"{kind}: {(_MEANT | _FATES)[kind]}" for kind in counts)
+    columns = [("kind", meant), ("targets", ""), ("share", "")]
+    return Table("Targets", columns, rows, brief=(0, 1, 2))
+
+
+def _sensitivity_table(diagnosis: Mapping[str, Any]) -> Table:
+    rows = [
+        [
+            Cell(title),
+            Cell(group["name"]),
+            Cell(f"{group['least']:.4g} to {group['most']:.4g}", group["least"]),
+            _count(group["targets"]),
+            _share(group["found"], 1),
+            _fixed(group["mAP_N"]),
+        ]
+        for title, groups in diagnosis["sensitivity"].items()
+        for group in groups
+    ]
+    columns = [
+        ("of targets", "length, coverage (length over the sequence's duration), or number of targets of the label in the sequence"),
+        ("group", "fifths, from XS to XL; or the number"),
+        ("range", ""),
+        ("targets", ""),
+        ("found", "share of them to which a prediction is matched"),
+        ("mAP_N", "mAP with precision taken as if each label had equally many targets in every group"),
+    ]  # fmt: skip
+    notes = [f"mAP_N of all targets is {diagnosis['mAP_N']:.4f}."]
+    return Table("Sensitivity", columns, rows, notes, brief=(0, 1, 2, 3, 4, 5))
+
+
+def _label_table(diagnosis: Mapping[str, Any], figures: Mapping[str, float]) -> Table:
+    kinds, fates = list(diagnosis["predictions"]), list(diagnosis["targets"])
+    rows = []
+    for name, row in sorted(diagnosis["classes"].items(), key=lambda item: item[1]["AP"]):
+        total, asked = sum(row["targets"].values()), sum(row["predictions"].values())
+        rows.append(
+            [
+                Cell(name),
+                _fixed(figures.get(f"AP/{name}")),
+                _fixed(row["AP"]),
+                _count(total),
+                _share(row["targets"]["found"], total),
+                *(_share(row["predictions"][kind], asked) for kind in kinds),
+                *(_share(row["targets"][kind], total) for kind in fates[1:]),
+            ]
+        )
+    columns = [
+        ("label", "the worst first"),
+        ("AP", "mean over the thresholds"),
+        (f"AP@{diagnosis['tiou']:.2f}", ""),
+        ("targets", ""),
+        ("found", "share of the targets"),
+        *((kind, "share of the best-ranked predictions") for kind in kinds),
+        *((f"targets: {kind}", "share of the targets") for kind in fates[1:]),
+    ]
+    return Table("Labels", columns, rows, brief=(0, 1, 2, 3, 4))
+
+
+def _count(value: int) -> Cell:
+    return Cell(f"{value:,}", value)
+
+
+def _share(value: float, total: float) -> Cell:
+    if not total:
+        return Cell(NONE, math.nan)
+    return Cell(f"{100 * value / total:.1f} %", value / total)
+
+
+def _points(value: float | None) -> Cell:
+    return Cell(NONE, math.nan) if value is None else Cell(f"{100 * value:+.1f}", value)
+
+
+def _fixed(value: float | None) -> Cell:
+    if value is None or not math.isfinite(value):
+        return number(math.nan)
+    return Cell(f"{value:.4f}", value)

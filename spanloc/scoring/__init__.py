@@ -1,0 +1,7 @@
+"""Predictions and annotations from files, of whatever model."""
+
+from spanloc.scoring.problems import Problems
+from spanloc.scoring.read import Scored, read_scored
+from spanloc.scoring.thresholds import thresholds
+
+__all__ = ["Problems", "Scored", "read_scored", "thresholds"]

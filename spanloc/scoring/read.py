@@ -1,0 +1,226 @@
+"""Predictions and annotations from files, checked row by row."""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from spanloc.metrics import Predictions, Targets, sequence_key
+from spanloc.scoring.problems import Problems
+from spanloc.scoring.rows import Piece, listed_rows, read_rows
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What two files hold.
+
+    Attributes:
+        predictions, targets: Their rows; sequences by :func:`spanloc.metrics.sequence_key`.
+        classes: Names of the labels.
+        names: Of the sequences, by number.
+        durations: Of those sequences whose annotations say it, by number.
+        problems: What was left out, of the annotations and of the predictions.
+    """
+
+    predictions: Predictions
+    targets: Targets
+    classes: list[str]
+    names: Mapping[int, str]
+    durations: Mapping[int, float]
+    problems: Sequence[Problems]
+
+
+def read_scored(
+    predictions: str | Path,
+    annotations: str | Path,
+    *,
+    subset: str | None = None,
+    invalid: str = "error",
+) -> Scored:
+    """Read predictions and the annotations they are to be compared with.
+
+    A file is ActivityNet's JSON (``{"results": {id: [{"segment": [start, end], "label", "score"}]}}``,
+    and ``{"database": {id: {"subset", "duration", "annotations": [{"segment", "label"}]}}}``), which is
+    read whole, or JSON Lines or comma-separated values of ``sequence, start, end, label, score``, read
+    in pieces. Without a label it is ``span``, without a score 1. The sequences and the labels are
+    those of the annotations; a sequence that has none occurs in JSON alone.
+
+    Args:
+        predictions, annotations: Files, named ``.json``, ``.jsonl`` or ``.csv``.
+        subset: Of the annotations, where they are JSON; None takes all.
+        invalid: What happens to a row of an unknown sequence or label, with a reversed span, or with a
+            number that is not finite: ``error``, or ``skip``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A file is not in such a format, or holds rows that are not valid; it says how many
+            of each kind, and where the first of them is.
+    """
+    if invalid not in ("error", "skip"):
+        raise ValueError(f"invalid is {invalid!r}; it may be error or skip")
+    paths = {"predictions": Path(predictions), "annotations": Path(annotations)}
+    for name, path in paths.items():
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such file ({name})")
+    true = _Columns(Problems(str(annotations), "annotations"))
+    pieces, known, durations = _annotated(paths["annotations"], subset)
+    for name in known.get("sequences", ()):
+        true.sequences.setdefault(name, len(true.sequences))
+    for name in known.get("classes", ()):
+        true.labels.setdefault(name, len(true.labels))
+    closed = bool(true.labels)
+    for piece in pieces:
+        true.add(piece, new_labels=not closed)
+    true.problems.settle(invalid)
+    found = _Columns(Problems(str(predictions), "predictions"), true)
+    for piece in _predicted(paths["predictions"]):
+        found.add(piece, new_labels=False)
+    found.problems.settle(invalid)
+    keys = {sequence_key(name): name for name in true.sequences}
+    spans, scores, labels, sequences = found.tensors()
+    true_spans, _, true_labels, true_sequences = true.tensors()
+    return Scored(
+        Predictions(spans, scores, labels, sequences),
+        Targets(true_spans, true_labels, true_sequences),
+        list(true.labels),
+        keys,
+        {sequence_key(name): seconds for name, seconds in durations.items()},
+        [true.problems, found.problems],
+    )
+
+
+class _Columns:
+    """Columns that grow by pieces of a file; names are numbers, in the order of their appearance."""
+
+    def __init__(self, problems: Problems, known: "_Columns | None" = None) -> None:
+        self.problems, self.closed = problems, known is not None
+        self.sequences: dict[str, int] = known.sequences if known else {}
+        self.labels: dict[str, int] = known.labels if known else {}
+        self._parts: list[tuple[np.ndarray, ...]] = []
+
+    def add(self, piece: Piece, *, new_labels: bool) -> None:
+        sequences = self._numbers(piece.sequence, self.sequences, not self.closed)
+        labels = self._numbers(piece.label, self.labels, new_labels)
+        start, end, score = (_floats(values) for values in piece[1:3] + piece[4:5])
+        valid = np.ones(len(start), bool)
+        for bad, kind, show in (
+            (sequences < 0, "have an unknown sequence", lambda i: repr(piece.sequence[i])),
+            (labels < 0, "have an unknown label", lambda i: repr(piece.label[i])),
+            (
+                ~(np.isfinite(start) & np.isfinite(end)),
+                "have an end that is no finite number",
+                lambda i: f"[{piece.start[i]}, {piece.end[i]}]",
+            ),
+            (start > end, "are reversed", lambda i: f"[{piece.start[i]}, {piece.end[i]}]"),
+            (
+                ~np.isfinite(score),
+                "have a score that is no finite number",
+                lambda i: f"{piece.score[i]}",
+            ),
+        ):
+            bad = bad & valid
+            if bad.any():
+                i = int(bad.argmax())
+                self.problems.add(kind, int(bad.sum()), f"{show(i)} ({piece.place(i)})")
+                valid &= ~bad
+        self._parts.append(
+            tuple(column[valid] for column in (np.stack([start, end], 1), score, labels, sequences))
+        )
+
+    def tensors(self) -> tuple[torch.Tensor, ...]:
+        """Spans, scores, labels and the keys of the sequences."""
+        if not self._parts:
+            none = torch.zeros(0, dtype=torch.int64)
+            return torch.zeros(0, 2, dtype=torch.float64), none.double(), none, none
+        columns = []
+        for i in range(4):
+            columns.append(np.concatenate([part[i] for part in self._parts]))
+            # What has been joined is let go.
+            self._parts = [(*part[:i], None, *part[i + 1 :]) for part in self._parts]
+        spans, scores, labels, sequences = columns
+        keys = np.array([sequence_key(name) for name in self.sequences] or [0], np.int64)
+        return tuple(
+            torch.from_numpy(column)
+            for column in (spans, scores, labels.astype(np.int64), keys[sequences])
+        )
+
+    @staticmethod
+    def _numbers(names: Sequence[Any], known: dict[str, int], new: bool) -> np.ndarray:
+        texts = (name if isinstance(name, str) else str(name) for name in names)
+        if new:
+            numbers = [known.setdefault(text, len(known)) for text in texts]
+        else:
+            numbers = [known.get(text, -1) for text in texts]
+        return np.array(numbers, np.int32)
+
+
+def _floats(values: Iterable[Any]) -> np.ndarray:
+    try:
+        return np.array(values, np.float64)
+    except (ValueError, TypeError):
+        return np.array([_float(value) for value in values], np.float64)
+
+
+def _float(value: Any) -> float:
+    try:
+        return math.nan if isinstance(value, bool) else float(value)
+    except (ValueError, TypeError):
+        return math.nan
+
+
+def _predicted(file: Path) -> Iterator[Piece]:
+    if file.suffix.lower() != ".json":
+        return read_rows(file)
+    content = _json(file)
+    results = content.get("results") if isinstance(content, dict) else None
+    if not isinstance(results, dict):
+        raise ValueError(f"{file}: wanted an object with the field 'results', lists by sequence")
+    return listed_rows(results, f"{file}: results")
+
+
+def _annotated(
+    file: Path, subset: str | None
+) -> tuple[Iterator[Piece], Mapping[str, list[str]], Mapping[str, float]]:
+    if file.suffix.lower() != ".json":
+        if subset is not None:
+            raise ValueError(f"subset is {subset!r}; only annotations in a .json have subsets")
+        return read_rows(file), {}, {}
+    content = _json(file)
+    database = content.get("database") if isinstance(content, dict) else None
+    if not isinstance(database, dict) or not all(isinstance(v, dict) for v in database.values()):
+        raise ValueError(f"{file}: wanted an object with the field 'database', objects by id")
+    if subset is not None:
+        there = sorted({str(fields.get("subset")) for fields in database.values()})
+        database = {n: fields for n, fields in database.items() if fields.get("subset") == subset}
+        if not database:
+            raise ValueError(f"{file}: no sequence has the subset {subset!r}; there are {there}")
+    classes = content.get("classes", [])
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise ValueError(f"{file}: classes is {classes!r}; wanted a list of names")
+    lists = {name: fields.get("annotations", []) for name, fields in database.items()}
+    if not classes:
+        # All of the file, so that a label of another subset is not unknown.
+        classes = sorted(
+            {
+                str(row["label"])
+                for fields in content["database"].values()
+                for row in fields.get("annotations", [])
+                if isinstance(row, dict) and "label" in row
+            }
+        )
+    durations = {name: _float(fields.get("duration")) for name, fields in database.items()}
+    durations = {name: value for name, value in durations.items() if 0 < value < math.inf}
+    known = {"sequences": list(database), "classes": classes}
+    return listed_rows(lists, f"{file}: annotations"), known, durations
+
+
+def _json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{file}: not valid JSON: {error}") from None
