@@ -13,8 +13,8 @@ from spanloc.plots.style import BLUE, GREEN, GREY, ORANGE, SERIES, tidy
 COLOURS = {
     "true positive": GREEN,
     "found": GREEN,
-    "double detection": SERIES[5],
-    "crowded out": SERIES[5],
+    "double detection": SERIES[4],
+    "crowded out": SERIES[4],
     "wrong label": SERIES[3],
     "localisation": BLUE,
     "confusion": ORANGE,
@@ -42,6 +42,7 @@ def error_ranks(ranks: Sequence[Mapping[str, int]]) -> Figure | None:
         bottom += share
     axes.set(xlabel="rank, in multiples of the number of targets", ylabel="share", ylim=(0, 1))
     axes.set_xticks([i + 1 for i in shown], [f"{i + 1}G" for i in shown])
+    axes.set_xlim(0.4, max(shown[-1] + 1, 5) + 0.6)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(
@@ -62,6 +63,7 @@ def error_gains(gain: Mapping[str, float]) -> Figure:
     axes.invert_yaxis()
     axes.set_xlabel("gain in mAP, points of 100")
     axes.margins(x=0.15)
+    axes.set_axisbelow(True)
     tidy(axes)
     return figure
 
@@ -80,6 +82,7 @@ def target_fates(targets: Mapping[str, int]) -> Figure | None:
     axes.set_xlabel("share of the targets")
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.margins(x=0.15)
+    axes.set_axisbelow(True)
     axes.locator_params(axis="x", nbins=6)
     tidy(axes)
     return figure
@@ -106,7 +109,8 @@ def error_sensitivity(
         axes.plot(places, [g["found"] for g in groups], "o", color=ORANGE, label="share found")
         axes.axhline(whole, color=GREY, linestyle="--", linewidth=1, label="mAP_N of all")
         axes.set_xticks(places, [group["name"] for group in groups])
-        axes.set(xlabel=title, ylim=(0, 1.04))
+        axes.set(xlabel=title, xlim=(-0.6, max(len(groups), 5) - 0.4), ylim=(0, 1.04))
+        axes.set_axisbelow(True)
         tidy(axes)
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=8, frameon=False)
