@@ -106,3 +106,77 @@ def segments(rows, size):
         for row in rows
         for k in range(math.floor(row[2] / size), math.ceil(row[3] / size))
     }
+
+
+def kinds(predictions, targets, threshold, background):
+    """What each prediction is, in the order of the ranking, and the target it overlaps most."""
+    found = []
+    pairs = zip(ranked(predictions), matched(predictions, targets, threshold), strict=True)
+    for prediction, target in pairs:
+        near = [t for t in targets if t[0] == prediction[0]]
+        # The highest tIoU; of equal ones a target of its label.
+        best = max(
+            near, key=lambda t: (tiou(prediction[2:4], t[2:]), t[1] == prediction[1]), default=None
+        )
+        value = 0.0 if best is None else tiou(prediction[2:4], best[2:])
+        right = best is not None and best[1] == prediction[1]
+        if target is not None:
+            kind = "true positive"
+        elif value >= threshold:
+            kind = "double detection" if right else "wrong label"
+        elif value >= background:
+            kind = "localisation" if right else "confusion"
+        else:
+            kind = "background"
+        found.append((kind, best))
+    return found
+
+
+def fates(predictions, targets, threshold, background):
+    """What becomes of each target."""
+    taken, found = matched(predictions, targets, threshold), []
+    for target in targets:
+        same, other = (
+            max(
+                (
+                    tiou(p[2:4], target[2:])
+                    for p in predictions
+                    if p[0] == target[0] and (p[1] == target[1]) == alike
+                ),
+                default=0.0,
+            )
+            for alike in (True, False)
+        )
+        if target in taken:
+            found.append("found")
+        elif same >= threshold:
+            found.append("crowded out")
+        elif other >= threshold:
+            found.append("wrong label")
+        elif same >= background:
+            found.append("localisation")
+        else:
+            found.append("confusion" if other >= background else "missed")
+    return found
+
+
+def normalised(predictions, targets, member, threshold):
+    """mAP of the targets for which ``member`` is true, as if every label had the mean number."""
+    labels = sorted({t[1] for t in targets})
+    usual, values = len(targets) / len(labels), []
+    for label in labels:
+        own = [t for t in targets if t[1] == label and member(t)]
+        if not own:
+            continue
+        mine = [p for p in predictions if p[1] == label]
+        hits = [
+            target is not None
+            for target in matched(mine, [t for t in targets if t[1] == label], threshold)
+            if target is None or member(target)
+        ]
+        precision = []
+        for i in range(len(hits)):
+            recall, false = sum(hits[: i + 1]) / len(own), (i + 1) - sum(hits[: i + 1])
+            precision.append(recall * usual / max(recall * usual + false, 1e-300))
+        values.append(sum(max(precision[i:]) for i, hit in enumerate(hits) if hit) / len(own))
+    return sum(values) / len(values)

@@ -52,8 +52,10 @@ def error_ranks(ranks: Sequence[Mapping[str, int]]) -> Figure | None:
     return figure
 
 
-def error_gains(gain: Mapping[str, float]) -> Figure:
-    """What mAP would gain if each kind of error were mended, in points of a hundred."""
+def error_gains(gain: Mapping[str, float]) -> Figure | None:
+    """What mAP would gain if each kind of error were mended, in points of a hundred; None if nothing."""
+    if not any(gain.values()):
+        return None
     figure = Figure(figsize=(5.2, 2.8), layout="constrained")
     axes = figure.subplots()
     names = list(gain)
