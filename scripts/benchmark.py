@@ -4,10 +4,17 @@ Numbers depend on the machine; the ratios are what to compare.
 """
 
 import logging
+import os
 import statistics
+import subprocess
+import sys
+import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +22,7 @@ from pytorch_lightning import Callback, Trainer
 from rich.console import Console
 from rich.table import Table
 
-from spanloc import Criterion, SpanLocalizer, losses, metrics, ops
+from spanloc import Criterion, Decode, SpanLocalizer, losses, metrics, ops
 from spanloc.assigners import assign_points, assign_single
 from spanloc.callbacks import GradientNorms
 from spanloc.data import Batch, Sample, SyntheticData, collate
@@ -98,27 +105,113 @@ def bench_suppression(table: Table) -> None:
     table.add_row("soft_nms of the same, 200 kept per label", _time(soft), "")
 
 
-def bench_average_precision(table: Table) -> None:
-    count, num_sequences = 40_000, 200
-    random = np.random.default_rng(0)
-    target = random_spans(4_000, spread=300)
-    which = random.integers(4_000, size=count)
-    labels, sequences = random.integers(20, size=4_000), random.integers(num_sequences, size=4_000)
-    predictions = metrics.Predictions(
-        target[which] + torch.randn(count, 2),
-        torch.rand(count),
+def detections(
+    count: int, num_sequences: int, num_labels: int = 20
+) -> tuple[metrics.Predictions, metrics.Targets]:
+    """Twenty predictions around each target, in float64, as they come from files."""
+    random, num_targets = np.random.default_rng(0), count // 20
+    target = random_spans(num_targets, spread=300).double()
+    which = random.integers(num_targets, size=count)
+    labels = random.integers(num_labels, size=num_targets)
+    # Numbers of sequences are hashes.
+    keys = random.integers(-(2**62), 2**62, size=num_sequences)
+    sequences = keys[random.integers(num_sequences, size=num_targets)]
+    spans = target[which] + torch.randn(count, 2, dtype=torch.float64)
+    return metrics.Predictions(
+        spans.sort(1).values,
+        torch.rand(count, dtype=torch.float64),
         torch.from_numpy(labels[which]),
         torch.from_numpy(sequences[which]),
+    ), metrics.Targets(target, torch.from_numpy(labels), torch.from_numpy(sequences))
+
+
+def memory() -> int:
+    """Bytes that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def peak_over(function: Callable[[], object]) -> int:
+    """The most bytes that a call holds beyond what was held before it."""
+    before, most, done = memory(), [0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.001):
+            most[0] = max(most[0], memory())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    function()
+    done.set()
+    watcher.join()
+    return max(most[0] - before, 0)
+
+
+def bench_metrics(table: Table) -> None:
+    torch.set_num_threads(1)
+    thresholds = [t / 20 for t in range(10, 20)]
+    code = (
+        "import time, torch; from spanloc.metrics import *; zero = torch.zeros(1).long();"
+        "begin = time.perf_counter();"
+        "average_precision(Predictions(torch.zeros(1, 2).double(), torch.ones(1), zero, zero),"
+        "Targets(torch.ones(1, 2).double(), zero, zero), [0.5]); print(time.perf_counter() - begin)"
     )
-    targets = metrics.Targets(target, torch.from_numpy(labels), torch.from_numpy(sequences))
+    with tempfile.TemporaryDirectory() as empty:
+        command, cache = [sys.executable, "-c", code], {**os.environ, "NUMBA_CACHE_DIR": empty}
+        cold, cached = (
+            float(subprocess.run(command, env=cache, capture_output=True, check=True).stdout)
+            for _ in range(2)
+        )
+    table.add_row("AveragePrecision, first call ever (compiles)", _time(cold), "")
+    table.add_row("AveragePrecision, first call of a process", _time(cached), "")
+    for count, num_sequences, repeats in (
+        (40_000, 200, 9),
+        (300_000, 1_500, 5),
+        (10_000_000, 50_000, 1),
+    ):
+        predictions, targets = detections(count, num_sequences)
+        size = sum(f.numel() * f.element_size() for f in (*predictions, *targets))
 
-    def run() -> None:
-        metric = metrics.AveragePrecision([t / 20 for t in range(10, 20)])
-        metric.update(predictions, targets)
-        metric.compute()
+        def run(predictions: Any = predictions, targets: Any = targets) -> None:
+            metric = metrics.AveragePrecision(thresholds)
+            metric.update(predictions, targets)
+            metric.compute()
 
-    (seconds,) = medians(run, repeats=5)
-    table.add_row(f"AveragePrecision, {count:,} predictions, 10 thresholds", _time(seconds), "")
+        (seconds,) = medians(run, repeats=repeats)
+        label = (
+            f"AveragePrecision, {count:,} predictions, {num_sequences:,} sequences, 10 thresholds"
+        )
+        table.add_row(label, _time(seconds), f"{1 + peak_over(run) / size:.1f} x memory of rows")
+    rows = detections(300_000, 1_500)
+    names = [str(i) for i in range(20)]
+    for metric in (
+        metrics.AverageRecall(), metrics.RecallAtTIoU(numbers=[1, 5]), metrics.RetrievalPrecision(),
+        metrics.EventF1(), metrics.SegmentF1(), metrics.BoundaryError(),
+    ):  # fmt: skip
+        (seconds,) = medians(lambda metric=metric: metric.values(*rows), repeats=5)
+        table.add_row(f"{type(metric).__name__}, 300,000 predictions", _time(seconds), "")
+    (seconds,) = medians(lambda: metrics.diagnose(*rows, names), repeats=3)
+    table.add_row("diagnose, 300,000 predictions", _time(seconds), "")
+
+
+def bench_update(table: Table) -> None:
+    batch = recordings()
+    model = Localizer(ConvBackbone(6, stride=10), PyramidNeck(6), PointsHead(12, 6, num_layers=3))
+    decode = Decode(suppress=ops.soft_nms)
+    metric = metrics.AveragePrecision()
+    keys = torch.arange(8)
+
+    def step() -> metrics.Predictions:
+        with torch.no_grad():
+            return decode(model.eval()(batch.features, batch.mask), batch.mask)
+
+    predictions = step()
+    there = batch.target_mask
+    targets = metrics.Targets(
+        batch.spans[there], batch.labels[there], keys[:, None].expand_as(there)[there]
+    )
+    update, whole = medians(lambda: metric.update(predictions, targets), step, repeats=9)
+    label = "AveragePrecision.update, of an evaluation step of experiment=sbhar"
+    table.add_row(label, _time(update), f"{update / whole:.2%} of the step")
 
 
 def recordings() -> Batch:
@@ -203,7 +296,9 @@ def main() -> None:
     bench_losses(table)
     torch.set_num_threads(threads)
     bench_suppression(table)
-    bench_average_precision(table)
+    bench_metrics(table)
+    torch.set_num_threads(threads)
+    bench_update(table)
     bench_step(table)
     bench_gradient_norms(table)
     Console().print(table)

@@ -1,7 +1,7 @@
 """``spanloc-score``: the field's figures for predictions from files, and what the errors are."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +62,11 @@ def write_scores(scores: Mapping[str, Any], folder: Path) -> None:
 
 
 def _build(
-    node: Mapping[str, Any], thresholds: list[float] | None, classes: list[str]
+    node: Mapping[str, Any], thresholds: list[float] | None, classes: Sequence[str]
 ) -> metrics.SpanMetric:
-    given = {"thresholds": thresholds} if thresholds else {}
+    given: dict[str, Any] = {"thresholds": thresholds} if thresholds else {}
     if classes:
-        given["classes"] = classes
+        given["classes"] = list(classes)
     options = inspect.signature(checkpoint.resolve("metrics", node["_target_"])).parameters
     return checkpoint.build({**node, **{k: v for k, v in given.items() if k in options}})
 

@@ -1,14 +1,13 @@
 """What the errors are: of which kind, what each costs, and which targets they concern."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from spanloc.metrics.average_precision import average_precision
 from spanloc.metrics.rows import Predictions, Targets, arrays, find_groups, group, rank
-from spanloc.metrics.sensitivity import sensitivity
+from spanloc.metrics.sensitivity import area, sensitivity
 from spanloc.ops import match_ranked, nearest
 
 #: Of predictions.
@@ -120,18 +119,17 @@ def diagnose(
         [0, 1, 2, 3, 4],
         default=5,
     )
-    ranked = Predictions(*map(torch.from_numpy, (spans, scores, labels, sequences)))
-    names, table = average_precision(ranked, true, [threshold])
-    mean = float(table.mean()) if len(table) else 0.0
+    areas = _areas(labels, match >= 0, true_labels)
+    mean = float(np.mean(list(areas.values()))) if areas else 0.0
     band = _bands(labels, true_labels)
     within = (band >= 0) & (band < _MOST_RANKS)
     counts = np.zeros((_MOST_RANKS, len(KINDS)), np.int64)
     np.add.at(counts, (band[within], kind[within]), 1)
     per_class = {}
-    for row, label in enumerate(names.tolist()):
+    for label, found in areas.items():
         mine = within & (labels == label)
         per_class[classes[label]] = {
-            "AP": float(table[row, 0]),
+            "AP": found,
             "predictions": _count(kind[mine], KINDS),
             "targets": _count(fate[true_labels == label], FOUND),
         }
@@ -144,8 +142,8 @@ def diagnose(
         "predictions": dict(zip(KINDS, counts.sum(0).tolist(), strict=True)),
         "ranks": [dict(zip(KINDS, row, strict=True)) for row in counts.tolist()],
         "gain": {
-            name: after - mean
-            for name, after in _mended(ranked, true, kind, near, taken, fate, threshold)
+            name: (float(np.mean(list(after.values()))) if after else 0.0) - mean
+            for name, after in _mended(labels, kind, near, taken, fate, true_labels)
         },
         "targets": _count(fate, FOUND),
         "classes": per_class,
@@ -175,42 +173,44 @@ def _bands(labels: np.ndarray, true_labels: np.ndarray) -> np.ndarray:
     # Which multiple of its label's number of targets each prediction ranks in, from 0; -1 without any.
     names, counts = np.unique(true_labels, return_counts=True)
     order = np.argsort(labels, kind="stable")
+    firsts, lasts = (np.searchsorted(labels[order], names, side) for side in ("left", "right"))
     band = np.full(len(labels), -1)
-    for name, count in zip(names, counts, strict=True):
-        first, last = np.searchsorted(labels[order], [name, name + 1])
+    for count, first, last in zip(counts, firsts, lasts, strict=True):
         band[order[first:last]] = np.arange(last - first) // count
     return band
 
 
+def _areas(labels: np.ndarray, hits: np.ndarray, true_labels: np.ndarray) -> dict[int, float]:
+    # The average precision of each label of the targets.
+    names, counts = np.unique(true_labels, return_counts=True)
+    order = np.argsort(labels, kind="stable")
+    firsts, lasts = (np.searchsorted(labels[order], names, side) for side in ("left", "right"))
+    return {
+        int(name): area(hits[order[first:last]], int(count))
+        for name, count, first, last in zip(names, counts, firsts, lasts, strict=True)
+    }
+
+
 def _mended(
-    ranked: Predictions,
-    true: Targets,
+    labels: np.ndarray,
     kind: np.ndarray,
     near: np.ndarray,
     taken: np.ndarray,
     fate: np.ndarray,
-    threshold: float,
-) -> list[tuple[str, float]]:
-    # The mAP after each kind is mended.
-    gains = []
+    true_labels: np.ndarray,
+) -> Iterator[tuple[str, dict[int, float]]]:
+    """The average precision by label after each kind is mended.
+
+    No error has a target, and what is put right takes one that nobody has: all others keep theirs.
+    """
     for number, name in enumerate(KINDS[1:], 1):
-        bad = np.flatnonzero(kind == number)
-        keep = kind != number
-        spans, labels = ranked.spans.clone(), ranked.labels.clone()
+        keep, hits, corrected = kind != number, kind == 0, labels.copy()
         if name in ("wrong label", "localisation"):
+            bad = np.flatnonzero(kind == number)
             # The best-ranked of those that mean a target nobody has.
             free = bad[~taken[near[bad]]]
             free = free[np.unique(near[free], return_index=True)[1]]
-            keep[free] = True
-            target = torch.from_numpy(near[free])
-            if name == "wrong label":
-                labels[free] = true.labels[target]
-            else:
-                spans[free] = true.spans[target].to(spans)
-        mended = Predictions(spans, ranked.scores, labels, ranked.sequences)
-        rows = torch.from_numpy(np.flatnonzero(keep))
-        _, table = average_precision(Predictions(*(f[rows] for f in mended)), true, [threshold])
-        gains.append((name, float(table.mean()) if len(table) else 0.0))
-    rows = torch.from_numpy(np.flatnonzero(fate != FOUND.index("missed")))
-    _, table = average_precision(ranked, Targets(*(f[rows] for f in true)), [threshold])
-    return [*gains, ("missed", float(table.mean()) if len(table) else 0.0)]
+            keep[free] = hits[free] = True
+            corrected[free] = true_labels[near[free]]
+        yield name, _areas(corrected[keep], hits[keep], true_labels)
+    yield "missed", _areas(labels, kind == 0, true_labels[fate != FOUND.index("missed")])

@@ -99,7 +99,8 @@ class SpanMetric(Metric):
 
     def _joined(self, name: str) -> Tensor:
         # The parts are let go field by field: all at once would hold everything twice.
-        joined = dim_zero_cat(getattr(self, name))
+        parts = getattr(self, name)
+        joined = parts[0] if isinstance(parts, list) and len(parts) == 1 else dim_zero_cat(parts)
         setattr(self, name, [joined])
         return joined
 

@@ -97,11 +97,24 @@ def _normalised(
         if not count:
             continue
         asked = (match < 0) | np.append(member, False)[match]
-        hits = (match >= 0)[asked]
-        recall = np.cumsum(hits) / count
-        false = np.cumsum(~hits)
-        # Of nothing found there is no hit either, which alone are looked at.
-        precision = recall * usual / np.maximum(recall * usual + false, 1e-300)
-        envelope = np.maximum.accumulate(precision[::-1])[::-1]
-        areas.append((envelope * hits).sum() / count)
+        areas.append(area((match >= 0)[asked], count, usual))
     return float(np.mean(areas)) if areas else 0.0
+
+
+def area(hits: np.ndarray, count: int, usual: float | None = None) -> float:
+    """Under interpolated precision over recall, of one ranking.
+
+    Args:
+        hits: Whether each of the predictions is one, best first, ``(n,)``.
+        count: Of targets, at least 1.
+        usual: Precision is taken as if there were so many targets; None: as many as there are.
+
+    >>> round(area(np.array([True, False, True]), 3), 4)
+    0.5556
+    """
+    found = np.cumsum(hits)
+    true = found * ((count if usual is None else usual) / count)
+    # Of nothing found there is no hit either, which alone are looked at.
+    precision = true / np.maximum(true + np.arange(1, len(hits) + 1) - found, 1e-300)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float(envelope[hits].sum() / count)

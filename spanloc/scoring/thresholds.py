@@ -19,6 +19,7 @@ def thresholds(text: Any) -> list[float]:
     wanted = "wanted a decimal in (0, 1], a list of them, or start:stop:step, as 0.5:0.95:0.05"
     try:
         numbers = [Decimal(str(part).strip()) for part in parts]
+        numbers = numbers if all(number.is_finite() for number in numbers) else []
     except InvalidOperation:
         numbers = []
     if not several and len(numbers) == 3:

@@ -1,0 +1,238 @@
+"""Predictions and annotations from files: formats, what is wrong with rows, and the command."""
+
+import csv
+import json
+import re
+
+import pytest
+from metric_rows import rows
+
+from spanloc.metrics import average_precision, sequence_key
+from spanloc.scoring import read_scored, thresholds
+
+LABELS = ["walk", "sit, down", "läuft"]
+
+
+def name(sequence):
+    return f"séq {sequence}"
+
+
+def write(path, listed):
+    """Rows of (sequence, label, start, end) and perhaps a score, in the format of the suffix."""
+    fields = ("sequence", "label", "start", "end", "score")
+    rows = [(name(row[0]), LABELS[row[1]], *row[2:]) for row in listed]
+    if path.suffix == ".csv":
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(fields[: len(rows[0])])
+            writer.writerows(rows)
+    elif path.suffix == ".jsonl":
+        lines = [json.dumps(dict(zip(fields, row))) for row in rows]  # noqa: B905
+        path.write_text("\n".join(lines), encoding="utf-8")
+    elif len(rows[0]) == 5:
+        results = {}
+        for sequence, label, start, end, score in rows:
+            row = {"segment": [start, end], "label": label, "score": score}
+            results.setdefault(sequence, []).append(row)
+        path.write_text(json.dumps({"results": results}))
+    else:
+        database = {}
+        for i, (sequence, label, start, end) in enumerate(rows):
+            subset = ("training", "testing")[i % 2]
+            entry = {"subset": subset, "duration": 60.0, "annotations": []}
+            known = database.setdefault(sequence, entry)
+            known["annotations"].append({"segment": [start, end], "label": label})
+        path.write_text(json.dumps({"database": database}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder, (predictions, truths) = tmp_path_factory.mktemp("files"), rows()
+    there = {t[0] for t in truths}
+    predictions = [p for p in predictions if p[0] in there]
+    for kind in ("csv", "jsonl", "json"):
+        write(folder / f"p.{kind}", predictions)
+        write(folder / f"a.{kind}", truths)
+    return folder
+
+
+def score(folder, predictions="p.csv", annotations="a.csv", **options):
+    found = read_scored(folder / predictions, folder / annotations, **options)
+    return found, average_precision(found.predictions, found.targets, [0.3, 0.7])[1]
+
+
+@pytest.mark.parametrize("kinds", [("csv", "json"), ("jsonl", "csv"), ("json", "jsonl")])
+def test_every_format_scores_the_same(files, kinds):
+    one, two = score(files), score(files, f"p.{kinds[0]}", f"a.{kinds[1]}")
+    assert sorted(one[0].classes) == sorted(two[0].classes) == sorted(LABELS)
+    by_name = [dict(zip(found.classes, table.tolist(), strict=True)) for found, table in (one, two)]
+    assert by_name[0] == by_name[1]
+    assert one[0].names == two[0].names
+    assert set(two[0].durations.values()) == ({60.0} if kinds[1] == "json" else set())
+    assert sequence_key(name(5)) in two[0].names
+
+
+def test_a_file_may_be_read_in_any_pieces(files, monkeypatch):
+    whole = score(files)[0]
+    for size in (1, 7):
+        monkeypatch.setattr("spanloc.scoring.rows._ROWS", size)
+        for predictions, annotations in (
+            ("p.csv", "a.csv"),
+            ("p.jsonl", "a.csv"),
+            ("p.json", "a.csv"),
+        ):
+            found = score(files, predictions, annotations)[0]
+            if predictions != "p.json":  # which holds the rows by sequence
+                for a, b in zip(found.predictions, whole.predictions, strict=True):
+                    assert (a == b).all()
+            assert len(found.predictions.scores) == len(whole.predictions.scores)
+
+
+def test_a_subset_is_of_its_sequences_and_the_labels_of_all(files):
+    found, _ = score(files, "p.csv", "a.json", subset="testing", invalid="skip")
+    database = json.loads((files / "a.json").read_text())["database"]
+    mine = [fields for fields in database.values() if fields["subset"] == "testing"]
+    assert len(found.names) == len(mine) > 0
+    assert len(found.targets.spans) == sum(len(fields["annotations"]) for fields in mine)
+    assert sorted(found.classes) == sorted(LABELS)
+    assert found.problems[1].counts()["have an unknown sequence"] > 0
+
+
+def test_what_a_spreadsheet_makes_of_a_file(tmp_path):
+    text = 'end,sequence,note,start\r\n5,"a,b",x,1\r\n\r\n 7.5 ,"a,b","y\nz",2\r\n'
+    (tmp_path / "p.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    (tmp_path / "a.csv").write_text('sequence,start,end\n"a,b",1,5\n')
+    found, table = score(tmp_path)
+    assert found.predictions.spans.tolist() == [[1, 5], [2, 7.5]]
+    assert found.predictions.scores.tolist() == [1, 1]
+    assert found.classes == ["span"]
+    assert table.tolist() == [[1, 1]]
+
+
+GOOD = [(0, 0, 1, 5, 0.9), (1, 1, 2, 6, 0.8)]
+TRUTH = [(0, 0, 1, 5), (1, 1, 2, 6)]
+
+
+@pytest.mark.parametrize(
+    ("bad", "kind", "example"),
+    [
+        ("x,1,2,walk,0.5", "have an unknown sequence", "'x' (line 3)"),
+        ("séq 0,1,2,run,0.5", "have an unknown label", "'run' (line 3)"),
+        ("séq 0,3,2,walk,0.5", "are reversed", "[3, 2] (line 3)"),
+        ("séq 0,nan,2,walk,0.5", "have an end that is no finite number", "[nan, 2] (line 3)"),
+        ("séq 0,1,1e400,walk,0.5", "have an end that is no finite number", "[1, 1e400] (line 3)"),
+        ("séq 0,one,2,walk,0.5", "have an end that is no finite number", "[one, 2] (line 3)"),
+        ("séq 0,1,2,walk,", "have a score that is no finite number", " (line 3)"),
+        ("séq 0,1,2,walk,NaN", "have a score that is no finite number", "NaN (line 3)"),
+    ],
+)
+def test_rows_that_cannot_be_scored_are_counted_and_named(tmp_path, bad, kind, example):
+    write(tmp_path / "a.csv", TRUTH)
+    header = "sequence,start,end,label,score"
+    lines = [header, "séq 0,1,5,walk,0.9", bad, bad, '"séq 1",2,6,"sit, down",0.8']
+    (tmp_path / "p.csv").write_text("\n".join(lines), encoding="utf-8")
+    message = f"p.csv: 2 of the predictions {kind}, first {example}. invalid=skip leaves"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        score(tmp_path)
+    found, table = score(tmp_path, invalid="skip")
+    assert found.problems[1].counts() == {kind: 2}
+    assert table.tolist() == [[1, 1], [1, 1]]
+
+
+def test_annotations_are_checked_too(tmp_path):
+    write(tmp_path / "p.csv", GOOD)
+    write(tmp_path / "a.csv", [*TRUTH, (0, 0, 9, 8)])
+    with pytest.raises(
+        ValueError, match=r"a.csv: 1 of the annotations are reversed, first \[9, 8\]"
+    ):
+        score(tmp_path)
+    found, _ = score(tmp_path, invalid="skip")
+    assert len(found.targets.spans) == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("p.csv", "", "p.csv: line 1: there is no column 'sequence'"),
+        ("p.csv", "sequence,start\n", "p.csv: line 1: there is no column 'end'"),
+        ("p.csv", "sequence,start,end\na,1\n", "p.csv: line 2: 2 fields; the header has 3"),
+        ("p.jsonl", '{"sequence": 1}\n', "p.jsonl: line 1: wanted an object with sequence"),
+        ("p.jsonl", "\n\n{oops\n", "p.jsonl: line 3: not valid JSON"),
+        ("p.json", "[1", "p.json: not valid JSON"),
+        ("p.json", "[]", "p.json: wanted an object with the field 'results'"),
+        ("p.json", '{"results": {"a": 3}}', "results of 'a': int; wanted a list"),
+        ("p.json", '{"results": {"a": [{"segment": [1]}]}}', "'a': [0]: wanted segment: [start, end]"),
+        ("p.txt", "x", "wanted a file named .json (ActivityNet's format), .jsonl or .csv"),
+        ("q.csv", None, "q.csv: no such file (predictions)"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_none_is_refused(tmp_path, file, text, message):
+    write(tmp_path / "a.csv", TRUTH)
+    if text is not None:
+        (tmp_path / file).write_text(text)
+    with pytest.raises((ValueError, FileNotFoundError), match=re.escape(message)):
+        score(tmp_path, file)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0.3:0.7:0.1", [0.3, 0.4, 0.5, 0.6, 0.7]),
+        ("0.5:0.95:0.05", [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]),
+        ("0.5:0.72:0.1", [0.5, 0.6, 0.7]),
+        (0.5, [0.5]),
+        ([0.75, 0.5], [0.5, 0.75]),
+    ],
+)
+def test_thresholds_are_decimals(text, expected):
+    assert thresholds(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["0.5:0.3:0.1", "0.1:0.9:0", "0:1:0.5", "1.5", "a", [], "0.1:0.5", True, "nan"]
+)
+def test_what_is_no_threshold_is_refused(text):
+    with pytest.raises(ValueError, match=r"tiou is .*; wanted a decimal in \(0, 1\]"):
+        thresholds(text)
+
+
+def test_the_command(files, cli, capsys):
+    files_given = (f"predictions={files / 'p.csv'}", f"annotations={files / 'a.json'}")
+    folder = cli(
+        "score", *files_given, "metric=[boundaries,events,points]", "tiou=0.3:0.7:0.2",
+        "hydra.run.dir=run",
+    ) / "run"  # fmt: skip
+    scores = json.loads((folder / "scores.json").read_text())
+    _, table = score(files, "p.csv", "a.json")
+    assert scores["metrics"]["mAP@0.30"] == pytest.approx(table[:, 0].mean())
+    assert {"mAP@0.50", "AP/walk", "event_F1", "segment_F1", "start_bias"} <= set(scores["metrics"])
+    assert "mAP@0.40" not in scores["metrics"]
+    assert scores["diagnosis"]["sensitivity"]["coverage"]
+    page = (folder / "scores.html").read_text()
+    assert "double detection" in page
+    assert "What the errors are" in page
+    shown = capsys.readouterr().out
+    assert "mAP@0.70" in shown
+    assert "localisation" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tiou=0.9:0.5:0.1"], "tiou is 0.9:0.5:0.1; wanted a decimal in (0, 1]"),
+        (["subset=val"], "no sequence has the subset 'val'; there are ['testing', 'training']"),
+        (["invalid=maybe"], "invalid is 'maybe'; it may be error or skip"),
+        (["diagnosis.background=0.9"], "wanted 0 < background < tIoU <= 1"),
+        (["metric=speed"], "Could not find 'metric/speed'"),
+        (["predictions=nowhere.csv"], "nowhere.csv: no such file (predictions)"),
+        (["subset=testing"], "have an unknown sequence, first 'séq"),
+    ],
+)
+def test_a_mistake_is_one_line(files, cli, arguments, message):
+    given = [f"predictions={files / 'p.csv'}", f"annotations={files / 'a.json'}"]
+    line = cli("score", *given, *arguments)
+    assert isinstance(line, str), "it did not fail"
+    assert line.startswith("spanloc-score: error: ")
+    assert message in line
+    assert "\n" not in line
