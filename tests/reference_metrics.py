@@ -16,12 +16,13 @@ def ranked(predictions):
 
 def matched(predictions, targets, threshold):
     """The target of each prediction in the order of the ranking, or None."""
-    free, found = sorted(targets, key=lambda t: (t[2], t[3])), []
+    free, found = list(targets), []
     for sequence, label, start, end, _ in ranked(predictions):
         best, best_tiou = None, 0.0
         for target in free:
             value = tiou((start, end), target[2:])
-            if target[:2] == (sequence, label) and value >= threshold and value > best_tiou:
+            # Of equal ones the last.
+            if target[:2] == (sequence, label) and value >= max(threshold, best_tiou):
                 best, best_tiou = target, value
         if best is not None:
             free.remove(best)

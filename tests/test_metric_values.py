@@ -1,5 +1,6 @@
 """What the metrics compute: cases counted by hand, and slow loops."""
 
+import json
 from importlib import import_module
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from spanloc import metrics
 from spanloc.metrics import average_precision
 
 GOLDEN = yaml.safe_load((Path(__file__).parent / "golden_metrics.yaml").read_text())
+PUBLISHED = json.loads((Path(__file__).parent / "published_metrics.json").read_text())
 THRESHOLDS = [0.1, 0.3, 0.5, 0.7, 0.9]
 
 
@@ -21,6 +23,65 @@ def test_counted_by_hand(case):
         found = value(expected["metric"], (case["predictions"], case["targets"]))
         wanted = {name: found[name] for name in expected["values"]}
         assert wanted == pytest.approx(expected["values"], abs=1e-12)
+
+
+@pytest.mark.parametrize("case", PUBLISHED["sed"])
+def test_events_are_those_of_sed_eval(case):
+    # Figures of sed_eval 0.2.1, with optimal matching.
+    given = case["predictions"], case["targets"]
+    for name in ("event", "event_no_share", "event_onset_only"):
+        onset, offset, share = case[name]["collars"]
+        options = {"onset": onset, "offset": offset, "offset_share": share, "min_score": 0.0}
+        found = value(node("EventF1", **options), given)
+        for figure in ("precision", "recall", "F1", "F1_macro"):
+            assert found[f"event_{figure}"] == pytest.approx(case[name][figure], abs=1e-9)
+    for name in ("segment", "segment_half"):
+        found = value(node("SegmentF1", size=case[name]["size"], min_score=0.0), given)
+        for figure in ("precision", "recall", "F1", "F1_macro"):
+            assert found[f"segment_{figure}"] == pytest.approx(case[name][figure], abs=1e-9)
+
+
+@pytest.mark.parametrize("case", PUBLISHED["activitynet"])
+def test_average_precision_is_that_of_activitynet(case):
+    # Figures of the published detection evaluation, at thresholds that are decimals.
+    metric = node("AveragePrecision", thresholds=[0.5, 0.75, 0.95])
+    found = value(metric, (case["predictions"], case["targets"]))
+    assert found == pytest.approx(case["values"], abs=1e-9)
+
+
+@pytest.mark.parametrize("case", PUBLISHED["qvhighlights"])
+def test_retrieval_is_that_of_qvhighlights(case):
+    # Figures of the published evaluation of moment retrieval, before they are rounded.
+    given = [[row[0], 0, *row[1:]] for row in case["predictions"]]
+    targets = [[row[0], 0, *row[1:]] for row in case["targets"]]
+    for kind, lengths in (("full", None), ("0-10", [0, 10]), ("10-30", [10, 30])):
+        options = {"thresholds": [0.5, 0.75, 0.7, 0.95], "lengths": lengths}
+        found = value(node("RetrievalPrecision", **options), (given, targets))
+        found |= value(node("RecallAtTIoU", first="listed", **options), (given, targets))
+        for name, figure in case["values"][kind].items():
+            name += "" if lengths is None else f"/{kind}"
+            assert found[name] == pytest.approx(figure, abs=1e-9), name
+
+
+@pytest.mark.parametrize(
+    ("threshold", "prediction", "target", "ap", "recall"),
+    [
+        (0.5, (0.4, 1.65), (0.4, 2.9), 1, 1),
+        (0.7, (0.1, 2.55), (0.1, 3.6), 1, 1),
+        (0.8, (0.1, 1.3), (0.1, 1.6), 0, 0),
+        (0.9, (0.1, 1.45), (0.1, 1.6), 1, 0),
+    ],
+)
+def test_what_lies_on_a_threshold_is_judged_as_published(threshold, prediction, target, ap, recall):
+    # The order of the sums decides; QVHighlights' R1 has another form than its AP.
+    given = [(0, 0, *prediction, 0.5)], [(0, 0, *target)]
+    for name, expected in (
+        ("AveragePrecision", ap),
+        ("RetrievalPrecision", ap),
+        ("RecallAtTIoU", recall),
+    ):
+        found = value(node(name, thresholds=[threshold]), given)
+        assert set(found.values()) == {expected}, name
 
 
 @pytest.mark.parametrize("seed", range(8))

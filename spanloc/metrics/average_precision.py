@@ -27,7 +27,7 @@ class AveragePrecision(SpanMetric):
     of its sequence and label. Precision is interpolated as in VOC 2011 (its envelope). The mean
     runs over the labels that occur in the targets: a label without predictions counts 0, predicted
     labels without targets are left out. Equal scores rank by the number of their sequence, and
-    within one as they are listed; of targets with equal tIoU the one that starts first is taken; two
+    within one as they are listed; of targets with equal tIoU the one that is listed last is taken; two
     empty spans do not match.
 
     ``compute`` returns ``mAP``, the mean over the thresholds, and ``mAP@0.50`` and so on, one for
@@ -42,8 +42,9 @@ class AveragePrecision(SpanMetric):
         ValueError: A threshold is out of range.
 
     Source:
-        The detection evaluation of ActivityNet (Caba Heilbron et al. 2015), which leaves equal
-        scores to an unstable sort and takes two equal empty spans as a match.
+        The detection evaluation of ActivityNet (Caba Heilbron et al. 2015). It leaves equal scores, and
+        targets of equal tIoU, to a sort that is not stable (of a few, the last usually comes first),
+        and takes two equal empty spans as a match.
 
     >>> import torch
     >>> metric = AveragePrecision(thresholds=[0.5])
@@ -130,6 +131,7 @@ def average_precision(
             firsts[begin : end + 1] - firsts[begin],
             grouped.spans,
             grouped.firsts,
+            grouped.order,
             counts[begin:end],
             limits,
         )

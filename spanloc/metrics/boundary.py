@@ -79,5 +79,6 @@ def boundary_errors(predictions: Predictions, targets: Targets, threshold: float
     order = rank(scores, sequences)
     spans = spans[order].astype(np.float64)
     groups = find_groups(grouped, labels[order], sequences[order])
-    found = match_ranked(spans, groups, grouped.spans, grouped.firsts, np.array([threshold]))[:, 0]
+    limits = np.array([threshold])
+    found = match_ranked(spans, groups, grouped.spans, grouped.firsts, grouped.order, limits)[:, 0]
     return spans[found >= 0] - grouped.spans[found[found >= 0]]

@@ -86,7 +86,10 @@ def diagnose(
     true = Targets(*(field[torch.from_numpy(by_label.order)].cpu() for field in targets))
     true_spans, true_labels, true_sequences = arrays(true)
     place = find_groups(by_label, labels, sequences)
-    match = match_ranked(spans, place, by_label.spans, by_label.firsts, np.array([threshold]))[:, 0]
+    limits = np.array([threshold])
+    match = match_ranked(spans, place, by_label.spans, by_label.firsts, by_label.order, limits)[
+        :, 0
+    ]
 
     everything = group(true_spans, np.zeros_like(true_labels), true_sequences)
     near, tiou, reached = nearest(

@@ -64,7 +64,12 @@ class AverageRecall(SpanMetric):
 
 
 def reached_tiou(
-    predictions: Predictions, targets: Targets, numbers: Sequence[int], *, first: First = "scored"
+    predictions: Predictions,
+    targets: Targets,
+    numbers: Sequence[int],
+    *,
+    first: First = "scored",
+    union: str = "sum",
 ) -> tuple[np.ndarray, np.ndarray]:
     """The best tIoU of each target with the first predictions of its sequence.
 
@@ -72,6 +77,7 @@ def reached_tiou(
         predictions, targets: Rows of whole sequences; labels are not compared.
         numbers: How many predictions of a sequence are looked at, ``(k,)``.
         first: As in :func:`in_turn`.
+        union: As in :func:`spanloc.ops.best_reached`.
 
     Returns:
         ``(targets, k)`` float64, sorted by sequence and start; and where the targets of each sequence
@@ -86,7 +92,13 @@ def reached_tiou(
     # The first number that a place is within.
     column = np.searchsorted(np.sort(numbers), place, "right")
     best = best_reached(
-        spans[order].astype(np.float64), groups, column, grouped.spans, grouped.firsts, len(numbers)
+        spans[order].astype(np.float64),
+        groups,
+        column,
+        grouped.spans,
+        grouped.firsts,
+        len(numbers),
+        union,
     )
     ranks = np.argsort(np.argsort(numbers, kind="stable"), kind="stable")
     return np.maximum.accumulate(best, axis=1)[:, ranks], grouped.firsts

@@ -178,7 +178,8 @@ def best_tiou(
     ...           Targets(torch.tensor([[0.0, 5.0], [0.0, 4.0]]), zero.repeat(2), zero.repeat(2)), [1])
     array([[1.]])
     """
-    reached, firsts = reached_tiou(predictions, targets, numbers, first=first)
+    # By the hull, as QVHighlights' evaluation has it.
+    reached, firsts = reached_tiou(predictions, targets, numbers, first=first, union="hull")
     return np.maximum.reduceat(reached, firsts[:-1], axis=0) if len(reached) else reached
 
 

@@ -11,13 +11,14 @@ def match_ranked(
     groups: np.ndarray,
     target_spans: np.ndarray,
     target_firsts: np.ndarray,
+    target_order: np.ndarray,
     thresholds: np.ndarray,
 ) -> np.ndarray:
     """Greedy matching by rank: each span takes the best free target of its group.
 
     At each threshold on its own, a span takes the target with the highest tIoU among those of its
-    group that no better-ranked span took and that reach the threshold (``>=``); at equal tIoU the
-    first. Two empty spans do not match.
+    group that no better-ranked span took and that reach the threshold (``>=``); at equal tIoU the one
+    that is listed last. Two empty spans do not match.
 
     Args:
         spans: ``(n, 2)``, **best first**; tIoU is taken in float64.
@@ -25,17 +26,18 @@ def match_ranked(
             ``target_firsts[g + 1]`` of its group ``g``, none where that is negative.
         target_spans: ``(m, 2)`` float64, **sorted by group, then by start**.
         target_firsts: ``(number of groups + 1,)`` int64.
+        target_order: ``(m,)`` int64: the place at which each is listed.
         thresholds: ``(t,)`` float64, above 0.
 
     Returns:
         ``(n, t)`` int64: the number of the target that the span took, -1 for none.
 
     >>> match_ranked(np.array([[0.0, 9.0], [0.0, 10.0]]), np.zeros(2, np.int64),
-    ...              np.array([[0.0, 10.0]]), np.array([0, 1]), np.array([0.5, 0.95]))
+    ...              np.array([[0.0, 10.0]]), np.array([0, 1]), np.array([0]), np.array([0.5, 0.95]))
     array([[ 0, -1],
            [-1,  0]])
     """
-    return _match(spans, groups, target_spans, target_firsts, thresholds)
+    return _match(spans, groups, target_spans, target_firsts, target_order, thresholds)
 
 
 def ranked_areas(
@@ -45,6 +47,7 @@ def ranked_areas(
     firsts: np.ndarray,
     target_spans: np.ndarray,
     target_firsts: np.ndarray,
+    target_order: np.ndarray,
     counts: np.ndarray,
     thresholds: np.ndarray,
 ) -> np.ndarray:
@@ -58,18 +61,20 @@ def ranked_areas(
         order: ``(k,)`` int64: the spans that are ranked, best first, one ranking after the other.
         groups: ``(k,)`` int64, in that order; as in :func:`match_ranked`.
         firsts: ``(number of rankings + 1,)`` int64: where each begins. No target may be of two.
-        target_spans, target_firsts, thresholds: As in :func:`match_ranked`.
+        target_spans, target_firsts, target_order, thresholds: As in :func:`match_ranked`.
         counts: ``(number of rankings,)`` int64: how many targets each is to find, at least 1.
 
     Returns:
         ``(number of rankings, t)`` float64.
 
     >>> ranked_areas(np.array([[0.0, 9.0], [0.0, 10.0]]), np.arange(2), np.zeros(2, np.int64),
-    ...              np.array([0, 2]), np.array([[0.0, 10.0]]), np.array([0, 1]), np.array([1]),
-    ...              np.array([0.5, 0.95]))
+    ...              np.array([0, 2]), np.array([[0.0, 10.0]]), np.array([0, 1]), np.array([0]),
+    ...              np.array([1]), np.array([0.5, 0.95]))
     array([[1. , 0.5]])
     """
-    return _areas(spans, order, groups, firsts, target_spans, target_firsts, counts, thresholds)
+    return _areas(
+        spans, order, groups, firsts, target_spans, target_firsts, target_order, counts, thresholds
+    )
 
 
 def best_reached(
@@ -79,6 +84,7 @@ def best_reached(
     target_spans: np.ndarray,
     target_firsts: np.ndarray,
     num_columns: int,
+    union: str = "sum",
 ) -> np.ndarray:
     """The highest tIoU of each target with the spans of its group, by columns of the spans.
 
@@ -86,6 +92,8 @@ def best_reached(
         spans, groups, target_spans, target_firsts: As in :func:`match_ranked`, in any order.
         columns: ``(n,)`` int64, from 0: where each span counts.
         num_columns: How many columns there are.
+        union: How its size is taken: as the ``sum`` of the lengths less what is shared, or as the
+            ``hull``, which is the same where spans overlap, but for the last digit.
 
     Returns:
         ``(m, num_columns)`` float64, 0 where nothing overlaps.
@@ -94,7 +102,8 @@ def best_reached(
     ...              np.array([[0.0, 10.0]]), np.array([0, 1]), 2)
     array([[0. , 0.8]])
     """
-    return _reached(spans, groups, columns, target_spans, target_firsts, num_columns)
+    tiou = {"sum": _tiou, "hull": _tiou_by_hull}[union]
+    return _reached(spans, groups, columns, target_spans, target_firsts, num_columns, tiou)
 
 
 def nearest(
@@ -148,17 +157,28 @@ def _nearest(spans, labels, groups, targets, target_labels, target_firsts):
 @numba.njit(cache=True)
 @no_type_check
 def _tiou(span, target):
-    # As the published evaluations take it, to the last digit; 0 where nothing is shared.
+    # With the sums in the order in which ActivityNet has them, so that a span on a threshold is judged
+    # alike to the last digit; 0 where nothing is shared.
     start, end = np.float64(span[0]), np.float64(span[1])
     shared = min(end, target[1]) - max(start, target[0])
     if shared <= 0.0:
         return 0.0
-    return shared / (end - start + target[1] - target[0] - shared)
+    return shared / ((end - start) + (target[1] - target[0]) - shared)
 
 
 @numba.njit(cache=True)
 @no_type_check
-def _reached(spans, groups, columns, targets, target_firsts, num_columns):
+def _tiou_by_hull(span, target):
+    # The same where spans overlap, but for the last digit.
+    shared = min(span[1], target[1]) - max(span[0], target[0])
+    if shared <= 0.0:
+        return 0.0
+    return shared / (max(span[1], target[1]) - min(span[0], target[0]))
+
+
+@numba.njit(cache=True)
+@no_type_check
+def _reached(spans, groups, columns, targets, target_firsts, num_columns, tiou):
     reached = np.zeros((len(targets), num_columns))
     for i in range(len(spans)):
         if groups[i] < 0:
@@ -166,13 +186,13 @@ def _reached(spans, groups, columns, targets, target_firsts, num_columns):
         for j in range(target_firsts[groups[i]], target_firsts[groups[i] + 1]):
             if targets[j, 0] >= spans[i, 1]:
                 break
-            reached[j, columns[i]] = max(reached[j, columns[i]], _tiou(spans[i], targets[j]))
+            reached[j, columns[i]] = max(reached[j, columns[i]], tiou(spans[i], targets[j]))
     return reached
 
 
 @numba.njit(cache=True)
 @no_type_check
-def _find(span, targets, first, last, thresholds, taken, best, best_tiou):
+def _find(span, targets, listed, first, last, thresholds, taken, best, best_tiou):
     # The best free target at each threshold, into ``best``.
     best[:] = -1
     best_tiou[:] = 0.0
@@ -181,14 +201,16 @@ def _find(span, targets, first, last, thresholds, taken, best, best_tiou):
             break
         tiou = _tiou(span, targets[j])
         for t in range(len(thresholds)):
-            if tiou >= thresholds[t] and tiou > best_tiou[t] and not taken[j, t]:
+            if tiou < thresholds[t] or tiou < best_tiou[t] or taken[j, t]:
+                continue
+            if tiou > best_tiou[t] or (tiou > 0.0 and listed[j] > listed[best[t]]):
                 best[t] = j
                 best_tiou[t] = tiou
 
 
 @numba.njit(cache=True)
 @no_type_check
-def _match(spans, groups, targets, target_firsts, thresholds):
+def _match(spans, groups, targets, target_firsts, listed, thresholds):
     count = len(thresholds)
     found = np.full((len(spans), count), -1, np.int64)
     taken = np.zeros((len(targets), count), np.bool_)
@@ -198,7 +220,7 @@ def _match(spans, groups, targets, target_firsts, thresholds):
         if group < 0:
             continue
         first, last = target_firsts[group], target_firsts[group + 1]
-        _find(spans[i], targets, first, last, thresholds, taken, best, best_tiou)
+        _find(spans[i], targets, listed, first, last, thresholds, taken, best, best_tiou)
         for t in range(count):
             found[i, t] = best[t]
             if best[t] >= 0:
@@ -208,7 +230,7 @@ def _match(spans, groups, targets, target_firsts, thresholds):
 
 @numba.njit(cache=True)
 @no_type_check
-def _areas(spans, order, groups, firsts, targets, target_firsts, counts, thresholds):
+def _areas(spans, order, groups, firsts, targets, target_firsts, listed, counts, thresholds):
     count = len(thresholds)
     areas = np.zeros((len(counts), count))
     taken = np.zeros((len(targets), count), np.bool_)
@@ -220,7 +242,7 @@ def _areas(spans, order, groups, firsts, targets, target_firsts, counts, thresho
             if group < 0:
                 continue
             first, last = target_firsts[group], target_firsts[group + 1]
-            _find(spans[order[i]], targets, first, last, thresholds, taken, best, best_tiou)
+            _find(spans[order[i]], targets, listed, first, last, thresholds, taken, best, best_tiou)
             for t in range(count):
                 if best[t] >= 0:
                     taken[best[t], t] = True

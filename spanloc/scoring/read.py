@@ -2,8 +2,9 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -151,25 +152,26 @@ class _Columns:
 
     @staticmethod
     def _numbers(names: Sequence[Any], known: dict[str, int], new: bool) -> np.ndarray:
-        texts = (name if isinstance(name, str) else str(name) for name in names)
+        texts = names if set(map(type, names)) == {str} else [str(name) for name in names]
         if new:
-            numbers = [known.setdefault(text, len(known)) for text in texts]
-        else:
-            numbers = [known.get(text, -1) for text in texts]
-        return np.array(numbers, np.int32)
+            for text in texts:
+                known.setdefault(text, len(known))
+        return np.fromiter(map(known.get, texts, repeat(-1)), np.int32, len(texts))
 
 
-def _floats(values: Iterable[Any]) -> np.ndarray:
+def _floats(values: Sequence[Any]) -> np.ndarray:
     try:
-        return np.array(values, np.float64)
-    except (ValueError, TypeError):
-        return np.array([_float(value) for value in values], np.float64)
+        if bool not in set(map(type, values)):
+            return np.fromiter(map(float, values), np.float64, len(values))
+    except (ValueError, TypeError, OverflowError):
+        pass
+    return np.array([_float(value) for value in values], np.float64)
 
 
 def _float(value: Any) -> float:
     try:
         return math.nan if isinstance(value, bool) else float(value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return math.nan
 
 

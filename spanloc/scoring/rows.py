@@ -7,7 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-_ROWS = 1 << 16
+# Few, since the interpreter looks through all that are held again and again.
+_ROWS = 1 << 10
 _COLUMNS = ("sequence", "start", "end", "label", "score")
 #: What a row without these has.
 _DEFAULTS = {"label": "span", "score": 1.0}
@@ -86,10 +87,10 @@ def _csv(file: Path) -> Iterator[Piece]:
                 if not all(rows):
                     places = [place for place, row in zip(places, rows, strict=True) if row]
                     rows = [row for row in rows if row]
-                for place, row in zip(places, rows, strict=True):
-                    if len(row) != len(header):
+                for place, count in zip(places, map(len, rows), strict=True):
+                    if count != len(header):
                         raise ValueError(
-                            f"{file}: line {place}: {len(row)} fields; the header has {len(header)}"
+                            f"{file}: line {place}: {count} fields; the header has {len(header)}"
                         )
                 if rows:
                     columns = dict(zip(header, zip(*rows, strict=True), strict=True))
