@@ -1,5 +1,6 @@
 """What a report shows: tables, Markdown, the page, its figures, and the command."""
 
+import json
 import math
 import re
 from html.parser import HTMLParser
@@ -42,6 +43,25 @@ def tables(folder):
 def page(folder, form=report.page):
     runs = report.find_runs([folder], now=NOW)
     return form(runs, report.group_runs(runs), now=NOW)
+
+
+def test_the_table_of_errors(sweep):
+    assert "No run has a diagnosis." in page(sweep)
+    for seed, gain in enumerate((0.01, 0.02, 0.06)):
+        diagnosis = {
+            "mAP": 0.5, "gain": {"localisation": gain}, "num_targets": 40, "targets": {"found": 30},
+        }  # fmt: skip
+        (sweep / f"giou_{seed}" / "scores.json").write_text(json.dumps({"diagnosis": diagnosis}))
+    runs = report.find_runs([sweep], now=NOW)
+    table = report.error_table(report.group_runs(runs))
+    (row,) = [dict(zip((c for c, _ in table.columns), r, strict=True)) for r in table.rows]
+    assert row["group"].text == "giou"
+    assert row["mAP"].text == "50 ± 0"
+    assert row["targets found"].text == "75 ± 0"
+    # 1, 2, 6: mean 3, deviations -2, -1, 3; std sqrt(14 / 2).
+    assert row["+ localisation"].text == "3.0 ± 2.6"
+    assert row["+ missed"].text == report.NONE
+    assert "3.0 ± 2.6" in page(sweep, report.markdown)
 
 
 def test_the_table_of_groups(sweep):

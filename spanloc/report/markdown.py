@@ -6,12 +6,18 @@ from html import escape
 
 from spanloc.report.groups import Group
 from spanloc.report.runs import Run
+from spanloc.report.scores import error_table
 from spanloc.report.tables import Table, comparison_table, count_states, group_table, run_table
 
 
 def markdown(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> str:
     """The tables of the report. Nothing that stands in a file of a run becomes markup."""
-    tables = [group_table(groups), comparison_table(groups), run_table(runs, groups, now=now)]
+    tables = [
+        group_table(groups),
+        comparison_table(groups),
+        error_table(groups),
+        run_table(runs, groups, now=now),
+    ]
     head = ["# Report of spanloc runs", "", f"{count_states(runs)}.", ""]
     # What a label leaves out is listed once, below the first table.
     listed = {label for label, _ in tables[0].groups}

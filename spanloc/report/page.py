@@ -10,6 +10,7 @@ from spanloc import plots
 from spanloc.report.groups import Group
 from spanloc.report.html import document, figures_section, table_section
 from spanloc.report.runs import Run
+from spanloc.report.scores import error_table
 from spanloc.report.tables import comparison_table, count_states, group_table, run_table
 
 
@@ -30,6 +31,7 @@ def page(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> str:
         *table_section(group_table(groups)),
         *table_section(comparison_table(groups)),
         *_figures(runs, groups),
+        *table_section(error_table(groups)),
         *table_section(run_table(runs, groups, now=now)),
     ]
     return document("Report of spanloc runs", parts)

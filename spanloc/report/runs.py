@@ -43,6 +43,7 @@ class Run:
     config: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     convergence: Mapping[str, Any] = field(default_factory=dict)
+    scores: Mapping[str, Any] = field(default_factory=dict)
     #: Columns of the log, one value a step, NaN where nothing was logged; ``step`` is one of them.
     curves: Mapping[str, np.ndarray] = field(default_factory=dict)
 
@@ -89,7 +90,7 @@ class Run:
         return float(losses.mean()) if len(losses) else math.nan
 
     def value(self, file: str, *keys: str) -> float:
-        """A number of ``metrics``, ``convergence`` or ``config``; NaN if there is none."""
+        """A number of ``metrics``, ``convergence``, ``scores`` or ``config``; NaN if there is none."""
         found = _get(getattr(self, file), *keys)
         if isinstance(found, bool) or not isinstance(found, int | float):
             return math.nan
@@ -121,6 +122,7 @@ def _read(folder: Path, name: str, now: float) -> Run:
     config = _mapping(folder / "config.yaml", yaml.safe_load, problems)
     metrics = _mapping(folder / "metrics.json", json.loads, problems)
     convergence = _mapping(folder / "convergence.json", json.loads, problems)
+    scores = _mapping(folder / "scores.json", json.loads, problems)
     if not isinstance(convergence.get("trained", ""), str):
         problems.append("convergence.json: trained is not the name of a loss")
     logs = sorted(folder.glob("csv/version_*/metrics.csv"), key=_version)
@@ -148,6 +150,7 @@ def _read(folder: Path, name: str, now: float) -> Run:
         config=config,
         metrics=metrics,
         convergence=convergence,
+        scores=scores,
         curves=_join(logs),
     )
 

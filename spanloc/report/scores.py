@@ -1,13 +1,16 @@
 """What predictions score and what their errors are: tables, and a page."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from spanloc import plots
-from spanloc.report.cells import NONE, Cell, number
+from spanloc.metrics import KINDS
+from spanloc.report.cells import NONE, Cell, number, spread
+from spanloc.report.groups import Group
 from spanloc.report.html import document, figures_section, table_section
+from spanloc.report.runs import Run
 from spanloc.report.tables import Table
 
 _MEANT = {
@@ -93,6 +96,43 @@ def error_figures(diagnosis: Mapping[str, Any], name: str = "error") -> Iterator
         ],
         name,
     )
+
+
+def error_table(groups: Sequence[Group]) -> Table:
+    """One row a group of runs: what its errors on the test set cost, as mean and spread over seeds."""
+
+    def gain(kind: str) -> Callable[[Run], float]:
+        return lambda run: 100 * run.value("scores", "diagnosis", "gain", kind)
+
+    def found(run: Run) -> float:
+        total = run.value("scores", "diagnosis", "num_targets")
+        count = run.value("scores", "diagnosis", "targets", "found")
+        return 100 * count / total if total > 0 else math.nan
+
+    columns: list[tuple[str, Callable[[Run], float], str]] = [
+        (
+            "mAP",
+            lambda run: 100 * run.value("scores", "diagnosis", "mAP"),
+            "of the test set, at the tIoU of the diagnosis, in points of 100",
+        ),
+        (
+            "targets found",
+            found,
+            "share of the targets to which a prediction is matched, in percent",
+        ),
+        *((f"+ {kind}", gain(kind), _MEANT[kind]) for kind in (*KINDS[1:], "missed")),
+    ]
+    rows = []
+    for group in groups:
+        cells = [spread(group.values(get), len(group.counted)) for _, get, _ in columns]
+        if any(math.isfinite(cell.value or math.nan) for cell in cells):
+            rows.append([Cell(group.label, whole=group.whole), *cells])
+    notes = [
+        "On the test set: mAP, and after + what it would gain if all errors of a kind were mended, "
+        "both in points of 100. The page scores.html in the folder of a run says more."
+    ]
+    named = [("group", ""), *((name, meaning) for name, _, meaning in columns)]
+    return Table("Errors", named, rows, notes if rows else ["No run has a diagnosis."])
 
 
 def _figure_table(scores: Mapping[str, Any]) -> Table:
