@@ -58,7 +58,7 @@ def test_a_file_cannot_run_code(saved, tmp_path, monkeypatch):
         "os.system",
         "builtins.eval",
         "torch.hub.load",
-        "spanloc.task.hashlib.new",
+        "spanloc.task.math.sqrt",
         "spanloc.checkpoint.instantiate",
         "spanloc.checkpoint.load",
         "spanloc.files.replacing",

@@ -60,8 +60,13 @@ def test_order_and_division_into_updates_do_not_matter(node):
     apart = value(node, (predictions, truths), (more_predictions, more_truths))
     assert together == pytest.approx(apart, abs=1e-12, nan_ok=True)
     # Sequences in another order, the rows of each as they were.
-    other = sorted(predictions + more_predictions, key=lambda row: -row[0])
-    backwards = value(node, (other, (truths + more_truths)[::-1]))
+    backwards = value(
+        node,
+        [
+            sorted(some, key=lambda row: -row[0])
+            for some in (predictions + more_predictions, truths + more_truths)
+        ],
+    )
     assert together == backwards
 
 
