@@ -169,7 +169,7 @@ def test_the_page_shows_it_and_text_is_no_markup():
     names = ["<b>a", "b&c", "</script>"]
     scores = {
         "predictions": "<i>p.csv", "annotations": "a.json", "num_sequences": 12,
-        "skipped": ["3 of the <u>predictions"],
+        "notes": ["left out: 3 <u>predictions"], "settings": {"tiou": "<u>"},
         "metrics": {"mAP": 0.5, "AP/<b>a": 0.25, "start_error": float("nan")},
         "diagnosis": diagnose(*tensors(predictions, truths), names),
     }  # fmt: skip

@@ -179,7 +179,7 @@ def test_errors_of_ends_are_the_reference(seed):
     )
     starts = [p[2] - t[2] for p, t in pairs if t is not None]
     found = value(node("BoundaryError"), (predictions, truths))
-    assert found["matched"] == pytest.approx(len(starts) / len(truths))
+    assert found["matched@0.50"] == pytest.approx(len(starts) / len(truths))
     assert found["start_error"] == pytest.approx(mean([abs(x) for x in starts]))
     assert found["start_bias"] == pytest.approx(mean(starts))
 

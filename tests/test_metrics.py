@@ -36,7 +36,7 @@ def test_perfect_is_one_and_nothing_is_zero(node):
     several = not any(name in node["_target_"] for name in ("MeanTIoU", "Recall"))
     if errors:
         found = value(node, (perfect, truths))
-        assert found.pop("matched") == 1
+        assert found.pop("matched@0.50") == 1
         assert set(found.values()) == {0.0}
         assert all(map(math.isnan, [*value(node, ([], truths)).values()][1:]))
         return

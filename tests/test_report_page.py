@@ -56,12 +56,12 @@ def test_the_table_of_errors(sweep):
     table = report.error_table(report.group_runs(runs))
     (row,) = [dict(zip((c for c, _ in table.columns), r, strict=True)) for r in table.rows]
     assert row["group"].text == "giou"
-    assert row["mAP"].text == "50 ± 0"
-    assert row["targets found"].text == "75 ± 0"
-    # 1, 2, 6: mean 3, deviations -2, -1, 3; std sqrt(14 / 2).
-    assert row["+ localisation"].text == "3.0 ± 2.6"
+    assert row["mAP"].text == "0.5 ± 0"
+    assert row["targets found"].text == "0.75 ± 0"
+    # 1, 2, 6 hundredths: mean 3, deviations -2, -1, 3; std sqrt(14 / 2).
+    assert row["+ localisation"].text == "0.030 ± 0.026"
     assert row["+ missed"].text == report.NONE
-    assert "3.0 ± 2.6" in page(sweep, report.markdown)
+    assert "0.030 ± 0.026" in page(sweep, report.markdown)
 
 
 def test_the_table_of_groups(sweep):

@@ -8,7 +8,7 @@ import pytest
 from metric_rows import rows
 
 from spanloc.metrics import average_precision, sequence_key
-from spanloc.scoring import read_scored, thresholds
+from spanloc.scoring import notes, read_scored, thresholds
 
 LABELS = ["walk", "sit, down", "läuft"]
 
@@ -96,7 +96,7 @@ def test_a_subset_is_of_its_sequences_and_the_labels_of_all(files):
     assert len(found.names) == len(mine) > 0
     assert len(found.targets.spans) == sum(len(fields["annotations"]) for fields in mine)
     assert sorted(found.classes) == sorted(LABELS)
-    assert found.problems[1].counts()["have an unknown sequence"] > 0
+    assert found.problems[1].counts()["an unknown sequence"] > 0
 
 
 def test_what_a_spreadsheet_makes_of_a_file(tmp_path):
@@ -117,14 +117,18 @@ TRUTH = [(0, 0, 1, 5), (1, 1, 2, 6)]
 @pytest.mark.parametrize(
     ("bad", "kind", "example"),
     [
-        ("x,1,2,walk,0.5", "have an unknown sequence", "'x' (line 3)"),
-        ("séq 0,1,2,run,0.5", "have an unknown label", "'run' (line 3)"),
-        ("séq 0,3,2,walk,0.5", "are reversed", "[3, 2] (line 3)"),
-        ("séq 0,nan,2,walk,0.5", "have an end that is no finite number", "[nan, 2] (line 3)"),
-        ("séq 0,1,1e400,walk,0.5", "have an end that is no finite number", "[1, 1e400] (line 3)"),
-        ("séq 0,one,2,walk,0.5", "have an end that is no finite number", "[one, 2] (line 3)"),
-        ("séq 0,1,2,walk,", "have a score that is no finite number", " (line 3)"),
-        ("séq 0,1,2,walk,NaN", "have a score that is no finite number", "NaN (line 3)"),
+        ("x,1,2,walk,0.5", "an unknown sequence", "'x' (line 3)"),
+        ("séq 0,1,2,run,0.5", "an unknown label", "'run' (line 3)"),
+        ("séq 0,3,2,walk,0.5", "an end before the start", "[3, 2] (line 3)"),
+        ("séq 0,nan,2,walk,0.5", "a start or end that is no finite number", "[nan, 2] (line 3)"),
+        (
+            "séq 0,1,1e400,walk,0.5",
+            "a start or end that is no finite number",
+            "[1, 1e400] (line 3)",
+        ),
+        ("séq 0,one,2,walk,0.5", "a start or end that is no finite number", "[one, 2] (line 3)"),
+        ("séq 0,1,2,walk,", "a score that is no finite number", " (line 3)"),
+        ("séq 0,1,2,walk,NaN", "a score that is no finite number", "NaN (line 3)"),
     ],
 )
 def test_rows_that_cannot_be_scored_are_counted_and_named(tmp_path, bad, kind, example):
@@ -132,7 +136,7 @@ def test_rows_that_cannot_be_scored_are_counted_and_named(tmp_path, bad, kind, e
     header = "sequence,start,end,label,score"
     lines = [header, "séq 0,1,5,walk,0.9", bad, bad, '"séq 1",2,6,"sit, down",0.8']
     (tmp_path / "p.csv").write_text("\n".join(lines), encoding="utf-8")
-    message = f"p.csv: 2 of the predictions {kind}, first {example}. invalid=skip leaves"
+    message = f"p.csv: 2 predictions with {kind}, first {example}. invalid=skip leaves"
     with pytest.raises(ValueError, match=re.escape(message)):
         score(tmp_path)
     found, table = score(tmp_path, invalid="skip")
@@ -140,11 +144,60 @@ def test_rows_that_cannot_be_scored_are_counted_and_named(tmp_path, bad, kind, e
     assert table.tolist() == [[1, 1], [1, 1]]
 
 
+def test_a_score_that_some_rows_lack_is_no_score_of_one(tmp_path):
+    write(tmp_path / "a.csv", TRUTH)
+    rows = [{"sequence": "séq 0", "start": 1, "end": 5, "label": "walk", "score": 0.5}]
+    rows.append({k: v for k, v in rows[0].items() if k != "score"})
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    message = "p.jsonl: 1 prediction with a score that is no finite number, first None (line 2)"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        score(tmp_path, "p.jsonl")
+
+
+def test_a_sequence_without_spans_is_a_row_of_its_name(tmp_path):
+    write(tmp_path / "p.csv", [*GOOD, (2, 0, 1, 5, 0.95)])
+    write(tmp_path / "a.csv", TRUTH)
+    with pytest.raises(ValueError, match="1 prediction with an unknown sequence, first 'séq 2'"):
+        score(tmp_path)
+    found, table = score(tmp_path, invalid="skip")
+    assert table[:, 0].tolist() == [1, 1]
+    assert any("are not held against them" in note for note in notes(found))
+    with (tmp_path / "a.csv").open("a") as file:
+        file.write("séq 2,,,\n")
+    found, table = score(tmp_path)
+    # The false positive of label 0 is ranked first: precision 1/2.
+    assert table[:, 0].tolist() == [0.5, 1]
+    assert len(found.names) == 3
+    assert notes(found) == []
+
+
+def test_what_is_likely_not_meant_is_noted(tmp_path):
+    write(tmp_path / "a.csv", [*TRUTH, TRUTH[0], (2, 0, 3, 3)])
+    write(tmp_path / "p.csv", [(*row[:4], 1.0) for row in GOOD])
+    assert notes(score(tmp_path)[0]) == [
+        "1 of 3 sequences with annotations have no prediction",
+        "all scores are equal, so that the order of the predictions decides",
+        "1 annotations are there twice",
+        "1 annotations are empty, which nothing can match",
+    ]
+    (tmp_path / "p.csv").write_text("sequence,start,end\n")
+    assert "there are no predictions at all" in notes(score(tmp_path)[0])
+
+
+def test_annotations_without_a_span_are_refused(tmp_path):
+    write(tmp_path / "p.csv", GOOD)
+    (tmp_path / "a.json").write_text(
+        '{"database": {"séq 0": {"subset": "test", "annotations": []}}}'
+    )
+    with pytest.raises(ValueError, match="a.json: there is no annotated span in the subset 'test'"):
+        score(tmp_path, "p.csv", "a.json", subset="test")
+
+
 def test_annotations_are_checked_too(tmp_path):
     write(tmp_path / "p.csv", GOOD)
     write(tmp_path / "a.csv", [*TRUTH, (0, 0, 9, 8)])
     with pytest.raises(
-        ValueError, match=r"a.csv: 1 of the annotations are reversed, first \[9, 8\]"
+        ValueError, match=r"a.csv: 1 annotation with an end before the start, first \[9, 8\]"
     ):
         score(tmp_path)
     found, _ = score(tmp_path, invalid="skip")
@@ -156,8 +209,13 @@ def test_annotations_are_checked_too(tmp_path):
     [
         ("p.csv", "", "p.csv: line 1: there is no column 'sequence'"),
         ("p.csv", "sequence,start\n", "p.csv: line 1: there is no column 'end'"),
+        ("p.csv", "sequence;start;end\n", "start, end, and perhaps label, score, separated by commas; found sequence;start;end"),
+        ("p.csv", "", "the file is empty"),
+        ("p.csv", "sequence,start,end,end\n", "p.csv: line 1: the column 'end' is there twice"),
+        ("p.json", '{"results": {"a": [], "a": []}}', "p.json: not valid JSON: 'a' is there twice"),
+        ("p.jsonl", '{"sequence":"séq 0","start":1,"end":2}\n{"sequence":"séq 0","start":1,"end":2,"score":0.5}', "p.jsonl: line 2: has a score, and the rows before have none"),
         ("p.csv", "sequence,start,end\na,1\n", "p.csv: line 2: 2 fields; the header has 3"),
-        ("p.jsonl", '{"sequence": 1}\n', "p.jsonl: line 1: wanted an object with sequence"),
+        ("p.jsonl", '{"start": 1}\n', "p.jsonl: line 1: wanted an object with sequence"),
         ("p.jsonl", "\n\n{oops\n", "p.jsonl: line 3: not valid JSON"),
         ("p.json", "[1", "p.json: not valid JSON"),
         ("p.json", "[]", "p.json: wanted an object with the field 'results'"),
@@ -224,9 +282,10 @@ def test_the_command(files, cli, capsys):
         (["subset=val"], "no sequence has the subset 'val'; there are ['testing', 'training']"),
         (["invalid=maybe"], "invalid is 'maybe'; it may be error or skip"),
         (["diagnosis.background=0.9"], "wanted 0 < background < tIoU <= 1"),
+        (["metrics=events"], "metrics is 'events'; choose them by metric=events"),
         (["metric=speed"], "Could not find 'metric/speed'"),
         (["predictions=nowhere.csv"], "nowhere.csv: no such file (predictions)"),
-        (["subset=testing"], "have an unknown sequence, first 'séq"),
+        (["subset=testing"], "with an unknown sequence, first 'séq"),
     ],
 )
 def test_a_mistake_is_one_line(files, cli, arguments, message):

@@ -51,7 +51,7 @@ def main(config: DictConfig) -> None:
     samples = datamodule.test_set if config.subset == "test" else datamodule.val_set
     plots.save_figure(timelines(task, samples), folder / "figures" / "timelines.png")
     write_metrics(found, folder)
-    write_evaluation(found, evaluated, task.classes, folder)
+    write_evaluation(found, evaluated, task.classes, config.subset, folder)
     write_predictions(evaluated, task.classes, folder)
     show_metrics(found, folder)
 
@@ -73,14 +73,15 @@ def evaluate(
 
 
 def write_evaluation(
-    found: dict[str, float], evaluated: Evaluated, classes: list[str], folder: Path
+    found: dict[str, float], evaluated: Evaluated, classes: list[str], subset: str, folder: Path
 ) -> None:
     """Write ``scores.json`` and ``scores.html``: the metrics, and what the errors are."""
     if evaluated.rows is None:
         return
     scores = {
+        "subset": subset,
         "num_sequences": len(evaluated.names),
-        "metrics": found,
+        "metrics": {name.removeprefix(f"{subset}/"): value for name, value in found.items()},
         "diagnosis": metrics.diagnose(*evaluated.rows, classes, durations=evaluated.durations),
     }
     write_scores(scores, folder)

@@ -19,10 +19,13 @@ def main(config: DictConfig) -> None:
     """Run ``spanloc-score``."""
     folder = run_folder()
     # What is wrong with the settings is told before minutes of reading.
-    wanted = OmegaConf.to_container(config.metrics, resolve=True)
+    wanted = _plain(config.metrics)
+    if not isinstance(wanted, dict):
+        raise ValueError(f"metrics is {wanted!r}; choose them by metric={wanted}")
     thresholds = None if config.tiou is None else scoring.thresholds(_plain(config.tiou))
     checkpoint.check({"metrics": wanted})
-    built = {name: _build(node, thresholds, ()) for name, node in wanted.items()}
+    for node in wanted.values():
+        _build(node, thresholds, ())
     limits = {"threshold": config.diagnosis.tiou, "background": config.diagnosis.background}
     metrics.check_limits(**limits)
     found = scoring.read_scored(
@@ -33,24 +36,32 @@ def main(config: DictConfig) -> None:
     )
     rows = found.predictions, found.targets
     values: dict[str, float] = {}
-    for name in built:
-        values |= _build(wanted[name], thresholds, found.classes).values(*rows)
-    values = {name: float(value) for name, value in values.items()}
+    for node in wanted.values():
+        values |= _build(node, thresholds, found.classes).values(*rows)
     scores = {
         "predictions": str(config.predictions),
         "annotations": str(config.annotations),
         "subset": config.subset,
+        "settings": {
+            "tiou": thresholds,
+            "invalid": config.invalid,
+            "metrics": wanted,
+            "diagnosis": limits,
+        },
         "num_sequences": len(found.names),
-        "skipped": [line for problems in found.problems for line in problems.lines()],
-        "metrics": values,
+        "notes": scoring.notes(found),
+        "metrics": {name: float(value) for name, value in values.items()},
         "diagnosis": metrics.diagnose(*rows, found.classes, durations=found.durations, **limits),
     }
     write_scores(scores, folder)
     console = Console()
-    for line in scores["skipped"]:
-        console.print(f"Left out: {line}", soft_wrap=True, markup=False)
-    for i, table in enumerate(report.score_tables(scores)):
-        show_table(console, table, **({"most": len(table.rows)} if i == 0 else {}))
+    console.print(f"{report.count_rows(scores)}.", soft_wrap=True, highlight=False)
+    for line in scores["notes"]:
+        console.print(f"Note: {line}.", soft_wrap=True, markup=False, highlight=False)
+    figures, *others = report.score_tables(scores)
+    show_table(console, figures, most=len(figures.rows))
+    for table in others:
+        show_table(console, table, notes=True)
     console.print(f"Everything is in {folder}", soft_wrap=True)
 
 
@@ -72,4 +83,4 @@ def _build(
 
 
 def _plain(value: Any) -> Any:
-    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

@@ -23,8 +23,10 @@ def show_metrics(metrics: Mapping[str, float], folder: Path) -> None:
     console.print(f"Everything is in {folder}", soft_wrap=True)
 
 
-def show_table(console: Console, table: report.Table, most: int = MOST_PRINTED) -> None:
-    """Print the main columns of a table of a report, and its first rows."""
+def show_table(
+    console: Console, table: report.Table, *, most: int = MOST_PRINTED, notes: bool = False
+) -> None:
+    """Print the main columns of a table of a report, its first rows, and perhaps its notes."""
     shown = Table(title=table.title)
     # A column without a single figure only takes room from the others.
     columns = [i for i in table.brief if any(row[i].text != report.NONE for row in table.rows)]
@@ -36,6 +38,8 @@ def show_table(console: Console, table: report.Table, most: int = MOST_PRINTED) 
         shown.add_row(*(Text(row[i].text) for i in columns))
     if columns:
         console.print(shown)
+    for note in table.notes if notes else ():
+        console.print(Text(note))
     show_rest(console, len(table.rows), most)
 
 

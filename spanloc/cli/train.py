@@ -90,7 +90,7 @@ def _finish(
                 timelines(task, datamodule.test_set), folder / "figures" / "timelines.png"
             )
             write_metrics(metrics, folder)
-            write_evaluation(found, evaluated, task.classes, folder)
+            write_evaluation(found, evaluated, task.classes, "test", folder)
     if trainer.is_global_zero:
         # What was measured at convergence has been told with a table of its own.
         told = {k: v for k, v in metrics.items() if k.startswith(("val/", "test/"))}

@@ -10,6 +10,7 @@ from spanloc.metrics.rows import (
     Targets,
     arrays,
     checked_thresholds,
+    decimal,
     find_groups,
     group,
     rank,
@@ -23,8 +24,8 @@ class BoundaryError(SpanMetric):
     Predictions are matched as for average precision at one threshold: by rank, each the best free
     target of its sequence and label. ``compute`` returns, for ``start`` and ``end``: ``start_error``,
     the mean of the absolute error; ``start_bias``, the mean of the signed one, below 0 where
-    predictions are too early; and its quantiles, ``start_q05`` and so on. Also ``matched``, the share
-    of the targets that are; without any the errors are NaN, of nothing known.
+    predictions are too early; and its quantiles, ``start_q05`` and so on. Also ``matched@0.50``, the
+    share of the targets that are; without any the errors are NaN, of nothing known.
 
     Args:
         threshold: TIoU from which a prediction is matched, in ``(0, 1]``.
@@ -60,7 +61,8 @@ class BoundaryError(SpanMetric):
     def values(self, predictions: Predictions, targets: Targets) -> Mapping[str, float]:
         """The share that is matched, and the errors."""
         errors = boundary_errors(predictions, targets, self.threshold)
-        values = {"matched": len(errors) / max(len(targets.spans), 1)}
+        share = len(errors) / max(len(targets.spans), 1)
+        values = {f"matched@{decimal(self.threshold)}": share}
         for column, end in enumerate(("start", "end")):
             signed = errors[:, column] if len(errors) else np.full(1, np.nan)
             values |= {f"{end}_error": np.abs(signed).mean(), f"{end}_bias": signed.mean()}

@@ -65,7 +65,7 @@ def diagnose(
         and ``sensitivity`` (:func:`~spanloc.metrics.sensitivity.sensitivity`).
 
     Raises:
-        ValueError: ``threshold`` or ``background`` is out of range.
+        ValueError: ``threshold`` or ``background`` is out of range, or a label has no name.
 
     Source:
         DETAD (Alwassel et al. 2018, arXiv:1807.10706), which removes the errors of a kind to see what
@@ -78,6 +78,9 @@ def diagnose(
     (1, 1.0)
     """
     check_limits(threshold, background)
+    most = int(targets.labels.max()) if len(targets.labels) else -1
+    if most >= len(classes):
+        raise ValueError(f"a label is {most}; classes names {len(classes)}, from 0")
     spans, scores, labels, sequences = arrays(predictions)
     order = rank(scores, sequences)
     spans, scores = spans[order].astype(np.float64), scores[order].astype(np.float64)

@@ -15,7 +15,8 @@ class Predictions(NamedTuple):
     """Scored spans of many sequences. The order of the sequences does not matter.
 
     ``spans (M, 2)`` and ``scores (M,)`` float, ``labels (M,)`` int64, and ``sequences (M,)`` int64:
-    any number that names the sequence, the same for its predictions and its targets.
+    any number that names the sequence, the same for its predictions and its targets, and of no other
+    sequence of the whole evaluation (:func:`sequence_key` makes one of a name).
     """
 
     spans: Tensor
@@ -65,7 +66,13 @@ class SpanMetric(Metric):
             self.add_state(name, default=[], dist_reduce_fx="cat")
 
     def update(self, predictions: Predictions, targets: Targets) -> None:
-        """Add the predictions and targets of some sequences; no sequence may come twice."""
+        """Add the predictions and targets of some sequences; no sequence may come twice.
+
+        Raises:
+            ValueError: A field has another shape or type than it should.
+        """
+        _check(predictions, Predictions)
+        _check(targets, Targets)
         for name, value in predictions._asdict().items():
             getattr(self, name).append(value.detach())
         for name, value in targets._asdict().items():
@@ -115,6 +122,23 @@ class SpanMetric(Metric):
             The figure and its axes.
         """
         return self._plot(val, ax)
+
+
+def _check(rows: Any, wanted: type[Predictions] | type[Targets]) -> None:
+    # Shapes and types only: values would cost a wait for the device.
+    kind = wanted.__name__
+    if not isinstance(rows, wanted) or not all(isinstance(field, Tensor) for field in rows):
+        raise ValueError(f"update was given a {type(rows).__name__}; wanted {kind} of tensors")
+    count = len(rows.labels)
+    for name, field in rows._asdict().items():
+        shape = (count, 2) if name == "spans" else (count,)
+        number = field.is_floating_point() == (name in ("spans", "scores"))
+        if tuple(field.shape) != shape or not number:
+            numbers = "floats" if name in ("spans", "scores") else "whole numbers"
+            raise ValueError(
+                f"{kind}.{name} has the shape {tuple(field.shape)} and is {field.dtype}; wanted "
+                f"{numbers} of the shape {shape}"
+            )
 
 
 class Grouped(NamedTuple):

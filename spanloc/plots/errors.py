@@ -53,17 +53,17 @@ def error_ranks(ranks: Sequence[Mapping[str, int]]) -> Figure | None:
 
 
 def error_gains(gain: Mapping[str, float]) -> Figure | None:
-    """What mAP would gain if each kind of error were mended, in points of a hundred; None if nothing."""
+    """What mAP would gain if each kind of error were mended; None if nothing."""
     if not any(gain.values()):
         return None
     figure = Figure(figsize=(5.2, 2.8), layout="constrained")
     axes = figure.subplots()
     names = list(gain)
-    values = [100 * gain[name] for name in names]
+    values = [gain[name] for name in names]
     bars = axes.barh(names, values, color=[COLOURS[name] for name in names])
-    axes.bar_label(bars, [f"{value:+.1f}" for value in values], padding=3, fontsize=8)
+    axes.bar_label(bars, [f"{value:+.3f}" for value in values], padding=3, fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlabel("gain in mAP, points of 100")
+    axes.set_xlabel("gain in mAP")
     axes.margins(x=0.15)
     axes.set_axisbelow(True)
     tidy(axes)

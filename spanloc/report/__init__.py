@@ -6,7 +6,7 @@ from spanloc.report.groups import Difference, Group, Summary, compare, group_run
 from spanloc.report.markdown import markdown
 from spanloc.report.page import page
 from spanloc.report.runs import Run, read_run
-from spanloc.report.scores import error_table, score_page, score_tables
+from spanloc.report.scores import count_rows, error_table, score_page, score_tables
 from spanloc.report.tables import (
     Table,
     comparison_table,
@@ -25,6 +25,7 @@ __all__ = [
     "Table",
     "compare",
     "comparison_table",
+    "count_rows",
     "count_states",
     "error_table",
     "find_runs",

@@ -47,13 +47,10 @@ def score_page(scores: Mapping[str, Any]) -> str:
     """What ``scores.json`` holds as one page."""
     figures, errors, targets, sensitivity, labels = map(table_section, score_tables(scores))
     whose = " against ".join(scores[key] for key in ("predictions", "annotations") if key in scores)
-    counts = (
-        f"{scores['diagnosis']['num_predictions']:,} predictions, "
-        f"{scores['diagnosis']['num_targets']:,} targets, {scores['num_sequences']:,} sequences"
-    )
+    counts = count_rows(scores)
     parts = [
         f'<p class="soft">{escape(f"{whose}: {counts}" if whose else counts)}.</p>',
-        *(f'<p class="soft">Left out: {escape(line)}.</p>' for line in scores.get("skipped", ())),
+        *(f"<p>Note: {escape(line)}.</p>" for line in scores.get("notes", ())),
         *figures,
         "<section><h2>What the errors are</h2>",
         *error_figures(scores["diagnosis"]),
@@ -62,8 +59,19 @@ def score_page(scores: Mapping[str, Any]) -> str:
         *targets,
         *sensitivity,
         *labels,
+        *(table_section(_setting_table(scores["settings"])) if "settings" in scores else ()),
     ]
     return document("Scores and errors", parts)
+
+
+def count_rows(scores: Mapping[str, Any]) -> str:
+    """In words: how much was scored."""
+    diagnosis = scores["diagnosis"]
+    subset = f" of the subset {scores['subset']}" if scores.get("subset") else ""
+    return (
+        f"{diagnosis['num_predictions']:,} predictions and {diagnosis['num_targets']:,} targets in "
+        f"{scores['num_sequences']:,} sequences{subset}"
+    )
 
 
 def error_figures(diagnosis: Mapping[str, Any], name: str = "error") -> Iterator[str]:
@@ -88,9 +96,9 @@ def error_figures(diagnosis: Mapping[str, Any], name: str = "error") -> Iterator
             ),
             (
                 plots.error_sensitivity(diagnosis["sensitivity"], diagnosis["mAP_N"]),
-                "How well targets are found by what they are like: fifths by length and by "
-                "coverage (length over the duration of the sequence), and by the number of "
-                "targets of their label in the sequence. mAP_N is mAP as if all groups had "
+                "How well targets are found by what they are like: fifths by length and, where "
+                "durations are known, by coverage (length over the duration of the sequence), and "
+                "by the number of targets of their label in the sequence. mAP_N is mAP as if all groups had "
                 "equally many targets.",
             ),
         ],
@@ -102,23 +110,23 @@ def error_table(groups: Sequence[Group]) -> Table:
     """One row a group of runs: what its errors on the test set cost, as mean and spread over seeds."""
 
     def gain(kind: str) -> Callable[[Run], float]:
-        return lambda run: 100 * run.value("scores", "diagnosis", "gain", kind)
+        return lambda run: run.value("scores", "diagnosis", "gain", kind)
 
     def found(run: Run) -> float:
         total = run.value("scores", "diagnosis", "num_targets")
         count = run.value("scores", "diagnosis", "targets", "found")
-        return 100 * count / total if total > 0 else math.nan
+        return count / total if total > 0 else math.nan
 
     columns: list[tuple[str, Callable[[Run], float], str]] = [
         (
             "mAP",
-            lambda run: 100 * run.value("scores", "diagnosis", "mAP"),
-            "of the test set, at the tIoU of the diagnosis, in points of 100",
+            lambda run: run.value("scores", "diagnosis", "mAP"),
+            "of the test set, at the tIoU of the diagnosis",
         ),
         (
             "targets found",
             found,
-            "share of the targets to which a prediction is matched, in percent",
+            "share of the targets to which a prediction is matched",
         ),
         *((f"+ {kind}", gain(kind), _MEANT[kind]) for kind in (*KINDS[1:], "missed")),
     ]
@@ -128,11 +136,24 @@ def error_table(groups: Sequence[Group]) -> Table:
         if any(math.isfinite(cell.value or math.nan) for cell in cells):
             rows.append([Cell(group.label, whole=group.whole), *cells])
     notes = [
-        "On the test set: mAP, and after + what it would gain if all errors of a kind were mended, "
-        "both in points of 100. The page scores.html in the folder of a run says more."
+        "On the test set: mAP, and after + what it would gain if all errors of a kind were mended. "
+        "The page scores.html in the folder of a run says more."
     ]
     named = [("group", ""), *((name, meaning) for name, _, meaning in columns)]
     return Table("Errors", named, rows, notes if rows else ["No run has a diagnosis."])
+
+
+def _setting_table(settings: Mapping[str, Any]) -> Table:
+    def flat(node: Any, path: str) -> Iterator[tuple[str, str]]:
+        if isinstance(node, Mapping):
+            for key, value in node.items():
+                yield from flat(value, f"{path}.{key}" if path else str(key))
+        elif node is not None:
+            yield path, str(node)
+
+    rows = [[Cell(name), Cell(value)] for name, value in flat(settings, "")]
+    notes = ["What is not listed is as the metrics of spanloc have it by default."]
+    return Table("Settings", [("setting", ""), ("value", "")], rows, notes)
 
 
 def _figure_table(scores: Mapping[str, Any]) -> Table:
@@ -146,26 +167,24 @@ def _error_table(diagnosis: Mapping[str, Any]) -> Table:
     counts, gain = diagnosis["predictions"], diagnosis["gain"]
     total = sum(counts.values())
     rows = [
-        [Cell(kind), _count(count), _share(count, total), _points(gain.get(kind))]
+        [Cell(kind), _count(count), _share(count, total), _gain(gain.get(kind))]
         for kind, count in counts.items()
     ]
-    rows.append(
-        [Cell("missed"), Cell(NONE, math.nan), Cell(NONE, math.nan), _points(gain["missed"])]
-    )
+    rows.append([Cell("missed"), Cell(NONE, math.nan), Cell(NONE, math.nan), _gain(gain["missed"])])
     columns = [
         ("kind", "; ".join(f"{kind}: {_MEANT[kind]}" for kind in (*counts, "missed"))),
         ("predictions", "of the best-ranked of each label, up to ten times its targets"),
         ("share", ""),
         (
             "gain in mAP",
-            f"at tIoU {diagnosis['tiou']:g}, if all errors of the kind were mended, in points of "
-            "100: labels and places corrected where the target is free, the rest removed; "
-            "missed: targets left out",
+            f"at tIoU {diagnosis['tiou']:g}, if all errors of the kind were mended: labels and "
+            "places corrected where the target is free, the rest removed; missed: targets left out",
         ),
     ]
     notes = [
-        f"A match is at tIoU {diagnosis['tiou']:g}, background below {diagnosis['background']:g}. "
-        f"mAP at that tIoU is {100 * diagnosis['mAP']:.1f}."
+        f"Of the best-ranked {total:,} of {diagnosis['num_predictions']:,} predictions: of each label "
+        f"up to ten times its targets. A match is at tIoU {diagnosis['tiou']:g}, background below "
+        f"{diagnosis['background']:g}. The gain is in mAP at that tIoU, which is {diagnosis['mAP']:.4f}."
     ]
     return Table("Errors", columns, rows, notes, brief=(0, 1, 2, 3))
 
@@ -200,7 +219,12 @@ def _sensitivity_table(diagnosis: Mapping[str, Any]) -> Table:
         ("found", "share of them to which a prediction is matched"),
         ("mAP_N", "mAP with precision taken as if each label had equally many targets in every group"),
     ]  # fmt: skip
-    notes = [f"mAP_N of all targets is {diagnosis['mAP_N']:.4f}."]
+    notes = [
+        f"mAP_N is mAP as if all groups had equally many targets; of all targets it is "
+        f"{diagnosis['mAP_N']:.4f}."
+    ]
+    if not diagnosis["sensitivity"]["coverage"]:
+        notes.append("There is no coverage: durations are known from annotations in JSON.")
     return Table("Sensitivity", columns, rows, notes, brief=(0, 1, 2, 3, 4, 5))
 
 
@@ -229,7 +253,7 @@ def _label_table(diagnosis: Mapping[str, Any], figures: Mapping[str, float]) -> 
         *((kind, "share of the best-ranked predictions") for kind in kinds),
         *((f"targets: {kind}", "share of the targets") for kind in fates[1:]),
     ]
-    return Table("Labels", columns, rows, brief=(0, 1, 2, 3, 4))
+    return Table("Labels, the worst first", columns, rows, brief=(0, 1, 2, 3, 4))
 
 
 def _count(value: int) -> Cell:
@@ -242,8 +266,8 @@ def _share(value: float, total: float) -> Cell:
     return Cell(f"{100 * value / total:.1f} %", value / total)
 
 
-def _points(value: float | None) -> Cell:
-    return Cell(NONE, math.nan) if value is None else Cell(f"{100 * value:+.1f}", value)
+def _gain(value: float | None) -> Cell:
+    return Cell(NONE, math.nan) if value is None else Cell(f"{value:+.4f}", value)
 
 
 def _fixed(value: float | None) -> Cell:

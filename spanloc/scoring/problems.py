@@ -28,7 +28,7 @@ class Problems:
     def lines(self) -> list[str]:
         """A line for each kind: how many, and the first."""
         return [
-            f"{count:,} of the {self.what} {kind}, first {example}"
+            f"{count:,} {self.what if count > 1 else self.what[:-1]} with {kind}, first {example}"
             for kind, (count, example) in self._found.items()
         ]
 

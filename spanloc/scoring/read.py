@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import compress, repeat
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 
 from spanloc.metrics import Predictions, Targets, sequence_key
 from spanloc.scoring.problems import Problems
-from spanloc.scoring.rows import Piece, listed_rows, read_rows
+from spanloc.scoring.rows import NO_LABEL, Piece, listed_rows, read_rows
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ def read_scored(
     and ``{"database": {id: {"subset", "duration", "annotations": [{"segment", "label"}]}}}``), which is
     read whole, or JSON Lines or comma-separated values of ``sequence, start, end, label, score``, read
     in pieces. Without a label it is ``span``, without a score 1. The sequences and the labels are
-    those of the annotations; a sequence that has none occurs in JSON alone.
+    those of the annotations. A sequence without any is listed in JSON with none, and in the others by
+    a row of its name alone.
 
     Args:
         predictions, annotations: Files, named ``.json``, ``.jsonl`` or ``.csv``.
@@ -67,7 +68,8 @@ def read_scored(
     paths = {"predictions": Path(predictions), "annotations": Path(annotations)}
     for name, path in paths.items():
         if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such file ({name})")
+            what = "a folder; wanted a file" if path.is_dir() else "no such file"
+            raise FileNotFoundError(f"{path}: {what} ({name})")
     true = _Columns(Problems(str(annotations), "annotations"))
     pieces, known, durations = _annotated(paths["annotations"], subset)
     for name in known.get("sequences", ()):
@@ -78,6 +80,9 @@ def read_scored(
     for piece in pieces:
         true.add(piece, new_labels=not closed)
     true.problems.settle(invalid)
+    if not any(len(part[0]) for part in true.parts):
+        where = "" if subset is None else f" in the subset {subset!r}"
+        raise ValueError(f"{annotations}: there is no annotated span{where}")
     found = _Columns(Problems(str(predictions), "predictions"), true)
     for piece in _predicted(paths["predictions"]):
         found.add(piece, new_labels=False)
@@ -102,25 +107,31 @@ class _Columns:
         self.problems, self.closed = problems, known is not None
         self.sequences: dict[str, int] = known.sequences if known else {}
         self.labels: dict[str, int] = known.labels if known else {}
-        self._parts: list[tuple[np.ndarray, ...]] = []
+        self.parts: list[tuple[np.ndarray, ...]] = []
 
     def add(self, piece: Piece, *, new_labels: bool) -> None:
+        if not self.closed:
+            piece = self._spans_of(piece)
         sequences = self._numbers(piece.sequence, self.sequences, not self.closed)
         labels = self._numbers(piece.label, self.labels, new_labels)
         start, end, score = (_floats(values) for values in piece[1:3] + piece[4:5])
         valid = np.ones(len(start), bool)
         for bad, kind, show in (
-            (sequences < 0, "have an unknown sequence", lambda i: repr(piece.sequence[i])),
-            (labels < 0, "have an unknown label", lambda i: repr(piece.label[i])),
+            (sequences < 0, "an unknown sequence", lambda i: repr(piece.sequence[i])),
+            (labels < 0, "an unknown label", lambda i: self._label(piece.label[i])),
             (
                 ~(np.isfinite(start) & np.isfinite(end)),
-                "have an end that is no finite number",
+                "a start or end that is no finite number",
                 lambda i: f"[{piece.start[i]}, {piece.end[i]}]",
             ),
-            (start > end, "are reversed", lambda i: f"[{piece.start[i]}, {piece.end[i]}]"),
+            (
+                start > end,
+                "an end before the start",
+                lambda i: f"[{piece.start[i]}, {piece.end[i]}]",
+            ),
             (
                 ~np.isfinite(score),
-                "have a score that is no finite number",
+                "a score that is no finite number",
                 lambda i: f"{piece.score[i]}",
             ),
         ):
@@ -129,26 +140,41 @@ class _Columns:
                 i = int(bad.argmax())
                 self.problems.add(kind, int(bad.sum()), f"{show(i)} ({piece.place(i)})")
                 valid &= ~bad
-        self._parts.append(
+        self.parts.append(
             tuple(column[valid] for column in (np.stack([start, end], 1), score, labels, sequences))
         )
 
+    def _spans_of(self, piece: Piece) -> Piece:
+        # A row that names a sequence alone says that there is nothing in it.
+        ends = zip(piece.start, piece.end, strict=True)
+        there = [not all(end is None or end == "" for end in pair) for pair in ends]
+        if all(there):
+            return piece
+        self._numbers(piece.sequence, self.sequences, new=True)
+        return Piece(*(list(compress(column, there)) for column in piece))
+
     def tensors(self) -> tuple[torch.Tensor, ...]:
         """Spans, scores, labels and the keys of the sequences."""
-        if not self._parts:
+        if not self.parts:
             none = torch.zeros(0, dtype=torch.int64)
             return torch.zeros(0, 2, dtype=torch.float64), none.double(), none, none
         columns = []
         for i in range(4):
-            columns.append(np.concatenate([part[i] for part in self._parts]))
+            columns.append(np.concatenate([part[i] for part in self.parts]))
             # What has been joined is let go.
-            self._parts = [(*part[:i], None, *part[i + 1 :]) for part in self._parts]
+            self.parts = [(*part[:i], None, *part[i + 1 :]) for part in self.parts]
         spans, scores, labels, sequences = columns
         keys = np.array([sequence_key(name) for name in self.sequences] or [0], np.int64)
         return tuple(
             torch.from_numpy(column)
             for column in (spans, scores, labels.astype(np.int64), keys[sequences])
         )
+
+    def _label(self, label: Any) -> str:
+        if label == NO_LABEL:
+            return f"{label!r}, as without labels; known are {', '.join(map(repr, self.labels))}"
+        none = "; the annotations have none" if set(self.labels) == {NO_LABEL} else ""
+        return f"{label!r}{none}"
 
     @staticmethod
     def _numbers(names: Sequence[Any], known: dict[str, int], new: bool) -> np.ndarray:
@@ -223,6 +249,15 @@ def _annotated(
 
 def _json(file: Path) -> Any:
     try:
-        return json.loads(file.read_bytes())
-    except ValueError as error:
+        return json.loads(file.read_bytes(), object_pairs_hook=_object)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{file}: not valid JSON: {error}") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} is there twice in one object")
+    return found

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 # Few, since the interpreter looks through all that are held again and again.
 _ROWS = 1 << 10
 _COLUMNS = ("sequence", "start", "end", "label", "score")
-#: What a row without these has.
-_DEFAULTS = {"label": "span", "score": 1.0}
+#: The label where a file has none.
+NO_LABEL = "span"
+_DEFAULTS = {"label": NO_LABEL, "score": 1.0}
 
 
 class Piece(NamedTuple):
@@ -22,7 +23,7 @@ class Piece(NamedTuple):
     end: list[Any]
     label: list[Any]
     score: list[Any]
-    places: list[str] | range
+    places: list[int] | list[str]
 
     def place(self, row: int) -> str:
         """Where a row is, in words."""
@@ -49,9 +50,10 @@ def listed_rows(by_sequence: Mapping[str, Any], where: str) -> Iterator[Piece]:
     """The rows of lists by sequence, as ActivityNet has them: of objects with ``segment`` and so on.
 
     Raises:
-        ValueError: They are not such lists.
+        ValueError: They are not such lists, or the rows have different fields.
     """
     rows: list[tuple[Any, ...]] = []
+    asked: set[str] | None = None
     for name, listed in by_sequence.items():
         if not isinstance(listed, list):
             raise ValueError(f"{where} of {name!r}: {type(listed).__name__}; wanted a list")
@@ -59,8 +61,8 @@ def listed_rows(by_sequence: Mapping[str, Any], where: str) -> Iterator[Piece]:
             segment = row.get("segment") if isinstance(row, dict) else None
             if not isinstance(segment, list) or len(segment) != 2:
                 raise ValueError(f"{where} of {name!r}: [{i}]: wanted segment: [start, end]")
-            given = (row.get(field, _DEFAULTS[field]) for field in ("label", "score"))
-            rows.append((name, *segment, *given, f"{name!r}[{i}]"))
+            asked = _asked(row, asked, f"{where} of {name!r}: [{i}]")
+            rows.append((name, *segment, *_given(row, asked, _DEFAULTS), f"{name!r}, [{i}]"))
         if len(rows) >= _ROWS:
             yield Piece(*map(list, zip(*rows, strict=True)))
             rows.clear()
@@ -69,58 +71,73 @@ def listed_rows(by_sequence: Mapping[str, Any], where: str) -> Iterator[Piece]:
 
 
 def _csv(file: Path) -> Iterator[Piece]:
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.reader(lines)
-        try:
-            header = [name.strip() for name in next(reader, [])]
-            missing = [name for name in _COLUMNS[:3] if name not in header]
-            if missing:
-                raise ValueError(
-                    f"{file}: line 1: there is no column {missing[0]!r}; wanted a header with "
-                    f"{', '.join(_COLUMNS)}"
-                )
-            line = 2
-            while rows := list(islice(reader, _ROWS)):
-                places = range(line, line + len(rows))
-                # Line numbers hold as long as no field holds a line break and no line is empty.
-                line += len(rows)
-                if not all(rows):
-                    places = [place for place, row in zip(places, rows, strict=True) if row]
-                    rows = [row for row in rows if row]
-                for place, count in zip(places, map(len, rows), strict=True):
-                    if count != len(header):
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.reader(lines)
+            header = [name.strip() for name in next(filter(None, reader), [])]
+            _check_header(file, header)
+            while some := [(reader.line_num, row) for row in islice(reader, _ROWS)]:
+                some = [(place, row) for place, row in some if row]
+                for place, row in some:
+                    if len(row) != len(header):
                         raise ValueError(
-                            f"{file}: line {place}: {count} fields; the header has {len(header)}"
+                            f"{file}: line {place}: {len(row)} fields; the header has {len(header)}"
                         )
-                if rows:
+                if some:
+                    places, rows = zip(*some, strict=True)
                     columns = dict(zip(header, zip(*rows, strict=True), strict=True))
-                    yield _piece(columns, len(rows), places)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{file}: not comma-separated text: {error}") from None
+                    absent = {name: (_DEFAULTS.get(name),) * len(rows) for name in _COLUMNS}
+                    yield Piece(
+                        *(list((absent | columns)[name]) for name in _COLUMNS), list(places)
+                    )
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file}: not UTF-8 text: {error}; save it as UTF-8") from None
+    except csv.Error as error:
+        raise ValueError(f"{file}: not comma-separated values: {error}") from None
+
+
+def _check_header(file: Path, header: list[str]) -> None:
+    missing = [name for name in _COLUMNS[:3] if name not in header]
+    twice = [name for name in _COLUMNS if header.count(name) > 1]
+    if missing:
+        found = f"found {', '.join(header)}" if header else "the file is empty"
+        raise ValueError(
+            f"{file}: line 1: there is no column {missing[0]!r}; wanted a header with sequence, "
+            f"start, end, and perhaps label, score, separated by commas; {found}"
+        )
+    if twice:
+        raise ValueError(f"{file}: line 1: the column {twice[0]!r} is there twice")
 
 
 def _json_lines(file: Path) -> Iterator[Piece]:
+    asked: set[str] | None = None
     with file.open("rb") as lines:
-        number = 0
-        while some := list(islice(lines, _ROWS)):
-            places = [number + i for i, text in enumerate(some, 1) if text.strip()]
-            number += len(some)
+        numbered = ((i, text) for i, text in enumerate(lines, 1) if text.strip())
+        while some := list(islice(numbered, _ROWS)):
             rows = []
-            for place, text in zip(places, (t for t in some if t.strip()), strict=True):
+            for place, text in some:
                 try:
                     row = json.loads(text)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise ValueError(f"{file}: line {place}: not valid JSON: {error}") from None
-                if not isinstance(row, dict) or not all(name in row for name in _COLUMNS[:3]):
+                if not isinstance(row, dict) or "sequence" not in row:
                     raise ValueError(
                         f"{file}: line {place}: wanted an object with {', '.join(_COLUMNS)}"
                     )
-                rows.append([row.get(name, _DEFAULTS.get(name)) for name in _COLUMNS])
-            if rows:
-                yield Piece(*map(list, zip(*rows, strict=True)), places)
+                asked = _asked(row, asked, f"{file}: line {place}")
+                ends = row.get("start"), row.get("end")
+                rows.append((row["sequence"], *ends, *_given(row, asked, _DEFAULTS)))
+            yield Piece(*map(list, zip(*rows, strict=True)), [place for place, _ in some])
 
 
-def _piece(columns: Mapping[str, Any], count: int, places: list[int] | range) -> Piece:
-    return Piece(
-        *(list(columns.get(name, (_DEFAULTS.get(name),) * count)) for name in _COLUMNS), places
-    )
+def _asked(row: Mapping[str, Any], asked: set[str] | None, where: str) -> set[str]:
+    # What the first row has, all have: a score that some lack would rank those first.
+    there = {name for name in _DEFAULTS if name in row}
+    if asked is not None and there - asked:
+        raise ValueError(f"{where}: has a {min(there - asked)}, and the rows before have none")
+    return there if asked is None else asked
+
+
+def _given(row: Mapping[str, Any], asked: set[str], defaults: Mapping[str, Any]) -> Iterator[Any]:
+    for name, default in defaults.items():
+        yield row.get(name) if name in asked else default
