@@ -37,6 +37,14 @@ def test_the_plain_python_example_learns():
     assert tiou(names["predictions"].spans[0], truth) > 0.5
 
 
+def test_the_metrics_print_what_they_say(capsys):
+    code = block("sequence_key")
+    exec(code, {})
+    expected = re.findall(r"^print.*# (.*)$", code, re.MULTILINE)
+    assert capsys.readouterr().out.splitlines() == expected
+    assert len(expected) == 2
+
+
 def test_every_choice_that_is_named_exists():
     for group, choices in re.findall(r"^\| `(\w+)` \| (.*) \|$", README, re.MULTILINE):
         named = set(re.findall(r"`(\w+)`", choices))
