@@ -62,7 +62,7 @@ class SpanLocalizer(LightningModule):
         collection = MetricCollection(dict(metrics or {}), compute_groups=False)
         self.val_metrics = collection.clone(prefix="val/")
         self.test_metrics = collection.clone(prefix="test/")
-        self._seen, self._sums = 0, torch.zeros(2)
+        self._seen, self._loss_sums = 0, torch.zeros(2)
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.classes = list(classes)
         # What spanloc.load builds the model from; a model built in plain Python has none.
@@ -112,7 +112,7 @@ class SpanLocalizer(LightningModule):
         output, counted = self(batch), self._counted(batch, self.trainer.val_dataloaders)
         weights = counted.float() if batch.weights is None else batch.weights * counted
         losses = self.criterion(output, replace(batch, weights=weights))
-        self._sums += torch.stack([losses.total * losses.count.clamp(min=1), losses.count])
+        self._loss_sums += torch.stack([losses.total * losses.count.clamp(min=1), losses.count])
         self._update(self.val_metrics, output, batch, counted)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
@@ -126,7 +126,7 @@ class SpanLocalizer(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Begins to count the sequences, and to sum up the loss."""
-        self._seen, self._sums = 0, torch.zeros(2, device=self.device)
+        self._seen, self._loss_sums = 0, torch.zeros(2, device=self.device)
 
     def on_test_epoch_start(self) -> None:
         """Begins to count the sequences."""
@@ -135,7 +135,7 @@ class SpanLocalizer(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Logs the loss and the metrics."""
         # Of all sequences at once, so that it does not depend on how they lie in batches.
-        total, count = self.trainer.strategy.reduce(self._sums, reduce_op="sum")
+        total, count = self.trainer.strategy.reduce(self._loss_sums, reduce_op="sum")
         self.log("val/loss", total / count.clamp(min=1), sync_dist=True)
         self._log(self.val_metrics)
 
@@ -200,10 +200,12 @@ class SpanLocalizer(LightningModule):
         """
         places = torch.arange(self._seen, self._seen + len(batch), device=self.device)
         self._seen += len(batch)
-        sampler = getattr(loader, "sampler", None)
-        if not isinstance(sampler, DistributedSampler):
-            return torch.ones_like(places, dtype=torch.bool)
-        return places * sampler.num_replicas + sampler.rank < len(sampler.dataset)
+        loader = loader[0] if isinstance(loader, list | tuple) else loader
+        inner = getattr(getattr(loader, "batch_sampler", None), "sampler", None)
+        for sampler in (getattr(loader, "sampler", None), inner):
+            if isinstance(sampler, DistributedSampler):
+                return places * sampler.num_replicas + sampler.rank < len(sampler.dataset)
+        return torch.ones_like(places, dtype=torch.bool)
 
     def _update(
         self, metrics: MetricCollection, output: Output, batch: Batch, counted: Tensor

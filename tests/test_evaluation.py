@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import HINTS_OF_LIGHTNING, TheirData, points_model, single_model, their_trainer
 from pytorch_lightning import Callback
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 
 from spanloc import Criterion, Decode, SpanLocalizer, losses, metrics
 from spanloc.assigners import assign_points, assign_single
@@ -29,6 +29,18 @@ class Few(TheirData):
     test_dataloader = train_dataloader = val_dataloader
 
 
+class Batches(BatchSampler):
+    """Their own, which Lightning makes anew around its sampler."""
+
+
+class Odd(Few):
+    """Loaders that hold their sampler elsewhere, in a list."""
+
+    def val_dataloader(self):
+        batches = Batches(SequentialSampler(self.samples), self.size, drop_last=False)
+        return [DataLoader(self.samples, batch_sampler=batches, collate_fn=collate)]
+
+
 class Written(Callback):
     """Writes what was logged, from the first process."""
 
@@ -43,7 +55,7 @@ class Written(Callback):
     on_validation_end = on_test_end = write
 
 
-def evaluated(stage, count, size, file, **options):
+def evaluated(stage, count, size, file, data=Few, **options):
     torch.manual_seed(0)
     task = SpanLocalizer(
         points_model(),
@@ -57,16 +69,23 @@ def evaluated(stage, count, size, file, **options):
         optimizer=lambda groups: torch.optim.SGD(groups, lr=0.0),
     )
     trainer = their_trainer(callbacks=[Written(file)], **options)
-    getattr(trainer, stage)(task, datamodule=Few(count, size))
+    getattr(trainer, stage)(task, datamodule=data(count, size))
     return json.loads(file.read_text())
 
 
 @pytest.mark.parametrize(
-    ("stage", "count", "size"), [("validate", 7, 2), ("test", 5, 2), ("fit", 9, 2), ("fit", 1, 1)]
+    ("stage", "count", "size", "data"),
+    [
+        ("validate", 7, 2, Few),
+        ("test", 5, 2, Few),
+        ("fit", 9, 2, Few),
+        ("fit", 1, 1, Few),
+        ("validate", 3, 2, Odd),
+    ],
 )
-def test_two_processes_find_what_one_finds(tmp_path, stage, count, size):
-    one = evaluated(stage, count, size, tmp_path / "one.json")
-    two = evaluated(stage, count, size, tmp_path / "two.json", devices=2, strategy="ddp_fork")
+def test_two_processes_find_what_one_finds(tmp_path, stage, count, size, data):
+    one = evaluated(stage, count, size, tmp_path / "one.json", data)
+    two = evaluated(stage, count, size, tmp_path / "two.json", data, devices=2, strategy="ddp_fork")
     names = {name for name in one if not name.startswith("loss/") and name != "lr"}
     assert len(names) >= 8
     for name in names:

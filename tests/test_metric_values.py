@@ -1,11 +1,13 @@
 """What the metrics compute: cases counted by hand, and slow loops."""
 
 import json
+import math
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 import reference_metrics as reference
+import torch
 import yaml
 from metric_rows import mean, node, rows, tensors, value
 
@@ -200,6 +202,9 @@ def test_a_threshold_is_judged_as_the_decimal_it_is():
             {"thresholds": [0.5, 1.5]},
             r"thresholds are \[0.5, 1.5\]; wanted dec",
         ),
+        ("AveragePrecision", {"thresholds": [0.5, 0.5]}, "two of them are the same, or nearly"),
+        ("AverageRecall", {"numbers": [1.5]}, "numbers"),
+        ("EventF1", {"min_score": math.nan}, "min_score is nan; wanted a number"),
         ("RecallAtTIoU", {"thresholds": []}, r"thresholds are \[\]; wanted decimals"),
         ("RecallAtTIoU", {"numbers": [0]}, r"numbers are \[0\]; wanted whole numbers, at least 1"),
         ("RecallAtTIoU", {"lengths": [5, 2]}, r"lengths is \[5, 2\]; wanted \[least, most\]"),
@@ -216,3 +221,48 @@ def test_options_out_of_range_are_refused(name, options, message):
     # The shape checker of the tests speaks first of some; what a user sees is the ValueError.
     with pytest.raises((ValueError, TypeError), match=message):
         getattr(metrics, name)(**options)
+
+
+def test_rows_of_other_shapes_and_types_are_refused():
+    good, true = tensors(*rows())
+    for update, message in (
+        ((good._replace(spans=good.spans[:1]), true), r"Predictions.spans has the shape \(1, 2\)"),
+        (
+            (good._replace(labels=good.labels.float()), true),
+            "Predictions.labels has .* wanted whole",
+        ),
+        ((good, true._replace(spans=true.spans.long())), "Targets.spans has .* wanted floats"),
+        ((good, true._replace(spans=true.spans[:, 0])), "Targets.spans has the shape"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            metrics.AveragePrecision().update(*update)
+    for update in (([], true), (good, [{"spans": [1, 2]}]), (good.spans, true)):
+        with pytest.raises((ValueError, TypeError), match="wanted|type"):
+            metrics.AveragePrecision().update(*update)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_taken(dtype):
+    truths = [(0, 0, 0, 10), (0, 0, 20, 30)]
+    good, true = tensors([(0, 0, 0, 10, 0.5), (0, 0, 20, 30, 0.25)], truths)
+    halves = good._replace(spans=good.spans.to(dtype), scores=good.scores.to(dtype))
+    for metric in (metrics.AveragePrecision(), metrics.MeanTIoU(), metrics.EventF1(min_score=0.1)):
+        metric.update(halves, true._replace(spans=true.spans.to(dtype)))
+        assert {float(number) for number in metric.compute().values()} == {1.0}
+
+
+def test_nan_is_never_a_match():
+    row, nan = (0, 0, 0.0, 4.0), (0, 0, math.nan, math.nan)
+    for predictions, truths in (([(*nan, 0.9)], [row]), ([(*row, 0.9)], [nan])):
+        for name in ("AveragePrecision", "MeanTIoU", "RecallAtTIoU", "EventF1", "AverageRecall"):
+            assert set(value(node(name), (predictions, truths)).values()) == {0.0}, name
+
+
+def test_many_events_within_wide_collars_take_no_time():
+    # A search in depth at every event would take minutes.
+    count = 3000
+    predictions = [(0, 0, i, i + 1, 0.9) for i in range(count)]
+    found = value(
+        node("EventF1", onset=None, offset=None), (predictions, [p[:4] for p in predictions])
+    )
+    assert found["event_F1"] == 1

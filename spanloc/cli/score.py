@@ -1,6 +1,7 @@
 """``spanloc-score``: the field's figures for predictions from files, and what the errors are."""
 
 import inspect
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ def main(config: DictConfig) -> None:
         raise ValueError(f"metrics is {wanted!r}; choose them by metric={wanted}")
     thresholds = None if config.tiou is None else scoring.thresholds(_plain(config.tiou))
     checkpoint.check({"metrics": wanted})
-    for node in wanted.values():
-        _build(node, thresholds, ())
+    for name, node in wanted.items():
+        if not isinstance(_build(node, thresholds, ()), metrics.SpanMetric):
+            raise ValueError(f"metrics.{name}: {node['_target_']} is no metric of spanloc.metrics")
     limits = {"threshold": config.diagnosis.tiou, "background": config.diagnosis.background}
     metrics.check_limits(**limits)
     found = scoring.read_scored(
@@ -36,8 +38,13 @@ def main(config: DictConfig) -> None:
     )
     rows = found.predictions, found.targets
     values: dict[str, float] = {}
-    for node in wanted.values():
-        values |= _build(node, thresholds, found.classes).values(*rows)
+    computed = {
+        name: _build(node, thresholds, found.classes).values(*rows) for name, node in wanted.items()
+    }
+    shared = Counter(key for figures in computed.values() for key in figures)
+    for name, figures in computed.items():
+        # As a MetricCollection names what two metrics have.
+        values |= {f"{name}_{k}" if shared[k] > 1 else k: v for k, v in figures.items()}
     scores = {
         "predictions": str(config.predictions),
         "annotations": str(config.annotations),

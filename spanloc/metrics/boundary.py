@@ -67,7 +67,8 @@ class BoundaryError(SpanMetric):
             signed = errors[:, column] if len(errors) else np.full(1, np.nan)
             values |= {f"{end}_error": np.abs(signed).mean(), f"{end}_bias": signed.mean()}
             for q, value in zip(self.quantiles, np.quantile(signed, self.quantiles), strict=True):
-                values[f"{end}_q{round(100 * q):02d}"] = value
+                percent = f"{100 * q:g}"
+                values[f"{end}_q{'0' * (q < 0.1)}{percent}"] = value
         return values
 
 

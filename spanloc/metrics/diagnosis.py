@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from spanloc.metrics.rows import Predictions, Targets, arrays, find_groups, group, rank
+from spanloc.metrics.rows import Predictions, Targets, arrays, find_groups, group, rank, split
 from spanloc.metrics.sensitivity import area, sensitivity
 from spanloc.ops import match_ranked, nearest
 
@@ -46,9 +46,10 @@ def diagnose(
     of the best-ranked such prediction; all others of the kind are removed. The gain is in mAP at
     ``threshold``. For missed targets it is that of leaving them out.
 
-    A target is **found**, or **crowded out** (a prediction of its label overlaps it enough, but took
-    another target), or by the best that overlaps it: **wrong label**, **localisation**, **confusion**;
-    or it is **missed** altogether.
+    A target is **found**, or the first of these that holds: **crowded out**, a prediction of its label
+    overlaps it enough, but took another target; **wrong label**, one of another label overlaps it
+    enough; **localisation**, one of its label overlaps it, but not enough; **confusion**, one of another
+    label does; or it is **missed** altogether.
 
     Args:
         predictions, targets: Rows of whole sequences.
@@ -132,12 +133,14 @@ def diagnose(
     counts = np.zeros((_MOST_RANKS, len(KINDS)), np.int64)
     np.add.at(counts, (band[within], kind[within]), 1)
     per_class = {}
-    for label, found in areas.items():
-        mine = within & (labels == label)
+    names = np.array(list(areas), np.int64)
+    for label, mine, own in zip(
+        names, split(labels, names), split(true_labels, names), strict=True
+    ):
         per_class[classes[label]] = {
-            "AP": found,
-            "predictions": _count(kind[mine], KINDS),
-            "targets": _count(fate[true_labels == label], FOUND),
+            "AP": areas[int(label)],
+            "predictions": _count(kind[mine[within[mine]]], KINDS),
+            "targets": _count(fate[own], FOUND),
         }
     return {
         "tiou": threshold,
@@ -178,22 +181,18 @@ def _count(numbers: np.ndarray, names: Sequence[str]) -> dict[str, int]:
 def _bands(labels: np.ndarray, true_labels: np.ndarray) -> np.ndarray:
     # Which multiple of its label's number of targets each prediction ranks in, from 0; -1 without any.
     names, counts = np.unique(true_labels, return_counts=True)
-    order = np.argsort(labels, kind="stable")
-    firsts, lasts = (np.searchsorted(labels[order], names, side) for side in ("left", "right"))
     band = np.full(len(labels), -1)
-    for count, first, last in zip(counts, firsts, lasts, strict=True):
-        band[order[first:last]] = np.arange(last - first) // count
+    for mine, count in zip(split(labels, names), counts, strict=True):
+        band[mine] = np.arange(len(mine)) // count
     return band
 
 
 def _areas(labels: np.ndarray, hits: np.ndarray, true_labels: np.ndarray) -> dict[int, float]:
     # The average precision of each label of the targets.
     names, counts = np.unique(true_labels, return_counts=True)
-    order = np.argsort(labels, kind="stable")
-    firsts, lasts = (np.searchsorted(labels[order], names, side) for side in ("left", "right"))
     return {
-        int(name): area(hits[order[first:last]], int(count))
-        for name, count, first, last in zip(names, counts, firsts, lasts, strict=True)
+        int(name): area(hits[mine], int(count))
+        for name, mine, count in zip(names, split(labels, names), counts, strict=True)
     }
 
 

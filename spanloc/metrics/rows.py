@@ -43,7 +43,7 @@ def sequence_key(name: str) -> int:
     True
     """
     # hash() is not.
-    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)
 
 
@@ -67,6 +67,8 @@ class SpanMetric(Metric):
 
     def update(self, predictions: Predictions, targets: Targets) -> None:
         """Add the predictions and targets of some sequences; no sequence may come twice.
+
+        The tensors are kept as they are, not copied.
 
         Raises:
             ValueError: A field has another shape or type than it should.
@@ -157,7 +159,20 @@ class Grouped(NamedTuple):
 
 def arrays(rows: Predictions | Targets) -> tuple[np.ndarray, ...]:
     """The fields as arrays in the main memory."""
-    return tuple(field.detach().cpu().numpy() for field in rows)
+    half = (torch.float16, torch.bfloat16)  # of which numpy and the loops know less
+    fields = (field.float() if field.dtype in half else field for field in rows)
+    return tuple(field.detach().cpu().numpy() for field in fields)
+
+
+def split(labels: np.ndarray, names: np.ndarray) -> list[np.ndarray]:
+    """For each name (sorted), which of the labels are it, in their order.
+
+    >>> split(np.array([5, 2, 5]), np.array([2, 5]))
+    [array([1]), array([0, 2])]
+    """
+    order = np.argsort(labels, kind="stable")
+    firsts, lasts = (np.searchsorted(labels[order], names, side) for side in ("left", "right"))
+    return [order[first:last] for first, last in zip(firsts, lasts, strict=True)]
 
 
 def group(spans: np.ndarray, labels: np.ndarray, sequences: np.ndarray) -> Grouped:
@@ -215,6 +230,8 @@ def checked_thresholds(thresholds: Sequence[float]) -> list[float]:
     thresholds = list(thresholds)
     if not thresholds or not all(0 < t <= 1 for t in thresholds):
         raise ValueError(f"thresholds are {thresholds}; wanted decimals in (0, 1]")
+    if len({decimal(t) for t in thresholds}) < len(thresholds):
+        raise ValueError(f"thresholds are {thresholds}; two of them are the same, or nearly")
     return thresholds
 
 
@@ -225,7 +242,7 @@ def checked_numbers(numbers: Sequence[int]) -> list[int]:
         ValueError: They are not.
     """
     numbers = list(numbers)
-    if not numbers or not all(number >= 1 for number in numbers):
+    if not numbers or not all(isinstance(number, int) and number >= 1 for number in numbers):
         raise ValueError(f"numbers are {numbers}; wanted whole numbers, at least 1")
     return numbers
 

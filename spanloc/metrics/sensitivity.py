@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from spanloc.metrics.rows import Targets, arrays
+from spanloc.metrics.rows import Targets, arrays, split
 
 _SIZES = ("XS", "S", "M", "L", "XL")
 _NUMBERS = (1, 2, 4, 8, 16)
@@ -22,7 +22,7 @@ def sensitivity(
     """The mAP, and the share of targets that are found, for groups of alike targets.
 
     Targets are grouped by their ``length`` and their ``coverage`` (length over the sequence's duration,
-    where that is known), each into fifths from XS to XL, and by the ``number`` of targets of their
+    where that is known), each into fifths from XS to XL (equal values stay together), and by the ``number`` of targets of their
     label in their sequence. So that groups of different sizes compare, precision is taken as if each
     label had ``N`` targets, the mean of all, in the group: ``N * recall / (N * recall + false
     positives)``. Predictions matched to targets of other groups are left out.
@@ -47,8 +47,10 @@ def sensitivity(
     names, counts = np.unique(true_labels, return_counts=True)
     usual = counts.mean() if len(counts) else 0.0
     by_label = {
-        name: (match[labels == name], np.flatnonzero(true_labels == name))
-        for name in names.tolist()
+        name: (match[mine], own)
+        for name, mine, own in zip(
+            names.tolist(), split(labels, names), split(true_labels, names), strict=True
+        )
     }
     known = np.array([durations.get(int(key), np.nan) for key in sequences], np.float64)
     pairs = np.stack([sequences, true_labels], 1)

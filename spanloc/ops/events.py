@@ -78,6 +78,18 @@ def _first_near(spans, low, high, start, onset):
 
 @numba.njit(cache=True)
 @no_type_check
+def _first_free(spans, low, high, target, owner, onset, offset, share):
+    reach = max(offset, share * (target[1] - target[0]))
+    for i in range(low, high):
+        if spans[i, 0] - target[0] > onset:
+            break
+        if owner[i] < 0 and abs(spans[i, 1] - target[1]) <= reach:
+            return i
+    return -1
+
+
+@numba.njit(cache=True)
+@no_type_check
 def _pairs(spans, firsts, targets, target_firsts, onset, offset, share):
     groups = len(firsts) - 1
     counts = np.zeros(groups, np.int64)
@@ -87,8 +99,15 @@ def _pairs(spans, firsts, targets, target_firsts, onset, offset, share):
     stack, place, chosen = np.empty((3, len(targets) + 1), np.int64)
     for g in range(groups):
         for root in range(target_firsts[g], target_firsts[g + 1]):
-            depth, stack[0] = 0, root
-            place[0] = _first_near(spans, firsts[g], firsts[g + 1], targets[root, 0], onset)
+            first = _first_near(spans, firsts[g], firsts[g + 1], targets[root, 0], onset)
+            free = _first_free(
+                spans, first, firsts[g + 1], targets[root], owner, onset, offset, share
+            )
+            if free >= 0:
+                owner[free] = root
+                counts[g] += 1
+                continue
+            depth, stack[0], place[0] = 0, root, first
             while depth >= 0:
                 j, i = stack[depth], place[depth]
                 place[depth] = i + 1
@@ -96,7 +115,7 @@ def _pairs(spans, firsts, targets, target_firsts, onset, offset, share):
                     depth -= 1
                     continue
                 reach = max(offset, share * (targets[j, 1] - targets[j, 0]))
-                if seen[i] == root or abs(spans[i, 1] - targets[j, 1]) > reach:
+                if seen[i] == root or not abs(spans[i, 1] - targets[j, 1]) <= reach:
                     continue
                 seen[i], chosen[depth] = root, i
                 if owner[i] < 0:
@@ -105,10 +124,13 @@ def _pairs(spans, firsts, targets, target_firsts, onset, offset, share):
                     counts[g] += 1
                     break
                 depth += 1
-                stack[depth] = owner[i]
-                place[depth] = _first_near(
-                    spans, firsts[g], firsts[g + 1], targets[owner[i], 0], onset
+                j = stack[depth] = owner[i]
+                first = _first_near(spans, firsts[g], firsts[g + 1], targets[j, 0], onset)
+                # Looking for a free one first keeps dense groups from being searched in depth.
+                free = _first_free(
+                    spans, first, firsts[g + 1], targets[j], owner, onset, offset, share
                 )
+                place[depth] = first if free < 0 else free
     return counts
 
 

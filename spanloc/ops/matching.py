@@ -160,6 +160,8 @@ def _tiou(span, target):
     # With the sums in the order in which ActivityNet has them, so that a span on a threshold is judged
     # alike to the last digit; 0 where nothing is shared.
     start, end = np.float64(span[0]), np.float64(span[1])
+    if not (start < target[1] and target[0] < end):  # of NaN too, which min and max may pass over
+        return 0.0
     shared = min(end, target[1]) - max(start, target[0])
     if shared <= 0.0:
         return 0.0
@@ -170,6 +172,8 @@ def _tiou(span, target):
 @no_type_check
 def _tiou_by_hull(span, target):
     # The same where spans overlap, but for the last digit.
+    if not (span[0] < target[1] and target[0] < span[1]):
+        return 0.0
     shared = min(span[1], target[1]) - max(span[0], target[0])
     if shared <= 0.0:
         return 0.0

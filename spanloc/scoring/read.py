@@ -56,7 +56,7 @@ def read_scored(
         predictions, annotations: Files, named ``.json``, ``.jsonl`` or ``.csv``.
         subset: Of the annotations, where they are JSON; None takes all.
         invalid: What happens to a row of an unknown sequence or label, with a reversed span, or with a
-            number that is not finite: ``error``, or ``skip``.
+            number that is not finite: ``error``, or ``skip``. A line that is no row is always an error.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -178,10 +178,13 @@ class _Columns:
 
     @staticmethod
     def _numbers(names: Sequence[Any], known: dict[str, int], new: bool) -> np.ndarray:
-        texts = names if set(map(type, names)) == {str} else [str(name) for name in names]
+        texts = names
+        if set(map(type, names)) != {str}:
+            texts = [None if name is None else str(name) for name in names]
         if new:
             for text in texts:
-                known.setdefault(text, len(known))
+                if text is not None:
+                    known.setdefault(text, len(known))
         return np.fromiter(map(known.get, texts, repeat(-1)), np.int32, len(texts))
 
 
@@ -237,8 +240,9 @@ def _annotated(
             {
                 str(row["label"])
                 for fields in content["database"].values()
-                for row in fields.get("annotations", [])
-                if isinstance(row, dict) and "label" in row
+                if isinstance(fields.get("annotations"), list)
+                for row in fields["annotations"]
+                if isinstance(row, dict) and isinstance(row.get("label"), str | int)
             }
         )
     durations = {name: _float(fields.get("duration")) for name, fields in database.items()}

@@ -73,7 +73,7 @@ def listed_rows(by_sequence: Mapping[str, Any], where: str) -> Iterator[Piece]:
 def _csv(file: Path) -> Iterator[Piece]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.reader(lines)
+            reader = csv.reader(lines, skipinitialspace=True)
             header = [name.strip() for name in next(filter(None, reader), [])]
             _check_header(file, header)
             while some := [(reader.line_num, row) for row in islice(reader, _ROWS)]:

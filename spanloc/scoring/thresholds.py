@@ -30,6 +30,6 @@ def thresholds(text: Any) -> list[float]:
             numbers = []
     elif not several and len(numbers) != 1:
         numbers = []
-    if not numbers or not all(0 < number <= 1 for number in numbers):
+    if not numbers or not all(0 < float(number) <= 1 for number in numbers):
         raise ValueError(f"tiou is {text}; {wanted}")
     return sorted({float(number) for number in numbers})
