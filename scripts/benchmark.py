@@ -180,7 +180,7 @@ def bench_metrics(table: Table) -> None:
         label = (
             f"AveragePrecision, {count:,} predictions, {num_sequences:,} sequences, 10 thresholds"
         )
-        table.add_row(label, _time(seconds), f"{1 + peak_over(run) / size:.1f} x memory of rows")
+        table.add_row(label, _time(seconds), f"{share:.1f} x memory of rows")
     rows = detections(300_000, 1_500)
     names = [str(i) for i in range(20)]
     for metric in (
