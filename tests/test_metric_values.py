@@ -103,7 +103,7 @@ def test_work_in_pieces_changes_nothing(monkeypatch):
     predictions, truths = rows(num_sequences=60, ties=True)
     whole = average_precision(*tensors(predictions, truths), THRESHOLDS)
     for size in (1, 7, 64):
-        monkeypatch.setattr(import_module("spanloc.metrics.average_precision"), "_ROWS", size)
+        monkeypatch.setattr(import_module("spanloc.metrics.detection"), "_ROWS", size)
         pieces = average_precision(*tensors(predictions, truths), THRESHOLDS)
         assert all((a == b).all() for a, b in zip(whole, pieces, strict=True))
 

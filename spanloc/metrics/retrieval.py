@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from spanloc.metrics.average_precision import average_precision
+from spanloc.metrics.detection import average_precision
 from spanloc.metrics.proposals import First, in_turn, reached_tiou
 from spanloc.metrics.rows import (
     Predictions,
