@@ -9,11 +9,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,30 +19,13 @@ import torch
 from pytorch_lightning import Callback, Trainer
 from rich.console import Console
 from rich.table import Table
+from timing import medians, milliseconds, peak_over, random_spans
 
 from spanloc import Criterion, Decode, SpanLocalizer, losses, metrics, ops
 from spanloc.assigners import assign_points, assign_single
 from spanloc.callbacks import GradientNorms
 from spanloc.data import Batch, Sample, SyntheticData, collate
 from spanloc.models import ConvBackbone, Localizer, PointsHead, PyramidNeck, SingleHead
-
-
-def medians(*functions: Callable[[], object], repeats: int = 15) -> list[float]:
-    """Median seconds of each, measured in turn after one call that warms up."""
-    times: list[list[float]] = [[] for _ in functions]
-    for turn in range(repeats + 1):
-        for number, function in enumerate(functions):
-            begin = time.perf_counter()
-            function()
-            if turn:
-                times[number].append(time.perf_counter() - begin)
-    return [statistics.median(values) for values in times]
-
-
-def random_spans(count: int, seed: int = 0, spread: float = 100.0) -> torch.Tensor:
-    random = torch.Generator().manual_seed(seed)
-    start = torch.rand(count, generator=random) * spread
-    return torch.stack([start, start + 1 + 9 * torch.rand(count, generator=random)], -1)
 
 
 def textbook(kind: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
@@ -85,13 +66,13 @@ def bench_losses(table: Table) -> None:
                 repeats=repeats,
             )
             label = f"{name}_loss, {count:,} pairs"
-            table.add_row(label, _time(ours), f"{theirs / ours:.2f} x textbook")
+            table.add_row(label, milliseconds(ours), f"{theirs / ours:.2f} x textbook")
         ours, theirs = medians(
             lambda step=step: step(compiled), lambda step=step: step(textbook("giou")),
             repeats=repeats,
         )  # fmt: skip
         label = f"giou_loss by torch.compile, {count:,} pairs"
-        table.add_row(label, _time(ours), f"{theirs / ours:.2f} x textbook")
+        table.add_row(label, milliseconds(ours), f"{theirs / ours:.2f} x textbook")
 
 
 def bench_suppression(table: Table) -> None:
@@ -101,8 +82,8 @@ def bench_suppression(table: Table) -> None:
     labels = torch.randint(num_labels, (count,), generator=random)
     (hard,) = medians(lambda: ops.nms(spans, scores, labels, threshold=0.5), repeats=5)
     (soft,) = medians(lambda: ops.soft_nms(spans, scores, labels, max_per_label=200), repeats=5)
-    table.add_row(f"nms, {count:,} spans, {num_labels} labels", _time(hard), "")
-    table.add_row("soft_nms of the same, 200 kept per label", _time(soft), "")
+    table.add_row(f"nms, {count:,} spans, {num_labels} labels", milliseconds(hard), "")
+    table.add_row("soft_nms of the same, 200 kept per label", milliseconds(soft), "")
 
 
 def detections(
@@ -125,27 +106,6 @@ def detections(
     ), metrics.Targets(target, torch.from_numpy(labels), torch.from_numpy(sequences))
 
 
-def memory() -> int:
-    """Bytes that this process holds."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def peak_over(function: Callable[[], object]) -> int:
-    """The most bytes that a call holds beyond what was held before it."""
-    before, most, done = memory(), [0], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.001):
-            most[0] = max(most[0], memory())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    function()
-    done.set()
-    watcher.join()
-    return max(most[0] - before, 0)
-
-
 def bench_metrics(table: Table) -> None:
     torch.set_num_threads(1)
     thresholds = [t / 20 for t in range(10, 20)]
@@ -161,8 +121,8 @@ def bench_metrics(table: Table) -> None:
             float(subprocess.run(command, env=cache, capture_output=True, check=True).stdout)
             for _ in range(2)
         )
-    table.add_row("AveragePrecision, first call ever (compiles)", _time(cold), "")
-    table.add_row("AveragePrecision, first call of a process", _time(cached), "")
+    table.add_row("AveragePrecision, first call ever (compiles)", milliseconds(cold), "")
+    table.add_row("AveragePrecision, first call of a process", milliseconds(cached), "")
     metrics.average_precision(*detections(2_000, 10), thresholds)  # loads the compiled code
     for count, num_sequences, repeats in (
         (40_000, 200, 9),
@@ -183,7 +143,7 @@ def bench_metrics(table: Table) -> None:
         label = (
             f"AveragePrecision, {count:,} predictions, {num_sequences:,} sequences, 10 thresholds"
         )
-        table.add_row(label, _time(seconds), f"{share:.1f} x memory of rows")
+        table.add_row(label, milliseconds(seconds), f"{share:.1f} x memory of rows")
     rows = detections(300_000, 1_500)
     names = [str(i) for i in range(20)]
     for metric in (
@@ -191,9 +151,9 @@ def bench_metrics(table: Table) -> None:
         metrics.EventF1(), metrics.SegmentF1(), metrics.BoundaryError(),
     ):  # fmt: skip
         (seconds,) = medians(lambda metric=metric: metric.values(*rows), repeats=5)
-        table.add_row(f"{type(metric).__name__}, 300,000 predictions", _time(seconds), "")
+        table.add_row(f"{type(metric).__name__}, 300,000 predictions", milliseconds(seconds), "")
     (seconds,) = medians(lambda: metrics.diagnose(*rows, names), repeats=3)
-    table.add_row("diagnose, 300,000 predictions", _time(seconds), "")
+    table.add_row("diagnose, 300,000 predictions", milliseconds(seconds), "")
 
 
 def bench_update(table: Table) -> None:
@@ -214,7 +174,7 @@ def bench_update(table: Table) -> None:
     )
     update, whole = medians(lambda: metric.update(predictions, targets), step, repeats=9)
     label = "AveragePrecision.update, of an evaluation step of experiment=sbhar"
-    table.add_row(label, _time(update), f"{update / whole:.2%} of the step")
+    table.add_row(label, milliseconds(update), f"{update / whole:.2%} of the step")
 
 
 def recordings() -> Batch:
@@ -238,8 +198,8 @@ def bench_step(table: Table) -> None:
         criterion(model(batch.features, batch.mask), batch).total.backward()
 
     assign, total = medians(lambda: assign_points(output, batch), step, repeats=7)
-    table.add_row("assign_points, 8 crops of 160 s at 50 Hz", _time(assign), "")
-    table.add_row("forward + backward of experiment=sbhar on them", _time(total), "")
+    table.add_row("assign_points, 8 crops of 160 s at 50 Hz", milliseconds(assign), "")
+    table.add_row("forward + backward of experiment=sbhar on them", milliseconds(total), "")
 
 
 class Steps(Callback):
@@ -281,11 +241,9 @@ def bench_gradient_norms(table: Table) -> None:
     pairs = [(fit(GradientNorms()), fit()) for _ in range(9)]
     share = statistics.median(a / b for a, b in pairs) - 1
     seconds = statistics.median(a for a, _ in pairs)
-    table.add_row("step of the default training, gradients logged", _time(seconds), f"{share:+.1%}")
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds * 1e3:.2f} ms"
+    table.add_row(
+        "step of the default training, gradients logged", milliseconds(seconds), f"{share:+.1%}"
+    )
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ def write(path, listed):
             writer.writerow(fields[: len(rows[0])])
             writer.writerows(rows)
     elif path.suffix == ".jsonl":
-        lines = [json.dumps(dict(zip(fields, row))) for row in rows]  # noqa: B905
+        lines = [json.dumps(dict(zip(fields, row, strict=False))) for row in rows]
         path.write_text("\n".join(lines), encoding="utf-8")
     elif len(rows[0]) == 5:
         results = {}

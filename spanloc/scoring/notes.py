@@ -14,7 +14,7 @@ def notes(scored: Scored) -> list[str]:
             "predictions for sequences that the annotations do not have are not held against them; "
             "if there is nothing in these, list them there"
         )
-    asked = true.sequences.unique()
+    asked, place = true.sequences.unique(return_inverse=True)
     silent = int((~torch.isin(asked, sequences)).sum())
     if not len(spans):
         found.append("there are no predictions at all")
@@ -22,7 +22,8 @@ def notes(scored: Scored) -> list[str]:
         found.append(f"{silent:,} of {len(asked):,} sequences with annotations have no prediction")
     if len(spans) and bool((scores == scores[0]).all()) and len(spans) > 1:
         found.append("all scores are equal, so that the order of the predictions decides")
-    rows = torch.cat([true.spans, true.labels[:, None], true.sequences[:, None].double()], 1)
+    # A sequence's own number has more digits than a float keeps.
+    rows = torch.cat([true.spans, true.labels[:, None], place[:, None]], 1)
     twice = len(rows) - len(rows.unique(dim=0))
     if twice:
         found.append(f"{twice:,} annotations are there twice")
