@@ -22,10 +22,11 @@ from rich.table import Table
 from timing import medians, milliseconds, peak_over, random_spans
 
 from spanloc import Criterion, Decode, SpanLocalizer, losses, metrics, ops
-from spanloc.assigners import assign_points, assign_single
-from spanloc.callbacks import GradientNorms
-from spanloc.data import Batch, Sample, SyntheticData, collate
+from spanloc.data import SyntheticData
+from spanloc.matching import match_points, match_single
 from spanloc.models import ConvBackbone, Localizer, PointsHead, PyramidNeck, SingleHead
+from spanloc.structures import Batch, Sample, collate
+from spanloc.training.callbacks import GradientNorms
 
 
 def textbook(kind: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
@@ -191,14 +192,14 @@ def recordings() -> Batch:
 def bench_step(table: Table) -> None:
     batch = recordings()
     model = Localizer(ConvBackbone(6, stride=10), PyramidNeck(6), PointsHead(12, 6, num_layers=3))
-    criterion = Criterion(assign_points, losses.diou_loss)
+    criterion = Criterion(match_points, losses.diou_loss)
     output = model(batch.features, batch.mask)
 
     def step() -> None:
         criterion(model(batch.features, batch.mask), batch).total.backward()
 
-    assign, total = medians(lambda: assign_points(output, batch), step, repeats=7)
-    table.add_row("assign_points, 8 crops of 160 s at 50 Hz", milliseconds(assign), "")
+    assign, total = medians(lambda: match_points(output, batch), step, repeats=7)
+    table.add_row("match_points, 8 crops of 160 s at 50 Hz", milliseconds(assign), "")
     table.add_row("forward + backward of experiment=sbhar on them", milliseconds(total), "")
 
 
@@ -223,7 +224,7 @@ def fit(*callbacks: Callback) -> float:
         PyramidNeck(3, width=48, num_blocks=1),
         SingleHead(3, width=48),
     )
-    task = SpanLocalizer(model, Criterion(assign_single, losses.giou_loss))
+    task = SpanLocalizer(model, Criterion(match_single, losses.giou_loss))
     steps = Steps()
     trainer = Trainer(
         max_steps=60, accelerator="cpu", logger=False, enable_checkpointing=False,

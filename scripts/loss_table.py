@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from spanloc.checkpoint import build
+from spanloc.config.build import build
 from spanloc.files import replacing
 from spanloc.losses.properties import table
 

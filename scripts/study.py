@@ -16,7 +16,7 @@ import time
 from itertools import product
 from pathlib import Path
 
-from spanloc.report.runs import read_run
+from spanloc.reports.runs import read_run
 
 SEEDS = range(5)
 LOSSES = {

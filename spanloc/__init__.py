@@ -1,11 +1,7 @@
 """spanloc: train models that say where in a sequence something starts and ends."""
 
-from spanloc import losses, metrics, ops
-from spanloc.checkpoint import load
-from spanloc.criterion import Criterion
-from spanloc.decode import Decode
-from spanloc.task import SpanLocalizer
+import lazy_loader
 
+# What is imported is in __init__.pyi; each name when it is first used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __version__ = "0.1.0"
-
-__all__ = ["Criterion", "Decode", "SpanLocalizer", "load", "losses", "metrics", "ops"]

@@ -1,78 +1,116 @@
 """The total loss of an output: the only place that weights, masks and reduces."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
-from spanloc.data import Batch
-from spanloc.losses import focal_loss
-from spanloc.models import Output
-from spanloc.ops import tiou
+from spanloc.losses import ScoreLoss, SpanLoss, focal_loss
+from spanloc.matching import Matcher
+from spanloc.ops import encode_offsets, tiou
+from spanloc.structures import Batch, Output
 
-Loss = Callable[[Tensor, Tensor], Tensor]
 Quality = Literal["tiou", "score"]
+_OWN = ("span", "score")
 
 
-class Losses(NamedTuple):
-    """What a batch costs, and the pairs that the span loss saw, detached.
+class Pairs(NamedTuple):
+    """The matched pairs of an output and its batch.
 
-    ``total`` is what is minimised. ``span`` is the plain mean of the span loss over the matched
-    pairs, 0 without any; ``score`` is the sum of the score losses over the number of pairs.
-    ``pred (n, 2)`` and ``target (n, 2)`` are in steps. ``count`` is the batch's own number of pairs,
-    weighted as their sequences are.
-    """
-
-    total: Tensor
-    span: Tensor
-    score: Tensor
-    pred: Tensor
-    target: Tensor
-    count: Tensor
-
-
-class Matched(NamedTuple):
-    """What both losses are taken of; sums of them add up over batches.
-
-    Pairs of spans ``pred (n, 2)`` and ``target (n, 2)`` in steps, the ``weight (n,)`` of each pair in
-    the span loss, the sum of the score losses, and the ``count`` of pairs: the sum of the weights of
-    their sequences.
+    Spans ``pred (n, 2)`` (with gradients) and ``target (n, 2)`` in steps; the ``weight (n,)`` of each
+    pair in the terms of pairs; and the places of the predictions in the output: those of their
+    ``sequence (n,)`` and their ``prediction (n,)``.
     """
 
     pred: Tensor
     target: Tensor
     weight: Tensor
-    score: Tensor
+    sequence: Tensor
+    prediction: Tensor
+
+
+@dataclass(frozen=True)
+class Term:
+    """A further term of the total, taken of the matched pairs.
+
+    Args:
+        loss: Takes the output and its :class:`Pairs`, and gives ``(n,)``, a value per pair. Such as
+            :func:`distribution_focal`.
+        weight: In the total, at least 0.
+    """
+
+    loss: Callable[[Output, Pairs], Tensor]
+    weight: float = 1.0
+
+
+class Sums(NamedTuple):
+    """What a batch adds to a step: sums over batches and processes are those of the whole.
+
+    ``terms`` are the weighted sums of the losses by name, with gradients; ``pairs`` those of the output
+    and of each of its earlier layers; ``count`` the number of pairs of the output, each as its sequence
+    weighs; ``mean`` the plain mean of the span loss over the output's pairs, 0 without any.
+    """
+
+    terms: dict[str, Tensor]
+    pairs: tuple[Pairs, ...]
+    count: Tensor
+    mean: Tensor
+
+    def span(self, loss: SpanLoss) -> Tensor:
+        """The term ``span`` with another loss."""
+        sums = [(p.weight * loss(p.pred, p.target)).sum() for p in self.pairs]
+        return torch.stack(sums).sum()
+
+
+class Losses(NamedTuple):
+    """What a batch costs, and the pairs that the span loss saw, detached.
+
+    ``total`` is what is minimised. ``terms`` are for reading: ``span`` the plain mean of the span loss
+    over the matched pairs, 0 without any, the others their sums over the number of pairs.
+    ``pred (n, 2)`` and ``target (n, 2)`` are in steps. ``count`` is the batch's own number of pairs,
+    weighted as their sequences are.
+    """
+
+    total: Tensor
+    terms: dict[str, Tensor]
+    pred: Tensor
+    target: Tensor
     count: Tensor
 
 
 class Criterion(nn.Module):
-    """Assigns, takes both losses, and divides by the number of matched pairs in a training step.
+    """Matches predictions to targets and computes the total loss over the number of matched pairs.
 
-    That number is of all processes and all micro-batches of a step, so that the gradient is the same
-    however a step is shared out: see :meth:`part`. It is at least 1, and a batch without targets
-    has a finite loss. While evaluating it is the batch's own.
+    The total is the weighted sum of named terms: ``span`` and ``score``, and what a head brings. The
+    number of pairs is that of the whole training step, of all processes and all its batches, so that
+    the gradient is the same however a step is shared out. It is at least 1, and a batch without
+    targets has a finite loss. While evaluating it is the batch's own.
 
-    A sequence counts by its weight (:class:`~spanloc.data.Sample`) in both losses and in the number:
-    with weight 2 as if it were there twice, with 0 as if it were not.
+    A sequence counts by its weight (:class:`~spanloc.structures.Sample`) in all terms and in the
+    number: with weight 2 as if it were there twice, with 0 as if it were not.
 
     Args:
-        assign: An assigner, such as :func:`spanloc.assigners.assign_points`.
+        matcher: Such as :func:`spanloc.matching.match_points`.
         span_loss: Of pairs ``(n, 2), (n, 2)``, unreduced.
         score_loss: Of logits and targets of one shape, unreduced.
         span_weight, score_weight: Of the two in the total.
-        quality: What a pair counts in the span loss beside its sequence's weight: its tIoU, so that
-            targets which the model cannot find, wrong ones among them, count less (a pair without
+        terms: Further terms by name; None leaves one out.
+        quality: What a pair counts in the terms of pairs beside its sequence's weight: its tIoU, so
+            that targets which the model cannot find, wrong ones among them, count less (a pair without
             overlap is then not learnt from); or the score that it gives the target's label; or, with
             None, 1. It gets no gradient, and does not enter into the number of pairs.
         momentum: Of a moving average of the number over steps, kept as a buffer, so that a step with
             few targets does not get a loud gradient; in ``[0, 1)``. 0 takes each step's own.
 
+    Attributes:
+        pending: Number of pairs in the batches so far of a step that is not complete.
+
     Raises:
-        ValueError: A weight, ``quality`` or ``momentum`` is out of range, or, when called, the span loss
+        ValueError: A weight, ``quality`` or ``momentum`` is out of range, or, when called, a loss
             reduces.
     """
 
@@ -80,12 +118,13 @@ class Criterion(nn.Module):
 
     def __init__(
         self,
-        assign: Callable[[Output, Batch], Tensor],
-        span_loss: Loss,
-        score_loss: Loss = focal_loss,
+        matcher: Matcher,
+        span_loss: SpanLoss,
+        score_loss: ScoreLoss = focal_loss,
         *,
         span_weight: float = 1.0,
         score_weight: float = 1.0,
+        terms: Mapping[str, Term | None] | None = None,
         quality: Quality | None = None,
         momentum: float = 0.9,
     ) -> None:
@@ -94,77 +133,98 @@ class Criterion(nn.Module):
             raise ValueError(f"quality is {quality!r}; it may be 'tiou', 'score' or None (null)")
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum is {momentum}; it must lie in [0, 1)")
-        for name, weight in (("span_weight", span_weight), ("score_weight", score_weight)):
+        self.matcher, self.span_loss, self.score_loss = matcher, span_loss, score_loss
+        self.terms = {name: term for name, term in (terms or {}).items() if term is not None}
+        if taken := [name for name in self.terms if name in _OWN]:
+            raise ValueError(f"terms has {taken[0]!r}, which the criterion has itself")
+        self.weights = {"span": span_weight, "score": score_weight}
+        self.weights |= {name: term.weight for name, term in self.terms.items()}
+        for name, weight in self.weights.items():
             if not 0 <= weight < math.inf:
-                raise ValueError(f"{name} is {weight}; it must be a number, at least 0")
-        self.assign, self.span_loss, self.score_loss = assign, span_loss, score_loss
-        self.span_weight, self.score_weight = span_weight, score_weight
+                where = f"{name}_weight" if name in _OWN else f"terms.{name}.weight"
+                raise ValueError(f"{where} is {weight}; it must be a number, at least 0")
         self.quality, self.momentum = quality, momentum
         self.register_buffer("normaliser", torch.zeros(()))
-        self._count: Tensor | float = 0.0
+        self.pending: Tensor | float = 0.0
 
-    def match(self, output: Output, batch: Batch) -> Matched:
-        """The pairs of a batch and their weights, with gradients but for the weights."""
-        index = self.assign(output, batch)
+    def forward(self, output: Output, batch: Batch, *, num_parts: int = 1) -> Losses:
+        """The losses of a batch.
+
+        Args:
+            output: Of the batch.
+            batch: A training step on its own (or this process's share of one), or a part of one.
+            num_parts: The batches that make up a training step. With more than one, call :meth:`finish`
+                when the gradients of all their totals are summed up, and multiply these by what it gives.
+        """
+        sums = self.sums(output, batch)
+        own = sums.count.clamp(min=1)
+        total = self.total(sums.terms)
+        if not self.training:
+            total = total / own
+        elif num_parts == 1:
+            self.pending = sums.count
+            total = total / self._unit() * self.finish()
+        else:
+            # The number of the step is not known yet. The gradient is in the unit of the last step, one
+            # for all parts, which keeps 16-bit gradients in range; the value is over the batch's own.
+            self.pending = self.pending + sums.count
+            part = total / self._unit()
+            total = part + (total / own - part).detach()
+        terms = {name: value.detach() / own for name, value in sums.terms.items()}
+        pairs = sums.pairs[0]
+        terms["span"] = sums.mean
+        return Losses(total, terms, pairs.pred.detach(), pairs.target, sums.count)
+
+    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """The weighted sum of terms by name."""
+        first, *others = (self.weights[name] * value for name, value in terms.items())
+        return sum(others, first)
+
+    def sums(self, output: Output, batch: Batch) -> Sums:
+        """The weighted sums of all terms, and what they are taken of."""
+        if batch.weights is not None and batch.weights.shape != (len(batch),):
+            raise ValueError(
+                f"the batch's weights have the shape {tuple(batch.weights.shape)}; wanted "
+                f"({len(batch)},), one a sequence"
+            )
+        layers = [self._layer(layer, batch) for layer in (output, *output.earlier)]
+        terms = layers[0].terms
+        for layer in layers[1:]:
+            for name, value in layer.terms.items():
+                terms[name] = terms[name] + value
+        return layers[0]._replace(terms=terms, pairs=tuple(layer.pairs[0] for layer in layers))
+
+    def _layer(self, output: Output, batch: Batch) -> Sums:
+        index = self.matcher(output, batch)
         matched = index >= 0
-        sequence = matched.nonzero()[:, 0]
+        sequence, prediction = matched.nonzero().unbind(1)
         pred, target = output.spans[matched], batch.spans[sequence, index[matched]]
         labels = F.one_hot(batch.labels.gather(1, index.clamp(min=0)), output.logits.shape[-1])
         wanted = labels.to(output.logits) * matched[..., None]
         scores = self.score_loss(output.logits, wanted) * output.mask[..., None]
-        weights = torch.ones_like(target[:, 0])
+        weight = torch.ones_like(target[:, 0])
         if batch.weights is not None:
-            if batch.weights.shape != (len(batch),):
-                raise ValueError(
-                    f"the batch's weights have the shape {tuple(batch.weights.shape)}; wanted "
-                    f"({len(batch)},), one a sequence"
-                )
             scores = scores * batch.weights[:, None, None]
-            weights = batch.weights[sequence]
-        count = weights.sum()
+            weight = batch.weights[sequence]
+        count = weight.sum()
         if self.quality == "tiou":
-            weights = weights * tiou(pred.detach(), target)
+            weight = weight * tiou(pred.detach(), target)
         elif self.quality == "score":
             given = (output.logits.detach().sigmoid() * wanted)[matched].sum(-1)
-            weights = weights * given
-        return Matched(pred, target, weights, scores.sum(), count)
-
-    def forward(self, output: Output, batch: Batch) -> Losses:
-        """The losses of a batch that is a whole step, or this process's share of one."""
-        self.drop()
-        losses = self._sums(output, batch)
-        if not self.training:
-            return losses._replace(total=losses.total / losses.count.clamp(min=1))
-        return losses._replace(total=losses.total / self._unit() * self.finish())
-
-    def part(self, output: Output, batch: Batch) -> Losses:
-        """The losses of a batch that is a part of a training step: of one to accumulate over.
-
-        Sum up the gradients of the totals of all parts, multiply them by what :meth:`finish` gives,
-        and the optimizer may step. :class:`~spanloc.SpanLocalizer` does so by itself. The total is
-        over the batch's own number of pairs; its gradient is in the unit of the last step, one for
-        all parts, which keeps 16-bit gradients in range.
-        """
-        losses = self._sums(output, batch)
-        own, total = losses.count.clamp(min=1), losses.total / self._unit()
-        return losses._replace(total=total + (losses.total / own - total).detach())
-
-    def _sums(self, output: Output, batch: Batch) -> Losses:
-        matched = self.match(output, batch)
-        values = self.span_loss(matched.pred, matched.target)
-        if values.shape != matched.weight.shape:
-            raise ValueError(
-                f"the span loss gave the shape {tuple(values.shape)} for {len(matched.weight)} pairs; "
-                f"wanted ({len(matched.weight)},), one value a pair, not reduced"
-            )
-        if self.training:
-            self._count = self._count + matched.count
-        own = matched.count.clamp(min=1)
-        total = self.span_weight * (matched.weight * values).sum()
-        total = total + self.score_weight * matched.score
-        mean, score = values.detach().sum() / max(len(values), 1), matched.score.detach() / own
-        pairs = matched.pred.detach(), matched.target
-        return Losses(total, mean, score, *pairs, matched.count)
+            weight = weight * given
+        pairs = Pairs(pred, target, weight, sequence, prediction)
+        values = {"span": self.span_loss(pred, target)}
+        values |= {name: term.loss(output, pairs) for name, term in self.terms.items()}
+        for name, value in values.items():
+            if value.shape != weight.shape:
+                raise ValueError(
+                    f"the {name} loss gave the shape {tuple(value.shape)} for {len(weight)} pairs; "
+                    f"wanted ({len(weight)},), one value a pair, not reduced"
+                )
+        terms = {name: (weight * value).sum() for name, value in values.items()}
+        terms = {"span": terms.pop("span"), "score": scores.sum(), **terms}
+        mean = values["span"].detach().sum() / max(len(weight), 1)
+        return Sums(terms, (pairs,), count, mean)
 
     def finish(self) -> Tensor:
         """Ends a training step: what the gradients of its parts are to be multiplied by.
@@ -172,19 +232,47 @@ class Criterion(nn.Module):
         With several processes all of them call it, and their gradients are averaged, as
         ``DistributedDataParallel`` does.
         """
-        count, num_processes = torch.as_tensor(self._count).to(self.normaliser), 1
+        count, num_processes = torch.as_tensor(self.pending).to(self.normaliser), 1
         if distributed.is_available() and distributed.is_initialized():
             count, num_processes = count.clone(), distributed.get_world_size()
             distributed.all_reduce(count)
-        unit, self._count = self._unit(), 0.0
+        unit, self.pending = self._unit(), 0.0
         # The first step sets the average; a mix with the initial 0 would be too small.
         share = torch.where(self.normaliser > 0, 1 - self.momentum, 1.0)
         self.normaliser.lerp_(count, share)
         return num_processes * unit / self._unit()
 
-    def drop(self) -> None:
-        """Forgets the parts of a step that was not finished."""
-        self._count = 0.0
-
     def _unit(self) -> Tensor:
         return self.normaliser.clamp(min=1)
+
+
+def distribution_focal(output: Output, pairs: Pairs) -> Tensor:
+    """Distribution focal loss of the boundaries of matched predictions, ``(n,)``, at least 0.
+
+    The cross entropy of each side's distribution with its true offset, shared between the two bins
+    around it by their closeness; the mean of the two sides. An offset beyond the last bin counts as
+    that bin.
+
+    Args:
+        output: Of a :class:`~spanloc.models.DistributionHead`.
+        pairs: The matched pairs.
+
+    Raises:
+        ValueError: The head gives no distributions.
+
+    References:
+        Li et al. 2020, arXiv:2006.04388, equation 6.
+    """
+    if "bins" not in output.extra or output.points is None:
+        raise ValueError("distribution_focal needs a head with distributions: head=distribution")
+    place = (pairs.sequence, pairs.prediction)
+    bins, offsets = output.extra["bins"][place], output.extra["offsets"][place]
+    wanted = encode_offsets(pairs.target, output.points[pairs.prediction])
+    step = offsets[..., 1] - offsets[..., 0]
+    at = (wanted / step).clamp(min=0).clamp(max=bins.shape[-1] - 1)
+    low = at.floor().clamp(max=bins.shape[-1] - 2).long()
+    logs = bins.log_softmax(-1)
+    lower = logs.gather(-1, low[..., None])[..., 0]
+    upper = logs.gather(-1, low[..., None] + 1)[..., 0]
+    share = at - low
+    return -((1 - share) * lower + share * upper).mean(-1)

@@ -1,12 +1,16 @@
-"""One sequence with its spans, and a padded batch of them: what a DataModule must yield."""
+"""What flows between the parts: samples, batches, outputs, predictions and targets."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
+
+Unit = Literal["steps", "seconds"]
+_Some = TypeVar("_Some", bound="_Spans")
 
 
 class Timeline(NamedTuple):
@@ -15,21 +19,23 @@ class Timeline(NamedTuple):
     seconds_per_step: float = 1.0
     offset: float = 0.0
 
-    def to_seconds(self, steps: Tensor) -> Tensor:
-        """Times, in seconds, of positions in steps.
 
-        >>> Timeline(0.5, 10.0).to_seconds(torch.tensor([0.0, 3.0]))
-        tensor([10.0000, 11.5000])
-        """
-        return steps * self.seconds_per_step + self.offset
+def to_seconds(
+    spans: Float[Tensor, "n 2"], places: Int64[Tensor, " n"], timelines: Sequence[Timeline]
+) -> Float[Tensor, "n 2"]:
+    """Spans in steps as spans in seconds, float64.
 
-    def to_steps(self, seconds: Tensor) -> Tensor:
-        """Positions, in steps, of times in seconds: undoes :meth:`to_seconds`.
+    Args:
+        spans: In steps.
+        places: The place in ``timelines`` of each span's sequence.
+        timelines: Of the sequences.
 
-        >>> Timeline(0.5, 10.0).to_steps(torch.tensor([10.0, 11.5]))
-        tensor([0., 3.])
-        """
-        return (seconds - self.offset) / self.seconds_per_step
+    >>> to_seconds(torch.tensor([[0.0, 3.0]]), torch.tensor([1]), [Timeline(), Timeline(0.5, 10.0)])
+    tensor([[10.0000, 11.5000]], dtype=torch.float64)
+    """
+    lines = torch.tensor(timelines, dtype=torch.float64, device=spans.device).reshape(-1, 2)
+    step, offset = lines[places, :, None].unbind(1)
+    return spans.double() * step + offset
 
 
 @dataclass(frozen=True)
@@ -107,11 +113,13 @@ class Batch:
         """The batch in page-locked memory, from where copies to a GPU are fast."""
         return self._map(Tensor.pin_memory)
 
-    def to_seconds(self, spans: Tensor, sequences: Tensor) -> Tensor:
-        """Spans ``(n, 2)``, in steps, of the sequences ``(n,)`` of the batch in seconds, float64."""
-        lines = torch.tensor(self.timelines, dtype=torch.float64, device=spans.device)
-        step, offset = lines[sequences, :, None].unbind(1)
-        return spans.double() * step + offset
+    def targets(self, unit: Unit = "steps") -> "Targets":
+        """The true spans of the batch, without the padding, in steps or in seconds (float64)."""
+        places = self.target_mask.nonzero()[:, 0]
+        spans = self.spans[self.target_mask]
+        if unit == "seconds":
+            spans = to_seconds(spans, places, self.timelines)
+        return Targets(spans, self.labels[self.target_mask], places, self.ids, unit)
 
     def split(self) -> list[Sample]:
         """The sequences without their padding: undoes :func:`collate`."""
@@ -124,7 +132,7 @@ class Batch:
             samples.append(Sample(self.ids[i], features, spans, labels, self.timelines[i], weight))
         return samples
 
-    def _map(self, function) -> "Batch":
+    def _map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         tensors = {name: v for name, v in vars(self).items() if isinstance(v, Tensor)}
         return replace(self, **{name: function(tensor) for name, tensor in tensors.items()})
 
@@ -166,3 +174,114 @@ def collate(samples: Sequence[Sample]) -> Batch:
     timelines = tuple(sample.timeline for sample in samples)
     weights = torch.tensor([sample.weight for sample in samples], dtype=torch.float32)
     return Batch(features, mask, spans, labels, target_mask, ids, timelines, weights)
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What a model may need to know of the training data before it is built.
+
+    Args:
+        num_channels: Of the features.
+        num_classes: Labels.
+        shortest: A typical short span, in steps: the 5 % quantile of the lengths.
+        longest: The longest span, in steps.
+    """
+
+    num_channels: int
+    num_classes: int
+    shortest: float
+    longest: float
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a localizer gives for a batch: a span, and a score per label, for each of P predictions.
+
+    Args:
+        spans: In steps, float32, ``start <= end`` by construction.
+        logits: Scores before the sigmoid.
+        points: Position and stride, in steps, of the point that each prediction comes from; None
+            for a head without points.
+        mask: False for the predictions that come from padding.
+        extra: What a head has beside these, by name, with ``(batch, predictions)`` in front. Only
+            the head's own terms and decoding read it.
+        earlier: Outputs of earlier layers, which are trained as well.
+    """
+
+    spans: Float32[Tensor, "batch predictions 2"]
+    logits: Float32[Tensor, "batch predictions labels"]
+    points: Float32[Tensor, "predictions 2"] | None
+    mask: Bool[Tensor, "batch predictions"]
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
+    earlier: "tuple[Output, ...]" = ()
+
+
+# So that torch.export and torch.onnx.export see through it.
+with warnings.catch_warnings():
+    # torch 2.6 warns about this function itself.
+    warnings.simplefilter("ignore", FutureWarning)
+    torch.export.register_dataclass(Output)
+
+
+@dataclass(frozen=True)
+class _Spans:
+    spans: Float[Tensor, "spans 2"]
+    labels: Int64[Tensor, " spans"]
+    places: Int64[Tensor, " spans"]
+    ids: tuple[str, ...]
+    unit: Unit = "seconds"
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self: _Some, rows: Tensor | slice) -> _Some:
+        """Some of the spans, of the same sequences."""
+        return self._map(lambda tensor: tensor[rows])
+
+    def of(self: _Some, place: int) -> _Some:
+        """The spans of one sequence, the one at ``place`` in ``ids``."""
+        found = self[self.places == place]
+        return replace(found, places=torch.zeros_like(found.places), ids=(self.ids[place],))
+
+    def to(self: _Some, device: torch.device | str) -> _Some:
+        """The same on ``device``."""
+        return self._map(lambda tensor: tensor.to(device))
+
+    def _map(self: _Some, function: Callable[[Tensor], Tensor]) -> _Some:
+        tensors = {name: v for name, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **{name: function(tensor) for name, tensor in tensors.items()})
+
+
+@dataclass(frozen=True)
+class Targets(_Spans):
+    """True spans of whole sequences.
+
+    Args:
+        spans: Half-open, in ``unit``.
+        labels: Index of each span's class.
+        places: The place in ``ids`` of each span's sequence.
+        ids: Of the sequences, also of those without spans. No two of an evaluation are the same.
+        unit: Of the spans.
+    """
+
+
+@dataclass(frozen=True)
+class Predictions(_Spans):
+    """Scored spans of whole sequences; other fields as in :class:`Targets`.
+
+    Args:
+        scores: Higher is better.
+    """
+
+    scores: Float[Tensor, " spans"] = field(kw_only=True)
+
+    def in_seconds(self, timelines: Sequence[Timeline]) -> "Predictions":
+        """Predictions in steps as predictions in seconds (float64).
+
+        Args:
+            timelines: Of the sequences, in the order of ``ids``.
+        """
+        if self.unit == "seconds":
+            return self
+        spans = to_seconds(self.spans, self.places, timelines)
+        return replace(self, spans=spans, unit="seconds")

@@ -11,9 +11,10 @@ from pytorch_lightning.loggers.logger import Logger
 from torch.utils.data import DataLoader
 
 import spanloc
-from spanloc.cli import evaluate, probe, report, score, train
-from spanloc.data import SyntheticSequences, collate
+from spanloc.cli import commands
+from spanloc.data import SyntheticSequences
 from spanloc.models import ConvBackbone, Localizer, PointsHead, PyramidNeck, SingleHead
+from spanloc.structures import collate
 
 # The models of the tests are small: threads would wait for each other more than they work, above
 # all where something else runs beside them.
@@ -32,9 +33,7 @@ def cli(tmp_path_factory):
         place = Path.cwd()
         os.chdir(folder)
         try:
-            modules = (train, evaluate, probe, report, score)
-            commands = {module.__name__.split(".")[-1]: module for module in modules}
-            commands[command].main()
+            getattr(commands, command)()
         except SystemExit as stop:
             return stop.code
         finally:
@@ -53,7 +52,7 @@ SMALL = (
     "data.span_length=[12,24]",
     "data.batch_size=8",
     "data.num_distractors=0",
-    "model.width=16",
+    "backbone.width=16",
     "trainer.max_epochs=2",
     "trainer.accelerator=cpu",
 )
@@ -118,14 +117,14 @@ def make_batch(lengths=(40, 23), num_channels=3, num_targets=(2, 0), seed=0):
         starts = torch.rand(count, generator=random) * steps / 2
         sizes = 2 + torch.rand(count, generator=random) * (steps / 2 - 2)
         samples.append(
-            spanloc.data.Sample(
+            spanloc.structures.Sample(
                 id=f"sequence-{i}",
                 features=torch.randn(num_channels, steps, generator=random),
                 spans=torch.stack([starts, starts + sizes], -1),
                 labels=torch.randint(2, (count,), generator=random),
             )
         )
-    return spanloc.data.collate(samples)
+    return spanloc.structures.collate(samples)
 
 
 def points_model(num_channels=3, width=8):

@@ -2,8 +2,8 @@
 
 import torch
 
-from spanloc.checkpoint import build
-from spanloc.metrics import Predictions, Targets
+from spanloc.config.build import build
+from spanloc.structures import Predictions, Targets
 
 
 def node(name, **options):
@@ -46,9 +46,15 @@ def rows(num_sequences=12, num_labels=3, seed=0, first=0, ties=False):
 def tensors(predictions, truths):
     p = torch.tensor(predictions, dtype=torch.float64).reshape(-1, 5)
     t = torch.tensor(truths, dtype=torch.float64).reshape(-1, 4)
+    names = list(dict.fromkeys([*p[:, 0].int().tolist(), *t[:, 0].int().tolist()]))
+    ids = tuple(map(str, names))
+
+    def places(rows):
+        return torch.tensor([names.index(int(row[0])) for row in rows], dtype=torch.int64)
+
     return (
-        Predictions(p[:, 2:4], p[:, 4], p[:, 1].long(), p[:, 0].long()),
-        Targets(t[:, 2:], t[:, 1].long(), t[:, 0].long()),
+        Predictions(p[:, 2:4], p[:, 1].long(), places(p), ids, scores=p[:, 4]),
+        Targets(t[:, 2:], t[:, 1].long(), places(t), ids),
     )
 
 

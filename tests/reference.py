@@ -39,7 +39,7 @@ def soft_nms(spans, scores, labels, decay, min_score):
                 scores[i] *= decay(tiou(spans[i], spans[best]))
 
 
-def assign_points(points, spans, radius, least, most):
+def match_points(points, spans, radius, least, most):
     """Index of the target that each point answers for, -1 for none; points are (position, stride)."""
     strides = [stride for _, stride in points]
     index = []

@@ -7,7 +7,7 @@ import torch
 import yaml
 from conftest import CONFIGS
 
-from spanloc.checkpoint import build
+from spanloc.config.build import build
 from spanloc.losses.properties import properties
 
 CONFIGURED = {

@@ -8,10 +8,10 @@ import torch
 from conftest import make_batch, points_model, random_spans, single_model
 
 from spanloc import Criterion, Decode, losses, ops
-from spanloc.assigners import assign_points, assign_single
-from spanloc.models import Output
+from spanloc.matching import match_points, match_single
+from spanloc.structures import Output
 
-MODELS = {"points": (points_model, assign_points), "single": (single_model, assign_single)}
+MODELS = {"points": (points_model, match_points), "single": (single_model, match_single)}
 every_model = pytest.mark.parametrize(("model", "assign"), MODELS.values(), ids=MODELS)
 
 
@@ -24,11 +24,11 @@ def output_at(spans, logits, points=None):
 def test_assign_points_is_the_reference(seed):
     batch = make_batch((90, 61, 40), num_targets=(6, 3, 0), seed=seed)
     output = points_model()(batch.features, batch.mask)
-    index = assign_points(output, batch)
+    index = match_points(output, batch)
     assert (index >= 0).sum() > 8
     for i in range(len(batch)):
         spans = batch.spans[i][batch.target_mask[i]].tolist()
-        expected = reference.assign_points(output.points.tolist(), spans, 1.5, 2.0, 4.0)
+        expected = reference.match_points(output.points.tolist(), spans, 1.5, 2.0, 4.0)
         expected = [
             j if valid else -1 for j, valid in zip(expected, output.mask[i].tolist(), strict=True)
         ]
@@ -44,13 +44,13 @@ def test_every_span_of_at_least_a_stride_has_a_point():
             **vars(batch), "spans": span[None, None], "target_mask": torch.tensor([[True]]),
         })  # fmt: skip
         output = output_at(torch.zeros(1, len(points), 2), torch.zeros(1, len(points), 2), points)
-        assert (assign_points(output, one) >= 0).any(), span
+        assert (match_points(output, one) >= 0).any(), span
 
 
 def test_assign_single_answers_only_where_there_is_a_target():
     batch = make_batch((40, 23), num_targets=(2, 0))
     output = single_model()(batch.features, batch.mask)
-    assert assign_single(output, batch).tolist() == [[0], [-1]]
+    assert match_single(output, batch).tolist() == [[0], [-1]]
 
 
 @every_model
@@ -79,14 +79,14 @@ def test_criterion_by_hand(model, assign):
 
 
 def test_the_normaliser_is_a_buffer_that_only_training_moves():
-    criterion = Criterion(assign_points, losses.giou_loss, momentum=0.5)
+    criterion = Criterion(match_points, losses.giou_loss, momentum=0.5)
     model = points_model()
     counts = []
     for seed in range(2):
         batch = make_batch((60, 41), num_targets=(5, 1), seed=seed)
         output = model(batch.features, batch.mask)
         found = criterion(output, batch)
-        counts.append(int((assign_points(output, batch) >= 0).sum()))
+        counts.append(int((match_points(output, batch) >= 0).sum()))
     assert criterion.normaliser.item() == sum(counts) / 2
     criterion.eval()
     own = criterion(output, batch)
@@ -128,11 +128,11 @@ def test_decode_ranks_cuts_clamps_and_suppresses():
 def test_what_does_not_go_together_is_said():
     batch = make_batch()
     output = single_model()(batch.features, batch.mask)
-    with pytest.raises(ValueError, match="assign_points needs a head with points"):
-        assign_points(output, batch)
+    with pytest.raises(ValueError, match="match_points needs a head with points"):
+        match_points(output, batch)
     with pytest.raises(ValueError, match="features have 3 channels; the model takes 5"):
         single_model(num_channels=5)(batch.features, batch.mask)
-    reduced = Criterion(assign_single, lambda pred, target: losses.iou_loss(pred, target).mean())
+    reduced = Criterion(match_single, lambda pred, target: losses.iou_loss(pred, target).mean())
     with pytest.raises(ValueError, match=r"the span loss gave the shape \(\) for 1 pairs"):
         reduced(output, batch)
 

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from spanloc import checkpoint
 from spanloc.data import AnnotatedData, read_annotations
 
 SHORT = ("trainer.max_epochs=1", "+trainer.limit_train_batches=2", "+trainer.limit_val_batches=1",
-         "model.width=16", "data.crops_per_sequence=1", "trainer.accelerator=cpu",
+         "backbone.width=16", "data.crops_per_sequence=1", "trainer.accelerator=cpu",
          "hydra.run.dir=run")  # fmt: skip
 SETS = {"sbhar": (61, 6, 12, 1214, 50.0), "birdsong": (42, 32, 13, 2472, 200.0)}
 

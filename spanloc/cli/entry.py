@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from importlib import import_module
 from pathlib import Path
 
 import hydra
@@ -16,8 +17,8 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
-from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
 
+from spanloc.cli.resume import with_saved_settings
 from spanloc.files import replacing
 
 # As a shell has them: 128 and the number of the signal.
@@ -28,59 +29,60 @@ _MISTAKES = (
     FloatingPointError,
     HydraException,
     OmegaConfBaseException,
-    MisconfigurationException,
 )
 
 
-def command(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
-    """Make a command ``spanloc-<name>`` of a function of its config, ``configs/<name>.yaml``.
+def command(name: str) -> Callable[[], None]:
+    """The command ``spanloc-<name>``: ``run`` of ``spanloc.cli.<name>`` on its config.
+
+    That module is imported when it runs, so that help and mistakes in settings come at once.
 
     A mistake of the user ends in one line on stderr and exit code 1; with ``HYDRA_FULL_ERROR=1``
     it ends in a traceback.
     """
 
-    def decorate(function: Callable[[DictConfig], None]) -> Callable[[], None]:
-        def main() -> None:
-            _quieten()
-            # A loss of the user's own may lie where the command is run.
-            sys.path.append(str(Path.cwd()))
-            OmegaConf.register_new_resolver("folder", _folder, replace=True)
-            debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    def main() -> None:
+        _quieten()
+        # A loss of the user's own may lie where the command is run.
+        sys.path.append(str(Path.cwd()))
+        OmegaConf.register_new_resolver("folder", _folder, replace=True)
+        debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
-            @contextmanager
-            def one_line() -> Iterator[None]:
-                try:
-                    yield
-                except (KeyboardInterrupt, SystemExit) as stop:
-                    word = _stopped(stop)
-                    if word is None:
-                        raise
-                    print(f"spanloc-{name}: {word}", file=sys.stderr)
-                    sys.exit(_CODES[word])
-                except _MISTAKES as error:
-                    if debug:
-                        raise
-                    sys.exit(f"spanloc-{name}: error: {_line(error)}")
-
-            def job(config: DictConfig) -> None:
-                # In a sweep Hydra notes the failure and goes on with the other runs.
-                sweep = HydraConfig.get().mode == RunMode.MULTIRUN
-                with nullcontext() if sweep else one_line(), _marking_failure():
-                    _refuse_several(config)
-                    function(config)
-
-            # Without this Hydra prints errors by itself, in several lines, and exits.
-            os.environ["HYDRA_FULL_ERROR"] = "1"
+        @contextmanager
+        def one_line() -> Iterator[None]:
             try:
-                with one_line():
-                    hydra.main("pkg://spanloc.configs", name, version_base="1.3")(job)()
-            finally:
-                if not debug:
-                    del os.environ["HYDRA_FULL_ERROR"]
+                yield
+            except (KeyboardInterrupt, SystemExit) as stop:
+                word = _stopped(stop)
+                if word is None:
+                    raise
+                print(f"spanloc-{name}: {word}", file=sys.stderr)
+                sys.exit(_CODES[word])
+            except Exception as error:
+                if debug or not _is_mistake(error):
+                    raise
+                sys.exit(f"spanloc-{name}: error: {_line(error)}")
 
-        return main
+        def job(config: DictConfig) -> None:
+            # In a sweep Hydra notes the failure and goes on with the other runs.
+            sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+            with nullcontext() if sweep else one_line(), _marking_failure():
+                _refuse_several(config)
+                module = import_module(f"spanloc.cli.{name}")
+                _quieten()  # again: Lightning sets its level when it is imported
+                module.run(config)
 
-    return decorate
+        # Without this Hydra prints errors by itself, in several lines, and exits.
+        os.environ["HYDRA_FULL_ERROR"] = "1"
+        try:
+            with one_line():
+                sys.argv[1:] = with_saved_settings(sys.argv[1:])
+                hydra.main("pkg://spanloc.configs", name, version_base="1.3")(job)()
+        finally:
+            if not debug:
+                del os.environ["HYDRA_FULL_ERROR"]
+
+    return main
 
 
 def run_folder() -> Path:
@@ -124,9 +126,14 @@ def _marking_failure() -> Iterator[None]:
         raise
 
 
+def _is_mistake(error: Exception) -> bool:
+    # Lightning's own, by its name: it need not be imported to have failed elsewhere.
+    return isinstance(error, _MISTAKES) or type(error).__name__ == "MisconfigurationException"
+
+
 def _stopped(error: BaseException) -> str | None:
     # Lightning makes a SystemExit of Ctrl-C, and one of its own of SIGTERM, which would exit with 0.
-    if isinstance(error, SIGTERMException):
+    if type(error).__name__ == "SIGTERMException":
         return "terminated"
     interrupted = isinstance(error, KeyboardInterrupt) or (
         isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)

@@ -9,25 +9,28 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import RichProgressBar
-from torch.utils.data import Dataset
 
-from spanloc import checkpoint, metrics, plots
-from spanloc.callbacks import Evaluated
-from spanloc.cli.entry import command, run_folder
+from spanloc import metrics, plots
+from spanloc.cli.entry import run_folder
 from spanloc.cli.score import write_scores
 from spanloc.cli.show import show_metrics
-from spanloc.data import Sample, SpanDataModule, Timeline, collate
+from spanloc.config.build import build
+from spanloc.config.checkpoint import load, trust
+from spanloc.config.checks import check
+from spanloc.data import SpanDataModule
+from spanloc.data.datamodule import Samples
 from spanloc.files import write_json
-from spanloc.task import SpanLocalizer
+from spanloc.structures import Timeline, collate
+from spanloc.training.callbacks import Evaluated
+from spanloc.training.task import SpanLocalizer
 
 
-@command("evaluate")
-def main(config: DictConfig) -> None:
+def run(config: DictConfig) -> None:
     """Run ``spanloc-evaluate``."""
     folder = run_folder()
     if config.subset not in ("test", "val"):
         raise ValueError(f"subset is {config.subset!r}; it may be test or val")
-    task = checkpoint.load(config.checkpoint, allow=config.allow)
+    task = load(config.checkpoint, allow=config.allow)
     data = dict(task.config["data"])
     for key, value in config.data.items():
         if value is None:
@@ -35,18 +38,19 @@ def main(config: DictConfig) -> None:
         if key not in data:
             raise ValueError(f"data.{key}: the model was trained on {data['_target_']}, without it")
         data[key] = value
-    checkpoint.trust(config.checkpoint, data, ("spanloc.data", *config.allow))
-    checkpoint.check({"data": data})
-    datamodule: SpanDataModule = checkpoint.build(data)
+    trust(config.checkpoint, data, ("spanloc.data", *config.allow))
+    check({"data": data})
+    datamodule: SpanDataModule = build(data)
+    datamodule.setup("test")
     for name, there, trained in (
         ("classes", datamodule.classes, task.classes),
-        ("num_channels", datamodule.num_channels, len(task.localizer.mean)),
+        ("num_channels", datamodule.num_channels, task.localizer.num_channels),
         ("seconds_per_step", datamodule.seconds_per_step, task.config["seconds_per_step"]),
     ):
         if there != trained:
             raise ValueError(f"{name} of the data: {there}; the model was trained on {trained}")
     trainer = OmegaConf.to_container(config.trainer, resolve=True)
-    checkpoint.check({"trainer": trainer})
+    check({"trainer": trainer})
     found, evaluated = evaluate(task, datamodule, trainer, config.subset)
     samples = datamodule.test_set if config.subset == "test" else datamodule.val_set
     plots.save_figure(timelines(task, samples), folder / "figures" / "timelines.png")
@@ -65,7 +69,7 @@ def evaluate(
         raise ValueError(f"there are no sequences to evaluate on: the {subset} set is empty")
     evaluated = Evaluated()
     callbacks = [RichProgressBar(), evaluated]
-    trainer: Trainer = checkpoint.build(
+    trainer: Trainer = build(
         trainer_config, logger=False, callbacks=callbacks, enable_checkpointing=False
     )
     (found,) = trainer.test(task, dataloaders=loader, verbose=False)
@@ -76,53 +80,57 @@ def write_evaluation(
     found: dict[str, float], evaluated: Evaluated, classes: list[str], subset: str, folder: Path
 ) -> None:
     """Write ``scores.json`` and ``scores.html``: the metrics, and what the errors are."""
-    if evaluated.rows is None:
+    if evaluated.predictions is None or evaluated.targets is None:
         return
+    rows = (evaluated.predictions, evaluated.targets)
     scores = {
         "subset": subset,
-        "num_sequences": len(evaluated.names),
+        "num_sequences": len(evaluated.targets.ids),
         "metrics": {name.removeprefix(f"{subset}/"): value for name, value in found.items()},
-        "diagnosis": metrics.diagnose(*evaluated.rows, classes, durations=evaluated.durations),
+        "diagnosis": metrics.diagnose(*rows, classes, durations=evaluated.durations),
     }
     write_scores(scores, folder)
 
 
 def write_predictions(evaluated: Evaluated, classes: list[str], folder: Path) -> None:
     """Write ``predictions.json``, as ActivityNet has results."""
-    if evaluated.rows is None:
+    found = evaluated.predictions
+    if found is None:
         return
-    results: dict[str, list[dict[str, Any]]] = {name: [] for name in evaluated.names.values()}
-    for span, score, label, key in zip(*(f.tolist() for f in evaluated.rows[0]), strict=True):
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in found.ids}
+    columns = (found.spans, found.scores, found.labels, found.places)
+    for span, score, label, place in zip(*(c.tolist() for c in columns), strict=True):
         row = {"segment": span, "label": classes[label], "score": score}
-        results[evaluated.names[key]].append(row)
+        results[found.ids[place]].append(row)
     write_json(folder / "predictions.json", {"version": "1", "results": results}, indent=None)
 
 
-def timelines(task: SpanLocalizer, samples: Dataset[Sample], count: int = 4) -> Figure:
+def timelines(task: SpanLocalizer, samples: Samples, count: int = 4) -> Figure:
     """The predictions of a model for some sequences, spread over the set, against the truth."""
     count = min(count, len(samples))
     shown = [samples[i * len(samples) // count] for i in range(count)]
-    predictions = []
+    predictions, targets = [], []
     with torch.inference_mode():
         for sample in shown:
-            found = task.predict_step(collate([sample]).to(task.device))
+            batch = collate([sample])
+            found = task.predict_step(batch.to(task.device)).to("cpu")
             # Of many scored spans only the likely ones, or they hide each other.
-            best = float(found.scores.max()) if len(found.scores) else 0.0
-            clear = found.scores >= min(0.2, best / 2)
-            predictions.append([part[clear].cpu() for part in found[:3]])
-    seconds = any(sample.timeline != Timeline() for sample in shown)
+            best = float(found.scores.max()) if len(found) else 0.0
+            predictions.append(found[found.scores >= min(0.2, best / 2)])
+            targets.append(batch.targets("seconds"))
+    lines = [sample.timeline for sample in shown]
     return plots.timelines(
         [sample.features for sample in shown],
-        [
-            (sample.timeline.to_seconds(spans), scores, labels)
-            for sample, (spans, scores, labels) in zip(shown, predictions, strict=True)
-        ],
-        [(sample.timeline.to_seconds(sample.spans), sample.labels) for sample in shown],
+        [(found.spans, found.scores, found.labels) for found in predictions],
+        [(true.spans, true.labels) for true in targets],
         [sample.id for sample in shown],
         task.classes,
-        unit="s" if seconds else "steps",
-        starts=[sample.timeline.offset for sample in shown],
-        durations=[sample.features.shape[1] * sample.timeline.seconds_per_step for sample in shown],
+        unit="s" if any(line != Timeline() for line in lines) else "steps",
+        starts=[line.offset for line in lines],
+        durations=[
+            sample.features.shape[1] * line.seconds_per_step
+            for sample, line in zip(shown, lines, strict=True)
+        ],
     )
 
 

@@ -16,9 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch import Tensor
 
-from spanloc import checkpoint
 from spanloc.cli import probe_files, probe_tables
-from spanloc.cli.entry import command, run_folder
+from spanloc.cli.entry import run_folder
+from spanloc.config.build import build
+from spanloc.config.checks import check
 from spanloc.convergence import (
     Descent,
     anatomy,
@@ -30,19 +31,19 @@ from spanloc.convergence import (
     section,
 )
 from spanloc.convergence.anatomy import LENGTHS
+from spanloc.losses import SpanLoss
 
 log = logging.getLogger(__name__)
 Rule = Callable[..., Descent]
 _MOST_SPREAD = 1e6  # in target lengths
 
 
-@command("probe")
-def main(config: DictConfig) -> None:
+def run(config: DictConfig) -> None:
     """Run ``spanloc-probe``."""
     begin = time.perf_counter()
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     _check(plain)
-    span_loss = checkpoint.build(plain["span_loss"])
+    span_loss = build(plain["span_loss"])
     if not callable(span_loss):
         raise ValueError("span_loss: what it names was called; add span_loss._partial_=true")
     span_loss = checked(span_loss)
@@ -88,7 +89,7 @@ def main(config: DictConfig) -> None:
 
 
 def _check(plain: dict[str, Any]) -> None:
-    checkpoint.check(plain)
+    check(plain)
     settings = plain["descent"]
     for name, value, least in (
         ("seed", plain["seed"], 0),
@@ -139,7 +140,7 @@ def _starts(settings: dict[str, Any], target: Tensor, seed: int) -> Tensor:
 
 def _rules(
     settings: dict[str, Any],
-    span_loss: Callable[[Tensor, Tensor], Tensor],
+    span_loss: SpanLoss,
     starts: Tensor,
     target: Tensor,
 ) -> dict[str, Rule]:
@@ -165,8 +166,8 @@ def _rules(
         rule = partial(
             descend,
             span_loss,
-            optimizer=checkpoint.build(parts["optimizer"]),
-            scheduler=checkpoint.build(parts.get("scheduler")),
+            optimizer=build(parts["optimizer"]),
+            scheduler=build(parts.get("scheduler")),
         )
         _try(where, rule, starts, target)
         rules[name] = partial(rule, num_steps=num_steps, last=settings["last"])

@@ -6,14 +6,13 @@ from omegaconf import DictConfig, ListConfig
 from rich.console import Console
 from rich.text import Text
 
-from spanloc import report
-from spanloc.cli.entry import command, run_folder
+from spanloc import reports
+from spanloc.cli.entry import run_folder
 from spanloc.cli.show import MOST_PRINTED, show_rest, show_table
 from spanloc.files import replacing
 
 
-@command("report")
-def main(config: DictConfig) -> None:
+def run(config: DictConfig) -> None:
     """Run ``spanloc-report``."""
     folder, now = run_folder(), time.time()
     places = list(config.runs) if isinstance(config.runs, ListConfig) else [config.runs]
@@ -21,17 +20,17 @@ def main(config: DictConfig) -> None:
         raise ValueError(
             f"runs is {config.runs!r}; wanted a run folder, a folder of runs, or a list of these"
         )
-    runs = report.find_runs([str(place) for place in places], now=now)
-    groups = report.group_runs(runs)
+    runs = reports.find_runs([str(place) for place in places], now=now)
+    groups = reports.group_runs(runs)
     for name, text in (
-        ("report.html", report.page(runs, groups, now=now)),
-        ("report.md", report.markdown(runs, groups, now=now)),
+        ("report.html", reports.page(runs, groups, now=now)),
+        ("report.md", reports.markdown(runs, groups, now=now)),
     ):
         with replacing(folder / name) as path:
             path.write_text(text, encoding="utf-8")
     console = Console()
-    console.print(f"{report.count_states(runs)}.")
-    for table in (report.group_table(groups), report.comparison_table(groups)):
+    console.print(f"{reports.count_states(runs)}.")
+    for table in (reports.group_table(groups), reports.comparison_table(groups)):
         show_table(console, table)
     others = [run for run in runs if run.state != "finished" or run.problems]
     for run in others[:MOST_PRINTED]:

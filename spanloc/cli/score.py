@@ -9,34 +9,37 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from spanloc import checkpoint, metrics, report, scoring
-from spanloc.cli.entry import command, run_folder
+from spanloc import metrics, reports
+from spanloc.cli.entry import run_folder
 from spanloc.cli.show import show_table
+from spanloc.config.build import build, resolve
+from spanloc.config.checks import check
+from spanloc.config.thresholds import thresholds as read_thresholds
+from spanloc.data.annotations.scored import read_scored
 from spanloc.files import replacing, write_json
 
 
-@command("score")
-def main(config: DictConfig) -> None:
+def run(config: DictConfig) -> None:
     """Run ``spanloc-score``."""
     folder = run_folder()
     # What is wrong with the settings is told before minutes of reading.
     wanted = _plain(config.metrics)
     if not isinstance(wanted, dict):
         raise ValueError(f"metrics is {wanted!r}; choose them by metric={wanted}")
-    thresholds = None if config.tiou is None else scoring.thresholds(_plain(config.tiou))
-    checkpoint.check({"metrics": wanted})
+    thresholds = None if config.tiou is None else read_thresholds(_plain(config.tiou))
+    check({"metrics": wanted})
     for name, node in wanted.items():
         if not isinstance(_build(node, thresholds, ()), metrics.SpanMetric):
             raise ValueError(f"metrics.{name}: {node['_target_']} is no metric of spanloc.metrics")
     limits = {"threshold": config.diagnosis.tiou, "background": config.diagnosis.background}
     metrics.check_limits(**limits)
-    found = scoring.read_scored(
+    found = read_scored(
         str(config.predictions),
         str(config.annotations),
         subset=None if config.subset is None else str(config.subset),
         invalid=config.invalid,
     )
-    rows = found.predictions, found.targets
+    rows = (found.predictions, found.targets)
     values: dict[str, float] = {}
     computed = {
         name: _build(node, thresholds, found.classes).values(*rows) for name, node in wanted.items()
@@ -55,17 +58,17 @@ def main(config: DictConfig) -> None:
             "metrics": wanted,
             "diagnosis": limits,
         },
-        "num_sequences": len(found.names),
-        "notes": scoring.notes(found),
+        "num_sequences": len(found.targets.ids),
+        "notes": reports.notes(found),
         "metrics": {name: float(value) for name, value in values.items()},
         "diagnosis": metrics.diagnose(*rows, found.classes, durations=found.durations, **limits),
     }
     write_scores(scores, folder)
     console = Console()
-    console.print(f"{report.count_rows(scores)}.", soft_wrap=True, highlight=False)
+    console.print(f"{reports.count_rows(scores)}.", soft_wrap=True, highlight=False)
     for line in scores["notes"]:
         console.print(f"Note: {line}.", soft_wrap=True, markup=False, highlight=False)
-    figures, *others = report.score_tables(scores)
+    figures, *others = reports.score_tables(scores)
     show_table(console, figures, most=len(figures.rows))
     for table in others:
         show_table(console, table, notes=True)
@@ -76,7 +79,7 @@ def write_scores(scores: Mapping[str, Any], folder: Path) -> None:
     """Write ``scores.json`` and ``scores.html``, each whole or not at all."""
     write_json(folder / "scores.json", scores)
     with replacing(folder / "scores.html") as path:
-        path.write_text(report.score_page(scores), encoding="utf-8")
+        path.write_text(reports.score_page(scores), encoding="utf-8")
 
 
 def _build(
@@ -85,8 +88,8 @@ def _build(
     given: dict[str, Any] = {"thresholds": thresholds} if thresholds else {}
     if classes:
         given["classes"] = list(classes)
-    options = inspect.signature(checkpoint.resolve("metrics", node["_target_"])).parameters
-    return checkpoint.build({**node, **{k: v for k, v in given.items() if k in options}})
+    options = inspect.signature(resolve("metrics", node["_target_"])).parameters
+    return build({**node, **{k: v for k, v in given.items() if k in options}})
 
 
 def _plain(value: Any) -> Any:

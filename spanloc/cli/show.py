@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from spanloc import report
+from spanloc.reports.cells import NONE
+from spanloc.reports.tables import Table as ReportTable
 
 MOST_PRINTED = 15
 
@@ -24,12 +25,12 @@ def show_metrics(metrics: Mapping[str, float], folder: Path) -> None:
 
 
 def show_table(
-    console: Console, table: report.Table, *, most: int = MOST_PRINTED, notes: bool = False
+    console: Console, table: ReportTable, *, most: int = MOST_PRINTED, notes: bool = False
 ) -> None:
     """Print the main columns of a table of a report, its first rows, and perhaps its notes."""
     shown = Table(title=table.title)
     # A column without a single figure only takes room from the others.
-    columns = [i for i in table.brief if any(row[i].text != report.NONE for row in table.rows)]
+    columns = [i for i in table.brief if any(row[i].text != NONE for row in table.rows)]
     for i in columns:
         first = i == columns[0]
         shown.add_column(table.columns[i][0], justify="left" if first else "right", overflow="fold")

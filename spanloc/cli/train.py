@@ -11,56 +11,69 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer, seed_everything
 
-from spanloc import checkpoint, plots
-from spanloc.callbacks import Convergence, GradientNorms
-from spanloc.cli.entry import command, run_folder
+from spanloc import plots
+from spanloc.cli.entry import run_folder
 from spanloc.cli.evaluate import evaluate, timelines, write_evaluation, write_metrics
 from spanloc.cli.show import show_metrics
+from spanloc.config.build import build, completed, targets
+from spanloc.config.checkpoint import load, read
+from spanloc.config.checks import check
 from spanloc.data import SpanDataModule
 from spanloc.files import replacing
-from spanloc.task import SpanLocalizer
+from spanloc.training.callbacks import Convergence, GradientNorms
+from spanloc.training.task import SpanLocalizer
 
 log = logging.getLogger(__name__)
+# What a resumed run may not change without a warning.
+_LEARNT_FROM = ("data", "span_loss", "score_loss", "criterion", "optimizer", "scheduler")
 
 
-@command("train")
-def main(config: DictConfig) -> None:
+def run(config: DictConfig) -> None:
     """Run ``spanloc-train``."""
     folder = run_folder()
     if not isinstance(config.seed, int) or config.seed < 0:
         raise ValueError(f"seed is {config.seed!r}; wanted a whole number, at least 0")
     seed_everything(config.seed, workers=True, verbose=False)
-    data = _plain(config.data)
-    checkpoint.check({"data": data})
-    datamodule = checkpoint.build(data)
-    plain = _complete(config, datamodule)
-    checkpoint.check(plain)
+    plain = _plain(config)
+    check(plain)
+    datamodule: SpanDataModule = build(plain["data"])
+    # As Lightning will do again, to no effect: what is wrong with the data is said at once.
+    datamodule.prepare_data()
+    datamodule.setup("fit")
     if plain["test"] and not len(datamodule.test_set):
         raise ValueError("the data have no sequences to test on; test=false goes without")
+    task: SpanLocalizer = build(plain["module"])
+    _try_loss(task)
+    task.prepare(datamodule)
+    plain["seconds_per_step"] = datamodule.seconds_per_step
+    plain["module"]["classes"] = task.classes
+    plain["localizer"] = completed(plain["localizer"], task.localizer)
+    plain["module"]["localizer"] = plain["localizer"]
+    for part in ("backbone", "neck", "head"):
+        if hasattr(task.localizer, part):
+            plain[part] = plain["localizer"].get(part, plain[part])
+    task.config = plain
     if plain["ckpt_path"] is not None:
         _check_resumed(plain)
-    task = checkpoint.build(plain["task"])
-    _try_loss(task)
-    task.config = plain
-    task.localizer.set_statistics(*datamodule.statistics())
     _warn_of_several(task, datamodule)
     parts = {
-        group: [checkpoint.build(node) for node in (plain.get(group) or {}).values() if node]
+        group: [build(node) for node in (plain.get(group) or {}).values() if node]
         for group in ("callbacks", "logger")
     }
-    trainer: Trainer = checkpoint.build(plain["trainer"], **parts)
+    trainer: Trainer = build(plain["trainer"], **parts)
     with replacing(folder / "config.yaml") as path:
         path.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
     begin = time.perf_counter()
     trainer.fit(task, datamodule=datamodule, ckpt_path=plain["ckpt_path"], weights_only=True)
     seconds = time.perf_counter() - begin
     log.info("trained in %.1f s, up to step %d", seconds, trainer.global_step)
-    _finish(plain, trainer, datamodule, folder, {"time/train": seconds})
+    _finish(plain, trainer, task, datamodule, folder, {"time/train": seconds})
 
 
 def _finish(
     plain: dict[str, Any],
     trainer: Trainer,
+    task: SpanLocalizer,
     datamodule: SpanDataModule,
     folder: Path,
     metrics: dict[str, float],
@@ -70,19 +83,22 @@ def _finish(
         metrics[best.monitor] = float(best.best_model_score)
     for callback in trainer.callbacks:
         if isinstance(callback, Convergence):
-            metrics |= callback.metrics()
+            if callback.result is None:
+                # Of a run that was stopped between its last epoch and this measurement.
+                callback.finish(trainer, task)
+            metrics |= callback.result.metrics() if callback.result else {}
         if isinstance(callback, GradientNorms):
             history = callback.history()
             if len(history) and trainer.is_global_zero:
-                plots.save_figure(plots.curves(*history.T), folder / "figures" / "curves.png")
+                plots.save_figure(plots.curves(history), folder / "figures" / "curves.png")
     if trainer.is_global_zero:
         # Before the test, which may still meet a file that it cannot read.
         write_metrics(metrics, folder)
     best_path = Path(best.best_model_path) if best is not None and best.best_model_path else None
     path = best_path or folder / "last.ckpt"
     if plain["test"] and path.is_file():
-        roots = {node["_target_"].split(".")[0] for _, node in checkpoint.targets(plain["task"])}
-        task = checkpoint.load(path, allow=roots)
+        roots = {node["_target_"].split(".")[0] for _, node in targets(plain["module"])}
+        task = load(path, allow=roots)
         found, evaluated = evaluate(task, datamodule, plain["trainer"], "test")
         metrics |= found
         if trainer.is_global_zero:
@@ -109,28 +125,32 @@ def _try_loss(task: SpanLocalizer) -> None:
 
 
 def _check_resumed(plain: dict[str, Any]) -> None:
-    path, most = plain["ckpt_path"], plain["trainer"]["max_epochs"]
-    saved = checkpoint.read(path)
+    path, most = Path(plain["ckpt_path"]), plain["trainer"]["max_epochs"]
+    saved = read(path)
     done = saved["epoch"] + 1
-    if 0 <= most <= done:
+    if 0 <= most <= done and path.parent.resolve() == run_folder().resolve():
+        if _is_complete(plain, path.parent):
+            raise ValueError(
+                f"{path} has done {done} epochs, and trainer.max_epochs is {most}: there is nothing "
+                "to do"
+            )
+        log.info("the training is complete; what came after it is done now")
+    elif 0 <= most <= done:
         raise ValueError(
             f"{path} has done {done} epochs, and trainer.max_epochs is {most}: there is nothing to do"
         )
     before = saved["spanloc"]["config"]
-    for group in (
-        "model",
-        "data",
-        "span_loss",
-        "score_loss",
-        "criterion",
-        "optimizer",
-        "scheduler",
-    ):
-        changes = list(_changes(before[group], plain[group], group))
-        if changes and group == "model":
-            raise ValueError(f"{path} is of another model: {'; '.join(changes)}")
-        for change in changes:
+    if changes := list(_changes(before["localizer"], plain["localizer"], "localizer")):
+        raise ValueError(f"{path} is of another model: {'; '.join(changes)}")
+    for group in _LEARNT_FROM:
+        for change in _changes(before[group], plain[group], group):
             log.warning("not as in the run that is resumed: %s", change)
+
+
+def _is_complete(plain: dict[str, Any], folder: Path) -> bool:
+    # The files that a run writes last.
+    files = ["metrics.json", "scores.json" if plain["test"] else "figures/curves.png"]
+    return all((folder / name).is_file() for name in files)
 
 
 def _changes(before: Any, now: Any, where: str) -> Iterator[str]:
@@ -147,20 +167,10 @@ def _warn_of_several(task: SpanLocalizer, datamodule: SpanDataModule) -> None:
     if task.decode.max_predictions == 1 and several:
         log.warning(
             "%d of %d training sequences have several spans, and this model gives one: it learns "
-            "the first of each; model=points gives many",
+            "the first of each; task=detection gives many",
             several,
             len(counts),
         )
-
-
-def _complete(config: DictConfig, datamodule: SpanDataModule) -> dict[str, Any]:
-    # The resolved config, with what it leaves to the data filled in.
-    for key, value in checkpoint.derive(datamodule).items():
-        if key in config.model and config.model[key] is None:
-            config.model[key] = value
-    config.task.classes = datamodule.classes
-    config.seconds_per_step = datamodule.seconds_per_step
-    return _plain(config)
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:

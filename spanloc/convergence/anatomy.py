@@ -6,13 +6,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from spanloc.convergence.checked import SpanLoss
 from spanloc.convergence.sided import (
     Estimate,
     first_derivative,
     mixed_derivative,
     second_derivative,
 )
+from spanloc.losses import SpanLoss
 
 # The longest step of a difference, as a fraction of the target's length.
 _STEP = 1 / 32

@@ -1,13 +1,12 @@
 """Whether a function is a span loss that can be probed."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-SpanLoss = Callable[[Tensor, Tensor], Tensor]
+from spanloc.losses import SpanLoss
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from spanloc.convergence.checked import SpanLoss
 from spanloc.convergence.exponent import Exponent, fit_exponent
+from spanloc.losses import SpanLoss
 from spanloc.ops import length, overlap
 
 # Recorded steps: so many evenly spaced pairs of neighbours, and so many steps on a log scale.
@@ -76,7 +76,7 @@ def descend(
     """Gradient descent on each pair's own loss, all pairs as the rows of one float64 parameter.
 
     The parameter's gradient is that of the losses' sum, so that each row gets its own; the optimizer
-    must treat rows alone, as SGD, Adam and :class:`spanloc.optimizers.Polyak` do.
+    must treat rows alone, as SGD, Adam and :class:`spanloc.training.optimizers.Polyak` do.
 
     Args:
         span_loss: Unreduced, of pairs; see :func:`spanloc.convergence.checked`.

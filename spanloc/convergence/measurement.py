@@ -1,21 +1,28 @@
 """What is left of loss and gradient over a whole training set, at fixed weights."""
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from pytorch_lightning import Trainer
-from pytorch_lightning.utilities.seed import isolate_rng
-from torch import Tensor
+from torch import Tensor, distributed, nn
 from torch.nn.utils import get_total_norm
-from torch.utils.data import DataLoader, IterableDataset
 
-from spanloc.convergence import SpanLoss, relative_gradient
+from spanloc.convergence.exponent import Exponent
+from spanloc.convergence.relative import relative_gradient
+from spanloc.convergence.result import (
+    ConvergenceResult,
+    Histogram,
+    LossAtConvergence,
+    Minibatch,
+    Spread,
+)
+from spanloc.criterion import Criterion
+from spanloc.losses import SpanLoss
 from spanloc.ops import length, tiou
+from spanloc.structures import Batch
 
 _QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
 #: Borders of the bins of the relative gradients; what lies outside counts in the first or last one.
@@ -45,73 +52,94 @@ class Measurement(NamedTuple):
     num_sequences: int
 
 
-def measure(trainer: Trainer, task: Any, losses: Mapping[str, SpanLoss]) -> Measurement:
-    """One pass over the training set as it is: no dropout, no crops, 32-bit precision.
+def measure(
+    model: nn.Module,
+    criterion: Criterion,
+    batches: Iterable[Batch],
+    losses: Mapping[str, SpanLoss],
+) -> Measurement:
+    """One pass over a training set as it is: no dropout, 32-bit precision.
 
-    The objective is the one that training minimises, over all sequences at once: weighted sums of
-    the span losses and of the score losses over the number of matched pairs, each counting as the
-    criterion has it. Several processes
-    share the sequences, and all get the same result. Nothing about the training changes.
+    The objective is the one that training minimises, over all sequences at once: the criterion's terms,
+    weighted, over the number of matched pairs. If there are several processes, they share the sequences,
+    and all get the same result. Nothing about the training changes.
 
     Args:
-        trainer: While it fits.
-        task: Such as :class:`~spanloc.SpanLocalizer`; it has a ``criterion``.
+        model: Features and mask to an output; its parameters are those of the gradient.
+        criterion: Of the training.
+        batches: This process's share of the training set, on the model's device.
         losses: Span losses by name, all taken of the same pairs.
     """
-    parameters = [p for p in task.parameters() if p.requires_grad]
-    by_loss = {name: [torch.zeros_like(p) for p in parameters] for name in losses}
-    by_score = [torch.zeros_like(p) for p in parameters]
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    device = parameters[0].device
+    # Of the sum of each span loss, and of each other term of the total.
+    others = [name for name in criterion.weights if name != "span"]
+    by_loss, by_term = (
+        {name: [torch.zeros_like(p) for p in parameters] for name in names}
+        for names in (losses, others)
+    )
+    values = dict.fromkeys(others, 0.0)
     pairs: list[tuple[Tensor, ...]] = []
-    score, count, num_sequences = 0.0, 0.0, 0
-    with _as_it_is(task):
-        for batch in whole_train_dataloader(trainer):
-            batch = trainer.strategy.batch_to_device(batch)
-            with torch.autocast(task.device.type, enabled=False):
-                matched = task.criterion.match(task(batch), batch)
-            _add_gradient(by_score, matched.score, parameters)
+    count, num_sequences = 0.0, 0
+    with _as_it_is(model, criterion):
+        for batch in batches:
+            with torch.autocast(device.type, enabled=False):
+                sums = criterion.sums(model(batch.features, batch.mask), batch)
+            for name in others:
+                _add_gradient(by_term[name], sums.terms[name], parameters)
+                values[name] += float(sums.terms[name].detach())
             for name, loss in losses.items():
-                values = matched.weight * loss(matched.pred, matched.target)
-                _add_gradient(by_loss[name], values.sum(), parameters)
-            pairs.append((matched.pred.detach(), matched.target, matched.weight))
-            score += float(matched.score.detach())
-            count += float(matched.count)
+                _add_gradient(by_loss[name], sums.span(loss), parameters)
+            pred, target, weight, *_ = sums.pairs[0]
+            pairs.append((pred.detach(), target, weight))
+            count += float(sums.count)
             num_sequences += len(batch)
-    none = torch.zeros(0, 2, device=task.device)
+    none = torch.zeros(0, 2, device=device)
     pred, target, weight = (
         torch.cat(part) for part in zip((none, none, none[:, 0]), *pairs, strict=True)
     )
-    if trainer.world_size > 1:
-        every = [None] * trainer.world_size
-        torch.distributed.all_gather_object(
-            every, (pred, target, weight, score, count, num_sequences)
-        )
-        *tensors, scores, counts, numbers = zip(*every, strict=True)
+    if distributed.is_available() and distributed.is_initialized():
+        every: list[Any] = [None] * distributed.get_world_size()
+        distributed.all_gather_object(every, (pred, target, weight, values, count, num_sequences))
+        *tensors, found, counts, numbers = zip(*every, strict=True)
         pred, target, weight = (torch.cat([p.to(none) for p in part]) for part in tensors)
-        score, count, num_sequences = sum(scores), sum(counts), sum(numbers)
-        for gradient in [by_score, *by_loss.values()]:
+        values = {name: sum(part[name] for part in found) for name in others}
+        count, num_sequences = sum(counts), sum(numbers)
+        for gradient in (*by_term.values(), *by_loss.values()):
             for part in gradient:
-                torch.distributed.all_reduce(part)
+                distributed.all_reduce(part)
     count = max(count, 1)
-    span_weight, score_weight = task.criterion.span_weight, task.criterion.score_weight
     norms = {}
     for name, loss in losses.items():
-        values = loss(pred, target).double()
-        weighted = float((weight * values).sum()) / count
-        spans = [span_weight * part / count for part in by_loss[name]]
+        plain = loss(pred, target).double()
+        terms = {"span": (weight * plain).sum(), **{k: plain.new_tensor(values[k]) for k in others}}
+        spans = [criterion.weights["span"] * part / count for part in by_loss[name]]
         both = [
-            part + score_weight * other / count for part, other in zip(spans, by_score, strict=True)
+            criterion.total(dict(zip(terms, parts, strict=True))) / count
+            for parts in zip(by_loss[name], *by_term.values(), strict=True)
         ]
         norms[name] = Norms(
-            loss=float(values.sum()) / max(len(values), 1),
-            total=span_weight * weighted + score_weight * score / count,
+            loss=float(plain.sum()) / max(len(plain), 1),
+            total=float(criterion.total(terms)) / count,
             grad_span=float(get_total_norm(spans)),
             grad_total=float(get_total_norm(both)),
         )
-    return Measurement(pred, target, score / count, norms, num_sequences)
+    return Measurement(pred, target, values["score"] / count, norms, num_sequences)
 
 
-def summarise(found: Measurement, losses: Mapping[str, SpanLoss]) -> dict[str, Any]:
-    """A measurement as plain numbers; with each loss, its relative gradient at the same pairs."""
+def summarise(
+    found: Measurement,
+    losses: Mapping[str, SpanLoss],
+    *,
+    step: int,
+    epoch: int,
+    reason: str,
+    trained: str,
+    minibatch: Minibatch,
+    exponent: Exponent,
+    exponent_params: Exponent,
+) -> ConvergenceResult:
+    """A measurement as numbers; with each loss, its relative gradient at the same pairs."""
     sizes = length(found.target)
     known = sizes > 0
     errors = (found.pred - found.target)[known].abs() / sizes[known, None]
@@ -120,58 +148,35 @@ def summarise(found: Measurement, losses: Mapping[str, SpanLoss]) -> dict[str, A
         relative = relative_gradient(loss, found.pred, found.target)
         bins = torch.bucketize(relative.cpu(), EDGES).clamp(1, len(EDGES) - 1) - 1
         counts = bins.bincount(minlength=len(EDGES) - 1)
-        histogram = {"edges": EDGES.tolist(), "counts": counts.tolist()}
-        spread = {**_distribution(relative), "histogram": histogram}
-        table[name] = {**found.norms[name]._asdict(), "relative_gradient": spread}
-    return {
-        "num_sequences": found.num_sequences,
-        "num_pairs": len(found.pred),
-        "score_loss": found.score,
-        "tiou": float(tiou(found.pred, found.target).mean()),
-        "endpoint_error": _distribution(errors.flatten()),
-        "losses": table,
-    }
-
-
-def whole_train_dataloader(trainer: Trainer) -> Any:
-    """Every training sequence once, in order: this process's share.
-
-    A DataModule says what that is with ``whole_train_dataloader(*, num_replicas, rank)``, as those
-    of spanloc do. Without, it is all of the data set that the training loader draws from, whatever
-    its sampler picks; what such a data set augments by itself is augmented here too.
-
-    Raises:
-        ValueError: The data are a stream, or no loader of a data set at all.
-    """
-    share = {"num_replicas": trainer.world_size, "rank": trainer.global_rank}
-    own = getattr(trainer.datamodule, "whole_train_dataloader", None)
-    if own is not None:
-        return own(**share)
-    loader = trainer.train_dataloader
-    stream = not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset)
-    if stream or not hasattr(loader.dataset, "__len__"):
-        what = loader.dataset if isinstance(loader, DataLoader) else loader
-        raise ValueError(
-            f"the training data are {type(what).__name__}, of which nobody knows the whole; give "
-            "the DataModule a method whole_train_dataloader(*, num_replicas, rank)"
+        table[name] = LossAtConvergence(
+            **found.norms[name]._asdict(),
+            relative_gradient=_spread(relative),
+            histogram=Histogram(EDGES.tolist(), counts.tolist()),
         )
-    return DataLoader(
-        loader.dataset,
-        batch_size=loader.batch_size or 1,
-        sampler=range(share["rank"], len(loader.dataset), share["num_replicas"]),
-        collate_fn=loader.collate_fn,
-        num_workers=loader.num_workers,
-        generator=torch.Generator(),
+    return ConvergenceResult(
+        step=step,
+        epoch=epoch,
+        reason=reason,
+        trained=trained,
+        num_sequences=found.num_sequences,
+        num_pairs=len(found.pred),
+        score_loss=found.score,
+        tiou=float(tiou(found.pred, found.target).mean()),
+        endpoint_error=_spread(errors.flatten()),
+        losses=table,
+        minibatch=minibatch,
+        exponent=exponent,
+        exponent_params=exponent_params,
     )
 
 
 @contextmanager
-def _as_it_is(task: Any) -> Iterator[None]:
-    modes = {module: module.training for module in task.modules()}
-    task.eval()
+def _as_it_is(*models: nn.Module) -> Iterator[None]:
+    modes = {module: module.training for model in models for module in model.modules()}
+    for model in models:
+        model.eval()
     try:
-        # A data set or a worker may draw random numbers: those of training are not used up.
-        with isolate_rng(), torch.inference_mode(False), torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
             yield
     finally:
         for module, mode in modes.items():
@@ -187,9 +192,9 @@ def _add_gradient(totals: list[Tensor], value: Tensor, parameters: list[Tensor])
             total += part
 
 
-def _distribution(values: Tensor) -> dict[str, float]:
+def _spread(values: Tensor) -> Spread:
     if not len(values):
-        return dict.fromkeys(["mean", *_QUANTILES], math.nan)
+        return Spread.of({})
     numbers = values.double().cpu().numpy()
     quantiles = np.quantile(numbers, list(_QUANTILES.values())).tolist()
-    return {"mean": float(numbers.mean()), **dict(zip(_QUANTILES, quantiles, strict=True))}
+    return Spread(float(numbers.mean()), *quantiles)

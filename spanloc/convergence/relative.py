@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spanloc.convergence.checked import SpanLoss
+from spanloc.losses import SpanLoss
 from spanloc.ops import length
 
 

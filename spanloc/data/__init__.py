@@ -1,22 +1,6 @@
-"""Sequences with spans: samples, batches, data sets. Seconds are known here and in files only."""
+"""Sequences with spans: files, data sets, DataModules."""
 
-from spanloc.data.annotations import AnnotatedSequences, Annotations, Record, read_annotations
-from spanloc.data.datamodule import AnnotatedData, EpochSampler, SpanDataModule, SyntheticData
-from spanloc.data.sample import Batch, Sample, Timeline, collate
-from spanloc.data.synthetic import SyntheticSequences
+import lazy_loader
 
-__all__ = [
-    "AnnotatedData",
-    "AnnotatedSequences",
-    "Annotations",
-    "Batch",
-    "EpochSampler",
-    "Record",
-    "Sample",
-    "SpanDataModule",
-    "SyntheticData",
-    "SyntheticSequences",
-    "Timeline",
-    "collate",
-    "read_annotations",
-]
+# Files of predictions are read without Lightning.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

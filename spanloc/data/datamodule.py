@@ -1,30 +1,34 @@
 """DataModules: what is trained on, chosen by, and evaluated on."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from pytorch_lightning import LightningDataModule
 from torch import Tensor
-from torch import distributed as dist
-from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
-from spanloc.data.annotations import AnnotatedSequences, Annotations, Record, read_annotations
-from spanloc.data.sample import Sample, Timeline, collate
+from spanloc.data.annotations.folder import Annotations, Record, read_annotations
+from spanloc.data.sampling import EpochSampler, EvaluationSampler
+from spanloc.data.sequences import AnnotatedSequences
 from spanloc.data.synthetic import SyntheticSequences
+from spanloc.lightning import LightningDataModule
 from spanloc.ops import length
+from spanloc.structures import DataFacts, Sample, Timeline, collate
+
+Samples = Dataset[Sample] | Sequence[Sample]
 
 
-class SpanDataModule(LightningDataModule, ABC):
-    """Loaders over three data sets of :class:`~spanloc.data.Sample`; subclasses say which.
+class SpanDataModule(LightningDataModule):
+    """Loaders over three sets of :class:`~spanloc.structures.Sample`, data sets or lists.
 
-    A subclass sets ``train_set``, ``val_set`` and ``test_set`` when it is made, and
-    ``whole_train_set`` where its training set draws crops or augments. It also says its
-    ``classes``, ``num_channels``, ``seconds_per_step`` and, from the training sequences alone, the
-    :meth:`statistics` of the channels and the :meth:`span_lengths`.
+    A subclass sets ``train_set``, ``val_set`` and ``test_set`` and its ``classes``, when it is made or in
+    ``setup``; and ``whole_train_set`` where its training set draws crops or augments. A training set that
+    draws something new in each epoch finds the epoch in its index (:class:`~spanloc.data.EpochIndex`).
+
+    What a model needs to know of the training data is read off the samples: :meth:`statistics` of the
+    channels, :meth:`span_lengths`, :meth:`facts`. A subclass that knows a shorter way says so.
 
     Args:
         batch_size: Sequences per batch.
@@ -32,13 +36,13 @@ class SpanDataModule(LightningDataModule, ABC):
         seed: Of the order of the sequences (and of whatever the subclass draws).
     """
 
-    train_set: Dataset[Sample]
-    whole_train_set: Dataset[Sample] | None = None
-    val_set: Dataset[Sample]
-    test_set: Dataset[Sample]
+    train_set: Samples
+    whole_train_set: Samples | None = None
+    val_set: Samples
+    test_set: Samples
     classes: list[str]
-    num_channels: int
-    seconds_per_step: float
+    num_channels: int | None = None
+    seconds_per_step: float = Timeline().seconds_per_step
 
     def __init__(self, *, batch_size: int = 32, num_workers: int = 0, seed: int = 0) -> None:
         super().__init__()
@@ -47,13 +51,27 @@ class SpanDataModule(LightningDataModule, ABC):
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.whole_batch_size = batch_size
 
-    @abstractmethod
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation per channel, ``(C,)``, of the training sequences."""
+        steps = torch.cat([sample.features for sample in self._samples()], dim=1)
+        return steps.mean(1), steps.std(1, correction=0).clamp(min=1e-6)
 
-    @abstractmethod
     def span_lengths(self) -> list[Tensor]:
         """Lengths, in steps, of the spans of each training sequence."""
+        return [length(sample.spans) for sample in self._samples()]
+
+    def facts(self) -> DataFacts:
+        """What a model needs to know of the training data to be built.
+
+        Raises:
+            ValueError: The training sequences have no spans.
+        """
+        lengths = torch.cat(self.span_lengths())
+        if not len(lengths):
+            raise ValueError("the training sequences have no spans at all")
+        channels = self.num_channels or len(self._samples()[0].features)
+        shortest, longest = float(lengths.quantile(0.05)), float(lengths.max())
+        return DataFacts(channels, len(self.classes), shortest, longest)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Training batches, in a new order every epoch."""
@@ -78,21 +96,28 @@ class SpanDataModule(LightningDataModule, ABC):
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Validation batches."""
-        return self._loader(self.val_set)
+        return self._loader(self.val_set, EvaluationSampler(len(self.val_set)))
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Test batches."""
-        return self._loader(self.test_set)
+        return self._loader(self.test_set, EvaluationSampler(len(self.test_set)))
 
-    def _loader(
-        self, dataset: Dataset[Sample], sampler: Sampler[int] | None = None
-    ) -> DataLoader[Any]:
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """The test batches, to predict on."""
+        return self.test_dataloader()
+
+    def _samples(self) -> Sequence[Sample]:
+        dataset = self.whole_train_set or self.train_set
+        return [dataset[i] for i in range(len(dataset))]
+
+    def _loader(self, dataset: Samples, sampler: Sampler[int]) -> DataLoader[Any]:
+        training = isinstance(sampler, EpochSampler)
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
             sampler=sampler,
             # In training a last, smaller batch would get steps as long as the others.
-            drop_last=sampler is not None and len(dataset) >= self.batch_size,
+            drop_last=training and len(dataset) >= self.batch_size,
             collate_fn=collate,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
@@ -123,27 +148,14 @@ class SyntheticData(SpanDataModule):
         **knobs: Any,
     ) -> None:
         super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed)
-        self.train_set, self.val_set, self.test_set = (
-            _Kept(SyntheticSequences(count, seed=[seed, part], end_noise=noise, **knobs))
+        sequences = [
+            SyntheticSequences(count, seed=[seed, part], end_noise=noise, **knobs)
             for part, (count, noise) in enumerate(
                 ((num_train, end_noise), (num_val, 0.0), (num_test, 0.0))
             )
-        )
-        self.classes = self.train_set.sequences.classes
-        self.num_channels = self.train_set.sequences.num_channels
-        self.seconds_per_step = Timeline().seconds_per_step
-
-    def statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation per channel, ``(C,)``, of the training sequences."""
-        steps = torch.cat([sample.features for sample in self._samples()], dim=1)
-        return steps.mean(1), steps.std(1, correction=0).clamp(min=1e-6)
-
-    def span_lengths(self) -> list[Tensor]:
-        """Lengths, in steps, of the spans of each training sequence."""
-        return [length(sample.spans) for sample in self._samples()]
-
-    def _samples(self) -> list[Sample]:
-        return [self.train_set[i] for i in range(len(self.train_set))]
+        ]
+        self.train_set, self.val_set, self.test_set = map(_Kept, sequences)
+        self.classes, self.num_channels = sequences[0].classes, sequences[0].num_channels
 
 
 class AnnotatedData(SpanDataModule):
@@ -184,73 +196,54 @@ class AnnotatedData(SpanDataModule):
         ):
             if value is not None and value <= 0:
                 raise ValueError(f"data.{name} is {value}; it must be above 0")
-        self.annotations: Annotations = read_annotations(root)
+        self.root, self.val_share, self.min_kept = Path(root), val_share, min_kept
+        self.crop_seconds, self.crops_per_sequence = crop_seconds, crops_per_sequence
+        self.annotations: Annotations | None = None
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read and check ``annotations.json`` and the headers of the arrays.
+
+        Raises:
+            FileNotFoundError, ValueError: As in :func:`~spanloc.data.read_annotations`; or there is nothing
+                to train on or to hold out.
+        """
+        if self.annotations is not None:
+            return
+        self.annotations = read_annotations(self.root)
         self.classes = self.annotations.classes
         self.num_channels = self.annotations.num_channels
         self.seconds_per_step = self.annotations.seconds_per_step
         subsets = self.annotations.subsets
         self._train, self._val = subsets["training"], subsets["validation"]
         if not self._train:
-            raise ValueError(f"{root}/annotations.json: no sequence has the subset 'training'")
+            raise ValueError(f"{self.root}/annotations.json: no sequence has the subset 'training'")
         if not self._val:
-            self._train, self._val = _held_out(self._train, val_share, seed)
+            self._train, self._val = _held_out(self._train, self.val_share, self.seed)
         crop = None
-        if crop_seconds is not None:
-            crop = max(1, round(crop_seconds / self.seconds_per_step))
+        if self.crop_seconds is not None:
+            crop = max(1, round(self.crop_seconds / self.seconds_per_step))
         self.train_set = AnnotatedSequences(
             self._train,
             crop=crop,
-            crops_per_sequence=crops_per_sequence,
-            min_kept=min_kept,
-            seed=seed,
+            crops_per_sequence=self.crops_per_sequence,
+            min_kept=self.min_kept,
+            seed=self.seed,
         )
         if crop is not None:
             self.whole_train_set = AnnotatedSequences(self._train)
             # About as many steps in a batch as in training, for the memory's sake.
             longest = max(record.num_steps for record in self._train)
-            self.whole_batch_size = max(1, batch_size * min(crop, longest) // longest)
+            self.whole_batch_size = max(1, self.batch_size * min(crop, longest) // longest)
         self.val_set = AnnotatedSequences(self._val)
         self.test_set = AnnotatedSequences(subsets["testing"])
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation per channel, ``(C,)``, of the training sequences."""
-        return self.train_set.statistics()
+        return AnnotatedSequences(self._train).statistics()
 
     def span_lengths(self) -> list[Tensor]:
         """Lengths, in steps, of the spans of each training sequence."""
         return [length(record.spans) for record in self._train]
-
-
-class EpochSampler(DistributedSampler[Sample]):
-    """A new order every epoch, drawn from ``(seed, epoch)``: a resumed run sees what it would have.
-
-    The indices of epoch ``e`` are ``e * size ... (e + 1) * size - 1``; a data set takes them modulo
-    its length, and one that draws crops draws new ones. Several processes share an epoch between
-    them, without the rest that does not divide.
-
-    Args:
-        size: Length of the data set.
-        seed: Of the orders.
-        num_replicas, rank: How many processes there are, and which this is; None: as
-            ``torch.distributed`` says, or one.
-    """
-
-    def __init__(
-        self, size: int, seed: int = 0, *, num_replicas: int | None = None, rank: int | None = None
-    ) -> None:
-        if num_replicas is None:
-            running = dist.is_available() and dist.is_initialized()
-            num_replicas = dist.get_world_size() if running else 1
-            rank = dist.get_rank() if running else 0
-        # Lightning leaves a DistributedSampler as it is and tells it the epoch; any other it would
-        # wrap, and not tell.
-        super().__init__(range(size), num_replicas, rank, seed=seed, drop_last=True)
-        self.size = size
-
-    def __iter__(self) -> Iterator[int]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.size)
-        mine = order[self.rank : self.total_size : self.num_replicas]
-        return iter((self.epoch * self.size + mine).tolist())
 
 
 class _Kept(Dataset[Sample]):
@@ -263,7 +256,6 @@ class _Kept(Dataset[Sample]):
         return len(self.sequences)
 
     def __getitem__(self, index: int) -> Sample:
-        index %= len(self.sequences)
         if index not in self._samples:
             self._samples[index] = self.sequences[index]
         return self._samples[index]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from spanloc.data.sample import Sample
+from spanloc.structures import Sample
 
 _MAX_TRIES = 200
 
@@ -96,7 +96,8 @@ class SyntheticSequences(Dataset[Sample]):
         return self.num_sequences
 
     def __getitem__(self, index: int) -> Sample:
-        index %= self.num_sequences
+        if not 0 <= index < self.num_sequences:
+            raise IndexError(f"index {index} of {self.num_sequences} sequences")
         rng = np.random.default_rng([*self.seed, index])
         length = int(rng.integers(*self.length, endpoint=True))
         num_spans = int(rng.integers(*self.num_spans, endpoint=True))

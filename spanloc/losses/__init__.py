@@ -15,6 +15,7 @@ from spanloc.losses.boundary import (
     smooth_l1_loss,
 )
 from spanloc.losses.gaussian import kl_loss, wasserstein_loss
+from spanloc.losses.kinds import ScoreLoss, SpanLoss
 from spanloc.losses.outer import huber_loss, squared_loss, weighted_sum
 from spanloc.losses.overlap import (
     alpha_iou_loss,
@@ -29,6 +30,8 @@ from spanloc.losses.score import cross_entropy_loss, focal_loss
 from spanloc.losses.smooth import smooth_diou_loss, smooth_giou_loss, smooth_iou_loss
 
 __all__ = [
+    "ScoreLoss",
+    "SpanLoss",
     "alpha_iou_loss",
     "balanced_l1_loss",
     "bounded_iou_loss",

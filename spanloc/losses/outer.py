@@ -1,18 +1,17 @@
 """Losses of losses: a function of one, or a sum of several."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from spanloc.losses.boundary import l1_loss
+from spanloc.losses.kinds import SpanLoss
 from spanloc.losses.options import above_zero
 from spanloc.losses.overlap import giou_loss
 from spanloc.losses.properties import Properties, states
 from spanloc.losses.scalar import huber
-
-SpanLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 @states(Properties("the square of GIoU's loss", upper=4, slope=0, steepest=8**0.5))

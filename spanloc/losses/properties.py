@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from spanloc.losses.kinds import unwrap
+
 _Loss = TypeVar("_Loss", bound=Callable[..., Any])
 
 
@@ -55,9 +57,7 @@ def properties(loss: Callable[..., Any]) -> Properties:
     Raises:
         ValueError: It states nothing.
     """
-    while hasattr(loss, "func"):
-        loss = loss.func
-    stated = getattr(loss, "properties", None)
+    stated = getattr(unwrap(loss)[0], "properties", None)
     if not isinstance(stated, Properties):
         raise ValueError(
             f"{loss!r} states no properties: decorate it with @states(Properties(...))"

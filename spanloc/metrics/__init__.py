@@ -6,7 +6,7 @@ from spanloc.metrics.diagnosis import FOUND, KINDS, check_limits, diagnose
 from spanloc.metrics.events import EventF1, SegmentF1
 from spanloc.metrics.proposals import AverageRecall
 from spanloc.metrics.retrieval import MeanTIoU, RecallAtTIoU, RetrievalPrecision, best_tiou
-from spanloc.metrics.rows import Predictions, SpanMetric, Targets, sequence_key
+from spanloc.metrics.rows import SpanMetric
 
 __all__ = [
     "FOUND",
@@ -16,16 +16,13 @@ __all__ = [
     "BoundaryError",
     "EventF1",
     "MeanTIoU",
-    "Predictions",
     "RecallAtTIoU",
     "RetrievalPrecision",
     "SegmentF1",
     "SpanMetric",
-    "Targets",
     "average_precision",
     "best_tiou",
     "boundary_errors",
     "check_limits",
     "diagnose",
-    "sequence_key",
 ]

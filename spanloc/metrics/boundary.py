@@ -4,18 +4,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from spanloc.metrics.kernels.ranked import match_ranked
 from spanloc.metrics.rows import (
-    Predictions,
     SpanMetric,
-    Targets,
     arrays,
     checked_thresholds,
     decimal,
     find_groups,
-    group,
+    group_targets,
     rank,
 )
-from spanloc.ops import match_ranked
+from spanloc.structures import Predictions, Targets
 
 
 class BoundaryError(SpanMetric):
@@ -36,9 +35,9 @@ class BoundaryError(SpanMetric):
 
     >>> import torch
     >>> metric = BoundaryError()
-    >>> zero, one = torch.zeros(1, dtype=torch.int64), torch.ones(1)
-    >>> metric.update(Predictions(torch.tensor([[0.5, 5.25]]), one, zero, zero),
-    ...               Targets(torch.tensor([[1.0, 5.0]]), zero, zero))
+    >>> zero, ids = torch.zeros(1, dtype=torch.int64), ("a",)
+    >>> metric.update(Predictions(torch.tensor([[0.5, 5.25]]), zero, zero, ids, scores=torch.ones(1)),
+    ...               Targets(torch.tensor([[1.0, 5.0]]), zero, zero, ids))
     >>> values = metric.compute()
     >>> float(values["start_bias"]), float(values["end_error"])
     (-0.5, 0.25)
@@ -78,7 +77,7 @@ def boundary_errors(predictions: Predictions, targets: Targets, threshold: float
     Conventions are those of :class:`BoundaryError`. The best-ranked pair comes first.
     """
     spans, scores, labels, sequences = arrays(predictions)
-    grouped = group(*arrays(targets))
+    grouped = group_targets(targets)
     order = rank(scores, sequences)
     spans = spans[order].astype(np.float64)
     groups = find_groups(grouped, labels[order], sequences[order])

@@ -4,17 +4,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from spanloc.metrics.kernels.ranked import ranked_areas
 from spanloc.metrics.rows import (
-    Predictions,
     SpanMetric,
-    Targets,
     arrays,
     checked_thresholds,
     decimal,
     find_groups,
     group,
 )
-from spanloc.ops import ranked_areas
+from spanloc.structures import Predictions, Targets
 
 # Rows that are worked on at once, where the rankings are short: what bounds the memory.
 _ROWS = 1 << 17
@@ -48,9 +47,9 @@ class AveragePrecision(SpanMetric):
 
     >>> import torch
     >>> metric = AveragePrecision(thresholds=[0.5])
-    >>> zero, one = torch.zeros(1, dtype=torch.int64), torch.ones(1)
-    >>> metric.update(Predictions(torch.tensor([[0.0, 4.0]]), one, zero, zero),
-    ...               Targets(torch.tensor([[0.0, 5.0], [7.0, 8.0]]), zero.repeat(2), zero.repeat(2)))
+    >>> zero, ids = torch.zeros(1, dtype=torch.int64), ("a",)
+    >>> metric.update(Predictions(torch.tensor([[0.0, 4.0]]), zero, zero, ids, scores=torch.ones(1)),
+    ...               Targets(torch.tensor([[0.0, 5.0], [7.0, 8.0]]), zero.repeat(2), zero.repeat(2), ids))
     >>> metric.compute()["mAP@0.50"]
     tensor(0.5000, dtype=torch.float64)
     """
@@ -94,13 +93,13 @@ def average_precision(
         The labels (sequences) that occur in the targets, ``(k,)``, and the table ``(k, thresholds)``.
 
     >>> import torch
-    >>> zero, one = torch.zeros(1, dtype=torch.int64), torch.ones(1)
-    >>> average_precision(Predictions(torch.tensor([[0.0, 4.0]]), one, zero, zero),
-    ...                   Targets(torch.tensor([[0.0, 5.0]]), zero, zero), [0.8, 0.9])[1]
+    >>> zero, ids = torch.zeros(1, dtype=torch.int64), ("a",)
+    >>> average_precision(Predictions(torch.tensor([[0.0, 4.0]]), zero, zero, ids, scores=torch.ones(1)),
+    ...                   Targets(torch.tensor([[0.0, 5.0]]), zero, zero, ids), [0.8, 0.9])[1]
     array([[1., 0.]])
     """
     spans, scores, labels, sequences = arrays(predictions)
-    target_spans, target_labels, target_sequences = arrays(targets)
+    target_spans, _, target_labels, target_sequences = arrays(targets)
     if by == "sequences":
         labels, target_labels = np.zeros_like(labels), np.zeros_like(target_labels)
     kinds, target_kinds = (

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from spanloc.metrics.rows import Predictions, Targets, arrays, find_groups, group, rank, split
+from spanloc.metrics.kernels.ranked import match_ranked, nearest
+from spanloc.metrics.rows import arrays, find_groups, group, group_targets, rank, split
 from spanloc.metrics.sensitivity import area, sensitivity
-from spanloc.ops import match_ranked, nearest
+from spanloc.structures import Predictions, Targets
 
 #: Of predictions.
 KINDS = (
@@ -31,7 +32,7 @@ def diagnose(
     *,
     threshold: float = 0.5,
     background: float = 0.1,
-    durations: Mapping[int, float] | None = None,
+    durations: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """The errors of predictions by kind, what mending each would gain, and whom they concern.
 
@@ -56,7 +57,7 @@ def diagnose(
         classes: Names of the labels, from 0.
         threshold: TIoU of a match, in ``(0, 1]``.
         background: TIoU from which a prediction means a target, in ``(0, threshold)``.
-        durations: Of the sequences, by number, for the coverage; one that is not there is unknown.
+        durations: Of the sequences by id, for the coverage; one that is missing is unknown.
 
     Returns:
         Plain numbers, lists and dictionaries, as JSON has them: ``tiou``, ``background``, ``mAP``,
@@ -72,9 +73,9 @@ def diagnose(
         DETAD (Alwassel et al. 2018, arXiv:1807.10706), which removes the errors of a kind to see what
         it costs; correcting them is after TIDE (Bolya et al. 2020, arXiv:2008.08115).
 
-    >>> zero, one = torch.zeros(1, dtype=torch.int64), torch.ones(1)
-    >>> found = diagnose(Predictions(torch.tensor([[0.0, 4.0]]), one, zero, zero),
-    ...                  Targets(torch.tensor([[0.0, 10.0]]), zero, zero), ["walk"])
+    >>> zero, ids = torch.zeros(1, dtype=torch.int64), ("a",)
+    >>> found = diagnose(Predictions(torch.tensor([[0.0, 4.0]]), zero, zero, ids, scores=torch.ones(1)),
+    ...                  Targets(torch.tensor([[0.0, 10.0]]), zero, zero, ids), ["walk"])
     >>> found["predictions"]["localisation"], found["gain"]["localisation"]
     (1, 1.0)
     """
@@ -86,9 +87,9 @@ def diagnose(
     order = rank(scores, sequences)
     spans, scores = spans[order].astype(np.float64), scores[order].astype(np.float64)
     labels, sequences = labels[order], sequences[order]
-    by_label = group(*arrays(targets))
-    true = Targets(*(field[torch.from_numpy(by_label.order)].cpu() for field in targets))
-    true_spans, true_labels, true_sequences = arrays(true)
+    by_label = group_targets(targets)
+    true = targets.to("cpu")[torch.from_numpy(by_label.order)]
+    true_spans, _, true_labels, true_sequences = arrays(true)
     place = find_groups(by_label, labels, sequences)
     limits = np.array([threshold])
     match = match_ranked(spans, place, by_label.spans, by_label.firsts, by_label.order, limits)[

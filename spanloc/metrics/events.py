@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from spanloc.metrics.rows import Grouped, Predictions, SpanMetric, Targets, arrays, group
-from spanloc.ops import active_segments, match_collars
+from spanloc.metrics.kernels.events import active_segments, match_collars
+from spanloc.metrics.rows import Grouped, SpanMetric, arrays, group, group_targets
+from spanloc.structures import Predictions, Targets
 
 
 class EventF1(SpanMetric):
@@ -35,9 +36,9 @@ class EventF1(SpanMetric):
 
     >>> import torch
     >>> metric = EventF1()
-    >>> zero, one = torch.zeros(1, dtype=torch.int64), torch.ones(1)
-    >>> metric.update(Predictions(torch.tensor([[0.1, 4.0]]), one, zero, zero),
-    ...               Targets(torch.tensor([[0.0, 5.0]]), zero, zero))
+    >>> zero, ids = torch.zeros(1, dtype=torch.int64), ("a",)
+    >>> metric.update(Predictions(torch.tensor([[0.1, 4.0]]), zero, zero, ids, scores=torch.ones(1)),
+    ...               Targets(torch.tensor([[0.0, 5.0]]), zero, zero, ids))
     >>> float(metric.compute()["event_F1"])
     1.0
     """
@@ -88,9 +89,9 @@ class SegmentF1(SpanMetric):
 
     >>> import torch
     >>> metric = SegmentF1(size=1.0)
-    >>> zero, one = torch.zeros(1, dtype=torch.int64), torch.ones(1)
-    >>> metric.update(Predictions(torch.tensor([[0.0, 2.5]]), one, zero, zero),
-    ...               Targets(torch.tensor([[1.0, 4.0]]), zero, zero))
+    >>> zero, ids = torch.zeros(1, dtype=torch.int64), ("a",)
+    >>> metric.update(Predictions(torch.tensor([[0.0, 2.5]]), zero, zero, ids, scores=torch.ones(1)),
+    ...               Targets(torch.tensor([[1.0, 4.0]]), zero, zero, ids))
     >>> round(float(metric.compute()["segment_F1"]), 4)
     0.6667
     """
@@ -122,7 +123,7 @@ def _events(
     # Spans and firsts of both for every group that either has, and the groups' labels.
     spans, scores, labels, sequences = arrays(predictions)
     keep = scores >= min_score
-    mine, theirs = group(spans[keep], labels[keep], sequences[keep]), group(*arrays(targets))
+    mine, theirs = group(spans[keep], labels[keep], sequences[keep]), group_targets(targets)
     keys = np.unique(np.concatenate([mine.keys, theirs.keys]), axis=0)
     return _aligned(mine, keys), _aligned(theirs, keys), keys[:, 1]
 

@@ -5,17 +5,16 @@ from typing import Literal
 
 import numpy as np
 
+from spanloc.metrics.kernels.ranked import best_reached
 from spanloc.metrics.rows import (
-    Predictions,
     SpanMetric,
-    Targets,
     arrays,
     checked_numbers,
     checked_thresholds,
     find_groups,
     group,
 )
-from spanloc.ops import best_reached
+from spanloc.structures import Predictions, Targets
 
 First = Literal["scored", "listed"]
 
@@ -42,7 +41,7 @@ class AverageRecall(SpanMetric):
     >>> metric = AverageRecall([1, 2], [0.5])
     >>> zeros, scores = torch.zeros(2, dtype=torch.int64), torch.tensor([0.9, 0.8])
     >>> spans = torch.tensor([[0.0, 4.0], [7.0, 8.0]])
-    >>> metric.update(Predictions(spans, scores, zeros, zeros), Targets(spans, zeros, zeros))
+    >>> metric.update(Predictions(spans, zeros, zeros, ("a",), scores=scores), Targets(spans, zeros, zeros, ("a",)))
     >>> [float(value) for value in metric.compute().values()]
     [0.5, 1.0]
     """
@@ -77,14 +76,14 @@ def reached_tiou(
         predictions, targets: Rows of whole sequences; labels are not compared.
         numbers: How many predictions of a sequence are looked at, ``(k,)``.
         first: As in :func:`in_turn`.
-        union: As in :func:`spanloc.ops.best_reached`.
+        union: As in :func:`spanloc.metrics.kernels.ranked.best_reached`.
 
     Returns:
         ``(targets, k)`` float64, sorted by sequence and start; and where the targets of each sequence
         begin, ``(sequences with a target + 1,)``.
     """
     spans, _, labels, sequences = arrays(predictions)
-    target_spans, target_labels, target_sequences = arrays(targets)
+    target_spans, _, target_labels, target_sequences = arrays(targets)
     grouped = group(target_spans, np.zeros_like(target_labels), target_sequences)
     order, place = in_turn(predictions, first)
     order, place = order[place < max(numbers)], place[place < max(numbers)]

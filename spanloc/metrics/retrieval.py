@@ -8,13 +8,12 @@ import torch
 from spanloc.metrics.detection import average_precision
 from spanloc.metrics.proposals import First, in_turn, reached_tiou
 from spanloc.metrics.rows import (
-    Predictions,
     SpanMetric,
-    Targets,
     checked_numbers,
     checked_thresholds,
     decimal,
 )
+from spanloc.structures import Predictions, Targets
 
 
 class MeanTIoU(SpanMetric):
@@ -28,9 +27,9 @@ class MeanTIoU(SpanMetric):
             first), or the one ``"listed"`` first, whatever the scores.
 
     >>> metric = MeanTIoU()
-    >>> zero, one = torch.zeros(1, dtype=torch.int64), torch.ones(1)
-    >>> metric.update(Predictions(torch.tensor([[0.0, 4.0]]), one, zero, zero),
-    ...               Targets(torch.tensor([[0.0, 5.0]]), zero, zero))
+    >>> zero, ids = torch.zeros(1, dtype=torch.int64), ("a",)
+    >>> metric.update(Predictions(torch.tensor([[0.0, 4.0]]), zero, zero, ids, scores=torch.ones(1)),
+    ...               Targets(torch.tensor([[0.0, 5.0]]), zero, zero, ids))
     >>> metric.compute()
     {'tiou': tensor(0.8000, dtype=torch.float64)}
     """
@@ -66,9 +65,9 @@ class RecallAtTIoU(SpanMetric):
         et al. 2021, arXiv:2107.09609), which counts the sequences that have a prediction.
 
     >>> metric = RecallAtTIoU([0.5, 0.9])
-    >>> zero, one = torch.zeros(1, dtype=torch.int64), torch.ones(1)
-    >>> metric.update(Predictions(torch.tensor([[0.0, 4.0]]), one, zero, zero),
-    ...               Targets(torch.tensor([[0.0, 5.0]]), zero, zero))
+    >>> zero, ids = torch.zeros(1, dtype=torch.int64), ("a",)
+    >>> metric.update(Predictions(torch.tensor([[0.0, 4.0]]), zero, zero, ids, scores=torch.ones(1)),
+    ...               Targets(torch.tensor([[0.0, 5.0]]), zero, zero, ids))
     >>> [float(value) for value in metric.compute().values()]
     [1.0, 0.0]
     """
@@ -121,9 +120,9 @@ class RetrievalPrecision(SpanMetric):
         arXiv:2107.09609), which averages over the sequences that have a prediction.
 
     >>> metric = RetrievalPrecision([0.5])
-    >>> zero, one = torch.zeros(1, dtype=torch.int64), torch.ones(1)
-    >>> metric.update(Predictions(torch.tensor([[0.0, 4.0]]), one, zero, zero),
-    ...               Targets(torch.tensor([[0.0, 5.0], [7.0, 8.0]]), zero.repeat(2), zero.repeat(2)))
+    >>> zero, ids = torch.zeros(1, dtype=torch.int64), ("a",)
+    >>> metric.update(Predictions(torch.tensor([[0.0, 4.0]]), zero, zero, ids, scores=torch.ones(1)),
+    ...               Targets(torch.tensor([[0.0, 5.0], [7.0, 8.0]]), zero.repeat(2), zero.repeat(2), ids))
     >>> metric.compute()["MR-mAP@0.50"]
     tensor(0.5000, dtype=torch.float64)
     """
@@ -150,7 +149,7 @@ class RetrievalPrecision(SpanMetric):
             order, place = in_turn(predictions, self.first)
             rows = torch.from_numpy(np.sort(order[place < self.max_predictions]))
             rows = rows.to(predictions.scores.device)
-            predictions = Predictions(*(field[rows] for field in predictions))
+            predictions = predictions[rows]
         _, table = average_precision(predictions, targets, self.thresholds, by="sequences")
         mean = table.mean(0) if len(table) else np.zeros(len(self.thresholds))
         suffix = _suffix(self.lengths)
@@ -173,9 +172,9 @@ def best_tiou(
     Returns:
         ``(sequences with a target, k)`` float64, by ascending number of the sequence.
 
-    >>> zero, one = torch.zeros(1, dtype=torch.int64), torch.ones(1)
-    >>> best_tiou(Predictions(torch.tensor([[0.0, 4.0]]), one, zero, zero),
-    ...           Targets(torch.tensor([[0.0, 5.0], [0.0, 4.0]]), zero.repeat(2), zero.repeat(2)), [1])
+    >>> zero, ids = torch.zeros(1, dtype=torch.int64), ("a",)
+    >>> best_tiou(Predictions(torch.tensor([[0.0, 4.0]]), zero, zero, ids, scores=torch.ones(1)),
+    ...           Targets(torch.tensor([[0.0, 5.0], [0.0, 4.0]]), zero.repeat(2), zero.repeat(2), ids), [1])
     array([[1.]])
     """
     # By the hull, as QVHighlights' evaluation has it.
@@ -190,7 +189,7 @@ def _within(targets: Targets, lengths: tuple[float, float] | None) -> Targets:
     spans = targets.spans.double()
     size = spans[:, 1] - spans[:, 0]
     keep = ((size >= 0) if least == 0 else (size > least)) & (size <= most)
-    return Targets(*(field[keep] for field in targets))
+    return targets[keep]
 
 
 def _suffix(lengths: tuple[float, float] | None) -> str:

@@ -1,6 +1,7 @@
-"""What metrics take: the spans of many sequences laid end to end, one row a span."""
+"""Rows of spans as metrics keep, sort and compare them."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,48 +11,27 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from spanloc.structures import Predictions, Targets
 
-class Predictions(NamedTuple):
-    """Scored spans of many sequences. The order of the sequences does not matter.
-
-    ``spans (M, 2)`` and ``scores (M,)`` float, ``labels (M,)`` int64, and ``sequences (M,)`` int64:
-    any number that names the sequence, the same for its predictions and its targets, and of no other
-    sequence of the whole evaluation (:func:`sequence_key` makes one of a name).
-    """
-
-    spans: Tensor
-    scores: Tensor
-    labels: Tensor
-    sequences: Tensor
-
-
-class Targets(NamedTuple):
-    """True spans of many sequences: ``spans (M, 2)``, ``labels (M,)`` and ``sequences (M,)``.
-
-    Fields as in :class:`Predictions`.
-    """
-
-    spans: Tensor
-    labels: Tensor
-    sequences: Tensor
+_WHOLE = ("labels", "target_labels", "keys", "target_keys", "names")
 
 
 def sequence_key(name: str) -> int:
-    """A number for the name of a sequence, the same in every process and on every machine.
+    """A number for the id of a sequence, the same in every process and on every machine.
 
     >>> sequence_key("a") == sequence_key("a") != sequence_key("b")
     True
     """
     # hash() is not.
-    digest = hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest()
+    digest = hashlib.blake2b(_encoded(name), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)
 
 
 class SpanMetric(Metric):
     """A metric that keeps the rows it is given, and computes numbers by name from all of them.
 
-    The rows are flat tensors; processes join theirs. A sequence must come whole in one update, and
-    once. :meth:`plot` draws the numbers.
+    It has no unit: predictions and targets come in the same one. A sequence comes whole in one
+    update, and once; several processes join their rows. :meth:`plot` draws the numbers.
     """
 
     full_state_update = False
@@ -62,23 +42,42 @@ class SpanMetric(Metric):
 
     def __init__(self) -> None:
         super().__init__()
-        for name in (*Predictions._fields, *(f"target_{name}" for name in Targets._fields)):
+        # Ids travel as bytes: tensors are what processes join and checkpoints hold.
+        for name in ("spans", "scores", "target_spans", *_WHOLE):
             self.add_state(name, default=[], dist_reduce_fx="cat")
+        self._known: set[str] = set()
 
     def update(self, predictions: Predictions, targets: Targets) -> None:
-        """Add the predictions and targets of some sequences; no sequence may come twice.
+        """Add the predictions and targets of some sequences.
 
         The tensors are kept as they are, not copied.
 
         Raises:
-            ValueError: A field has another shape or type than it should.
+            ValueError: A field has another shape or type than it should, predictions and targets
+                differ in their sequences or their unit, or a sequence was there before.
         """
         _check(predictions, Predictions)
         _check(targets, Targets)
-        for name, value in predictions._asdict().items():
-            getattr(self, name).append(value.detach())
-        for name, value in targets._asdict().items():
-            getattr(self, f"target_{name}").append(value.detach())
+        ids = targets.ids
+        for name, came, wanted in (
+            ("ids", predictions.ids, ids),
+            ("unit", predictions.unit, targets.unit),
+        ):
+            if came != wanted:
+                raise ValueError(f"Predictions.{name} is {came}; Targets.{name} is {wanted}")
+        if len(set(ids)) < len(ids):
+            self._refuse_twice([name for name, count in Counter(ids).items() if count > 1])
+        self._refuse_twice(sorted(self._known.intersection(ids)))
+        self._known.update(ids)
+        keys = _keys(ids).to(predictions.places.device)
+        self.spans.append(predictions.spans.detach())
+        self.scores.append(predictions.scores.detach())
+        self.labels.append(predictions.labels)
+        self.keys.append(keys[predictions.places])
+        self.target_spans.append(targets.spans.detach())
+        self.target_labels.append(targets.labels)
+        self.target_keys.append(keys[targets.places])
+        self.names.append(_pack(ids).to(keys.device))
 
     def compute(self) -> dict[str, Tensor]:
         """The numbers, as float64 scalars."""
@@ -86,23 +85,61 @@ class SpanMetric(Metric):
         return {name: torch.tensor(v, dtype=torch.float64) for name, v in values.items()}
 
     def rows(self) -> tuple[Predictions, Targets]:
-        """All predictions and targets that were added, in this process."""
-        if not len(self.scores):
+        """All predictions and targets that were added: of all processes within ``sync_context``.
+
+        Raises:
+            ValueError: A sequence was there in more than one process.
+        """
+        if not len(self.names):
             none = torch.zeros(0, dtype=torch.int64)
             spans = torch.zeros(0, 2)
-            return Predictions(spans, none.float(), none, none), Targets(spans, none, none)
-        predictions = Predictions(*map(self._joined, Predictions._fields))
-        return predictions, Targets(*(self._joined(f"target_{name}") for name in Targets._fields))
+            targets = Targets(spans, none, none, ())
+            return Predictions(spans, none, none, (), scores=none.float()), targets
+        ids = _unpack(self._joined("names"))
+        own = _keys(ids)
+        order = own.argsort()
+        own, order = own[order], order.to(own.device)
+        self._refuse_twice([ids[i] for i in order[1:][own[1:] == own[:-1]].tolist()])
+
+        def places(name: str) -> Tensor:
+            keys = self._joined(name)
+            return order.to(keys.device)[torch.searchsorted(own.to(keys.device), keys)]
+
+        targets = Targets(
+            self._joined("target_spans"), self._joined("target_labels"), places("target_keys"), ids
+        )
+        predictions = Predictions(
+            self._joined("spans"),
+            self._joined("labels"),
+            places("keys"),
+            ids,
+            scores=self._joined("scores"),
+        )
+        return predictions, targets
+
+    def reset(self) -> None:
+        """Forget all rows."""
+        super().reset()
+        self._known = set()
+
+    def _refuse_twice(self, ids: Sequence[str]) -> None:
+        if ids:
+            raise ValueError(
+                f"sequence {ids[0]!r} was there twice; a sequence comes whole, and once. With "
+                "several processes, spanloc.data.EvaluationSampler shares sequences out without "
+                "repeating any"
+            )
 
     def _sync_dist(self, *args: Any, **kwargs: Any) -> None:
         # Processes can join tensors of one type only, and one may have had no update.
         for name in self._defaults:
             known = getattr(self, name)
-            if "spans" in name or name == "scores":
+            if name in _WHOLE:
+                dtype = torch.uint8 if name == "names" else torch.int64
+                none = torch.zeros(0, dtype=dtype)
+            else:
                 none = torch.zeros((0, 2) if "spans" in name else 0, dtype=torch.float64)
                 known = [part.double() for part in known]
-            else:
-                none = torch.zeros(0, dtype=torch.int64)
             setattr(self, name, [dim_zero_cat(known) if known else none.to(self.device)])
         super()._sync_dist(*args, **kwargs)
 
@@ -126,13 +163,41 @@ class SpanMetric(Metric):
         return self._plot(val, ax)
 
 
+def _encoded(name: str) -> bytes:
+    return name.encode(errors="surrogatepass")
+
+
+def _keys(ids: Sequence[str]) -> Tensor:
+    return torch.tensor([sequence_key(name) for name in ids], dtype=torch.int64)
+
+
+def _pack(ids: Sequence[str]) -> Tensor:
+    # The length of each in front, since an id may hold any character.
+    content = b"".join(len(e).to_bytes(4, "little") + e for e in map(_encoded, ids))
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else _NO_NAMES
+
+
+_NO_NAMES = torch.zeros(0, dtype=torch.uint8)
+
+
+def _unpack(names: Tensor) -> tuple[str, ...]:
+    content, ids, place = names.cpu().numpy().tobytes(), [], 0
+    while place < len(content):
+        begin = place + 4
+        place = begin + int.from_bytes(content[place:begin], "little")
+        ids.append(content[begin:place].decode(errors="surrogatepass"))
+    return tuple(ids)
+
+
 def _check(rows: Any, wanted: type[Predictions] | type[Targets]) -> None:
     # Shapes and types only: values would cost a wait for the device.
     kind = wanted.__name__
-    if not isinstance(rows, wanted) or not all(isinstance(field, Tensor) for field in rows):
-        raise ValueError(f"update was given a {type(rows).__name__}; wanted {kind} of tensors")
-    count = len(rows.labels)
-    for name, field in rows._asdict().items():
+    if not isinstance(rows, wanted):
+        raise ValueError(f"update was given a {type(rows).__name__}; wanted {kind}")
+    count = len(rows)
+    for name, field in vars(rows).items():
+        if not isinstance(field, Tensor):
+            continue
         shape = (count, 2) if name == "spans" else (count,)
         number = field.is_floating_point() == (name in ("spans", "scores"))
         if tuple(field.shape) != shape or not number:
@@ -157,11 +222,30 @@ class Grouped(NamedTuple):
     order: np.ndarray
 
 
-def arrays(rows: Predictions | Targets) -> tuple[np.ndarray, ...]:
-    """The fields as arrays in the main memory."""
-    half = (torch.float16, torch.bfloat16)  # of which numpy and the loops know less
-    fields = (field.float() if field.dtype in half else field for field in rows)
-    return tuple(field.detach().cpu().numpy() for field in fields)
+class Arrays(NamedTuple):
+    """Rows in the main memory: what the compiled loops take.
+
+    ``sequences (n,)`` int64 are the keys of the ids (:func:`sequence_key`), so that the order of rows
+    with equal scores does not depend on the order in which sequences come.
+    """
+
+    spans: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    sequences: np.ndarray
+
+
+def arrays(rows: Predictions | Targets) -> Arrays:
+    """Rows as arrays; targets have scores of 1."""
+    keys = _keys(rows.ids)[rows.places.cpu()]
+    scores = rows.scores if isinstance(rows, Predictions) else torch.ones(())
+    fields = (_plain(f) for f in (rows.spans, scores, rows.labels, keys))
+    return Arrays(*(field.detach().cpu().numpy() for field in fields))
+
+
+def _plain(values: Tensor) -> Tensor:
+    # numpy and the loops know less of the half types.
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
 def split(labels: np.ndarray, names: np.ndarray) -> list[np.ndarray]:
@@ -188,6 +272,12 @@ def group(spans: np.ndarray, labels: np.ndarray, sequences: np.ndarray) -> Group
     new[1:] = (keys[1:] != keys[:-1]).any(1)
     firsts = np.append(np.flatnonzero(new), len(keys)).astype(np.int64)
     return Grouped(spans[order], firsts, keys[new], order)
+
+
+def group_targets(targets: Targets) -> Grouped:
+    """The targets by sequence and label."""
+    spans, _, labels, sequences = arrays(targets)
+    return group(spans, labels, sequences)
 
 
 def find_groups(grouped: Grouped, labels: np.ndarray, sequences: np.ndarray) -> np.ndarray:

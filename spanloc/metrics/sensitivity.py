@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from spanloc.metrics.rows import Targets, arrays, split
+from spanloc.metrics.rows import arrays, split
+from spanloc.structures import Targets
 
 _SIZES = ("XS", "S", "M", "L", "XL")
 _NUMBERS = (1, 2, 4, 8, 16)
@@ -17,7 +18,7 @@ def sensitivity(
     match: np.ndarray,
     true: Targets,
     fate: np.ndarray,
-    durations: Mapping[int, float],
+    durations: Mapping[str, float],
 ) -> dict[str, Any]:
     """The mAP, and the share of targets that are found, for groups of alike targets.
 
@@ -32,7 +33,7 @@ def sensitivity(
         match: The number of each one's target, -1 for none, ``(n,)``.
         true: The targets, ``(m,)``.
         fate: 0 where a target is found, ``(m,)``.
-        durations: By number of the sequence.
+        durations: By id of the sequence.
 
     Returns:
         ``mAP_N`` of all targets, and ``sensitivity``: for each characteristic a list of groups with
@@ -42,7 +43,7 @@ def sensitivity(
         DETAD (Alwassel et al. 2018, arXiv:1807.10706), with groups of its data sets' own; normalised
         precision after Hoiem et al. 2012, doi:10.1007/978-3-642-33712-3_25.
     """
-    spans, true_labels, sequences = arrays(true)
+    spans, _, true_labels, sequences = arrays(true)
     sizes = spans[:, 1].astype(np.float64) - spans[:, 0]
     names, counts = np.unique(true_labels, return_counts=True)
     usual = counts.mean() if len(counts) else 0.0
@@ -52,7 +53,8 @@ def sensitivity(
             names.tolist(), split(labels, names), split(true_labels, names), strict=True
         )
     }
-    known = np.array([durations.get(int(key), np.nan) for key in sequences], np.float64)
+    by_place = np.array([durations.get(name, np.nan) for name in true.ids], np.float64)
+    known = by_place[true.places.numpy()]
     pairs = np.stack([sequences, true_labels], 1)
     _, place, together = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
     numbers = together[place.reshape(-1)].astype(np.float64)

@@ -1,9 +1,18 @@
-"""Models: backbone, neck and head make a localizer; every one gives an :class:`Output`."""
+"""Models: backbone, neck and head make a localizer; every one gives a :class:`~spanloc.structures.Output`."""
 
-from spanloc.models.backbones import ConvBackbone
-from spanloc.models.heads import PointsHead, SingleHead
+from spanloc.models.backbones.conv import ConvBackbone
+from spanloc.models.heads.distribution import DistributionHead
+from spanloc.models.heads.points import DenseHead, PointsHead
+from spanloc.models.heads.single import SingleHead
 from spanloc.models.localizer import Localizer
-from spanloc.models.necks import PyramidNeck
-from spanloc.models.output import Output
+from spanloc.models.necks.pyramid import PyramidNeck
 
-__all__ = ["ConvBackbone", "Localizer", "Output", "PointsHead", "PyramidNeck", "SingleHead"]
+__all__ = [
+    "ConvBackbone",
+    "DenseHead",
+    "DistributionHead",
+    "Localizer",
+    "PointsHead",
+    "PyramidNeck",
+    "SingleHead",
+]

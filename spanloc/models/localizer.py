@@ -1,32 +1,75 @@
 """A whole model: normalisation, backbone, neck, head."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from spanloc.models.output import Output
+from spanloc.models.sizing import complete, levels_for, stride_for
+from spanloc.structures import DataFacts, Output
+
+Part = nn.Module | Callable[..., nn.Module]
 
 
 class Localizer(nn.Module):
     """Features to spans. Padding never changes what comes out at the steps of a sequence.
 
+    A part is a module, or a function that builds one, such as ``partial(ConvBackbone, width=64)``.
+    What such a function leaves open is filled in from ``facts``: ``num_channels`` and ``num_classes``
+    are the data's, ``stride`` and ``num_levels`` suit the lengths of the spans
+    (:mod:`spanloc.models.sizing`), and ``width`` is that of the part before.
+
     The mean and standard deviation of the channels are buffers, 0 and 1 until
     :meth:`set_statistics` is called, so they travel with the weights.
 
     Args:
-        backbone: Such as :class:`~spanloc.models.ConvBackbone`; says ``num_channels``, ``stride``.
+        backbone: Such as :class:`~spanloc.models.ConvBackbone`.
         neck: Such as :class:`~spanloc.models.PyramidNeck`.
         head: Such as :class:`~spanloc.models.PointsHead`.
+        facts: Of the training data; None where all parts are built, or leave nothing open.
+
+    Raises:
+        TypeError: A part leaves open what nobody knows.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, backbone: nn.Module, neck: nn.Module, head: nn.Module) -> None:
+    def __init__(
+        self, backbone: Part, neck: Part, head: Part, *, facts: DataFacts | None = None
+    ) -> None:
         super().__init__()
-        self.backbone, self.neck, self.head = backbone, neck, head
-        self.register_buffer("mean", torch.zeros(backbone.num_channels))
-        self.register_buffer("std", torch.ones(backbone.num_channels))
+        sizes: dict[str, Any] = {}
+        if facts is not None:
+            sizes = {"num_channels": facts.num_channels, "stride": stride_for(facts.shortest)}
+        self.backbone: Any = complete(backbone, sizes)
+        sizes = {"width": self.backbone.width}
+        if facts is not None:
+            sizes["num_levels"] = levels_for(facts.longest, self.backbone.stride)
+        self.neck: Any = complete(neck, sizes)
+        sizes = {"width": self.neck.width, "num_levels": self.neck.num_levels}
+        if facts is not None:
+            sizes["num_classes"] = facts.num_classes
+        self.head: Any = complete(head, sizes)
+        self.register_buffer("mean", torch.zeros(self.backbone.num_channels))
+        self.register_buffer("std", torch.ones(self.backbone.num_channels))
+
+    @property
+    def num_channels(self) -> int:
+        """Channels of the features."""
+        return len(self.mean)
+
+    @property
+    def num_classes(self) -> int:
+        """Labels."""
+        return int(self.head.num_classes)
+
+    @property
+    def normalised(self) -> bool:
+        """Whether :meth:`set_statistics` has been called."""
+        return bool((self.mean != 0).any() or (self.std != 1).any())
 
     def set_statistics(
         self, mean: Float[Tensor, " channels"], std: Float[Tensor, " channels"]
@@ -45,4 +88,5 @@ class Localizer(nn.Module):
             )
         x = (features - self.mean[:, None]) / self.std[:, None]
         levels = self.neck(*self.backbone(x, mask))
-        return self.head(levels, self.neck.strides(self.backbone.stride))
+        output: Output = self.head(levels, self.neck.strides(self.backbone.stride))
+        return output

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from spanloc.ops.compiled import tiou
+
 _NO_CAP = np.iinfo(np.int64).max
 
 
@@ -131,15 +133,6 @@ def _float64(values: Tensor) -> np.ndarray:
 
 @numba.njit(cache=True)
 @no_type_check
-def _tiou(starts, ends, i, j):
-    shared = min(ends[i], ends[j]) - max(starts[i], starts[j])
-    if shared <= 0.0:
-        return 0.0
-    return shared / (ends[i] - starts[i] + ends[j] - starts[j] - shared)
-
-
-@numba.njit(cache=True)
-@no_type_check
 def _nms_loop(starts, ends, firsts, threshold, cap):
     kept = np.empty(len(starts), np.int64)
     total = 0
@@ -150,7 +143,8 @@ def _nms_loop(starts, ends, firsts, threshold, cap):
                 break
             free = True
             for k in range(begin, total):
-                if _tiou(starts, ends, i, kept[k]) > threshold:
+                j = kept[k]
+                if tiou(starts[i], ends[i], starts[j], ends[j]) > threshold:
                     free = False
                     break
             if free:
@@ -183,11 +177,12 @@ def _soft_nms_loop(starts, ends, scores, firsts, gaussian, sigma, threshold, min
                 total += 1
                 continue
             for k in range(begin + applied[i], total):
-                tiou = _tiou(starts, ends, i, kept[k])
+                j = kept[k]
+                shared = tiou(starts[i], ends[i], starts[j], ends[j])
                 if gaussian:
-                    scores[i] *= np.exp(-tiou * tiou / sigma)
-                elif tiou > threshold:
-                    scores[i] *= 1.0 - tiou
+                    scores[i] *= np.exp(-shared * shared / sigma)
+                elif shared > threshold:
+                    scores[i] *= 1.0 - shared
             applied[i] = total - begin
             if scores[i] >= min_score:
                 heappush(heap, (-scores[i], i))

@@ -4,24 +4,24 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from spanloc.convergence import GradientHistory
 from spanloc.plots.style import BLUE, GREEN, GREY, ORANGE, plain_log, tidy
 
 
-def curves(steps: Tensor, span: Tensor, score: Tensor, params: Tensor, spans: Tensor) -> Figure:
+def curves(history: GradientHistory) -> Figure:
     """Losses, and under them both gradient norms, over the steps on log axes.
 
     Args:
-        steps: ``(n,)`` optimizer steps, from 1.
-        span, score: The two losses at each.
-        params, spans: ``grad/params`` and ``grad/spans`` at each; NaN where there was none.
+        history: Of the run.
     """
+    steps = history.step
     figure = Figure(figsize=(8, 6), layout="constrained")
     upper, lower = figure.subplots(2, sharex=True)
-    _curve(upper, steps, span, BLUE, "span loss, mean over the matched pairs")
-    _curve(upper, steps, score, ORANGE, "score loss")
+    _curve(upper, steps, history.span, BLUE, "span loss, mean over the matched pairs")
+    _curve(upper, steps, history.score, ORANGE, "score loss")
     upper.set_ylabel("loss")
-    _curve(lower, steps, spans, BLUE, "at the spans: length × gradient")
-    _curve(lower, steps, params, GREEN, "of all parameters, before clipping")
+    _curve(lower, steps, history.grad_spans, BLUE, "at the spans: length × gradient")
+    _curve(lower, steps, history.grad_params, GREEN, "of all parameters, before clipping")
     lower.axhline(2**0.5, color=GREY, linestyle="--", linewidth=1, zorder=1)
     lower.annotate(
         "√2, a sharp loss", (0.01, 2**0.5), (0, 3), ("axes fraction", "data"),

@@ -1,13 +1,14 @@
 """Pages and tables over runs."""
 
-from spanloc.report.cells import NONE, Cell
-from spanloc.report.find import find_runs
-from spanloc.report.groups import Difference, Group, Summary, compare, group_runs, summarize
-from spanloc.report.markdown import markdown
-from spanloc.report.page import page
-from spanloc.report.runs import Run, read_run
-from spanloc.report.scores import count_rows, error_table, score_page, score_tables
-from spanloc.report.tables import (
+from spanloc.reports.cells import NONE, Cell
+from spanloc.reports.find import find_runs
+from spanloc.reports.groups import Difference, Group, Summary, compare, group_runs, summarize
+from spanloc.reports.markdown import markdown
+from spanloc.reports.notes import notes
+from spanloc.reports.page import page
+from spanloc.reports.runs import Run, read_run
+from spanloc.reports.scores import count_rows, error_table, score_page, score_tables
+from spanloc.reports.tables import (
     Table,
     comparison_table,
     count_states,
@@ -32,6 +33,7 @@ __all__ = [
     "group_runs",
     "group_table",
     "markdown",
+    "notes",
     "page",
     "read_run",
     "run_table",

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from spanloc.report.groups import Difference, summarize
+from spanloc.reports.groups import Difference, summarize
 
 NONE = "–"
 

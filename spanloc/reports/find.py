@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from spanloc.report.runs import Run, read_run
+from spanloc.reports.runs import Run, read_run
 
 
 def find_runs(places: Sequence[str | Path], *, now: float) -> list[Run]:

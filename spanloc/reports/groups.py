@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
-from spanloc.report.runs import Run
+from spanloc.reports.runs import Run
 
 # Settings that tell runs apart without making them different: names, places, the machine, what is
 # shown and what is measured beside the training. A dot at the end is put to what has none.

@@ -9,8 +9,8 @@ from html import escape
 from typing import Any
 
 from spanloc import plots
-from spanloc.report.cells import Cell
-from spanloc.report.tables import Table
+from spanloc.reports.cells import Cell
+from spanloc.reports.tables import Table
 
 _STYLE = """
 :root { color-scheme: light dark; --text: #1c2024; --soft: #5c646c; --line: #d9dde1;

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence, Set
 from html import escape
 
-from spanloc.report.groups import Group
-from spanloc.report.runs import Run
-from spanloc.report.scores import error_table
-from spanloc.report.tables import Table, comparison_table, count_states, group_table, run_table
+from spanloc.reports.groups import Group
+from spanloc.reports.runs import Run
+from spanloc.reports.scores import error_table
+from spanloc.reports.tables import Table, comparison_table, count_states, group_table, run_table
 
 
 def markdown(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> str:

@@ -7,11 +7,11 @@ from html import escape
 import numpy as np
 
 from spanloc import plots
-from spanloc.report.groups import Group
-from spanloc.report.html import document, figures_section, table_section
-from spanloc.report.runs import Run
-from spanloc.report.scores import error_table
-from spanloc.report.tables import comparison_table, count_states, group_table, run_table
+from spanloc.reports.groups import Group
+from spanloc.reports.html import document, figures_section, table_section
+from spanloc.reports.runs import Run
+from spanloc.reports.scores import error_table
+from spanloc.reports.tables import comparison_table, count_states, group_table, run_table
 
 
 def page(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 
 from spanloc import plots
 from spanloc.metrics import KINDS
-from spanloc.report.cells import NONE, Cell, number, spread
-from spanloc.report.groups import Group
-from spanloc.report.html import document, figures_section, table_section
-from spanloc.report.runs import Run
-from spanloc.report.tables import Table
+from spanloc.reports.cells import NONE, Cell, number, spread
+from spanloc.reports.groups import Group
+from spanloc.reports.html import document, figures_section, table_section
+from spanloc.reports.runs import Run
+from spanloc.reports.tables import Table
 
 _MEANT = {
     "true positive": "matched: the best free target of its label, at the tIoU of a match or more",

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
-from spanloc.report.cells import NONE, Cell, age, difference, number, shortened, spread
-from spanloc.report.groups import Group, compare, summarize
-from spanloc.report.runs import Run
+from spanloc.reports.cells import NONE, Cell, age, difference, number, shortened, spread
+from spanloc.reports.groups import Group, compare, summarize
+from spanloc.reports.runs import Run
 
 
 @dataclass(frozen=True)

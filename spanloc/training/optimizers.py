@@ -49,6 +49,22 @@ class Polyak(Optimizer):
         self._move(loss.detach().clone())
         return loss
 
+    def check_trainer(self, trainer: Any) -> None:
+        """Refuse a ``Trainer`` that would change the loss or the gradient of a batch.
+
+        Raises:
+            ValueError: It clips gradients, or accumulates them.
+        """
+        for name, value, wanted in (
+            ("gradient_clip_val", trainer.gradient_clip_val or None, None),
+            ("accumulate_grad_batches", trainer.accumulate_grad_batches, 1),
+        ):
+            if value != wanted:
+                raise ValueError(
+                    f"trainer.{name} is {value}; with Polyak's step, which needs loss and gradient "
+                    f"of one batch as they are, it must be {'null' if wanted is None else wanted}"
+                )
+
     @torch.no_grad()
     def _move(self, loss: Tensor) -> None:
         if dist.is_available() and dist.is_initialized():

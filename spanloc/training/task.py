@@ -2,24 +2,23 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 import torch
-from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torch.utils.data import DistributedSampler
 from torchmetrics import Metric, MetricCollection
 
 from spanloc.criterion import Criterion
-from spanloc.data import Batch
 from spanloc.decode import Decode
-from spanloc.metrics import Predictions, Targets, sequence_key
-from spanloc.models import Output
-from spanloc.optimizers import Polyak
+from spanloc.lightning import LightningModule
+from spanloc.losses.kinds import name_of
+from spanloc.models.sizing import complete
+from spanloc.structures import Batch, DataFacts, Output, Predictions
+from spanloc.training.finite import FiniteWatch
 
 MakeOptimizer = Callable[[Iterable[dict[str, Any]]], Optimizer]
 MakeScheduler = Callable[[Optimizer, int], LRScheduler]
@@ -27,69 +26,146 @@ _ADAMW = partial(AdamW, lr=1e-3, weight_decay=0.05)
 
 
 class SpanLocalizer(LightningModule):
-    """Trains, evaluates and applies a localizer, on batches of :class:`~spanloc.data.Batch`.
+    """Trains, evaluates and applies a localizer, on batches of :class:`~spanloc.structures.Batch`.
 
-    It logs ``loss/total``, ``loss/span``, ``loss/score`` and ``lr`` at every training step, and
-    ``val/loss`` and the metrics as ``val/...`` and ``test/...``: of all sequences at once, each
-    counted once, so that they do not depend on batches and processes.
+    It logs ``train/loss``, ``train/loss_span``, ``train/loss_score`` (and so on, by term) and ``lr`` at
+    every training step, and ``val/loss`` and the metrics as ``val/...`` and ``test/...``: of all
+    sequences at once, so that they do not depend on batches and processes.
+
+    What the data decide is set up when a ``Trainer`` fits, by :meth:`prepare`.
 
     Args:
-        localizer: Such as :class:`~spanloc.models.Localizer`.
+        localizer: Such as :class:`~spanloc.models.Localizer`; or a function that builds one, such as a
+            ``functools.partial`` of it, called with the ``facts`` of the training data.
         criterion: What is minimised.
         decode: How an output becomes predictions.
-        metrics: By name; each takes :class:`~spanloc.metrics.Predictions` and
-            :class:`~spanloc.metrics.Targets`, in seconds. One that computes a dictionary logs its
+        metrics: By name; each takes :class:`~spanloc.structures.Predictions` and
+            :class:`~spanloc.structures.Targets`, in seconds. One that computes a dictionary logs its
             names.
         optimizer: Called with the parameter groups.
         scheduler: Called with the optimizer and the number of steps; None keeps the rate.
-        classes: Names of the labels; they travel in the checkpoint.
+        classes: Names of the labels; they travel in the checkpoint. None: those of the data.
+
+    Attributes:
+        config: What :func:`spanloc.load` builds the model from; a model built in plain Python has none.
     """
+
+    localizer: Any
 
     def __init__(
         self,
-        localizer: nn.Module,
+        localizer: nn.Module | Callable[..., nn.Module],
         criterion: Criterion,
         decode: Decode | None = None,
         *,
         metrics: Mapping[str, Metric] | None = None,
         optimizer: MakeOptimizer = _ADAMW,
         scheduler: MakeScheduler | None = None,
-        classes: Sequence[str] = (),
+        classes: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
-        self.localizer, self.criterion = localizer, criterion
-        self.decode = decode or Decode()
+        self.criterion, self.decode = criterion, decode or Decode()
         collection = MetricCollection(dict(metrics or {}), compute_groups=False)
         self.val_metrics = collection.clone(prefix="val/")
         self.test_metrics = collection.clone(prefix="test/")
-        self._seen, self._loss_sums = 0, torch.zeros(2)
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
-        self.classes = list(classes)
-        # What spanloc.load builds the model from; a model built in plain Python has none.
+        self.classes = list(classes or ())
         self.config: dict[str, Any] | None = None
+        self.facts: DataFacts | None = None
+        self._loss_sums, self._watch = torch.zeros(2), FiniteWatch()
+        self._make_localizer: Callable[..., nn.Module] | None = None
+        if isinstance(localizer, nn.Module):
+            self._own(localizer)
+        else:
+            self.localizer, self._make_localizer = None, localizer
 
-    def forward(self, batch: Batch) -> Output:
-        """The localizer's output for a batch."""
-        return self.localizer(batch.features, batch.mask)
+    def prepare(self, datamodule: Any = None) -> None:
+        """Build and set up what the training data decide; what is set up already stays.
 
-    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """The loss, its parts, and under ``pred`` and ``target`` the pairs the span loss saw."""
+        Args:
+            datamodule: Such as :class:`~spanloc.data.SpanDataModule`, after its ``setup("fit")``: it has
+                ``facts()``, ``statistics()`` of the channels, and ``classes``; all are optional for a
+                localizer that is built.
+
+        Raises:
+            ValueError: The localizer is not built, and the data do not say what it needs.
+        """
+        self.classes = self.classes or list(getattr(datamodule, "classes", ()))
+        if self.localizer is None:
+            if not hasattr(datamodule, "facts"):
+                raise ValueError(
+                    "the localizer is a function that builds one from the training data, and "
+                    f"{type(datamodule).__name__} does not say what these are: give it facts(), as "
+                    "spanloc.data.SpanDataModule has, or build the localizer"
+                )
+            self.build(datamodule.facts())
+        statistics = getattr(datamodule, "statistics", None)
+        if statistics is not None and not getattr(self.localizer, "normalised", True):
+            self.localizer.set_statistics(*statistics())
+        for name, ours in (("num_channels", None), ("num_classes", len(self.classes))):
+            there = getattr(datamodule, name, ours) if name == "num_channels" else ours
+            model = getattr(self.localizer, name, there)
+            if there and model != there:
+                raise ValueError(f"the model has {name} {model}; the data have {there}")
+
+    def build(self, facts: DataFacts | None) -> None:
+        """Build the localizer, from facts of the training data unless it leaves nothing open."""
+        if self._make_localizer is not None and self.localizer is None:
+            self.facts = facts
+            sizes = {} if facts is None else {"facts": facts, **asdict(facts)}
+            self._own(complete(self._make_localizer, sizes).to(self.device))
+
+    def _own(self, localizer: nn.Module) -> None:
+        self.localizer = localizer
+        channels = getattr(localizer, "num_channels", None)
+        if channels:
+            mask = torch.ones(1, 256, dtype=torch.bool)
+            self.example_input_array = (torch.zeros(1, channels, 256), mask)
+        self.save_hyperparameters({"made_of": self.describe()})
+
+    def describe(self) -> dict[str, Any]:
+        """Names and sizes of the parts, as plain values: the hyperparameters that loggers get."""
+        parts = {"localizer": self.localizer}
+        parts |= {
+            name: getattr(self.localizer, name, None) for name in ("backbone", "neck", "head")
+        }
+        sizes = ("num_channels", "num_classes", "stride", "num_levels", "width")
+        found: dict[str, Any] = {
+            name: {"type": type(part).__name__}
+            | {size: getattr(part, size) for size in sizes if hasattr(part, size)}
+            for name, part in parts.items()
+            if part is not None
+        }
+        rules = {"matcher": self.criterion.matcher, "span_loss": self.criterion.span_loss}
+        rules |= {"score_loss": self.criterion.score_loss, "optimizer": self.make_optimizer}
+        rules |= {"scheduler": self.make_scheduler}
+        return found | {name: rule and name_of(rule) for name, rule in rules.items()}
+
+    def forward(self, features: Tensor, mask: Tensor) -> Output:
+        """The localizer's output for features ``(B, C, T)`` with the mask ``(B, T)`` of their steps."""
+        output: Output = self.localizer(features, mask)
+        return output
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """The loss, its terms, and under ``pred`` and ``target`` the pairs the span loss saw."""
         count = self.trainer.accumulate_grad_batches
-        # The mean that Lightning takes over micro-batches is undone: the criterion has the number.
-        losses = (self.criterion if count == 1 else self.criterion.part)(self(batch), batch)
-        if not torch.isfinite(losses.total):
-            raise FloatingPointError(
-                f"the loss is {losses.total.item()} at step {self.global_step}, for the sequences "
-                f"{', '.join(batch.ids)}"
-            )
-        parts = {"total": losses.total.detach(), "span": losses.span, "score": losses.score}
-        self.log_dict({f"loss/{name}": v for name, v in parts.items()}, batch_size=len(batch))
+        losses = self.criterion(self(batch.features, batch.mask), batch, num_parts=count)
+        ids = ", ".join(batch.ids)
+        self._watch.add(losses.total, f"at step {self.global_step}, for the sequences {ids}")
+        terms = {f"train/loss_{name}": value for name, value in losses.terms.items()}
+        self.log_dict({"train/loss": losses.total.detach(), **terms}, batch_size=len(batch))
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=len(batch))
+        # The mean that Lightning takes over micro-batches is undone: the criterion has the number.
         return {"loss": losses.total * count, **losses._asdict()}
 
     def on_train_start(self) -> None:
-        """Begins a step anew: one that was interrupted has left its parts behind."""
-        self.criterion.drop()
+        """Starts a new step: one that was interrupted has left its parts behind."""
+        self.criterion.pending = 0.0
+        self._watch.clear()
+
+    def on_train_epoch_end(self) -> None:
+        """Waits for what the device has not said yet of the losses."""
+        self._watch.finish()
 
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None
@@ -109,28 +185,22 @@ class SpanLocalizer(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to ``val/loss`` and the metrics."""
-        output, counted = self(batch), self._counted(batch, self.trainer.val_dataloaders)
-        weights = counted.float() if batch.weights is None else batch.weights * counted
-        losses = self.criterion(output, replace(batch, weights=weights))
+        output = self(batch.features, batch.mask)
+        losses = self.criterion(output, batch)
         self._loss_sums += torch.stack([losses.total * losses.count.clamp(min=1), losses.count])
-        self._update(self.val_metrics, output, batch, counted)
+        self.val_metrics.update(self._predict(output, batch), batch.targets("seconds"))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to the metrics."""
-        counted = self._counted(batch, self.trainer.test_dataloaders)
-        self._update(self.test_metrics, self(batch), batch, counted)
+        self.test_metrics.update(self.predict_step(batch), batch.targets("seconds"))
 
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> Predictions:
-        """Predictions in steps; ``sequences`` counts from 0 in the batch."""
-        return self._predict(self(batch), batch)
+        """Predictions in seconds, with the ids of their sequences."""
+        return self._predict(self(batch.features, batch.mask), batch)
 
     def on_validation_epoch_start(self) -> None:
-        """Begins to count the sequences, and to sum up the loss."""
-        self._seen, self._loss_sums = 0, torch.zeros(2, device=self.device)
-
-    def on_test_epoch_start(self) -> None:
-        """Begins to count the sequences."""
-        self._seen = 0
+        """Begins to sum up the loss."""
+        self._loss_sums = torch.zeros(2, device=self.device)
 
     def on_validation_epoch_end(self) -> None:
         """Logs the loss and the metrics."""
@@ -150,8 +220,8 @@ class SpanLocalizer(LightningModule):
             (decayed if parameter.ndim > 1 else plain).append(parameter)
         groups = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
         optimizer = self.make_optimizer(groups)
-        if isinstance(optimizer, Polyak):
-            self._check_polyak()
+        if hasattr(optimizer, "check_trainer"):
+            optimizer.check_trainer(self.trainer)
         if self.make_scheduler is None:
             return optimizer
         steps = self.trainer.estimated_stepping_batches
@@ -165,70 +235,34 @@ class SpanLocalizer(LightningModule):
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
-    def _check_polyak(self) -> None:
-        for name, value, wanted in (
-            ("gradient_clip_val", self.trainer.gradient_clip_val or None, None),
-            ("accumulate_grad_batches", self.trainer.accumulate_grad_batches, 1),
-        ):
-            if value != wanted:
-                raise ValueError(
-                    f"trainer.{name} is {value}; with Polyak's step, which needs loss and gradient "
-                    f"of one batch as they are, it must be {'null' if wanted is None else wanted}"
-                )
-
     def setup(self, stage: str) -> None:
-        """Refuses precisions in which positions in a sequence would not be exact."""
+        """Sets up what the data decide; refuses precisions in which positions would not be exact."""
         if self.trainer.precision not in ("32-true", "16-mixed", "bf16-mixed"):
             raise ValueError(
                 f"trainer.precision is {self.trainer.precision}; it may be 32-true, 16-mixed or "
                 "bf16-mixed, which keep spans in float32"
             )
+        if stage == "fit":
+            self.prepare(self.trainer.datamodule)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes the names of the classes, where none were given."""
-        self.classes = self.classes or list(checkpoint.get("spanloc", {}).get("classes", ()))
+        """Takes the names of the classes, where none were given, and builds the localizer as it was."""
+        ours = checkpoint.get("spanloc", {})
+        self.classes = self.classes or list(ours.get("classes", ()))
+        if ours.get("facts"):
+            self.build(DataFacts(**ours["facts"]))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds what :func:`spanloc.load` needs."""
-        checkpoint["spanloc"] = {"config": self.config, "classes": self.classes}
-
-    def _counted(self, batch: Batch, loader: Any) -> Tensor:
-        """Which sequences of the batch count, ``(B,)``: those that were not put there as padding.
-
-        A sampler that shares sequences out over processes repeats the first ones at the end, so that
-        all get as many.
-        """
-        places = torch.arange(self._seen, self._seen + len(batch), device=self.device)
-        self._seen += len(batch)
-        loader = loader[0] if isinstance(loader, list | tuple) else loader
-        inner = getattr(getattr(loader, "batch_sampler", None), "sampler", None)
-        for sampler in (getattr(loader, "sampler", None), inner):
-            if isinstance(sampler, DistributedSampler):
-                return places * sampler.num_replicas + sampler.rank < len(sampler.dataset)
-        return torch.ones_like(places, dtype=torch.bool)
-
-    def _update(
-        self, metrics: MetricCollection, output: Output, batch: Batch, counted: Tensor
-    ) -> None:
-        predictions = self._predict(output, batch)
-        found = predictions.sequences
-        there = batch.target_mask & counted[:, None]
-        true = there.nonzero()[:, 0]
-        keys = torch.tensor([sequence_key(name) for name in batch.ids], device=self.device)
-        predictions = predictions._replace(
-            spans=batch.to_seconds(predictions.spans, found), sequences=keys[found]
-        )
-        targets = Targets(
-            batch.to_seconds(batch.spans[there], true), batch.labels[there], keys[true]
-        )
-        metrics.update(Predictions(*(field[counted[found]] for field in predictions)), targets)
+        """Adds what :func:`spanloc.load` and :meth:`on_load_checkpoint` need."""
+        facts = self.facts and asdict(self.facts)
+        checkpoint["spanloc"] = {"config": self.config, "classes": self.classes, "facts": facts}
 
     def _predict(self, output: Output, batch: Batch) -> Predictions:
         finite = (output.spans.isfinite().all(-1) & output.logits.isfinite().all(-1)).all(-1)
         if not finite.all():
             bad = [name for name, fine in zip(batch.ids, finite.tolist(), strict=True) if not fine]
             raise FloatingPointError(f"the output is not finite for the sequences {', '.join(bad)}")
-        return self.decode(output, batch.mask)
+        return self.decode(output, batch).in_seconds(batch.timelines)
 
     def _log(self, metrics: MetricCollection) -> None:
         # All processes have the same; without sync_dist Lightning warns that they might not.

@@ -47,9 +47,9 @@ def test_a_run_leaves_what_it_should(trained):
 
 
 def test_the_same_seed_gives_the_same_metrics_and_another_does_not(cli, trained):
-    again = cli("train", *SMALL, "model=single", "hydra.run.dir=run") / "run"
+    again = cli("train", *SMALL, "task=single", "hydra.run.dir=run") / "run"
     assert metrics(again) == metrics(trained["single"])
-    other = cli("train", *SMALL, "model=single", "seed=1", "hydra.run.dir=run") / "run"
+    other = cli("train", *SMALL, "task=single", "seed=1", "hydra.run.dir=run") / "run"
     assert metrics(other) != metrics(trained["single"])
 
 
@@ -68,7 +68,7 @@ def test_a_resumed_run_ends_where_it_would_have(cli, trained, tmp_path):
 
 def test_a_run_resumed_elsewhere_keeps_its_best_and_loses_no_epoch(cli):
     # A rate so high that an early epoch is the best.
-    options = (*SMALL, "model=points", "optimizer.lr=0.05", "scheduler=constant")
+    options = (*SMALL, "task=detection", "optimizer.lr=0.05", "scheduler=constant")
     whole = cli("train", *options, "trainer.max_epochs=6", "hydra.run.dir=run") / "run"
     half = cli("train", *options, "trainer.max_epochs=5", "hydra.run.dir=run") / "run"
     resumed = cli("train", *options, "trainer.max_epochs=6", f"ckpt_path={half / 'last.ckpt'}",
@@ -117,7 +117,7 @@ def test_your_own_loss(cli, tmp_path):
 
 
 def test_one_span_of_several_is_said(cli, annotated):
-    run = cli("train", "data=annotations", f"data.root={annotated}", "model.width=8",
+    run = cli("train", "data=annotations", f"data.root={annotated}", "backbone.width=8",
               "trainer.max_epochs=1", "trainer.accelerator=cpu", "hydra.run.dir=run")  # fmt: skip
     said = (run / "run" / "train.log").read_text()
     assert "training sequences have several spans, and this model gives one" in said
@@ -126,8 +126,8 @@ def test_one_span_of_several_is_said(cli, annotated):
 def test_nothing_to_test_on_is_said_before_training(cli, annotated):
     path = annotated / "annotations.json"
     path.write_text(path.read_text().replace('"testing"', '"validation"'))
-    options = ("train", "model=points", "data=annotations", f"data.root={annotated}",
-               "model.width=8", "trainer.max_epochs=1", "trainer.accelerator=cpu",
+    options = ("train", "task=detection", "data=annotations", f"data.root={annotated}",
+               "backbone.width=8", "trainer.max_epochs=1", "trainer.accelerator=cpu",
                "hydra.run.dir=run")  # fmt: skip
     assert "no sequences to test on; test=false goes without" in cli(*options)
     found = metrics(cli(*options, "test=false") / "run")
@@ -168,7 +168,7 @@ def test_a_sweep_gives_each_run_a_folder_of_its_own(cli):
 
 def test_your_own_data(cli, annotated):
     folder = cli(
-        "train", "model=points", "data=annotations", f"data.root={annotated}", "model.width=8",
+        "train", "task=detection", "data=annotations", f"data.root={annotated}", "backbone.width=8",
         "data.crop_seconds=3", "data.batch_size=2", "trainer.max_epochs=1", "hydra.run.dir=run",
         "trainer.accelerator=cpu",
     )  # fmt: skip
@@ -210,7 +210,7 @@ def test_the_testing_subset_is_not_opened_before_the_end(cli, annotated, monkeyp
     monkeypatch.setattr(annotations, "_check_array", lambda record: 2)
     monkeypatch.setattr(annotations, "_open", spy)
     options = (
-        "train", "model=points", "data=annotations", f"data.root={annotated}", "model.width=8",
+        "train", "task=detection", "data=annotations", f"data.root={annotated}", "backbone.width=8",
         "trainer.max_epochs=1", "trainer.accelerator=cpu", "hydra.run.dir=run",
     )  # fmt: skip
     cli(*options, "test=false")

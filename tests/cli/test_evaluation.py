@@ -10,8 +10,8 @@ from pytorch_lightning import Callback
 from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 
 from spanloc import Criterion, Decode, SpanLocalizer, losses, metrics
-from spanloc.assigners import assign_points, assign_single
-from spanloc.data import collate
+from spanloc.matching import match_points, match_single
+from spanloc.structures import collate
 
 pytestmark = [HINTS_OF_LIGHTNING, pytest.mark.filterwarnings("ignore:.*DistributedSampler.*")]
 
@@ -59,7 +59,7 @@ def evaluated(stage, count, size, file, data=Few, **options):
     torch.manual_seed(0)
     task = SpanLocalizer(
         points_model(),
-        Criterion(assign_points, losses.giou_loss),
+        Criterion(match_points, losses.giou_loss),
         Decode(max_predictions=20, min_score=0.0),
         metrics={
             "map": metrics.AveragePrecision([0.1, 0.3]),
@@ -117,7 +117,7 @@ class Held(Callback):
 def test_validation_holds_on_to_nothing():
     task = SpanLocalizer(
         single_model(),
-        Criterion(assign_single, losses.giou_loss),
+        Criterion(match_single, losses.giou_loss),
         metrics={"tiou": metrics.MeanTIoU(), "map": metrics.AveragePrecision()},
     )
     held = Held()

@@ -14,20 +14,20 @@ def test_resuming_what_does_not_fit_is_one_line(cli, trained):
     last = f"ckpt_path={trained['single'] / 'last.ckpt'}"
     line = cli("train", *SMALL, last)
     assert "has done 2 epochs, and trainer.max_epochs is 2: there is nothing to do" in line
-    line = cli("train", *SMALL, last, "trainer.max_epochs=3", "model.width=8")
-    assert "is of another model: model.width is 8, was 16;" in line
+    line = cli("train", *SMALL, last, "trainer.max_epochs=3", "backbone.width=8")
+    assert "is of another model: backbone.width is 8, was 16;" in line
     options = ("trainer.max_epochs=3", "optimizer.lr=1e-4", "hydra.run.dir=run")
     run = cli("train", *SMALL, last, *options) / "run"
     assert "optimizer.lr is 0.0001, was 0.002" in (run / "train.log").read_text()
 
 
 def test_what_fails_at_once_leaves_no_folder(cli, tmp_path):
-    line = cli("train", *SMALL, "model.width=0", "hydra.run.dir=run", folder=tmp_path)
+    line = cli("train", *SMALL, "backbone.width=0", "hydra.run.dir=run", folder=tmp_path)
     assert isinstance(line, str)
     assert not (tmp_path / "run").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep")
-    cli("train", *SMALL, "model.width=0", "hydra.run.dir=mine", folder=tmp_path)
+    cli("train", *SMALL, "backbone.width=0", "hydra.run.dir=mine", folder=tmp_path)
     assert (tmp_path / "mine" / "notes.txt").read_text() == "keep"
 
 
@@ -60,8 +60,8 @@ def test_what_fails_at_once_leaves_no_folder(cli, tmp_path):
         (["data.batch_size=x"], "data.batch_size is 'x'; wanted a number"),
         (["optimizer.lr=x"], "optimizer.lr is 'x'; wanted a number"),
         (["seed=x"], "seed is 'x'; wanted a whole number"),
-        (["model.width=0"], "width is 0; it must be at least 1"),
-        (["model.stride=0"], "stride is 0; it must be at least 1"),
+        (["backbone.width=0"], "width is 0; it must be at least 1"),
+        (["backbone.stride=0"], "stride is 0; it must be at least 1"),
         (["trainer.accelerator=magic"], "magic"),
         (["trainer.max_epochs=1.5"], "trainer.max_epochs is 1.5; wanted a whole number"),
         (["trainer.max_epochs=-1"], "set trainer.max_epochs or trainer.max_steps"),

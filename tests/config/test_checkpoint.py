@@ -6,8 +6,8 @@ import torch
 from conftest import make_batch
 
 import spanloc
-from spanloc import Criterion, SpanLocalizer, checkpoint, losses
-from spanloc.assigners import assign_single
+from spanloc import Criterion, SpanLocalizer, losses
+from spanloc.matching import match_single
 from spanloc.models import ConvBackbone, Localizer, PyramidNeck, SingleHead
 
 
@@ -58,7 +58,7 @@ def test_a_file_cannot_run_code(saved, tmp_path, monkeypatch):
         "os.system",
         "builtins.eval",
         "torch.hub.load",
-        "spanloc.task.math.sqrt",
+        "spanloc.training.task.math.sqrt",
         "spanloc.checkpoint.instantiate",
         "spanloc.checkpoint.load",
         "spanloc.files.replacing",
@@ -82,7 +82,7 @@ def test_a_file_calls_no_function(saved):
         {"_target_": "spanloc.ops.suppress._nms_loop", "starts": [0.0], "ends": [1.0],
          "firsts": [9, 9], "threshold": 0.5, "cap": 1},
         {"_target_": "spanloc.ops.suppress._nms_loop", "_partial_": True},
-        {"_target_": "spanloc.ops.match_ranked", "spans": [[0.0, 1.0]]},
+        {"_target_": "spanloc.metrics.kernels.ranked.match_ranked", "spans": [[0.0, 1.0]]},
     ):  # fmt: skip
         path = saved(lambda task, node=node: task["decode"].update(suppress=node))
         with pytest.raises(ValueError, match="decode.suppress would build"):
@@ -142,7 +142,7 @@ def test_a_model_from_plain_python_names_its_way(tmp_path):
             PyramidNeck(1, width=8, num_blocks=1),
             SingleHead(2, width=8),
         ),
-        "criterion": Criterion(assign_single, losses.giou_loss),
+        "criterion": Criterion(match_single, losses.giou_loss),
     }
     task = SpanLocalizer(**parts, classes=["a", "b"])
     trainer = Trainer(accelerator="cpu", devices=1, logger=False, enable_checkpointing=False)

@@ -6,7 +6,8 @@ from conftest import CONFIGS
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-from spanloc import checkpoint
+from spanloc.config import build as building
+from spanloc.config import checks
 
 GROUPS = sorted(
     f"{path.parent.name}={path.stem}"
@@ -39,13 +40,13 @@ def composed(tmp_path, *overrides, name="train"):
 
 
 def build_all(plain, tmp_path):
-    task = checkpoint.build(plain["task"])
+    task = building.build(plain["task"])
     for group in ("callbacks", "logger"):
         for node in plain[group].values():
             if node:
-                checkpoint.build(node)
-    checkpoint.build(plain["trainer"], logger=False, default_root_dir=str(tmp_path))
-    checkpoint.check(plain["data"])
+                building.build(node)
+    building.build(plain["trainer"], logger=False, default_root_dir=str(tmp_path))
+    checks.check(plain["data"])
     return task
 
 
@@ -91,4 +92,4 @@ def test_the_metric_follows_the_model(model, tmp_path):
 )
 def test_a_config_that_names_what_does_not_exist(node, message):
     with pytest.raises(ValueError, match=message):
-        checkpoint.check({"span_loss": node})
+        checks.check({"span_loss": node})

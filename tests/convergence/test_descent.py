@@ -7,10 +7,11 @@ import pytest
 import torch
 from span_losses import FEW, SHARP, SPAN_LOSSES
 
-from spanloc import losses, schedules
+from spanloc import losses
 from spanloc.convergence import anatomy, descend, random_starts
 from spanloc.convergence.descent import recorded_steps
-from spanloc.optimizers import Polyak
+from spanloc.training import schedules
+from spanloc.training.optimizers import Polyak
 
 TARGET = torch.tensor([10.0, 20.0], dtype=torch.float64)
 RULES = {

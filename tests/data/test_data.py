@@ -13,13 +13,11 @@ from spanloc import ops
 from spanloc.data import (
     AnnotatedSequences,
     EpochSampler,
-    Sample,
     SyntheticData,
     SyntheticSequences,
-    Timeline,
-    collate,
     read_annotations,
 )
+from spanloc.structures import Sample, Timeline, collate
 
 MANY = {"num_spans": [0, 4], "length": [80, 200], "span_length": [8, 30], "noise": 0.2}
 

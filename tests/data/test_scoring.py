@@ -6,9 +6,9 @@ import re
 
 import pytest
 from metric_rows import rows
+from spanloc.scoring import notes, read_scored, thresholds
 
 from spanloc.metrics import average_precision, sequence_key
-from spanloc.scoring import notes, read_scored, thresholds
 
 LABELS = ["walk", "sit, down", "läuft"]
 

@@ -208,7 +208,7 @@ def test_the_second_derivative_at_the_match(name):
 
 def compiled(*arguments):
     # In a process of its own: the checker of shapes would be compiled with it, and cannot be.
-    script = Path(__file__).parent / "compile_losses.py"
+    script = Path(__file__).parent.parent / "compile_losses.py"
     command = [sys.executable, script, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

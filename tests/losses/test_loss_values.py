@@ -9,7 +9,7 @@ from conftest import CONFIGS, random_spans
 from span_losses import gradient, spans
 
 from spanloc import losses, ops
-from spanloc.checkpoint import build
+from spanloc.config.build import build
 
 SCORE_LOSSES = {
     path.stem: build(yaml.safe_load(path.read_text()))

@@ -7,7 +7,7 @@ import pytest
 import reference_metrics as reference
 from metric_rows import mean, rows, tensors
 
-from spanloc import plots, report
+from spanloc import plots
 from spanloc.metrics import FOUND, KINDS, diagnose
 
 CLASSES = ["a", "b", "c"]

@@ -14,8 +14,8 @@ from metric_rows import mean, node, rows, tensors, value
 from spanloc import metrics
 from spanloc.metrics import average_precision
 
-GOLDEN = yaml.safe_load((Path(__file__).parent / "golden_metrics.yaml").read_text())
-PUBLISHED = json.loads((Path(__file__).parent / "published_metrics.json").read_text())
+GOLDEN = yaml.safe_load((Path(__file__).parent.parent / "golden_metrics.yaml").read_text())
+PUBLISHED = json.loads((Path(__file__).parent.parent / "published_metrics.json").read_text())
 THRESHOLDS = [0.1, 0.3, 0.5, 0.7, 0.9]
 
 

@@ -11,7 +11,7 @@ from metric_rows import rows, tensors, value
 from torch import multiprocessing
 
 from spanloc import metrics
-from spanloc.checkpoint import build, targets
+from spanloc.config.build import build, targets
 
 METRICS = {
     name: node

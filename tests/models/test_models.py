@@ -10,8 +10,8 @@ from conftest import CONFIGS, make_batch
 from omegaconf import OmegaConf
 
 from spanloc import models, ops
-from spanloc.checkpoint import build, targets
-from spanloc.data import Sample, collate
+from spanloc.config.build import build, targets
+from spanloc.structures import Sample, collate
 
 DERIVED = {"num_channels": 3, "num_classes": 2, "stride": 4, "num_levels": 3, "width": 16}
 
@@ -163,7 +163,7 @@ def test_a_sequence_in_half_gives_other_spans_than_the_whole():
 def test_a_model_is_exported_without_a_loss_in_it(tmp_path):
     # In a process of its own: the checker of shapes cannot be exported.
     file = tmp_path / "model.onnx"
-    command = [sys.executable, Path(__file__).parent / "export_model.py", file]
+    command = [sys.executable, Path(__file__).parent.parent / "export_model.py", file]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "features mask spans logits points mask_out"

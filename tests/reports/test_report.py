@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 from made_runs import NOW, config, convergence, finished, log, write_run
-
 from spanloc.report import compare, find_runs, group_runs, read_run, summarize
 
 
@@ -162,7 +161,7 @@ def test_a_stride_that_was_set_makes_groups(tmp_path):
     for seed in (0, 1):
         for stride in (2, 4):
             finished(tmp_path / f"{seed}{stride}", seed=seed, model__stride=stride)
-    assert labels(tmp_path) == ["giou, model.stride=2", "giou, model.stride=4"]
+    assert labels(tmp_path) == ["giou, backbone.stride=2", "giou, backbone.stride=4"]
 
 
 def test_options_are_compared_with_their_like(tmp_path):

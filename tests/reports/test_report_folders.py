@@ -5,16 +5,14 @@ import os
 import pytest
 from made_runs import NOW, config, convergence, finished, log, write_run
 
-from spanloc import report
-
 
 def find(folder):
-    return {run.name: run for run in report.find_runs([folder], now=NOW)}
+    return {run.name: run for run in reports.find_runs([folder], now=NOW)}
 
 
 def texts(folder):
-    runs = report.find_runs([folder], now=NOW)
-    groups = report.group_runs(runs)
+    runs = reports.find_runs([folder], now=NOW)
+    groups = reports.group_runs(runs)
     return [form(runs, groups, now=NOW) for form in (report.page, report.markdown)]
 
 
@@ -88,7 +86,7 @@ def test_links_are_followed_once(tmp_path):
     (runs / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     (runs / "again").symlink_to(runs / "b", target_is_directory=True)
     (runs / "b" / "loop").symlink_to(runs, target_is_directory=True)
-    found = report.find_runs([runs], now=NOW)
+    found = reports.find_runs([runs], now=NOW)
     assert [run.folder.resolve() for run in found] == [tmp_path / "elsewhere" / "a", runs / "b"]
     assert found[0].name == "linked/a"
 
@@ -111,13 +109,13 @@ def test_a_folder_that_cannot_be_looked_into_is_said(tmp_path, monkeypatch):
         assert "2 runs: 1 finished, 1 unreadable" in text
         assert text.count("the folder cannot be read: Permission denied") == 1
     with pytest.raises(ValueError, match=r"no run .*locked the folder cannot be read"):
-        report.find_runs([tmp_path / "locked"], now=NOW)
+        reports.find_runs([tmp_path / "locked"], now=NOW)
 
 
 def test_a_run_is_a_folder_with_a_config(tmp_path):
     write_run(tmp_path / "probe", {"error.txt": "ValueError: no", "probe.json": "{}"})
     with pytest.raises(ValueError, match="no run in this folder"):
-        report.find_runs([tmp_path], now=NOW)
+        reports.find_runs([tmp_path], now=NOW)
     finished(tmp_path / "a")
     assert list(find(tmp_path)) == ["a"]
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from made_runs import NOW, config, finished, write_run
 
-from spanloc import plots, report
+from spanloc import plots, reports
 
 
 def groups(folder):
-    return report.group_runs(report.find_runs([folder], now=NOW))
+    return reports.group_runs(reports.find_runs([folder], now=NOW))
 
 
 def text(folder, form):
-    return form(report.find_runs([folder], now=NOW), groups(folder), now=NOW)
+    return form(reports.find_runs([folder], now=NOW), groups(folder), now=NOW)
 
 
 CANNOT_CHANGE_A_RESULT = [
@@ -96,7 +96,7 @@ ROWS = """epoch,grad/clipped,grad/params,grad/spans,loss/span,step
 
 def test_a_gradient_belongs_to_the_loss_of_its_own_step(tmp_path):
     write_run(tmp_path, {"config.yaml": config(), "csv/version_0/metrics.csv": ROWS})
-    (run,) = report.find_runs([tmp_path], now=NOW)
+    (run,) = reports.find_runs([tmp_path], now=NOW)
     nan = np.nan
     expected = {
         "step": [0, 1, 2, 3],

@@ -8,8 +8,6 @@ from html.parser import HTMLParser
 import pytest
 from made_runs import NOW, config, finished, log, write_run
 
-from spanloc import report
-
 
 @pytest.fixture
 def sweep(tmp_path):
@@ -29,20 +27,20 @@ def sweep(tmp_path):
 
 
 def tables(folder):
-    runs = report.find_runs([folder], now=NOW)
-    groups = report.group_runs(runs)
+    runs = reports.find_runs([folder], now=NOW)
+    groups = reports.group_runs(runs)
     found = (
-        report.group_table(groups),
-        report.comparison_table(groups),
-        report.run_table(runs, groups, now=NOW),
+        reports.group_table(groups),
+        reports.comparison_table(groups),
+        reports.run_table(runs, groups, now=NOW),
     )
     return [[dict(zip((c for c, _ in t.columns), row, strict=True)) for row in t.rows]
             for t in found]  # fmt: skip
 
 
 def page(folder, form=report.page):
-    runs = report.find_runs([folder], now=NOW)
-    return form(runs, report.group_runs(runs), now=NOW)
+    runs = reports.find_runs([folder], now=NOW)
+    return form(runs, reports.group_runs(runs), now=NOW)
 
 
 def test_the_table_of_errors(sweep):
@@ -52,8 +50,8 @@ def test_the_table_of_errors(sweep):
             "mAP": 0.5, "gain": {"localisation": gain}, "num_targets": 40, "targets": {"found": 30},
         }  # fmt: skip
         (sweep / f"giou_{seed}" / "scores.json").write_text(json.dumps({"diagnosis": diagnosis}))
-    runs = report.find_runs([sweep], now=NOW)
-    table = report.error_table(report.group_runs(runs))
+    runs = reports.find_runs([sweep], now=NOW)
+    table = reports.error_table(reports.group_runs(runs))
     (row,) = [dict(zip((c for c, _ in table.columns), r, strict=True)) for r in table.rows]
     assert row["group"].text == "giou"
     assert row["mAP"].text == "0.5 ± 0"
@@ -95,7 +93,7 @@ def test_the_comparison(sweep):
     assert (row["first"].text, row["second"].text, row["n"].text) == ("giou", "smooth_giou", "3")
     assert row["test/tiou"].value == pytest.approx(-0.01)
     assert row["the first is"].text == "no difference shown"  # the last: of the end error
-    table = report.comparison_table(report.group_runs(report.find_runs([sweep], now=NOW)))
+    table = reports.comparison_table(reports.group_runs(reports.find_runs([sweep], now=NOW)))
     assert [cell.text for cell in table.rows[0]][4] == "lower"
 
 

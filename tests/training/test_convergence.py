@@ -12,10 +12,11 @@ from pytorch_lightning.plugins import MixedPrecision
 from torch.utils.data import DataLoader
 
 from spanloc import Criterion, SpanLocalizer, losses, ops
-from spanloc.assigners import assign_points, assign_single
-from spanloc.callbacks import Convergence, GradientNorms
 from spanloc.convergence import relative_gradient
-from spanloc.data import AnnotatedData, EpochSampler, collate
+from spanloc.data import AnnotatedData, EpochSampler
+from spanloc.matching import match_points, match_single
+from spanloc.structures import collate
+from spanloc.training.callbacks import Convergence, GradientNorms
 
 pytestmark = HINTS_OF_LIGHTNING
 STILL = partial(torch.optim.SGD, lr=0.0)
@@ -24,7 +25,7 @@ OTHERS = {"iou": losses.iou_loss, "smooth": partial(losses.smooth_giou_loss, smo
 
 def single(optimizer=STILL, **weights):
     torch.manual_seed(0)
-    criterion = Criterion(assign_single, losses.giou_loss, momentum=0.0, **weights)
+    criterion = Criterion(match_single, losses.giou_loss, momentum=0.0, **weights)
     return SpanLocalizer(single_model(), criterion, optimizer=optimizer)
 
 
@@ -131,7 +132,7 @@ def test_there_is_no_dropout():
 def test_crops_are_left_out(annotated):
     data = AnnotatedData(annotated, crop_seconds=3, crops_per_sequence=3, batch_size=4)
     torch.manual_seed(0)
-    task = SpanLocalizer(points_model(2), Criterion(assign_points, losses.giou_loss))
+    task = SpanLocalizer(points_model(2), Criterion(match_points, losses.giou_loss))
     found = fitted(task, data, Convergence())
     whole = [sample for batch in data.whole_train_dataloader() for sample in batch.ids]
     assert len(whole) == len(set(whole)) == found["num_sequences"]
@@ -207,7 +208,7 @@ def test_files_logs_and_table(tmp_path, capsys):
 
 
 def test_no_pairs_no_numbers(tmp_path):
-    task = SpanLocalizer(points_model(), Criterion(assign_points, losses.giou_loss))
+    task = SpanLocalizer(points_model(), Criterion(match_points, losses.giou_loss))
     convergence = Convergence(OTHERS, folder=str(tmp_path))
     found = fitted(task, TheirData(num_spans=0, count=8), convergence)
     assert found["num_pairs"] == 0

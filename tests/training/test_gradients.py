@@ -16,10 +16,10 @@ from conftest import (
 from pytorch_lightning.plugins import MixedPrecision
 
 from spanloc import Criterion, SpanLocalizer, losses
-from spanloc.assigners import assign_points, assign_single
-from spanloc.callbacks import GradientNorms
 from spanloc.convergence import relative_gradient
-from spanloc.data import collate
+from spanloc.matching import match_points, match_single
+from spanloc.structures import collate
+from spanloc.training.callbacks import GradientNorms
 
 pytestmark = HINTS_OF_LIGHTNING
 SGD = partial(torch.optim.SGD, lr=1e-2)
@@ -27,7 +27,7 @@ SGD = partial(torch.optim.SGD, lr=1e-2)
 
 def single(seed=0, **options):
     torch.manual_seed(seed)
-    criterion = Criterion(assign_single, losses.giou_loss, momentum=0.0)
+    criterion = Criterion(match_single, losses.giou_loss, momentum=0.0)
     return SpanLocalizer(single_model(), criterion, optimizer=SGD, **options)
 
 
@@ -142,7 +142,7 @@ def test_mixed_precision_norms_are_unscaled(fused):
 
 
 def test_batches_without_targets_leave_no_nan_in_the_logs():
-    task = SpanLocalizer(points_model(), Criterion(assign_points, losses.giou_loss))
+    task = SpanLocalizer(points_model(), Criterion(match_points, losses.giou_loss))
     norms, recorder = GradientNorms(1), Recorder()
     trainer = their_trainer(callbacks=[norms], logger=recorder)
     trainer.fit(task, TheirData(num_spans=0, count=8))

@@ -18,17 +18,18 @@ from conftest import (
 from torch import distributed as dist
 from torch import multiprocessing
 
-from spanloc import Criterion, SpanLocalizer, losses, schedules
-from spanloc.assigners import assign_single
-from spanloc.callbacks import AnnealSmoothing
-from spanloc.optimizers import Polyak
+from spanloc import Criterion, SpanLocalizer, losses
+from spanloc.matching import match_single
+from spanloc.training import schedules
+from spanloc.training.callbacks import AnnealSmoothing
+from spanloc.training.optimizers import Polyak
 
 pytestmark = HINTS_OF_LIGHTNING
 
 
 def single(loss, **options):
     torch.manual_seed(0)
-    return SpanLocalizer(single_model(), Criterion(assign_single, loss), **options)
+    return SpanLocalizer(single_model(), Criterion(match_single, loss), **options)
 
 
 def sgd():
@@ -218,7 +219,12 @@ def is_as_the_theory_says(name, found, row):
 
 @pytest.mark.parametrize("name", ["giou", "smooth_giou"])
 def test_a_few_sequences_are_fitted_and_the_sharp_loss_keeps_its_gradient(cli, name):
-    options = ("data.num_train=4", "data.batch_size=4", "trainer.max_epochs=200", "model.width=32")
+    options = (
+        "data.num_train=4",
+        "data.batch_size=4",
+        "trainer.max_epochs=200",
+        "backbone.width=32",
+    )
     found, row = fit_exactly(cli, *options, f"span_loss={name}")
     assert is_as_the_theory_says(name, found, row) < 0.02
 

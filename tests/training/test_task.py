@@ -8,11 +8,12 @@ import torch
 from conftest import HINTS_OF_LIGHTNING, TheirData, points_model, single_model, their_trainer
 from pytorch_lightning import seed_everything
 
-from spanloc import Criterion, SpanLocalizer, losses, schedules
-from spanloc.assigners import assign_points, assign_single
-from spanloc.callbacks import GradientNorms
-from spanloc.data import collate
+from spanloc import Criterion, SpanLocalizer, losses
+from spanloc.matching import match_points, match_single
 from spanloc.metrics import AveragePrecision
+from spanloc.structures import collate
+from spanloc.training import schedules
+from spanloc.training.callbacks import GradientNorms
 
 pytestmark = HINTS_OF_LIGHTNING
 
@@ -21,7 +22,7 @@ def test_the_task_learns_in_a_plain_trainer():
     seed_everything(0, verbose=False)
     task = SpanLocalizer(
         points_model(width=16),
-        Criterion(assign_points, losses.giou_loss),
+        Criterion(match_points, losses.giou_loss),
         metrics={"map": AveragePrecision([0.5])},
         classes=["a", "b"],
     )
@@ -36,7 +37,7 @@ def test_the_task_learns_in_a_plain_trainer():
 def test_a_loss_that_is_not_finite_names_its_sequences():
     data = TheirData()
     data.samples[3].features[:] = torch.nan
-    task = SpanLocalizer(single_model(), Criterion(assign_single, losses.giou_loss))
+    task = SpanLocalizer(single_model(), Criterion(match_single, losses.giou_loss))
     with pytest.raises(FloatingPointError, match=r"nan at step 0.* synthetic-0-3"):
         their_trainer(num_sanity_val_steps=0).fit(task, data)
     with pytest.raises(FloatingPointError, match="not finite for the sequences synthetic-0-3$"):
@@ -49,7 +50,7 @@ def test_validation_is_over_all_sequences_each_on_its_own():
     seed_everything(0, verbose=False)
     metric = AveragePrecision([0.1])
     task = SpanLocalizer(
-        points_model(), Criterion(assign_points, losses.giou_loss), metrics={"map": metric}
+        points_model(), Criterion(match_points, losses.giou_loss), metrics={"map": metric}
     )
     data = TheirData([1, 3])
     found = their_trainer().validate(task, data, verbose=False)[0]["val/mAP@0.10"]
@@ -69,7 +70,7 @@ def test_validation_is_over_all_sequences_each_on_its_own():
 
 def test_weight_decay_is_for_kernels_and_the_rate_moves_at_every_step():
     task = SpanLocalizer(
-        points_model(), Criterion(assign_points, losses.giou_loss), scheduler=schedules.cosine
+        points_model(), Criterion(match_points, losses.giou_loss), scheduler=schedules.cosine
     )
     trainer = their_trainer(max_epochs=2, num_sanity_val_steps=0)
     trainer.fit(task, TheirData(count=16))
@@ -102,13 +103,13 @@ def test_cosine_rises_and_falls_and_stays():
 
 
 def test_half_precision_throughout_is_refused():
-    task = SpanLocalizer(single_model(), Criterion(assign_single, losses.giou_loss))
+    task = SpanLocalizer(single_model(), Criterion(match_single, losses.giou_loss))
     with pytest.raises(ValueError, match="trainer.precision is bf16-true"):
         their_trainer(precision="bf16-true").fit(task, TheirData())
 
 
 def test_mixed_precision_trains():
-    task = SpanLocalizer(points_model(), Criterion(assign_points, losses.giou_loss))
+    task = SpanLocalizer(points_model(), Criterion(match_points, losses.giou_loss))
     log = GradientNorms(1)
     trainer = their_trainer(precision="bf16-mixed", callbacks=[log])
     trainer.fit(task, TheirData(count=16))

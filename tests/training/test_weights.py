@@ -19,9 +19,9 @@ from conftest import (
 from torch.utils.data import DataLoader
 
 from spanloc import Criterion, SpanLocalizer, losses, ops
-from spanloc.assigners import assign_points, assign_single
-from spanloc.callbacks.measurement import measure
-from spanloc.data import Sample, collate
+from spanloc.convergence.measurement import measure
+from spanloc.matching import match_points, match_single
+from spanloc.structures import Sample, collate
 
 COUNTS, WEIGHTS = (5, 0, 3, 1), (1.0, 2.0, 0.5, 3.0)
 # Quality, momentum, and whether the sequences have weights.
@@ -43,7 +43,7 @@ def two_steps(steps, quality, momentum, *, average=None):
     """The gradient of the second of two steps, each a list of batches."""
     torch.manual_seed(0)
     model = points_model()
-    criterion = Criterion(assign_points, losses.giou_loss, quality=quality, momentum=momentum)
+    criterion = Criterion(match_points, losses.giou_loss, quality=quality, momentum=momentum)
     for parts in steps:
         model.zero_grad()
         if len(parts) == 1:
@@ -126,7 +126,7 @@ class Shared(TheirData):
 
 def trained(folder, size, **options):
     torch.manual_seed(0)
-    criterion = Criterion(assign_single, losses.giou_loss, quality="score")
+    criterion = Criterion(match_single, losses.giou_loss, quality="score")
     task = SpanLocalizer(single_model(), criterion, optimizer=partial(torch.optim.SGD, lr=0.1))
     trainer = their_trainer(
         max_epochs=2, gradient_clip_val=0.5, use_distributed_sampler=False, **options
@@ -167,7 +167,7 @@ def test_the_last_step_of_an_epoch_may_have_fewer_batches(tmp_path):
 
 def losses_of(batch, **knobs):
     torch.manual_seed(0)
-    model, criterion = points_model(), Criterion(assign_points, losses.giou_loss, **knobs)
+    model, criterion = points_model(), Criterion(match_points, losses.giou_loss, **knobs)
     return criterion(model(batch.features, batch.mask), batch)
 
 
@@ -187,9 +187,9 @@ def test_quality_by_hand():
     torch.manual_seed(0)
     model = points_model()
     output = model(batch.features, batch.mask)
-    index = assign_points(output, batch)
+    index = match_points(output, batch)
     for quality in ("tiou", "score"):
-        criterion = Criterion(assign_points, losses.giou_loss, quality=quality, score_weight=0.0)
+        criterion = Criterion(match_points, losses.giou_loss, quality=quality, score_weight=0.0)
         total, count = 0.0, 0
         for i, p in (index >= 0).nonzero().tolist():
             target = batch.spans[i, index[i, p]]
@@ -213,7 +213,7 @@ def test_quality_by_hand():
 def test_what_is_measured_has_the_weights_of_the_training():
     data = Shared(4)
     torch.manual_seed(0)
-    criterion = Criterion(assign_single, losses.giou_loss, quality="tiou", momentum=0.0)
+    criterion = Criterion(match_single, losses.giou_loss, quality="tiou", momentum=0.0)
     task = SpanLocalizer(single_model(), criterion)
     trainer = their_trainer(max_steps=1)
     trainer.fit(task, data)
@@ -231,7 +231,7 @@ def test_what_is_measured_has_the_weights_of_the_training():
 def test_values_out_of_range_are_refused():
     # The shape checker of the tests speaks first; what a user sees is the ValueError.
     with pytest.raises((ValueError, TypeError), match="quality"):
-        Criterion(assign_points, losses.giou_loss, quality="iou")
+        Criterion(match_points, losses.giou_loss, quality="iou")
     one = {"id": "a", "features": torch.ones(1, 3), "spans": torch.zeros(0, 2)}
     for weight in (-1.0, float("nan"), float("inf"), 1e39):
         with pytest.raises(ValueError, match="sequence 'a': weight is .*; wanted a number from 0"):
@@ -240,12 +240,12 @@ def test_values_out_of_range_are_refused():
 
 def test_parts_that_were_not_finished_do_not_enter_a_whole_step():
     batch, model = make_batch((60, 41), num_targets=(5, 1)), points_model()
-    criterion = Criterion(assign_points, losses.giou_loss)
+    criterion = Criterion(match_points, losses.giou_loss)
     output = model(batch.features, batch.mask)
     criterion.part(output, batch)
     found = criterion(output, batch).total
     torch.testing.assert_close(
-        found, Criterion(assign_points, losses.giou_loss)(output, batch).total
+        found, Criterion(match_points, losses.giou_loss)(output, batch).total
     )
     with pytest.raises(ValueError, match=r"weights have the shape \(2, 1\); wanted \(2,\)"):
         criterion.match(output, without_check(batch, torch.ones(2, 1)))

@@ -10,11 +10,11 @@ from pytorch_lightning import Callback
 from test_convergence import fitted, single
 
 from spanloc import losses
-from spanloc.callbacks import AnnealSmoothing, Convergence, GradientNorms
-from spanloc.callbacks.summary import show
-from spanloc.checkpoint import build
+from spanloc.config.build import build
 from spanloc.convergence import has_plateaued
-from spanloc.data import collate
+from spanloc.structures import collate
+from spanloc.training.callbacks import AnnealSmoothing, Convergence, GradientNorms
+from spanloc.training.callbacks.summary import show
 
 pytestmark = HINTS_OF_LIGHTNING
 

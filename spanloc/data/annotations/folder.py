@@ -1,8 +1,8 @@
-"""Sequences in a folder: ``annotations.json`` and one ``data/<id>.npy`` (time x channels) each."""
+"""A folder in the annotation format: ``annotations.json`` and ``data/<id>.npy`` (time x channels)."""
 
 import json
 import math
-from collections.abc import Sequence
+import os
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from spanloc.data.sample import Sample, Timeline
+from spanloc.structures import Timeline
 
 SUBSETS = ("training", "validation", "testing")
 _FIELDS = ("subset", "duration", "fps", "subject", "weight", "annotations")
@@ -32,6 +31,11 @@ class Record:
     spans: Tensor
     labels: Tensor
     weight: float
+
+    def open(self) -> np.ndarray:
+        """The features ``(T, C)``, memory-mapped."""
+        array: np.ndarray = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        return array
 
 
 @dataclass(frozen=True)
@@ -92,77 +96,6 @@ def read_annotations(root: str | Path) -> Annotations:
     return Annotations(classes, num_channels, step, subsets)
 
 
-class AnnotatedSequences(Dataset[Sample]):
-    """Sequences from files, memory-mapped: whole, or random crops of them.
-
-    A crop is drawn from ``(seed, index)`` alone, so it does not depend on the number of workers.
-    Index ``i`` takes sequence ``i % number of records``; indices beyond the length are further
-    crops, which is how an epoch gets crops of its own.
-
-    Args:
-        records: The sequences, from :func:`read_annotations`.
-        crop: Steps of a crop; sequences no longer than that stay whole. None: all stay whole.
-        crops_per_sequence: How many crops of each sequence make up the length of the data set.
-        min_kept: A crop keeps a span, clipped, where at least this fraction of it is inside.
-        seed: Of the crops.
-    """
-
-    def __init__(
-        self,
-        records: Sequence[Record],
-        *,
-        crop: int | None = None,
-        crops_per_sequence: int = 1,
-        min_kept: float = 0.5,
-        seed: int = 0,
-    ) -> None:
-        self.records = list(records)
-        self.crop, self.crops_per_sequence = crop, crops_per_sequence
-        self.min_kept, self.seed = min_kept, seed
-
-    def __len__(self) -> int:
-        return len(self.records) * (1 if self.crop is None else self.crops_per_sequence)
-
-    def __getitem__(self, index: int) -> Sample:
-        record = self.records[index % len(self.records)]
-        first, last = 0, record.num_steps
-        if self.crop is not None and self.crop < record.num_steps:
-            rng = np.random.default_rng([self.seed, index])
-            first = int(rng.integers(0, record.num_steps - self.crop, endpoint=True))
-            last = first + self.crop
-        values = np.ascontiguousarray(_open(record)[first:last].T, np.float32)
-        _require_finite(record, values.T, first)
-        inside = record.spans.clamp(first, last)
-        size, kept = record.spans.diff(dim=1)[:, 0], inside.diff(dim=1)[:, 0]
-        keep = (kept > 0) & (kept >= self.min_kept * size)
-        step, offset = record.timeline
-        return Sample(
-            id=record.id,
-            features=torch.from_numpy(values),
-            spans=inside[keep] - first,
-            labels=record.labels[keep],
-            timeline=Timeline(step, offset + first * step),
-            weight=record.weight,
-        )
-
-    def statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of every channel over all steps of all sequences, ``(C,)``.
-
-        A constant channel has a standard deviation of 1, so that dividing by it is safe.
-        """
-        count, total, squares = 0, 0.0, 0.0
-        for record in self.records:
-            values = np.asarray(_open(record), np.float64)
-            _require_finite(record, values)
-            count += len(values)
-            total = total + values.sum(0)
-            squares = squares + np.square(values).sum(0)
-        mean = np.asarray(total / count)
-        std = np.sqrt(np.maximum(squares / count - mean**2, 0))
-        std[std < 1e-6 * np.maximum(np.abs(mean), 1e-6)] = 1.0
-        return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
-
-
 def _classes(file: Path, content: dict[str, Any]) -> list[str]:
     if "classes" not in content:
         records = content["database"].values()
@@ -183,6 +116,11 @@ def _record(file: Path, name: str, fields: Any, classes: list[str]) -> Record:
 
     if not isinstance(fields, dict):
         raise refuse("the entry", "an object")
+    folder = file.parent / "data"
+    path = folder / f"{name}.npy"
+    # By the text alone: a link inside the folder may lead where its owner wants.
+    if not Path(os.path.normpath(path)).is_relative_to(os.path.normpath(folder)) or "\0" in name:
+        raise ValueError(f"{file}: sequence {name!r}: its array would lie outside {folder}")
     for field in fields:
         if field not in _FIELDS and (near := get_close_matches(str(field), _FIELDS, cutoff=0.8)):
             raise ValueError(
@@ -227,7 +165,7 @@ def _record(file: Path, name: str, fields: Any, classes: list[str]) -> Record:
     subject = fields.get("subject")
     return Record(
         id=name,
-        path=file.parent / "data" / f"{name}.npy",
+        path=path,
         subset=fields["subset"],
         subject=None if subject is None else str(subject),
         num_steps=num_steps,
@@ -238,24 +176,13 @@ def _record(file: Path, name: str, fields: Any, classes: list[str]) -> Record:
     )
 
 
-def _require_finite(record: Record, values: np.ndarray, first: int = 0) -> None:
-    if not np.isfinite(values).all():
-        row, channel = np.argwhere(~np.isfinite(values))[0]
-        value = values[row, channel]
-        raise ValueError(f"{record.path}: row {first + row}, column {channel} is {value}")
-
-
-def _open(record: Record) -> np.ndarray:
-    return np.load(record.path, mmap_mode="r", allow_pickle=False)
-
-
 def _check_array(record: Record) -> int:
     if not record.path.is_file():
         raise FileNotFoundError(
             f"{record.path}: no such file; annotations.json lists {record.id!r}"
         )
     try:
-        array = _open(record)
+        array = record.open()
     except (ValueError, EOFError, OSError):
         # numpy's own words advise to allow pickles, which could run code.
         raise ValueError(f"{record.path}: not a plain .npy array of numbers") from None

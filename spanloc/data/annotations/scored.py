@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from spanloc.metrics import Predictions, Targets, sequence_key
-from spanloc.scoring.problems import Problems
-from spanloc.scoring.rows import NO_LABEL, Piece, listed_rows, read_rows
+from spanloc.data.annotations.problems import Problems
+from spanloc.data.annotations.tables import NO_LABEL, Piece, listed_rows, read_rows
+from spanloc.structures import Predictions, Targets
 
 
 @dataclass(frozen=True)
@@ -21,18 +21,16 @@ class Scored:
     """What two files hold.
 
     Attributes:
-        predictions, targets: Their rows; sequences by :func:`spanloc.metrics.sequence_key`.
+        predictions, targets: Their rows, of the sequences of the annotations.
         classes: Names of the labels.
-        names: Of the sequences, by number.
-        durations: Of those sequences whose annotations say it, by number.
+        durations: Of those sequences whose annotations say it, by id.
         problems: What was left out, of the annotations and of the predictions.
     """
 
     predictions: Predictions
     targets: Targets
     classes: list[str]
-    names: Mapping[int, str]
-    durations: Mapping[int, float]
+    durations: Mapping[str, float]
     problems: Sequence[Problems]
 
 
@@ -87,15 +85,14 @@ def read_scored(
     for piece in _predicted(paths["predictions"]):
         found.add(piece, new_labels=False)
     found.problems.settle(invalid)
-    keys = {sequence_key(name): name for name in true.sequences}
-    spans, scores, labels, sequences = found.tensors()
-    true_spans, _, true_labels, true_sequences = true.tensors()
+    ids = tuple(true.sequences)
+    spans, scores, labels, places = found.tensors()
+    true_spans, _, true_labels, true_places = true.tensors()
     return Scored(
-        Predictions(spans, scores, labels, sequences),
-        Targets(true_spans, true_labels, true_sequences),
+        Predictions(spans, labels, places, ids, scores=scores),
+        Targets(true_spans, true_labels, true_places, ids),
         list(true.labels),
-        keys,
-        {sequence_key(name): seconds for name, seconds in durations.items()},
+        durations,
         [true.problems, found.problems],
     )
 
@@ -154,7 +151,7 @@ class _Columns:
         return Piece(*(list(compress(column, there)) for column in piece))
 
     def tensors(self) -> tuple[torch.Tensor, ...]:
-        """Spans, scores, labels and the keys of the sequences."""
+        """Spans, scores, labels and the places of the sequences."""
         if not self.parts:
             none = torch.zeros(0, dtype=torch.int64)
             return torch.zeros(0, 2, dtype=torch.float64), none.double(), none, none
@@ -164,11 +161,8 @@ class _Columns:
             # What has been joined is let go.
             self.parts = [(*part[:i], None, *part[i + 1 :]) for part in self.parts]
         spans, scores, labels, sequences = columns
-        keys = np.array([sequence_key(name) for name in self.sequences] or [0], np.int64)
-        return tuple(
-            torch.from_numpy(column)
-            for column in (spans, scores, labels.astype(np.int64), keys[sequences])
-        )
+        whole = (column.astype(np.int64) for column in (labels, sequences))
+        return tuple(torch.from_numpy(column) for column in (spans, scores, *whole))
 
     def _label(self, label: Any) -> str:
         if label == NO_LABEL:

@@ -5,6 +5,8 @@ from typing import no_type_check
 import numba
 import numpy as np
 
+from spanloc.ops import compiled
+
 
 def match_ranked(
     spans: np.ndarray,
@@ -102,7 +104,7 @@ def best_reached(
     ...              np.array([[0.0, 10.0]]), np.array([0, 1]), 2)
     array([[0. , 0.8]])
     """
-    tiou = {"sum": _tiou, "hull": _tiou_by_hull}[union]
+    tiou = {"sum": compiled.tiou, "hull": compiled.tiou_by_hull}[union]
     return _reached(spans, groups, columns, target_spans, target_firsts, num_columns, tiou)
 
 
@@ -143,7 +145,7 @@ def _nearest(spans, labels, groups, targets, target_labels, target_firsts):
         for j in range(target_firsts[groups[i]], target_firsts[groups[i] + 1]):
             if targets[j, 0] >= spans[i, 1]:
                 break
-            tiou = _tiou(spans[i], targets[j])
+            tiou = compiled.tiou(spans[i, 0], spans[i, 1], targets[j, 0], targets[j, 1])
             same = labels[i] == target_labels[j]
             other = 0 if same else 1
             reached[j, other] = max(reached[j, other], tiou)
@@ -156,32 +158,6 @@ def _nearest(spans, labels, groups, targets, target_labels, target_firsts):
 
 @numba.njit(cache=True)
 @no_type_check
-def _tiou(span, target):
-    # With the sums in the order in which ActivityNet has them, so that a span on a threshold is judged
-    # alike to the last digit; 0 where nothing is shared.
-    start, end = np.float64(span[0]), np.float64(span[1])
-    if not (start < target[1] and target[0] < end):  # of NaN too, which min and max may pass over
-        return 0.0
-    shared = min(end, target[1]) - max(start, target[0])
-    if shared <= 0.0:
-        return 0.0
-    return shared / ((end - start) + (target[1] - target[0]) - shared)
-
-
-@numba.njit(cache=True)
-@no_type_check
-def _tiou_by_hull(span, target):
-    # The same where spans overlap, but for the last digit.
-    if not (span[0] < target[1] and target[0] < span[1]):
-        return 0.0
-    shared = min(span[1], target[1]) - max(span[0], target[0])
-    if shared <= 0.0:
-        return 0.0
-    return shared / (max(span[1], target[1]) - min(span[0], target[0]))
-
-
-@numba.njit(cache=True)
-@no_type_check
 def _reached(spans, groups, columns, targets, target_firsts, num_columns, tiou):
     reached = np.zeros((len(targets), num_columns))
     for i in range(len(spans)):
@@ -190,7 +166,9 @@ def _reached(spans, groups, columns, targets, target_firsts, num_columns, tiou):
         for j in range(target_firsts[groups[i]], target_firsts[groups[i] + 1]):
             if targets[j, 0] >= spans[i, 1]:
                 break
-            reached[j, columns[i]] = max(reached[j, columns[i]], tiou(spans[i], targets[j]))
+            reached[j, columns[i]] = max(
+                reached[j, columns[i]], tiou(spans[i, 0], spans[i, 1], targets[j, 0], targets[j, 1])
+            )
     return reached
 
 
@@ -203,7 +181,7 @@ def _find(span, targets, listed, first, last, thresholds, taken, best, best_tiou
     for j in range(first, last):
         if targets[j, 0] >= span[1]:
             break
-        tiou = _tiou(span, targets[j])
+        tiou = compiled.tiou(span[0], span[1], targets[j, 0], targets[j, 1])
         for t in range(len(thresholds)):
             if tiou < thresholds[t] or tiou < best_tiou[t] or taken[j, t]:
                 continue

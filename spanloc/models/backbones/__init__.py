@@ -1,5 +1,1 @@
 """Backbones: features in, one grid of cells out."""
-
-from spanloc.models.backbones.conv import ConvBackbone
-
-__all__ = ["ConvBackbone"]

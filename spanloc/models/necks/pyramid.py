@@ -1,11 +1,10 @@
-"""Necks: one grid of cells in, several levels out, each coarser than the one before."""
+"""A pyramid of levels."""
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from spanloc.models.layers import ConvBlock, ConvNorm, coarser, require_sizes
-
-Level = tuple[Tensor, Tensor]
+from spanloc.models.protocols import Level
 
 
 class PyramidNeck(nn.Module):
@@ -26,7 +25,7 @@ class PyramidNeck(nn.Module):
     ) -> None:
         super().__init__()
         require_sizes(num_levels=num_levels, width=width)
-        self.num_levels = num_levels
+        self.num_levels, self.width = num_levels, width
         self.halve = nn.ModuleList(ConvNorm(width, width, 2) for _ in range(num_levels - 1))
         self.levels = nn.ModuleList(
             nn.ModuleList(ConvBlock(width, kernel) for _ in range(num_blocks))

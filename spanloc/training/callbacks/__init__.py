@@ -1,9 +1,9 @@
 """Lightning callbacks."""
 
-from spanloc.callbacks.annealing import AnnealSmoothing
-from spanloc.callbacks.checkpoints import RunCheckpoint
-from spanloc.callbacks.convergence import Convergence
-from spanloc.callbacks.evaluated import Evaluated
-from spanloc.callbacks.gradients import GradientNorms
+from spanloc.training.callbacks.annealing import AnnealSmoothing
+from spanloc.training.callbacks.checkpoints import RunCheckpoint
+from spanloc.training.callbacks.convergence import Convergence
+from spanloc.training.callbacks.evaluated import Evaluated
+from spanloc.training.callbacks.gradients import GradientNorms
 
 __all__ = ["AnnealSmoothing", "Convergence", "Evaluated", "GradientNorms", "RunCheckpoint"]

@@ -5,7 +5,9 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
-from pytorch_lightning import Callback, Trainer
+
+from spanloc.lightning import Callback, Trainer
+from spanloc.losses.kinds import name_of
 
 
 class AnnealSmoothing(Callback):
@@ -57,9 +59,8 @@ class AnnealSmoothing(Callback):
         """Looks whether there is something to anneal, and tries both ends of the schedule."""
         self._loss = loss = pl_module.criterion.span_loss
         if "smoothing" not in inspect.signature(getattr(loss, "forward", loss)).parameters:
-            name = getattr(getattr(loss, "func", loss), "__name__", type(loss).__name__)
             raise ValueError(
-                f"{name} has no smoothing to anneal; span_loss=smooth_giou, for one, has"
+                f"{name_of(loss)} has no smoothing to anneal; span_loss=smooth_giou, for one, has"
             )
         span = torch.tensor([[0.0, 1.0]], device=pl_module.device)
         for smoothing in (self.start, self.final):

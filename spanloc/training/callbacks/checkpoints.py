@@ -4,9 +4,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.callbacks import ModelCheckpoint
-
 from spanloc.files import replacing
+from spanloc.lightning import ModelCheckpoint
 
 
 class RunCheckpoint(ModelCheckpoint):

@@ -1,20 +1,30 @@
 """What is left of the gradient at convergence, and why."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.utilities import rank_zero_only
+import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
 
-from spanloc import plots
-from spanloc.callbacks.annealing import AnnealSmoothing
-from spanloc.callbacks.gradients import GradientNorms
-from spanloc.callbacks.measurement import measure, summarise, whole_train_dataloader
-from spanloc.callbacks.summary import flat, show
-from spanloc.convergence import SpanLoss, checked, fit_exponent, has_plateaued
-from spanloc.files import write_json
+from spanloc.convergence import (
+    ConvergenceResult,
+    Exponent,
+    Minibatch,
+    checked,
+    fit_exponent,
+    has_plateaued,
+    measure,
+    summarise,
+)
+from spanloc.lightning import Callback, Trainer, isolate_rng
+from spanloc.losses import SpanLoss
+from spanloc.losses.kinds import name_of, same
+from spanloc.structures import Batch
+from spanloc.training.callbacks.annealing import AnnealSmoothing
+from spanloc.training.callbacks.gradients import GradientNorms
+from spanloc.training.callbacks.summary import show
 
 
 class Convergence(Callback):
@@ -23,7 +33,7 @@ class Convergence(Callback):
     During training a gradient norm holds two things: the noise of the mini-batch, which an average
     over all data takes away, and what the loss's kink leaves, which nothing takes away but a
     smooth loss. So when training has converged, this measures once, without dropout and on the
-    training sequences as they are (:func:`~spanloc.callbacks.measurement.whole_train_dataloader`
+    training sequences as they are (:func:`whole_train_dataloader`
     says which, and what it cannot keep out): the norm of the gradient of *all* training data (beside that of the last
     mini-batches, for comparison), and pair by pair the relative gradient of the span loss
     (:func:`~spanloc.convergence.relative_gradient`), in which no average hides the kink: near
@@ -34,7 +44,7 @@ class Convergence(Callback):
     (:func:`~spanloc.convergence.fit_exponent`).
 
     It logs ``convergence/...`` to every logger, prints a table, and writes ``convergence.json`` and
-    ``figures/convergence.png``. It needs :class:`~spanloc.callbacks.GradientNorms` before it
+    ``figures/convergence.png``. It needs :class:`~spanloc.training.callbacks.GradientNorms` before it
     among the callbacks.
 
     Args:
@@ -78,8 +88,8 @@ class Convergence(Callback):
         self.when, self.level = when, level
         self.window, self.patience, self.tolerance = window, patience, tolerance
         self.folder = folder
-        #: What was measured, as in ``convergence.json``; None until then.
-        self.result: dict[str, Any] | None = None
+        #: What was measured; None until then.
+        self.result: ConvergenceResult | None = None
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         """Looks at what it needs: the gradient norms, and losses that work."""
@@ -105,7 +115,7 @@ class Convergence(Callback):
         if self.when == "last" or self.result is not None or trainer.global_step % self.window:
             return
         norms = _norms(trainer)
-        loss = norms.history()[:, 1]
+        loss = norms.history().span
         size = max(1, self.window // norms.every_n_steps)
         if self.when == "plateau":
             rule = {"window": size, "patience": self.patience, "tolerance": self.tolerance}
@@ -116,100 +126,135 @@ class Convergence(Callback):
             self._measure(trainer, pl_module, self.when)
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Measures, unless training converged before, and tells."""
+        """Measures, unless training converged before, and says what was found."""
+        self.finish(trainer, pl_module)
+
+    def finish(self, trainer: Trainer, task: Any) -> None:
+        """Measure unless that is done, and print, write and draw what was found.
+
+        Args:
+            trainer: That has fitted the task, or resumed a training that was complete.
+            task: Such as :class:`~spanloc.SpanLocalizer`.
+        """
         if self.result is None:
-            self._measure(trainer, pl_module, "last step")
-        show(self.result, self.when)
+            self._measure(trainer, task, "last step")
         # Again: a resumed run may have measured before, and in another folder.
-        self._write()
+        self._write(trainer)
         self._draw(trainer)
+        if trainer.is_global_zero and self.result is not None:
+            show(self.result, self.when)
 
     def state_dict(self) -> dict[str, Any]:
         """What was measured, so that a resumed run does not measure again."""
-        return {"result": self.result}
+        return {"result": self.result and self.result.state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up the run that is resumed. What it measured by another rule is measured anew."""
-        result = state_dict["result"]
-        self.result = result if result and result["reason"] == self.when else None
-
-    def metrics(self) -> dict[str, float]:
-        """The figures of the trained loss, under the names by which they are logged."""
-        return {f"convergence/{name}": value for name, value in flat(self.result or {})}
+        """Takes up the run that is resumed. What it measured by another rule is measured again."""
+        state = state_dict["result"]
+        self.result = None
+        if state and state["reason"] == self.when:
+            self.result = ConvergenceResult.of(state)
 
     def _measure(self, trainer: Trainer, task: Any, reason: str) -> None:
         trained, losses = self._named(task.criterion.span_loss)
-        found = summarise(measure(trainer, task, losses), losses)
+        # A data set or a worker may draw random numbers: those of training are not used up.
+        with isolate_rng():
+            found = measure(task, task.criterion, _whole_batches(trainer), losses)
         history = _norms(trainer).history()
-        _, span, _, params, spans = history.T
         # Not more than the last quarter, in which the weights have moved little.
         steps = max(1, min(self.window, trainer.global_step // 4))
-        last = history[history[:, 0] > trainer.global_step - steps].nanmean(0).tolist()
-        self.result = {
-            "step": trainer.global_step,
-            "epoch": trainer.current_epoch,
-            "reason": reason,
-            "trained": trained,
-            **found,
-            "minibatch": {
-                "steps": steps,
-                "loss": last[1],
-                "grad_params": last[3],
-                "grad_spans": last[4],
-            },
-            "exponent": {
-                "spans": self._exponent(trainer, span, spans),
-                "params": self._exponent(trainer, span, params),
-            },
-        }
-        values = self.metrics()
-        for name, figures in found["losses"].items():
+        last = history[history.step > trainer.global_step - steps]
+        self.result = summarise(
+            found,
+            losses,
+            step=trainer.global_step,
+            epoch=trainer.current_epoch,
+            reason=reason,
+            trained=trained,
+            minibatch=Minibatch(
+                steps,
+                float(last.span.nanmean()),
+                float(last.grad_params.nanmean()),
+                float(last.grad_spans.nanmean()),
+            ),
+            exponent=self._exponent(trainer, history.span, history.grad_spans),
+            exponent_params=self._exponent(trainer, history.span, history.grad_params),
+        )
+        values = self.result.metrics()
+        for name, row in self.result.losses.items():
             if name != trained:
-                row = {**figures, "relative_gradient": figures["relative_gradient"]["mean"]}
-                values |= {f"convergence/{name}/{key}": value for key, value in row.items()}
+                for key in ("loss", "total", "grad_span", "grad_total"):
+                    values[f"convergence/{name}/{key}"] = getattr(row, key)
+                values[f"convergence/{name}/relative_gradient"] = row.relative_gradient.mean
         for logger in trainer.loggers:
             # Lightning counts the rows of its logs from 0.
             logger.log_metrics(values, step=max(trainer.global_step - 1, 0))
         # Here, not at the end: a run that is stopped later keeps it.
-        self._write()
+        self._write(trainer)
 
-    def _exponent(self, trainer: Trainer, loss: Tensor, gradient: Tensor) -> dict[str, Any]:
+    def _exponent(self, trainer: Trainer, loss: Tensor, gradient: Tensor) -> Exponent:
         found = fit_exponent(loss, gradient)
         if any(isinstance(callback, AnnealSmoothing) for callback in trainer.callbacks):
             found = found._replace(reason="the loss was another at every step, annealed")
-        return found._asdict()
+        return found
 
     def _named(self, trained: SpanLoss) -> tuple[str, dict[str, SpanLoss]]:
         # The trained loss goes first, by the name it has in the list, if it is there.
-        kind = _describe(trained)
-        same = [name for name, loss in self.losses.items() if _describe(loss) == kind]
-        name = same[0] if same else getattr(kind[0], "__name__", "trained").removesuffix("_loss")
-        if not same and name in self.losses:
+        listed = [name for name, loss in self.losses.items() if same(loss, trained)]
+        name = listed[0] if listed else name_of(trained)
+        if not listed and name in self.losses:
             name = f"{name} (trained)"
         return name, {name: trained, **{n: f for n, f in self.losses.items() if n != name}}
 
-    @rank_zero_only
-    def _write(self) -> None:
-        if self.folder is not None:
-            write_json(Path(self.folder) / "convergence.json", self.result)
+    def _write(self, trainer: Trainer) -> None:
+        if self.folder is not None and self.result is not None and trainer.is_global_zero:
+            self.result.write(Path(self.folder) / "convergence.json")
 
-    @rank_zero_only
     def _draw(self, trainer: Trainer) -> None:
-        if self.folder is not None:
-            history = _norms(trainer).history()
-            figure = plots.convergence(self.result, *history.T[[0, 1, 3, 4]])
+        if self.folder is not None and self.result is not None and trainer.is_global_zero:
+            # Only a run that ends with its figure pays for the library that draws it.
+            from spanloc import plots
+
+            figure = plots.convergence(self.result, _norms(trainer).history())
             plots.save_figure(figure, Path(self.folder) / "figures" / "convergence.png")
+
+
+def whole_train_dataloader(trainer: Trainer) -> Any:
+    """Every training sequence once, in order: this process's share.
+
+    A DataModule says what that is with ``whole_train_dataloader(*, num_replicas, rank)``, as those
+    of spanloc do. Without, it is all of the data set that the training loader draws from, whatever
+    its sampler picks; what such a data set augments by itself is augmented here too.
+
+    Raises:
+        ValueError: The data are a stream, or no loader of a data set at all.
+    """
+    share = {"num_replicas": trainer.world_size, "rank": trainer.global_rank}
+    own = getattr(trainer.datamodule, "whole_train_dataloader", None)
+    if own is not None:
+        return own(**share)
+    loader = trainer.train_dataloader
+    stream = not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset)
+    if stream or not hasattr(loader.dataset, "__len__"):
+        what = loader.dataset if isinstance(loader, DataLoader) else loader
+        raise ValueError(
+            f"the training data are {type(what).__name__}, of which nobody knows the whole; give "
+            "the DataModule a method whole_train_dataloader(*, num_replicas, rank)"
+        )
+    return DataLoader(
+        loader.dataset,
+        batch_size=loader.batch_size or 1,
+        sampler=range(share["rank"], len(loader.dataset), share["num_replicas"]),
+        collate_fn=loader.collate_fn,
+        num_workers=loader.num_workers,
+        generator=torch.Generator(),
+    )
+
+
+def _whole_batches(trainer: Trainer) -> Iterator[Batch]:
+    for batch in whole_train_dataloader(trainer):
+        yield trainer.strategy.batch_to_device(batch)
 
 
 def _norms(trainer: Trainer) -> GradientNorms:
     return next(c for c in trainer.callbacks if isinstance(c, GradientNorms))
-
-
-def _describe(loss: SpanLoss) -> tuple[Any, tuple[tuple[str, Any], ...]]:
-    # A partial of a function is that function with its options, which may be such things too.
-    options: dict[str, Any] = {}
-    while hasattr(loss, "func"):
-        options = {**loss.keywords, **options}
-        loss = loss.func
-    plain = {k: _describe(v) if callable(v) else v for k, v in options.items()}
-    return loss, tuple(sorted(plain.items()))

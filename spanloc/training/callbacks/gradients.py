@@ -4,15 +4,12 @@ import math
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
-from spanloc.convergence import relative_gradient
-
-_NUM_COLUMNS = 5
+from spanloc.convergence import GradientHistory, relative_gradient
+from spanloc.lightning import Callback, LightningModule, Trainer
 
 
 class GradientNorms(Callback):
@@ -27,7 +24,7 @@ class GradientNorms(Callback):
     predictions; it falls with the loss for a smooth one. Without matched pairs it is left out.
 
     They belong to an optimizer step: to all of its micro-batches and processes. So they hold the
-    noise of a mini-batch; :class:`~spanloc.callbacks.Convergence` measures without it.
+    noise of a mini-batch; :class:`~spanloc.training.callbacks.Convergence` measures without it.
 
     Args:
         every_n_steps: Steps, in numbers of optimizer steps, that are measured.
@@ -40,7 +37,7 @@ class GradientNorms(Callback):
         if every_n_steps < 1:
             raise ValueError(f"every_n_steps is {every_n_steps}; it must be at least 1")
         self.every_n_steps = every_n_steps
-        self._past = torch.zeros(0, _NUM_COLUMNS)
+        self._past = GradientHistory.empty()
         self._rows: list[Tensor] = []
         self._stepping = False
         self._norm: Tensor | None = None
@@ -49,16 +46,13 @@ class GradientNorms(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Begins anew with a new run; what a resumed one holds is loaded afterwards."""
         if stage == "fit" and trainer.global_step == 0:
-            self._past, self._rows, self._sums = torch.zeros(0, _NUM_COLUMNS), [], []
+            self._past, self._rows, self._sums = GradientHistory.empty(), [], []
 
-    def history(self) -> Float[Tensor, "steps 5"]:
-        """Step, span loss, score loss, ``grad/params`` and ``grad/spans``, on the CPU.
-
-        One row for each step that was measured. Where there was no matched pair, span loss and ``grad/spans`` are NaN.
-        """
+    def history(self) -> GradientHistory:
+        """What was measured so far, one row for each step."""
         if self._rows:
             # Row by row they would be copied from a GPU one at a time, and at every step.
-            self._past = torch.cat([self._past, torch.stack(self._rows).cpu()])
+            self._past = self._past.joined(torch.stack(self._rows))
             self._rows = []
         return self._past
 
@@ -83,8 +77,9 @@ class GradientNorms(Callback):
             return
         span_loss = pl_module.criterion.span_loss
         relative = relative_gradient(span_loss, outputs["pred"], outputs["target"])
-        count = torch.full_like(outputs["span"], len(relative))
-        part = [outputs["span"] * count, relative.sum(), count, outputs["score"]]
+        terms = outputs["terms"]
+        count = torch.full_like(terms["span"], len(relative))
+        part = [terms["span"] * count, relative.sum(), count, terms["score"]]
         self._sums.append(torch.stack(part).detach())
         if not stepped:
             return
@@ -112,11 +107,11 @@ class GradientNorms(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The history so far, so that a resumed run goes on with it."""
-        return {"history": self.history()}
+        return {"history": self.history().state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes up the history of the run that is resumed."""
-        self._past, self._rows = state_dict["history"], []
+        self._past, self._rows = GradientHistory(**state_dict["history"]), []
 
 
 def _norm(module: LightningModule) -> Tensor:

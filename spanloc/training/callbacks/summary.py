@@ -1,65 +1,28 @@
-"""What was measured at convergence, as names and numbers and in words."""
+"""What was measured at convergence, as a table and in words."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
-
-from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
-from spanloc.convergence import Exponent
+from spanloc.convergence import ConvergenceResult
 
 
-def flat(result: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """Names and figures of the trained loss, as they are logged; none of no result."""
-    if not result:
-        return
-    own = result["losses"][result["trained"]]
-    yield "step", float(result["step"])
-    for name in ("loss", "total", "grad_span", "grad_total"):
-        yield name, own[name]
-    for name, figures in (
-        ("relative_gradient", own["relative_gradient"]),
-        ("endpoint_error", result["endpoint_error"]),
-    ):
-        yield name, figures["mean"]
-        for quantile in ("q05", "q25", "median", "q75", "q95"):
-            yield f"{name}_{quantile}", figures[quantile]
-    yield "score_loss", result["score_loss"]
-    yield "tiou", result["tiou"]
-    yield "minibatch_grad_params", result["minibatch"]["grad_params"]
-    yield "minibatch_grad_spans", result["minibatch"]["grad_spans"]
-    for name, fit in (
-        ("exponent", result["exponent"]["spans"]),
-        ("exponent_params", result["exponent"]["params"]),
-    ):
-        if not fit["reason"]:
-            yield name, fit["slope"]
-            yield f"{name}_low", fit["low"]
-            yield f"{name}_high", fit["high"]
-
-
-@rank_zero_only
-def show(result: Mapping[str, Any], when: str) -> None:
+def show(result: ConvergenceResult, when: str) -> None:
     """Print a table, and how to read it. ``when`` is the rule that was to be met."""
-    reason = result["reason"]
+    reason = result.reason
     if when not in ("last", reason):
         reason += f"; {'no plateau' if when == 'plateau' else 'the level was not reached'} before"
     table = Table(
-        title=f"What is left of the gradient at step {result['step']} ({reason}), over all "
-        f"{result['num_sequences']} training sequences",
+        title=f"What is left of the gradient at step {result.step} ({reason}), over all "
+        f"{result.num_sequences} training sequences",
     )
     table.add_column("span loss")
     for column in ("mean loss", "relative gradient\nof a pair", "gradient of all\nparameters"):
         table.add_column(column, justify="right")
-    for name, row in result["losses"].items():
-        trained = name == result["trained"]
+    for name, row in result.losses.items():
+        trained = name == result.trained
         table.add_row(
             f"{name} (trained)" if trained and "(" not in name else name,
-            *(
-                f"{v:.4g}"
-                for v in (row["loss"], row["relative_gradient"]["mean"], row["grad_total"])
-            ),
+            *(f"{v:.4g}" for v in (row.loss, row.relative_gradient.mean, row.grad_total)),
             style="bold" if trained else None,
         )
     console = Console()
@@ -67,11 +30,11 @@ def show(result: Mapping[str, Any], when: str) -> None:
     console.print(_reading(result), highlight=False)
 
 
-def _reading(result: Mapping[str, Any]) -> str:
-    own, batch = result["losses"][result["trained"]], result["minibatch"]
-    relative, error = own["relative_gradient"]["mean"], result["endpoint_error"]["median"]
-    where = f"Mean tIoU {result['tiou']:.4f}, error of an end {error:.2g} of the length (median)."
-    if not result["tiou"] >= 0.5:
+def _reading(result: ConvergenceResult) -> str:
+    own, batch = result.own, result.minibatch
+    relative, error = own.relative_gradient.mean, result.endpoint_error.median
+    where = f"Mean tIoU {result.tiou:.4f}, error of an end {error:.2g} of the length (median)."
+    if not result.tiou >= 0.5:
         verdict = "Far from the optimum: the table says nothing about the loss's kink yet."
     elif relative >= 1:
         verdict = (
@@ -83,12 +46,12 @@ def _reading(result: Mapping[str, Any]) -> str:
             f"A pair's gradient of {relative:.2g} falls with the loss: what is left comes from the "
             "errors, not from a kink."
         )
-    exponent = Exponent(**result["exponent"]["spans"])
+    exponent = result.exponent
     scatter = ", by this run's scatter" if exponent.determinable else ""
     return (
         f"{where}\n{verdict}\n"
-        f"Gradient of all parameters: {batch['grad_params']:.3g} in a mini-batch (mean of the last "
-        f"{batch['steps']} steps); {own['grad_total']:.3g} over all data at once, where the noise of "
+        f"Gradient of all parameters: {batch.grad_params:.3g} in a mini-batch (mean of the last "
+        f"{batch.steps} steps); {own.grad_total:.3g} over all data at once, where the noise of "
         "batches averages out and pairs that pull against each other cancel.\n"
         f"Exponent of a pair's gradient against its loss (0 sharp, 1/2 smooth): {exponent}{scatter}."
     )

@@ -1,4 +1,0 @@
-from spanloc.cli.evaluate import main
-
-if __name__ == "__main__":
-    main()

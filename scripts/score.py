@@ -1,4 +1,0 @@
-from spanloc.cli.score import main
-
-if __name__ == "__main__":
-    main()

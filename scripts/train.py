@@ -1,4 +1,0 @@
-from spanloc.cli.train import main
-
-if __name__ == "__main__":
-    main()

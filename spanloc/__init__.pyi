@@ -1,0 +1,29 @@
+from . import data, decode, losses, matching, metrics, models, ops, structures
+from .config.checkpoint import load
+from .criterion import Criterion, Term
+from .decode import Decode
+from .structures import Batch, Predictions, Sample, Targets, Timeline, collate
+from .training.task import SpanLocalizer
+
+__version__: str
+__all__ = [
+    "Batch",
+    "Criterion",
+    "Decode",
+    "Predictions",
+    "Sample",
+    "SpanLocalizer",
+    "Targets",
+    "Term",
+    "Timeline",
+    "collate",
+    "data",
+    "decode",
+    "load",
+    "losses",
+    "matching",
+    "metrics",
+    "models",
+    "ops",
+    "structures",
+]

@@ -1,0 +1,1 @@
+"""Config: objects from settings, checks of settings, models from checkpoints."""

@@ -1,0 +1,51 @@
+"""The history of losses and gradient norms of a training, with named columns."""
+
+from dataclasses import dataclass, fields
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class GradientHistory:
+    """One row for each optimizer step that was measured; all columns float32, on the CPU.
+
+    Args:
+        step: Of the optimizer, from 1.
+        span: Span loss, the mean over the matched pairs; NaN without any.
+        score: Score loss over the number of pairs.
+        grad_params: Norm of the gradient of all parameters, before clipping.
+        grad_spans: Mean relative gradient of the matched pairs; NaN without any.
+    """
+
+    step: Float[Tensor, " rows"]
+    span: Float[Tensor, " rows"]
+    score: Float[Tensor, " rows"]
+    grad_params: Float[Tensor, " rows"]
+    grad_spans: Float[Tensor, " rows"]
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+    def __getitem__(self, rows: Tensor | slice) -> "GradientHistory":
+        """Some of the rows."""
+        return type(self)(*(getattr(self, name)[rows] for name in self.columns()))
+
+    @classmethod
+    def columns(cls) -> list[str]:
+        """Names of the columns."""
+        return [column.name for column in fields(cls)]
+
+    @classmethod
+    def empty(cls) -> "GradientHistory":
+        """A history without rows."""
+        return cls(*(torch.zeros(0) for _ in cls.columns()))
+
+    def joined(self, rows: Float[Tensor, "rows 5"]) -> "GradientHistory":
+        """With further rows, a column each in the order of :meth:`columns`."""
+        parts = zip(self.columns(), rows.float().cpu().unbind(1), strict=True)
+        return type(self)(*(torch.cat([getattr(self, name), column]) for name, column in parts))
+
+    def state(self) -> dict[str, Tensor]:
+        """As plain tensors by name, for a checkpoint: undone by ``GradientHistory(**state)``."""
+        return {name: getattr(self, name) for name in self.columns()}

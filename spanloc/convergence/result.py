@@ -1,0 +1,181 @@
+"""What was measured at convergence: one record, one writer, one reader."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from spanloc.convergence.exponent import Exponent
+from spanloc.files import write_json
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and quantiles of numbers; NaN of none."""
+
+    mean: float
+    q05: float
+    q25: float
+    median: float
+    q75: float
+    q95: float
+
+    @classmethod
+    def of(cls, found: Mapping[str, float | None]) -> "Spread":
+        """From plain values, in which null is NaN."""
+        return cls(**{name: _number(found.get(name)) for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts of relative gradients between ``edges``, one more than counts."""
+
+    edges: list[float]
+    counts: list[int]
+
+
+@dataclass(frozen=True)
+class LossAtConvergence:
+    """One span loss at the predictions of the whole training set.
+
+    Args:
+        loss: Plain mean over the pairs.
+        total: What training minimises, with every weight.
+        grad_span, grad_total: Norms of the gradients of all parameters, of the span term and the total.
+        relative_gradient: Length times gradient, pair by pair.
+        histogram: Of these.
+    """
+
+    loss: float
+    total: float
+    grad_span: float
+    grad_total: float
+    relative_gradient: Spread
+    histogram: Histogram
+
+
+@dataclass(frozen=True)
+class Minibatch:
+    """Means over the last ``steps`` mini-batches."""
+
+    steps: int
+    loss: float
+    grad_params: float
+    grad_spans: float
+
+
+@dataclass(frozen=True)
+class ConvergenceResult:
+    """What :class:`~spanloc.training.callbacks.Convergence` measured, once, over the whole training set.
+
+    Args:
+        step, epoch: When.
+        reason: Why then.
+        trained: Name of the trained loss among ``losses``.
+        num_sequences, num_pairs: What it was measured on.
+        score_loss: Over the number of pairs.
+        tiou: Mean over the pairs.
+        endpoint_error: Error of a boundary as a fraction of the target's length.
+        losses: By name, all at the same predictions.
+        minibatch: The same of the last mini-batches, for comparison.
+        exponent: Of a pair's gradient against its loss over the run.
+        exponent_params: Of the gradient of all parameters.
+    """
+
+    step: int
+    epoch: int
+    reason: str
+    trained: str
+    num_sequences: int
+    num_pairs: int
+    score_loss: float
+    tiou: float
+    endpoint_error: Spread
+    losses: dict[str, LossAtConvergence]
+    minibatch: Minibatch
+    exponent: Exponent
+    exponent_params: Exponent
+
+    @property
+    def own(self) -> LossAtConvergence:
+        """The trained loss."""
+        return self.losses[self.trained]
+
+    def state(self) -> dict[str, Any]:
+        """As plain values, undone by :meth:`of`."""
+        exponents = {
+            name: getattr(self, name)._asdict() for name in ("exponent", "exponent_params")
+        }
+        return asdict(self) | exponents
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> "ConvergenceResult":
+        """From plain values; other keys, and keys that are missing, are a ``KeyError`` or ``TypeError``."""
+        losses = {
+            name: LossAtConvergence(
+                **{k: _number(row[k]) for k in ("loss", "total", "grad_span", "grad_total")},
+                relative_gradient=Spread.of(row["relative_gradient"]),
+                histogram=Histogram(**row["histogram"]),
+            )
+            for name, row in state["losses"].items()
+        }
+        batch = {name: _number(state["minibatch"][name]) for name in Minibatch.__dataclass_fields__}
+        return cls(
+            **{
+                **state,
+                "score_loss": _number(state["score_loss"]),
+                "tiou": _number(state["tiou"]),
+                "endpoint_error": Spread.of(state["endpoint_error"]),
+                "losses": losses,
+                "minibatch": Minibatch(**{**batch, "steps": int(batch["steps"])}),
+                "exponent": _exponent(state["exponent"]),
+                "exponent_params": _exponent(state["exponent_params"]),
+            }
+        )
+
+    def write(self, path: str | Path) -> None:
+        """Write it as JSON, atomically."""
+        write_json(path, self.state())
+
+    @classmethod
+    def read(cls, path: str | Path) -> "ConvergenceResult":
+        """Read what :meth:`write` wrote.
+
+        Raises:
+            ValueError: The file holds something else.
+        """
+        try:
+            return cls.of(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            why = f"{type(error).__name__}: {error}"
+            raise ValueError(f"{path}: not a result of convergence: {why}") from None
+
+    def metrics(self) -> dict[str, float]:
+        """The numbers of the trained loss, under the names by which they are logged."""
+        own = self.own
+        found = {"step": float(self.step)}
+        found |= {k: getattr(own, k) for k in ("loss", "total", "grad_span", "grad_total")}
+        for name, spread in (
+            ("relative_gradient", own.relative_gradient),
+            ("endpoint_error", self.endpoint_error),
+        ):
+            for quantile, value in asdict(spread).items():
+                found[name if quantile == "mean" else f"{name}_{quantile}"] = value
+        found |= {"score_loss": self.score_loss, "tiou": self.tiou}
+        found["minibatch_grad_params"] = self.minibatch.grad_params
+        found["minibatch_grad_spans"] = self.minibatch.grad_spans
+        for name in ("exponent", "exponent_params"):
+            fit = getattr(self, name)
+            if not fit.reason:
+                found |= {name: fit.slope, f"{name}_low": fit.low, f"{name}_high": fit.high}
+        return {f"convergence/{name}": value for name, value in found.items()}
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _exponent(state: Mapping[str, Any]) -> Exponent:
+    return Exponent(**{k: v if k == "reason" else _number(v) for k, v in state.items()})

@@ -1,0 +1,19 @@
+from .annotations.folder import Annotations, Record, read_annotations
+from .datamodule import AnnotatedData, SpanDataModule, SyntheticData
+from .sampling import EpochIndex, EpochSampler, EvaluationSampler
+from .sequences import AnnotatedSequences
+from .synthetic import SyntheticSequences
+
+__all__ = [
+    "AnnotatedData",
+    "AnnotatedSequences",
+    "Annotations",
+    "EpochIndex",
+    "EpochSampler",
+    "EvaluationSampler",
+    "Record",
+    "SpanDataModule",
+    "SyntheticData",
+    "SyntheticSequences",
+    "read_annotations",
+]

@@ -1,0 +1,92 @@
+"""Data sets of annotated sequences from files."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from spanloc.data.annotations.folder import Record
+from spanloc.structures import Sample, Timeline
+
+
+class AnnotatedSequences(Dataset[Sample]):
+    """Sequences from files, memory-mapped: whole, or random crops of them.
+
+    A crop is drawn from ``(seed, epoch, index)`` alone, so it does not depend on the number of
+    workers. Index ``i`` takes sequence ``i % number of records``; the epoch is that of an
+    :class:`~spanloc.data.EpochIndex`, 0 for a plain number.
+
+    Args:
+        records: The sequences, from :func:`read_annotations`.
+        crop: Steps of a crop; sequences no longer than that stay whole. None: all stay whole.
+        crops_per_sequence: How many crops of each sequence make up the length of the data set.
+        min_kept: A crop keeps a span, clipped, where at least this fraction of it is inside.
+        seed: Of the crops.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        *,
+        crop: int | None = None,
+        crops_per_sequence: int = 1,
+        min_kept: float = 0.5,
+        seed: int = 0,
+    ) -> None:
+        self.records = list(records)
+        self.crop, self.crops_per_sequence = crop, crops_per_sequence
+        self.min_kept, self.seed = min_kept, seed
+
+    def __len__(self) -> int:
+        return len(self.records) * (1 if self.crop is None else self.crops_per_sequence)
+
+    def __getitem__(self, index: int) -> Sample:
+        if not 0 <= index < len(self):
+            raise IndexError(f"index {index} of {len(self)} sequences")
+        record = self.records[index % len(self.records)]
+        first, last = 0, record.num_steps
+        if self.crop is not None and self.crop < record.num_steps:
+            number = getattr(index, "epoch", 0) * len(self) + int(index)
+            rng = np.random.default_rng([self.seed, number])
+            first = int(rng.integers(0, record.num_steps - self.crop, endpoint=True))
+            last = first + self.crop
+        values = np.ascontiguousarray(record.open()[first:last].T, np.float32)
+        _require_finite(record, values.T, first)
+        inside = record.spans.clamp(first, last)
+        size, kept = record.spans.diff(dim=1)[:, 0], inside.diff(dim=1)[:, 0]
+        keep = (kept > 0) & (kept >= self.min_kept * size)
+        step, offset = record.timeline
+        return Sample(
+            id=record.id,
+            features=torch.from_numpy(values),
+            spans=inside[keep] - first,
+            labels=record.labels[keep],
+            timeline=Timeline(step, offset + first * step),
+            weight=record.weight,
+        )
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of every channel over all steps of all sequences, ``(C,)``.
+
+        A constant channel has a standard deviation of 1, so that dividing by it is safe.
+        """
+        count, total, squares = 0, 0.0, 0.0
+        for record in self.records:
+            values = np.asarray(record.open(), np.float64)
+            _require_finite(record, values)
+            count += len(values)
+            total = total + values.sum(0)
+            squares = squares + np.square(values).sum(0)
+        mean = np.asarray(total / count)
+        std = np.sqrt(np.maximum(squares / count - mean**2, 0))
+        std[std < 1e-6 * np.maximum(np.abs(mean), 1e-6)] = 1.0
+        return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
+
+
+def _require_finite(record: Record, values: np.ndarray, first: int = 0) -> None:
+    if not np.isfinite(values).all():
+        row, channel = np.argwhere(~np.isfinite(values))[0]
+        value = values[row, channel]
+        raise ValueError(f"{record.path}: row {first + row}, column {channel} is {value}")

@@ -1,0 +1,17 @@
+"""Matching: which prediction answers for which target.
+
+A matcher takes an output and its batch and gives an index per prediction, ``(B, P)`` int64: the place of
+its target in the batch's row of targets, -1 for background. It is vectorised over the batch.
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from spanloc.matching.points import match_points
+from spanloc.matching.single import match_single
+from spanloc.structures import Batch, Output
+
+Matcher = Callable[[Output, Batch], Tensor]
+
+__all__ = ["Matcher", "match_points", "match_single"]

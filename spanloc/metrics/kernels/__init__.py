@@ -1,0 +1,1 @@
+"""Compiled loops over arrays: what the metrics compute with."""

@@ -1,0 +1,1 @@
+"""Heads: levels in, :class:`~spanloc.structures.Output` out."""

@@ -1,0 +1,1 @@
+"""Necks: one grid of cells in, several levels out."""

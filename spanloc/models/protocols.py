@@ -1,0 +1,59 @@
+"""What the parts of a localizer promise each other."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from spanloc.structures import Output
+
+#: Features ``(B, width, cells)`` and mask ``(B, cells)`` of one grid of cells.
+Level = tuple[Tensor, Tensor]
+
+
+class Backbone(Protocol):
+    """Features to one grid of ``ceil(steps / stride)`` cells, zero in the padding.
+
+    Attributes:
+        num_channels: Of the features.
+        stride: Steps per cell.
+        width: Channels of the cells.
+    """
+
+    num_channels: int
+    stride: int
+    width: int
+
+    def __call__(self, features: Tensor, mask: Tensor) -> Level:
+        """Cells and mask of features ``(B, C, T)`` with the mask ``(B, T)``."""
+
+
+class Neck(Protocol):
+    """One grid of cells to several levels.
+
+    Attributes:
+        num_levels: How many.
+        width: Channels of the levels.
+    """
+
+    num_levels: int
+    width: int
+
+    def __call__(self, x: Tensor, mask: Tensor) -> list[Level]:
+        """The levels, the finest first."""
+
+    def strides(self, stride: int) -> list[int]:
+        """Steps per cell of every level, over a backbone of that stride."""
+
+
+class Head(Protocol):
+    """Levels to an output.
+
+    Attributes:
+        num_classes: Labels.
+    """
+
+    num_classes: int
+
+    def __call__(self, levels: Sequence[Level], strides: Sequence[int]) -> Output:
+        """Scored spans; ``strides`` are in steps per cell."""

@@ -1,0 +1,63 @@
+"""Sizes of a model that follow from the data."""
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+#: Offsets that the points of a level stand for, in strides: the larger one is at least the first and
+#: less than the second. With a ratio of 2, as between levels, every length has its level.
+LEVEL_RANGE = (2.0, 4.0)
+_CELLS = 12
+
+
+def stride_for(shortest: float) -> int:
+    """Steps per cell with which a short span has at least 12 cells, or 1.
+
+    It is a product of 2, 3 and 5, which a backbone can take in small strides.
+
+    Args:
+        shortest: Length of a short span, in steps.
+
+    >>> stride_for(26.0), stride_for(140.0), stride_for(3.0)
+    (2, 10, 1)
+    """
+    most = max(1, int(shortest / _CELLS))
+    return max(n for n in range(1, most + 1) if pow(30, n, n) == 0)
+
+
+def levels_for(longest: float, stride: int) -> int:
+    """The fewest levels with which the coarsest points reach both ends of the longest span.
+
+    Args:
+        longest: Length of the longest span, in steps.
+        stride: Steps per cell of the finest level.
+
+    >>> levels_for(26.0, 2), levels_for(4000.0, 10)
+    (2, 7)
+    """
+    cells = longest / 2 / (LEVEL_RANGE[1] * stride)
+    return 1 + max(0, math.ceil(math.log2(max(cells, 1))))
+
+
+def complete(part: Any, sizes: Mapping[str, Any]) -> Any:
+    """A part of a model, built if it is not yet: with what it leaves open and ``sizes`` know.
+
+    Args:
+        part: A module as it is, or a function that builds one, such as a ``functools.partial`` of a
+            class. An argument counts as open if it is not bound, or bound to None.
+        sizes: By name of the argument.
+    """
+    if isinstance(part, nn.Module):
+        return part
+    return part(**{name: value for name, value in sizes.items() if name in open_arguments(part)})
+
+
+def open_arguments(part: Callable[..., Any]) -> set[str]:
+    """Names of the arguments that a function that builds a part leaves open."""
+    bound = part.keywords if isinstance(part, partial) else {}
+    parameters = inspect.signature(part.func if isinstance(part, partial) else part).parameters
+    return {name for name in parameters if bound.get(name) is None}

@@ -1,0 +1,1 @@
+"""Training: the LightningModule, optimizers, schedules and callbacks."""
