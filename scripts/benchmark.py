@@ -19,13 +19,14 @@ import torch
 from pytorch_lightning import Callback, Trainer
 from rich.console import Console
 from rich.table import Table
+from startup import bench_startup
 from timing import medians, milliseconds, peak_over, random_spans
 
 from spanloc import Criterion, Decode, SpanLocalizer, losses, metrics, ops
 from spanloc.data import SyntheticData
 from spanloc.matching import match_points, match_single
 from spanloc.models import ConvBackbone, Localizer, PointsHead, PyramidNeck, SingleHead
-from spanloc.structures import Batch, Sample, collate
+from spanloc.structures import Batch, Predictions, Sample, Targets, collate
 from spanloc.training.callbacks import GradientNorms
 
 
@@ -95,26 +96,27 @@ def detections(
     target = random_spans(num_targets, spread=300).double()
     which = random.integers(num_targets, size=count)
     labels = random.integers(num_labels, size=num_targets)
-    # Numbers of sequences are hashes.
-    keys = random.integers(-(2**62), 2**62, size=num_sequences)
-    sequences = keys[random.integers(num_sequences, size=num_targets)]
+    places = random.integers(num_sequences, size=num_targets)
+    ids = tuple(f"sequence {i}" for i in range(num_sequences))
     spans = target[which] + torch.randn(count, 2, dtype=torch.float64)
-    return metrics.Predictions(
+    return Predictions(
         spans.sort(1).values,
-        torch.rand(count, dtype=torch.float64),
         torch.from_numpy(labels[which]),
-        torch.from_numpy(sequences[which]),
-    ), metrics.Targets(target, torch.from_numpy(labels), torch.from_numpy(sequences))
+        torch.from_numpy(places[which]),
+        ids,
+        scores=torch.rand(count, dtype=torch.float64),
+    ), Targets(target, torch.from_numpy(labels), torch.from_numpy(places), ids)
 
 
 def bench_metrics(table: Table) -> None:
     torch.set_num_threads(1)
     thresholds = [t / 20 for t in range(10, 20)]
     code = (
-        "import time, torch; from spanloc.metrics import *; zero = torch.zeros(1).long();"
-        "begin = time.perf_counter();"
-        "average_precision(Predictions(torch.zeros(1, 2).double(), torch.ones(1), zero, zero),"
-        "Targets(torch.ones(1, 2).double(), zero, zero), [0.5]); print(time.perf_counter() - begin)"
+        "import time, torch; from spanloc.metrics import average_precision;"
+        "from spanloc.structures import Predictions, Targets; zero = torch.zeros(1).long();"
+        "spans = torch.zeros(1, 2).double(); begin = time.perf_counter();"
+        "average_precision(Predictions(spans, zero, zero, ('a',), scores=torch.ones(1)),"
+        "Targets(spans + 1, zero, zero, ('a',)), [0.5]); print(time.perf_counter() - begin)"
     )
     with tempfile.TemporaryDirectory() as empty:
         command, cache = [sys.executable, "-c", code], {**os.environ, "NUMBA_CACHE_DIR": empty}
@@ -131,7 +133,8 @@ def bench_metrics(table: Table) -> None:
         (10_000_000, 50_000, 1),
     ):
         predictions, targets = detections(count, num_sequences)
-        size = sum(f.numel() * f.element_size() for f in (*predictions, *targets))
+        columns = (*vars(predictions).values(), *vars(targets).values())
+        size = sum(c.numel() * c.element_size() for c in columns if isinstance(c, torch.Tensor))
 
         def run(predictions: Any = predictions, targets: Any = targets) -> None:
             metric = metrics.AveragePrecision(thresholds)
@@ -162,19 +165,21 @@ def bench_update(table: Table) -> None:
     model = Localizer(ConvBackbone(6, stride=10), PyramidNeck(6), PointsHead(12, 6, num_layers=3))
     decode = Decode(suppress=ops.soft_nms)
     metric = metrics.AveragePrecision()
-    keys = torch.arange(8)
 
-    def step() -> metrics.Predictions:
+    def step() -> Predictions:
         with torch.no_grad():
-            return decode(model.eval()(batch.features, batch.mask), batch.mask)
+            output = model.eval()(batch.features, batch.mask)
+            return decode(output, batch).in_seconds(batch.timelines)
 
     predictions = step()
-    there = batch.target_mask
-    targets = metrics.Targets(
-        batch.spans[there], batch.labels[there], keys[:, None].expand_as(there)[there]
-    )
-    update, whole = medians(lambda: metric.update(predictions, targets), step, repeats=9)
-    label = "AveragePrecision.update, of an evaluation step of experiment=sbhar"
+    targets = batch.targets("seconds")
+
+    def added() -> None:
+        metric.update(predictions, targets)
+        metric.reset()
+
+    update, whole = medians(added, step, repeats=9)
+    label = "AveragePrecision.update and reset, of an evaluation step of experiment=sbhar"
     table.add_row(label, milliseconds(update), f"{update / whole:.2%} of the step")
 
 
@@ -255,6 +260,7 @@ def main() -> None:
     table.add_column("time", justify="right")
     table.add_column("against", justify="right")
     threads = torch.get_num_threads()
+    bench_startup(table)
     bench_losses(table)
     torch.set_num_threads(threads)
     bench_suppression(table)

@@ -51,13 +51,13 @@ class Sums(NamedTuple):
     """What a batch adds to a step: sums over batches and processes are those of the whole.
 
     ``terms`` are the weighted sums of the losses by name, with gradients; ``pairs`` those of the output
-    and of each of its earlier layers; ``count`` the number of pairs of the output, each as its sequence
+    and of each of its earlier layers; ``num_pairs`` the number of pairs of the output, each as its sequence
     weighs; ``mean`` the plain mean of the span loss over the output's pairs, 0 without any.
     """
 
     terms: dict[str, Tensor]
     pairs: tuple[Pairs, ...]
-    count: Tensor
+    num_pairs: Tensor
     mean: Tensor
 
     def span(self, loss: SpanLoss) -> Tensor:
@@ -71,7 +71,7 @@ class Losses(NamedTuple):
 
     ``total`` is what is minimised. ``terms`` are for reading: ``span`` the plain mean of the span loss
     over the matched pairs, 0 without any, the others their sums over the number of pairs.
-    ``pred (n, 2)`` and ``target (n, 2)`` are in steps. ``count`` is the batch's own number of pairs,
+    ``pred (n, 2)`` and ``target (n, 2)`` are in steps. ``num_pairs`` is the batch's own number of pairs,
     weighted as their sequences are.
     """
 
@@ -79,7 +79,7 @@ class Losses(NamedTuple):
     terms: dict[str, Tensor]
     pred: Tensor
     target: Tensor
-    count: Tensor
+    num_pairs: Tensor
 
 
 class Criterion(nn.Module):
@@ -157,23 +157,23 @@ class Criterion(nn.Module):
                 when the gradients of all their totals are summed up, and multiply these by what it gives.
         """
         sums = self.sums(output, batch)
-        own = sums.count.clamp(min=1)
+        own = sums.num_pairs.clamp(min=1)
         total = self.total(sums.terms)
         if not self.training:
             total = total / own
         elif num_parts == 1:
-            self.pending = sums.count
+            self.pending = sums.num_pairs
             total = total / self._unit() * self.finish()
         else:
             # The number of the step is not known yet. The gradient is in the unit of the last step, one
             # for all parts, which keeps 16-bit gradients in range; the value is over the batch's own.
-            self.pending = self.pending + sums.count
+            self.pending = self.pending + sums.num_pairs
             part = total / self._unit()
             total = part + (total / own - part).detach()
         terms = {name: value.detach() / own for name, value in sums.terms.items()}
         pairs = sums.pairs[0]
         terms["span"] = sums.mean
-        return Losses(total, terms, pairs.pred.detach(), pairs.target, sums.count)
+        return Losses(total, terms, pairs.pred.detach(), pairs.target, sums.num_pairs)
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum of terms by name."""
@@ -206,7 +206,7 @@ class Criterion(nn.Module):
         if batch.weights is not None:
             scores = scores * batch.weights[:, None, None]
             weight = batch.weights[sequence]
-        count = weight.sum()
+        num_pairs = weight.sum()
         if self.quality == "tiou":
             weight = weight * tiou(pred.detach(), target)
         elif self.quality == "score":
@@ -224,7 +224,7 @@ class Criterion(nn.Module):
         terms = {name: (weight * value).sum() for name, value in values.items()}
         terms = {"span": terms.pop("span"), "score": scores.sum(), **terms}
         mean = values["span"].detach().sum() / max(len(weight), 1)
-        return Sums(terms, (pairs,), count, mean)
+        return Sums(terms, (pairs,), num_pairs, mean)
 
     def finish(self) -> Tensor:
         """Ends a training step: what the gradients of its parts are to be multiplied by.

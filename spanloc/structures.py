@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Float32, Int64
@@ -49,7 +49,8 @@ class Sample:
         labels: Index of each span's class, from 0.
         timeline: When the steps happen.
         weight: What the sequence counts in the loss, from 0 to 1e6: 2 as if it were there twice.
-            Keep the mean near 1: with less than one pair in all, a step's loss is not brought to scale.
+            Keep the mean near 1: with less than one pair in all, a step's loss is not brought to
+            scale.
 
     Raises:
         ValueError: A shape or a value is off; it names the sequence and the field.
@@ -133,8 +134,12 @@ class Batch:
         return samples
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
-        tensors = {name: v for name, v in vars(self).items() if isinstance(v, Tensor)}
-        return replace(self, **{name: function(tensor) for name, tensor in tensors.items()})
+        return replace(self, **_mapped(self, function))
+
+
+def _mapped(rows: "Batch | _Spans", function: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+    tensors = {name: v for name, v in vars(rows).items() if isinstance(v, Tensor)}
+    return {name: function(tensor) for name, tensor in tensors.items()}
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
@@ -248,8 +253,7 @@ class _Spans:
         return self._map(lambda tensor: tensor.to(device))
 
     def _map(self: _Some, function: Callable[[Tensor], Tensor]) -> _Some:
-        tensors = {name: v for name, v in vars(self).items() if isinstance(v, Tensor)}
-        return replace(self, **{name: function(tensor) for name, tensor in tensors.items()})
+        return replace(self, **_mapped(self, function))
 
 
 @dataclass(frozen=True)

@@ -60,12 +60,12 @@ SMALL = (
 
 @pytest.fixture(scope="session")
 def trained(cli):
-    """A finished small run of each model: the folder of ``single`` and of ``points``."""
+    """A finished small run of each task: the folder of ``single`` and of ``detection``."""
     folders = {}
-    for model in ("single", "points"):
-        run = cli("train", *SMALL, f"model={model}", "hydra.run.dir=run")
+    for name in ("single", "detection"):
+        run = cli("train", *SMALL, f"task={name}", "hydra.run.dir=run")
         assert isinstance(run, Path), run
-        folders[model] = run / "run"
+        folders[name] = run / "run"
     return folders
 
 

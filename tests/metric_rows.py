@@ -43,14 +43,19 @@ def rows(num_sequences=12, num_labels=3, seed=0, first=0, ties=False):
     return predictions, truths
 
 
+def name(number):
+    """The id of a sequence; ids sort as their numbers do."""
+    return f"s{int(number):05d}"
+
+
 def tensors(predictions, truths):
     p = torch.tensor(predictions, dtype=torch.float64).reshape(-1, 5)
     t = torch.tensor(truths, dtype=torch.float64).reshape(-1, 4)
-    names = list(dict.fromkeys([*p[:, 0].int().tolist(), *t[:, 0].int().tolist()]))
-    ids = tuple(map(str, names))
+    numbers = list(dict.fromkeys([*p[:, 0].int().tolist(), *t[:, 0].int().tolist()]))
+    ids = tuple(map(name, numbers))
 
     def places(rows):
-        return torch.tensor([names.index(int(row[0])) for row in rows], dtype=torch.int64)
+        return torch.tensor([numbers.index(int(row[0])) for row in rows], dtype=torch.int64)
 
     return (
         Predictions(p[:, 2:4], p[:, 1].long(), places(p), ids, scores=p[:, 4]),

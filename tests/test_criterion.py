@@ -1,11 +1,10 @@
-"""Assigners, criterion and decode."""
+"""Criterion and decode."""
 
 from functools import partial
 
 import pytest
-import reference
 import torch
-from conftest import make_batch, points_model, random_spans, single_model
+from conftest import make_batch, points_model, single_model
 
 from spanloc import Criterion, Decode, losses, ops
 from spanloc.matching import match_points, match_single
@@ -18,39 +17,6 @@ every_model = pytest.mark.parametrize(("model", "assign"), MODELS.values(), ids=
 def output_at(spans, logits, points=None):
     mask = torch.ones(spans.shape[:2], dtype=torch.bool)
     return Output(spans, logits, points, mask)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_assign_points_is_the_reference(seed):
-    batch = make_batch((90, 61, 40), num_targets=(6, 3, 0), seed=seed)
-    output = points_model()(batch.features, batch.mask)
-    index = match_points(output, batch)
-    assert (index >= 0).sum() > 8
-    for i in range(len(batch)):
-        spans = batch.spans[i][batch.target_mask[i]].tolist()
-        expected = reference.match_points(output.points.tolist(), spans, 1.5, 2.0, 4.0)
-        expected = [
-            j if valid else -1 for j, valid in zip(expected, output.mask[i].tolist(), strict=True)
-        ]
-        assert index[i].tolist() == expected
-
-
-def test_every_span_of_at_least_a_stride_has_a_point():
-    spans = random_spans(300, spread=200, least=2.0, most=60).float()
-    points = ops.anchor_points([140, 70, 35], [2, 4, 8])
-    batch = make_batch((280,), num_targets=(0,))
-    for span in spans:
-        one = batch.__class__(**{
-            **vars(batch), "spans": span[None, None], "target_mask": torch.tensor([[True]]),
-        })  # fmt: skip
-        output = output_at(torch.zeros(1, len(points), 2), torch.zeros(1, len(points), 2), points)
-        assert (match_points(output, one) >= 0).any(), span
-
-
-def test_assign_single_answers_only_where_there_is_a_target():
-    batch = make_batch((40, 23), num_targets=(2, 0))
-    output = single_model()(batch.features, batch.mask)
-    assert match_single(output, batch).tolist() == [[0], [-1]]
 
 
 @every_model
@@ -72,8 +38,8 @@ def test_criterion_by_hand(model, assign):
             if output.mask[i, p]:
                 scores += losses.focal_loss(output.logits[i, p], wanted).sum()
     assert count == len(found.pred) > 0
-    torch.testing.assert_close(found.span, (spans / count).detach())
-    torch.testing.assert_close(found.score, (scores / count).detach())
+    torch.testing.assert_close(found.terms["span"], (spans / count).detach())
+    torch.testing.assert_close(found.terms["score"], (scores / count).detach())
     torch.testing.assert_close(found.total, 2 * spans / count + scores / count)
     assert not found.pred.requires_grad
 
@@ -103,7 +69,7 @@ def test_no_targets_and_shorter_than_a_stride_have_a_finite_loss(model, assign, 
     found = criterion(net(batch.features, batch.mask), batch)
     found.total.backward()
     assert found.total.isfinite()
-    assert found.span == 0
+    assert found.terms["span"] == 0
     assert len(found.pred) == 0
     assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters())
 
@@ -112,24 +78,24 @@ def test_decode_ranks_cuts_clamps_and_suppresses():
     spans = torch.tensor([[[-3.0, 5.0], [0.0, 5.5], [8.0, 30.0]]] * 2)
     logits = torch.tensor([[[2.0, -9.0], [1.0, -9.0], [0.0, 3.0]]] * 2)
     output = Output(spans, logits, None, torch.tensor([[True, True, True], [True, False, False]]))
-    mask = torch.ones(2, 20, dtype=torch.bool)
-    found = Decode(min_score=0.1)(output, mask)
-    assert found.sequences.tolist() == [0, 0, 0, 0, 1]
+    batch = make_batch((20, 20), num_targets=(0, 0))
+    found = Decode(min_score=0.1)(output, batch)
+    assert found.places.tolist() == [0, 0, 0, 0, 1]
+    assert found.ids == batch.ids
+    assert found.unit == "steps"
     assert found.labels.tolist() == [1, 0, 0, 0, 0]
     assert found.spans.tolist() == [[8, 20], [0, 5], [0, 5.5], [8, 20], [0, 5]]
     torch.testing.assert_close(found.scores[:2], torch.tensor([3.0, 2.0]).sigmoid())
-    hard = Decode(min_score=0.1, suppress=partial(ops.nms, threshold=0.5))(output, mask)
+    hard = Decode(min_score=0.1, suppress=partial(ops.nms, threshold=0.5))(output, batch)
     assert hard.spans.tolist() == [[8, 20], [0, 5], [8, 20], [0, 5]]
-    assert len(Decode(min_score=0.1, max_predictions=1)(output, mask).scores) == 2
-    assert len(Decode(min_score=0.1, max_proposals=2)(output, mask).scores) == 3
-    assert len(Decode(min_score=0.999)(output, mask).scores) == 0
+    assert len(Decode(min_score=0.1, max_predictions=1)(output, batch).scores) == 2
+    assert len(Decode(min_score=0.1, max_candidates=2)(output, batch).scores) == 3
+    assert len(Decode(min_score=0.999)(output, batch).scores) == 0
 
 
 def test_what_does_not_go_together_is_said():
     batch = make_batch()
     output = single_model()(batch.features, batch.mask)
-    with pytest.raises(ValueError, match="match_points needs a head with points"):
-        match_points(output, batch)
     with pytest.raises(ValueError, match="features have 3 channels; the model takes 5"):
         single_model(num_channels=5)(batch.features, batch.mask)
     reduced = Criterion(match_single, lambda pred, target: losses.iou_loss(pred, target).mean())

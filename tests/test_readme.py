@@ -25,7 +25,7 @@ def test_the_forum_lines_print_what_they_say(capsys):
 
 @pytest.mark.filterwarnings(
     "ignore:.*does not have many workers.*", "ignore:.*LeafSpec.*", "ignore:.*logging interval.*",
-    "ignore:.*ModelSummary.*",
+    "ignore:.*ModelSummary.*", "ignore:.*rank_zero.*",
 )  # fmt: skip
 def test_the_plain_python_example_learns():
     names = {}
@@ -37,8 +37,16 @@ def test_the_plain_python_example_learns():
     assert tiou(names["predictions"].spans[0], truth) > 0.5
 
 
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*LeafSpec.*")
+def test_the_example_on_a_folder_predicts_in_seconds(annotated, capsys):
+    exec(block('"FOLDER"').replace("FOLDER", str(annotated)), {})
+    printed = capsys.readouterr().out
+    assert "('s6',) tensor([[" in printed
+    assert "('s7',)" not in printed  # of a batch of two the first is shown
+
+
 def test_the_metrics_print_what_they_say(capsys):
-    code = block("sequence_key")
+    code = block("diagnose")
     exec(code, {})
     expected = re.findall(r"^print.*# (.*)$", code, re.MULTILINE)
     assert capsys.readouterr().out.splitlines() == expected

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from spanloc.data import AnnotatedData, read_annotations
+from spanloc.models.sizing import levels_for, stride_for
 
 SHORT = ("trainer.max_epochs=1", "+trainer.limit_train_batches=2", "+trainer.limit_val_batches=1",
          "backbone.width=16", "data.crops_per_sequence=1", "trainer.accelerator=cpu",
@@ -39,6 +40,7 @@ def test_raw_sample_numbers_are_the_steps(real_data):
 
 def test_volunteers_are_kept_apart(real_data):
     data = AnnotatedData(real_data / "sbhar", crop_seconds=160, val_share=0.15)
+    data.setup("fit")
     subjects = [
         {record.subject for record in part.records}
         for part in (data.train_set, data.val_set, data.test_set)
@@ -53,11 +55,14 @@ def test_volunteers_are_kept_apart(real_data):
 
 
 def test_levels_are_derived_for_both(real_data):
-    found = {name: checkpoint.derive(AnnotatedData(real_data / name)) for name in SETS}
-    assert found["sbhar"]["stride"] == 10
-    assert found["sbhar"]["num_levels"] == 6
-    assert found["birdsong"]["stride"] == 1
-    assert found["birdsong"]["num_levels"] == 3
+    sizes = {}
+    for name in SETS:
+        data = AnnotatedData(real_data / name)
+        data.setup("fit")
+        facts = data.facts()
+        stride = stride_for(facts.shortest)
+        sizes[name] = (stride, levels_for(facts.longest, stride))
+    assert sizes == {"sbhar": (10, 6), "birdsong": (1, 3)}
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ def run(config: DictConfig) -> None:
     if config.subset not in ("test", "val"):
         raise ValueError(f"subset is {config.subset!r}; it may be test or val")
     task = load(config.checkpoint, allow=config.allow)
-    data = dict(task.config["data"])
+    trained_with: dict[str, Any] = task.config or {}
+    data = dict(trained_with["data"])
     for key, value in config.data.items():
         if value is None:
             continue
@@ -45,11 +46,11 @@ def run(config: DictConfig) -> None:
     for name, there, trained in (
         ("classes", datamodule.classes, task.classes),
         ("num_channels", datamodule.num_channels, task.localizer.num_channels),
-        ("seconds_per_step", datamodule.seconds_per_step, task.config["seconds_per_step"]),
+        ("seconds_per_step", datamodule.seconds_per_step, trained_with["seconds_per_step"]),
     ):
         if there != trained:
             raise ValueError(f"{name} of the data: {there}; the model was trained on {trained}")
-    trainer = OmegaConf.to_container(config.trainer, resolve=True)
+    trainer: Any = OmegaConf.to_container(config.trainer, resolve=True)
     check({"trainer": trainer})
     found, evaluated = evaluate(task, datamodule, trainer, config.subset)
     samples = datamodule.test_set if config.subset == "test" else datamodule.val_set
@@ -65,7 +66,8 @@ def evaluate(
 ) -> tuple[dict[str, float], Evaluated]:
     """The metrics of a model on the ``test`` or ``val`` set, named ``<subset>/...``, and the rows."""
     loader = datamodule.test_dataloader() if subset == "test" else datamodule.val_dataloader()
-    if not len(loader.dataset):
+    samples: Any = loader.dataset
+    if not len(samples):
         raise ValueError(f"there are no sequences to evaluate on: the {subset} set is empty")
     evaluated = Evaluated()
     callbacks = [RichProgressBar(), evaluated]

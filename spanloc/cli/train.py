@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import yaml
@@ -72,7 +72,7 @@ def run(config: DictConfig) -> None:
 
 def _finish(
     plain: dict[str, Any],
-    trainer: Trainer,
+    trainer: Any,
     task: SpanLocalizer,
     datamodule: SpanDataModule,
     folder: Path,
@@ -141,7 +141,8 @@ def _check_resumed(plain: dict[str, Any]) -> None:
         )
     before = saved["spanloc"]["config"]
     if changes := list(_changes(before["localizer"], plain["localizer"], "localizer")):
-        raise ValueError(f"{path} is of another model: {'; '.join(changes)}")
+        told = "; ".join(change.removeprefix("localizer.") for change in changes)
+        raise ValueError(f"{path} is of another model: {told}")
     for group in _LEARNT_FROM:
         for change in _changes(before[group], plain[group], group):
             log.warning("not as in the run that is resumed: %s", change)
@@ -174,4 +175,4 @@ def _warn_of_several(task: SpanLocalizer, datamodule: SpanDataModule) -> None:
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
-    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    return cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))

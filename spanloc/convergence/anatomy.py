@@ -162,7 +162,8 @@ def anatomy(span_loss: SpanLoss, length: float) -> Anatomy:
     return Anatomy(
         length,
         loss.item(),
-        *ends,
+        ends[0],
+        ends[1],
         _largest_stable_step(span_loss, target) if smooth else math.nan,
         {name: _place(span_loss, target, place) for name, place in PLACES.items()},
     )

@@ -1,7 +1,7 @@
 """Gradient descent on the ends of spans themselves, without a network: thousands of pairs at once."""
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, cast, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -120,11 +120,11 @@ def descend(
     final_gradient = torch.zeros_like(width)
     for step in range(1, num_steps + 1):
         seen = step in wanted or step > num_steps - last
-        before = pred.detach().clone() if seen else None
-        losses = stepper.step(closure)
-        if before is not None:
+        before = pred.detach().clone()
+        losses: Any = stepper.step(cast(Any, closure))
+        if seen:
             error = (before - target) / width[:, None]
-            gradient = pred.grad.norm(dim=-1) * width
+            gradient = cast(Tensor, pred.grad).norm(dim=-1) * width
             if step in wanted:
                 rows.append((error, losses.double(), gradient))
             if step > num_steps - last:
@@ -144,7 +144,7 @@ def descend(
         all_losses[-1],
         final_gradient,
         apart & (gradient == 0),
-        before == target,
+        torch.eq(before, target),
     )
 
 

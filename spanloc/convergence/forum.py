@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from spanloc.ops import half_open, hull, length, overlap
-from spanloc.ops.overlap import Ties
+from spanloc.ops.overlaps import Ties
 
 #: ``(2, 2)``, half-open.
 FORUM_SPANS = half_open(torch.tensor([[5, 5], [2, 4]])).double()

@@ -70,7 +70,7 @@ def measure(
         batches: This process's share of the training set, on the model's device.
         losses: Span losses by name, all taken of the same pairs.
     """
-    parameters = [p for p in model.parameters() if p.requires_grad]
+    parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
     device = parameters[0].device
     # Of the sum of each span loss, and of each other term of the total.
     others = [name for name in criterion.weights if name != "span"]
@@ -92,7 +92,7 @@ def measure(
                 _add_gradient(by_loss[name], sums.span(loss), parameters)
             pred, target, weight, *_ = sums.pairs[0]
             pairs.append((pred.detach(), target, weight))
-            count += float(sums.count)
+            count += float(sums.num_pairs)
             num_sequences += len(batch)
     none = torch.zeros(0, 2, device=device)
     pred, target, weight = (

@@ -121,7 +121,8 @@ class ConvergenceResult:
             )
             for name, row in state["losses"].items()
         }
-        batch = {name: _number(state["minibatch"][name]) for name in Minibatch.__dataclass_fields__}
+        batch = state["minibatch"]
+        means = (_number(batch[name]) for name in ("loss", "grad_params", "grad_spans"))
         return cls(
             **{
                 **state,
@@ -129,7 +130,7 @@ class ConvergenceResult:
                 "tiou": _number(state["tiou"]),
                 "endpoint_error": Spread.of(state["endpoint_error"]),
                 "losses": losses,
-                "minibatch": Minibatch(**{**batch, "steps": int(batch["steps"])}),
+                "minibatch": Minibatch(int(batch["steps"]), *means),
                 "exponent": _exponent(state["exponent"]),
                 "exponent_params": _exponent(state["exponent_params"]),
             }
@@ -178,4 +179,5 @@ def _number(value: float | None) -> float:
 
 
 def _exponent(state: Mapping[str, Any]) -> Exponent:
-    return Exponent(**{k: v if k == "reason" else _number(v) for k, v in state.items()})
+    slope, low, high, decades = (_number(state[n]) for n in ("slope", "low", "high", "decades"))
+    return Exponent(slope, low, high, decades, state["reason"])

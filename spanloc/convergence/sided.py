@@ -160,8 +160,8 @@ def _richardson(estimates: Tensor, rounding: Tensor) -> Estimate:
         values.append(_padded(following))
         errors.append(_padded(apart + growth * rounding[order:]).nan_to_num(nan=math.inf))
         column = following
-    least, order = torch.stack(errors).min(0)
-    value = torch.stack(values).gather(0, order[None])[0]
+    least, which = torch.stack(errors).min(0)
+    value = torch.stack(values).gather(0, which[None])[0]
     # From the shortest step up, as long as longer ones do not contradict: those that do no longer
     # see what is at 0, however well they agree with each other.
     best = _UNKNOWN

@@ -1,8 +1,8 @@
 """DataModules: what is trained on, chosen by, and evaluated on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -11,13 +11,22 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from spanloc.data.annotations.folder import Annotations, Record, read_annotations
 from spanloc.data.sampling import EpochSampler, EvaluationSampler
-from spanloc.data.sequences import AnnotatedSequences
+from spanloc.data.sequences import AnnotatedSequences, channel_statistics
 from spanloc.data.synthetic import SyntheticSequences
 from spanloc.lightning import LightningDataModule
 from spanloc.ops import length
 from spanloc.structures import DataFacts, Sample, Timeline, collate
 
-Samples = Dataset[Sample] | Sequence[Sample]
+
+@runtime_checkable
+class Samples(Protocol):
+    """A list of samples, or a data set."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, index: int, /) -> Sample:
+        """One of them."""
 
 
 class SpanDataModule(LightningDataModule):
@@ -53,8 +62,7 @@ class SpanDataModule(LightningDataModule):
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation per channel, ``(C,)``, of the training sequences."""
-        steps = torch.cat([sample.features for sample in self._samples()], dim=1)
-        return steps.mean(1), steps.std(1, correction=0).clamp(min=1e-6)
+        return channel_statistics(sample.features.numpy() for sample in self._samples())
 
     def span_lengths(self) -> list[Tensor]:
         """Lengths, in steps, of the spans of each training sequence."""
@@ -69,7 +77,7 @@ class SpanDataModule(LightningDataModule):
         lengths = torch.cat(self.span_lengths())
         if not len(lengths):
             raise ValueError("the training sequences have no spans at all")
-        channels = self.num_channels or len(self._samples()[0].features)
+        channels = self.num_channels or len(next(self._samples()).features)
         shortest, longest = float(lengths.quantile(0.05)), float(lengths.max())
         return DataFacts(channels, len(self.classes), shortest, longest)
 
@@ -85,7 +93,7 @@ class SpanDataModule(LightningDataModule):
         """
         dataset = self.whole_train_set or self.train_set
         return DataLoader(
-            dataset,
+            cast("Dataset[Sample]", dataset),
             batch_size=self.whole_batch_size,
             sampler=range(rank, len(dataset), num_replicas),
             collate_fn=collate,
@@ -106,14 +114,14 @@ class SpanDataModule(LightningDataModule):
         """The test batches, to predict on."""
         return self.test_dataloader()
 
-    def _samples(self) -> Sequence[Sample]:
+    def _samples(self) -> Iterator[Sample]:
         dataset = self.whole_train_set or self.train_set
-        return [dataset[i] for i in range(len(dataset))]
+        return (dataset[i] for i in range(len(dataset)))
 
     def _loader(self, dataset: Samples, sampler: Sampler[int]) -> DataLoader[Any]:
         training = isinstance(sampler, EpochSampler)
         return DataLoader(
-            dataset,
+            cast("Dataset[Sample]", dataset),
             batch_size=self.batch_size,
             sampler=sampler,
             # In training a last, smaller batch would get steps as long as the others.
@@ -190,12 +198,12 @@ class AnnotatedData(SpanDataModule):
         for name, value in (("val_share", val_share), ("min_kept", min_kept)):
             if not 0 < value < 1:
                 raise ValueError(f"data.{name} is {value}; it must lie between 0 and 1")
-        for name, value in (
+        for name, size in (
             ("crop_seconds", crop_seconds),
             ("crops_per_sequence", crops_per_sequence),
         ):
-            if value is not None and value <= 0:
-                raise ValueError(f"data.{name} is {value}; it must be above 0")
+            if size is not None and size <= 0:
+                raise ValueError(f"data.{name} is {size}; it must be above 0")
         self.root, self.val_share, self.min_kept = Path(root), val_share, min_kept
         self.crop_seconds, self.crops_per_sequence = crop_seconds, crops_per_sequence
         self.annotations: Annotations | None = None
@@ -204,8 +212,8 @@ class AnnotatedData(SpanDataModule):
         """Read and check ``annotations.json`` and the headers of the arrays.
 
         Raises:
-            FileNotFoundError, ValueError: As in :func:`~spanloc.data.read_annotations`; or there is nothing
-                to train on or to hold out.
+            FileNotFoundError, ValueError: As in :func:`~spanloc.data.read_annotations`; or there is
+                nothing to train on or to hold out.
         """
         if self.annotations is not None:
             return

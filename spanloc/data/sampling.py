@@ -1,11 +1,11 @@
 """Samplers: which sequences a process takes, and in what order."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from torch import distributed
-from torch.utils.data import DistributedSampler
+from torch.utils.data import Dataset, DistributedSampler
 
 
 class EpochIndex(int):
@@ -17,12 +17,13 @@ class EpochIndex(int):
     epoch: int
 
     def __new__(cls, index: int, epoch: int = 0) -> "EpochIndex":
+        """The number, with its epoch."""
         made = super().__new__(cls, index)
         made.epoch = epoch
         return made
 
-    def __getnewargs__(self) -> tuple[int, int]:
-        return int(self), self.epoch
+    def __reduce__(self) -> tuple[type, tuple[int, int]]:
+        return type(self), (int(self), self.epoch)
 
 
 class EpochSampler(DistributedSampler[Any]):
@@ -44,7 +45,8 @@ class EpochSampler(DistributedSampler[Any]):
         num_replicas, rank = _processes(num_replicas, rank)
         # Lightning leaves a DistributedSampler as it is and tells it the epoch; any other it would
         # wrap, and not tell.
-        super().__init__(range(size), num_replicas, rank, seed=seed, drop_last=True)
+        places = cast("Dataset[int]", range(size))
+        super().__init__(places, num_replicas, rank, seed=seed, drop_last=True)
         self.size = size
 
     def __iter__(self) -> Iterator[EpochIndex]:
@@ -71,7 +73,7 @@ class EvaluationSampler(DistributedSampler[Any]):
         self, size: int, *, num_replicas: int | None = None, rank: int | None = None
     ) -> None:
         num_replicas, rank = _processes(num_replicas, rank)
-        super().__init__(range(size), num_replicas, rank, shuffle=False)
+        super().__init__(cast("Dataset[int]", range(size)), num_replicas, rank, shuffle=False)
         self.size = size
         if 0 < size < num_replicas:
             raise ValueError(

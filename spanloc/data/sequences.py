@@ -1,6 +1,6 @@
 """Data sets of annotated sequences from files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -68,21 +68,37 @@ class AnnotatedSequences(Dataset[Sample]):
         )
 
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of every channel over all steps of all sequences, ``(C,)``.
+        """As :func:`channel_statistics`, of the whole sequences."""
 
-        A constant channel has a standard deviation of 1, so that dividing by it is safe.
-        """
-        count, total, squares = 0, 0.0, 0.0
-        for record in self.records:
-            values = np.asarray(record.open(), np.float64)
+        def checked(record: Record) -> np.ndarray:
+            values = record.open()
             _require_finite(record, values)
-            count += len(values)
-            total = total + values.sum(0)
-            squares = squares + np.square(values).sum(0)
-        mean = np.asarray(total / count)
-        std = np.sqrt(np.maximum(squares / count - mean**2, 0))
-        std[std < 1e-6 * np.maximum(np.abs(mean), 1e-6)] = 1.0
-        return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
+            return values.T
+
+        return channel_statistics(map(checked, self.records))
+
+
+def channel_statistics(sequences: Iterable[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of every channel over all steps of all sequences, ``(C,)``.
+
+    A constant channel has a standard deviation of 1, so that dividing by it is safe.
+
+    Args:
+        sequences: Features ``(C, T)``, one after the other, so that they need not fit in memory at once.
+
+    >>> channel_statistics([np.array([[1.0, 3.0], [7.0, 7.0]]), np.array([[5.0], [7.0]])])
+    (tensor([3., 7.]), tensor([1.6330, 1.0000]))
+    """
+    count, total, squares = 0, np.zeros(()), np.zeros(())
+    for features in sequences:
+        values = np.asarray(features, np.float64)
+        count += values.shape[1]
+        total = total + values.sum(1)
+        squares = squares + np.square(values).sum(1)
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    std[std < 1e-6 * np.maximum(np.abs(mean), 1e-6)] = 1.0
+    return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
 
 
 def _require_finite(record: Record, values: np.ndarray, first: int = 0) -> None:

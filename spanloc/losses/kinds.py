@@ -1,6 +1,7 @@
 """What a span loss and a score loss are, and what one is called."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -19,7 +20,7 @@ def unwrap(loss: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, Any]
     (<built-in function max>, {'key': <built-in function abs>})
     """
     options: dict[str, Any] = {}
-    while hasattr(loss, "func"):
+    while isinstance(loss, partial):
         options = {**loss.keywords, **options}
         loss = loss.func
     return loss, options

@@ -4,9 +4,9 @@ from spanloc.metrics.boundary import BoundaryError, boundary_errors
 from spanloc.metrics.detection import AveragePrecision, average_precision
 from spanloc.metrics.diagnosis import FOUND, KINDS, check_limits, diagnose
 from spanloc.metrics.events import EventF1, SegmentF1
+from spanloc.metrics.metric import SpanMetric
 from spanloc.metrics.proposals import AverageRecall
 from spanloc.metrics.retrieval import MeanTIoU, RecallAtTIoU, RetrievalPrecision, best_tiou
-from spanloc.metrics.rows import SpanMetric
 
 __all__ = [
     "FOUND",

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from spanloc.metrics.kernels.ranked import match_ranked
+from spanloc.metrics.metric import SpanMetric
 from spanloc.metrics.rows import (
-    SpanMetric,
     arrays,
     checked_thresholds,
     decimal,
@@ -35,9 +35,10 @@ class BoundaryError(SpanMetric):
 
     >>> import torch
     >>> metric = BoundaryError()
-    >>> zero, ids = torch.zeros(1, dtype=torch.int64), ("a",)
-    >>> metric.update(Predictions(torch.tensor([[0.5, 5.25]]), zero, zero, ids, scores=torch.ones(1)),
-    ...               Targets(torch.tensor([[1.0, 5.0]]), zero, zero, ids))
+    >>> zero = torch.zeros(1, dtype=torch.int64)
+    >>> found = Predictions(torch.tensor([[0.5, 5.25]]), zero, zero, ("a",), scores=torch.ones(1))
+    >>> true = Targets(torch.tensor([[1.0, 5.0]]), zero, zero, ("a",))
+    >>> metric.update(found, true)
     >>> values = metric.compute()
     >>> float(values["start_bias"]), float(values["end_error"])
     (-0.5, 0.25)

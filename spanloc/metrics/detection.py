@@ -5,14 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from spanloc.metrics.kernels.ranked import ranked_areas
-from spanloc.metrics.rows import (
-    SpanMetric,
-    arrays,
-    checked_thresholds,
-    decimal,
-    find_groups,
-    group,
-)
+from spanloc.metrics.metric import SpanMetric
+from spanloc.metrics.rows import arrays, checked_thresholds, decimal, find_groups, group
 from spanloc.structures import Predictions, Targets
 
 # Rows that are worked on at once, where the rankings are short: what bounds the memory.
@@ -25,7 +19,7 @@ class AveragePrecision(SpanMetric):
     Spans are continuous. At tIoU **>=** a threshold a prediction takes the best still-free target
     of its sequence and label. Precision is interpolated as in VOC 2011 (its envelope). The mean
     runs over the labels that occur in the targets: a label without predictions counts 0, predicted
-    labels without targets are left out. Equal scores rank by the number of their sequence, and
+    labels without targets are left out. Equal scores rank by the id of their sequence, and
     within one as they are listed; of targets with equal tIoU the one that is listed last is taken; two
     empty spans do not match.
 
@@ -47,9 +41,10 @@ class AveragePrecision(SpanMetric):
 
     >>> import torch
     >>> metric = AveragePrecision(thresholds=[0.5])
-    >>> zero, ids = torch.zeros(1, dtype=torch.int64), ("a",)
-    >>> metric.update(Predictions(torch.tensor([[0.0, 4.0]]), zero, zero, ids, scores=torch.ones(1)),
-    ...               Targets(torch.tensor([[0.0, 5.0], [7.0, 8.0]]), zero.repeat(2), zero.repeat(2), ids))
+    >>> one, two = torch.zeros(1, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
+    >>> found = Predictions(torch.tensor([[0.0, 4.0]]), one, one, ("a",), scores=torch.ones(1))
+    >>> true = Targets(torch.tensor([[0.0, 5.0], [7.0, 8.0]]), two, two, ("a",))
+    >>> metric.update(found, true)
     >>> metric.compute()["mAP@0.50"]
     tensor(0.5000, dtype=torch.float64)
     """
@@ -81,8 +76,8 @@ def average_precision(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Average precision per label, or per sequence, and threshold.
 
-    Rows follow the labels in ascending order; conventions are those of :class:`AveragePrecision`. Per
-    sequence, labels are not compared.
+    Rows follow the labels, or the ids, in ascending order; conventions are those of
+    :class:`AveragePrecision`. Per sequence, labels are not compared.
 
     Args:
         predictions, targets: Rows of whole sequences.
@@ -90,12 +85,14 @@ def average_precision(
         by: The field that makes a ranking of its own, ``labels`` or ``sequences``.
 
     Returns:
-        The labels (sequences) that occur in the targets, ``(k,)``, and the table ``(k, thresholds)``.
+        The labels that occur in the targets, ``(k,)``, or the sequences (by their places among the sorted
+        ids); and the table ``(k, thresholds)``.
 
     >>> import torch
-    >>> zero, ids = torch.zeros(1, dtype=torch.int64), ("a",)
-    >>> average_precision(Predictions(torch.tensor([[0.0, 4.0]]), zero, zero, ids, scores=torch.ones(1)),
-    ...                   Targets(torch.tensor([[0.0, 5.0]]), zero, zero, ids), [0.8, 0.9])[1]
+    >>> zero = torch.zeros(1, dtype=torch.int64)
+    >>> found = Predictions(torch.tensor([[0.0, 4.0]]), zero, zero, ("a",), scores=torch.ones(1))
+    >>> true = Targets(torch.tensor([[0.0, 5.0]]), zero, zero, ("a",))
+    >>> average_precision(found, true, [0.8, 0.9])[1]
     array([[1., 0.]])
     """
     spans, scores, labels, sequences = arrays(predictions)

@@ -73,10 +73,11 @@ def diagnose(
         DETAD (Alwassel et al. 2018, arXiv:1807.10706), which removes the errors of a kind to see what
         it costs; correcting them is after TIDE (Bolya et al. 2020, arXiv:2008.08115).
 
-    >>> zero, ids = torch.zeros(1, dtype=torch.int64), ("a",)
-    >>> found = diagnose(Predictions(torch.tensor([[0.0, 4.0]]), zero, zero, ids, scores=torch.ones(1)),
-    ...                  Targets(torch.tensor([[0.0, 10.0]]), zero, zero, ids), ["walk"])
-    >>> found["predictions"]["localisation"], found["gain"]["localisation"]
+    >>> zero = torch.zeros(1, dtype=torch.int64)
+    >>> found = Predictions(torch.tensor([[0.0, 4.0]]), zero, zero, ("a",), scores=torch.ones(1))
+    >>> true = Targets(torch.tensor([[0.0, 10.0]]), zero, zero, ("a",))
+    >>> errors = diagnose(found, true, ["walk"])
+    >>> errors["predictions"]["localisation"], errors["gain"]["localisation"]
     (1, 1.0)
     """
     check_limits(threshold, background)

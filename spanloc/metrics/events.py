@@ -6,7 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from spanloc.metrics.kernels.events import active_segments, match_collars
-from spanloc.metrics.rows import Grouped, SpanMetric, arrays, group, group_targets
+from spanloc.metrics.metric import SpanMetric
+from spanloc.metrics.rows import Grouped, arrays, group, group_targets
 from spanloc.structures import Predictions, Targets
 
 
@@ -36,9 +37,10 @@ class EventF1(SpanMetric):
 
     >>> import torch
     >>> metric = EventF1()
-    >>> zero, ids = torch.zeros(1, dtype=torch.int64), ("a",)
-    >>> metric.update(Predictions(torch.tensor([[0.1, 4.0]]), zero, zero, ids, scores=torch.ones(1)),
-    ...               Targets(torch.tensor([[0.0, 5.0]]), zero, zero, ids))
+    >>> zero = torch.zeros(1, dtype=torch.int64)
+    >>> found = Predictions(torch.tensor([[0.1, 4.0]]), zero, zero, ("a",), scores=torch.ones(1))
+    >>> true = Targets(torch.tensor([[0.0, 5.0]]), zero, zero, ("a",))
+    >>> metric.update(found, true)
     >>> float(metric.compute()["event_F1"])
     1.0
     """
@@ -89,9 +91,10 @@ class SegmentF1(SpanMetric):
 
     >>> import torch
     >>> metric = SegmentF1(size=1.0)
-    >>> zero, ids = torch.zeros(1, dtype=torch.int64), ("a",)
-    >>> metric.update(Predictions(torch.tensor([[0.0, 2.5]]), zero, zero, ids, scores=torch.ones(1)),
-    ...               Targets(torch.tensor([[1.0, 4.0]]), zero, zero, ids))
+    >>> zero = torch.zeros(1, dtype=torch.int64)
+    >>> found = Predictions(torch.tensor([[0.0, 2.5]]), zero, zero, ("a",), scores=torch.ones(1))
+    >>> true = Targets(torch.tensor([[1.0, 4.0]]), zero, zero, ("a",))
+    >>> metric.update(found, true)
     >>> round(float(metric.compute()["segment_F1"]), 4)
     0.6667
     """

@@ -6,14 +6,8 @@ from typing import Literal
 import numpy as np
 
 from spanloc.metrics.kernels.ranked import best_reached
-from spanloc.metrics.rows import (
-    SpanMetric,
-    arrays,
-    checked_numbers,
-    checked_thresholds,
-    find_groups,
-    group,
-)
+from spanloc.metrics.metric import SpanMetric
+from spanloc.metrics.rows import arrays, checked_numbers, checked_thresholds, find_groups, group
 from spanloc.structures import Predictions, Targets
 
 First = Literal["scored", "listed"]
@@ -39,9 +33,10 @@ class AverageRecall(SpanMetric):
 
     >>> import torch
     >>> metric = AverageRecall([1, 2], [0.5])
-    >>> zeros, scores = torch.zeros(2, dtype=torch.int64), torch.tensor([0.9, 0.8])
-    >>> spans = torch.tensor([[0.0, 4.0], [7.0, 8.0]])
-    >>> metric.update(Predictions(spans, zeros, zeros, ("a",), scores=scores), Targets(spans, zeros, zeros, ("a",)))
+    >>> spans, zeros = torch.tensor([[0.0, 4.0], [7.0, 8.0]]), torch.zeros(2, dtype=torch.int64)
+    >>> found = Predictions(spans, zeros, zeros, ("a",), scores=torch.tensor([0.9, 0.8]))
+    >>> true = Targets(spans, zeros, zeros, ("a",))
+    >>> metric.update(found, true)
     >>> [float(value) for value in metric.compute().values()]
     [0.5, 1.0]
     """

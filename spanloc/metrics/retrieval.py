@@ -6,13 +6,9 @@ import numpy as np
 import torch
 
 from spanloc.metrics.detection import average_precision
+from spanloc.metrics.metric import SpanMetric
 from spanloc.metrics.proposals import First, in_turn, reached_tiou
-from spanloc.metrics.rows import (
-    SpanMetric,
-    checked_numbers,
-    checked_thresholds,
-    decimal,
-)
+from spanloc.metrics.rows import checked_numbers, checked_thresholds, decimal
 from spanloc.structures import Predictions, Targets
 
 
@@ -27,9 +23,10 @@ class MeanTIoU(SpanMetric):
             first), or the one ``"listed"`` first, whatever the scores.
 
     >>> metric = MeanTIoU()
-    >>> zero, ids = torch.zeros(1, dtype=torch.int64), ("a",)
-    >>> metric.update(Predictions(torch.tensor([[0.0, 4.0]]), zero, zero, ids, scores=torch.ones(1)),
-    ...               Targets(torch.tensor([[0.0, 5.0]]), zero, zero, ids))
+    >>> zero = torch.zeros(1, dtype=torch.int64)
+    >>> found = Predictions(torch.tensor([[0.0, 4.0]]), zero, zero, ("a",), scores=torch.ones(1))
+    >>> true = Targets(torch.tensor([[0.0, 5.0]]), zero, zero, ("a",))
+    >>> metric.update(found, true)
     >>> metric.compute()
     {'tiou': tensor(0.8000, dtype=torch.float64)}
     """
@@ -65,9 +62,10 @@ class RecallAtTIoU(SpanMetric):
         et al. 2021, arXiv:2107.09609), which counts the sequences that have a prediction.
 
     >>> metric = RecallAtTIoU([0.5, 0.9])
-    >>> zero, ids = torch.zeros(1, dtype=torch.int64), ("a",)
-    >>> metric.update(Predictions(torch.tensor([[0.0, 4.0]]), zero, zero, ids, scores=torch.ones(1)),
-    ...               Targets(torch.tensor([[0.0, 5.0]]), zero, zero, ids))
+    >>> zero = torch.zeros(1, dtype=torch.int64)
+    >>> found = Predictions(torch.tensor([[0.0, 4.0]]), zero, zero, ("a",), scores=torch.ones(1))
+    >>> true = Targets(torch.tensor([[0.0, 5.0]]), zero, zero, ("a",))
+    >>> metric.update(found, true)
     >>> [float(value) for value in metric.compute().values()]
     [1.0, 0.0]
     """
@@ -120,9 +118,10 @@ class RetrievalPrecision(SpanMetric):
         arXiv:2107.09609), which averages over the sequences that have a prediction.
 
     >>> metric = RetrievalPrecision([0.5])
-    >>> zero, ids = torch.zeros(1, dtype=torch.int64), ("a",)
-    >>> metric.update(Predictions(torch.tensor([[0.0, 4.0]]), zero, zero, ids, scores=torch.ones(1)),
-    ...               Targets(torch.tensor([[0.0, 5.0], [7.0, 8.0]]), zero.repeat(2), zero.repeat(2), ids))
+    >>> one, two = torch.zeros(1, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
+    >>> found = Predictions(torch.tensor([[0.0, 4.0]]), one, one, ("a",), scores=torch.ones(1))
+    >>> true = Targets(torch.tensor([[0.0, 5.0], [7.0, 8.0]]), two, two, ("a",))
+    >>> metric.update(found, true)
     >>> metric.compute()["MR-mAP@0.50"]
     tensor(0.5000, dtype=torch.float64)
     """
@@ -170,11 +169,12 @@ def best_tiou(
         first: As in :class:`MeanTIoU`.
 
     Returns:
-        ``(sequences with a target, k)`` float64, by ascending number of the sequence.
+        ``(sequences with a target, k)`` float64, sorted by the id of the sequence.
 
-    >>> zero, ids = torch.zeros(1, dtype=torch.int64), ("a",)
-    >>> best_tiou(Predictions(torch.tensor([[0.0, 4.0]]), zero, zero, ids, scores=torch.ones(1)),
-    ...           Targets(torch.tensor([[0.0, 5.0], [0.0, 4.0]]), zero.repeat(2), zero.repeat(2), ids), [1])
+    >>> one, two = torch.zeros(1, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
+    >>> found = Predictions(torch.tensor([[0.0, 4.0]]), one, one, ("a",), scores=torch.ones(1))
+    >>> true = Targets(torch.tensor([[0.0, 5.0], [0.0, 4.0]]), two, two, ("a",))
+    >>> best_tiou(found, true, [1])
     array([[1.]])
     """
     # By the hull, as QVHighlights' evaluation has it.

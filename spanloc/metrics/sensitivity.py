@@ -23,10 +23,11 @@ def sensitivity(
     """The mAP, and the share of targets that are found, for groups of alike targets.
 
     Targets are grouped by their ``length`` and their ``coverage`` (length over the sequence's duration,
-    where that is known), each into fifths from XS to XL (equal values stay together), and by the ``number`` of targets of their
-    label in their sequence. So that groups of different sizes compare, precision is taken as if each
-    label had ``N`` targets, the mean of all, in the group: ``N * recall / (N * recall + false
-    positives)``. Predictions matched to targets of other groups are left out.
+    where that is known), each into fifths from XS to XL (equal values stay together), and by the
+    ``number`` of targets of their label in their sequence. So that groups of different sizes compare,
+    precision is taken as if each label had ``N`` targets, the mean of all, in the group:
+    ``N * recall / (N * recall + false positives)``. Predictions matched to targets of other groups are
+    left out.
 
     Args:
         labels: Of the predictions, best-ranked first, ``(n,)``.
@@ -37,7 +38,8 @@ def sensitivity(
 
     Returns:
         ``mAP_N`` of all targets, and ``sensitivity``: for each characteristic a list of groups with
-        ``name``, ``least`` and ``most``, the number of ``targets``, the share that is ``found``, ``mAP_N``.
+        ``name``, ``least`` and ``most``, the number of ``targets``, the share that is ``found``, and
+        ``mAP_N``.
 
     Source:
         DETAD (Alwassel et al. 2018, arXiv:1807.10706), with groups of its data sets' own; normalised

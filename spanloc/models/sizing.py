@@ -12,6 +12,7 @@ from torch import nn
 #: less than the second. With a ratio of 2, as between levels, every length has its level.
 LEVEL_RANGE = (2.0, 4.0)
 _CELLS = 12
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def stride_for(shortest: float) -> int:
@@ -50,14 +51,25 @@ def complete(part: Any, sizes: Mapping[str, Any]) -> Any:
         part: A module as it is, or a function that builds one, such as a ``functools.partial`` of a
             class. An argument counts as open if it is not bound, or bound to None.
         sizes: By name of the argument.
+
+    Raises:
+        TypeError: An argument is open that ``sizes`` do not know and that has no default.
     """
     if isinstance(part, nn.Module):
         return part
-    return part(**{name: value for name, value in sizes.items() if name in open_arguments(part)})
+    names = open_arguments(part)
+    function = part.func if isinstance(part, partial) else part
+    for name, parameter in inspect.signature(function).parameters.items():
+        needed = parameter.default is parameter.empty and parameter.kind not in _VARIADIC
+        if needed and name in names and name not in sizes:
+            raise TypeError(
+                f"{getattr(function, '__name__', function)} needs {name}: bind it, or build the "
+                "model with the facts of its training data"
+            )
+    return part(**{name: value for name, value in sizes.items() if name in names})
 
 
 def open_arguments(part: Callable[..., Any]) -> set[str]:
     """Names of the arguments that a function that builds a part leaves open."""
     bound = part.keywords if isinstance(part, partial) else {}
-    parameters = inspect.signature(part.func if isinstance(part, partial) else part).parameters
-    return {name for name in parameters if bound.get(name) is None}
+    return {name for name in inspect.signature(part).parameters if bound.get(name) is None}

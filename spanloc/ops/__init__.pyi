@@ -1,4 +1,4 @@
-from .overlap import half_open, hull, length, overlap, tiou
+from .overlaps import half_open, hull, length, overlap, tiou
 from .points import anchor_points, decode_offsets, encode_offsets
 from .suppress import nms, soft_nms
 

@@ -30,10 +30,11 @@ def plain_log(axes: Axes) -> None:
             axis.set_minor_formatter(NullFormatter())
 
 
-def palette(count: int) -> list[tuple[float, ...]]:
+def palette(count: int) -> list[tuple[float, float, float]]:
     """``count`` colours that can be told apart, the strong ones first; from 21 on they repeat."""
     order = [*range(0, 20, 2), *range(1, 20, 2)]
-    return [colormaps["tab20"](order[k % 20])[:3] for k in range(max(count, 1))]
+    colours = (colormaps["tab20"](order[k % 20]) for k in range(max(count, 1)))
+    return [(red, green, blue) for red, green, blue, _ in colours]
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:

@@ -55,8 +55,8 @@ def timelines(
     rows[-1].set_xlabel(f"time ({unit})")
     if seen:
         figure.legend(
-            [Patch(color=colours[label]) for label in sorted(seen)],
-            [classes[label] if classes else str(label) for label in sorted(seen)],
+            handles=[Patch(color=colours[label]) for label in sorted(seen)],
+            labels=[classes[label] if classes else str(label) for label in sorted(seen)],
             title="pale: a low score",
             title_fontsize=8,
             loc="outside lower center",

@@ -1,6 +1,7 @@
 """Figures of a training run."""
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -36,8 +37,8 @@ def curves(history: GradientHistory) -> Figure:
     return figure
 
 
-def _curve(axes, steps: Tensor, values: Tensor, colour: str, label: str) -> None:
-    steps, values = steps.numpy(), values.double().numpy()
+def _curve(axes: Axes, at: Tensor, of: Tensor, colour: str, label: str) -> None:
+    steps, values = at.numpy(), of.double().numpy()
     known = np.isfinite(values) & (values > 0)
     steps, values = steps[known], values[known]
     # A line through a single step would not be seen.

@@ -38,7 +38,7 @@ class Polyak(Optimizer):
         super().__init__(params, {"lr": lr})
         self.minimum = minimum
 
-    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step. The closure sets the gradients to zero, computes them, and returns the loss."""
         if closure is None:
             raise ValueError(

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -12,12 +11,11 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import Metric, MetricCollection
 
-from spanloc.criterion import Criterion
+from spanloc.criterion import Criterion, Losses
 from spanloc.decode import Decode
-from spanloc.lightning import LightningModule
 from spanloc.losses.kinds import name_of
-from spanloc.models.sizing import complete
-from spanloc.structures import Batch, DataFacts, Output, Predictions
+from spanloc.structures import Batch, Output, Predictions
+from spanloc.training.built import BuiltModule
 from spanloc.training.finite import FiniteWatch
 
 MakeOptimizer = Callable[[Iterable[dict[str, Any]]], Optimizer]
@@ -25,14 +23,14 @@ MakeScheduler = Callable[[Optimizer, int], LRScheduler]
 _ADAMW = partial(AdamW, lr=1e-3, weight_decay=0.05)
 
 
-class SpanLocalizer(LightningModule):
+class SpanLocalizer(BuiltModule):
     """Trains, evaluates and applies a localizer, on batches of :class:`~spanloc.structures.Batch`.
 
     It logs ``train/loss``, ``train/loss_span``, ``train/loss_score`` (and so on, by term) and ``lr`` at
     every training step, and ``val/loss`` and the metrics as ``val/...`` and ``test/...``: of all
     sequences at once, so that they do not depend on batches and processes.
 
-    What the data decide is set up when a ``Trainer`` fits, by :meth:`prepare`.
+    What the data decide is set up when a ``Trainer`` fits, by :meth:`~BuiltModule.prepare`.
 
     Args:
         localizer: Such as :class:`~spanloc.models.Localizer`; or a function that builds one, such as a
@@ -46,11 +44,7 @@ class SpanLocalizer(LightningModule):
         scheduler: Called with the optimizer and the number of steps; None keeps the rate.
         classes: Names of the labels; they travel in the checkpoint. None: those of the data.
 
-    Attributes:
-        config: What :func:`spanloc.load` builds the model from; a model built in plain Python has none.
     """
-
-    localizer: Any
 
     def __init__(
         self,
@@ -63,83 +57,17 @@ class SpanLocalizer(LightningModule):
         scheduler: MakeScheduler | None = None,
         classes: Sequence[str] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(localizer, classes)
         self.criterion, self.decode = criterion, decode or Decode()
         collection = MetricCollection(dict(metrics or {}), compute_groups=False)
         self.val_metrics = collection.clone(prefix="val/")
         self.test_metrics = collection.clone(prefix="test/")
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
-        self.classes = list(classes or ())
-        self.config: dict[str, Any] | None = None
-        self.facts: DataFacts | None = None
         self._loss_sums, self._watch = torch.zeros(2), FiniteWatch()
-        self._make_localizer: Callable[..., nn.Module] | None = None
-        if isinstance(localizer, nn.Module):
-            self._own(localizer)
-        else:
-            self.localizer, self._make_localizer = None, localizer
-
-    def prepare(self, datamodule: Any = None) -> None:
-        """Build and set up what the training data decide; what is set up already stays.
-
-        Args:
-            datamodule: Such as :class:`~spanloc.data.SpanDataModule`, after its ``setup("fit")``: it has
-                ``facts()``, ``statistics()`` of the channels, and ``classes``; all are optional for a
-                localizer that is built.
-
-        Raises:
-            ValueError: The localizer is not built, and the data do not say what it needs.
-        """
-        self.classes = self.classes or list(getattr(datamodule, "classes", ()))
-        if self.localizer is None:
-            if not hasattr(datamodule, "facts"):
-                raise ValueError(
-                    "the localizer is a function that builds one from the training data, and "
-                    f"{type(datamodule).__name__} does not say what these are: give it facts(), as "
-                    "spanloc.data.SpanDataModule has, or build the localizer"
-                )
-            self.build(datamodule.facts())
-        statistics = getattr(datamodule, "statistics", None)
-        if statistics is not None and not getattr(self.localizer, "normalised", True):
-            self.localizer.set_statistics(*statistics())
-        for name, ours in (("num_channels", None), ("num_classes", len(self.classes))):
-            there = getattr(datamodule, name, ours) if name == "num_channels" else ours
-            model = getattr(self.localizer, name, there)
-            if there and model != there:
-                raise ValueError(f"the model has {name} {model}; the data have {there}")
-
-    def build(self, facts: DataFacts | None) -> None:
-        """Build the localizer, from facts of the training data unless it leaves nothing open."""
-        if self._make_localizer is not None and self.localizer is None:
-            self.facts = facts
-            sizes = {} if facts is None else {"facts": facts, **asdict(facts)}
-            self._own(complete(self._make_localizer, sizes).to(self.device))
-
-    def _own(self, localizer: nn.Module) -> None:
-        self.localizer = localizer
-        channels = getattr(localizer, "num_channels", None)
-        if channels:
-            mask = torch.ones(1, 256, dtype=torch.bool)
-            self.example_input_array = (torch.zeros(1, channels, 256), mask)
-        self.save_hyperparameters({"made_of": self.describe()})
-
-    def describe(self) -> dict[str, Any]:
-        """Names and sizes of the parts, as plain values: the hyperparameters that loggers get."""
-        parts = {"localizer": self.localizer}
-        parts |= {
-            name: getattr(self.localizer, name, None) for name in ("backbone", "neck", "head")
-        }
-        sizes = ("num_channels", "num_classes", "stride", "num_levels", "width")
-        found: dict[str, Any] = {
-            name: {"type": type(part).__name__}
-            | {size: getattr(part, size) for size in sizes if hasattr(part, size)}
-            for name, part in parts.items()
-            if part is not None
-        }
-        rules = {"matcher": self.criterion.matcher, "span_loss": self.criterion.span_loss}
-        rules |= {"score_loss": self.criterion.score_loss, "optimizer": self.make_optimizer}
-        rules |= {"scheduler": self.make_scheduler}
-        return found | {name: rule and name_of(rule) for name, rule in rules.items()}
+        rules: dict[str, Any] = {"matcher": criterion.matcher, "span_loss": criterion.span_loss}
+        rules |= {"score_loss": criterion.score_loss, "optimizer": optimizer}
+        names = {name: name_of(rule) for name, rule in rules.items()}
+        self.save_hyperparameters({**names, "scheduler": scheduler and name_of(scheduler)})
 
     def forward(self, features: Tensor, mask: Tensor) -> Output:
         """The localizer's output for features ``(B, C, T)`` with the mask ``(B, T)`` of their steps."""
@@ -150,13 +78,17 @@ class SpanLocalizer(LightningModule):
         """The loss, its terms, and under ``pred`` and ``target`` the pairs the span loss saw."""
         count = self.trainer.accumulate_grad_batches
         losses = self.criterion(self(batch.features, batch.mask), batch, num_parts=count)
+        self._note(losses, batch)
+        # The mean that Lightning takes over micro-batches is undone: the criterion has the number.
+        return {"loss": losses.total * count, **losses._asdict()}
+
+    @torch.compiler.disable  # Lightning's logging cannot be traced
+    def _note(self, losses: Losses, batch: Batch) -> None:
         ids = ", ".join(batch.ids)
         self._watch.add(losses.total, f"at step {self.global_step}, for the sequences {ids}")
         terms = {f"train/loss_{name}": value for name, value in losses.terms.items()}
         self.log_dict({"train/loss": losses.total.detach(), **terms}, batch_size=len(batch))
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=len(batch))
-        # The mean that Lightning takes over micro-batches is undone: the criterion has the number.
-        return {"loss": losses.total * count, **losses._asdict()}
 
     def on_train_start(self) -> None:
         """Starts a new step: one that was interrupted has left its parts behind."""
@@ -187,7 +119,7 @@ class SpanLocalizer(LightningModule):
         """Adds a batch to ``val/loss`` and the metrics."""
         output = self(batch.features, batch.mask)
         losses = self.criterion(output, batch)
-        self._loss_sums += torch.stack([losses.total * losses.count.clamp(min=1), losses.count])
+        self._loss_sums += torch.stack([losses.total * losses.num_pairs.clamp(min=1), losses.num_pairs])
         self.val_metrics.update(self._predict(output, batch), batch.targets("seconds"))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
@@ -215,10 +147,11 @@ class SpanLocalizer(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Weight decay for matrices and kernels only, and a rate that changes at every step."""
-        decayed, plain = [], []
+        decayed: list[nn.Parameter] = []
+        plain: list[nn.Parameter] = []
         for parameter in self.parameters():
             (decayed if parameter.ndim > 1 else plain).append(parameter)
-        groups = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
+        groups: list[dict[str, Any]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
         optimizer = self.make_optimizer(groups)
         if hasattr(optimizer, "check_trainer"):
             optimizer.check_trainer(self.trainer)
@@ -242,20 +175,7 @@ class SpanLocalizer(LightningModule):
                 f"trainer.precision is {self.trainer.precision}; it may be 32-true, 16-mixed or "
                 "bf16-mixed, which keep spans in float32"
             )
-        if stage == "fit":
-            self.prepare(self.trainer.datamodule)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes the names of the classes, where none were given, and builds the localizer as it was."""
-        ours = checkpoint.get("spanloc", {})
-        self.classes = self.classes or list(ours.get("classes", ()))
-        if ours.get("facts"):
-            self.build(DataFacts(**ours["facts"]))
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds what :func:`spanloc.load` and :meth:`on_load_checkpoint` need."""
-        facts = self.facts and asdict(self.facts)
-        checkpoint["spanloc"] = {"config": self.config, "classes": self.classes, "facts": facts}
+        super().setup(stage)
 
     def _predict(self, output: Output, batch: Batch) -> Predictions:
         finite = (output.spans.isfinite().all(-1) & output.logits.isfinite().all(-1)).all(-1)

@@ -86,7 +86,7 @@ def test_a_mistake_in_a_folder_is_one_line(cli, annotated):
 
 
 def test_evaluate_s_mistakes(cli, trained, annotated):
-    best = trained["points"] / "best.ckpt"
+    best = trained["detection"] / "best.ckpt"
     line = cli("evaluate")
     assert (
         line == "spanloc-evaluate: error: checkpoint is not set; add checkpoint=... to the command"

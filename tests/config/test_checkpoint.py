@@ -14,11 +14,11 @@ from spanloc.models import ConvBackbone, Localizer, PyramidNeck, SingleHead
 @pytest.fixture
 def saved(trained, tmp_path):
     """A copy of a checkpoint with its config changed."""
-    content = torch.load(trained["points"] / "best.ckpt", weights_only=True)
+    content = torch.load(trained["detection"] / "best.ckpt", weights_only=True)
 
     def save(change):
         changed = copy.deepcopy(content)
-        change(changed["spanloc"]["config"]["task"])
+        change(changed["spanloc"]["config"]["module"])
         path = tmp_path / "changed.ckpt"
         torch.save(changed, path)
         return path
@@ -26,7 +26,7 @@ def saved(trained, tmp_path):
     return save
 
 
-@pytest.mark.parametrize("model", ["single", "points"])
+@pytest.mark.parametrize("model", ["single", "detection"])
 @pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
 def test_load_rebuilds_the_model_from_the_file_alone(trained, model, name):
     path = trained[model] / name
@@ -38,11 +38,13 @@ def test_load_rebuilds_the_model_from_the_file_alone(trained, model, name):
     assert all(torch.equal(task.state_dict()[key], value) for key, value in weights.items())
     batch = make_batch((64, 50), num_channels=4)
     with torch.inference_mode():
-        assert torch.equal(task(batch).spans, again(batch).spans)
+        assert torch.equal(*(m(batch.features, batch.mask).spans for m in (task, again)))
         found = task.predict_step(batch)
     assert found.spans.shape == (len(found.scores), 2)
     if model == "single":
-        assert found.sequences.tolist() == [0, 1]
+        assert found.places.tolist() == [0, 1]
+        assert found.ids == batch.ids
+        assert found.unit == "seconds"
 
 
 def test_a_file_cannot_run_code(saved, tmp_path, monkeypatch):
@@ -59,10 +61,10 @@ def test_a_file_cannot_run_code(saved, tmp_path, monkeypatch):
         "builtins.eval",
         "torch.hub.load",
         "spanloc.training.task.math.sqrt",
-        "spanloc.checkpoint.instantiate",
-        "spanloc.checkpoint.load",
+        "spanloc.config.build.instantiate",
+        "spanloc.config.checkpoint.load",
         "spanloc.files.replacing",
-        "spanloc.cli.train.main",
+        "spanloc.cli.train.run",
         "spanloc.SpanLocalizer.load_from_checkpoint",
     ):
         path = saved(lambda task, target=target: task["decode"].update(_target_=target))
@@ -91,12 +93,12 @@ def test_a_file_calls_no_function(saved):
 
 def test_files_of_another_structure(tmp_path):
     path = tmp_path / "odd.ckpt"
-    for content in ({"spanloc": 3}, {"spanloc": {}}, {"spanloc": {"config": {"task": {}}}}):
+    for content in ({"spanloc": 3}, {"spanloc": {}}, {"spanloc": {"config": {"module": {}}}}):
         torch.save(content, path)
         with pytest.raises(ValueError, match=r"odd.ckpt: "):
             spanloc.load(path)
     decode = {"_target_": "spanloc.decode.Decode"}
-    torch.save({"spanloc": {"config": {"task": decode}}, "state_dict": {}}, path)
+    torch.save({"spanloc": {"config": {"module": decode}}, "state_dict": {}}, path)
     with pytest.raises(ValueError, match="describes Decode, not a model"):
         spanloc.load(path)
 
@@ -156,29 +158,3 @@ def test_a_model_from_plain_python_names_its_way(tmp_path):
     assert all(
         torch.equal(a, b) for a, b in zip(task.parameters(), again.parameters(), strict=True)
     )
-
-
-@pytest.mark.parametrize(
-    ("lengths", "stride", "levels"),
-    [
-        (torch.full((50,), 26.0), 2, 3),  # 26 / 2 = 13 <= 4 * 2 * 2 ** 1
-        (torch.full((50,), 3.0), 1, 1),
-        (torch.cat([torch.full((99,), 140.0), torch.tensor([4000.0])]), 10, 7),
-    ],
-)
-def test_levels_are_derived_from_the_spans(lengths, stride, levels):
-    class Data:
-        num_channels, classes = 5, ["a", "b"]
-
-        def span_lengths(self):
-            return [lengths[:20], lengths[20:]]
-
-    derive = getattr(checkpoint.derive, "__wrapped__", checkpoint.derive)
-    found = derive(Data())
-    assert found["num_channels"] == 5
-    assert found["num_classes"] == 2
-    assert found["stride"] == stride
-    # The coarsest points reach the ends of the longest span, and one level fewer would not do.
-    reach = [4 * stride * 2**n for n in range(found["num_levels"])]
-    assert reach[-1] >= lengths.max() / 2
-    assert all(short < lengths.max() / 2 for short in reach[:-1])

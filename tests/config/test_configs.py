@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 
 from spanloc.config import build as building
 from spanloc.config import checks
+from spanloc.structures import DataFacts
 
 GROUPS = sorted(
     f"{path.parent.name}={path.stem}"
@@ -15,7 +16,7 @@ GROUPS = sorted(
     if path.parent.name != "experiment"
 )
 EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
-DERIVED = {"num_channels": 6, "num_classes": 3, "stride": 2, "num_levels": 3}
+FACTS = DataFacts(num_channels=6, num_classes=3, shortest=24.0, longest=60.0)
 
 
 def composed(tmp_path, *overrides, name="train"):
@@ -25,11 +26,6 @@ def composed(tmp_path, *overrides, name="train"):
     OmegaConf.set_struct(config, False)
     if OmegaConf.is_missing(config.data, "root"):
         config.data.root = str(tmp_path)
-    if "model" in config:
-        for key, value in DERIVED.items():
-            if config.model[key] is None:
-                config.model[key] = value
-        config.task.classes = ["a", "b", "c"]
     from hydra.core.hydra_config import HydraConfig
 
     HydraConfig.instance().set_config(config)
@@ -40,7 +36,8 @@ def composed(tmp_path, *overrides, name="train"):
 
 
 def build_all(plain, tmp_path):
-    task = building.build(plain["task"])
+    task = building.build(plain["module"])
+    task.build(FACTS)
     for group in ("callbacks", "logger"):
         for node in plain[group].values():
             if node:
@@ -66,12 +63,33 @@ def test_every_experiment_is_built_and_says_what_to_expect(experiment, tmp_path)
     assert "minutes" in head
 
 
-@pytest.mark.parametrize("model", ["single", "points"])
-def test_the_metric_follows_the_model(model, tmp_path):
-    plain = composed(tmp_path, f"model={model}")
-    own = yaml.safe_load((CONFIGS / "metric" / f"{model}.yaml").read_text())
+@pytest.mark.parametrize(
+    ("task", "metric"), [("single", "tiou"), ("detection", "average_precision")]
+)
+def test_a_task_chooses_its_metric_which_chooses_the_checkpoint(task, metric, tmp_path):
+    plain = composed(tmp_path, f"task={task}")
+    own = yaml.safe_load((CONFIGS / "metric" / f"{metric}.yaml").read_text())
     assert plain["metric"] == own
     assert plain["callbacks"]["best"]["monitor"] == own["monitor"]
+
+
+def test_an_experiment_that_chooses_a_task_gets_all_of_it(tmp_path):
+    plain = composed(tmp_path, "experiment=sbhar")
+    assert plain["head"]["_target_"] == "spanloc.models.PointsHead"
+    assert plain["metric"]["monitor"] == "val/mAP"
+
+
+def test_a_choice_on_the_command_line_beats_the_task(tmp_path):
+    plain = composed(tmp_path, "task=detection", "head=distribution", "metric=events")
+    assert plain["head"]["_target_"] == "spanloc.models.DistributionHead"
+    assert list(plain["criterion"]["terms"]) == ["distribution"]
+    assert plain["metric"]["monitor"] == "val/event_F1"
+
+
+def test_no_name_is_a_choice_of_two_groups():
+    names = [path.stem for path in CONFIGS.glob("*/*.yaml")]
+    assert not [name for name in set(names) if names.count(name) > 1]
+    assert not set(names) & {path.parent.name for path in CONFIGS.glob("*/*.yaml")}
 
 
 @pytest.mark.parametrize(

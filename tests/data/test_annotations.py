@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from spanloc.data import AnnotatedData, AnnotatedSequences, SyntheticData, read_annotations
+from spanloc.data import AnnotatedSequences, EpochIndex, read_annotations
+from spanloc.structures import to_seconds
 
 
 def test_annotations_are_read_as_written(annotated):
@@ -19,7 +20,8 @@ def test_annotations_are_read_as_written(annotated):
     sample = AnnotatedSequences([record])[0]
     stored = np.load(annotated / "data" / "s0.npy")
     assert torch.equal(sample.features, torch.from_numpy(stored.T.copy()))
-    assert sample.timeline.to_seconds(sample.spans)[0].tolist() == pytest.approx([1.0, 3.0])
+    seconds = to_seconds(sample.spans, torch.zeros(2, dtype=torch.int64), [sample.timeline])
+    assert seconds[0].tolist() == pytest.approx([1.0, 3.0])
 
 
 def test_crops_keep_spans_of_which_enough_is_left(annotated):
@@ -27,8 +29,8 @@ def test_crops_keep_spans_of_which_enough_is_left(annotated):
     crops = AnnotatedSequences(records, crop=20, min_kept=0.6)
     whole = AnnotatedSequences(records)[0]
     seen = set()
-    for i in range(60):
-        crop = crops[i]
+    for epoch in range(60):
+        crop = crops[EpochIndex(0, epoch)]
         first = round(crop.timeline.offset * 10)
         assert torch.equal(crop.features, whole.features[:, first : first + 20])
         expected = []
@@ -40,54 +42,6 @@ def test_crops_keep_spans_of_which_enough_is_left(annotated):
         seen.add((first, len(expected)))
     assert len(seen) > 10
     assert len({count for _, count in seen}) > 1
-
-
-def test_crops_depend_on_the_seed_and_evaluation_drops_nothing(annotated):
-    one, two = (AnnotatedData(annotated, crop_seconds=2, seed=s).train_set for s in (0, 1))
-    records = one.records
-    a, b = (AnnotatedSequences(records, crop=20, seed=s) for s in (0, 1))
-    assert [a[i].timeline.offset for i in range(9)] != [b[i].timeline.offset for i in range(9)]
-    assert one.crop == two.crop == 20
-    data = SyntheticData(num_train=10, num_val=7, num_test=5, batch_size=4)
-    loaders = (data.train_dataloader(), data.val_dataloader(), data.test_dataloader())
-    assert [sum(len(batch) for batch in loader) for loader in loaders] == [8, 7, 5]
-    few = SyntheticData(num_train=3, num_val=1, num_test=1, batch_size=4)
-    assert [len(batch) for batch in few.train_dataloader()] == [3]
-
-
-def test_validation_keeps_subjects_apart_and_testing_out(annotated):
-    for seed in range(5):
-        data = AnnotatedData(annotated, val_share=0.3, seed=seed)
-        train = {record.subject for record in data.train_set.records}
-        val = {record.subject for record in data.val_set.records}
-        assert len(data.train_set) + len(data.val_set) == 6
-        assert not train & val
-        assert {record.id for record in data.test_set.records} == {"s6", "s7"}
-    splits = {
-        tuple(r.id for r in AnnotatedData(annotated, seed=s).val_set.records) for s in range(9)
-    }
-    assert len(splits) > 1
-
-
-def test_statistics_are_of_the_training_sequences_alone(annotated):
-    data = AnnotatedData(annotated, val_share=0.3)
-    rows = np.concatenate(
-        [np.load(record.path) for record in data.train_set.records], dtype=np.float64
-    )
-    mean, std = data.statistics()
-    np.testing.assert_allclose(mean, rows.mean(0), rtol=1e-5)
-    np.testing.assert_allclose(std, rows.std(0), rtol=1e-5)
-    for name in ("s6", "s7"):
-        np.save(annotated / "data" / f"{name}.npy", 1e6 + np.load(annotated / f"data/{name}.npy"))
-    assert torch.equal(AnnotatedData(annotated, val_share=0.3).statistics()[0], mean)
-
-
-def test_a_constant_channel_is_left_as_it_is(annotated):
-    for path in (annotated / "data").glob("*.npy"):
-        values = np.load(path)
-        values[:, 1] = 7
-        np.save(path, values)
-    assert AnnotatedData(annotated).statistics()[1][1] == 1
 
 
 def edit(root, change):
@@ -162,6 +116,39 @@ def test_a_mistake_in_the_arrays_is_named(annotated):
         read_annotations(annotated)
 
 
+@pytest.mark.parametrize(
+    "name", ["a/b", "a/./b/c", "été", "e\u0301te\u0301", "动作 1", "..", "x\ny"]
+)
+def test_an_id_names_an_array_in_the_data_folder_whatever_its_characters(annotated, name):
+    edit(annotated, rename("s2", name))
+    path = annotated / "data" / f"{name}.npy"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (annotated / "data" / "s2.npy").rename(path)
+    record = read_annotations(annotated).subsets["training"][2]
+    assert record.id == name
+    assert AnnotatedSequences([record])[0].id == name
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", "../data2/x", "..//x", "a\0b"])
+def test_an_id_that_leads_out_of_the_data_folder_is_refused(annotated, name):
+    edit(annotated, rename("s2", name))
+    # Though the array may be there.
+    np.save(annotated / "x.npy", np.zeros((70, 2), np.float32))
+    (annotated / "data2").mkdir()
+    np.save(annotated / "data2" / "x.npy", np.zeros((70, 2), np.float32))
+    with pytest.raises(ValueError, match="its array would lie outside") as caught:
+        read_annotations(annotated)
+    assert f"annotations.json: sequence {name!r}: " in str(caught.value)
+
+
+def rename(old, new):
+    def change(content):
+        records = content["database"].items()
+        content["database"] = {new if name == old else name: record for name, record in records}
+
+    return change
+
+
 def test_a_folder_that_is_not_one(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
         read_annotations(tmp_path / "nowhere")
@@ -177,17 +164,17 @@ def test_without_classes_the_labels_are_the_classes(annotated):
     assert read_annotations(annotated).classes == ["sit", "walk"]
 
 
-def test_one_subject_alone_cannot_validate(annotated):
-    edit(
-        annotated,
-        lambda content: [record.update(subject="one") for record in content["database"].values()],
-    )
-    with pytest.raises(ValueError, match="sequences of one subject"):
-        AnnotatedData(annotated)
-
-
-def test_a_validation_subset_is_taken_as_it_is(annotated):
-    edit(annotated, set_field("subset", "validation"))
-    data = AnnotatedData(annotated)
-    assert [record.id for record in data.val_set.records] == ["s2"]
-    assert len(data.train_set) == 5
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: content["database"].update(s2=3), "sequence 's2': the entry is 3"),
+        (set_field("annotations", None), "sequence 's2': annotations is None; wanted a list"),
+        (set_field("annotations", [3]), r"sequence 's2': annotations\[0\]: segment is None"),
+        (set_annotation(label=["a"]), r"sequence 's2': annotations\[1\]: label is \['a'\]"),
+    ],
+)
+def test_a_mistake_is_named_also_without_classes(annotated, change, message):
+    edit(annotated, lambda content: content.pop("classes"))
+    edit(annotated, change)
+    with pytest.raises(ValueError, match=message):
+        read_annotations(annotated)

@@ -1,4 +1,4 @@
-"""Losses by hand, in their limits, and the score losses."""
+"""Span losses by hand and in their limits."""
 
 from functools import partial
 
@@ -10,12 +10,6 @@ from span_losses import gradient, spans
 
 from spanloc import losses, ops
 from spanloc.config.build import build
-
-SCORE_LOSSES = {
-    path.stem: build(yaml.safe_load(path.read_text()))
-    for path in sorted((CONFIGS / "score_loss").glob("*.yaml"))
-}
-every_score_loss = pytest.mark.parametrize("loss", SCORE_LOSSES.values(), ids=SCORE_LOSSES)
 
 
 def test_giou_is_iou_until_the_spans_part():
@@ -121,29 +115,3 @@ def test_the_forum_s_question():
     assert slopes(1e-5) == pytest.approx(0.5, abs=1e-4)
     assert slopes(-1e-5) == pytest.approx(-0.5, abs=1e-4)
     assert slopes(0.0) == 0
-
-
-@every_score_loss
-def test_score_losses_are_unreduced_finite_and_best_when_right(loss):
-    logits = torch.linspace(-60, 60, 24).view(4, 3, 2).requires_grad_()
-    targets = torch.tensor([0.0, 1.0]).expand(4, 3, 2)
-    values = loss(logits, targets)
-    assert values.shape == (4, 3, 2)
-    assert (values >= 0).all()
-    values.sum().backward()
-    assert logits.grad.isfinite().all()
-    assert (logits.grad[..., 0] >= 0).all()
-    assert (logits.grad[..., 1] <= 0).all()
-
-
-def test_focal_loss_without_focus_is_cross_entropy():
-    logits, targets = torch.randn(20, 3), torch.rand(20, 3).round()
-    torch.testing.assert_close(
-        losses.focal_loss(logits, targets, alpha=0.5, gamma=0.0),
-        losses.cross_entropy_loss(logits, targets) / 2,
-    )
-
-
-def test_a_focus_with_an_infinite_gradient_is_refused():
-    with pytest.raises(ValueError, match="gamma is 0.5; it must be 0 or at least 1"):
-        losses.focal_loss(torch.zeros(1, 1), torch.ones(1, 1), gamma=0.5)

@@ -29,7 +29,7 @@ def test_every_public_loss_has_a_config_and_takes_pairs_alone():
         for group in ("span_loss", "score_loss")
         for path in (CONFIGS / group).glob("*.yaml")
     }
-    assert named == set(losses.__all__)
+    assert named == {name for name in losses.__all__ if inspect.isfunction(getattr(losses, name))}
     for name in named:
         parameters = inspect.signature(getattr(losses, name)).parameters.values()
         assert sum(p.default is p.empty for p in parameters) == 2

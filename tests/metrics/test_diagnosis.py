@@ -5,9 +5,8 @@ from collections import Counter
 
 import pytest
 import reference_metrics as reference
-from metric_rows import mean, rows, tensors
+from metric_rows import mean, name, rows, tensors
 
-from spanloc import plots
 from spanloc.metrics import FOUND, KINDS, diagnose
 
 CLASSES = ["a", "b", "c"]
@@ -80,7 +79,7 @@ def test_only_the_best_ranked_are_counted_and_by_rank():
 def test_kinds_fates_and_sensitivity_are_the_reference(seed, ties):
     predictions, truths = rows(seed=seed, ties=ties)
     truths = list(dict.fromkeys(truths))  # the loops tell targets apart by what they are
-    found = of(predictions, truths, durations=dict.fromkeys(range(6), 60.0))
+    found = of(predictions, truths, durations=dict.fromkeys(map(name, range(6)), 60.0))
     names = {t[1] for t in truths}
     counts = Counter(t[1] for t in truths)
     seen, expected = Counter(), Counter()
@@ -154,7 +153,6 @@ def test_of_nothing_there_are_no_errors(empty):
     assert found["mAP"] == 0
     assert set(found["gain"].values()) == {0.0}
     assert sum(found["targets"].values()) == len(truths)
-    assert len(report.score_page({"num_sequences": 0, "metrics": {}, "diagnosis": found})) > 5000
     json.dumps(found, allow_nan=False)
 
 
@@ -162,32 +160,3 @@ def test_limits_out_of_range_are_refused():
     for limits in ({"threshold": 1.5}, {"background": 0.6}, {"background": 0.0}):
         with pytest.raises(ValueError, match="wanted 0 < background < tIoU <= 1"):
             of(*rows(), **limits)
-
-
-def test_the_page_shows_it_and_text_is_no_markup():
-    predictions, truths = rows()
-    names = ["<b>a", "b&c", "</script>"]
-    scores = {
-        "predictions": "<i>p.csv", "annotations": "a.json", "num_sequences": 12,
-        "notes": ["left out: 3 <u>predictions"], "settings": {"tiou": "<u>"},
-        "metrics": {"mAP": 0.5, "AP/<b>a": 0.25, "start_error": float("nan")},
-        "diagnosis": diagnose(*tensors(predictions, truths), names),
-    }  # fmt: skip
-    page = report.score_page(scores)
-    assert page.count("<svg") == 4
-    for text in ("<b>a", "<i>p", "<u>p", "</script><", "b&c"):
-        assert text not in page.replace("</script></body>", "")
-    assert "&lt;b&gt;a" in page
-    figures, errors, targets, sensitivity, labels = report.score_tables(scores)
-    assert [row[0].text for row in figures.rows] == ["mAP", "start_error"]
-    assert [row[0].text for row in errors.rows] == [*KINDS, "missed"]
-    assert [row[0].text for row in targets.rows] == list(FOUND)
-    assert len(labels.rows) == 3
-    assert [row[0].text for row in sensitivity.rows].count("length") == 5
-    assert {row[0].text: row[1].text for row in labels.rows}["<b>a"] == "0.2500"
-
-
-def test_figures_of_nothing_are_left_out():
-    assert plots.error_ranks([dict.fromkeys(KINDS, 0)]) is None
-    assert plots.target_fates({**dict.fromkeys(FOUND, 0), "found": 3}) is None
-    assert plots.error_sensitivity({"length": []}, 0.0) is None

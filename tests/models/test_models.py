@@ -1,4 +1,4 @@
-"""Laws that every model keeps, over every file of ``configs/model``."""
+"""Laws that every model keeps, over every file of ``configs/head``, ``backbone`` and ``neck``."""
 
 import subprocess
 import sys
@@ -10,19 +10,33 @@ from conftest import CONFIGS, make_batch
 from omegaconf import OmegaConf
 
 from spanloc import models, ops
-from spanloc.config.build import build, targets
-from spanloc.structures import Sample, collate
+from spanloc.config.build import build
+from spanloc.models import Localizer
+from spanloc.structures import DataFacts, Sample, collate
 
-DERIVED = {"num_channels": 3, "num_classes": 2, "stride": 4, "num_levels": 3, "width": 16}
+FACTS = {"num_channels": 3, "num_classes": 2}
+HEADS = sorted(path.stem for path in (CONFIGS / "head").glob("*.yaml"))
+every_head = pytest.mark.parametrize("name", HEADS)
 
 
-def localizer(name, **derived):
-    node = OmegaConf.load(CONFIGS / "model" / f"{name}.yaml")
-    config = OmegaConf.to_container(
-        OmegaConf.create({"model": OmegaConf.merge(node, DERIVED | derived)}), resolve=True
-    )
+def node(group, name):
+    """A file of the group, with those that it builds on, as a plain config."""
+    content = OmegaConf.to_container(OmegaConf.load(CONFIGS / group / f"{name}.yaml"))
+    merged = {}
+    for parent in content.pop("defaults", ()):
+        merged |= node(group, parent)
+    # A head that brings a term of its own is of two groups.
+    return merged | content.get(group, content)
+
+
+def localizer(name, stride=4, num_levels=3, backbone="conv", neck="pyramid"):
+    """A small model with that head."""
+    parts = {"backbone": node("backbone", backbone) | {"width": 16, "stride": stride}}
+    parts["neck"] = node("neck", neck) | {"num_levels": num_levels}
+    parts["head"] = node("head", name)
     torch.manual_seed(0)
-    model = build(config["model"]["localizer"])
+    built = {group: build(part) for group, part in parts.items()}
+    model = Localizer(**built, facts=DataFacts(**FACTS, shortest=1.0, longest=1.0))
     # Initial weights leave much at zero that a law should see.
     with torch.no_grad():
         for parameter in model.parameters():
@@ -30,33 +44,49 @@ def localizer(name, **derived):
     return model
 
 
-every_model = pytest.mark.parametrize(
-    "name", sorted(path.stem for path in (CONFIGS / "model").glob("*.yaml"))
-)
+def fields(output):
+    """All that an output holds for each prediction, by name."""
+    return {"spans": output.spans, "logits": output.logits, **output.extra}
 
 
-def test_every_public_model_is_in_a_config():
+def test_every_public_part_is_in_a_config():
     named = {
-        node["_target_"].rsplit(".", 1)[1]
-        for path in (CONFIGS / "model").glob("*.yaml")
-        for _, node in targets(OmegaConf.to_container(OmegaConf.load(path))["localizer"])
+        node(group, path.stem)["_target_"].rsplit(".", 1)[1]
+        for group in ("backbone", "neck", "head")
+        for path in (CONFIGS / group).glob("*.yaml")
     }
-    assert named == set(models.__all__) - {"Output"}
+    # The one is made of the parts; the other is what heads are made of.
+    assert named == set(models.__all__) - {"Localizer", "DenseHead"}
 
 
-@every_model
+@pytest.mark.parametrize(
+    ("backbone", "neck"),
+    [
+        (backbone.stem, neck.stem)
+        for backbone in sorted((CONFIGS / "backbone").glob("*.yaml"))
+        for neck in sorted((CONFIGS / "neck").glob("*.yaml"))
+    ],
+)
+def test_every_backbone_and_neck_makes_a_model(backbone, neck):
+    model, batch = localizer("points", backbone=backbone, neck=neck), make_batch((90, 33))
+    clean = model(batch.features, batch.mask)
+    noise = 100 * torch.randn_like(batch.features) * ~batch.mask[:, None]
+    noisy = model(batch.features + noise, batch.mask)
+    torch.testing.assert_close(clean.spans[clean.mask], noisy.spans[clean.mask], rtol=0, atol=0)
+
+
+@every_head
 @pytest.mark.parametrize("stride", [1, 4, 10])
 def test_noise_in_the_padding_never_reaches_a_valid_step(name, stride):
     model, batch = localizer(name, stride=stride), make_batch((90, 33))
     clean = model(batch.features, batch.mask)
     noise = 100 * torch.randn_like(batch.features) * ~batch.mask[:, None]
     noisy = model(batch.features + noise, batch.mask)
-    for field in ("spans", "logits"):
-        a, b = getattr(clean, field), getattr(noisy, field)
-        torch.testing.assert_close(a[clean.mask], b[clean.mask], rtol=0, atol=0)
+    for field, a in fields(clean).items():
+        torch.testing.assert_close(a[clean.mask], fields(noisy)[field][clean.mask], rtol=0, atol=0)
 
 
-@every_model
+@every_head
 @pytest.mark.parametrize("stride", [1, 4, 10])
 def test_a_batch_equals_its_singles(name, stride):
     model, batch = localizer(name, stride=stride), make_batch((90, 33, 3), num_targets=(1, 0, 0))
@@ -65,26 +95,23 @@ def test_a_batch_equals_its_singles(name, stride):
         single = collate([sample])
         alone = model(single.features, single.mask)
         valid = together.mask[i]
-        torch.testing.assert_close(
-            together.spans[i][valid], alone.spans[0][alone.mask[0]], rtol=1e-4, atol=1e-3
-        )
-        torch.testing.assert_close(
-            together.logits[i][valid], alone.logits[0][alone.mask[0]], rtol=1e-4, atol=1e-4
-        )
+        for field, a in fields(together).items():
+            b = fields(alone)[field][0][alone.mask[0]]
+            torch.testing.assert_close(a[i][valid], b, rtol=1e-4, atol=1e-3)
 
 
-@every_model
+@every_head
 @pytest.mark.parametrize("stride", [1, 4, 10])
 def test_every_parameter_gets_a_gradient(name, stride):
     model, batch = localizer(name, stride=stride), make_batch((90, 70))
     output = model(batch.features, batch.mask)
-    (output.spans.square().mean() + output.logits.square().mean()).backward()
+    sum(value.square().mean() for value in fields(output).values()).backward()
     for path, parameter in model.named_parameters():
         assert parameter.grad is not None, path
         assert parameter.grad.abs().sum() > 0, path
 
 
-@every_model
+@every_head
 @pytest.mark.parametrize("steps", [1, 2, 7, 64])
 def test_output_keeps_its_contract(name, steps):
     model = localizer(name)
@@ -97,8 +124,11 @@ def test_output_keeps_its_contract(name, steps):
     count = output.spans.shape[1]
     assert output.logits.shape == (1, count, 2)
     assert output.mask.shape == (1, count)
-    if name == "single":
+    for value in output.extra.values():
+        assert value.shape[:2] == (1, count)
+    if name == "attention":
         assert count == 1
+        assert output.points is None
     else:
         assert output.points.shape == (count, 2)
         inside = output.points[output.mask[0]]
@@ -106,7 +136,7 @@ def test_output_keeps_its_contract(name, steps):
         assert (inside[:, 0] - inside[:, 1] / 2 < steps).all()
 
 
-@every_model
+@every_head
 def test_spans_are_float32_under_autocast(name):
     model, batch = localizer(name), make_batch()
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -115,7 +145,7 @@ def test_spans_are_float32_under_autocast(name):
     assert output.spans.isfinite().all()
 
 
-@every_model
+@every_head
 def test_statistics_normalise_and_travel_with_the_weights(name):
     model, batch = localizer(name), make_batch()
     plain = model(batch.features, batch.mask).spans
@@ -151,7 +181,7 @@ def test_points_lie_where_their_cells_are():
 
 def test_a_sequence_in_half_gives_other_spans_than_the_whole():
     # Guards the laws above against a model that ignores its input.
-    model = localizer("single")
+    model = localizer("attention")
     long = make_batch((64,), num_targets=(0,))
     sample = long.split()[0]
     short = collate([Sample("half", sample.features[:, :32], sample.spans, sample.labels)])
@@ -168,6 +198,6 @@ def test_a_model_is_exported_without_a_loss_in_it(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "features mask spans logits points mask_out"
     # Its nodes say which lines of code they come from.
-    assert b"spanloc/models/heads.py" in file.read_bytes()
+    assert b"spanloc/models/heads/points.py" in file.read_bytes()
     assert b"spanloc/losses" not in file.read_bytes()
     assert b"criterion" not in file.read_bytes()

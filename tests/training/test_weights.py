@@ -50,7 +50,8 @@ def two_steps(steps, quality, momentum, *, average=None):
             criterion(model(parts[0].features, parts[0].mask), parts[0]).total.backward()
         else:
             for batch in parts:
-                criterion.part(model(batch.features, batch.mask), batch).total.backward()
+                output = model(batch.features, batch.mask)
+                criterion(output, batch, num_parts=len(parts)).total.backward()
             scale = criterion.finish()
             for parameter in model.parameters():
                 if parameter.grad is not None:
@@ -217,14 +218,16 @@ def test_what_is_measured_has_the_weights_of_the_training():
     task = SpanLocalizer(single_model(), criterion)
     trainer = their_trainer(max_steps=1)
     trainer.fit(task, data)
-    found = measure(trainer, task, {"giou": losses.giou_loss}).norms["giou"]
+    found = measure(task, criterion, data.train_dataloader(), {"giou": losses.giou_loss}).norms[
+        "giou"
+    ]
     batch = collate(data.samples)
     task.zero_grad()
-    expected = criterion(task(batch), batch)
+    expected = criterion(task(batch.features, batch.mask), batch)
     expected.total.backward()
     assert found.total == pytest.approx(expected.total.item(), rel=1e-5)
     # The mean is plain: weighted by tIoU, a worse model would seem to have the lower loss.
-    assert found.loss == pytest.approx(expected.span.item(), rel=1e-5)
+    assert found.loss == pytest.approx(expected.terms["span"].item(), rel=1e-5)
     assert found.grad_total == pytest.approx(gradients(task).norm().item(), rel=1e-4)
 
 
@@ -242,13 +245,13 @@ def test_parts_that_were_not_finished_do_not_enter_a_whole_step():
     batch, model = make_batch((60, 41), num_targets=(5, 1)), points_model()
     criterion = Criterion(match_points, losses.giou_loss)
     output = model(batch.features, batch.mask)
-    criterion.part(output, batch)
+    criterion(output, batch, num_parts=2)
     found = criterion(output, batch).total
     torch.testing.assert_close(
         found, Criterion(match_points, losses.giou_loss)(output, batch).total
     )
     with pytest.raises(ValueError, match=r"weights have the shape \(2, 1\); wanted \(2,\)"):
-        criterion.match(output, without_check(batch, torch.ones(2, 1)))
+        criterion.sums(output, without_check(batch, torch.ones(2, 1)))
 
 
 def without_check(batch, weights):

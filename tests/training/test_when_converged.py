@@ -1,6 +1,7 @@
 """When convergence is measured, what it needs for that, and what becomes of it."""
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -33,7 +34,7 @@ def test_when_it_is_measured(rule, reason, step, tmp_path):
     convergence = Convergence(folder=str(tmp_path), **rule)
     data = TheirData(count=16)  # twice the same two batches, so that windows are equal
     found = fitted(single(), data, convergence, max_epochs=4)
-    assert (found["reason"], found["step"]) == (reason, step)
+    assert (found.reason, found.step) == (reason, step)
 
 
 def test_a_resumed_run_measures_once(tmp_path):
@@ -45,9 +46,9 @@ def test_a_resumed_run_measures_once(tmp_path):
     norms = GradientNorms(1)
     trainer = their_trainer(callbacks=[norms, convergence], max_epochs=2)
     trainer.fit(single(), TheirData(), ckpt_path=tmp_path / "a.ckpt", weights_only=True)
-    assert convergence.result["step"] == 2
+    assert convergence.result.step == 2
     assert json.loads((tmp_path / "convergence.json").read_text())["step"] == 2
-    assert norms.history()[:, 0].tolist() == list(range(1, 9))
+    assert norms.history().step.tolist() == list(range(1, 9))
 
 
 def test_a_resumed_run_with_another_rule_measures_anew(tmp_path):
@@ -59,7 +60,7 @@ def test_a_resumed_run_with_another_rule_measures_anew(tmp_path):
     convergence = Convergence()
     trainer = their_trainer(callbacks=[GradientNorms(1), convergence], max_epochs=2)
     trainer.fit(single(), TheirData(), ckpt_path=tmp_path / "a.ckpt", weights_only=True)
-    assert (convergence.result["reason"], convergence.result["step"]) == ("last step", 8)
+    assert (convergence.result.reason, convergence.result.step) == ("last step", 8)
 
 
 def test_a_second_fit_is_a_new_run():
@@ -67,8 +68,8 @@ def test_a_second_fit_is_a_new_run():
     for epochs in (1, 2):
         trainer = their_trainer(callbacks=[norms, convergence], max_epochs=epochs)
         trainer.fit(single(), TheirData())
-        assert convergence.result["step"] == 4 * epochs
-        assert norms.history()[:, 0].tolist() == list(range(1, 1 + 4 * epochs))
+        assert convergence.result.step == 4 * epochs
+        assert norms.history().step.tolist() == list(range(1, 1 + 4 * epochs))
 
 
 class Stops(Callback):
@@ -117,8 +118,8 @@ def test_the_exponent_of_an_annealed_loss_is_none():
     convergence = Convergence()
     callbacks = [GradientNorms(1), AnnealSmoothing(), convergence]
     their_trainer(callbacks=callbacks).fit(task, TheirData())
-    assert "annealed" in convergence.result["exponent"]["spans"]["reason"]
-    assert convergence.result["trained"] == "smooth_giou"
+    assert "annealed" in convergence.result.exponent.reason
+    assert convergence.result.trained == "smooth_giou"
 
 
 def test_a_plateau_is_a_loss_that_came_to_rest():
@@ -177,9 +178,10 @@ def test_what_is_printed_is_a_reading(capsys):
         (1.4, "last", "last step", "that is the loss, not the data"),
         (0.2, "plateau", "last step", "what is left comes from the errors, not from a kink"),
     ):
-        result["tiou"], result["reason"] = 0.97, reason
-        result["losses"]["giou"]["relative_gradient"]["mean"] = relative
-        show(result, when)
+        own = result.losses["giou"]
+        spread = replace(own.relative_gradient, mean=relative)
+        found = replace(result, tiou=0.97, reason=reason)
+        show(replace(found, losses={"giou": replace(own, relative_gradient=spread)}), when)
         printed = " ".join(capsys.readouterr().out.split())
         assert words in printed
         assert ("no plateau before" in printed) == (when == "plateau")

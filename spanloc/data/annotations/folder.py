@@ -98,9 +98,11 @@ def read_annotations(root: str | Path) -> Annotations:
 
 def _classes(file: Path, content: dict[str, Any]) -> list[str]:
     if "classes" not in content:
-        records = content["database"].values()
-        labels = {a["label"] for r in records for a in r.get("annotations", []) if "label" in a}
-        return sorted(labels)
+        # What has another form is named later, with its sequence.
+        records = (r for r in content["database"].values() if isinstance(r, dict))
+        lists = (record.get("annotations") for record in records)
+        found = (a for some in lists if isinstance(some, list) for a in some if isinstance(a, dict))
+        return sorted({a["label"] for a in found if isinstance(a.get("label"), str)})
     classes = content["classes"]
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise ValueError(f"{file}: classes is {classes!r}; wanted a list of names")

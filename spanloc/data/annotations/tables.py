@@ -87,9 +87,8 @@ def _csv(file: Path) -> Iterator[Piece]:
                     places, rows = zip(*some, strict=True)
                     columns = dict(zip(header, zip(*rows, strict=True), strict=True))
                     absent = {name: (_DEFAULTS.get(name),) * len(rows) for name in _COLUMNS}
-                    yield Piece(
-                        *(list((absent | columns)[name]) for name in _COLUMNS), list(places)
-                    )
+                    fields = (list((absent | columns)[name]) for name in _COLUMNS)
+                    yield Piece._make([*fields, list(places)])
     except UnicodeDecodeError as error:
         raise ValueError(f"{file}: not UTF-8 text: {error}; save it as UTF-8") from None
     except csv.Error as error:
@@ -127,7 +126,8 @@ def _json_lines(file: Path) -> Iterator[Piece]:
                 asked = _asked(row, asked, f"{file}: line {place}")
                 ends = row.get("start"), row.get("end")
                 rows.append((row["sequence"], *ends, *_given(row, asked, _DEFAULTS)))
-            yield Piece(*map(list, zip(*rows, strict=True)), [place for place, _ in some])
+            fields = map(list, zip(*rows, strict=True))
+            yield Piece._make([*fields, [place for place, _ in some]])
 
 
 def _asked(row: Mapping[str, Any], asked: set[str] | None, where: str) -> set[str]:

@@ -36,11 +36,11 @@ class ConvBackbone(nn.Module):
         require_sizes(num_channels=num_channels, stride=stride, width=width)
         self.num_channels, self.stride, self.width = num_channels, stride, width
         widths = [num_channels, width]
-        strides = _factors(stride)
-        widths += [width] * (len(strides) - 1)
+        self.steps = _factors(stride)
+        widths += [width] * (len(self.steps) - 1)
         self.stem = nn.ModuleList(
             ConvNorm(before, after, step)
-            for before, after, step in zip(widths, widths[1:], strides, strict=False)
+            for before, after, step in zip(widths, widths[1:], self.steps, strict=False)
         )
         self.blocks = nn.ModuleList(ConvBlock(width, kernel) for _ in range(num_blocks))
 
@@ -49,8 +49,8 @@ class ConvBackbone(nn.Module):
     ) -> tuple[Float[Tensor, "batch width cells"], Bool[Tensor, "batch cells"]]:
         """The cells and their mask."""
         x = features * mask[:, None]
-        for layer in self.stem:
-            mask = coarser(mask, layer.stride)
+        for layer, step in zip(self.stem, self.steps, strict=True):
+            mask = coarser(mask, step)
             x = layer(x, mask)
         for block in self.blocks:
             x = block(x, mask)

@@ -1,5 +1,7 @@
 """A pyramid of levels."""
 
+from typing import cast
+
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -45,7 +47,7 @@ class PyramidNeck(nn.Module):
             if number:
                 mask = coarser(mask, 2)
                 x = self.halve[number - 1](x, mask)
-            for block in blocks:
+            for block in cast("nn.ModuleList", blocks):
                 x = block(x, mask)
             levels.append((x, mask))
         return levels

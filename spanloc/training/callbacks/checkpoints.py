@@ -22,7 +22,7 @@ class RunCheckpoint(ModelCheckpoint):
             here = Path(self.dirpath) / best.name
             with replacing(here) as temporary:
                 shutil.copyfile(best, temporary)
-            moved = {"dirpath": self.dirpath, "best_model_path": str(here)}
+            moved: dict[str, Any] = {"dirpath": self.dirpath, "best_model_path": str(here)}
             if state_dict["best_k_models"]:
                 score = state_dict["best_model_score"]
                 moved |= {"best_k_models": {str(here): score}, "kth_best_model_path": str(here)}

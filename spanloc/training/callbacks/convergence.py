@@ -91,7 +91,7 @@ class Convergence(Callback):
         #: What was measured; None until then.
         self.result: ConvergenceResult | None = None
 
-    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Looks at what it needs: the gradient norms, and losses that work."""
         before = trainer.callbacks[: trainer.callbacks.index(self)]
         if not any(isinstance(callback, GradientNorms) for callback in before):
@@ -118,10 +118,11 @@ class Convergence(Callback):
         loss = norms.history().span
         size = max(1, self.window // norms.every_n_steps)
         if self.when == "plateau":
-            rule = {"window": size, "patience": self.patience, "tolerance": self.tolerance}
-            met = has_plateaued(loss, **rule)
+            met = has_plateaued(
+                loss, window=size, patience=self.patience, tolerance=self.tolerance
+            )
         else:
-            met = len(loss) >= size and float(loss[-size:].nanmean()) < self.level
+            met = self.level is not None and len(loss) >= size and float(loss[-size:].nanmean()) < self.level
         if met:
             self._measure(trainer, pl_module, self.when)
 
@@ -159,7 +160,7 @@ class Convergence(Callback):
         trained, losses = self._named(task.criterion.span_loss)
         # A data set or a worker may draw random numbers: those of training are not used up.
         with isolate_rng():
-            found = measure(task, task.criterion, _whole_batches(trainer), losses)
+            found = measure(task, task.criterion, _whole_batches(trainer, task.device), losses)
         history = _norms(trainer).history()
         # Not more than the last quarter, in which the weights have moved little.
         steps = max(1, min(self.window, trainer.global_step // 4))
@@ -192,7 +193,7 @@ class Convergence(Callback):
         # Here, not at the end: a run that is stopped later keeps it.
         self._write(trainer)
 
-    def _exponent(self, trainer: Trainer, loss: Tensor, gradient: Tensor) -> Exponent:
+    def _exponent(self, trainer: Any, loss: Tensor, gradient: Tensor) -> Exponent:
         found = fit_exponent(loss, gradient)
         if any(isinstance(callback, AnnealSmoothing) for callback in trainer.callbacks):
             found = found._replace(reason="the loss was another at every step, annealed")
@@ -219,7 +220,7 @@ class Convergence(Callback):
             plots.save_figure(figure, Path(self.folder) / "figures" / "convergence.png")
 
 
-def whole_train_dataloader(trainer: Trainer) -> Any:
+def whole_train_dataloader(trainer: Any) -> Any:
     """Every training sequence once, in order: this process's share.
 
     A DataModule says what that is with ``whole_train_dataloader(*, num_replicas, rank)``, as those
@@ -251,10 +252,10 @@ def whole_train_dataloader(trainer: Trainer) -> Any:
     )
 
 
-def _whole_batches(trainer: Trainer) -> Iterator[Batch]:
+def _whole_batches(trainer: Any, device: torch.device) -> Iterator[Batch]:
     for batch in whole_train_dataloader(trainer):
-        yield trainer.strategy.batch_to_device(batch)
+        yield trainer.strategy.batch_to_device(batch, device=device)
 
 
-def _norms(trainer: Trainer) -> GradientNorms:
+def _norms(trainer: Any) -> GradientNorms:
     return next(c for c in trainer.callbacks if isinstance(c, GradientNorms))

@@ -40,7 +40,7 @@ class GradientNorms(Callback):
         self._past = GradientHistory.empty()
         self._rows: list[Tensor] = []
         self._stepping = False
-        self._norm: Tensor | None = None
+        self._norm = torch.zeros(())
         self._sums: list[Tensor] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

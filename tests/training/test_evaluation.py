@@ -7,9 +7,10 @@ import pytest
 import torch
 from conftest import HINTS_OF_LIGHTNING, TheirData, points_model, single_model, their_trainer
 from pytorch_lightning import Callback
-from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
+from torch.utils.data import DataLoader
 
 from spanloc import Criterion, Decode, SpanLocalizer, losses, metrics
+from spanloc.data import EvaluationSampler
 from spanloc.matching import match_points, match_single
 from spanloc.structures import collate
 
@@ -23,22 +24,22 @@ class Few(TheirData):
         super().__init__([0, 3], count)
         self.size = size
 
-    def val_dataloader(self):
+    def train_dataloader(self):
         return DataLoader(self.samples, self.size, collate_fn=collate)
 
-    test_dataloader = train_dataloader = val_dataloader
+    def val_dataloader(self):
+        sampler = EvaluationSampler(len(self.samples))
+        return DataLoader(self.samples, self.size, sampler=sampler, collate_fn=collate)
+
+    def test_dataloader(self):
+        return self.val_dataloader()
 
 
-class Batches(BatchSampler):
-    """Their own, which Lightning makes anew around its sampler."""
-
-
-class Odd(Few):
-    """Loaders that hold their sampler elsewhere, in a list."""
+class Padded(Few):
+    """Loaders that leave it to Lightning to share the sequences out."""
 
     def val_dataloader(self):
-        batches = Batches(SequentialSampler(self.samples), self.size, drop_last=False)
-        return [DataLoader(self.samples, batch_sampler=batches, collate_fn=collate)]
+        return self.train_dataloader()
 
 
 class Written(Callback):
@@ -79,19 +80,32 @@ def evaluated(stage, count, size, file, data=Few, **options):
         ("validate", 7, 2, Few),
         ("test", 5, 2, Few),
         ("fit", 9, 2, Few),
-        ("fit", 1, 1, Few),
-        ("validate", 3, 2, Odd),
+        ("validate", 3, 2, Few),
     ],
 )
 def test_two_processes_find_what_one_finds(tmp_path, stage, count, size, data):
     one = evaluated(stage, count, size, tmp_path / "one.json", data)
     two = evaluated(stage, count, size, tmp_path / "two.json", data, devices=2, strategy="ddp_fork")
-    names = {name for name in one if not name.startswith("loss/") and name != "lr"}
+    names = {name for name in one if not name.startswith("train/") and name != "lr"}
     assert len(names) >= 8
     for name in names:
         # Training in mixed precision aside, rows are the same to the last digit; the loss is a sum.
         assert two[name] == pytest.approx(one[name], rel=1e-5), name
     assert 0 < one[f"{'test' if stage == 'test' else 'val'}/tiou"] < 1
+
+
+@pytest.mark.parametrize(
+    ("count", "data", "message"),
+    [
+        (5, Padded, "sequence 'synthetic-0-0' was there twice; .*EvaluationSampler shares"),
+        (1, Few, "2 processes are to share 1 sequences; wanted at least one each"),
+    ],
+)
+def test_sequences_that_processes_would_count_twice_or_lack_are_an_error(
+    tmp_path, count, data, message
+):
+    with pytest.raises(Exception, match=message):
+        evaluated("validate", count, 2, tmp_path / "a.json", data, devices=2, strategy="ddp_fork")
 
 
 def test_the_loss_does_not_depend_on_the_batches(tmp_path):

@@ -1,0 +1,122 @@
+"""A LightningModule around a localizer that the training data may have to complete."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import nn
+
+from spanloc.lightning import LightningModule
+from spanloc.models.sizing import complete
+from spanloc.structures import DataFacts
+
+
+class BuiltModule(LightningModule):
+    """Holds a localizer, or builds one when the training data are known, and keeps both in checkpoints.
+
+    Args:
+        localizer: A module; or a function that builds one, called with what it takes of the ``facts`` of
+            the training data (:class:`~spanloc.structures.DataFacts`): all of them as ``facts``, or one by
+            one by their names.
+        classes: Names of the labels; None: those of the data.
+
+    Attributes:
+        config: What :func:`spanloc.load` builds the model from; a model built in plain Python has none.
+        facts: What the localizer was built from; None if it was given.
+    """
+
+    localizer: Any
+
+    def __init__(
+        self, localizer: nn.Module | Callable[..., nn.Module], classes: Sequence[str] | None = None
+    ) -> None:
+        super().__init__()
+        self.classes = list(classes or ())
+        self.config: dict[str, Any] | None = None
+        self.facts: DataFacts | None = None
+        self._make_localizer: Callable[..., nn.Module] | None = None
+        if isinstance(localizer, nn.Module):
+            self._own(localizer)
+        else:
+            self.localizer, self._make_localizer = None, localizer
+
+    def setup(self, stage: str) -> None:
+        """Sets up what the data decide."""
+        if stage == "fit":
+            trainer: Any = self.trainer
+            self.prepare(trainer.datamodule)
+
+    def prepare(self, datamodule: Any = None) -> None:
+        """Build and set up what the training data decide; what is set up already stays.
+
+        Args:
+            datamodule: Such as :class:`~spanloc.data.SpanDataModule`, after its ``setup("fit")``: it has
+                ``facts()``, ``statistics()`` of the channels, and ``classes``; all are optional for a
+                localizer that is built.
+
+        Raises:
+            ValueError: The localizer is not built, and the data do not say what it needs.
+        """
+        self.classes = self.classes or list(getattr(datamodule, "classes", ()))
+        if self.localizer is None:
+            if not hasattr(datamodule, "facts"):
+                raise ValueError(
+                    "the localizer is a function that builds one from the training data, and "
+                    f"{type(datamodule).__name__} does not say what these are: give it facts(), as "
+                    "spanloc.data.SpanDataModule has, or build the localizer"
+                )
+            self.build(datamodule.facts())
+        there = {"num_channels": getattr(datamodule, "num_channels", None)}
+        there["num_classes"] = len(self.classes)
+        for name, value in there.items():
+            if value and getattr(self.localizer, name, value) != value:
+                ours = getattr(self.localizer, name)
+                raise ValueError(f"the model has {name} {ours}; the data have {value}")
+        statistics = getattr(datamodule, "statistics", None)
+        if statistics is not None and not getattr(self.localizer, "normalised", True):
+            self.localizer.set_statistics(*statistics())
+
+    def build(self, facts: DataFacts | None) -> None:
+        """Build the localizer, from facts of the training data unless it leaves nothing open."""
+        if self._make_localizer is not None and self.localizer is None:
+            self.facts = facts
+            sizes = {} if facts is None else {"facts": facts, **asdict(facts)}
+            self._own(complete(self._make_localizer, sizes).to(self.device))
+
+    def _own(self, localizer: nn.Module) -> None:
+        self.localizer = localizer
+        channels = getattr(localizer, "num_channels", None)
+        if channels:
+            mask = torch.ones(1, 256, dtype=torch.bool)
+            self.example_input_array = (torch.zeros(1, channels, 256), mask)
+        self.save_hyperparameters({"made_of": self.made_of()})
+
+    def made_of(self) -> dict[str, Any]:
+        """Names and sizes of the parts, as plain values: the hyperparameters that loggers get."""
+        parts = {"localizer": self.localizer}
+        parts |= {
+            name: getattr(self.localizer, name, None) for name in ("backbone", "neck", "head")
+        }
+        sizes = ("num_channels", "num_classes", "stride", "num_levels", "width")
+        return {
+            name: {"type": type(part).__name__}
+            | {size: getattr(part, size) for size in sizes if hasattr(part, size)}
+            for name, part in parts.items()
+            if part is not None
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the names of the classes, where none were given, and builds the localizer as it was."""
+        ours = checkpoint.get("spanloc", {})
+        self.classes = self.classes or list(ours.get("classes", ()))
+        if ours.get("facts"):
+            self.build(DataFacts(**ours["facts"]))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds what :func:`spanloc.load` and :meth:`on_load_checkpoint` need."""
+        facts = self.facts and asdict(self.facts)
+        checkpoint["spanloc"] = {"config": self.config, "classes": self.classes, "facts": facts}
+        # They describe the parts, and are no arguments to build this from.
+        checkpoint["spanloc"]["hparams"] = checkpoint.pop(self.CHECKPOINT_HYPER_PARAMS_KEY, {})
+        checkpoint.pop(self.CHECKPOINT_HYPER_PARAMS_NAME, None)

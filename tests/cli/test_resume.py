@@ -1,0 +1,94 @@
+"""``resume=FOLDER``: a run goes on with its settings, and finishes what it had not done."""
+
+import json
+import shutil
+
+import pytest
+import torch
+import yaml
+from conftest import SMALL
+
+from spanloc.cli import train
+from spanloc.cli.resume import with_saved_settings
+from spanloc.training.callbacks import Convergence
+
+FILES = ("metrics.json", "convergence.json", "scores.json")
+
+
+def results(folder):
+    found = {name: json.loads((folder / name).read_text()) for name in FILES}
+    found["metrics.json"] = {
+        k: v for k, v in found["metrics.json"].items() if not k.startswith("time/")
+    }
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(cli):
+    return cli("train", *SMALL, "span_loss=smooth_giou", "hydra.run.dir=run") / "run"
+
+
+def interrupted(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [(Convergence, "finish"), (train, "evaluate"), (train, "write_evaluation")]
+)
+def test_a_run_killed_after_its_last_epoch_finishes_as_if_it_had_not_been(
+    cli, whole, monkeypatch, tmp_path, owner, name
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, interrupted)
+        code = cli("train", *SMALL, "span_loss=smooth_giou", "hydra.run.dir=run", folder=tmp_path)
+    assert code == 130
+    assert (tmp_path / "run" / "error.txt").read_text() == "interrupted\n"
+    cli("train", f"resume={tmp_path / 'run'}")
+    assert results(tmp_path / "run") == results(whole)
+    assert not (tmp_path / "run" / "error.txt").exists()
+    for figure in ("convergence.png", "curves.png", "timelines.png"):
+        assert (tmp_path / "run" / "figures" / figure).is_file()
+
+
+def test_a_run_goes_on_in_its_folder_with_its_settings(cli, whole, tmp_path):
+    cli("train", *SMALL, "span_loss=smooth_giou", "trainer.max_epochs=1", "scheduler=constant",
+        "hydra.run.dir=run", folder=tmp_path)  # fmt: skip
+    code = cli("train", f"resume={tmp_path / 'run'}", "trainer.max_epochs=3")
+    assert not isinstance(code, str), code
+    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert config["trainer"]["max_epochs"] == 3
+    assert config["span_loss"]["_target_"] == "spanloc.losses.smooth_giou_loss"
+    saved = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
+    assert saved["epoch"] == 2
+    line = cli("train", f"resume={tmp_path / 'run'}")
+    # The settings of the last command stay.
+    assert "has done 3 epochs, and trainer.max_epochs is 3: there is nothing to do" in line
+
+
+def test_the_arguments_are_those_of_the_run_and_the_new_ones(tmp_path):
+    folder = tmp_path / "it's, a=b"
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / "last.ckpt").touch()
+    (folder / ".hydra" / "overrides.yaml").write_text("- seed=3\n- +a.b=1\n- task=single\n")
+    found = with_saved_settings([f"resume={folder}", "task=detection", "a.b=2", "name=x"])
+    quoted = str(folder).replace("'", "\\'")
+    assert found == [
+        "seed=3",
+        f"hydra.run.dir='{quoted}'",
+        f"ckpt_path='{quoted}/last.ckpt'",
+        "task=detection",
+        "a.b=2",
+        "name=x",
+    ]
+    assert with_saved_settings(["seed=1"]) == ["seed=1"]
+
+
+def test_a_folder_that_is_no_run_is_one_line(cli, whole, tmp_path):
+    line = cli("train", f"resume={tmp_path}")
+    assert line.startswith("spanloc-train: error: ")
+    assert "last.ckpt: no such file; resume=" in line
+    line = cli("train", "-m", f"resume={whole}")
+    assert "it cannot be part of a sweep" in line
+    shutil.copytree(whole, tmp_path / "run")
+    (tmp_path / "run" / ".hydra" / "overrides.yaml").write_text("{a: 1}")
+    assert "wanted a list of settings" in cli("train", f"resume={tmp_path / 'run'}")

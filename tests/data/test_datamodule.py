@@ -1,0 +1,153 @@
+"""DataModules: what is trained on, and what is known of it."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from spanloc.data import AnnotatedData, AnnotatedSequences, SpanDataModule, SyntheticData
+from spanloc.structures import DataFacts, Sample
+
+
+def read(root, **options):
+    data = AnnotatedData(root, **options)
+    data.setup("fit")
+    return data
+
+
+def sample(name, features, spans=()):
+    spans = torch.tensor(spans, dtype=torch.float32).reshape(-1, 2)
+    return Sample(name, torch.tensor(features), spans, torch.zeros(len(spans), dtype=torch.int64))
+
+
+class Listed(SpanDataModule):
+    """A user's own DataModule over a list, which says nothing more."""
+
+    def __init__(self, samples):
+        super().__init__()
+        self.train_set = self.val_set = self.test_set = samples
+        self.classes = ["a", "b", "c"]
+
+
+def test_files_are_read_by_setup_and_once(tmp_path, annotated):
+    AnnotatedData(
+        tmp_path / "nowhere"
+    )  # Hydra, and load_from_checkpoint, make one without the files.
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        read(tmp_path / "nowhere")
+    data = read(annotated)
+    train_set = data.train_set
+    (annotated / "annotations.json").unlink()
+    data.setup("test")
+    assert data.train_set is train_set
+
+
+def test_facts_are_read_off_the_samples():
+    lengths = [1.0, *[20.0] * 38, 30.0]
+    samples = [sample(f"s{i}", [[0.0] * 40] * 2, [[5.0, 5 + n]]) for i, n in enumerate(lengths)]
+    data = Listed([*samples, sample("none", [[0.0]] * 2)])
+    # The 5 % quantile of 40 lengths lies at place 1.95, between the second and the third.
+    assert data.facts() == DataFacts(num_channels=2, num_classes=3, shortest=20.0, longest=30.0)
+    assert [len(lengths) for lengths in data.span_lengths()] == [1] * 40 + [0]
+
+
+def test_facts_of_no_spans_are_refused():
+    with pytest.raises(ValueError, match="the training sequences have no spans at all"):
+        Listed([sample("a", [[0.0]])]).facts()
+
+
+def test_statistics_are_read_off_the_samples():
+    data = Listed([sample("a", [[1.0, 3.0], [7.0, 7.0]]), sample("b", [[5.0], [7.0]])])
+    mean, std = data.statistics()
+    assert mean.tolist() == [3, 7]
+    # A constant channel is left as it is.
+    assert std.tolist() == pytest.approx([(8 / 3) ** 0.5, 1])
+
+
+def test_what_is_known_of_files_is_what_their_samples_say(annotated):
+    short = read(annotated, crop_seconds=2)
+    for whole in (read(annotated), short):
+        base = super(AnnotatedData, whole)
+        for ours, theirs in (
+            (whole.statistics(), base.statistics()),
+            (whole.span_lengths(), base.span_lengths()),
+        ):
+            for a, b in zip(ours, theirs, strict=True):
+                torch.testing.assert_close(a, b)
+    assert short.facts() == read(annotated).facts() == DataFacts(2, 2, 15.0, 20.0)
+
+
+def test_crops_depend_on_the_seed(annotated):
+    one, two = (read(annotated, crop_seconds=2, seed=s).train_set for s in (0, 1))
+    a, b = (AnnotatedSequences(one.records, crop=20, seed=s) for s in (0, 1))
+    assert [a[i].timeline.offset for i in range(4)] != [b[i].timeline.offset for i in range(4)]
+    assert one.crop == two.crop == 20
+
+
+def test_evaluation_drops_nothing():
+    data = SyntheticData(num_train=10, num_val=7, num_test=5, batch_size=4)
+    loaders = (data.train_dataloader(), data.val_dataloader(), data.test_dataloader())
+    assert [sum(len(batch) for batch in loader) for loader in loaders] == [8, 7, 5]
+    few = SyntheticData(num_train=3, num_val=1, num_test=1, batch_size=4)
+    assert [len(batch) for batch in few.train_dataloader()] == [3]
+
+
+def test_validation_keeps_subjects_apart_and_testing_out(annotated):
+    for seed in range(5):
+        data = read(annotated, val_share=0.3, seed=seed)
+        train = {record.subject for record in data.train_set.records}
+        val = {record.subject for record in data.val_set.records}
+        assert len(data.train_set) + len(data.val_set) == 6
+        assert not train & val
+        assert {record.id for record in data.test_set.records} == {"s6", "s7"}
+    splits = {tuple(r.id for r in read(annotated, seed=s).val_set.records) for s in range(9)}
+    assert len(splits) > 1
+
+
+def test_statistics_are_of_the_training_sequences_alone(annotated):
+    data = read(annotated, val_share=0.3)
+    rows = np.concatenate(
+        [np.load(record.path) for record in data.train_set.records], dtype=np.float64
+    )
+    mean, std = data.statistics()
+    np.testing.assert_allclose(mean, rows.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(std, rows.std(0), rtol=1e-5)
+    for name in ("s6", "s7"):
+        np.save(annotated / "data" / f"{name}.npy", 1e6 + np.load(annotated / f"data/{name}.npy"))
+    assert torch.equal(read(annotated, val_share=0.3).statistics()[0], mean)
+
+
+def test_a_constant_channel_is_left_as_it_is(annotated):
+    for path in (annotated / "data").glob("*.npy"):
+        values = np.load(path)
+        values[:, 1] = 7
+        np.save(path, values)
+    assert read(annotated).statistics()[1][1] == 1
+
+
+def edit(root, change):
+    path = root / "annotations.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def set_field(field, value):
+    return lambda content: content["database"]["s2"].__setitem__(field, value)
+
+
+def test_one_subject_alone_cannot_validate(annotated):
+    edit(
+        annotated,
+        lambda content: [record.update(subject="one") for record in content["database"].values()],
+    )
+    with pytest.raises(ValueError, match="sequences of one subject"):
+        read(annotated)
+
+
+def test_a_validation_subset_is_taken_as_it_is(annotated):
+    edit(annotated, set_field("subset", "validation"))
+    data = read(annotated)
+    assert [record.id for record in data.val_set.records] == ["s2"]
+    assert len(data.train_set) == 5

@@ -1,0 +1,134 @@
+"""Samples, batches, predictions and targets."""
+
+import pickle
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import make_batch
+
+from spanloc.structures import Predictions, Sample, Timeline, collate, to_seconds
+
+LINES = (Timeline(0.5, 10.0), Timeline(0.02, 3.0), Timeline())
+
+
+def predictions(unit="steps"):
+    """One span of the first sequence, none of the second, two of the third."""
+    spans = torch.tensor([[0.0, 3.0], [1.0, 2.0], [4.0, 6.5]])
+    labels, places = torch.tensor([1, 0, 2]), torch.tensor([0, 2, 2])
+    scores = torch.tensor([0.5, 0.25, 1.0])
+    return Predictions(spans, labels, places, ("a", "b", "c"), unit, scores=scores)
+
+
+def test_a_batch_moves_and_survives_a_process():
+    batch = make_batch()
+    assert batch.to("meta").features.device.type == "meta"
+    assert batch.to("cpu").ids == batch.ids
+    assert torch.equal(pickle.loads(pickle.dumps(batch)).spans, batch.spans)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"features": torch.zeros(2, 0)}, r"features is \(2, 0\)"),
+        ({"features": torch.zeros(2, 5, dtype=torch.float64)}, "features is torch.float64"),
+        ({"spans": torch.zeros(3)}, r"spans is \(3,\)"),
+        ({"labels": torch.zeros(2, dtype=torch.int64)}, r"labels is \(2,\)"),
+        ({"spans": torch.tensor([[4.0, 1.0]])}, "start <= end <= 5 steps"),
+        ({"spans": torch.tensor([[0.0, torch.nan]])}, "start <= end"),
+        ({"spans": torch.tensor([[-1.0, 2.0]])}, "0 <= start"),
+        ({"spans": torch.tensor([[1.0, 5.5]])}, "end <= 5 steps"),
+        ({"labels": torch.tensor([-1])}, r"labels is \[-1\]; wanted numbers from 0"),
+    ],
+)
+def test_a_bad_sample_is_refused_by_name(change, message):
+    fields = {
+        "id": "mine",
+        "features": torch.zeros(2, 5),
+        "spans": torch.zeros(1, 2),
+        "labels": torch.zeros(1, dtype=torch.int64),
+    }
+    # The shape checker of the tests may speak first; what a user sees is the second.
+    with pytest.raises((ValueError, TypeError)) as caught:
+        Sample(**(fields | change))
+    if isinstance(caught.value, ValueError):
+        assert "sequence 'mine'" in str(caught.value)
+
+
+def test_channels_must_agree_within_a_batch():
+    one, two = make_batch(num_channels=2).split()[0], make_batch(num_channels=3).split()[1]
+    with pytest.raises(ValueError, match="'sequence-1' has 3 channels; 'sequence-0' has 2"):
+        collate([one, two])
+
+
+def test_predictions_in_seconds_lie_where_their_own_sequence_lies():
+    found = predictions().in_seconds(LINES)
+    assert found.unit == "seconds"
+    assert found.spans.dtype == torch.float64
+    assert found.spans.tolist() == [[10.0, 11.5], [1.0, 2.0], [4.0, 6.5]]
+    before = predictions()
+    assert found.ids == before.ids
+    for name in ("scores", "labels", "places"):
+        assert torch.equal(getattr(found, name), getattr(before, name))
+
+
+def test_predictions_that_are_in_seconds_stay_as_they_are():
+    before = predictions("seconds")
+    assert before.in_seconds(LINES) is before
+
+
+def test_seconds_are_exact_far_into_a_sequence():
+    # In float32 a step of 0.02 s is lost after a few hours.
+    step = torch.tensor([[3_000_000.0, 3_000_001.0]])
+    found = to_seconds(step, torch.tensor([0]), [Timeline(0.02, 0.5)])
+    assert found.tolist() == [pytest.approx([60_000.5, 60_000.52], abs=1e-9)]
+
+
+def test_no_spans_are_no_spans_in_seconds():
+    assert predictions()[:0].in_seconds(LINES).spans.shape == (0, 2)
+
+
+def test_targets_of_a_batch_leave_the_padding_out():
+    batch = replace(make_batch((40, 23, 30), num_targets=(2, 0, 1)), timelines=LINES)
+    samples = batch.split()
+    steps, seconds = batch.targets(), batch.targets("seconds")
+    assert (steps.unit, seconds.unit) == ("steps", "seconds")
+    assert steps.ids == seconds.ids == batch.ids
+    assert steps.places.tolist() == [0, 0, 2]
+    assert torch.equal(steps.spans, torch.cat([sample.spans for sample in samples]))
+    assert torch.equal(steps.labels, torch.cat([sample.labels for sample in samples]))
+    for sample, (step, offset), i in zip(samples, LINES, range(3), strict=True):
+        expected = sample.spans.double() * step + offset
+        torch.testing.assert_close(seconds.of(i).spans, expected)
+
+
+def test_of_one_sequence_there_is_one_id_and_its_own_spans():
+    found = predictions().of(2)
+    assert found.ids == ("c",)
+    assert found.places.tolist() == [0, 0]
+    assert found.spans.tolist() == [[1.0, 2.0], [4.0, 6.5]]
+    assert found.scores.tolist() == [0.25, 1.0]
+    assert found.unit == "steps"
+    nothing = predictions().of(1)
+    assert nothing.ids == ("b",)
+    assert len(nothing) == 0
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [slice(1, 3), torch.tensor([1, 2]), torch.tensor([False, True, True])],
+    ids=["slice", "numbers", "mask"],
+)
+def test_some_rows_keep_their_fields_together_and_all_ids(rows):
+    found = predictions()[rows]
+    assert len(found) == 2
+    assert found.ids == ("a", "b", "c")
+    assert found.spans.tolist() == [[1.0, 2.0], [4.0, 6.5]]
+    assert found.labels.tolist() == [0, 2]
+    assert found.places.tolist() == [2, 2]
+    assert found.scores.tolist() == [0.25, 1.0]
+
+
+def test_rows_move_with_all_their_tensors():
+    found = predictions().to("meta")
+    assert {v.device.type for v in vars(found).values() if isinstance(v, torch.Tensor)} == {"meta"}
