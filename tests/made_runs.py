@@ -15,11 +15,11 @@ def config(loss="giou", seed=0, **settings):
     span_loss = {"_target_": f"spanloc.losses.{loss}_loss", "_partial_": True}
     if loss == "smooth_giou":
         span_loss["smoothing"] = 0.3
-    model = {"stride": 2, "localizer": {"_target_": "spanloc.models.Localizer", "stride": 2}}
+    backbone = {"_target_": "spanloc.models.ConvBackbone", "_partial_": True, "stride": 2}
     optimizer = {"_target_": "torch.optim.AdamW", "_partial_": True, "lr": 0.002}
     tree = {
         "data": {"_target_": "spanloc.data.SyntheticData", "seed": seed, "label_noise": 0.0},
-        "model": model,
+        "backbone": backbone,
         "span_loss": span_loss,
         "optimizer": optimizer,
         "callbacks": {"average": None, "last": {"_target_": "a.Last", "dirpath": f"/there/{seed}"}},
@@ -35,16 +35,19 @@ def config(loss="giou", seed=0, **settings):
             node = node[key]
         node[last] = value
     # What Hydra's interpolation copies.
-    tree["criterion"] = {"_target_": "spanloc.Criterion", "span_loss": span_loss}
-    tree["task"] = {"_target_": "spanloc.SpanLocalizer", "criterion": tree["criterion"]}
-    tree["task"] |= {"localizer": tree["model"]["localizer"], "optimizer": tree["optimizer"]}
+    tree["localizer"] = {"_target_": "spanloc.models.Localizer", "backbone": tree["backbone"]}
+    tree["criterion"] = {"_target_": "spanloc.criterion.Criterion", "span_loss": span_loss}
+    tree["module"] = {
+        "_target_": "spanloc.training.task.SpanLocalizer",
+        **{name: tree[name] for name in ("localizer", "criterion", "optimizer")},
+    }
     return tree
 
 
 def convergence(loss="giou", **figures):
     """``convergence.json``: of a sharp loss with a tIoU of 0.95, unless ``figures`` say otherwise."""
     relative = {"mean": 1.36, "median": 1.41, **dict.fromkeys(QUANTILES, 1.41)}
-    relative["histogram"] = {"edges": [0.0, 1.0, 2.0], "counts": [1, 9]}
+    histogram = {"edges": [0.0, 1.0, 2.0], "counts": [1, 9]}
     own = {"loss": 0.05, "total": 0.06, "grad_span": 0.07, "grad_total": 0.08}
     fit = {"slope": 0.02, "low": -0.03, "high": 0.07, "decades": 1.5, "reason": ""}
     content = {
@@ -57,9 +60,10 @@ def convergence(loss="giou", **figures):
         "score_loss": 0.01,
         "tiou": 0.95,
         "endpoint_error": {"mean": 0.03, "median": 0.02, **dict.fromkeys(QUANTILES, 0.02)},
-        "losses": {loss: {**own, "relative_gradient": relative}},
+        "losses": {loss: {**own, "relative_gradient": relative, "histogram": histogram}},
         "minibatch": {"steps": 62, "grad_params": 0.3, "grad_spans": 1.4, "loss": 0.06},
-        "exponent": {"spans": dict(fit), "params": dict(fit)},
+        "exponent": dict(fit),
+        "exponent_params": dict(fit),
     }
     for path, value in figures.items():
         node = content
@@ -73,7 +77,7 @@ def convergence(loss="giou", **figures):
 def log(steps, *, loss="giou", start=0, steps_per_epoch=62, seed=0):
     """Text of a ``metrics.csv``: a row a step, and one of validation after every epoch."""
     random = np.random.default_rng(seed)
-    lines = ["epoch,grad/params,grad/spans,loss/score,loss/span,step,val/tiou"]
+    lines = ["epoch,grad/params,grad/spans,train/loss_score,train/loss_span,step,val/tiou"]
     for step in range(start, steps):
         epoch = step // steps_per_epoch
         span = (1 + step) ** -0.6 * random.lognormal(0, 0.2)

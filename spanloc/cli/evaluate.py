@@ -20,6 +20,7 @@ from spanloc.config.checks import check
 from spanloc.data import SpanDataModule
 from spanloc.data.datamodule import Samples
 from spanloc.files import write_json
+from spanloc.reports.result import ScoreResult
 from spanloc.structures import Timeline, collate
 from spanloc.training.callbacks import Evaluated
 from spanloc.training.task import SpanLocalizer
@@ -85,12 +86,16 @@ def write_evaluation(
     if evaluated.predictions is None or evaluated.targets is None:
         return
     rows = (evaluated.predictions, evaluated.targets)
-    scores = {
-        "subset": subset,
-        "num_sequences": len(evaluated.targets.ids),
-        "metrics": {name.removeprefix(f"{subset}/"): value for name, value in found.items()},
-        "diagnosis": metrics.diagnose(*rows, classes, durations=evaluated.durations),
-    }
+    scores = ScoreResult(
+        metrics={
+            name.removeprefix(f"{subset}/"): value
+            for name, value in found.items()
+            if name.startswith(f"{subset}/")
+        },
+        diagnosis=metrics.diagnose(*rows, classes, durations=evaluated.durations),
+        num_sequences=len(evaluated.targets.ids),
+        subset=subset,
+    )
     write_scores(scores, folder)
 
 

@@ -22,6 +22,10 @@ from spanloc.config.build import build
 from spanloc.config.checks import check
 from spanloc.convergence import (
     Descent,
+    DescentResult,
+    Forum,
+    ProbeResult,
+    Trajectories,
     anatomy,
     checked,
     descend,
@@ -58,29 +62,27 @@ def run(config: DictConfig) -> None:
     for name, rule in rules.items():
         with console.status(f"descent: {name}"):
             descents[name] = rule(starts, target.expand_as(starts))
-    content = {
-        "span_loss": _name(),
-        "precision": str(span_loss.precision).removeprefix("torch."),
-        "why_not_float64": span_loss.reason or None,
-        "config": plain,
-        "versions": {
+    result = ProbeResult(
+        span_loss=_name(),
+        precision=str(span_loss.precision).removeprefix("torch."),
+        why_not_float64=span_loss.reason or None,
+        config=plain,
+        versions={
             "spanloc": version("spanloc"),
             "torch": torch.__version__,
             "python": platform.python_version(),
         },
-        "forum": {
-            "cases": [case._asdict() for case in forum_cases()],
-            "second_attempt": [attempt._asdict() for attempt in second_attempt()],
-        },
-        "anatomy": probe_files.of_anatomies(anatomies),
-        "descent": probe_files.of_descents(descents, starts, target, settings["last"]),
-    }
+        forum=Forum(forum_cases(), second_attempt()),
+        anatomy=anatomies,
+        descent=DescentResult.of(descents, starts, target, settings["last"]),
+    )
     folder = run_folder()
     across = section(span_loss, float(target[1] - target[0]))
-    probe_files.write(folder, content, across, descents, starts, target)
+    trajectories = Trajectories.of(starts, target, across, descents)
+    probe_files.write(folder, result, trajectories, descents)
     hydra = HydraConfig.get()
     sweep = hydra.mode == RunMode.MULTIRUN
-    probe_tables.show(content, anatomies, console, forum=not sweep or hydra.job.num == 0)
+    probe_tables.show(result, console, forum=not sweep or hydra.job.num == 0)
     console.print(f"Everything is in {folder}", soft_wrap=True)
     if sweep:
         probe_files.write_joint(folder.parent)

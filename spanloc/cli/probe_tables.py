@@ -1,8 +1,8 @@
 """What ``spanloc-probe`` prints: tables, and under each how to read it."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from operator import attrgetter
 
 from rich import box
 from rich.console import Console
@@ -10,15 +10,14 @@ from rich.padding import Padding
 from rich.table import Table
 
 from spanloc.cli.probe_verdict import verdict
-from spanloc.convergence import Anatomy
+from spanloc.convergence import Anatomy, DescentResult, Exponent, Forum, ProbeResult
 from spanloc.convergence.anatomy import End
 
 _TIES = {"second": "to the target", "split": "half each", "first": "to the prediction"}
 
 
 def show(
-    content: Mapping[str, Any],
-    anatomies: Sequence[Anatomy],
+    result: ProbeResult,
     console: Console,
     *,
     forum: bool = True,
@@ -26,41 +25,39 @@ def show(
     """Print all tables of one loss.
 
     Args:
-        content: Of ``probe.json``.
-        anatomies: Of the same loss.
+        result: Of that loss.
         console: To print to.
         forum: Whether with the forum's case, which is the same for all losses.
     """
-    name = content["span_loss"]
     if forum:
-        _show_forum(content["forum"], console)
-    _show_match(name, anatomies, content, console)
-    _show_places(name, anatomies[len(anatomies) // 2], console)
-    _show_descent(name, content["descent"], anatomies, console)
+        _show_forum(result.forum, console)
+    _show_match(result, console)
+    _show_places(result.span_loss, result.anatomy[len(result.anatomy) // 2], console)
+    _show_descent(result.span_loss, result.descent, result.anatomy, console)
 
 
-def _show_forum(forum: Mapping[str, Any], console: Console) -> None:
+def _show_forum(forum: Forum, console: Console) -> None:
     for form in ("overlap / union", "overlap / hull"):
         table = _table(console, f"The forum's case: perfect predictions, loss = 1 - {form}")
         for column in ("a tie goes", "first start\nmoved by"):
             table.add_column(column, no_wrap=True)
         for column in ("loss", "gradient of\nthe starts", "gradient of\nthe ends"):
             table.add_column(column, justify="right", no_wrap=True)
-        for case in forum["cases"]:
-            if case["form"] != form:
+        for case in forum.cases:
+            if case.form != form:
                 continue
             # Rounded first, so that no zero has a sign.
             gradients = [
-                ", ".join(f"{round(g, 4) + 0.0:.4f}" for g in case[key])
-                for key in ("starts", "ends")
+                ", ".join(f"{round(g, 4) + 0.0:.4f}" for g in values)
+                for values in (case.starts, case.ends)
             ]
-            first = case["shift"] < 0
+            first = case.shift < 0
             table.add_row(
-                _TIES[case["ties"]] if first else "",
-                f"{case['shift']:+.0e}" if case["shift"] else "0: the match",
-                _number(case["loss"]),
+                _TIES[case.ties] if first else "",
+                f"{case.shift:+.0e}" if case.shift else "0: the match",
+                _number(case.loss),
                 *gradients,
-                end_section=case["shift"] > 0,
+                end_section=case.shift > 0,
             )
         console.print(table)
     _read(
@@ -79,11 +76,11 @@ def _show_forum(forum: Mapping[str, Any], console: Console) -> None:
     table.add_column("target")
     for column in ("loss", "gradient of start", "of end"):
         table.add_column(column, justify="right")
-    for attempt in forum["second_attempt"]:
+    for attempt in forum.second_attempt:
         table.add_row(
-            _span(attempt["pred"]),
-            _span(attempt["target"]),
-            *(f"{attempt[key]:.4f}" for key in ("loss", "start", "end")),
+            _span(attempt.pred),
+            _span(attempt.target),
+            *(f"{value:.4f}" for value in (attempt.loss, attempt.start, attempt.end)),
         )
     console.print(table)
     _read(
@@ -94,11 +91,11 @@ def _show_forum(forum: Mapping[str, Any], console: Console) -> None:
     )
 
 
-def _show_match(
-    name: str, anatomies: Sequence[Anatomy], content: Mapping[str, Any], console: Console
-) -> None:
+def _show_match(result: ProbeResult, console: Console) -> None:
+    anatomies = result.anatomy
     table = _table(
-        console, f"{name}: slopes to the left and to the right of the match, times length"
+        console,
+        f"{result.span_loss}: slopes to the left and to the right of the match, times length",
     )
     for column in ("length", "in start", "in end"):
         table.add_column(column, justify="right")
@@ -128,11 +125,11 @@ def _show_match(
         if math.isfinite(slope)
     ]
     good = f", extrapolated; good to {max(known):.0e}" if known else ""
-    why = f" ({content['why_not_float64']})" if content["why_not_float64"] else ""
+    why = f" ({result.why_not_float64})" if result.why_not_float64 else ""
     _read(
         console,
         verdict(anatomies),
-        f"One-sided differences in {content['precision']}{why}{good}.",
+        f"One-sided differences in {result.precision}{why}{good}.",
     )
 
 
@@ -186,32 +183,31 @@ def _show_places(name: str, found: Anatomy, console: Console) -> None:
 
 
 def _show_descent(
-    name: str, descent: Mapping[str, Any], anatomies: Sequence[Anatomy], console: Console
+    name: str, descent: DescentResult, anatomies: Sequence[Anatomy], console: Console
 ) -> None:
-    target = descent["target"]
     table = _table(
         console,
-        f"{name}: gradient descent on free ends, {len(descent['starts'])} starts, "
-        f"target {_span(target)}",
+        f"{name}: gradient descent on free ends, {len(descent.starts)} starts, "
+        f"target {_span(descent.target)}",
     )
     table.add_column("rule", no_wrap=True)
     for column in ("steps", "error", "95 %\nbelow", "loss", "length ×\ngradient"):
         table.add_column(column, justify="right")
     table.add_column("exponent")
-    for rule, values in descent["rules"].items():
+    for rule, values in descent.rules.items():
         table.add_row(
             rule,
-            str(values["num_steps"]),
-            f"{values['error']['worst']['median']:.2g}",
-            f"{values['error']['worst']['q95']:.2g}",
-            _number(values["loss"]["median"], least=0),
-            f"{values['relative_gradient']['median']:.4f}",
-            _exponent(values["exponent"]),
+            str(values.num_steps),
+            f"{values.error.worst.median:.2g}",
+            f"{values.error.worst.q95:.2g}",
+            _number(values.loss.median, least=0),
+            f"{values.relative_gradient.median:.4f}",
+            _exponent(values.exponent),
         )
     console.print(table)
     lines = [
-        f"error: of the worse end, the largest over the last {descent['last']} steps. loss: at the "
-        f"last. gradient: norm over both ends, mean over the last {descent['last']}. Medians over the starts. "
+        f"error: of the worse end, the largest over the last {descent.last} steps. loss: at the "
+        f"last. gradient: norm over both ends, mean over the last {descent.last}. Medians over the starts. "
         "exponent: slope of log gradient against log loss, 0 sharp, 1/2 smooth; -: cannot be told."
     ]
     ends = [end for found in anatomies for end in (found.start, found.end)]
@@ -222,24 +218,22 @@ def _show_descent(
         )
     slow = [
         rule
-        for rule, values in descent["rules"].items()
-        if values["relative_error"]["worst"]["median"]
-        < 0.1
-        < values["relative_error"]["worst"]["q95"]
-        and values["share"]["stuck"] < 0.05
+        for rule, values in descent.rules.items()
+        if values.relative_error.worst.median < 0.1 < values.relative_error.worst.q95
+        and values.share.stuck < 0.05
     ]
     if slow:
         lines.append(f"Starts from far are still on their way: {', '.join(slow)}.")
     for share, meaning in (
-        ("stuck", "are disjoint without a gradient and do not move"),
-        ("one_end_exact", "have one end exact at the last step"),
-        ("both_ends_exact", "have both ends exact at the last step"),
-        ("lost", "have become NaN or infinite"),
+        (attrgetter("stuck"), "are disjoint without a gradient and do not move"),
+        (attrgetter("one_end_exact"), "have one end exact at the last step"),
+        (attrgetter("both_ends_exact"), "have both ends exact at the last step"),
+        (attrgetter("lost"), "have become NaN or infinite"),
     ):
         found = [
-            f"{rule} {values['share'][share]:.0%}"
-            for rule, values in descent["rules"].items()
-            if values["share"][share] > 0
+            f"{rule} {share(values.share):.0%}"
+            for rule, values in descent.rules.items()
+            if share(values.share) > 0
         ]
         if found:
             lines.append(f"Pairs that {meaning}: {', '.join(found)}.")
@@ -279,8 +273,8 @@ def _number(value: float, *, least: float = 1e-9) -> str:
     return "0" if abs(value) <= least else f"{value:.3g}"
 
 
-def _exponent(found: Mapping[str, Any]) -> str:
-    if found["reason"]:
+def _exponent(found: Exponent) -> str:
+    if not found.determinable:
         return "-"
-    off = max(found["high"] - found["slope"], found["slope"] - found["low"])
-    return f"{found['slope']:.2f} ±{off:.2f}".replace("-0.00", "0.00")
+    off = max(found.high - found.slope, found.slope - found.low)
+    return f"{found.slope:.2f} ±{off:.2f}".replace("-0.00", "0.00")

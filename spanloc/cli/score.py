@@ -1,5 +1,6 @@
 """``spanloc-score``: the field's figures for predictions from files, and what the errors are."""
 
+import gc
 import inspect
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,11 +17,13 @@ from spanloc.config.build import build, resolve
 from spanloc.config.checks import check
 from spanloc.config.thresholds import thresholds as read_thresholds
 from spanloc.data.annotations.scored import read_scored
-from spanloc.files import replacing, write_json
+from spanloc.files import replacing
 
 
 def run(config: DictConfig) -> None:
     """Run ``spanloc-score``."""
+    # What imports have made stays: to look through it for garbage takes a quarter of a small run.
+    gc.freeze()
     folder = run_folder()
     # What is wrong with the settings is told before minutes of reading.
     wanted = _plain(config.metrics)
@@ -48,36 +51,36 @@ def run(config: DictConfig) -> None:
     for name, figures in computed.items():
         # As a MetricCollection names what two metrics have.
         values |= {f"{name}_{k}" if shared[k] > 1 else k: v for k, v in figures.items()}
-    scores = {
-        "predictions": str(config.predictions),
-        "annotations": str(config.annotations),
-        "subset": config.subset,
-        "settings": {
+    scores = reports.ScoreResult(
+        metrics={name: float(value) for name, value in values.items()},
+        diagnosis=metrics.diagnose(*rows, found.classes, durations=found.durations, **limits),
+        num_sequences=len(found.targets.ids),
+        subset=config.subset,
+        predictions=str(config.predictions),
+        annotations=str(config.annotations),
+        settings={
             "tiou": thresholds,
             "invalid": config.invalid,
             "metrics": wanted,
             "diagnosis": limits,
         },
-        "num_sequences": len(found.targets.ids),
-        "notes": reports.notes(found),
-        "metrics": {name: float(value) for name, value in values.items()},
-        "diagnosis": metrics.diagnose(*rows, found.classes, durations=found.durations, **limits),
-    }
+        notes=reports.notes(found),
+    )
     write_scores(scores, folder)
     console = Console()
     console.print(f"{reports.count_rows(scores)}.", soft_wrap=True, highlight=False)
-    for line in scores["notes"]:
+    for line in scores.notes:
         console.print(f"Note: {line}.", soft_wrap=True, markup=False, highlight=False)
-    figures, *others = reports.score_tables(scores)
-    show_table(console, figures, most=len(figures.rows))
+    first, *others = reports.score_tables(scores)
+    show_table(console, first, most=len(first.rows))
     for table in others:
         show_table(console, table, notes=True)
     console.print(f"Everything is in {folder}", soft_wrap=True)
 
 
-def write_scores(scores: Mapping[str, Any], folder: Path) -> None:
-    """Write ``scores.json`` and ``scores.html``, each whole or not at all."""
-    write_json(folder / "scores.json", scores)
+def write_scores(scores: reports.ScoreResult, folder: Path) -> None:
+    """Write ``scores.json`` and ``scores.html``, each atomically."""
+    scores.write(folder / "scores.json")
     with replacing(folder / "scores.html") as path:
         path.write_text(reports.score_page(scores), encoding="utf-8")
 

@@ -8,18 +8,24 @@ from spanloc.convergence.forum import forum_cases, second_attempt
 from spanloc.convergence.history import GradientHistory
 from spanloc.convergence.measurement import Measurement, measure, summarise
 from spanloc.convergence.plateau import has_plateaued
+from spanloc.convergence.probe import DescentResult, Forum, ProbeResult
 from spanloc.convergence.relative import relative_gradient
 from spanloc.convergence.result import ConvergenceResult, Minibatch
+from spanloc.convergence.trajectories import Trajectories
 
 __all__ = [
     "Anatomy",
     "Checked",
     "ConvergenceResult",
     "Descent",
+    "DescentResult",
     "Exponent",
+    "Forum",
     "GradientHistory",
     "Measurement",
     "Minibatch",
+    "ProbeResult",
+    "Trajectories",
     "anatomy",
     "checked",
     "descend",

@@ -1,7 +1,7 @@
 """Gradient descent on the ends of spans themselves, without a network: thousands of pairs at once."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, cast, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from jaxtyping import Bool, Float, Int

@@ -1,6 +1,7 @@
 """The history of losses and gradient norms of a training, with named columns."""
 
 from dataclasses import dataclass, fields
+
 import torch
 from jaxtyping import Float
 from torch import Tensor

@@ -194,7 +194,7 @@ def _add_gradient(totals: list[Tensor], value: Tensor, parameters: list[Tensor])
 
 def _spread(values: Tensor) -> Spread:
     if not len(values):
-        return Spread.of({})
+        return Spread(*6 * [np.nan])
     numbers = values.double().cpu().numpy()
     quantiles = np.quantile(numbers, list(_QUANTILES.values())).tolist()
     return Spread(float(numbers.mean()), *quantiles)

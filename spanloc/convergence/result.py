@@ -1,14 +1,12 @@
 """What was measured at convergence: one record, one writer, one reader."""
 
 import json
-import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from spanloc.convergence.exponent import Exponent
-from spanloc.files import write_json
+from spanloc.files import plain, record, write_json
 
 
 @dataclass(frozen=True)
@@ -21,11 +19,6 @@ class Spread:
     median: float
     q75: float
     q95: float
-
-    @classmethod
-    def of(cls, found: Mapping[str, float | None]) -> "Spread":
-        """From plain values, in which null is NaN."""
-        return cls(**{name: _number(found.get(name)) for name in cls.__dataclass_fields__})
 
 
 @dataclass(frozen=True)
@@ -105,40 +98,23 @@ class ConvergenceResult:
 
     def state(self) -> dict[str, Any]:
         """As plain values, undone by :meth:`of`."""
-        exponents = {
-            name: getattr(self, name)._asdict() for name in ("exponent", "exponent_params")
-        }
-        return asdict(self) | exponents
+        return plain(self)
 
     @classmethod
-    def of(cls, state: Mapping[str, Any]) -> "ConvergenceResult":
-        """From plain values; other keys, and keys that are missing, are a ``KeyError`` or ``TypeError``."""
-        losses = {
-            name: LossAtConvergence(
-                **{k: _number(row[k]) for k in ("loss", "total", "grad_span", "grad_total")},
-                relative_gradient=Spread.of(row["relative_gradient"]),
-                histogram=Histogram(**row["histogram"]),
-            )
-            for name, row in state["losses"].items()
-        }
-        batch = state["minibatch"]
-        means = (_number(batch[name]) for name in ("loss", "grad_params", "grad_spans"))
-        return cls(
-            **{
-                **state,
-                "score_loss": _number(state["score_loss"]),
-                "tiou": _number(state["tiou"]),
-                "endpoint_error": Spread.of(state["endpoint_error"]),
-                "losses": losses,
-                "minibatch": Minibatch(int(batch["steps"]), *means),
-                "exponent": _exponent(state["exponent"]),
-                "exponent_params": _exponent(state["exponent_params"]),
-            }
-        )
+    def of(cls, state: Any) -> "ConvergenceResult":
+        """From plain values, in which null is NaN.
+
+        Raises:
+            ValueError: A field is missing, unknown or of another type.
+        """
+        found: ConvergenceResult = record(cls, state)
+        if found.trained not in found.losses:
+            raise ValueError(f"trained is {found.trained!r}; losses has {sorted(found.losses)}")
+        return found
 
     def write(self, path: str | Path) -> None:
         """Write it as JSON, atomically."""
-        write_json(path, self.state())
+        write_json(path, self)
 
     @classmethod
     def read(cls, path: str | Path) -> "ConvergenceResult":
@@ -149,9 +125,8 @@ class ConvergenceResult:
         """
         try:
             return cls.of(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            why = f"{type(error).__name__}: {error}"
-            raise ValueError(f"{path}: not a result of convergence: {why}") from None
+        except ValueError as error:
+            raise ValueError(f"{path}: not a result of convergence: {error}") from None
 
     def metrics(self) -> dict[str, float]:
         """The numbers of the trained loss, under the names by which they are logged."""
@@ -172,12 +147,3 @@ class ConvergenceResult:
             if not fit.reason:
                 found |= {name: fit.slope, f"{name}_low": fit.low, f"{name}_high": fit.high}
         return {f"convergence/{name}": value for name, value in found.items()}
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
-
-
-def _exponent(state: Mapping[str, Any]) -> Exponent:
-    slope, low, high, decades = (_number(state[n]) for n in ("slope", "low", "high", "decades"))
-    return Exponent(slope, low, high, decades, state["reason"])

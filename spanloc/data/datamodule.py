@@ -165,6 +165,12 @@ class SyntheticData(SpanDataModule):
         self.train_set, self.val_set, self.test_set = map(_Kept, sequences)
         self.classes, self.num_channels = sequences[0].classes, sequences[0].num_channels
 
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation per channel, ``(C,)``, of the training sequences."""
+        # All of them are kept in memory anyway.
+        steps = torch.cat([sample.features for sample in self._samples()], dim=1)
+        return steps.mean(1), steps.std(1, correction=0).clamp(min=1e-6)
+
 
 class AnnotatedData(SpanDataModule):
     """A folder in the annotation format (:func:`~spanloc.data.read_annotations`).

@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from spanloc.convergence import Descent, Trajectories
+from spanloc.convergence.anatomy import Section
 from spanloc.plots.style import GREY, SERIES, tidy
 
 _SIZE = 13
@@ -17,20 +19,19 @@ _BINS_PER_DECADE = 4
 _GRID = np.linspace(-1, -8, 50)  # where lines are compared, log10 of the loss
 
 
-def match(sections: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Figure:
+def match(sections: Mapping[str, Section]) -> Figure:
     """Losses, and under them their derivatives, across the match in one end.
 
     Args:
-        sections: Name to start error, loss and derivative, ``(n,)`` each, relative to the length;
-            no error is 0.
+        sections: By name; no error is 0.
     """
     figure = Figure(figsize=(9, 8), layout="constrained")
     upper, lower = figure.subplots(2, sharex=True)
     ends: list[list[tuple[float, str, str]]] = [[], []]
-    widths = _widths([derivative.numpy() for _, _, derivative in sections.values()])
-    for i, (name, (error, loss, derivative)) in enumerate(sections.items()):
+    widths = _widths([section.derivative.numpy() for section in sections.values()])
+    for i, (name, section) in enumerate(sections.items()):
         colour, width = SERIES[i % len(SERIES)], widths[i]
-        error, loss, derivative = (values.numpy() for values in (error, loss, derivative))
+        error, loss, derivative = (values.numpy() for values in section)
         upper.plot(error, loss, color=colour, linewidth=width)
         for side in (error < 0, error > 0):
             lower.plot(error[side], derivative[side], color=colour, linewidth=width)
@@ -52,25 +53,26 @@ def match(sections: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Figure:
     return figure
 
 
-def gradient_against_loss(points: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
+def gradient_against_loss(trajectories: Mapping[str, Trajectories]) -> Figure:
     """Gradient norm against loss on log axes: slope 0 for a sharp loss, 1/2 for a smooth one.
 
     Args:
-        points: Name to loss and relative gradient norm, ``(n,)`` each, of any steps of any descents.
-            Each is drawn as the median in bins of the loss; a single one also point by point.
+        trajectories: By name. Each is drawn as the median in bins of the loss, over all steps of all
+            its descents; a single one also point by point.
     """
     figure = Figure(figsize=(9, 6.5), layout="constrained")
     axes = figure.subplots()
     # The loss falls to the right, as it does in time.
     axes.set(xscale="log", yscale="log", xlim=(3, _LEAST_LOSS), ylim=(_LEAST_GRADIENT, 8))
     lines = {}
-    for i, (name, (loss, gradient)) in enumerate(points.items()):
+    for i, (name, found) in enumerate(trajectories.items()):
+        loss, gradient = found.points
         seen = (loss > _LEAST_LOSS) & (gradient > _LEAST_GRADIENT)
         x, y = loss[seen].double().numpy(), gradient[seen].double().numpy()
         if not len(x):
             continue
         colour = SERIES[i % len(SERIES)]
-        if len(points) == 1:
+        if len(trajectories) == 1:
             some = np.random.default_rng(0).permutation(len(x))[:6000]
             axes.plot(x[some], y[some], ".", color=colour, alpha=0.12, markersize=3)
         lines[name] = (*_binned(x, y), colour)
@@ -86,26 +88,24 @@ def gradient_against_loss(points: Mapping[str, tuple[Tensor, Tensor]]) -> Figure
     return figure
 
 
-def error_over_steps(
-    errors: Mapping[str, tuple[Tensor, Tensor]], *, title: str | None = None
-) -> Figure:
+def error_over_steps(descents: Mapping[str, Descent], *, title: str | None = None) -> Figure:
     """The error of the worse end over the steps, median over the pairs, on log axes.
 
     A sharp loss makes ends jump from side to side, and every now and then all of them land close by
     chance; so the largest error of the last tenth of the steps is drawn, as far as recorded.
 
     Args:
-        errors: Name to steps ``(k,)`` and relative end errors ``(k, n, 2)``.
+        descents: By name.
         title: Of the figure.
     """
     figure = Figure(figsize=(9, 6.5), layout="constrained")
     axes = figure.subplots()
-    last = max(int(steps[-1]) for steps, _ in errors.values())
+    last = max(int(found.steps[-1]) for found in descents.values())
     # A single step would leave an axis of no width.
     axes.set(xscale="log", yscale="log", xlim=(1, max(last, 2)), ylim=(_LEAST_ERROR, 4))
     lines = {
-        name: (steps.double().numpy(), _recent(steps, error.abs().amax(2)))
-        for name, (steps, error) in errors.items()
+        name: (found.steps.double().numpy(), _recent(found.steps, found.error.abs().amax(2)))
+        for name, found in descents.items()
     }
     grid = np.geomspace(1, last, 50)
     widths = _widths([np.interp(grid, x, y) for x, y in lines.values()])

@@ -6,6 +6,7 @@ from spanloc.reports.groups import Difference, Group, Summary, compare, group_ru
 from spanloc.reports.markdown import markdown
 from spanloc.reports.notes import notes
 from spanloc.reports.page import page
+from spanloc.reports.result import Diagnosis, ScoreResult
 from spanloc.reports.runs import Run, read_run
 from spanloc.reports.scores import count_rows, error_table, score_page, score_tables
 from spanloc.reports.tables import (
@@ -19,9 +20,11 @@ from spanloc.reports.tables import (
 __all__ = [
     "NONE",
     "Cell",
+    "Diagnosis",
     "Difference",
     "Group",
     "Run",
+    "ScoreResult",
     "Summary",
     "Table",
     "compare",

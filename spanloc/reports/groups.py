@@ -23,7 +23,7 @@ _NO_MATTER = (
 _PLACES = ("dirpath", "folder", "save_dir", "default_root_dir")
 # Read from the data, so that another seed may change them, with their copies all over the model.
 _DERIVED = ("num_channels", "num_classes", "stride", "num_levels", "seconds_per_step", "classes")
-_DERIVED_IN = ("model", "task", "seconds_per_step")
+_DERIVED_IN = ("backbone", "neck", "head", "localizer", "module", "seconds_per_step")
 _MOST_NAMED = 4
 # Student's t at 97.5 % by degrees of freedom, from 1; beyond 30 the last is kept, which is on the safe side.
 _T = (
@@ -86,7 +86,7 @@ class Group:
 
     def judged(self) -> dict[int, float]:
         """The metric of each counted run that has it, by seed."""
-        return self.values(lambda run: run.value("metrics", self.metric or ""))
+        return self.values(lambda run: run.metrics.get(self.metric or "", math.nan))
 
 
 def summarize(values: Sequence[float]) -> Summary:
@@ -198,7 +198,11 @@ def _flatten(node: Any, path: str = "", context: tuple = ()) -> Iterator[tuple[s
 
 def _depth(path: str) -> tuple[bool, int, str]:
     # These groups put together what others hold.
-    return path.split(".")[0] in ("criterion", "metric", "task"), path.count("."), path
+    return (
+        path.split(".")[0] in ("criterion", "localizer", "metric", "module"),
+        path.count("."),
+        path,
+    )
 
 
 def _no_matter(path: str) -> bool:

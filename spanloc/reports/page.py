@@ -46,8 +46,10 @@ def _figures(runs: Sequence[Run], groups: Sequence[Group]) -> Iterator[str]:
             plots.loss_gradient(
                 [
                     plots.Curve(
-                        run.curves.get("loss/span", np.zeros(0)),
-                        run.curves.get(column, run.curves.get("loss/span", np.zeros(0)) * np.nan),
+                        run.curves.get("train/loss_span", np.zeros(0)),
+                        run.curves.get(
+                            column, run.curves.get("train/loss_span", np.zeros(0)) * np.nan
+                        ),
                         number[run.folder],
                         run.state == "finished",
                     )

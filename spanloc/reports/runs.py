@@ -5,13 +5,16 @@ import json
 import math
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import yaml
+
+from spanloc.convergence.result import ConvergenceResult
+from spanloc.reports.result import ScoreResult
 
 #: A run without a result is taken to be going while its newest file is younger than this.
 GOING_SECONDS = 600
@@ -23,6 +26,7 @@ _STOPPED_BY = ("interrupted", "terminated")
 # A config is less than ten deep.
 _DEEPEST = 50
 _METRICS = ("test/tiou", "test/mAP", "val/tiou", "val/mAP")
+_Record = TypeVar("_Record")
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,10 @@ class Run:
     error: str = ""
     problems: tuple[str, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    convergence: Mapping[str, Any] = field(default_factory=dict)
-    scores: Mapping[str, Any] = field(default_factory=dict)
+    #: NaN where the file has no number.
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    convergence: ConvergenceResult | None = None
+    scores: ScoreResult | None = None
     #: Columns of the log, one value a step, NaN where nothing was logged; ``step`` is one of them.
     curves: Mapping[str, np.ndarray] = field(default_factory=dict)
 
@@ -62,7 +67,7 @@ class Run:
     @property
     def metric(self) -> str | None:
         """Name of the metric that the run is judged by: of the test set if it has one."""
-        known = [name for name in self.metrics if math.isfinite(self.value("metrics", name))]
+        known = [name for name, value in self.metrics.items() if math.isfinite(value)]
         others = sorted(name for name in known if name.startswith(("test/", "val/")))
         return next((name for name in (*_METRICS, *others) if name in known), None)
 
@@ -85,22 +90,15 @@ class Run:
     @property
     def last_loss(self) -> float:
         """Mean span loss of the last 20 mini-batches that were logged; NaN without any."""
-        losses = self.curves.get("loss/span", np.zeros(0))
+        losses = self.curves.get("train/loss_span", np.zeros(0))
         losses = losses[np.isfinite(losses)][-20:]
         return float(losses.mean()) if len(losses) else math.nan
 
-    def value(self, file: str, *keys: str) -> float:
-        """A number of ``metrics``, ``convergence``, ``scores`` or ``config``; NaN if there is none."""
-        found = _get(getattr(self, file), *keys)
-        if isinstance(found, bool) or not isinstance(found, int | float):
-            return math.nan
-        return float(found)
-
-    def trained(self, *keys: str) -> float:
-        """A number that ``convergence.json`` holds of the loss the run was trained with."""
-        name = self.convergence.get("trained")
-        known = isinstance(name, str)
-        return self.value("convergence", "losses", name, *keys) if known else math.nan
+    @property
+    def max_epochs(self) -> int | None:
+        """Epochs wanted; None if the config does not tell, or sets no limit."""
+        most = _get(self.config, "trainer", "max_epochs")
+        return most if isinstance(most, int) and most > 0 else None
 
     @property
     def remarks(self) -> list[str]:
@@ -119,12 +117,10 @@ def read_run(folder: Path, name: str, *, now: float) -> Run:
 
 def _read(folder: Path, name: str, now: float) -> Run:
     problems: list[str] = []
-    config = _mapping(folder / "config.yaml", yaml.safe_load, problems)
-    metrics = _mapping(folder / "metrics.json", json.loads, problems)
-    convergence = _mapping(folder / "convergence.json", json.loads, problems)
-    scores = _mapping(folder / "scores.json", json.loads, problems)
-    if not isinstance(convergence.get("trained", ""), str):
-        problems.append("convergence.json: trained is not the name of a loss")
+    config = _content(folder / "config.yaml", yaml.safe_load, problems) or {}
+    metrics = _content(folder / "metrics.json", json.loads, problems) or {}
+    convergence = _record(folder / "convergence.json", ConvergenceResult.of, problems)
+    scores = _record(folder / "scores.json", ScoreResult.of, problems)
     logs = sorted(folder.glob("csv/version_*/metrics.csv"), key=_version)
     trained_at = max(map(_written, logs), default=0.0)
     newest = max(map(_written, _live_files(folder)), default=0.0)
@@ -148,7 +144,7 @@ def _read(folder: Path, name: str, now: float) -> Run:
         error=error,
         problems=tuple(problems),
         config=config,
-        metrics=metrics,
+        metrics={name: _number(value) for name, value in metrics.items()},
         convergence=convergence,
         scores=scores,
         curves=_join(logs),
@@ -170,21 +166,32 @@ def _complete(config: Mapping[str, Any], metrics: Mapping[str, Any], folder: Pat
     return tested or config.get("test") is False or not any(folder.glob("*.ckpt"))
 
 
-def _mapping(path: Path, parse: Any, problems: list[str]) -> dict[str, Any]:
+def _content(path: Path, parse: Callable[[str], Any], problems: list[str]) -> dict[str, Any] | None:
     try:
         content = parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return {}
+        return None
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         content = None
     if not isinstance(content, dict):
         problems.append(f"{path.name} cannot be read")
-        return {}
+        return None
     try:
         return _plain(content)
     except ValueError as error:
         problems.append(f"{path.name} cannot be used: {error}")
-        return {}
+        return None
+
+
+def _record(
+    path: Path, of: Callable[[Mapping[str, Any]], _Record], problems: list[str]
+) -> _Record | None:
+    content = _content(path, json.loads, problems)
+    try:
+        return None if content is None else of(content)
+    except ValueError as error:
+        problems.append(f"{path.name} cannot be used: {error}")
+        return None
 
 
 def _plain(node: Any, most: int = _DEEPEST) -> Any:
@@ -200,6 +207,11 @@ def _plain(node: Any, most: int = _DEEPEST) -> Any:
     if isinstance(node, int) and abs(node) > sys.float_info.max:
         raise ValueError("it holds a whole number of more than 308 digits")
     return node
+
+
+def _number(value: Any) -> float:
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if known else math.nan
 
 
 def _first_line(path: Path) -> str:

@@ -10,6 +10,7 @@ from spanloc.metrics import KINDS
 from spanloc.reports.cells import NONE, Cell, number, spread
 from spanloc.reports.groups import Group
 from spanloc.reports.html import document, figures_section, table_section
+from spanloc.reports.result import Diagnosis, ScoreResult
 from spanloc.reports.runs import Run
 from spanloc.reports.tables import Table
 
@@ -31,50 +32,50 @@ _FATES = {
 }
 
 
-def score_tables(scores: Mapping[str, Any]) -> list[Table]:
+def score_tables(scores: ScoreResult) -> list[Table]:
     """The tables of what ``scores.json`` holds: figures, errors, targets, sensitivity, labels."""
-    diagnosis = scores["diagnosis"]
+    diagnosis = scores.diagnosis
     return [
         _figure_table(scores),
         _error_table(diagnosis),
         _target_table(diagnosis),
         _sensitivity_table(diagnosis),
-        _label_table(diagnosis, scores["metrics"]),
+        _label_table(diagnosis, scores.metrics),
     ]
 
 
-def score_page(scores: Mapping[str, Any]) -> str:
+def score_page(scores: ScoreResult) -> str:
     """What ``scores.json`` holds as one page."""
     figures, errors, targets, sensitivity, labels = map(table_section, score_tables(scores))
-    whose = " against ".join(scores[key] for key in ("predictions", "annotations") if key in scores)
+    whose = " against ".join(filter(None, (scores.predictions, scores.annotations)))
     counts = count_rows(scores)
     parts = [
         f'<p class="soft">{escape(f"{whose}: {counts}" if whose else counts)}.</p>',
-        *(f"<p>Note: {escape(line)}.</p>" for line in scores.get("notes", ())),
+        *(f"<p>Note: {escape(line)}.</p>" for line in scores.notes),
         *figures,
         "<section><h2>What the errors are</h2>",
-        *error_figures(scores["diagnosis"]),
+        *error_figures(scores.diagnosis),
         "</section>",
         *errors,
         *targets,
         *sensitivity,
         *labels,
-        *(table_section(_setting_table(scores["settings"])) if "settings" in scores else ()),
+        *(table_section(_setting_table(scores.settings)) if scores.settings else ()),
     ]
     return document("Scores and errors", parts)
 
 
-def count_rows(scores: Mapping[str, Any]) -> str:
+def count_rows(scores: ScoreResult) -> str:
     """In words: how much was scored."""
-    diagnosis = scores["diagnosis"]
-    subset = f" of the subset {scores['subset']}" if scores.get("subset") else ""
+    diagnosis = scores.diagnosis
+    subset = f" of the subset {scores.subset}" if scores.subset else ""
     return (
         f"{diagnosis['num_predictions']:,} predictions and {diagnosis['num_targets']:,} targets in "
-        f"{scores['num_sequences']:,} sequences{subset}"
+        f"{scores.num_sequences:,} sequences{subset}"
     )
 
 
-def error_figures(diagnosis: Mapping[str, Any], name: str = "error") -> Iterator[str]:
+def error_figures(diagnosis: Diagnosis, name: str = "error") -> Iterator[str]:
     """The figures of a diagnosis; ``name`` begins the ids in them."""
     tiou = f"{diagnosis['tiou']:g}"
     yield from figures_section(
@@ -109,23 +110,21 @@ def error_figures(diagnosis: Mapping[str, Any], name: str = "error") -> Iterator
 def error_table(groups: Sequence[Group]) -> Table:
     """One row a group of runs: what its errors on the test set cost, as mean and spread over seeds."""
 
-    def gain(kind: str) -> Callable[[Run], float]:
-        return lambda run: run.value("scores", "diagnosis", "gain", kind)
+    def scored(get: Callable[[ScoreResult], float]) -> Callable[[Run], float]:
+        return lambda run: math.nan if run.scores is None else get(run.scores)
 
-    def found(run: Run) -> float:
-        total = run.value("scores", "diagnosis", "num_targets")
-        count = run.value("scores", "diagnosis", "targets", "found")
-        return count / total if total > 0 else math.nan
+    def gain(kind: str) -> Callable[[Run], float]:
+        return scored(lambda found: found.diagnosis["gain"][kind])
 
     columns: list[tuple[str, Callable[[Run], float], str]] = [
         (
             "mAP",
-            lambda run: run.value("scores", "diagnosis", "mAP"),
+            scored(lambda found: found.diagnosis["mAP"]),
             "of the test set, at the tIoU of the diagnosis",
         ),
         (
             "targets found",
-            found,
+            scored(lambda found: found.share_found),
             "share of the targets to which a prediction is matched",
         ),
         *((f"+ {kind}", gain(kind), _MEANT[kind]) for kind in (*KINDS[1:], "missed")),
@@ -156,14 +155,14 @@ def _setting_table(settings: Mapping[str, Any]) -> Table:
     return Table("Settings", [("setting", ""), ("value", "")], rows, notes)
 
 
-def _figure_table(scores: Mapping[str, Any]) -> Table:
+def _figure_table(scores: ScoreResult) -> Table:
     # Those of single labels have a table of their own.
-    figures = {name: v for name, v in scores["metrics"].items() if not name.startswith("AP/")}
+    figures = {name: v for name, v in scores.metrics.items() if not name.startswith("AP/")}
     rows = [[Cell(name), _fixed(value)] for name, value in figures.items()]
     return Table("Figures", [("metric", ""), ("value", "")], rows, brief=(0, 1))
 
 
-def _error_table(diagnosis: Mapping[str, Any]) -> Table:
+def _error_table(diagnosis: Diagnosis) -> Table:
     counts, gain = diagnosis["predictions"], diagnosis["gain"]
     total = sum(counts.values())
     rows = [
@@ -189,7 +188,7 @@ def _error_table(diagnosis: Mapping[str, Any]) -> Table:
     return Table("Errors", columns, rows, notes, brief=(0, 1, 2, 3))
 
 
-def _target_table(diagnosis: Mapping[str, Any]) -> Table:
+def _target_table(diagnosis: Diagnosis) -> Table:
     counts = diagnosis["targets"]
     total = sum(counts.values())
     rows = [[Cell(kind), _count(count), _share(count, total)] for kind, count in counts.items()]
@@ -198,7 +197,7 @@ def _target_table(diagnosis: Mapping[str, Any]) -> Table:
     return Table("Targets", columns, rows, brief=(0, 1, 2))
 
 
-def _sensitivity_table(diagnosis: Mapping[str, Any]) -> Table:
+def _sensitivity_table(diagnosis: Diagnosis) -> Table:
     rows = [
         [
             Cell(title),
@@ -228,7 +227,7 @@ def _sensitivity_table(diagnosis: Mapping[str, Any]) -> Table:
     return Table("Sensitivity", columns, rows, notes, brief=(0, 1, 2, 3, 4, 5))
 
 
-def _label_table(diagnosis: Mapping[str, Any], figures: Mapping[str, float]) -> Table:
+def _label_table(diagnosis: Diagnosis, figures: Mapping[str, float]) -> Table:
     kinds, fates = list(diagnosis["predictions"]), list(diagnosis["targets"])
     rows = []
     for name, row in sorted(diagnosis["classes"].items(), key=lambda item: item[1]["AP"]):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
+from spanloc.convergence.result import ConvergenceResult
 from spanloc.reports.cells import NONE, Cell, age, difference, number, shortened, spread
 from spanloc.reports.groups import Group, compare, summarize
 from spanloc.reports.runs import Run
@@ -37,48 +38,52 @@ class _Measure(NamedTuple):
     get: Callable[[Run], float]
 
 
+def _measured(get: Callable[[ConvergenceResult], float]) -> Callable[[Run], float]:
+    return lambda run: math.nan if run.convergence is None else get(run.convergence)
+
+
 _MEASURES = (
     _Measure(
         "span loss",
         "the trained span loss over the whole training set, once training had converged or ended",
-        lambda run: run.trained("loss"),
+        _measured(lambda found: found.own.loss),
     ),
     _Measure(
         "‖∇‖ span loss",
         "norm of the gradient of the span loss, all parameters, over the whole training set",
-        lambda run: run.trained("grad_span"),
+        _measured(lambda found: found.own.grad_span),
     ),
     _Measure(
         "‖∇‖ total loss",
         "norm of the gradient of the total loss, all parameters, over the whole training set",
-        lambda run: run.trained("grad_total"),
+        _measured(lambda found: found.own.grad_total),
     ),
     _Measure(
         "relative gradient",
         "length × gradient at the matched spans, mean over the training set: near √2 for a sharp "
         "loss, however good the spans are; it falls with a smooth one",
-        lambda run: run.trained("relative_gradient", "mean"),
+        _measured(lambda found: found.own.relative_gradient.mean),
     ),
 )
 _ERRORS = (
     _Measure(
         "end error, median",
         "error of the ends over the length of the span, median over the training set",
-        lambda run: run.value("convergence", "endpoint_error", "median"),
+        _measured(lambda found: found.endpoint_error.median),
     ),
     _Measure(
         "end error, mean",
         "the same, mean over the training set",
-        lambda run: run.value("convergence", "endpoint_error", "mean"),
+        _measured(lambda found: found.endpoint_error.mean),
     ),
     _Measure(
         "1 − tIoU, training",
         "1 − temporal IoU of the matched spans, mean over the training set",
-        lambda run: 1 - run.value("convergence", "tiou"),
+        _measured(lambda found: 1 - found.tiou),
     ),
 )
 _TIME = _Measure(
-    "training (s)", "seconds of training", lambda run: run.value("metrics", "time/train")
+    "training (s)", "seconds of training", lambda run: run.metrics.get("time/train", math.nan)
 )
 
 
@@ -203,8 +208,7 @@ def run_table(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> Ta
             remarks.append(
                 "not counted: done again later" if run.seed is not None else "not counted: no seed"
             )
-        most = run.value("config", "trainer", "max_epochs")
-        wanted = f" of {most:.0f}" if most > 0 else ""
+        wanted = f" of {run.max_epochs}" if run.max_epochs else ""
         date = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.written))
         known = run.written > 0
         rows.append(
@@ -241,21 +245,11 @@ def _one_metric(groups: Sequence[Group]) -> str | None:
 
 
 def _exponent(group: Group) -> Cell:
-    def bound(key: str) -> dict[int, float]:
-        return group.values(lambda run: run.value("convergence", "exponent", "spans", key))
-
-    # A slope that cannot be trusted comes with a reason.
-    fits = {
-        seed: run.convergence["exponent"]["spans"]
-        for seed, run in group.counted.items()
-        if seed in bound("slope").keys() & bound("low").keys() & bound("high").keys()
-    }
-    trusted = [seed for seed, fit in fits.items() if not fit.get("reason")]
-    if not trusted:
-        has = any(run.convergence.get("exponent") for run in group.counted.values())
-        return Cell("n.d." if has else NONE, math.nan)
-    mean = summarize([bound("slope")[seed] for seed in trusted]).mean
-    low = min(bound("low")[seed] for seed in trusted)
-    high = max(bound("high")[seed] for seed in trusted)
-    few = f" (n = {len(trusted)})" if len(trusted) < len(group.counted) else ""
+    measured = [run.convergence for run in group.counted.values() if run.convergence is not None]
+    fits = [found.exponent for found in measured if found.exponent.determinable]
+    if not fits:
+        return Cell("n.d." if measured else NONE, math.nan)
+    mean = summarize([fit.slope for fit in fits]).mean
+    low, high = min(fit.low for fit in fits), max(fit.high for fit in fits)
+    few = f" (n = {len(fits)})" if len(fits) < len(group.counted) else ""
     return Cell(f"{mean:.2f} [{low:.2f}, {high:.2f}]{few}", mean)

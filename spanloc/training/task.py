@@ -119,7 +119,9 @@ class SpanLocalizer(BuiltModule):
         """Adds a batch to ``val/loss`` and the metrics."""
         output = self(batch.features, batch.mask)
         losses = self.criterion(output, batch)
-        self._loss_sums += torch.stack([losses.total * losses.num_pairs.clamp(min=1), losses.num_pairs])
+        self._loss_sums += torch.stack(
+            [losses.total * losses.num_pairs.clamp(min=1), losses.num_pairs]
+        )
         self.val_metrics.update(self._predict(output, batch), batch.targets("seconds"))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:

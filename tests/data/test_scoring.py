@@ -3,12 +3,16 @@
 import csv
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 from metric_rows import rows
-from spanloc.scoring import notes, read_scored, thresholds
 
-from spanloc.metrics import average_precision, sequence_key
+from spanloc.config.thresholds import thresholds
+from spanloc.data.annotations.scored import read_scored
+from spanloc.metrics import average_precision
+from spanloc.reports import notes
 
 LABELS = ["walk", "sit, down", "läuft"]
 
@@ -68,15 +72,16 @@ def test_every_format_scores_the_same(files, kinds):
     assert sorted(one[0].classes) == sorted(two[0].classes) == sorted(LABELS)
     by_name = [dict(zip(found.classes, table.tolist(), strict=True)) for found, table in (one, two)]
     assert by_name[0] == by_name[1]
-    assert one[0].names == two[0].names
+    assert sorted(one[0].targets.ids) == sorted(two[0].targets.ids)
+    assert one[0].predictions.ids == one[0].targets.ids
     assert set(two[0].durations.values()) == ({60.0} if kinds[1] == "json" else set())
-    assert sequence_key(name(5)) in two[0].names
+    assert name(5) in two[0].targets.ids
 
 
 def test_a_file_may_be_read_in_any_pieces(files, monkeypatch):
     whole = score(files)[0]
     for size in (1, 7):
-        monkeypatch.setattr("spanloc.scoring.rows._ROWS", size)
+        monkeypatch.setattr("spanloc.data.annotations.tables._ROWS", size)
         for predictions, annotations in (
             ("p.csv", "a.csv"),
             ("p.jsonl", "a.csv"),
@@ -84,8 +89,9 @@ def test_a_file_may_be_read_in_any_pieces(files, monkeypatch):
         ):
             found = score(files, predictions, annotations)[0]
             if predictions != "p.json":  # which holds the rows by sequence
-                for a, b in zip(found.predictions, whole.predictions, strict=True):
-                    assert (a == b).all()
+                for column in ("spans", "scores", "labels", "places"):
+                    mine, theirs = (getattr(f.predictions, column) for f in (found, whole))
+                    assert (mine == theirs).all()
             assert len(found.predictions.scores) == len(whole.predictions.scores)
 
 
@@ -93,7 +99,7 @@ def test_a_subset_is_of_its_sequences_and_the_labels_of_all(files):
     found, _ = score(files, "p.csv", "a.json", subset="testing", invalid="skip")
     database = json.loads((files / "a.json").read_text())["database"]
     mine = [fields for fields in database.values() if fields["subset"] == "testing"]
-    assert len(found.names) == len(mine) > 0
+    assert len(found.targets.ids) == len(mine) > 0
     assert len(found.targets.spans) == sum(len(fields["annotations"]) for fields in mine)
     assert sorted(found.classes) == sorted(LABELS)
     assert found.problems[1].counts()["an unknown sequence"] > 0
@@ -167,7 +173,7 @@ def test_a_sequence_without_spans_is_a_row_of_its_name(tmp_path):
     found, table = score(tmp_path)
     # The false positive of label 0 is ranked first: precision 1/2.
     assert table[:, 0].tolist() == [0.5, 1]
-    assert len(found.names) == 3
+    assert len(found.targets.ids) == 3
     assert notes(found) == []
 
 
@@ -258,7 +264,7 @@ def test_what_is_no_threshold_is_refused(text):
 def test_the_command(files, cli, capsys):
     files_given = (f"predictions={files / 'p.csv'}", f"annotations={files / 'a.json'}")
     folder = cli(
-        "score", *files_given, "metric=[boundaries,events,points]", "tiou=0.3:0.7:0.2",
+        "score", *files_given, "metric=[boundaries,events,average_precision]", "tiou=0.3:0.7:0.2",
         "hydra.run.dir=run",
     ) / "run"  # fmt: skip
     scores = json.loads((folder / "scores.json").read_text())
@@ -273,6 +279,21 @@ def test_the_command(files, cli, capsys):
     shown = capsys.readouterr().out
     assert "mAP@0.70" in shown
     assert "localisation" in shown
+
+
+def test_the_command_imports_nothing_that_trains(files, tmp_path):
+    code = (
+        "import sys; from spanloc.cli.commands import score; score();"
+        "print([n for n in ('pytorch_lightning', 'tensorboard', 'spanloc.training') if n in sys.modules])"
+    )
+    given = [
+        f"predictions={files / 'p.csv'}",
+        f"annotations={files / 'a.csv'}",
+        "hydra.run.dir=run",
+    ]
+    command = [sys.executable, "-c", code, *given]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize(

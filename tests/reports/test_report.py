@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 from made_runs import NOW, config, convergence, finished, log, write_run
-from spanloc.report import compare, find_runs, group_runs, read_run, summarize
+
+from spanloc.reports import compare, find_runs, group_runs, read_run, summarize
 
 
 def read(folder, now=NOW):
@@ -89,7 +90,7 @@ def test_what_is_missing_or_half_written_is_said_not_met(tmp_path):
         run = read(write_run(tmp_path / name, {"config.yaml": config(), name: '{"val/tiou": 0.'}))
         assert run.problems == (f"{name} cannot be read",)
         assert run.metric is None
-        assert math.isnan(run.trained("loss"))
+        assert run.convergence is None
     run = read(write_run(tmp_path / "list", {"config.yaml": "[1, 2]", "metrics.json": "[]"}))
     assert run.problems == ("config.yaml cannot be read", "metrics.json cannot be read")
     assert (run.seed, run.span_loss, run.steps, run.epochs) == (None, None, 0, 0)
@@ -98,28 +99,30 @@ def test_what_is_missing_or_half_written_is_said_not_met(tmp_path):
     assert run.error == "error.txt is empty"
     odd = {"losses": 3, "trained": "giou", "tiou": "0.9", "endpoint_error": None}
     run = read(write_run(tmp_path / "odd", {"config.yaml": config(), "convergence.json": odd}))
-    assert math.isnan(run.trained("loss"))
-    assert math.isnan(run.value("convergence", "tiou"))
+    assert run.convergence is None
+    assert run.problems[0].startswith("convergence.json cannot be used: ")
     assert group_runs(find_runs([tmp_path], now=NOW))[0].counted == {}
 
 
 def test_a_log_that_is_cut_loses_its_last_line_only(tmp_path):
-    text = "epoch,loss/span,step,val/tiou\n0,0.5,0,\n0,0.25,1,\n0,,1,0.75\n1,0.125,2,\n1,0.1,3"
+    text = (
+        "epoch,train/loss_span,step,val/tiou\n0,0.5,0,\n0,0.25,1,\n0,,1,0.75\n1,0.125,2,\n1,0.1,3"
+    )
     run = read(write_run(tmp_path, {"config.yaml": config(), "csv/version_0/metrics.csv": text}))
-    assert run.curves["loss/span"].tolist() == [0.5, 0.25, 0.125]
+    assert run.curves["train/loss_span"].tolist() == [0.5, 0.25, 0.125]
     assert run.curves["val/tiou"][1] == 0.75
     assert (run.steps, run.epochs) == (3, 1)
     assert run.last_loss == pytest.approx(0.875 / 3)
 
 
 def test_a_resumed_run_is_joined_by_step(tmp_path):
-    rows = {v: f"epoch,loss/span,step\n{lines}" for v, lines in {
+    rows = {v: f"epoch,train/loss_span,step\n{lines}" for v, lines in {
         0: "0,0,0\n0,1,1\n1,2,2\n1,3,3\n", 2: "1,20,2\n1,30,3\n2,40,4\n2,50,5\n", 10: "2,400,4\n",
     }.items()}  # fmt: skip
     files = {f"csv/version_{v}/metrics.csv": text for v, text in rows.items()}
     run = read(write_run(tmp_path, {"config.yaml": config(), **files}))
     assert run.curves["step"].tolist() == [0, 1, 2, 3, 4]
-    assert run.curves["loss/span"].tolist() == [0, 1, 20, 30, 400]
+    assert run.curves["train/loss_span"].tolist() == [0, 1, 20, 30, 400]
 
 
 def test_runs_are_found_at_any_depth_and_once(tmp_path):
@@ -152,15 +155,14 @@ def test_seeds_alone_make_no_groups(tmp_path):
     # follow from what data the seed made.
     for seed in (0, 1, 2):
         backbone = {"_target_": "spanloc.models.ConvBackbone", "stride": 2 + seed}
-        model = {"stride": 2 + seed, "localizer": {"backbone": backbone}}
-        finished(tmp_path / str(seed), seed=seed, model=model)
+        finished(tmp_path / str(seed), seed=seed, backbone=backbone)
     assert labels(tmp_path) == ["giou"]
 
 
 def test_a_stride_that_was_set_makes_groups(tmp_path):
     for seed in (0, 1):
         for stride in (2, 4):
-            finished(tmp_path / f"{seed}{stride}", seed=seed, model__stride=stride)
+            finished(tmp_path / f"{seed}{stride}", seed=seed, backbone__stride=stride)
     assert labels(tmp_path) == ["giou, backbone.stride=2", "giou, backbone.stride=4"]
 
 
@@ -203,7 +205,7 @@ def test_the_metric_is_of_the_test_set_where_there_is_one(tmp_path):
         ({"val/mAP": 0.5, "grad/params": 1.0}, "val/mAP"),
         ({"val/tiou": 0.5, "test/tiou": math.nan}, "val/tiou"),
         ({"test/theirs": 0.5, "val/tiou": math.nan}, "test/theirs"),
-        ({"loss/span": 0.5}, None),
+        ({"train/loss_span": 0.5}, None),
     ):
         write_run(tmp_path, {"config.yaml": config(), "metrics.json": metrics})
         assert read(tmp_path).metric == name
@@ -211,7 +213,7 @@ def test_the_metric_is_of_the_test_set_where_there_is_one(tmp_path):
 
 def test_figures_come_from_the_trained_loss(tmp_path):
     content = convergence("iou")
-    content["losses"]["giou"] = {"loss": 9.0}
+    content["losses"]["giou"] = content["losses"]["iou"] | {"loss": 9.0}
     write_run(tmp_path, {"config.yaml": config("iou"), "convergence.json": content})
-    assert read(tmp_path).trained("loss") == 0.05
-    assert read(tmp_path).trained("relative_gradient", "mean") == 1.36
+    assert read(tmp_path).convergence.own.loss == 0.05
+    assert read(tmp_path).convergence.own.relative_gradient.mean == 1.36

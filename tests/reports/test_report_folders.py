@@ -5,6 +5,8 @@ import os
 import pytest
 from made_runs import NOW, config, convergence, finished, log, write_run
 
+from spanloc import reports
+
 
 def find(folder):
     return {run.name: run for run in reports.find_runs([folder], now=NOW)}
@@ -13,10 +15,10 @@ def find(folder):
 def texts(folder):
     runs = reports.find_runs([folder], now=NOW)
     groups = reports.group_runs(runs)
-    return [form(runs, groups, now=NOW) for form in (report.page, report.markdown)]
+    return [form(runs, groups, now=NOW) for form in (reports.page, reports.markdown)]
 
 
-LINES = "epoch,loss/span,step\n{},0.5,0\n"
+LINES = "epoch,train/loss_span,step\n{},0.5,0\n"
 BAD = {
     "alias": (
         {"config.yaml": "a: &a {b: *a}\n"},
@@ -35,7 +37,17 @@ BAD = {
     ),
     "trained": (
         {"convergence.json": convergence() | {"trained": ["x"]}},
-        "convergence.json: trained is not the name of a loss",
+        "convergence.json cannot be used: trained is ['x']; wanted str",
+        "3 of 3",
+    ),
+    "untrained": (
+        {"convergence.json": convergence() | {"trained": "iou"}},
+        "convergence.json cannot be used: trained is 'iou'; losses has ['giou']",
+        "3 of 3",
+    ),
+    "scores": (
+        {"scores.json": {"metrics": {"mAP": 0.5}}},
+        "scores.json cannot be used: annotations is missing",
         "3 of 3",
     ),
     # Not met one by one: csv has a limit for the length of a cell, YAML for what is a bool.

@@ -65,7 +65,7 @@ def test_the_whole_of_a_cut_label_is_shown(tmp_path):
         f"{cut} (2)": whole.format(6),
         other: other_whole,
     }
-    html, marked = (text(tmp_path, form) for form in (report.page, report.markdown))
+    html, marked = (text(tmp_path, form) for form in (reports.page, reports.markdown))
     assert f'<th scope="row" title="{whole.format(6)}">{cut} (2)</th>' in html
     assert f'title="{whole.format(6)}">{cut} (2)</td>' in html
     assert html.count("<summary>What the groups are</summary>") == 1
@@ -79,12 +79,12 @@ def test_labels_that_say_all_are_not_listed(tmp_path):
     finished(tmp_path / "others", **OTHERS)
     finished(tmp_path / "many", **MANY)
     assert len(groups(tmp_path)) == 2
-    for form in (report.page, report.markdown):
+    for form in (reports.page, reports.markdown):
         assert "What the groups are" not in text(tmp_path, form)
 
 
 # As logged: the gradient of a step in a row of its own, of every second step only.
-ROWS = """epoch,grad/clipped,grad/params,grad/spans,loss/span,step
+ROWS = """epoch,grad/clipped,grad/params,grad/spans,train/loss_span,step
 0,,,,8,0
 0,,,,4,1
 0,1.0,3.0,0.5,,1
@@ -100,7 +100,7 @@ def test_a_gradient_belongs_to_the_loss_of_its_own_step(tmp_path):
     nan = np.nan
     expected = {
         "step": [0, 1, 2, 3],
-        "loss/span": [8, 4, 2, 1],
+        "train/loss_span": [8, 4, 2, 1],
         "grad/spans": [nan, 0.5, nan, 0.25],
         "grad/params": [nan, 3, nan, 2],
         "grad/clipped": [nan, 1, nan, 1],

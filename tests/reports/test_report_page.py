@@ -1,12 +1,15 @@
 """What a report shows: tables, Markdown, the page, its figures, and the command."""
 
-import json
 import math
 import re
 from html.parser import HTMLParser
 
 import pytest
 from made_runs import NOW, config, finished, log, write_run
+from metric_rows import tensors
+
+from spanloc import reports
+from spanloc.metrics import diagnose
 
 
 @pytest.fixture
@@ -16,8 +19,8 @@ def sweep(tmp_path):
         for seed, tiou in enumerate((0.90, 0.92, 0.97)):
             name = f"losses__{loss}__relative_gradient"
             figures = {f"{name}__mean": 1.4 if i == 0 else 0.1, "tiou": tiou, "step": seed}
-            figures["exponent__spans__slope"] = 0.5 * i + 0.01 * seed
-            figures["exponent__spans__low"], figures["exponent__spans__high"] = -0.1, 0.6 + seed
+            figures["exponent__slope"] = 0.5 * i + 0.01 * seed
+            figures["exponent__low"], figures["exponent__high"] = -0.1, 0.6 + seed
             folder = tmp_path / "runs" / f"{loss}_{seed}"
             finished(folder, loss, seed, metrics={"test/tiou": tiou + 0.01 * i}, figures=figures)
     files = {"config.yaml": config(seed=9), "csv/version_0/metrics.csv": log(70)}
@@ -38,18 +41,23 @@ def tables(folder):
             for t in found]  # fmt: skip
 
 
-def page(folder, form=report.page):
+def page(folder, form=reports.page):
     runs = reports.find_runs([folder], now=NOW)
     return form(runs, reports.group_runs(runs), now=NOW)
+
+
+def scored(folder, gain):
+    """Writes a ``scores.json`` with so much to gain from localisation, and three of four targets found."""
+    diagnosis = diagnose(*tensors([], []), ["a"])
+    diagnosis |= {"mAP": 0.5, "num_targets": 40}
+    diagnosis["gain"]["localisation"], diagnosis["targets"]["found"] = gain, 30
+    reports.ScoreResult({}, diagnosis, 4).write(folder / "scores.json")
 
 
 def test_the_table_of_errors(sweep):
     assert "No run has a diagnosis." in page(sweep)
     for seed, gain in enumerate((0.01, 0.02, 0.06)):
-        diagnosis = {
-            "mAP": 0.5, "gain": {"localisation": gain}, "num_targets": 40, "targets": {"found": 30},
-        }  # fmt: skip
-        (sweep / f"giou_{seed}" / "scores.json").write_text(json.dumps({"diagnosis": diagnosis}))
+        scored(sweep / f"giou_{seed}", gain)
     runs = reports.find_runs([sweep], now=NOW)
     table = reports.error_table(reports.group_runs(runs))
     (row,) = [dict(zip((c for c, _ in table.columns), r, strict=True)) for r in table.rows]
@@ -58,8 +66,19 @@ def test_the_table_of_errors(sweep):
     assert row["targets found"].text == "0.75 ± 0"
     # 1, 2, 6 hundredths: mean 3, deviations -2, -1, 3; std sqrt(14 / 2).
     assert row["+ localisation"].text == "0.030 ± 0.026"
-    assert row["+ missed"].text == report.NONE
-    assert "0.030 ± 0.026" in page(sweep, report.markdown)
+    assert row["+ missed"].text == "0 ± 0"
+    assert "0.030 ± 0.026" in page(sweep, reports.markdown)
+
+
+def test_errors_are_of_the_runs_that_have_a_diagnosis(sweep):
+    scored(sweep / "giou_0", 0.01)
+    scored(sweep / "giou_1", 0.03)
+    (sweep / "giou_2" / "scores.json").write_text('{"diagnosis": {"mAP": 0.1}}')
+    runs = reports.find_runs([sweep], now=NOW)
+    (row,) = reports.error_table(reports.group_runs(runs)).rows
+    assert row[1].text == "0.5 ± 0 (n = 2)"
+    remarks = {row["run"].text: row["remarks"].text for row in tables(sweep)[2]}
+    assert remarks["giou_2"] == "scores.json cannot be used: annotations is missing"
 
 
 def test_the_table_of_groups(sweep):
@@ -78,12 +97,12 @@ def test_the_table_of_groups(sweep):
 
 
 def test_an_exponent_that_is_not_determinable_is_not_averaged(sweep):
-    finished(sweep / "giou_0", figures={"exponent__spans__reason": "too few steps"})
+    finished(sweep / "giou_0", figures={"exponent__reason": "too few steps"})
     exponent = tables(sweep)[0][0]["exponent"]
     assert exponent.text == "0.01 [-0.10, 2.60] (n = 2)"
     assert exponent.value == pytest.approx(0.015)
     for seed in (1, 2):
-        bad = {"exponent__spans__reason": "no", "exponent__spans__slope": None}
+        bad = {"exponent__reason": "no", "exponent__slope": None}
         finished(sweep / f"giou_{seed}", seed=seed, figures=bad)
     assert tables(sweep)[0][0]["exponent"].text == "n.d."
 
@@ -119,7 +138,7 @@ def test_metrics_of_two_kinds_are_not_compared(tmp_path):
         "0.6 ± 0 (test/mAP)",
     ]
     assert row["metric"].text == "test/tiou and test/mAP"
-    assert row["difference"].text == report.NONE
+    assert row["difference"].text == reports.NONE
     assert row["1 − tIoU, training"].text == "+0.0000 [+0.0000, +0.0000]"
 
 
@@ -202,7 +221,7 @@ def test_what_files_say_never_becomes_markup(tmp_path):
     assert found.tags.count("script") == 1
     assert not {"img", "b", "i"} & set(found.tags)
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;x&quot;" in text
-    marked = page(tmp_path, report.markdown)
+    marked = page(tmp_path, reports.markdown)
     assert "<script>" not in marked
     assert "&lt;script&gt;" in marked
     assert r"\| \`a\` \*b\* [c\](d) $\\frac$" in marked
@@ -213,11 +232,11 @@ def test_what_files_say_never_becomes_markup(tmp_path):
 
 def test_the_same_runs_give_the_same_page(sweep):
     assert page(sweep) == page(sweep)
-    assert page(sweep, report.markdown) == page(sweep, report.markdown)
+    assert page(sweep, reports.markdown) == page(sweep, reports.markdown)
 
 
 def test_markdown_has_the_same_figures(sweep):
-    text = page(sweep, report.markdown)
+    text = page(sweep, reports.markdown)
     assert text.startswith("# Report of spanloc runs\n\n8 runs: 6 finished, 1 going, 1 failed.\n")
     assert "| giou | 3 of 5 |" in text
     assert "0.930 ± 0.036" in text
@@ -231,7 +250,9 @@ def test_nothing_to_draw_is_said(tmp_path):
 
 
 def test_figures_leave_out_what_no_log_axis_has(tmp_path):
-    lines = "epoch,loss/span,grad/spans,grad/params,step\n0,0,0,0,0\n0,nan,1,1,1\n0,inf,1,1,2\n"
+    lines = (
+        "epoch,train/loss_span,grad/spans,grad/params,step\n0,0,0,0,0\n0,nan,1,1,1\n0,inf,1,1,2\n"
+    )
     files = {"config.yaml": config(), "csv/version_0/metrics.csv": lines}
     write_run(tmp_path, files)
     assert "<figure>" not in page(tmp_path)
@@ -246,7 +267,7 @@ def test_the_command(cli, trained, tmp_path):
     assert "1 run: 1 finished" in text
     assert "test/tiou" in text
     assert text.count("<figure>") == 3
-    both = [str(trained[model]) for model in ("single", "points")]
+    both = [str(trained[model]) for model in ("single", "detection")]
     out = cli("report", f"runs=[{','.join(both)}]", "hydra.run.dir=out")
     assert "2 runs: 2 finished" in (out / "out" / "report.md").read_text()
     line = cli("report", "runs=nowhere", folder=tmp_path)
@@ -261,6 +282,6 @@ def test_the_command(cli, trained, tmp_path):
 def test_missing_values_sort_last_and_show_as_a_dash(tmp_path):
     write_run(tmp_path, {"config.yaml": config()})
     (row,) = tables(tmp_path)[0]
-    assert row["span loss"].text == report.NONE
+    assert row["span loss"].text == reports.NONE
     assert math.isnan(row["span loss"].value)
-    assert f'data-value="">{report.NONE}' in page(tmp_path)
+    assert f'data-value="">{reports.NONE}' in page(tmp_path)

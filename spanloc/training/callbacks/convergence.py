@@ -118,11 +118,13 @@ class Convergence(Callback):
         loss = norms.history().span
         size = max(1, self.window // norms.every_n_steps)
         if self.when == "plateau":
-            met = has_plateaued(
-                loss, window=size, patience=self.patience, tolerance=self.tolerance
-            )
+            met = has_plateaued(loss, window=size, patience=self.patience, tolerance=self.tolerance)
         else:
-            met = self.level is not None and len(loss) >= size and float(loss[-size:].nanmean()) < self.level
+            met = (
+                self.level is not None
+                and len(loss) >= size
+                and float(loss[-size:].nanmean()) < self.level
+            )
         if met:
             self._measure(trainer, pl_module, self.when)
 

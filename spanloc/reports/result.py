@@ -1,0 +1,105 @@
+"""What an evaluation of spans gave: one record, one writer, one reader."""
+
+import json
+import math
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypedDict
+
+from spanloc.files import record, write_json
+from spanloc.metrics import FOUND, KINDS
+
+
+class TargetGroup(TypedDict):
+    """Targets that are alike, as :func:`~spanloc.metrics.diagnose` groups them."""
+
+    name: str
+    least: float
+    most: float
+    targets: int
+    found: float
+    mAP_N: float
+
+
+class LabelErrors(TypedDict):
+    """Average precision of a label, and its predictions and targets by kind."""
+
+    AP: float
+    predictions: dict[str, int]
+    targets: dict[str, int]
+
+
+class Diagnosis(TypedDict):
+    """What :func:`~spanloc.metrics.diagnose` returns, which see."""
+
+    tiou: float
+    background: float
+    num_predictions: int
+    num_targets: int
+    mAP: float
+    predictions: dict[str, int]
+    ranks: list[dict[str, int]]
+    gain: dict[str, float]
+    targets: dict[str, int]
+    classes: dict[str, LabelErrors]
+    mAP_N: float
+    sensitivity: dict[str, list[TargetGroup]]
+
+
+@dataclass(frozen=True)
+class ScoreResult:
+    """Metrics of predictions, and what their errors are.
+
+    Args:
+        metrics: By name.
+        diagnosis: Of :func:`spanloc.metrics.diagnose`.
+        num_sequences: How many were evaluated.
+        subset: Of the annotations or the data; None: all of them.
+        predictions, annotations: The files; None where there are none.
+        settings: What was asked for.
+        notes: What is not wrong, but likely not meant; see :func:`spanloc.reports.notes`.
+    """
+
+    metrics: dict[str, float]
+    diagnosis: Diagnosis
+    num_sequences: int
+    subset: str | None = None
+    predictions: str | None = None
+    annotations: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def share_found(self) -> float:
+        """The share of the targets to which a prediction is matched; NaN without targets."""
+        total = self.diagnosis["num_targets"]
+        return self.diagnosis["targets"]["found"] / total if total else math.nan
+
+    @classmethod
+    def of(cls, state: Any) -> "ScoreResult":
+        """From plain values, in which null is NaN.
+
+        Raises:
+            ValueError: A field is missing, unknown or of another type.
+        """
+        found: ScoreResult = record(cls, state)
+        for name, kinds in (("targets", FOUND), ("gain", (*KINDS[1:], "missed"))):
+            if missing := [kind for kind in kinds if kind not in state["diagnosis"][name]]:
+                raise ValueError(f"diagnosis.{name}.{missing[0]} is missing")
+        return found
+
+    def write(self, path: str | Path) -> None:
+        """Write it as JSON, atomically; the metrics by name, whatever their order here."""
+        write_json(path, replace(self, metrics=dict(sorted(self.metrics.items()))))
+
+    @classmethod
+    def read(cls, path: str | Path) -> "ScoreResult":
+        """Read what :meth:`write` wrote.
+
+        Raises:
+            ValueError: The file holds something else.
+        """
+        try:
+            return cls.of(json.loads(Path(path).read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise ValueError(f"{path}: not a result of scoring: {error}") from None

@@ -1,0 +1,105 @@
+"""Named terms of the total: what a head brings, and outputs of earlier layers."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import HINTS_OF_LIGHTNING, TheirData, make_batch, points_model, their_trainer
+
+from spanloc import Criterion, SpanLocalizer, Term, losses
+from spanloc.convergence import measure
+from spanloc.criterion import distribution_focal
+from spanloc.matching import match_points
+from spanloc.models import ConvBackbone, DistributionHead, Localizer, PyramidNeck
+
+
+def squared_start(output, pairs):
+    assert output.spans[pairs.sequence, pairs.prediction].equal(pairs.pred)
+    return (pairs.pred[:, 0] - pairs.target[:, 0]) ** 2
+
+
+def distribution_model():
+    return Localizer(
+        ConvBackbone(3, stride=2, width=8, num_blocks=1),
+        PyramidNeck(3, width=8, num_blocks=1),
+        DistributionHead(2, width=8, num_layers=1),
+    )
+
+
+@pytest.fixture
+def batch():
+    return make_batch((60, 41), num_targets=(3, 2))
+
+
+def test_a_term_enters_the_total_by_its_weight_over_the_pairs(batch):
+    output = points_model()(batch.features, batch.mask)
+    plain = Criterion(match_points, losses.giou_loss)(output, batch)
+    more = Criterion(match_points, losses.giou_loss, terms={"start": Term(squared_start, 0.5)})
+    found = more(output, batch)
+    errors = (found.pred[:, 0] - found.target[:, 0]) ** 2
+    assert list(found.terms) == ["span", "score", "start"]
+    torch.testing.assert_close(found.terms["start"], errors.mean())
+    torch.testing.assert_close(found.total, plain.total + 0.5 * errors.mean())
+
+
+def test_a_term_counts_pairs_as_their_sequences_weigh(batch):
+    output = points_model()(batch.features, batch.mask)
+    heavy = replace(batch, weights=torch.tensor([3.0, 1.0]))
+    criterion = Criterion(match_points, losses.giou_loss, terms={"start": Term(squared_start)})
+    sums = criterion.sums(output, heavy)
+    pairs = sums.pairs[0]
+    weights = heavy.weights[pairs.sequence]
+    torch.testing.assert_close(sums.terms["start"], (weights * squared_start(output, pairs)).sum())
+
+
+def test_earlier_layers_add_to_every_term_but_not_to_the_number(batch):
+    torch.manual_seed(0)
+    first, last = (points_model()(batch.features, batch.mask) for _ in range(2))
+    criterion = Criterion(match_points, losses.giou_loss, momentum=0.0)
+    one, two = (criterion.sums(o, batch) for o in (first, last))
+    both = criterion.sums(replace(last, earlier=(first,)), batch)
+    for name in ("span", "score"):
+        torch.testing.assert_close(both.terms[name], one.terms[name] + two.terms[name])
+    assert both.num_pairs == two.num_pairs
+    torch.testing.assert_close(both.span(losses.giou_loss), both.terms["span"])
+    total = criterion(replace(last, earlier=(first,)), batch)
+    torch.testing.assert_close(total.pred, two.pairs[0].pred.detach())
+
+
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [
+        ({"span": Term(squared_start)}, "terms has 'span', which the criterion has itself"),
+        ({"a": Term(squared_start, -1.0)}, "terms.a.weight is -1.0; it must be a number"),
+    ],
+)
+def test_terms_that_cannot_be_are_refused(terms, message):
+    with pytest.raises(ValueError, match=message):
+        Criterion(match_points, losses.giou_loss, terms=terms)
+
+
+def test_a_term_that_reduces_is_refused(batch):
+    mean = Term(lambda output, pairs: squared_start(output, pairs).mean())
+    criterion = Criterion(match_points, losses.giou_loss, terms={"mine": mean, "none": None})
+    with pytest.raises(ValueError, match=r"the mine loss gave the shape \(\) for \d+ pairs"):
+        criterion(points_model()(batch.features, batch.mask), batch)
+
+
+@HINTS_OF_LIGHTNING
+def test_the_measurement_has_every_term_of_the_training():
+    data = TheirData([1, 3], count=8)
+    torch.manual_seed(0)
+    terms = {"distribution": Term(distribution_focal, 0.25)}
+    criterion = Criterion(match_points, losses.giou_loss, terms=terms, momentum=0.0)
+    task = SpanLocalizer(distribution_model(), criterion)
+    trainer = their_trainer(max_steps=2)
+    trainer.fit(task, data)
+    assert "train/loss_distribution" in trainer.callback_metrics
+    found = measure(task, criterion, data.train_dataloader(), {"giou": losses.giou_loss})
+    task.zero_grad()
+    (batch,) = data.train_dataloader()
+    losses_found = criterion(task(batch.features, batch.mask), batch)
+    losses_found.total.backward()
+    assert found.norms["giou"].total == pytest.approx(losses_found.total.item(), rel=1e-5)
+    norm = torch.cat([p.grad.flatten() for p in task.parameters() if p.grad is not None]).norm()
+    assert found.norms["giou"].grad_total == pytest.approx(norm.item(), rel=1e-4)
