@@ -86,13 +86,14 @@ def write_evaluation(
     if evaluated.predictions is None or evaluated.targets is None:
         return
     rows = (evaluated.predictions, evaluated.targets)
+    diagnosis: Any = metrics.diagnose(*rows, classes, durations=evaluated.durations)
     scores = ScoreResult(
         metrics={
             name.removeprefix(f"{subset}/"): value
             for name, value in found.items()
             if name.startswith(f"{subset}/")
         },
-        diagnosis=metrics.diagnose(*rows, classes, durations=evaluated.durations),
+        diagnosis=diagnosis,
         num_sequences=len(evaluated.targets.ids),
         subset=subset,
     )

@@ -45,7 +45,7 @@ _MOST_SPREAD = 1e6  # in target lengths
 def run(config: DictConfig) -> None:
     """Run ``spanloc-probe``."""
     begin = time.perf_counter()
-    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     _check(plain)
     span_loss = build(plain["span_loss"])
     if not callable(span_loss):
@@ -146,7 +146,7 @@ def _rules(
     starts: Tensor,
     target: Tensor,
 ) -> dict[str, Rule]:
-    rules = {}
+    rules: dict[str, Rule] = {}
     for name, parts in settings["rules"].items():
         if parts is None:
             continue

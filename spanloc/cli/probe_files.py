@@ -64,29 +64,29 @@ def rows(name: str, result: ProbeResult) -> Iterator[list[Any]]:
     for case in result.forum.cases:
         label = f"{case.form}, ties {case.ties}, shift {case.shift:g}"
         yield [name, "forum", label, "", "", "loss", case.loss]
-        for width, start, end in zip((1, 3), case.starts, case.ends, strict=True):
-            yield [name, "forum", label, width, "start", "gradient", start]
-            yield [name, "forum", label, width, "end", "gradient", end]
+        for size, at_start, at_end in zip((1, 3), case.starts, case.ends, strict=True):
+            yield [name, "forum", label, size, "start", "gradient", at_start]
+            yield [name, "forum", label, size, "end", "gradient", at_end]
     for found in result.anatomy:
         width = found.length
         yield [name, "match", "", width, "", "loss", found.loss]
         stable = found.largest_stable_step
         yield [name, "match", "", width, "", "largest_stable_step", stable]
-        for side, values in (("start", found.start), ("end", found.end)):
-            for key, value in values._asdict().items():
+        for side, slopes in (("start", found.start), ("end", found.end)):
+            for key, value in slopes._asdict().items():
                 quantity = key if key in _FLAGS else f"relative_{key}"
                 yield [name, "match", "", width, side, quantity, value]
         for where, place in found.places.items():
             yield [name, "place", where, width, "", "loss", place.loss]
-            for side, *values in (
-                ("start", place.start, place.start_left, place.start_right),
-                ("end", place.end, place.end_left, place.end_right),
+            for side, derivatives in (
+                ("start", (place.start, place.start_left, place.start_right)),
+                ("end", (place.end, place.end_left, place.end_right)),
             ):
-                for key, value in zip(("autograd", "left", "right"), values, strict=True):
+                for key, value in zip(("autograd", "left", "right"), derivatives, strict=True):
                     yield [name, "place", where, width, side, f"relative_{key}", value]
     low, high = result.descent.target
     for rule, values in result.descent.rules.items():
-        start = [name, "descent", rule, high - low]
+        start: list[Any] = [name, "descent", rule, high - low]
         yield [*start, "", "num_steps", values.num_steps]
         for quantity, ends in (("error", values.error), ("relative_error", values.relative_error)):
             for end, spread in ends._asdict().items():

@@ -51,9 +51,10 @@ def run(config: DictConfig) -> None:
     for name, figures in computed.items():
         # As a MetricCollection names what two metrics have.
         values |= {f"{name}_{k}" if shared[k] > 1 else k: v for k, v in figures.items()}
+    diagnosis: Any = metrics.diagnose(*rows, found.classes, durations=found.durations, **limits)
     scores = reports.ScoreResult(
         metrics={name: float(value) for name, value in values.items()},
-        diagnosis=metrics.diagnose(*rows, found.classes, durations=found.durations, **limits),
+        diagnosis=diagnosis,
         num_sequences=len(found.targets.ids),
         subset=config.subset,
         predictions=str(config.predictions),

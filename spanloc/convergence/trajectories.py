@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -74,7 +74,8 @@ class Trajectories:
         for rule, trace in self.descents.items():
             arrays |= {f"descent/{rule}/{name}": c for name, c in trace._asdict().items()}
         with replacing(path) as file:
-            np.savez_compressed(file, **{name: column.numpy() for name, column in arrays.items()})
+            columns: Any = {name: column.numpy() for name, column in arrays.items()}
+            np.savez_compressed(file, **columns)
 
     @classmethod
     def read(cls, path: str | Path) -> "Trajectories":

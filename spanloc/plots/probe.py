@@ -1,6 +1,7 @@
 """Figures of ``spanloc-probe``, for a talk: large type, and names at the lines."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,7 +50,7 @@ def match(sections: Mapping[str, Section]) -> Figure:
     for axes, labels in zip((upper, lower), ends, strict=True):
         axes.margins(x=0)
         _dress(axes)
-        _name_ends(axes, labels)
+        _name_ends(axes, labels, rows=2)
     return figure
 
 
@@ -143,10 +144,10 @@ def _recent(steps: Tensor, error: Tensor) -> np.ndarray:
 
 def _guides(axes: Axes) -> None:
     x = np.array(axes.get_xlim())
-    style = {"color": GREY, "linestyle": "--", "linewidth": 1.2, "zorder": 1}
+    style: Any = {"color": GREY, "linestyle": "--", "linewidth": 1.2, "zorder": 1}
     axes.axhline(2**0.5, **style)
     axes.plot(x, 1.2 * np.sqrt(x), **style)
-    text = {"color": "#60666c", "fontsize": _SIZE - 1}
+    text: Any = {"color": "#60666c", "fontsize": _SIZE - 1}
     axes.text(0.7 * x[0], 2**0.5 * 1.35, "slope 0, at √2: a sharp loss", **text)
     axes.text(2e-6, 1e-3, "slope 1/2: a smooth loss", ha="right", **text)
 
@@ -176,15 +177,15 @@ def _dress(axes: Axes) -> None:
     tidy(axes)
 
 
-def _name_ends(axes: Axes, labels: Sequence[tuple[float, str, str]]) -> None:
+def _name_ends(axes: Axes, labels: Sequence[tuple[float, str, str]], *, rows: int = 1) -> None:
     # At the right margin, in the order of the lines, at least one line of text apart. What lies
-    # below the axes is listed at its bottom.
+    # below the axes is listed at its bottom. The figure has so many rows of axes.
     labels = sorted(labels, key=lambda label: label[0])
     to_axes = axes.transScale + axes.transLimits
     places = [to_axes.transform((axes.get_xlim()[1], value))[1] for value, _, _ in labels]
     wishes = [max(place, 0.02) for place in places]
-    rows = axes.get_subplotspec().get_gridspec().nrows
-    gap = 1.45 * _SIZE / 72 / (0.9 * axes.figure.get_figheight() / rows)
+    figure: Any = axes.figure
+    gap = 1.45 * _SIZE / 72 / (0.9 * figure.get_figheight() / rows)
     for (_, name, colour), place, y in zip(labels, places, _apart(wishes, gap), strict=True):
         line = {"arrowstyle": "-", "color": colour, "linewidth": 0.8, "relpos": (0, 0.5)}
         axes.annotate(

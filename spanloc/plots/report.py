@@ -1,7 +1,7 @@
 """Figures over many runs. They carry no legend: the page gives one for all, by colour."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -48,7 +48,7 @@ def loss_gradient(
     axes = figure.subplots()
     colours = group_colours(num_groups)
     for curve, loss, gradient in lines:
-        style = {"color": colours[curve.group], "linestyle": "-" if curve.finished else "--"}
+        style: Any = {"color": colours[curve.group], "linestyle": "-" if curve.finished else "--"}
         axes.plot(loss, gradient, linewidth=1.2, alpha=0.8, **style)
         axes.plot(loss[-1:], gradient[-1:], "o", markersize=5, **style)
     losses = np.concatenate([loss for _, loss, _ in lines])
@@ -120,7 +120,8 @@ def _blocks(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
     count = min(_MOST_BLOCKS, max(1, points.shape[1] // 5))
     blocks = np.array_split(points, count, axis=1)
     medians = [np.median(block, axis=1) for block in blocks if block.shape[1]]
-    return tuple(np.array(medians).reshape(-1, 2).T)
+    loss, gradient = np.array(medians).reshape(-1, 2).T
+    return loss, gradient
 
 
 def _guides(axes, losses: np.ndarray, level: float) -> None:

@@ -122,7 +122,7 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
     settings = _telling(known)
     members: dict[tuple[str, tuple[str, ...]], list[Run]] = {}
     for run, named in zip(known, settings, strict=True):
-        members.setdefault((run.span_loss, named), []).append(run)
+        members.setdefault((str(run.span_loss), named), []).append(run)
     taken: Counter[str] = Counter()
     groups = []
     for (loss, named), of_group in sorted(members.items(), key=lambda item: item[0]):
@@ -143,8 +143,9 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
 
 def _latest(runs: Sequence[Run]) -> dict[int, Run]:
     # A run done twice is no second sample: the same seed gives the same result.
-    finished = [run for run in runs if run.state == "finished" and run.seed is not None]
-    latest = {run.seed: run for run in sorted(finished, key=lambda run: run.written)}
+    finished = [run for run in runs if run.state == "finished"]
+    by_time = sorted(finished, key=lambda run: run.written)
+    latest = {run.seed: run for run in by_time if run.seed is not None}
     return dict(sorted(latest.items()))
 
 

@@ -74,7 +74,7 @@ class Run:
     @property
     def steps(self) -> int:
         """Optimizer steps that were logged."""
-        steps = self.curves.get("step", ())
+        steps = self.curves.get("step", np.zeros(0))
         return int(steps[-1]) + 1 if len(steps) else 0
 
     @property

@@ -144,7 +144,8 @@ def comparison_table(groups: Sequence[Group]) -> Table:
             continue
         same = first.metric is not None and first.metric == second.metric
         judged = compare(first.judged(), second.judged()) if same else None
-        name = first.metric if same else f"{first.metric or NONE} and {second.metric or NONE}"
+        one, other = first.metric or NONE, second.metric or NONE
+        name = one if same else f"{one} and {other}"
         row = [Cell(group.label, whole=group.whole) for group in (first, second)]
         row.append(Cell(str(len(shared)), len(shared)))
         row += [*([] if metric else [Cell(name)]), *difference(judged, len(shared))]

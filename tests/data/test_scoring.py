@@ -9,7 +9,6 @@ import sys
 import pytest
 from metric_rows import rows
 
-from spanloc.config.thresholds import thresholds
 from spanloc.data.annotations.scored import read_scored
 from spanloc.metrics import average_precision
 from spanloc.reports import notes
@@ -237,28 +236,6 @@ def test_a_file_that_is_none_is_refused(tmp_path, file, text, message):
         (tmp_path / file).write_text(text)
     with pytest.raises((ValueError, FileNotFoundError), match=re.escape(message)):
         score(tmp_path, file)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("0.3:0.7:0.1", [0.3, 0.4, 0.5, 0.6, 0.7]),
-        ("0.5:0.95:0.05", [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]),
-        ("0.5:0.72:0.1", [0.5, 0.6, 0.7]),
-        (0.5, [0.5]),
-        ([0.75, 0.5], [0.5, 0.75]),
-    ],
-)
-def test_thresholds_are_decimals(text, expected):
-    assert thresholds(text) == expected
-
-
-@pytest.mark.parametrize(
-    "text", ["0.5:0.3:0.1", "0.1:0.9:0", "0:1:0.5", "1.5", "a", [], "0.1:0.5", True, "nan"]
-)
-def test_what_is_no_threshold_is_refused(text):
-    with pytest.raises(ValueError, match=r"tiou is .*; wanted a decimal in \(0, 1\]"):
-        thresholds(text)
 
 
 def test_the_command(files, cli, capsys):

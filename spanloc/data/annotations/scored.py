@@ -159,7 +159,8 @@ class _Columns:
         for i in range(4):
             columns.append(np.concatenate([part[i] for part in self.parts]))
             # What has been joined is let go.
-            self.parts = [(*part[:i], None, *part[i + 1 :]) for part in self.parts]
+            gone = np.zeros(0)
+            self.parts = [(*part[:i], gone, *part[i + 1 :]) for part in self.parts]
         spans, scores, labels, sequences = columns
         whole = (column.astype(np.int64) for column in (labels, sequences))
         return tuple(torch.from_numpy(column) for column in (spans, scores, *whole))
