@@ -144,7 +144,7 @@ def _stopped(error: BaseException) -> str | None:
 def _line(error: BaseException) -> str:
     text = str(error)
     unknown = re.match(r"Could not override '([^']+)'", text)
-    if unknown and error.__cause__ is not None:
+    if unknown:
         # Hydra's own words advise to add the key with a "+", which is not what a typo wants.
         return (
             f"there is no setting {unknown[1]!r}; --help names the often used, --cfg job lists all"

@@ -38,7 +38,7 @@ def palette(count: int) -> list[tuple[float, float, float]]:
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure, whole or not at all; the suffix says the format."""
+    """Write a figure, atomically; the suffix says the format."""
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120)
 

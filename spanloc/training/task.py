@@ -71,6 +71,10 @@ class SpanLocalizer(BuiltModule):
 
     def forward(self, features: Tensor, mask: Tensor) -> Output:
         """The localizer's output for features ``(B, C, T)`` with the mask ``(B, T)`` of their steps."""
+        if self.localizer is None:
+            raise ValueError(
+                "the localizer is not built yet: fit the task on training data, or load a checkpoint"
+            )
         output: Output = self.localizer(features, mask)
         return output
 

@@ -35,7 +35,7 @@ def test_what_fails_at_once_leaves_no_folder(cli, tmp_path):
     ("arguments", "message"),
     [
         (["data.lenght=3"], "there is no setting 'data.lenght'"),
-        (["modle=points"], "modle"),
+        (["modle=points"], "there is no setting 'modle'; --help names"),
         (["span_loss=gio"], "Could not find 'span_loss/gio' Available options in 'span_loss'"),
         (["data=annotations"], "data.root is not set; add data.root=... to the command"),
         (["data=annotations", "data.root=nowhere"], "nowhere: no such folder (data.root)"),

@@ -95,6 +95,11 @@ def test_data_that_do_not_say_what_a_model_needs_are_refused():
         their_trainer().fit(from_parts(), TheirData())
 
 
+def test_a_model_that_is_not_built_predicts_nothing(annotated):
+    with pytest.raises(ValueError, match="the localizer is not built yet: fit the task"):
+        their_trainer().predict(from_parts(), AnnotatedData(annotated))
+
+
 class Lists(SpanDataModule):
     """A user's own, over plain lists."""
 
