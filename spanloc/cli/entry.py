@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -103,26 +104,32 @@ def _refuse_several(config: DictConfig) -> None:
 
 @contextmanager
 def _marking_failure() -> Iterator[None]:
-    # What fails before it has written anything leaves no folder that looks like a run; what fails
-    # later says why.
-    mark = run_folder() / "error.txt"
+    # What fails before it has written anything leaves no folder that looks like a run, and an earlier
+    # run there as it was; what fails later says why.
+    begin, mark = time.time(), run_folder() / "error.txt"
+    before = mark.read_text(encoding="utf-8") if mark.is_file() else None
     mark.unlink(missing_ok=True)
     try:
         yield
     except BaseException as error:
         folder = run_folder()
         files = [path for path in folder.rglob("*") if path.is_file()]
-        ours = [
-            folder / ".hydra" in path.parents or (path.suffix == ".log" and not path.stat().st_size)
+        results = [
+            path
             for path in files
+            if folder / ".hydra" not in path.parents
+            and not (path.suffix == ".log" and not path.stat().st_size)
         ]
-        if all(ours):
+        logs = [path for path in results if path.suffix == ".log"]
+        # Clocks of file systems are coarser than ours.
+        written = [p for p in results if p not in logs and p.stat().st_mtime > begin - 0.1]
+        if not results:
             logging.shutdown()
             shutil.rmtree(folder, ignore_errors=True)
-        else:
+        elif written or before is not None:
+            text = _stopped(error) or _line(error) or type(error).__name__
             with replacing(mark) as path:
-                text = _stopped(error) or _line(error) or type(error).__name__
-                path.write_text(f"{text}\n", encoding="utf-8")
+                path.write_text(f"{text}\n" if written else str(before), encoding="utf-8")
         raise
 
 

@@ -14,6 +14,7 @@ from pytorch_lightning import Trainer, seed_everything
 from spanloc import plots
 from spanloc.cli.entry import run_folder
 from spanloc.cli.evaluate import evaluate, timelines, write_evaluation, write_metrics
+from spanloc.cli.resume import save_settings
 from spanloc.cli.show import show_metrics
 from spanloc.config.build import build, completed, targets
 from spanloc.config.checkpoint import load, read
@@ -63,6 +64,7 @@ def run(config: DictConfig) -> None:
     trainer: Trainer = build(plain["trainer"], **parts)
     with replacing(folder / "config.yaml") as path:
         path.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
+    save_settings(folder)
     begin = time.perf_counter()
     trainer.fit(task, datamodule=datamodule, ckpt_path=plain["ckpt_path"], weights_only=True)
     seconds = time.perf_counter() - begin

@@ -36,7 +36,7 @@ def load(
     lie in spanloc or in a package of ``allow``.
 
     Args:
-        path: A ``best.ckpt`` or ``last.ckpt`` of ``spanloc-train``.
+        path: A ``best.ckpt`` or ``last.ckpt`` of ``spanloc-train``, or a run folder with the first.
         allow: Names of further packages that may be built from, such as ``"theirs"``.
         map_location: Where the weights go.
 
@@ -69,6 +69,7 @@ def load(
 
 def read(path: str | Path, *, map_location: str | torch.device = "cpu") -> dict[str, Any]:
     """The content of a checkpoint with a config, checked; errors as in :func:`load`."""
+    path = Path(path) / "best.ckpt" if Path(path).is_dir() else path
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint file")
     try:

@@ -83,7 +83,9 @@ class SpanDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Training batches, in a new order every epoch."""
-        return self._loader(self.train_set, EpochSampler(len(self.train_set), self.seed))
+        return self._loader(
+            self._set("train_set"), EpochSampler(len(self._set("train_set")), self.seed)
+        )
 
     def whole_train_dataloader(self, *, num_replicas: int = 1, rank: int = 0) -> DataLoader[Any]:
         """Every training sequence once, whole and in order: what is measured is measured on this.
@@ -104,11 +106,11 @@ class SpanDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Validation batches."""
-        return self._loader(self.val_set, EvaluationSampler(len(self.val_set)))
+        return self._loader(self._set("val_set"), EvaluationSampler(len(self._set("val_set"))))
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Test batches."""
-        return self._loader(self.test_set, EvaluationSampler(len(self.test_set)))
+        return self._loader(self._set("test_set"), EvaluationSampler(len(self._set("test_set"))))
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """The test batches, to predict on."""
@@ -117,6 +119,13 @@ class SpanDataModule(LightningDataModule):
     def _samples(self) -> Iterator[Sample]:
         dataset = self.whole_train_set or self.train_set
         return (dataset[i] for i in range(len(dataset)))
+
+    def _set(self, name: str) -> Samples:
+        if not hasattr(self, name):
+            kind = type(self).__name__
+            raise ValueError(f"{kind} has no {name}: set it when it is made, or in setup(stage)")
+        found: Samples = getattr(self, name)
+        return found
 
     def _loader(self, dataset: Samples, sampler: Sampler[int]) -> DataLoader[Any]:
         training = isinstance(sampler, EpochSampler)

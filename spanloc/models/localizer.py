@@ -44,15 +44,15 @@ class Localizer(nn.Module):
         sizes: dict[str, Any] = {}
         if facts is not None:
             sizes = {"num_channels": facts.num_channels, "stride": stride_for(facts.shortest)}
-        self.backbone: Any = complete(backbone, sizes)
+        self.backbone = _promising(complete(backbone, sizes), "num_channels stride width")
         sizes = {"width": self.backbone.width}
         if facts is not None:
             sizes["num_levels"] = levels_for(facts.longest, self.backbone.stride)
-        self.neck: Any = complete(neck, sizes)
+        self.neck = _promising(complete(neck, sizes), "num_levels width")
         sizes = {"width": self.neck.width, "num_levels": self.neck.num_levels}
         if facts is not None:
             sizes["num_classes"] = facts.num_classes
-        self.head: Any = complete(head, sizes)
+        self.head = _promising(complete(head, sizes), "num_classes")
         self.register_buffer("mean", torch.zeros(self.backbone.num_channels))
         self.register_buffer("std", torch.ones(self.backbone.num_channels))
 
@@ -90,3 +90,13 @@ class Localizer(nn.Module):
         levels = self.neck(*self.backbone(x, mask))
         output: Output = self.head(levels, self.neck.strides(self.backbone.stride))
         return output
+
+
+def _promising(part: nn.Module, names: str) -> Any:
+    for name in names.split():
+        if not hasattr(part, name):
+            raise ValueError(
+                f"{type(part).__name__} has no attribute {name!r}; its part of a localizer says "
+                f"{', '.join(names.split())} (see spanloc.models.protocols)"
+            )
+    return part

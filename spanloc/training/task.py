@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torchmetrics import Metric, MetricCollection
 
 from spanloc.criterion import Criterion, Losses
@@ -95,9 +95,17 @@ class SpanLocalizer(BuiltModule):
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=len(batch))
 
     def on_train_start(self) -> None:
-        """Starts a new step: one that was interrupted has left its parts behind."""
+        """Starts a new step, at the rate of the schedule: an interrupted one has left its parts."""
         self.criterion.pending = 0.0
         self._watch.clear()
+        for config in self.trainer.lr_scheduler_configs:
+            if isinstance(schedule := config.scheduler, LambdaLR):
+                # A run that goes on for longer than it was meant to is at another place of its schedule;
+                # the rate that the checkpoint holds, 0 perhaps, was that of the old end.
+                now = zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)
+                rates = [base * factor(schedule.last_epoch) for base, factor in now]
+                for group, rate in zip(schedule.optimizer.param_groups, rates, strict=True):
+                    group["lr"] = rate
 
     def on_train_epoch_end(self) -> None:
         """Waits for what the device has not said yet of the losses."""

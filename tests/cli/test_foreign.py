@@ -102,3 +102,5 @@ def test_their_parts_train_load_and_are_evaluated(cli, theirs, choices):
     found = json.loads((folder / "out" / "metrics.json").read_text())
     trained = json.loads((run / "run" / "metrics.json").read_text())
     assert found == {k: v for k, v in trained.items() if k.startswith("test/")}
+    resumed = cli("train", f"resume={run / 'run'}", "trainer.max_epochs=2")
+    assert not isinstance(resumed, str), resumed

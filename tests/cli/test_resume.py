@@ -67,28 +67,55 @@ def test_a_run_goes_on_in_its_folder_with_its_settings(cli, whole, tmp_path):
 
 def test_the_arguments_are_those_of_the_run_and_the_new_ones(tmp_path):
     folder = tmp_path / "it's, a=b"
-    (folder / ".hydra").mkdir(parents=True)
+    folder.mkdir()
     (folder / "last.ckpt").touch()
-    (folder / ".hydra" / "overrides.yaml").write_text("- seed=3\n- +a.b=1\n- task=single\n")
-    found = with_saved_settings([f"resume={folder}", "task=detection", "a.b=2", "name=x"])
+    (folder / "overrides.yaml").write_text("- --config-dir=c\n- seed=3\n- +a.b=1\n- task=single\n")
     quoted = str(folder).replace("'", "\\'")
-    assert found == [
-        "seed=3",
-        f"hydra.run.dir='{quoted}'",
-        f"ckpt_path='{quoted}/last.ckpt'",
-        "task=detection",
-        "a.b=2",
-        "name=x",
-    ]
+    saved = ["seed=3", f"hydra.run.dir='{quoted}'", f"ckpt_path='{quoted}/last.ckpt'"]
+    found = with_saved_settings([f"resume={folder}", "task=detection", "a.b=2", "name=x"])
+    assert found == ["--config-dir=c", *saved, "task=detection", "a.b=2", "name=x"]
+    found = with_saved_settings(
+        [f"resume={folder / 'last.ckpt'}", "--config-dir=d", "-v", "+a.b=2", "task=single"]
+    )
+    assert found == ["--config-dir=d", "-v", *saved, "+a.b=2", "task=single"]
     assert with_saved_settings(["seed=1"]) == ["seed=1"]
+
+
+def test_a_refused_resume_leaves_the_run_as_it_was(cli, whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+
+    def files():
+        folder = tmp_path / "run"
+        return {p: p.read_bytes() for p in folder.iterdir() if p.is_file() and p.suffix != ".log"}
+
+    before = files()
+    for refused in ("backbone.width=8", "data.num_train=0"):
+        line = cli("train", f"resume={tmp_path / 'run'}", refused, "trainer.max_epochs=3")
+        assert line.startswith("spanloc-train: error: ")
+    assert files() == before
+    assert not isinstance(cli("train", f"resume={tmp_path / 'run'}", "trainer.max_epochs=3"), str)
+
+
+def test_a_run_that_goes_on_for_longer_has_the_rate_of_its_new_schedule(cli, whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    cli("train", f"resume={tmp_path / 'run'}", "trainer.max_epochs=4")
+    rows = (tmp_path / "run" / "csv" / "version_1" / "metrics.csv").read_text().splitlines()
+    column = rows[0].split(",").index("lr")
+    rates = [float(row.split(",")[column]) for row in rows[1:] if row.split(",")[column]]
+    assert len(rates) == 12
+    assert rates[0] > 1e-3  # about half of the highest, 2e-3
+    assert rates == sorted(rates, reverse=True)
 
 
 def test_a_folder_that_is_no_run_is_one_line(cli, whole, tmp_path):
     line = cli("train", f"resume={tmp_path}")
     assert line.startswith("spanloc-train: error: ")
-    assert "last.ckpt: no such file; resume=" in line
+    assert "overrides.yaml: no such file; resume wants the folder of a run" in line
     line = cli("train", "-m", f"resume={whole}")
     assert "it cannot be part of a sweep" in line
     shutil.copytree(whole, tmp_path / "run")
-    (tmp_path / "run" / ".hydra" / "overrides.yaml").write_text("{a: 1}")
+    (tmp_path / "run" / "overrides.yaml").write_text("{a: 1}")
     assert "wanted a list of settings" in cli("train", f"resume={tmp_path / 'run'}")
+    (tmp_path / "run" / "last.ckpt").unlink()
+    line = cli("train", f"resume={tmp_path / 'run'}")
+    assert "stopped before its first epoch ended" in line

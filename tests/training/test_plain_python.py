@@ -95,6 +95,20 @@ def test_data_that_do_not_say_what_a_model_needs_are_refused():
         their_trainer().fit(from_parts(), TheirData())
 
 
+def test_data_without_a_test_set_say_so():
+    data = Lists()
+    del data.test_set
+    with pytest.raises(ValueError, match="Lists has no test_set: set it when it is made"):
+        their_trainer().predict(
+            SpanLocalizer(single_model(), Criterion(match_single, losses.giou_loss)), data
+        )
+
+
+def test_a_part_without_its_sizes_is_refused():
+    with pytest.raises(ValueError, match="Identity has no attribute 'num_channels'; .*protocols"):
+        Localizer(torch.nn.Identity(), PyramidNeck(1, width=8), PointsHead(1, 1, width=8))
+
+
 def test_a_model_that_is_not_built_predicts_nothing(annotated):
     with pytest.raises(ValueError, match="the localizer is not built yet: fit the task"):
         their_trainer().predict(from_parts(), AnnotatedData(annotated))
