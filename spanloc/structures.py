@@ -190,12 +190,22 @@ class DataFacts:
         num_classes: Labels.
         shortest: A typical short span, in steps: the 5 % quantile of the lengths.
         longest: The longest span, in steps.
+
+    Raises:
+        ValueError: A number is out of range.
     """
 
     num_channels: int
     num_classes: int
     shortest: float
     longest: float
+
+    def __post_init__(self) -> None:
+        # They may come from a file, and decide how large a model becomes.
+        if not (self.num_channels >= 1 and self.num_classes >= 1):
+            raise ValueError(f"{self}: wanted at least one channel and one class")
+        if not 0 <= self.shortest <= self.longest <= 1e9:
+            raise ValueError(f"{self}: wanted 0 <= shortest <= longest <= 1e9 steps")
 
 
 @dataclass(frozen=True)

@@ -58,8 +58,8 @@ def load(
     facts = checkpoint["spanloc"].get("facts")
     try:
         task.build(DataFacts(**facts) if facts else None)
-    except TypeError as error:
-        raise ValueError(f"{path}: its config leaves something open: {error}") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{path}: its model cannot be built: {error}") from None
     try:
         task.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:

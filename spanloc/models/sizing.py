@@ -4,6 +4,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import product
 from typing import Any
 
 from torch import nn
@@ -27,7 +28,9 @@ def stride_for(shortest: float) -> int:
     (2, 10, 1)
     """
     most = max(1, int(shortest / _CELLS))
-    return max(n for n in range(1, most + 1) if pow(30, n, n) == 0)
+    powers = range(most.bit_length())
+    products = (2**a * 3**b * 5**c for a, b, c in product(powers, repeat=3))
+    return max((n for n in products if n <= most), default=1)
 
 
 def levels_for(longest: float, stride: int) -> int:

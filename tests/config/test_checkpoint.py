@@ -129,6 +129,15 @@ def test_files_that_are_no_checkpoints(tmp_path):
         spanloc.load(path)
 
 
+@pytest.mark.parametrize("longest", [float("inf"), float("nan"), 1e300, -1.0, "long"])
+def test_facts_of_a_file_that_cannot_be_are_an_error(trained, tmp_path, longest):
+    content = torch.load(trained["detection"] / "best.ckpt", weights_only=True)
+    content["spanloc"]["facts"]["longest"] = longest
+    torch.save(content, tmp_path / "changed.ckpt")
+    with pytest.raises((ValueError, TypeError), match="cannot be built|longest"):
+        spanloc.load(tmp_path / "changed.ckpt")
+
+
 def test_weights_that_do_not_fit_are_an_error(saved):
     path = saved(lambda task: task["localizer"]["neck"].update(num_levels=1))
     with pytest.raises(ValueError, match="the weights do not fit the config"):
