@@ -202,10 +202,9 @@ class DataFacts:
 
     def __post_init__(self) -> None:
         # They may come from a file, and decide how large a model becomes.
-        if not (self.num_channels >= 1 and self.num_classes >= 1):
-            raise ValueError(f"{self}: wanted at least one channel and one class")
-        if not 0 <= self.shortest <= self.longest <= 1e9:
-            raise ValueError(f"{self}: wanted 0 <= shortest <= longest <= 1e9 steps")
+        sizes = self.num_channels >= 1 and self.num_classes >= 1
+        if not (sizes and 0 <= self.shortest <= self.longest <= 1e9):
+            raise ValueError(f"{self}: wanted sizes >= 1, 0 <= shortest <= longest <= 1e9")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
+from .annotated import AnnotatedData
 from .annotations.folder import Annotations, Record, read_annotations
-from .datamodule import AnnotatedData, SpanDataModule, SyntheticData
+from .datamodule import SpanDataModule, SyntheticData
 from .sampling import EpochIndex, EpochSampler, EvaluationSampler
 from .sequences import AnnotatedSequences
 from .synthetic import SyntheticSequences
