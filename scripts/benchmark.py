@@ -90,7 +90,7 @@ def bench_suppression(table: Table) -> None:
 
 def detections(
     count: int, num_sequences: int, num_labels: int = 20
-) -> tuple[metrics.Predictions, metrics.Targets]:
+) -> tuple[Predictions, Targets]:
     """Twenty predictions around each target, in float64, as they come from files."""
     random, num_targets = np.random.default_rng(0), count // 20
     target = random_spans(num_targets, spread=300).double()
