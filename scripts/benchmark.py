@@ -88,9 +88,7 @@ def bench_suppression(table: Table) -> None:
     table.add_row("soft_nms of the same, 200 kept per label", milliseconds(soft), "")
 
 
-def detections(
-    count: int, num_sequences: int, num_labels: int = 20
-) -> tuple[Predictions, Targets]:
+def detections(count: int, num_sequences: int, num_labels: int = 20) -> tuple[Predictions, Targets]:
     """Twenty predictions around each target, in float64, as they come from files."""
     random, num_targets = np.random.default_rng(0), count // 20
     target = random_spans(num_targets, spread=300).double()
