@@ -62,6 +62,12 @@ def run(config: DictConfig) -> None:
         for group in ("callbacks", "logger")
     }
     trainer: Trainer = build(plain["trainer"], **parts)
+    if type(trainer.strategy.launcher).__name__ == "_MultiProcessingLauncher":
+        # What callbacks know would stay in the processes that are forked.
+        raise ValueError(
+            f"trainer.strategy is {plain['trainer']['strategy']!r}; with several processes it may be "
+            "auto or ddp, which start the command again"
+        )
     with replacing(folder / "config.yaml") as path:
         path.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
     save_settings(folder)
@@ -128,6 +134,7 @@ def _try_loss(task: SpanLocalizer) -> None:
 
 def _check_resumed(plain: dict[str, Any]) -> None:
     path, most = Path(plain["ckpt_path"]), plain["trainer"]["max_epochs"]
+    most = -1 if most is None else most
     saved = read(path)
     done = saved["epoch"] + 1
     if 0 <= most <= done and path.parent.resolve() == run_folder().resolve():

@@ -5,7 +5,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from spanloc.data.sampling import EpochSampler, EvaluationSampler
 from spanloc.data.sequences import channel_statistics
@@ -124,14 +124,16 @@ class SpanDataModule(LightningDataModule):
         found: Samples = getattr(self, name)
         return found
 
-    def _loader(self, dataset: Samples, sampler: Sampler[int]) -> DataLoader[Any]:
+    def _loader(
+        self, dataset: Samples, sampler: EpochSampler | EvaluationSampler
+    ) -> DataLoader[Any]:
         training = isinstance(sampler, EpochSampler)
         return DataLoader(
             cast("Dataset[Sample]", dataset),
             batch_size=self.batch_size,
             sampler=sampler,
             # In training a last, smaller batch would get steps as long as the others.
-            drop_last=training and len(dataset) >= self.batch_size,
+            drop_last=training and len(sampler) >= self.batch_size,
             collate_fn=collate,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
