@@ -103,3 +103,19 @@ def test_the_measurement_has_every_term_of_the_training():
     assert found.norms["giou"].total == pytest.approx(losses_found.total.item(), rel=1e-5)
     norm = torch.cat([p.grad.flatten() for p in task.parameters() if p.grad is not None]).norm()
     assert found.norms["giou"].grad_total == pytest.approx(norm.item(), rel=1e-4)
+
+
+def test_the_measured_total_has_the_earlier_layers_of_the_training(batch):
+    class Twice(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = points_model()
+
+        def forward(self, features, mask):
+            output = self.model(features, mask)
+            return replace(output, earlier=(replace(output, spans=output.spans * 1.1),))
+
+    criterion, model = Criterion(match_points, losses.giou_loss), Twice()
+    found = measure(model, criterion, [batch], {"giou": losses.giou_loss}).norms["giou"]
+    total = criterion.eval()(model(batch.features, batch.mask), batch).total
+    assert found.total == pytest.approx(total.item(), rel=1e-5)

@@ -171,7 +171,7 @@ def _quieten() -> None:
     # Hints of Lightning's that are no news to a user of a command, one by one.
     for hint in (
         "does not have many workers",
-        "Using `DistributedSampler`",  # what it repeats is not counted
+        "Using `DistributedSampler`",  # ours repeats nothing, and metrics refuse what is repeated
         "LeafSpec",
         "Checkpoint directory .* exists",
         "dirpath has changed",

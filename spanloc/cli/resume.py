@@ -55,7 +55,8 @@ def with_saved_settings(arguments: Sequence[str]) -> list[str]:
         raise ValueError(f"{folder / _FILE}: wanted a list of settings")
     saved += [_quoted("hydra.run.dir", folder), _quoted("ckpt_path", folder / "last.ckpt")]
     names = {_name(a) for a in given}
-    kept = [a for a in saved if _name(a) not in names]
+    # Another choice of a group does not have the options of the old one.
+    kept = [a for a in saved if not {_name(a), _name(a).split(".")[0]} & names]
     # Hydra wants all settings side by side, and its own options before or after them.
     options = [a for a in kept if a.startswith("-")]
     settings = [a for a in kept if not a.startswith("-")]

@@ -79,6 +79,7 @@ def measure(
         for names in (losses, others)
     )
     values = dict.fromkeys(others, 0.0)
+    earlier = dict.fromkeys(losses, 0.0)  # the span terms of earlier layers
     pairs: list[tuple[Tensor, ...]] = []
     count, num_sequences = 0.0, 0
     with _as_it_is(model, criterion):
@@ -90,6 +91,8 @@ def measure(
                 values[name] += float(sums.terms[name].detach())
             for name, loss in losses.items():
                 _add_gradient(by_loss[name], sums.span(loss), parameters)
+                for pred, target, weight, *_ in sums.pairs[1:]:
+                    earlier[name] += float((weight * loss(pred.detach(), target)).sum())
             pred, target, weight, *_ = sums.pairs[0]
             pairs.append((pred.detach(), target, weight))
             count += float(sums.num_pairs)
@@ -100,10 +103,13 @@ def measure(
     )
     if distributed.is_available() and distributed.is_initialized():
         every: list[Any] = [None] * distributed.get_world_size()
-        distributed.all_gather_object(every, (pred, target, weight, values, count, num_sequences))
-        *tensors, found, counts, numbers = zip(*every, strict=True)
+        distributed.all_gather_object(
+            every, (pred, target, weight, values, earlier, count, num_sequences)
+        )
+        *tensors, found, spans_of, counts, numbers = zip(*every, strict=True)
         pred, target, weight = (torch.cat([p.to(none) for p in part]) for part in tensors)
         values = {name: sum(part[name] for part in found) for name in others}
+        earlier = {name: sum(part[name] for part in spans_of) for name in losses}
         count, num_sequences = sum(counts), sum(numbers)
         for gradient in (*by_term.values(), *by_loss.values()):
             for part in gradient:
@@ -112,7 +118,8 @@ def measure(
     norms = {}
     for name, loss in losses.items():
         plain = loss(pred, target).double()
-        terms = {"span": (weight * plain).sum(), **{k: plain.new_tensor(values[k]) for k in others}}
+        terms = {k: plain.new_tensor(values[k]) for k in others}
+        terms = {"span": (weight * plain).sum() + earlier[name], **terms}
         spans = [criterion.weights["span"] * part / count for part in by_loss[name]]
         both = [
             criterion.total(dict(zip(terms, parts, strict=True))) / count

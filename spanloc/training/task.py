@@ -43,7 +43,6 @@ class SpanLocalizer(BuiltModule):
         optimizer: Called with the parameter groups.
         scheduler: Called with the optimizer and the number of steps; None keeps the rate.
         classes: Names of the labels; they travel in the checkpoint. None: those of the data.
-
     """
 
     def __init__(

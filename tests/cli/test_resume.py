@@ -79,6 +79,13 @@ def test_the_arguments_are_those_of_the_run_and_the_new_ones(tmp_path):
     )
     assert found == ["--config-dir=d", "-v", *saved, "+a.b=2", "task=single"]
     assert with_saved_settings(["seed=1"]) == ["seed=1"]
+    text = "- span_loss=smooth_giou\n- span_loss.smoothing=0.2\n- seed=1\n"
+    (folder / "overrides.yaml").write_text(text)
+    found = with_saved_settings([f"resume={folder}", "span_loss=giou"])
+    assert [a for a in found if "hydra" not in a and "ckpt" not in a] == [
+        "seed=1",
+        "span_loss=giou",
+    ]
 
 
 def test_a_refused_resume_leaves_the_run_as_it_was(cli, whole, tmp_path):
