@@ -1,8 +1,11 @@
 """The compiled loops of the metrics."""
 
 import numpy as np
+from numba import types
+from numba.core.dispatcher import Dispatcher
 
-from spanloc.metrics.kernels.ranked import match_ranked
+from spanloc.metrics.kernels import ranked
+from spanloc.metrics.kernels.ranked import best_reached, match_ranked
 
 
 def test_a_prediction_falls_back_to_the_next_best_free_target():
@@ -11,3 +14,17 @@ def test_a_prediction_falls_back_to_the_next_best_free_target():
     groups = np.zeros(3, np.int64)
     found = match_ranked(spans, groups, targets, np.array([0, 2]), np.arange(2), np.array([0.5]))
     assert found[:, 0].tolist() == [0, 1, -1]
+
+
+def test_no_kernel_takes_a_compiled_function_as_an_argument():
+    # Numba keeps the types of arguments in its cache on disk. That of a function holds a reference which
+    # is gone in a process that reads the file, so that every later evaluation would fail.
+    best_reached(
+        np.array([[0.0, 8.0]]), np.array([0]), np.array([0]), np.array([[0.0, 10.0]]),
+        np.array([0, 1]), 1,
+    )  # fmt: skip
+    compiled = [k for k in vars(ranked).values() if isinstance(k, Dispatcher)]
+    kinds = [kind for kernel in compiled for signature in kernel.signatures for kind in signature]
+    assert ranked._reached in compiled
+    assert kinds
+    assert not any(isinstance(kind, types.Dispatcher) for kind in kinds)

@@ -104,8 +104,8 @@ def best_reached(
     ...              np.array([[0.0, 10.0]]), np.array([0, 1]), 2)
     array([[0. , 0.8]])
     """
-    tiou = {"sum": compiled.tiou, "hull": compiled.tiou_by_hull}[union]
-    return _reached(spans, groups, columns, target_spans, target_firsts, num_columns, tiou)
+    hull = {"sum": False, "hull": True}[union]
+    return _reached(spans, groups, columns, target_spans, target_firsts, num_columns, hull)
 
 
 def nearest(
@@ -158,7 +158,9 @@ def _nearest(spans, labels, groups, targets, target_labels, target_firsts):
 
 @numba.njit(cache=True)
 @no_type_check
-def _reached(spans, groups, columns, targets, target_firsts, num_columns, tiou):
+def _reached(spans, groups, columns, targets, target_firsts, num_columns, hull):
+    # Which rule it is comes as a truth value: a compiled function as an argument would be part of the
+    # key in numba's cache on disk, and a later process can fail to read such a key.
     reached = np.zeros((len(targets), num_columns))
     for i in range(len(spans)):
         if groups[i] < 0:
@@ -166,9 +168,13 @@ def _reached(spans, groups, columns, targets, target_firsts, num_columns, tiou):
         for j in range(target_firsts[groups[i]], target_firsts[groups[i] + 1]):
             if targets[j, 0] >= spans[i, 1]:
                 break
-            reached[j, columns[i]] = max(
-                reached[j, columns[i]], tiou(spans[i, 0], spans[i, 1], targets[j, 0], targets[j, 1])
-            )
+            if hull:
+                tiou = compiled.tiou_by_hull(
+                    spans[i, 0], spans[i, 1], targets[j, 0], targets[j, 1]
+                )
+            else:
+                tiou = compiled.tiou(spans[i, 0], spans[i, 1], targets[j, 0], targets[j, 1])
+            reached[j, columns[i]] = max(reached[j, columns[i]], tiou)
     return reached
 
 
