@@ -1,11 +1,15 @@
-"""Files: atomic writes, and plain values for records."""
+"""Files: atomic writes, strict reads, and plain values for records."""
 
 import json
 import math
 import os
+import re
+import reprlib
+import stat
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
@@ -15,16 +19,36 @@ from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
 def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary path beside ``path``, which takes its name when the block ends without an error.
 
-    The suffix is kept, since writers of figures go by it. Missing folders are made.
+    Until then, and after a crash or with a full disk, an earlier file of that name stays as it was. The
+    suffix is kept, since writers of figures go by it. Missing folders are made.
+
+    Raises:
+        OSError: Writing failed; it names ``path``.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder: a rename replaces a file at once only within one file system.
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:
         yield temporary
+        # A rename may reach the disk before the content does.
+        _flush_to_disk(temporary)
         os.replace(temporary, path)
+        _flush_to_disk(path.parent)
+    except OSError as error:
+        if error.filename in (None, str(temporary)):
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _flush_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path: str | Path, content: Any, *, indent: int | None = 2) -> None:
@@ -32,6 +56,104 @@ def write_json(path: str | Path, content: Any, *, indent: int | None = 2) -> Non
     with replacing(path) as file:
         text = json.dumps(_finite(plain(content)), indent=indent, allow_nan=False)
         file.write_text(f"{text}\n", encoding="utf-8")
+
+
+def read_bytes(path: str | Path, *, most: int | None = None) -> bytes:
+    """The content of a regular file: what else has a name, such as a pipe, may keep a reader waiting for ever.
+
+    Args:
+        path: The file, or a link to it.
+        most: Bytes that are read; None: all.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no regular file, or has more than ``most`` bytes.
+    """
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+        raise ValueError(f"{path}: {kind}; wanted a file")
+    with open(path, "rb") as file:
+        content = file.read() if most is None else file.read(most + 1)
+    if most is not None and len(content) > most:
+        raise ValueError(f"{path}: the file is larger than {most / 1e6:g} MB")
+    return content
+
+
+def read_json(path: str | Path, *, most: int | None = None) -> Any:
+    """The content of a JSON file; see :func:`parse_json` and :func:`read_bytes`.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no regular file, too large, or not valid JSON.
+    """
+    content = read_bytes(path, most=most)
+    if not content.strip():
+        raise ValueError(f"{path}: the file is empty; wanted JSON")
+    try:
+        return parse_json(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: not valid JSON: {error}") from None
+
+
+def parse_json(content: bytes) -> Any:
+    """Strict JSON: no name twice in an object, and no text that cannot be written again.
+
+    ``NaN`` and ``Infinity``, which many programs write, are read as numbers, and so is a number too large
+    for a float, as infinite: whoever knows the field refuses it.
+
+    Raises:
+        ValueError: It is not such JSON; the message is one line.
+
+    >>> parse_json(b'{"a": [1, 2.5]}')
+    {'a': [1, 2.5]}
+    """
+    try:
+        text = content.decode(json.detect_encoding(content))
+        value = _DECODER.decode(text)
+        if _HALF_PAIR.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except UnicodeEncodeError as error:
+        near = error.object[max(0, error.start - 20) : error.start + 20]
+        raise ValueError(f"near {near!a} is half a surrogate pair, which is no character") from None
+    return value
+
+
+# A half without its other one. A backslash may be escaped itself, so that this alone proves nothing.
+_HALF_PAIR = re.compile(
+    r"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]", re.DOTALL
+)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        # The last one would win, and the others be lost without a word.
+        twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"{shown(twice)} is there twice in one object")
+    return found
+
+
+def _whole(digits: str) -> int | float:
+    # Python refuses to read more than 4300 digits, and has no float for more than 308.
+    return int(digits) if len(digits) < 300 else float(digits)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_whole)
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxlong, _SHORT.maxother = 3, 80, 40, 60
+
+
+def shown(value: Any) -> str:
+    """``repr`` for an error: on one line, and cut where it is long or deep.
+
+    >>> shown(["x", 1e999, None])
+    "['x', inf, None]"
+    """
+    return _SHORT.repr(value)
 
 
 def plain(value: Any) -> Any:
@@ -69,8 +191,9 @@ def record(kind: Any, value: Any, where: str = "") -> Any:
     if is_dataclass(kind) or is_typeddict(kind) or hasattr(kind, "_fields"):
         wanted = get_type_hints(kind)
         found = record(dict[str, Any], value, where)
+        needed = wanted.keys() - _defaults(kind)
         for names, what in (
-            (wanted.keys() - found, "is missing"),
+            (needed - found.keys(), "is missing"),
             (found.keys() - wanted, "is unknown"),
         ):
             if names:
@@ -89,6 +212,13 @@ def record(kind: Any, value: Any, where: str = "") -> Any:
     if kind in (int, bool, str) and type(value) is kind:
         return value
     raise ValueError(f"{where or 'it'} is {value!r:.60}; wanted {getattr(kind, '__name__', kind)}")
+
+
+def _defaults(kind: Any) -> set[str]:
+    if not is_dataclass(kind):
+        return set(getattr(kind, "_field_defaults", ()))
+    free = (MISSING, MISSING)
+    return {f.name for f in fields(kind) if (f.default, f.default_factory) != free}
 
 
 def _place(where: str, name: Any) -> str:

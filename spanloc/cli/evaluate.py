@@ -19,6 +19,7 @@ from spanloc.config.checkpoint import load, trust
 from spanloc.config.checks import check
 from spanloc.data import SpanDataModule
 from spanloc.data.datamodule import Samples
+from spanloc.decode import stretch
 from spanloc.files import write_json
 from spanloc.reports.result import ScoreResult
 from spanloc.structures import Timeline, collate
@@ -116,28 +117,34 @@ def write_predictions(evaluated: Evaluated, classes: list[str], folder: Path) ->
 def timelines(task: SpanLocalizer, samples: Samples, count: int = 4) -> Figure:
     """The predictions of a model for some sequences, spread over the set, against the truth."""
     count = min(count, len(samples))
-    shown = [samples[i * len(samples) // count] for i in range(count)]
-    predictions, targets = [], []
+    batches, predictions = [], []
     with torch.inference_mode():
-        for sample in shown:
-            batch = collate([sample])
+        for i in range(count):
+            batch = collate([samples[i * len(samples) // count]])
+            steps = batch.mask.shape[1]
+            if task.window is not None and steps > task.window:
+                # Of a long recording only a part, around its first target.
+                first = int(batch.spans[0, 0, 0]) - task.window // 2
+                first = max(0, min(first, steps - task.window))
+                batch = stretch(batch, 0, first, first + task.window)
             found = task.predict_step(batch.to(task.device)).to("cpu")
             # Of many scored spans only the likely ones, or they hide each other.
             best = float(found.scores.max()) if len(found) else 0.0
             predictions.append(found[found.scores >= min(0.2, best / 2)])
-            targets.append(batch.targets("seconds"))
-    lines = [sample.timeline for sample in shown]
+            batches.append(batch)
+    targets = [batch.targets("seconds") for batch in batches]
+    lines = [batch.timelines[0] for batch in batches]
     return plots.timelines(
-        [sample.features for sample in shown],
+        [batch.features[0] for batch in batches],
         [(found.spans, found.scores, found.labels) for found in predictions],
         [(true.spans, true.labels) for true in targets],
-        [sample.id for sample in shown],
+        [batch.ids[0] for batch in batches],
         task.classes,
         unit="s" if any(line != Timeline() for line in lines) else "steps",
         starts=[line.offset for line in lines],
         durations=[
-            sample.features.shape[1] * line.seconds_per_step
-            for sample, line in zip(shown, lines, strict=True)
+            batch.mask.shape[1] * line.seconds_per_step
+            for batch, line in zip(batches, lines, strict=True)
         ],
     )
 

@@ -1,14 +1,18 @@
 """From a file to a model."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from spanloc.config.build import build, resolve, targets
 from spanloc.config.checks import check
+from spanloc.files import record
 from spanloc.structures import DataFacts
+from spanloc.training.checkpoint_io import require_intact
 from spanloc.training.task import SpanLocalizer
 
 # The parts of spanloc that a model is made of, and that do nothing but compute.
@@ -45,33 +49,65 @@ def load(
         ValueError: It is not such a checkpoint, or names something that is not allowed.
     """
     checkpoint = read(path, map_location=map_location)
-    task_config = dict(checkpoint["spanloc"]["config"]["module"])
+    ours, weights = checkpoint["spanloc"], checkpoint["state_dict"]
+    task_config = dict(ours["config"]["module"])
     # What trains is no part of the model, and need not be in a package that is trusted.
     task_config.pop("optimizer", None)
     task_config.pop("scheduler", None)
     trust(path, task_config, (*_TRUSTED, *([allow] if isinstance(allow, str) else allow)))
     check({"module": task_config})
-    task = build(task_config)
-    if not isinstance(task, SpanLocalizer):
-        raise ValueError(f"{path}: its config describes {type(task).__name__}, not a model")
-    task.config = checkpoint["spanloc"]["config"]
-    facts = checkpoint["spanloc"].get("facts")
     try:
-        task.build(DataFacts(**facts) if facts else None)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{path}: its model cannot be built: {error}") from None
+        with _no_larger_than(weights):
+            # First without memory: sizes in the file may be anything.
+            with suppress(NotImplementedError), torch.device("meta"):
+                _built(path, task_config, ours)
+            task = _built(path, task_config, ours)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        text = str(error).removeprefix(f"{path}: ")
+        raise ValueError(f"{path}: its model cannot be built: {text}") from None
+    task.config, task.window = ours["config"], record(int | None, ours.get("window"), "window")
     try:
-        task.load_state_dict(checkpoint["state_dict"])
-    except RuntimeError as error:
+        task.load_state_dict(weights)
+    except (RuntimeError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: the weights do not fit the config: {error}") from None
     return task.to(map_location).eval()
 
 
+def _built(path: str | Path, config: Mapping[str, Any], ours: Mapping[str, Any]) -> SpanLocalizer:
+    task = build(config)
+    if not isinstance(task, SpanLocalizer):
+        raise ValueError(f"{path}: its config describes {type(task).__name__}, not a model")
+    facts = ours.get("facts")
+    task.build(record(DataFacts, facts, "facts") if facts else None)
+    return task
+
+
+@contextmanager
+def _no_larger_than(weights: Mapping[str, Any]) -> Iterator[None]:
+    """Stop building a model as soon as it has more weights than a file holds."""
+    most = sum(part.numel() + 1 for part in weights.values() if isinstance(part, torch.Tensor))
+    size = 0
+
+    def count(module: Any, name: str, parameter: torch.Tensor | None) -> None:
+        nonlocal size
+        size += 1 if parameter is None else parameter.numel() + 1
+        # Twice: it is built twice. And a module may make a weight that it replaces.
+        if size > 4 * most + 1000:
+            raise ValueError("it would have more weights than the file holds")
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 def read(path: str | Path, *, map_location: str | torch.device = "cpu") -> dict[str, Any]:
     """The content of a checkpoint with a config, checked; errors as in :func:`load`."""
-    path = Path(path) / "best.ckpt" if Path(path).is_dir() else path
-    if not Path(path).is_file():
+    path = Path(path) / "best.ckpt" if Path(path).is_dir() else Path(path)
+    if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint file")
+    require_intact(path)
     try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except Exception:  # torch raises whatever its unpickler met, and advises to load it unsafely
@@ -82,19 +118,33 @@ def read(path: str | Path, *, map_location: str | torch.device = "cpu") -> dict[
     if not isinstance(ours, dict) or "config" not in ours:
         raise ValueError(f"{path}: not a checkpoint of spanloc")
     config = ours["config"]
-    if config is not None and not (
-        isinstance(config, dict)
-        and isinstance(config.get("module"), dict)
-        and "_target_" in config["module"]
-    ):
-        raise ValueError(f"{path}: its config describes no model")
     if config is None:
         raise ValueError(
             f"{path}: this model was built in plain Python, so there is no config to rebuild it "
             "from; build it again and call SpanLocalizer.load_from_checkpoint(path, localizer=..., "
             "criterion=...) or task.load_state_dict(torch.load(path)['state_dict'])"
         )
+    _require_plain(path, config)
+    module = config.get("module") if isinstance(config, dict) else None
+    if not isinstance(module, dict) or "_target_" not in module:
+        raise ValueError(f"{path}: its config describes no model")
+    weights = checkpoint.get("state_dict")
+    if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
+        raise ValueError(f"{path}: it holds no weights: state_dict is {type(weights).__name__}")
     return checkpoint
+
+
+def _require_plain(path: Path, config: Any, where: str = "config") -> None:
+    if isinstance(config, dict):
+        for key, value in config.items():
+            if not isinstance(key, str):
+                raise ValueError(f"{path}: {where} has the key {key!r:.60}; wanted text")
+            _require_plain(path, value, f"{where}.{key}")
+    elif isinstance(config, list):
+        for i, value in enumerate(config):
+            _require_plain(path, value, f"{where}[{i}]")
+    elif config == "???" or not isinstance(config, str | int | float | None):
+        raise ValueError(f"{path}: {where} is {config!r:.60}; wanted a plain value")
 
 
 def trust(path: str | Path, config: Any, modules: Sequence[str]) -> None:

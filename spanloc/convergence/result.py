@@ -31,7 +31,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class LossAtConvergence:
-    """One span loss at the predictions of the whole training set.
+    """One span loss at the predictions for the training sequences.
 
     Args:
         loss: Plain mean over the pairs.
@@ -61,13 +61,14 @@ class Minibatch:
 
 @dataclass(frozen=True)
 class ConvergenceResult:
-    """What :class:`~spanloc.training.callbacks.Convergence` measured, once, over the whole training set.
+    """What :class:`~spanloc.training.callbacks.Convergence` measured, once, at fixed weights.
 
     Args:
         step, epoch: When.
         reason: Why then.
         trained: Name of the trained loss among ``losses``.
-        num_sequences, num_pairs: What it was measured on.
+        num_sequences, num_pairs: What it was measured on: training sequences, or tiles of them where
+            training takes crops.
         score_loss: Over the number of pairs.
         tiou: Mean over the pairs.
         endpoint_error: Error of a boundary as a fraction of the target's length.
@@ -75,6 +76,7 @@ class ConvergenceResult:
         minibatch: The same of the last mini-batches, for comparison.
         exponent: Of a pair's gradient against its loss over the run.
         exponent_params: Of the gradient of all parameters.
+        num_available: Of how many sequences or tiles these are a random sample, if not all; None: unknown.
     """
 
     step: int
@@ -90,6 +92,7 @@ class ConvergenceResult:
     minibatch: Minibatch
     exponent: Exponent
     exponent_params: Exponent
+    num_available: int | None = None
 
     @property
     def own(self) -> LossAtConvergence:

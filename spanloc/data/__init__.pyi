@@ -2,7 +2,7 @@ from .annotated import AnnotatedData
 from .annotations.folder import Annotations, Record, read_annotations
 from .datamodule import SpanDataModule, SyntheticData
 from .sampling import EpochIndex, EpochSampler, EvaluationSampler
-from .sequences import AnnotatedSequences
+from .sequences import AnnotatedSequences, TiledSequences
 from .synthetic import SyntheticSequences
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "SpanDataModule",
     "SyntheticData",
     "SyntheticSequences",
+    "TiledSequences",
     "read_annotations",
 ]

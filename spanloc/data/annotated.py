@@ -8,7 +8,7 @@ from torch import Tensor
 
 from spanloc.data.annotations.folder import Annotations, Record, read_annotations
 from spanloc.data.datamodule import SpanDataModule
-from spanloc.data.sequences import AnnotatedSequences
+from spanloc.data.sequences import AnnotatedSequences, TiledSequences
 from spanloc.ops import length
 
 
@@ -83,13 +83,17 @@ class AnnotatedData(SpanDataModule):
             min_kept=self.min_kept,
             seed=self.seed,
         )
+        longest = max(record.num_steps for record in self._train)
         if crop is not None:
-            self.whole_train_set = AnnotatedSequences(self._train)
-            # About as many steps in a batch as in training, for the memory's sake.
-            longest = max(record.num_steps for record in self._train)
-            self.whole_batch_size = max(1, self.batch_size * min(crop, longest) // longest)
+            self.whole_train_set = TiledSequences(self._train, crop, min_kept=self.min_kept)
+            longest = min(crop, longest)
         self.val_set = AnnotatedSequences(self._val)
         self.test_set = AnnotatedSequences(subsets["testing"])
+        # Evaluation keeps no gradients, so that several times the steps of a training batch need less
+        # memory than it does.
+        self.window = 4 * self.batch_size * longest
+        most = max(record.num_steps for record in (*self._val, *subsets["testing"]))
+        self.evaluation_batch_size = max(1, min(self.batch_size, self.window // most))
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation per channel, ``(C,)``, of the training sequences."""

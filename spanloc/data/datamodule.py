@@ -48,6 +48,8 @@ class SpanDataModule(LightningDataModule):
     test_set: Samples
     classes: list[str]
     num_channels: int | None = None
+    #: Steps that a model evaluates at once; longer sequences go through it in windows. None: any.
+    window: int | None = None
     seconds_per_step: float = Timeline().seconds_per_step
 
     def __init__(self, *, batch_size: int = 32, num_workers: int = 0, seed: int = 0) -> None:
@@ -55,7 +57,7 @@ class SpanDataModule(LightningDataModule):
         if batch_size < 1:
             raise ValueError(f"data.batch_size is {batch_size}; it must be at least 1")
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
-        self.whole_batch_size = batch_size
+        self.evaluation_batch_size = batch_size
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation per channel, ``(C,)``, of the training sequences."""
@@ -85,7 +87,7 @@ class SpanDataModule(LightningDataModule):
         )
 
     def whole_train_dataloader(self, *, num_replicas: int = 1, rank: int = 0) -> DataLoader[Any]:
-        """Every training sequence once, whole and in order: what is measured is measured on this.
+        """Every step of the training sequences once, in order, without a random crop: to measure on.
 
         Args:
             num_replicas, rank: How many processes share the sequences, and which one this is.
@@ -93,7 +95,7 @@ class SpanDataModule(LightningDataModule):
         dataset = self.whole_train_set or self.train_set
         return DataLoader(
             cast("Dataset[Sample]", dataset),
-            batch_size=self.whole_batch_size,
+            batch_size=self.batch_size,
             sampler=range(rank, len(dataset), num_replicas),
             collate_fn=collate,
             num_workers=self.num_workers,
@@ -130,7 +132,7 @@ class SpanDataModule(LightningDataModule):
         training = isinstance(sampler, EpochSampler)
         return DataLoader(
             cast("Dataset[Sample]", dataset),
-            batch_size=self.batch_size,
+            batch_size=self.batch_size if training else self.evaluation_batch_size,
             sampler=sampler,
             # In training a last, smaller batch would get steps as long as the others.
             drop_last=training and len(sampler) >= self.batch_size,

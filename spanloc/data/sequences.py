@@ -1,6 +1,6 @@
 """Data sets of annotated sequences from files."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -9,6 +9,9 @@ from torch.utils.data import Dataset
 
 from spanloc.data.annotations.folder import Record
 from spanloc.structures import Sample, Timeline
+
+# Steps that are read at once for the statistics.
+_PIECE = 2**20
 
 
 class AnnotatedSequences(Dataset[Sample]):
@@ -52,30 +55,63 @@ class AnnotatedSequences(Dataset[Sample]):
             rng = np.random.default_rng([self.seed, number])
             first = int(rng.integers(0, record.num_steps - self.crop, endpoint=True))
             last = first + self.crop
-        values = np.ascontiguousarray(record.open()[first:last].T, np.float32)
-        _require_finite(record, values.T, first)
-        inside = record.spans.clamp(first, last)
-        size, kept = record.spans.diff(dim=1)[:, 0], inside.diff(dim=1)[:, 0]
-        keep = (kept > 0) & (kept >= self.min_kept * size)
-        step, offset = record.timeline
-        return Sample(
-            id=record.id,
-            features=torch.from_numpy(values),
-            spans=inside[keep] - first,
-            labels=record.labels[keep],
-            timeline=Timeline(step, offset + first * step),
-            weight=record.weight,
-        )
+        return _cut(record, first, last, self.min_kept)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """As :func:`channel_statistics`, of the whole sequences."""
 
-        def checked(record: Record) -> np.ndarray:
+        def pieces(record: Record) -> Iterator[np.ndarray]:
             values = record.open()
-            _require_finite(record, values)
-            return values.T
+            for first in range(0, len(values), _PIECE):
+                piece = values[first : first + _PIECE]
+                _require_finite(record, piece, first)
+                yield piece.T
 
-        return channel_statistics(map(checked, self.records))
+        return channel_statistics(piece for record in self.records for piece in pieces(record))
+
+
+class TiledSequences(Dataset[Sample]):
+    """Sequences from files, memory-mapped, cut into equal tiles without gaps: each step once.
+
+    Args:
+        records: The sequences, from :func:`read_annotations`.
+        most: Steps of a tile, at most; sequences no longer than that stay whole.
+        min_kept: A tile keeps a span, clipped, where at least this fraction of it is inside.
+    """
+
+    def __init__(self, records: Sequence[Record], most: int, *, min_kept: float = 0.5) -> None:
+        self.records, self.min_kept = list(records), min_kept
+        counts = [-(-record.num_steps // most) for record in self.records]
+        self._firsts = np.concatenate([[0], np.cumsum(counts)])
+
+    def __len__(self) -> int:
+        return int(self._firsts[-1])
+
+    def __getitem__(self, index: int) -> Sample:
+        if not 0 <= index < len(self):
+            raise IndexError(f"index {index} of {len(self)} tiles")
+        i = int(np.searchsorted(self._firsts, index, side="right")) - 1
+        record, count = self.records[i], int(self._firsts[i + 1] - self._firsts[i])
+        tile = index - int(self._firsts[i])
+        first, last = (record.num_steps * k // count for k in (tile, tile + 1))
+        return _cut(record, first, last, self.min_kept)
+
+
+def _cut(record: Record, first: int, last: int, min_kept: float) -> Sample:
+    values = np.ascontiguousarray(record.open()[first:last].T, np.float32)
+    _require_finite(record, values.T, first)
+    inside = record.spans.clamp(first, last)
+    size, kept = record.spans.diff(dim=1)[:, 0], inside.diff(dim=1)[:, 0]
+    keep = (kept > 0) & (kept >= min_kept * size)
+    step, offset = record.timeline
+    return Sample(
+        id=record.id,
+        features=torch.from_numpy(values),
+        spans=inside[keep] - first,
+        labels=record.labels[keep],
+        timeline=Timeline(step, offset + first * step),
+        weight=record.weight,
+    )
 
 
 def channel_statistics(sequences: Iterable[np.ndarray]) -> tuple[Tensor, Tensor]:

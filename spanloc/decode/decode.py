@@ -1,6 +1,7 @@
 """Output to predictions: candidates, their scores, suppression."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -8,6 +9,14 @@ from torch import Tensor
 from spanloc.structures import Batch, Output, Predictions
 
 Suppress = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+class Scored(NamedTuple):
+    """Spans ``(n, 2)`` in steps of one sequence, scores ``(n,)`` and labels ``(n,)``."""
+
+    spans: Tensor
+    scores: Tensor
+    labels: Tensor
 
 
 class Decode:
@@ -36,14 +45,14 @@ class Decode:
 
     def __call__(self, output: Output, batch: Batch) -> Predictions:
         """Predictions in steps, inside their sequence."""
-        lengths = batch.mask.sum(1)
-        parts = [self._sequence(output, i, lengths[i]) for i in range(len(batch))]
-        spans, scores, labels = (torch.cat(field) for field in zip(*parts, strict=True))
-        counts = torch.tensor([len(part[1]) for part in parts], device=spans.device)
-        places = torch.arange(len(parts), device=spans.device).repeat_interleave(counts)
-        return Predictions(spans, labels, places, batch.ids, "steps", scores=scores)
+        lengths = batch.mask.sum(1).tolist()
+        found = [self.candidates(output, i) for i in range(len(batch))]
+        return joined(
+            [self.select(*c, steps) for c, steps in zip(found, lengths, strict=True)], batch
+        )
 
-    def _sequence(self, output: Output, i: int, steps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def candidates(self, output: Output, i: int) -> Scored:
+        """The best candidates of the sequence at place ``i``, best first."""
         num_labels = output.logits.shape[-1]
         scores = (output.logits[i].sigmoid() * output.mask[i][:, None]).flatten()
         # The mask again: where min_score is 0, padding would pass.
@@ -51,11 +60,30 @@ class Decode:
         candidates = ((scores >= self.min_score) & valid).nonzero()[:, 0]
         order = scores[candidates].argsort(descending=True, stable=True)[: self.max_candidates]
         candidates = candidates[order]
-        spans = output.spans[i][candidates // num_labels].clamp(min=0)
-        spans = torch.minimum(spans, steps.to(spans))
-        scores, labels = scores[candidates], candidates % num_labels
+        spans = output.spans[i][candidates // num_labels]
+        return Scored(spans, scores[candidates], candidates % num_labels)
+
+    def select(
+        self, spans: Tensor, scores: Tensor, labels: Tensor, steps: int, *, times: int = 1
+    ) -> Scored:
+        """The predictions among the candidates of a sequence of ``steps`` steps.
+
+        Args:
+            spans, scores, labels: Best first.
+            steps: Of the sequence, to which spans are clipped.
+            times: How many sequences it counts for, in the number of predictions it may have.
+        """
+        spans = spans.clamp(min=0, max=steps)
         if self.suppress is not None:
             kept, scores = self.suppress(spans, scores, labels)
             spans, labels = spans[kept], labels[kept]
-        cut = slice(self.max_predictions)
-        return spans[cut], scores[cut], labels[cut]
+        cut = slice(times * self.max_predictions)
+        return Scored(spans[cut], scores[cut], labels[cut])
+
+
+def joined(parts: Sequence[Scored], batch: Batch) -> Predictions:
+    """The predictions of a batch, in steps, from those of each sequence."""
+    spans, scores, labels = (torch.cat(field) for field in zip(*parts, strict=True))
+    counts = torch.tensor([len(part.scores) for part in parts], device=spans.device)
+    places = torch.arange(len(parts), device=spans.device).repeat_interleave(counts)
+    return Predictions(spans, labels, places, batch.ids, "steps", scores=scores)

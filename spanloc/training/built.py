@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from spanloc.files import record
 from spanloc.lightning import LightningModule
 from spanloc.models.sizing import complete
 from spanloc.structures import DataFacts
@@ -24,6 +25,7 @@ class BuiltModule(LightningModule):
     Attributes:
         config: What :func:`spanloc.load` builds the model from; a model built in plain Python has none.
         facts: What the localizer was built from; None if it was given.
+        window: Steps that are evaluated at once, as the data have it; None: a whole batch, however long.
     """
 
     localizer: Any
@@ -35,6 +37,7 @@ class BuiltModule(LightningModule):
         self.classes = list(classes or ())
         self.config: dict[str, Any] | None = None
         self.facts: DataFacts | None = None
+        self.window: int | None = None
         self._make_localizer: Callable[..., nn.Module] | None = None
         if isinstance(localizer, nn.Module):
             self._own(localizer)
@@ -52,13 +55,14 @@ class BuiltModule(LightningModule):
 
         Args:
             datamodule: Such as :class:`~spanloc.data.SpanDataModule`, after its ``setup("fit")``: it has
-                ``facts()``, ``statistics()`` of the channels, and ``classes``; all are optional for a
-                localizer that is built.
+                ``facts()``, ``statistics()`` of the channels, ``classes`` and ``window``; all are optional
+                for a localizer that is built.
 
         Raises:
             ValueError: The localizer is not built, and the data do not say what it needs.
         """
         self.classes = self.classes or list(getattr(datamodule, "classes", ()))
+        self.window = getattr(datamodule, "window", None)
         if self.localizer is None:
             if not hasattr(datamodule, "facts"):
                 raise ValueError(
@@ -110,13 +114,15 @@ class BuiltModule(LightningModule):
         """Takes the names of the classes, where none were given, and builds the localizer as it was."""
         ours = checkpoint.get("spanloc", {})
         self.classes = self.classes or list(ours.get("classes", ()))
+        self.window = ours.get("window")
         if ours.get("facts"):
-            self.build(DataFacts(**ours["facts"]))
+            self.build(record(DataFacts, ours["facts"], "facts"))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what :func:`spanloc.load` and :meth:`on_load_checkpoint` need."""
         facts = self.facts and asdict(self.facts)
         checkpoint["spanloc"] = {"config": self.config, "classes": self.classes, "facts": facts}
+        checkpoint["spanloc"]["window"] = self.window
         # They describe the parts, and are no arguments to build this from.
         checkpoint["spanloc"]["hparams"] = checkpoint.pop(self.CHECKPOINT_HYPER_PARAMS_KEY, {})
         checkpoint.pop(self.CHECKPOINT_HYPER_PARAMS_NAME, None)

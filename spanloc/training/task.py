@@ -1,7 +1,7 @@
 """The LightningModule."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torchmetrics import Metric, MetricCollection
 
 from spanloc.criterion import Criterion, Losses
-from spanloc.decode import Decode
+from spanloc.decode import Decode, Reach, Window, decode_windows, joined, reach_of, windows
 from spanloc.losses.kinds import name_of
 from spanloc.structures import Batch, Output, Predictions
 from spanloc.training.built import BuiltModule
@@ -63,6 +63,7 @@ class SpanLocalizer(BuiltModule):
         self.test_metrics = collection.clone(prefix="test/")
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self._loss_sums, self._watch = torch.zeros(2), FiniteWatch()
+        self._reach: Reach | None = None
         rules: dict[str, Any] = {"matcher": criterion.matcher, "span_loss": criterion.span_loss}
         rules |= {"score_loss": criterion.score_loss, "optimizer": optimizer}
         names = {name: name_of(rule) for name, rule in rules.items()}
@@ -128,20 +129,20 @@ class SpanLocalizer(BuiltModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to ``val/loss`` and the metrics."""
-        output = self(batch.features, batch.mask)
-        losses = self.criterion(output, batch)
-        self._loss_sums += torch.stack(
-            [losses.total * losses.num_pairs.clamp(min=1), losses.num_pairs]
-        )
-        self.val_metrics.update(self._predict(output, batch), batch.targets("seconds"))
+        predictions = self._predict(batch, self._add_loss)
+        self.val_metrics.update(predictions, batch.targets("seconds"))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to the metrics."""
         self.test_metrics.update(self.predict_step(batch), batch.targets("seconds"))
 
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> Predictions:
-        """Predictions in seconds, with the ids of their sequences."""
-        return self._predict(self(batch.features, batch.mask), batch)
+        """Predictions in seconds, with the ids of their sequences.
+
+        Sequences longer than ``window`` steps go through the model in overlapping windows, so that memory
+        does not grow with them.
+        """
+        return self._predict(batch)
 
     def on_validation_epoch_start(self) -> None:
         """Begins to sum up the loss."""
@@ -190,15 +191,51 @@ class SpanLocalizer(BuiltModule):
             )
         super().setup(stage)
 
-    def _predict(self, output: Output, batch: Batch) -> Predictions:
-        finite = (output.spans.isfinite().all(-1) & output.logits.isfinite().all(-1)).all(-1)
-        if not finite.all():
-            bad = [name for name, fine in zip(batch.ids, finite.tolist(), strict=True) if not fine]
-            raise FloatingPointError(f"the output is not finite for the sequences {', '.join(bad)}")
-        return self.decode(output, batch).in_seconds(batch.timelines)
+    def _predict(
+        self, batch: Batch, look: Callable[[Output, Batch], None] | None = None
+    ) -> Predictions:
+        def output(features: Tensor, mask: Tensor) -> Output:
+            found = self(features, mask)
+            _require_finite(found, batch.ids)
+            return found
+
+        if self.window is None or batch.mask.shape[1] <= self.window:
+            found = output(batch.features, batch.mask)
+            if look is not None:
+                look(found, batch)
+            return self.decode(found, batch).in_seconds(batch.timelines)
+        if self._reach is None:
+            self._reach = reach_of(self, batch.features.shape[1], self.window, batch.mask.device)
+        parts = []
+        for i, steps in enumerate(batch.mask.sum(1).tolist()):
+            seen = self._seen(windows(output, batch, i, self.window, self._reach), look)
+            parts.append(decode_windows(self.decode, seen, steps, self.window))
+        return joined(parts, batch).in_seconds(batch.timelines)
+
+    @staticmethod
+    def _seen(
+        parts: Iterable[Window], look: Callable[[Output, Batch], None] | None
+    ) -> Iterator[Window]:
+        for part in parts:
+            if look is not None:
+                look(part.output, part.batch)
+            yield part
+
+    def _add_loss(self, output: Output, batch: Batch) -> None:
+        losses = self.criterion(output, batch)
+        self._loss_sums += torch.stack(
+            [losses.total * losses.num_pairs.clamp(min=1), losses.num_pairs]
+        )
 
     def _log(self, metrics: MetricCollection) -> None:
         # All processes have the same; without sync_dist Lightning warns that they might not.
         values = {name: value.float() for name, value in metrics.compute().items()}
         self.log_dict(values, sync_dist=True)
         metrics.reset()
+
+
+def _require_finite(output: Output, ids: Sequence[str]) -> None:
+    finite = (output.spans.isfinite().all(-1) & output.logits.isfinite().all(-1)).all(-1)
+    if not finite.all():
+        bad = [name for name, fine in zip(ids, finite.tolist(), strict=True) if not fine]
+        raise FloatingPointError(f"the output is not finite for the sequences {', '.join(bad)}")

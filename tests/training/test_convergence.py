@@ -45,7 +45,7 @@ def norm(gradients):
 ])  # fmt: skip
 def test_it_is_the_gradient_of_all_data_at_once(options):
     task, data = single(span_weight=2.0, score_weight=0.5), TheirData(count=27)
-    found = fitted(task, data, Convergence(OTHERS), **options)
+    found = fitted(task, data, Convergence(OTHERS, share=None), **options)
     batch = collate(data.samples)
     output = task(batch.features, batch.mask)
     pred, target = output.spans[:, 0], batch.spans[:, 0]
@@ -80,7 +80,7 @@ def test_it_is_the_gradient_of_all_data_at_once(options):
 
 
 def test_mini_batches_have_noise_that_the_whole_set_has_not():
-    found = fitted(single(), TheirData(), Convergence(), max_epochs=16)
+    found = fitted(single(), TheirData(), Convergence(share=None), max_epochs=16)
     assert found.minibatch.steps == 16
     # With weights that do not move, the norm of the mean is below the mean of the norms.
     assert found.losses["giou"].grad_total < 0.98 * found.minibatch.grad_params
@@ -129,17 +129,39 @@ def test_there_is_no_dropout():
     assert results[0] == results[1]
 
 
-def test_crops_are_left_out(annotated):
+def test_it_takes_every_step_of_the_training_sequences_once_in_pieces_as_long_as_a_crop(annotated):
     data = AnnotatedData(annotated, crop_seconds=3, crops_per_sequence=3, batch_size=4)
     torch.manual_seed(0)
     task = SpanLocalizer(points_model(2), Criterion(match_points, losses.giou_loss))
-    found = fitted(task, data, Convergence())
-    whole = [sample for batch in data.whole_train_dataloader() for sample in batch.ids]
-    assert len(whole) == len(set(whole)) == found.num_sequences
-    steps = [int(batch.mask.sum(1).max()) for batch in data.whole_train_dataloader()]
-    assert min(steps) >= 60
-    # As many steps in a batch as in training, about.
-    assert data.whole_batch_size == 4 * 30 // max(steps)
+    found = fitted(task, data, Convergence(share=None))
+    batches = list(data.whole_train_dataloader())
+    assert max(len(batch) for batch in batches) == 4
+    assert max(batch.mask.shape[1] for batch in batches) <= 30
+    steps = {}
+    for batch in batches:
+        for sample in batch.split():
+            steps.setdefault(sample.id, []).append(sample.features)
+    assert found.num_sequences == found.num_available == sum(map(len, steps.values()))
+    for record in data.train_set.records:
+        assert torch.equal(torch.cat(steps.pop(record.id), 1), torch.tensor(record.open()).T)
+    assert not steps
+
+
+def test_it_takes_a_random_sample_where_all_would_cost_more_than_a_tenth_of_the_training():
+    results = [
+        fitted(single(), TheirData(count=100), Convergence(share=share), max_epochs=5)
+        for share in (0.1, 0.1, 0.5, None)
+    ]
+    # 65 steps of 8: 4 span losses would cost 3 passes; this one and the score loss cost 5 / 3.
+    assert [found.num_sequences for found in results] == [31, 31, 100, 100]
+    assert [found.num_available for found in results] == [100] * 4
+    assert results[0] == results[1]
+    assert results[2] == results[3]
+    assert results[0].tiou != results[2].tiou
+    short = fitted(single(), TheirData(count=100), Convergence(OTHERS), max_steps=2)
+    assert short.num_sequences == 8
+    with pytest.raises(ValueError, match="share is 0.0; it must be above 0, or null for all"):
+        Convergence(share=0.0)
 
 
 class Shared(TheirData):
@@ -159,7 +181,7 @@ def test_two_processes_measure_what_one_does(tmp_path):
     for count in (1, 2):
         options = {} if count == 1 else {"devices": 2, "strategy": "ddp_fork"}
         folder = str(tmp_path / str(count))
-        rule = {"when": "plateau", "window": 3, "tolerance": 0.2}
+        rule = {"when": "plateau", "window": 3, "tolerance": 0.2, "share": None}
         convergence = Convergence(OTHERS, folder=folder, **rule)
         trainer = their_trainer(
             callbacks=[GradientNorms(1), convergence], max_epochs=6, accumulate_grad_batches=2,
@@ -185,7 +207,7 @@ def flat(value, name=""):
 
 def test_files_logs_and_table(tmp_path, capsys):
     logger = CSVLogger(tmp_path, name="csv")
-    convergence = Convergence(OTHERS, folder=str(tmp_path))
+    convergence = Convergence(OTHERS, share=None, folder=str(tmp_path))
     fitted(single(), TheirData(), convergence, logger=logger, log_every_n_steps=1)
     written = json.loads((tmp_path / "convergence.json").read_text())
     assert written["losses"].keys() == {"giou", "iou", "smooth"}

@@ -5,5 +5,14 @@ from spanloc.training.callbacks.checkpoints import RunCheckpoint
 from spanloc.training.callbacks.convergence import Convergence
 from spanloc.training.callbacks.evaluated import Evaluated
 from spanloc.training.callbacks.gradients import GradientNorms
+from spanloc.training.callbacks.progress import ProgressLines, progress_display
 
-__all__ = ["AnnealSmoothing", "Convergence", "Evaluated", "GradientNorms", "RunCheckpoint"]
+__all__ = [
+    "AnnealSmoothing",
+    "Convergence",
+    "Evaluated",
+    "GradientNorms",
+    "ProgressLines",
+    "RunCheckpoint",
+    "progress_display",
+]

@@ -1,30 +1,75 @@
 """Checkpoints of a run that may go on in another folder."""
 
+import logging
+import re
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from spanloc.files import replacing
 from spanloc.lightning import ModelCheckpoint
 
+log = logging.getLogger(__name__)
+
 
 class RunCheckpoint(ModelCheckpoint):
-    """Lightning's ``ModelCheckpoint``, which takes the best file along when the folder changes.
+    """Lightning's ``ModelCheckpoint``, which takes the best files along when the folder changes.
 
     Lightning forgets the best score of a run that is resumed in another folder, so that the first
-    epoch there would count as the best, however good the epochs before were.
+    epoch there would count as the best, however good the epochs before were. And it believes the paths
+    that a checkpoint holds, and removes what lies there. Here these are names of files beside the
+    checkpoint, and nothing else.
     """
 
+    _source: Path | None = None
+
+    def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Looks where the run that is resumed has its checkpoints."""
+        self._source = Path(trainer.ckpt_path).parent if trainer.ckpt_path else None
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Copies the best checkpoint so far to the folder of this run, and goes on from its score."""
-        best = Path(state_dict["best_model_path"])
-        if self.dirpath and best.is_file() and best.parent != Path(self.dirpath):
-            here = Path(self.dirpath) / best.name
-            with replacing(here) as temporary:
-                shutil.copyfile(best, temporary)
-            moved: dict[str, Any] = {"dirpath": self.dirpath, "best_model_path": str(here)}
-            if state_dict["best_k_models"]:
-                score = state_dict["best_model_score"]
-                moved |= {"best_k_models": {str(here): score}, "kth_best_model_path": str(here)}
-            state_dict = {**state_dict, **moved}
-        super().load_state_dict(state_dict)
+        """Goes on from the scores so far; their files are copied from where the run was."""
+        if self._source is None or self.dirpath is None:
+            return
+        here = Path(self.dirpath)
+        scores = state_dict.get("best_k_models")
+        scores = scores if isinstance(scores, dict) else {}
+        found = {}
+        for path, score in scores.items():
+            name = self._own(path)
+            if name and isinstance(score, Tensor) and score.numel() == 1 and not score.isnan():
+                found[str(_brought(self._source / name, here / name))] = score.reshape(())
+        if scores and not found:
+            log.warning(
+                "%s: the best checkpoint so far is not beside it; the best of the epochs to come will be",
+                self._source,
+            )
+        order = sorted(found, key=lambda path: float(found[path]), reverse=self.mode == "max")
+        if self.save_top_k >= 0:
+            order = order[: self.save_top_k]
+        self.best_k_models = {path: found[path] for path in order}
+        if order:
+            self.best_model_path, self.best_model_score = order[0], found[order[0]]
+            self.kth_best_model_path, self.kth_value = order[-1], found[order[-1]]
+        elif self.monitor is None and (name := self._own(state_dict.get("best_model_path"))):
+            self.best_model_path = str(_brought(self._source / name, here / name))
+
+    def _own(self, path: Any) -> str | None:
+        """The name of a checkpoint that this callback wrote, and that is still there."""
+        name = Path(str(path)).name
+        pattern = re.sub(r"\{.*?\}", "*", self.filename or "*") + f"*{self.FILE_EXTENSION}"
+        if self._source is None or not fnmatch(name, pattern):
+            return None
+        file = self._source / name
+        inside = file.resolve().parent == self._source.resolve()
+        return name if inside and file.is_file() else None
+
+
+def _brought(file: Path, here: Path) -> Path:
+    if file.resolve() != here.resolve():
+        with replacing(here) as temporary:
+            shutil.copyfile(file, temporary)
+    return here

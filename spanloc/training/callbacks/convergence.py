@@ -1,12 +1,13 @@
 """What is left of the gradient at convergence, and why."""
 
+import logging
+import math
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
 
 from spanloc.convergence import (
     ConvergenceResult,
@@ -23,8 +24,12 @@ from spanloc.losses import SpanLoss
 from spanloc.losses.kinds import name_of, same
 from spanloc.structures import Batch
 from spanloc.training.callbacks.annealing import AnnealSmoothing
+from spanloc.training.callbacks.convergence_data import sampled, whole_train_dataloader
 from spanloc.training.callbacks.gradients import GradientNorms
+from spanloc.training.callbacks.progress import Pace, counted
 from spanloc.training.callbacks.summary import show
+
+log = logging.getLogger(__name__)
 
 
 class Convergence(Callback):
@@ -38,7 +43,9 @@ class Convergence(Callback):
     mini-batches, for comparison), and pair by pair the relative gradient of the span loss
     (:func:`~spanloc.convergence.relative_gradient`), in which no average hides the kink: near
     sqrt(2) for a sharp loss however small the loss is, falling with the loss for a smooth one. The
-    same is taken for other span losses at the same predictions.
+    same is taken for other span losses at the same predictions. Where all that would cost more than
+    ``share`` of the training, it is measured on a random sample of the training sequences, the same in
+    every run.
 
     Over the run it fits the exponent of gradient norm against loss
     (:func:`~spanloc.convergence.fit_exponent`).
@@ -57,6 +64,8 @@ class Convergence(Callback):
         patience: Windows without a gain that make a plateau.
         tolerance: Relative gain that still counts as falling.
         level: Of the span loss.
+        share: Of the training's cost so far that a measurement may cost; it takes a batch at least. The
+            cost is counted in passes through the model. None: all training sequences, whatever it costs.
         folder: Where the files go; None writes none.
 
     Raises:
@@ -73,6 +82,7 @@ class Convergence(Callback):
         patience: int = 4,
         tolerance: float = 0.01,
         level: float | None = None,
+        share: float | None = 0.1,
         folder: str | None = None,
     ) -> None:
         if when not in ("last", "plateau", "level"):
@@ -84,10 +94,13 @@ class Convergence(Callback):
                 raise ValueError(f"{name} is {value}; it must be at least 1")
         if not 0 <= tolerance < 1:
             raise ValueError(f"tolerance is {tolerance}; it must lie in [0, 1)")
-        self.losses = dict(losses or {})
+        if share is not None and not 0 < share < math.inf:
+            raise ValueError(f"share is {share}; it must be above 0, or null for all sequences")
+        self.losses, self.share = dict(losses or {}), share
         self.when, self.level = when, level
         self.window, self.patience, self.tolerance = window, patience, tolerance
         self.folder = folder
+        self._finished = False
         #: What was measured; None until then.
         self.result: ConvergenceResult | None = None
 
@@ -102,7 +115,7 @@ class Convergence(Callback):
             except ValueError as error:
                 raise ValueError(f"convergence.losses.{name}: {error}") from error
         if stage == "fit":
-            self.result = None
+            self.result, self._finished = None, False
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Looks whether there is a whole training set: at the end it would be late to say no."""
@@ -129,40 +142,45 @@ class Convergence(Callback):
             self._measure(trainer, pl_module, self.when)
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Measures, unless training converged before, and says what was found."""
-        self.finish(trainer, pl_module)
+        """Measures, unless training converged before, and writes and draws what was found."""
+        self._finish(trainer, pl_module)
 
-    def finish(self, trainer: Trainer, task: Any) -> None:
-        """Measure unless that is done, and print, write and draw what was found.
+    def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Does so for a training that was complete when it was resumed, and prints it, after all else."""
+        if not self._finished:
+            self._finish(trainer, pl_module)
+        if trainer.is_global_zero and self.result is not None:
+            show(self.result, self.when)
 
-        Args:
-            trainer: That has fitted the task, or resumed a training that was complete.
-            task: Such as :class:`~spanloc.SpanLocalizer`.
-        """
+    def _finish(self, trainer: Trainer, task: Any) -> None:
         if self.result is None:
             self._measure(trainer, task, "last step")
         # Again: a resumed run may have measured before, and in another folder.
         self._write(trainer)
         self._draw(trainer)
-        if trainer.is_global_zero and self.result is not None:
-            show(self.result, self.when)
+        self._finished = True
 
     def state_dict(self) -> dict[str, Any]:
-        """What was measured, so that a resumed run does not measure again."""
-        return {"result": self.result and self.result.state()}
+        """What was measured and by what rule, so that a resumed run does not measure again."""
+        return {"result": self.result and self.result.state(), "rule": self._rule()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes up the run that is resumed. What it measured by another rule is measured again."""
-        state = state_dict["result"]
+        state = state_dict.get("result")
         self.result = None
-        if state and state["reason"] == self.when:
+        if state and state_dict.get("rule") == self._rule():
             self.result = ConvergenceResult.of(state)
+
+    def _rule(self) -> list[Any]:
+        return [self.when, self.window, self.patience, self.tolerance, self.level]
 
     def _measure(self, trainer: Trainer, task: Any, reason: str) -> None:
         trained, losses = self._named(task.criterion.span_loss)
         # A data set or a worker may draw random numbers: those of training are not used up.
+        loader = whole_train_dataloader(trainer)
+        loader, available = sampled(loader, self._most(trainer, loader, len(losses)))
         with isolate_rng():
-            found = measure(task, task.criterion, _whole_batches(trainer, task.device), losses)
+            found = measure(task, task.criterion, _batches(trainer, task, loader), losses)
         history = _norms(trainer).history()
         # Not more than the last quarter, in which the weights have moved little.
         steps = max(1, min(self.window, trainer.global_step // 4))
@@ -170,6 +188,7 @@ class Convergence(Callback):
         self.result = summarise(
             found,
             losses,
+            num_available=available,
             step=trainer.global_step,
             epoch=trainer.current_epoch,
             reason=reason,
@@ -194,6 +213,17 @@ class Convergence(Callback):
             logger.log_metrics(values, step=max(trainer.global_step - 1, 0))
         # Here, not at the end: a run that is stopped later keeps it.
         self._write(trainer)
+
+    def _most(self, trainer: Any, loader: Any, num_losses: int) -> int:
+        """How many samples may be measured."""
+        size = getattr(loader, "batch_size", None)
+        if self.share is None or size is None:
+            return sys.maxsize
+        # A training step goes forward once and back once, and back costs twice as much. Here it goes
+        # back for each span loss, and for the other terms of the total.
+        backward = num_losses + len(trainer.lightning_module.criterion.weights) - 1
+        steps = self.share * trainer.global_step * trainer.accumulate_grad_batches
+        return max(size, int(steps * size * 3 / (1 + 2 * backward))) * trainer.world_size
 
     def _exponent(self, trainer: Any, loss: Tensor, gradient: Tensor) -> Exponent:
         found = fit_exponent(loss, gradient)
@@ -222,41 +252,13 @@ class Convergence(Callback):
             plots.save_figure(figure, Path(self.folder) / "figures" / "convergence.png")
 
 
-def whole_train_dataloader(trainer: Any) -> Any:
-    """Every training sequence once, in order: this process's share.
-
-    A DataModule says what that is with ``whole_train_dataloader(*, num_replicas, rank)``, as those
-    of spanloc do. Without, it is all of the data set that the training loader draws from, whatever
-    its sampler picks; what such a data set augments by itself is augmented here too.
-
-    Raises:
-        ValueError: The data are a stream, or no loader of a data set at all.
-    """
-    share = {"num_replicas": trainer.world_size, "rank": trainer.global_rank}
-    own = getattr(trainer.datamodule, "whole_train_dataloader", None)
-    if own is not None:
-        return own(**share)
-    loader = trainer.train_dataloader
-    stream = not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset)
-    if stream or not hasattr(loader.dataset, "__len__"):
-        what = loader.dataset if isinstance(loader, DataLoader) else loader
-        raise ValueError(
-            f"the training data are {type(what).__name__}, of which nobody knows the whole; give "
-            "the DataModule a method whole_train_dataloader(*, num_replicas, rank)"
-        )
-    return DataLoader(
-        loader.dataset,
-        batch_size=loader.batch_size or 1,
-        sampler=range(share["rank"], len(loader.dataset), share["num_replicas"]),
-        collate_fn=loader.collate_fn,
-        num_workers=loader.num_workers,
-        generator=torch.Generator(),
-    )
-
-
-def _whole_batches(trainer: Any, device: torch.device) -> Iterator[Batch]:
-    for batch in whole_train_dataloader(trainer):
-        yield trainer.strategy.batch_to_device(batch, device=device)
+def _batches(trainer: Any, task: Any, loader: Any) -> Iterator[Batch]:
+    pace = Pace()
+    for done, batch in enumerate(loader, 1):
+        yield trainer.strategy.batch_to_device(batch, device=task.device)
+        if pace.due() and trainer.is_global_zero:
+            text = counted(done, len(loader), "batches", pace.elapsed)
+            log.info("measuring at convergence: %s", text)
 
 
 def _norms(trainer: Any) -> GradientNorms:

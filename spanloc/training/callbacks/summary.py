@@ -11,9 +11,11 @@ def show(result: ConvergenceResult, when: str) -> None:
     reason = result.reason
     if when not in ("last", reason):
         reason += f"; {'no plateau' if when == 'plateau' else 'the level was not reached'} before"
+    count, available = result.num_sequences, result.num_available
+    of = f"all {count}" if available in (None, count) else f"a random {count} of {available}"
     table = Table(
-        title=f"What is left of the gradient at step {result.step} ({reason}), over all "
-        f"{result.num_sequences} training sequences",
+        title=f"What is left of the gradient at step {result.step} ({reason}), over {of} "
+        "training sequences",
     )
     table.add_column("span loss")
     for column in ("mean loss", "relative gradient\nof a pair", "gradient of all\nparameters"):
@@ -25,7 +27,8 @@ def show(result: ConvergenceResult, when: str) -> None:
             *(f"{v:.4g}" for v in (row.loss, row.relative_gradient.mean, row.grad_total)),
             style="bold" if trained else None,
         )
-    console = Console()
+    # The name of a loss may look like markup.
+    console = Console(markup=False, emoji=False)
     console.print(table)
     console.print(_reading(result), highlight=False)
 

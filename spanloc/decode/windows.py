@@ -1,0 +1,135 @@
+"""Sequences that are too long to be evaluated at once: a model in overlapping windows."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from spanloc.decode.decode import Decode, Scored
+from spanloc.structures import Batch, Output
+
+Model = Callable[[Tensor, Tensor], Output]
+
+
+class Window(NamedTuple):
+    """A stretch of one sequence, from step ``first`` on: all in steps from there.
+
+    Of the output, the predictions are valid whose points this window has to answer for; those of all
+    windows are those of one pass over the whole sequence. Targets are those that overlap the stretch, not
+    clipped.
+    """
+
+    first: int
+    output: Output
+    batch: Batch
+
+
+class Reach(NamedTuple):
+    """How far a model looks: ``steps`` to each side of a point; and its coarsest ``stride``."""
+
+    steps: int
+    stride: int
+
+
+def windows(model: Model, batch: Batch, index: int, size: int, reach: Reach) -> Iterator[Window]:
+    """A model's outputs for one sequence of a batch, window by window.
+
+    Neighbouring windows overlap by what the model looks to both sides, so that the predictions are those of
+    one pass over the whole sequence, wherever the model looks no further than ``reach`` says.
+
+    Args:
+        model: Features ``(1, C, T)`` and mask to an output.
+        batch: With the sequence.
+        index: Of the sequence in the batch.
+        size: Steps of a window, at most; at least four times the reach.
+        reach: Of the model, from :func:`reach_of`.
+    """
+    steps = int(batch.mask[index].sum())
+    grid = reach.stride
+    size = max(grid, size // grid * grid)
+    margin = -(-reach.steps // grid) * grid
+    hop = max(grid, size - 2 * margin)
+    num_windows = max(1, -(-(steps - 2 * margin) // hop))
+    for number in range(num_windows):
+        first, last = number * hop, min(number * hop + size, steps)
+        own_first = first + margin if number else 0
+        own_last = last - margin if number + 1 < num_windows else math.inf
+        part = stretch(batch, index, first, last)
+        output = model(part.features, part.mask)
+        if output.points is not None:
+            place = output.points[:, 0] + first
+            own = (place >= own_first) & (place < own_last)
+            output = _only(output, own)
+        yield Window(first, output, part)
+
+
+def reach_of(model: Model, num_channels: int, size: int, device: torch.device) -> Reach:
+    """How far a model looks, found by following a NaN through it; not further than a quarter of ``size``.
+
+    Args:
+        model: Features and mask to an output; in evaluation mode.
+        num_channels: Of the features.
+        size: Steps of a window.
+        device: Where the model is.
+    """
+    features = torch.zeros(1, num_channels, size, device=device)
+    features[..., size // 2] = torch.nan
+    with torch.no_grad():
+        output = model(features, torch.ones(1, size, dtype=torch.bool, device=device))
+    if output.points is None:
+        return Reach(0, 1)
+    stride = int(output.points[:, 1].max())
+    touched = output.spans[0].isnan().any(-1) | output.logits[0].isnan().any(-1)
+    away = (output.points[touched, 0] - size // 2).abs()
+    # The NaN is one of the steps of a cell, of each level.
+    steps = int(away.max()) + stride if len(away) else stride
+    return Reach(min(steps, size // 4), stride)
+
+
+def decode_windows(decode: Decode, parts: Iterable[Window], steps: int, size: int) -> Scored:
+    """The predictions of one sequence from its windows: their candidates, and one suppression.
+
+    Args:
+        decode: Its numbers of candidates and predictions are those of a window.
+        parts: From :func:`windows`.
+        steps: Of the sequence.
+        size: Of a window.
+    """
+    found, times = [], 1
+    for part in parts:
+        if part.output.points is not None:
+            times = -(-steps // size)
+        spans, *rest = decode.candidates(part.output, 0)
+        # In float32 a place beyond step 2**22 is only known to half a step.
+        found.append((spans.double() + part.first, *rest))
+    spans, scores, labels = (torch.cat(field) for field in zip(*found, strict=True))
+    order = scores.argsort(descending=True, stable=True)
+    return decode.select(spans[order], scores[order], labels[order], steps, times=times)
+
+
+def stretch(batch: Batch, index: int, first: int, last: int) -> Batch:
+    """Some steps of one sequence of a batch, with the targets that overlap them, not clipped."""
+    spans = batch.spans[index] - first
+    there = batch.target_mask[index] & (spans[:, 1] > 0) & (spans[:, 0] < last - first)
+    # A batch has room for one target at least.
+    kept = there.nonzero()[:, 0] if there.any() else torch.zeros_like(there[:1]).long()
+    line = batch.timelines[index]
+    return replace(
+        batch,
+        features=batch.features[index : index + 1, :, first:last],
+        mask=batch.mask[index : index + 1, first:last],
+        spans=spans[None, kept],
+        labels=batch.labels[index : index + 1, kept],
+        target_mask=there[None, kept],
+        ids=batch.ids[index : index + 1],
+        timelines=(line._replace(offset=line.offset + first * line.seconds_per_step),),
+        weights=None if batch.weights is None else batch.weights[index : index + 1],
+    )
+
+
+def _only(output: Output, own: Tensor) -> Output:
+    earlier = tuple(_only(layer, own) for layer in output.earlier)
+    return replace(output, mask=output.mask & own, earlier=earlier)

@@ -1,0 +1,64 @@
+"""The training samples that the measurement at convergence is taken of."""
+
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+
+def whole_train_dataloader(trainer: Any) -> Any:
+    """Every training sequence once, in order: this process's share.
+
+    A DataModule says what that is with ``whole_train_dataloader(*, num_replicas, rank)``, as those
+    of spanloc do. Without, it is all of the data set that the training loader draws from, whatever
+    its sampler picks; what such a data set augments by itself is augmented here too.
+
+    Raises:
+        ValueError: The data are a stream, or no loader of a data set at all.
+    """
+    share = {"num_replicas": trainer.world_size, "rank": trainer.global_rank}
+    own = getattr(trainer.datamodule, "whole_train_dataloader", None)
+    if own is not None:
+        return own(**share)
+    loader = trainer.train_dataloader
+    stream = not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset)
+    if stream or not hasattr(loader.dataset, "__len__"):
+        what = loader.dataset if isinstance(loader, DataLoader) else loader
+        raise ValueError(
+            f"the training data are {type(what).__name__}, of which nobody knows the whole; give "
+            "the DataModule a method whole_train_dataloader(*, num_replicas, rank)"
+        )
+    sampler = range(share["rank"], len(loader.dataset), share["num_replicas"])
+    return _over(loader, sampler, loader.batch_size or 1)
+
+
+def sampled(loader: Any, most: int) -> tuple[Any, int | None]:
+    """A loader of at most so many samples, drawn at random, of all processes; and how many there are.
+
+    The draw is always the same, in the order of the loader. A loader of another kind, which cannot be
+    sampled from, stays as it is, and how many it has is not known: None.
+
+    Args:
+        loader: Of this process's share.
+        most: Samples of all processes.
+    """
+    if not isinstance(loader, DataLoader) or loader.batch_size is None:
+        return loader, None
+    count = len(loader.dataset)  # type: ignore[arg-type]
+    if most >= count:
+        return loader, count
+    drawn = torch.randperm(count, generator=torch.Generator().manual_seed(0))[:most]
+    chosen = set(drawn.tolist())
+    return _over(loader, [i for i in loader.sampler if i in chosen], loader.batch_size), count
+
+
+def _over(loader: DataLoader[Any], sampler: Any, batch_size: int) -> DataLoader[Any]:
+    return DataLoader(
+        loader.dataset,
+        batch_size=batch_size,
+        sampler=sampler,
+        collate_fn=loader.collate_fn,
+        num_workers=loader.num_workers,
+        # Measuring must not use up the random numbers of training.
+        generator=torch.Generator(),
+    )

@@ -1,0 +1,121 @@
+"""Sequences that go through a model in windows."""
+
+from functools import partial
+
+import pytest
+import torch
+from conftest import make_batch, points_model, single_model
+
+from spanloc import Criterion, SpanLocalizer, losses, ops
+from spanloc.decode import Decode, reach_of, windows
+from spanloc.matching import match_points, match_single
+from spanloc.metrics import AveragePrecision
+from spanloc.models import ConvBackbone, DistributionHead, Localizer, PointsHead, PyramidNeck
+
+
+def distribution_model():
+    return Localizer(
+        ConvBackbone(3, stride=3, width=8, num_blocks=1),
+        PyramidNeck(3, width=8, num_blocks=1),
+        DistributionHead(2, width=8, num_layers=1),
+    )
+
+
+def task_of(model, window=None, **decode):
+    decode = Decode(suppress=partial(ops.soft_nms, sigma=0.5), **decode)
+    made = SpanLocalizer(model, Criterion(match_points, losses.giou_loss), decode).eval()
+    made.window = window
+    return made
+
+
+@pytest.fixture(scope="module")
+def long_batch():
+    return make_batch((1500, 311, 1234), num_targets=(9, 0, 4), seed=3)
+
+
+@pytest.mark.parametrize("make", [points_model, distribution_model])
+def test_windows_give_the_predictions_of_one_pass(make, long_batch):
+    torch.manual_seed(0)
+    model = make()
+    with torch.no_grad():
+        whole = task_of(model, max_predictions=10**4, max_candidates=10**4).predict_step(long_batch)
+        parts = task_of(model, 512, max_predictions=10**4, max_candidates=10**4)
+        found = parts.predict_step(long_batch)
+    assert parts._reach.steps <= 128
+    assert found.ids == whole.ids
+    assert found.unit == "seconds"
+    assert torch.equal(found.places, whole.places)
+    assert len(found) > 500
+    for i in range(3):
+        one, other = (rows.of(i) for rows in (whole, found))
+        # Equal scores have no order.
+        a, b = (rows[rows.spans[:, 0].argsort(stable=True)] for rows in (one, other))
+        torch.testing.assert_close(a.spans, b.spans, atol=1e-3, rtol=0)
+        torch.testing.assert_close(a.scores, b.scores, atol=1e-5, rtol=0)
+
+
+def test_the_points_of_all_windows_are_those_of_one_pass_each_once(long_batch):
+    model = points_model().eval()
+    with torch.no_grad():
+        whole = model(long_batch.features, long_batch.mask)
+        reach = reach_of(model, 3, 512, torch.device("cpu"))
+        for i in range(3):
+            seen = []
+            for part in windows(model, long_batch, i, 512, reach):
+                own = part.output.mask[0]
+                seen.append(part.output.points[own] + torch.tensor([part.first, 0.0]))
+            order = torch.cat(seen).tolist()
+            assert sorted(order) == sorted(whole.points[whole.mask[i]].tolist())
+
+
+def test_the_loss_and_the_metrics_of_windows_are_those_of_one_pass(long_batch):
+    values = []
+    for window in (None, 512):
+        torch.manual_seed(0)
+        task = task_of(points_model(), window, max_predictions=10**4, max_candidates=10**4)
+        task.val_metrics.add_metrics({"ap": AveragePrecision()})
+        with torch.no_grad():
+            task.validation_step(long_batch, 0)
+        assert task._loss_sums[1] > 5
+        values.append([*task._loss_sums.tolist(), float(task.val_metrics.compute()["val/mAP"])])
+    assert values[0] == pytest.approx(values[1], rel=1e-4)
+
+
+def test_how_far_a_model_looks_is_found():
+    """By hand: a block of kernel 7 looks 3 cells to each side, a halving and a head's layers one each."""
+    model = Localizer(
+        ConvBackbone(3, stride=1, width=8, num_blocks=1),
+        PyramidNeck(1, width=8, num_blocks=0),
+        PointsHead(2, 1, width=8, num_layers=1),
+    ).eval()
+    # Stem 1, block 3, head 1 + 1; the middle of a cell is half a step away from its border.
+    assert reach_of(model, 3, 512, torch.device("cpu")).steps in (6, 7)
+    assert reach_of(model, 3, 16, torch.device("cpu")).steps == 4
+    model.backbone.stem[0].conv = torch.nn.Conv1d(3, 8, 31, padding=15)
+    assert reach_of(model, 3, 512, torch.device("cpu")).steps in (20, 21)
+
+
+def test_a_single_head_gives_one_span_of_a_long_sequence(long_batch):
+    torch.manual_seed(0)
+    criterion = Criterion(match_single, losses.giou_loss)
+    task = SpanLocalizer(single_model(), criterion, Decode(min_score=0.0, max_predictions=1)).eval()
+    task.window = 512
+    with torch.no_grad():
+        found = task.predict_step(long_batch)
+        task.validation_step(long_batch, 0)
+    assert found.places.tolist() == [0, 1, 2]
+    assert found.spans.dtype == torch.float64
+    assert task._loss_sums.isfinite().all()
+
+
+def test_the_number_of_predictions_grows_with_a_sequence_and_their_places_are_exact():
+    torch.manual_seed(0)
+    steps = 2**15
+    batch = make_batch((steps,), num_targets=(0,))
+    task = task_of(points_model(), 1024, max_predictions=20, max_candidates=100)
+    with torch.no_grad():
+        found = task.predict_step(batch)
+    assert len(found) == 20 * steps // 1024
+    assert found.spans.min() >= 0
+    assert found.spans.max() <= steps
+    assert found.spans[:, 0].max() > steps - 2048
