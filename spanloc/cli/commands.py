@@ -1,9 +1,27 @@
-"""The console commands."""
+"""The console commands. Almost nothing is imported until streams and signals are taken care of."""
 
-from spanloc.cli.entry import command
+import sys
+from collections.abc import Callable
 
-train = command("train")
-evaluate = command("evaluate")
-score = command("score")
-probe = command("probe")
-report = command("report")
+
+def _command(name: str) -> Callable[[], None]:
+    def main() -> None:
+        try:
+            from spanloc.cli.stopping import stoppable
+            from spanloc.cli.terminal import harmless_streams
+
+            with harmless_streams(f"spanloc-{name}"), stoppable(f"spanloc-{name}"):
+                from spanloc.cli.entry import run
+
+                run(name)
+        except KeyboardInterrupt:  # before the handlers of signals were there
+            sys.exit(130)
+
+    return main
+
+
+train = _command("train")
+evaluate = _command("evaluate")
+score = _command("score")
+probe = _command("probe")
+report = _command("report")

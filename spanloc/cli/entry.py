@@ -7,10 +7,11 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
+from traceback import walk_tb
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -19,11 +20,18 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from spanloc.cli.ranks import (
+    cause_of_loss,
+    claim,
+    end_children,
+    hush,
+    lost_another,
+    without_kill,
+)
 from spanloc.cli.resume import with_saved_settings
+from spanloc.cli.stopping import code_of, is_child, stopped_by
 from spanloc.files import replacing
 
-# As a shell has them: 128 and the number of the signal.
-_CODES = {"interrupted": 130, "terminated": 143}
 _MISTAKES = (
     ValueError,
     OSError,
@@ -33,57 +41,66 @@ _MISTAKES = (
 )
 
 
-def command(name: str) -> Callable[[], None]:
-    """The command ``spanloc-<name>``: ``run`` of ``spanloc.cli.<name>`` on its config.
+def run(name: str) -> None:
+    """Run the command ``spanloc-<name>``: ``run`` of ``spanloc.cli.<name>`` on its config.
 
     That module is imported when it runs, so that help and mistakes in settings come at once.
 
     A mistake of the user ends in one line on stderr and exit code 1; with ``HYDRA_FULL_ERROR=1``
     it ends in a traceback.
     """
+    begin = time.time()
+    _quieten()
+    # A loss of the user's own may lie where the command is run.
+    sys.path.append(str(Path.cwd()))
+    OmegaConf.register_new_resolver("folder", _folder, replace=True)
+    debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
-    def main() -> None:
-        _quieten()
-        # A loss of the user's own may lie where the command is run.
-        sys.path.append(str(Path.cwd()))
-        OmegaConf.register_new_resolver("folder", _folder, replace=True)
-        debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    def line(text: str) -> str:
+        return f"spanloc-{name}: {text if code_of(text) else f'error: {text}'}"
 
-        @contextmanager
-        def one_line() -> Iterator[None]:
-            try:
-                yield
-            except (KeyboardInterrupt, SystemExit) as stop:
-                word = _stopped(stop)
-                if word is None:
-                    raise
-                print(f"spanloc-{name}: {word}", file=sys.stderr)
-                sys.exit(_CODES[word])
-            except Exception as error:
-                if debug or not _is_mistake(error):
-                    raise
-                sys.exit(f"spanloc-{name}: error: {_line(error)}")
+    @contextmanager
+    def one_line() -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if debug or not _is_mistake(error):
+                raise
+            sys.exit(line(_line(error)))
 
-        def job(config: DictConfig) -> None:
-            # In a sweep Hydra notes the failure and goes on with the other runs.
-            sweep = HydraConfig.get().mode == RunMode.MULTIRUN
-            with nullcontext() if sweep else one_line(), _marking_failure():
-                _refuse_several(config)
-                module = import_module(f"spanloc.cli.{name}")
-                _quieten()  # again: Lightning sets its level when it is imported
+    started = False
+
+    def job(config: DictConfig) -> None:
+        nonlocal started
+        started = True
+        # In a sweep Hydra notes the failure and goes on with the other runs.
+        sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+        with nullcontext() if sweep else one_line(), _marking_failure(begin, debug):
+            _refuse_several(config)
+            module = import_module(f"spanloc.cli.{name}")
+            _quieten()  # again: Lightning sets its level when it is imported
+            with (
+                without_kill(
+                    run_folder() / "error.txt", lambda text: print(line(text), file=sys.stderr)
+                ),
+                _full_errors(debug),
+            ):
                 module.run(config)
 
-        # Without this Hydra prints errors by itself, in several lines, and exits.
-        os.environ["HYDRA_FULL_ERROR"] = "1"
+    with one_line(), _full_errors(True):
+        sys.argv[1:] = with_saved_settings(sys.argv[1:])
         try:
-            with one_line():
-                sys.argv[1:] = with_saved_settings(sys.argv[1:])
-                hydra.main("pkg://spanloc.configs", name, version_base="1.3")(job)()
-        finally:
-            if not debug:
-                del os.environ["HYDRA_FULL_ERROR"]
-
-    return main
+            hydra.main("pkg://spanloc.configs", name, version_base="1.3")(job)()
+        except (OSError, ValueError) as error:
+            cause = error if isinstance(error, OSError) else error.__cause__
+            if started or not isinstance(cause, OSError):
+                raise
+            folder = _made_by_hydra(error)
+            if folder and not _left_behind(folder, begin)[0]:
+                _remove(folder, begin)
+            raise OSError(
+                f"the run folder {folder or ''} cannot be written: {cause.strerror}"
+            ) from error
 
 
 def run_folder() -> Path:
@@ -103,34 +120,97 @@ def _refuse_several(config: DictConfig) -> None:
 
 
 @contextmanager
-def _marking_failure() -> Iterator[None]:
+def _full_errors(wanted: bool) -> Iterator[None]:
+    # Without this Hydra prints errors by itself, in several lines, and exits. Further processes of the
+    # run must find it as the user has set it.
+    before = os.environ.pop("HYDRA_FULL_ERROR", None)
+    if wanted:
+        os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop("HYDRA_FULL_ERROR", None)
+        if before is not None:
+            os.environ["HYDRA_FULL_ERROR"] = before
+
+
+@contextmanager
+def _marking_failure(begin: float, debug: bool) -> Iterator[None]:
     # What fails before it has written anything leaves no folder that looks like a run, and an earlier
     # run there as it was; what fails later says why.
-    begin, mark = time.time(), run_folder() / "error.txt"
-    before = mark.read_text(encoding="utf-8") if mark.is_file() else None
-    mark.unlink(missing_ok=True)
+    mark, before = run_folder() / "error.txt", None
+    if not is_child():
+        before = mark.read_text(encoding="utf-8") if mark.is_file() else None
+        mark.unlink(missing_ok=True)
+    hush()
     try:
         yield
     except BaseException as error:
-        folder = run_folder()
-        files = [path for path in folder.rglob("*") if path.is_file()]
-        results = [
-            path
-            for path in files
-            if folder / ".hydra" not in path.parents
-            and not (path.suffix == ".log" and not path.stat().st_size)
-        ]
-        logs = [path for path in results if path.suffix == ".log"]
-        # Clocks of file systems are coarser than ours.
-        written = [p for p in results if p not in logs and p.stat().st_mtime > begin - 0.1]
-        if not results:
-            logging.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
-        elif written or before is not None:
-            text = _stopped(error) or _line(error) or type(error).__name__
-            with replacing(mark) as path:
-                path.write_text(f"{text}\n" if written else str(before), encoding="utf-8")
+        text = stopped_by(error)
+        lost = text is None and lost_another(error)
+        if lost:
+            text = cause_of_loss(mark)
+        text = text or _line(error) or type(error).__name__
+        results, written = _left_behind(run_folder(), begin)
+        other = None
+        if written or is_child():
+            other = claim(mark, text)
+        elif not results:
+            _remove(run_folder(), begin)
+        elif before is not None:
+            with suppress(OSError), replacing(mark) as path:
+                path.write_text(before, encoding="utf-8")
+        # Another process that knows the cause is about to say it.
+        end_children(patience=5.0 if other else 0.0)
+        if stopped_by(error) is None:
+            text = other or text
+        if code_of(text):
+            raise KeyboardInterrupt(text) from error
+        if debug:
+            raise
+        if other:
+            sys.exit(1)
+        if lost:
+            raise ValueError(text) from error
         raise
+
+
+def _left_behind(folder: Path, begin: float) -> tuple[list[Path], list[Path]]:
+    # All files that a run writes, and those of this one; not what Hydra notes of every run.
+    results = [
+        path
+        for path in folder.rglob("*")
+        if path.is_file()
+        and folder / ".hydra" not in path.parents
+        and not (path.suffix == ".log" and not path.stat().st_size)
+    ]
+    # Clocks of file systems are coarser than ours.
+    written = [p for p in results if p.suffix != ".log" and p.stat().st_mtime > begin - 0.1]
+    return results, written
+
+
+def _made_by_hydra(error: BaseException) -> Path | None:
+    # The folder of a run that failed while Hydra made it: a full disk gives an error without a path, and
+    # what Hydra knew is gone by now.
+    frames = [frame.f_locals for frame, _ in walk_tb(error.__traceback__)]
+    return next(
+        (Path(names["output_dir"]).absolute() for names in frames if "output_dir" in names), None
+    )
+
+
+def _remove(folder: Path, begin: float) -> None:
+    # The folder, and those above it that were made for it, below where the command is run.
+    for handler in list(logging.getLogger().handlers):
+        # Whoever logged on, as the interpreter ends, would open the file again.
+        if isinstance(handler, logging.FileHandler):
+            logging.getLogger().removeHandler(handler)
+            handler.close()
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        for parent in folder.parents:
+            if Path.cwd() not in parent.parents or parent.parent.stat().st_mtime < begin:
+                break
+            parent.rmdir()
 
 
 def _is_mistake(error: Exception) -> bool:
@@ -138,18 +218,10 @@ def _is_mistake(error: Exception) -> bool:
     return isinstance(error, _MISTAKES) or type(error).__name__ == "MisconfigurationException"
 
 
-def _stopped(error: BaseException) -> str | None:
-    # Lightning makes a SystemExit of Ctrl-C, and one of its own of SIGTERM, which would exit with 0.
-    if type(error).__name__ == "SIGTERMException":
-        return "terminated"
-    interrupted = isinstance(error, KeyboardInterrupt) or (
-        isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
-    )
-    return "interrupted" if interrupted else None
-
-
 def _line(error: BaseException) -> str:
     text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     unknown = re.match(r"Could not override '([^']+)'", text)
     if unknown:
         # Hydra's own words advise to add the key with a "+", which is not what a typo wants.
@@ -177,5 +249,5 @@ def _quieten() -> None:
         "dirpath has changed",
     ):
         warnings.filterwarnings("ignore", f".*{hint}.*")
-    for part in ("pytorch_lightning", "lightning.fabric", "lightning.pytorch"):
+    for part in ("pytorch_lightning", "lightning_fabric", "lightning.fabric", "lightning.pytorch"):
         logging.getLogger(part).setLevel(logging.WARNING)

@@ -13,11 +13,12 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
+from rich.text import Text
 from torch import Tensor
 
 from spanloc.cli import probe_files, probe_tables
 from spanloc.cli.entry import run_folder
+from spanloc.cli.show import plain_console
 from spanloc.config.build import build
 from spanloc.config.checks import check
 from spanloc.convergence import (
@@ -56,11 +57,11 @@ def run(config: DictConfig) -> None:
     starts = _starts(settings, target, plain["seed"])
     rules = _rules(settings, span_loss, starts, target)
 
-    console = Console()
+    console = plain_console()
     anatomies = [anatomy(span_loss, float(length)) for length in plain["lengths"]]
     descents = {}
     for name, rule in rules.items():
-        with console.status(f"descent: {name}"):
+        with console.status(Text(f"descent: {name}")):
             descents[name] = rule(starts, target.expand_as(starts))
     result = ProbeResult(
         span_loss=_name(),

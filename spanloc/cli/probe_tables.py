@@ -26,7 +26,7 @@ def show(
 
     Args:
         result: Of that loss.
-        console: To print to.
+        console: To print to, without markup.
         forum: Whether with the forum's case, which is the same for all losses.
     """
     if forum:
@@ -253,7 +253,7 @@ def _read(console: Console, *lines: str) -> None:
 
 
 def _span(span: Sequence[float]) -> str:
-    return f"[{span[0]:g}, {span[1]:g}]".replace("[", r"\[")
+    return f"[{span[0]:g}, {span[1]:g}]"
 
 
 def _bracket(end: End) -> str:

@@ -1,7 +1,11 @@
 """``resume=FOLDER``: the settings of a run, and where it stopped."""
 
+import os
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hydra.core.hydra_config import HydraConfig
@@ -9,6 +13,11 @@ from hydra.core.hydra_config import HydraConfig
 from spanloc.files import replacing
 
 _FILE = "overrides.yaml"
+# Options of Hydra whose value may be the next argument.
+_WITH_VALUE = {
+    *("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p"),
+    *("--cfg", "-c", "--info", "-i", "--experimental-rerun"),
+}
 
 
 def save_settings(folder: Path) -> None:
@@ -53,19 +62,67 @@ def with_saved_settings(arguments: Sequence[str]) -> list[str]:
         saved = None
     if not isinstance(saved, list) or not all(isinstance(a, str) for a in saved):
         raise ValueError(f"{folder / _FILE}: wanted a list of settings")
+    _clean(folder)
+    if root := _root_as_it_was(folder):
+        saved = [*(a for a in saved if _name(a) != "data.root"), _quoted("data.root", root)]
     saved += [_quoted("hydra.run.dir", folder), _quoted("ckpt_path", folder / "last.ckpt")]
-    names = {_name(a) for a in given}
+    places = _settings(given)
+    names = {_name(a) for i, a in enumerate(given) if i in places or a.startswith("-")}
     # Another choice of a group does not have the options of the old one.
     kept = [a for a in saved if not {_name(a), _name(a).split(".")[0]} & names]
+    # What the run added is taken away by not adding it.
+    added = {_name(a) for a in saved if a.startswith("+")}
+    undone = {i for i in places if given[i].startswith("~") and _name(given[i]) in added}
     # Hydra wants all settings side by side, and its own options before or after them.
     options = [a for a in kept if a.startswith("-")]
     settings = [a for a in kept if not a.startswith("-")]
-    first = next((i for i, a in enumerate(given) if _is_setting(a)), len(given))
-    return [*options, *given[:first], *settings, *given[first:]]
+    settings += [given[i] for i in places if i not in undone]
+    others = [a for i, a in enumerate(given) if i not in places]
+    return [*options, *others, *settings]
 
 
-def _is_setting(argument: str) -> bool:
-    return "=" in argument and not argument.startswith("-")
+def _clean(folder: Path) -> None:
+    # Unfinished files, as spanloc.files.replacing names them, of processes that were killed.
+    for path in folder.rglob(".*-*"):
+        found = re.match(r"\.(\d+)-", path.name)
+        if found and path.is_file() and not _is_alive(int(found[1])):
+            path.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    # The number of this process may have been that of another: in a container it is the same each time.
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _root_as_it_was(folder: Path) -> Path | None:
+    # A relative path of the data means what it meant where the run was started.
+    with suppress(OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+        place = Path(_read(folder / ".hydra" / "hydra.yaml")["hydra"]["runtime"]["cwd"])
+        root = Path(_read(folder / "config.yaml")["data"]["root"])
+        if not root.is_absolute() and place != Path.cwd():
+            return place / root
+    return None
+
+
+def _read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def _settings(arguments: Sequence[str]) -> list[int]:
+    # Where the settings are among the arguments.
+    return [
+        i
+        for i, argument in enumerate(arguments)
+        if not argument.startswith("-") and not (i and arguments[i - 1] in _WITH_VALUE)
+    ]
 
 
 def _name(argument: str) -> str:
@@ -73,5 +130,6 @@ def _name(argument: str) -> str:
 
 
 def _quoted(name: str, path: Path) -> str:
-    text = str(path).replace("\\", "\\\\").replace("'", "\\'")
+    # To Hydra a backslash is one, except before a quotation mark.
+    text = re.sub(r"(\\*)('|\Z)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), str(path))
     return f"{name}='{text}'"

@@ -13,13 +13,18 @@ from spanloc.reports.tables import Table as ReportTable
 MOST_PRINTED = 15
 
 
+def plain_console() -> Console:
+    """A console that prints text as it is: names of folders and of classes may look like markup."""
+    return Console(markup=False, emoji=False)
+
+
 def show_metrics(metrics: Mapping[str, float], folder: Path) -> None:
     """Print metrics and where everything is."""
     table = Table("metric", title="Result")
     table.add_column("value", justify="right")
     for name, value in metrics.items():
         table.add_row(name, f"{value:.4f}")
-    console = Console()
+    console = plain_console()
     console.print(table)
     console.print(f"Everything is in {folder}", soft_wrap=True)
 
@@ -33,9 +38,10 @@ def show_table(
     columns = [i for i in table.brief if any(row[i].text != NONE for row in table.rows)]
     for i in columns:
         first = i == columns[0]
-        shown.add_column(table.columns[i][0], justify="left" if first else "right", overflow="fold")
-    for row in table.rows[:most]:
         # What stands in a file of a run may look like markup.
+        name = Text(table.columns[i][0])
+        shown.add_column(name, justify="left" if first else "right", overflow="fold")
+    for row in table.rows[:most]:
         shown.add_row(*(Text(row[i].text) for i in columns))
     if columns:
         console.print(shown)

@@ -2,31 +2,39 @@
 
 import logging
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning import Callback, Trainer, seed_everything
 
 from spanloc import plots
 from spanloc.cli.entry import run_folder
 from spanloc.cli.evaluate import evaluate, timelines, write_evaluation, write_metrics
+from spanloc.cli.ranks import lost_another
 from spanloc.cli.resume import save_settings
 from spanloc.cli.show import show_metrics
 from spanloc.config.build import build, completed, targets
 from spanloc.config.checkpoint import load, read
 from spanloc.config.checks import check
+from spanloc.config.compare import differences
 from spanloc.data import SpanDataModule
 from spanloc.files import replacing
 from spanloc.training.callbacks import Convergence, GradientNorms
 from spanloc.training.task import SpanLocalizer
 
 log = logging.getLogger(__name__)
-# What a resumed run may not change without a warning.
-_LEARNT_FROM = ("data", "span_loss", "score_loss", "criterion", "optimizer", "scheduler")
+_LAST_WITH_TEST, _LAST_WITHOUT_TEST = Path("figures/timelines.png"), Path("figures/curves.png")
+# What a training goes on from.
+_STATE = {"epoch": int, "global_step": int, "optimizer_states": list, "lr_schedulers": list}
+_STATE |= {"loops": dict, "callbacks": dict}
+# What a resumed run cannot change, and why.
+_FIXED = (
+    (("localizer", "backbone", "neck", "head"), "is of another model"),
+    (("optimizer",), "the optimizer goes on with the settings it had"),
+)
 
 
 def run(config: DictConfig) -> None:
@@ -61,7 +69,7 @@ def run(config: DictConfig) -> None:
         group: [build(node) for node in (plain.get(group) or {}).values() if node]
         for group in ("callbacks", "logger")
     }
-    trainer: Trainer = build(plain["trainer"], **parts)
+    trainer: Any = build(plain["trainer"], **parts)
     if type(trainer.strategy.launcher).__name__ == "_MultiProcessingLauncher":
         # What callbacks know would stay in the processes that are forked.
         raise ValueError(
@@ -71,54 +79,88 @@ def run(config: DictConfig) -> None:
     with replacing(folder / "config.yaml") as path:
         path.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
     save_settings(folder)
-    begin = time.perf_counter()
-    trainer.fit(task, datamodule=datamodule, ckpt_path=plain["ckpt_path"], weights_only=True)
-    seconds = time.perf_counter() - begin
-    log.info("trained in %.1f s, up to step %d", seconds, trainer.global_step)
-    _finish(plain, trainer, task, datamodule, folder, {"time/train": seconds})
-
-
-def _finish(
-    plain: dict[str, Any],
-    trainer: Any,
-    task: SpanLocalizer,
-    datamodule: SpanDataModule,
-    folder: Path,
-    metrics: dict[str, float],
-) -> None:
-    best = trainer.checkpoint_callback
-    if best is not None and best.best_model_score is not None:
-        metrics[best.monitor] = float(best.best_model_score)
-    for callback in trainer.callbacks:
-        if isinstance(callback, Convergence):
-            if callback.result is None:
-                # Of a run that was stopped between its last epoch and this measurement.
-                callback.finish(trainer, task)
-            metrics |= callback.result.metrics() if callback.result else {}
-        if isinstance(callback, GradientNorms):
-            history = callback.history()
-            if len(history) and trainer.is_global_zero:
-                plots.save_figure(plots.curves(history), folder / "figures" / "curves.png")
+    results = _Results(folder)
+    # First, so that it writes before any other callback prints.
+    trainer.callbacks.insert(0, results)
+    try:
+        trainer.fit(task, datamodule=datamodule, ckpt_path=plain["ckpt_path"], weights_only=True)
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError) as error:
+        if plain["ckpt_path"] is None or results.started is not None or lost_another(error):
+            raise
+        raise ValueError(
+            f"{plain['ckpt_path']}: training cannot go on from it: {type(error).__name__}: {error}"
+        ) from error
+    # Again: of a training that was complete when it was resumed, the measurement came later.
+    results.on_fit_end(trainer, task)
+    log.info("trained up to step %d", trainer.global_step)
     if trainer.is_global_zero:
-        # Before the test, which may still meet a file that it cannot read.
-        write_metrics(metrics, folder)
-    best_path = Path(best.best_model_path) if best is not None and best.best_model_path else None
-    path = best_path or folder / "last.ckpt"
-    if plain["test"] and path.is_file():
-        roots = {node["_target_"].split(".")[0] for _, node in targets(plain["module"])}
-        task = load(path, allow=roots)
-        found, evaluated = evaluate(task, datamodule, plain["trainer"], "test")
-        metrics |= found
-        if trainer.is_global_zero:
-            plots.save_figure(
-                timelines(task, datamodule.test_set), folder / "figures" / "timelines.png"
-            )
-            write_metrics(metrics, folder)
-            write_evaluation(found, evaluated, task.classes, "test", folder)
+        _draw_curves(trainer, folder)
+    if plain["test"]:
+        _test(plain, trainer, datamodule, results, folder)
     if trainer.is_global_zero:
         # What was measured at convergence has been told with a table of its own.
-        told = {k: v for k, v in metrics.items() if k.startswith(("val/", "test/"))}
+        told = {k: v for k, v in results.metrics.items() if k.startswith(("val/", "test/"))}
         show_metrics(told, folder)
+
+
+class _Results(Callback):
+    """Writes ``metrics.json`` as soon as there is more to write: when training ends, and after it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.metrics: dict[str, float] = {}
+        self.started: float | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self.started = time.perf_counter()
+
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+        # Before the measurement at convergence.
+        if self.started is not None:
+            self.metrics["time/train"] = time.perf_counter() - self.started
+        self.add(trainer, {})
+
+    def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
+        for callback in trainer.callbacks:
+            if isinstance(callback, Convergence) and callback.result is not None:
+                self.add(trainer, callback.result.metrics())
+
+    def add(self, trainer: Any, metrics: dict[str, float]) -> None:
+        """Add to the metrics and write them."""
+        best = trainer.checkpoint_callback
+        if best is not None and best.best_model_score is not None:
+            self.metrics[best.monitor] = float(best.best_model_score)
+        self.metrics |= metrics
+        if trainer.is_global_zero:
+            write_metrics(self.metrics, self.folder)
+
+
+def _draw_curves(trainer: Any, folder: Path) -> None:
+    for callback in trainer.callbacks:
+        if isinstance(callback, GradientNorms) and len(callback.history()):
+            plots.save_figure(plots.curves(callback.history()), folder / "figures" / "curves.png")
+
+
+def _test(
+    plain: dict[str, Any],
+    trainer: Any,
+    datamodule: SpanDataModule,
+    results: _Results,
+    folder: Path,
+) -> None:
+    best = trainer.checkpoint_callback
+    best_path = Path(best.best_model_path) if best is not None and best.best_model_path else None
+    path = best_path or folder / "last.ckpt"
+    if not path.is_file():
+        return
+    roots = {node["_target_"].split(".")[0] for _, node in targets(plain["module"])}
+    task = load(path, allow=roots)
+    found, evaluated = evaluate(task, datamodule, plain["trainer"], "test")
+    results.add(trainer, found)
+    if trainer.is_global_zero:
+        write_evaluation(found, evaluated, task.classes, "test", folder)
+        # Last: where it is newer than the checkpoint, a run is complete.
+        plots.save_figure(timelines(task, datamodule.test_set), folder / _LAST_WITH_TEST)
 
 
 def _try_loss(task: SpanLocalizer) -> None:
@@ -133,42 +175,34 @@ def _try_loss(task: SpanLocalizer) -> None:
 
 
 def _check_resumed(plain: dict[str, Any]) -> None:
-    path, most = Path(plain["ckpt_path"]), plain["trainer"]["max_epochs"]
-    most = -1 if most is None else most
+    path = Path(plain["ckpt_path"])
     saved = read(path)
-    done = saved["epoch"] + 1
-    if 0 <= most <= done and path.parent.resolve() == run_folder().resolve():
-        if _is_complete(plain, path.parent):
+    for name, kind in _STATE.items():
+        if not isinstance(saved.get(name), kind):
             raise ValueError(
-                f"{path} has done {done} epochs, and trainer.max_epochs is {most}: there is nothing "
+                f"{path}: training cannot go on from it: its {name} is "
+                f"{saved.get(name, 'missing')!r:.60}; wanted {kind.__name__}"
+            )
+    changed = differences(saved["spanloc"]["config"], plain)
+    for groups, why in _FIXED:
+        if texts := [str(d) for d in changed if d.place.split(".")[0] in groups]:
+            raise ValueError(f"{path}: {why}: {'; '.join(texts)}")
+    for difference in changed:
+        level = logging.INFO if difference.harmless else logging.WARNING
+        log.log(level, "not as in the run that is resumed: %s", difference)
+    for name, done in (("epochs", saved["epoch"] + 1), ("steps", saved["global_step"])):
+        most = plain["trainer"].get(f"max_{name}")
+        if most is None or not 0 <= most <= done:
+            continue
+        last = path.parent / (_LAST_WITH_TEST if plain["test"] else _LAST_WITHOUT_TEST)
+        here = path.parent.resolve() == run_folder().resolve()
+        if not here or (last.is_file() and last.stat().st_mtime >= path.stat().st_mtime):
+            raise ValueError(
+                f"{path} has done {done} {name}, and trainer.max_{name} is {most}: there is nothing "
                 "to do"
             )
         log.info("the training is complete; what came after it is done now")
-    elif 0 <= most <= done:
-        raise ValueError(
-            f"{path} has done {done} epochs, and trainer.max_epochs is {most}: there is nothing to do"
-        )
-    before = saved["spanloc"]["config"]
-    if changes := list(_changes(before["localizer"], plain["localizer"], "localizer")):
-        told = "; ".join(change.removeprefix("localizer.") for change in changes)
-        raise ValueError(f"{path} is of another model: {told}")
-    for group in _LEARNT_FROM:
-        for change in _changes(before[group], plain[group], group):
-            log.warning("not as in the run that is resumed: %s", change)
-
-
-def _is_complete(plain: dict[str, Any], folder: Path) -> bool:
-    # The files that a run writes last.
-    files = ["metrics.json", "scores.json" if plain["test"] else "figures/curves.png"]
-    return all((folder / name).is_file() for name in files)
-
-
-def _changes(before: Any, now: Any, where: str) -> Iterator[str]:
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in {**before, **now}:
-            yield from _changes(before.get(key), now.get(key), f"{where}.{key}")
-    elif before != now:
-        yield f"{where} is {now!r}, was {before!r}"
+        break
 
 
 def _warn_of_several(task: SpanLocalizer, datamodule: SpanDataModule) -> None:

@@ -1,0 +1,118 @@
+"""Ctrl-C, SIGTERM and SIGHUP end a command in one line, whatever it is doing."""
+
+import atexit
+import math
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+#: What a signal is called on the terminal and in ``error.txt``. Windows has no SIGHUP.
+WORDS = {
+    getattr(signal, name): word
+    for name, word in (("SIGINT", "interrupted"), ("SIGTERM", "terminated"), ("SIGHUP", "hung up"))
+    if hasattr(signal, name)
+}
+# A shell and a launcher may both send one, and a person presses Ctrl-C twice: the second must not
+# disturb the cleaning up after the first.
+_DEAF_SECONDS = 1.0
+
+
+class _Handler:
+    """Raises a KeyboardInterrupt, which libraries clean up after and do not take for a failure."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self.deaf_until = -math.inf
+        self._pid = os.getpid()
+
+    def __call__(self, number: int, frame: Any) -> None:
+        if os.getpid() != self._pid and number != signal.SIGINT:
+            # A worker that was forked from here ends as it would without this handler.
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        elif time.monotonic() > self.deaf_until:
+            self.received, self.deaf_until = number, time.monotonic() + _DEAF_SECONDS
+            raise KeyboardInterrupt
+
+    def again(self) -> None:
+        """Send the signal once more, unless the command has ended."""
+        if self.deaf_until < math.inf and self.received:
+            self.deaf_until = -math.inf
+            os.kill(self._pid, self.received)
+
+
+_handler = _Handler()
+
+
+@contextmanager
+def stoppable(name: str) -> Iterator[None]:
+    """What runs inside ends with one line and the exit code of a shell when it is stopped.
+
+    A signal that was ignored before, as ``nohup`` has it, stays ignored.
+    """
+    global _handler
+    handler = _handler = _Handler()
+    before, hook = {}, sys.unraisablehook
+    if threading.current_thread() is threading.main_thread():
+        for number in WORDS:
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                before[number] = signal.signal(number, handler)
+
+    def unraisable(lost: Any) -> None:
+        # Python drops what is raised in a destructor or in a callback of an import.
+        if isinstance(lost.exc_value, KeyboardInterrupt) and handler.received:
+            threading.Timer(0.01, handler.again).start()
+        else:
+            hook(lost)
+
+    sys.unraisablehook = unraisable
+    try:
+        yield
+    except BaseException as error:
+        handler.deaf_until = math.inf
+        word = stopped_by(error)
+        if word is None:
+            raise
+        if not is_child():
+            print(f"{name}: {word}", file=sys.stderr)
+        sys.exit(code_of(word))
+    finally:
+        handler.deaf_until = math.inf
+        sys.unraisablehook = hook
+        for number, old in before.items():
+            signal.signal(number, old)
+        # Last registered, first run: an interrupt of what ends with the interpreter is a traceback.
+        atexit.register(_ignore, list(before))
+
+
+def stopped_by(error: BaseException) -> str | None:
+    """One of :data:`WORDS`; None where the error has another cause."""
+    if _handler.received:
+        return WORDS[_handler.received]
+    if isinstance(error, SystemExit) and error.__context__ is not None:
+        error = error.__context__  # Lightning makes one of a KeyboardInterrupt
+    if not isinstance(error, KeyboardInterrupt):
+        return None
+    # A word is given where another process of the run has got the signal.
+    return error.args[0] if error.args else WORDS[signal.SIGINT]
+
+
+def code_of(text: str) -> int | None:
+    """Exit code as a shell has it, 128 and the number of the signal; None where the text is no word of one."""
+    return next((128 + number for number, word in WORDS.items() if word == text), None)
+
+
+def is_child() -> bool:
+    """Whether this is not the first of several processes, which speaks for all of them."""
+    return os.environ.get("LOCAL_RANK", "0") != "0"
+
+
+def _ignore(numbers: list[int]) -> None:
+    for number in numbers:
+        with suppress(ValueError):
+            signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,102 @@
+"""Standard output and error that cannot stop a command: what is not printed is not worth a training."""
+
+import codecs
+import errno
+import logging
+import os
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+# What tables and sentences are made of, for terminals that have letters only.
+_PLAIN = {
+    "–": "-", "—": "-", "−": "-", "•": "*", "…": "...", "±": "+-", "×": "x", "µ": "u", "μ": "u",
+    "√": "sqrt ", "²": "^2", "≤": "<=", "≥": ">=", "→": "->", "‘": "'", "’": "'", "“": '"', "”": '"',
+    "\N{NO-BREAK SPACE}": " ",
+}  # fmt: skip
+
+
+@contextmanager
+def harmless_streams(name: str) -> Iterator[None]:
+    """Standard output and error write what they can inside, and drop the rest.
+
+    A character that the encoding lacks becomes a plain one. A reader that went away, as of ``| head``, ends
+    the printing without a word; for a full disk there is one line on standard error.
+    """
+    codecs.register_error("spanloc.plain", _plain)
+    before = {stream: getattr(sys, stream) for stream in ("stdout", "stderr")}
+    ours = {stream: Harmless(old, f"{name}: {stream}") for stream, old in before.items()}
+    for stream, new in ours.items():
+        setattr(sys, stream, new)
+    # What a log cannot write would be a traceback each time.
+    raising, logging.raiseExceptions = logging.raiseExceptions, False
+    try:
+        yield
+    finally:
+        logging.raiseExceptions = raising
+        for stream, new in ours.items():
+            new.flush()
+            setattr(sys, stream, before[stream])
+
+
+class Harmless:
+    """A text stream whose failures to write are nobody's failure."""
+
+    def __init__(self, stream: Any, name: str) -> None:
+        # Python has None where a standard stream was closed before it started.
+        missing = stream is None or getattr(stream, "closed", False)
+        self._stream = open(os.devnull, "w", encoding="utf-8") if missing else stream  # noqa: SIM115
+        self._name, self._lost = name, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write the text, or drop it."""
+        if not self._lost:
+            encoding = getattr(self._stream, "encoding", None) or "utf-8"
+            shown = text.encode(encoding, "spanloc.plain").decode(encoding)
+            try:
+                self._stream.write(shown)
+            except (OSError, ValueError) as error:
+                self._lose(error)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write the lines, or drop them."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Pass on what was written, or drop it."""
+        if not self._lost:
+            try:
+                self._stream.flush()
+            except (OSError, ValueError) as error:
+                self._lose(error)
+
+    def _lose(self, error: Exception) -> None:
+        self._lost = True
+        with suppress(OSError, ValueError, AttributeError):
+            # What is left in its buffer is tried again when the interpreter ends.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+        if isinstance(error, OSError) and error.errno != errno.EPIPE and sys.stderr is not self:
+            print(f"{self._name}: {error.strerror}; going on without printing", file=sys.stderr)
+
+
+def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    return "".join(map(_simple, error.object[error.start : error.end])), error.end
+
+
+def _simple(character: str) -> str:
+    name = unicodedata.name(character, "")
+    if name.startswith("BOX DRAWINGS"):
+        flat = not {"VERTICAL", "UP", "DOWN"} & set(name.split())
+        upright = not {"HORIZONTAL", "LEFT", "RIGHT"} & set(name.split())
+        return "-" if flat else "|" if upright else "+"
+    return _PLAIN.get(character, "?")
