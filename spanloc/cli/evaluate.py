@@ -8,7 +8,6 @@ import torch
 from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
-from pytorch_lightning.callbacks import RichProgressBar
 
 from spanloc import metrics, plots
 from spanloc.cli.entry import run_folder
@@ -23,7 +22,7 @@ from spanloc.decode import stretch
 from spanloc.files import write_json
 from spanloc.reports.result import ScoreResult
 from spanloc.structures import Timeline, collate
-from spanloc.training.callbacks import Evaluated
+from spanloc.training.callbacks import Evaluated, progress_display
 from spanloc.training.task import SpanLocalizer
 
 
@@ -34,6 +33,8 @@ def run(config: DictConfig) -> None:
         raise ValueError(f"subset is {config.subset!r}; it may be test or val")
     task = load(config.checkpoint, allow=config.allow)
     trained_with: dict[str, Any] = task.config or {}
+    if not isinstance(trained_with.get("data"), dict):
+        raise ValueError(f"{config.checkpoint}: its config does not say what data it is of")
     data = dict(trained_with["data"])
     for key, value in config.data.items():
         if value is None:
@@ -48,7 +49,7 @@ def run(config: DictConfig) -> None:
     for name, there, trained in (
         ("classes", datamodule.classes, task.classes),
         ("num_channels", datamodule.num_channels, task.localizer.num_channels),
-        ("seconds_per_step", datamodule.seconds_per_step, trained_with["seconds_per_step"]),
+        ("seconds_per_step", datamodule.seconds_per_step, trained_with.get("seconds_per_step")),
     ):
         if there != trained:
             raise ValueError(f"{name} of the data: {there}; the model was trained on {trained}")
@@ -72,7 +73,7 @@ def evaluate(
     if not len(samples):
         raise ValueError(f"there are no sequences to evaluate on: the {subset} set is empty")
     evaluated = Evaluated()
-    callbacks = [RichProgressBar(), evaluated]
+    callbacks = [progress_display(), evaluated]
     trainer: Trainer = build(
         trainer_config, logger=False, callbacks=callbacks, enable_checkpointing=False
     )

@@ -178,7 +178,8 @@ def _check_resumed(plain: dict[str, Any]) -> None:
     path = Path(plain["ckpt_path"])
     saved = read(path)
     for name, kind in _STATE.items():
-        if not isinstance(saved.get(name), kind):
+        none = saved.get(name) == [] and not (name == "lr_schedulers" and not plain["scheduler"])
+        if none or not isinstance(saved.get(name), kind):
             raise ValueError(
                 f"{path}: training cannot go on from it: its {name} is "
                 f"{saved.get(name, 'missing')!r:.60}; wanted {kind.__name__}"

@@ -55,8 +55,8 @@ def load(
     task_config.pop("optimizer", None)
     task_config.pop("scheduler", None)
     trust(path, task_config, (*_TRUSTED, *([allow] if isinstance(allow, str) else allow)))
-    check({"module": task_config})
     try:
+        check({"module": task_config})
         with _no_larger_than(weights):
             # First without memory: sizes in the file may be anything.
             with suppress(NotImplementedError), torch.device("meta"):
@@ -65,7 +65,7 @@ def load(
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         text = str(error).removeprefix(f"{path}: ")
         raise ValueError(f"{path}: its model cannot be built: {text}") from None
-    task.config, task.window = ours["config"], record(int | None, ours.get("window"), "window")
+    task.config = ours["config"]
     try:
         task.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:
@@ -78,6 +78,7 @@ def _built(path: str | Path, config: Mapping[str, Any], ours: Mapping[str, Any])
     if not isinstance(task, SpanLocalizer):
         raise ValueError(f"{path}: its config describes {type(task).__name__}, not a model")
     facts = ours.get("facts")
+    task.window = record(int | None, ours.get("window"), "window")
     task.build(record(DataFacts, facts, "facts") if facts else None)
     return task
 

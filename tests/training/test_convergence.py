@@ -148,18 +148,20 @@ def test_it_takes_every_step_of_the_training_sequences_once_in_pieces_as_long_as
 
 
 def test_it_takes_a_random_sample_where_all_would_cost_more_than_a_tenth_of_the_training():
+    data = TheirData(count=400)
     results = [
-        fitted(single(), TheirData(count=100), Convergence(share=share), max_epochs=5)
+        fitted(single(), data, Convergence(share=share), max_epochs=5)
         for share in (0.1, 0.1, 0.5, None)
     ]
-    # 65 steps of 8: 4 span losses would cost 3 passes; this one and the score loss cost 5 / 3.
-    assert [found.num_sequences for found in results] == [31, 31, 100, 100]
-    assert [found.num_available for found in results] == [100] * 4
+    # A training step costs 3 passes forward, and a measured batch 5: it goes back for two terms.
+    assert [found.num_sequences for found in results] == [250 * 8 * 3 // 50] * 2 + [400] * 2
+    assert [found.num_available for found in results] == [400] * 4
     assert results[0] == results[1]
     assert results[2] == results[3]
     assert results[0].tiou != results[2].tiou
-    short = fitted(single(), TheirData(count=100), Convergence(OTHERS), max_steps=2)
-    assert short.num_sequences == 8
+    # A few steps of training do not make the sample small where sequences are short.
+    short = fitted(single(), data, Convergence(OTHERS), max_steps=2)
+    assert short.num_sequences == 4096 // 64
     with pytest.raises(ValueError, match="share is 0.0; it must be above 0, or null for all"):
         Convergence(share=0.0)
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 import torch
 from conftest import HINTS_OF_LIGHTNING, their_trainer
-from pytorch_lightning import LightningModule
+from pytorch_lightning import Callback, LightningModule
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -249,6 +249,19 @@ def test_the_bar_counts_epochs_from_one(most, text):
     bar = EpochBar()
     bar._trainer = their_trainer(max_epochs=most)
     assert bar._get_train_description(0) == text
+
+
+def test_the_bar_has_stopped_when_others_print():
+    class Prints(Callback):
+        def on_train_end(self, trainer, pl_module):
+            self.live = bar.progress.live.is_started
+
+    bar, prints = EpochBar(), Prints()
+    trainer = their_trainer(
+        callbacks=[bar, prints], enable_progress_bar=True, limit_train_batches=2
+    )
+    trainer.fit(Timed(Clock()))
+    assert prints.live is False
 
 
 def test_a_run_that_is_redirected_has_its_progress_in_its_log(cli, monkeypatch):

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -64,8 +63,8 @@ class Convergence(Callback):
         patience: Windows without a gain that make a plateau.
         tolerance: Relative gain that still counts as falling.
         level: Of the span loss.
-        share: Of the training's cost so far that a measurement may cost; it takes a batch at least. The
-            cost is counted in passes through the model. None: all training sequences, whatever it costs.
+        share: Of the training's cost so far that a measurement may cost, counted in passes through the
+            model. None: all training sequences, whatever it costs.
         folder: Where the files go; None writes none.
 
     Raises:
@@ -178,7 +177,7 @@ class Convergence(Callback):
         trained, losses = self._named(task.criterion.span_loss)
         # A data set or a worker may draw random numbers: those of training are not used up.
         loader = whole_train_dataloader(trainer)
-        loader, available = sampled(loader, self._most(trainer, loader, len(losses)))
+        loader, available = sampled(loader, self._most(trainer, len(losses)))
         with isolate_rng():
             found = measure(task, task.criterion, _batches(trainer, task, loader), losses)
         history = _norms(trainer).history()
@@ -214,16 +213,15 @@ class Convergence(Callback):
         # Here, not at the end: a run that is stopped later keeps it.
         self._write(trainer)
 
-    def _most(self, trainer: Any, loader: Any, num_losses: int) -> int:
-        """How many samples may be measured."""
-        size = getattr(loader, "batch_size", None)
-        if self.share is None or size is None:
-            return sys.maxsize
+    def _most(self, trainer: Any, num_losses: int) -> float:
+        """How many batches may be measured, in all processes."""
+        if self.share is None:
+            return math.inf
         # A training step goes forward once and back once, and back costs twice as much. Here it goes
         # back for each span loss, and for the other terms of the total.
         backward = num_losses + len(trainer.lightning_module.criterion.weights) - 1
         steps = self.share * trainer.global_step * trainer.accumulate_grad_batches
-        return max(size, int(steps * size * 3 / (1 + 2 * backward))) * trainer.world_size
+        return steps * 3 / (1 + 2 * backward) * trainer.world_size
 
     def _exponent(self, trainer: Any, loss: Tensor, gradient: Tensor) -> Exponent:
         found = fit_exponent(loss, gradient)

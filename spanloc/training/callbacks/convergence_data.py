@@ -5,6 +5,9 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
+# A measurement of so few steps takes no time worth saving.
+_LEAST_STEPS = 4096
+
 
 def whole_train_dataloader(trainer: Any) -> Any:
     """Every training sequence once, in order: this process's share.
@@ -32,22 +35,28 @@ def whole_train_dataloader(trainer: Any) -> Any:
     return _over(loader, sampler, loader.batch_size or 1)
 
 
-def sampled(loader: Any, most: int) -> tuple[Any, int | None]:
-    """A loader of at most so many samples, drawn at random, of all processes; and how many there are.
+def sampled(loader: Any, num_batches: float) -> tuple[Any, int | None]:
+    """A loader of so many batches of samples, drawn at random; and how many samples there are.
 
-    The draw is always the same, in the order of the loader. A loader of another kind, which cannot be
-    sampled from, stays as it is, and how many it has is not known: None.
+    The draw is always the same, in the order of the loader, and has at least one sample, or several short
+    ones. A loader of another kind, which cannot be sampled from, stays as it is, and how many it has is
+    not known: None.
 
     Args:
         loader: Of this process's share.
-        most: Samples of all processes.
+        num_batches: Of all processes.
     """
     if not isinstance(loader, DataLoader) or loader.batch_size is None:
         return loader, None
-    count = len(loader.dataset)  # type: ignore[arg-type]
+    dataset: Any = loader.dataset
+    count = len(dataset)
+    most = num_batches * loader.batch_size
+    if most < count:
+        # Not by the batches of this process: all are to draw the same.
+        most = max(most, _LEAST_STEPS // loader.collate_fn([dataset[0]]).mask.shape[1], 1)
     if most >= count:
         return loader, count
-    drawn = torch.randperm(count, generator=torch.Generator().manual_seed(0))[:most]
+    drawn = torch.randperm(count, generator=torch.Generator().manual_seed(0))[: int(most)]
     chosen = set(drawn.tolist())
     return _over(loader, [i for i in loader.sampler if i in chosen], loader.batch_size), count
 

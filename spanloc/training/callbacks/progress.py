@@ -82,6 +82,10 @@ class EpochBar(package.callbacks.RichProgressBar):
         # As wide as the bar of the validation below, or both would flicker.
         return f"{text:{len(self.validation_description)}}"
 
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Stops the bar: what is printed next would go into its line."""
+        self._stop_progress()
+
 
 class ProgressLines(package.callbacks.ProgressBar):
     """Logs how far a fit, a validation or a test is, at the times of :class:`Pace`.

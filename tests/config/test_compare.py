@@ -1,0 +1,95 @@
+"""What differs between the settings of a run and those it is resumed with."""
+
+import copy
+
+import pytest
+import yaml
+from conftest import SMALL
+
+from spanloc.config.compare import differences
+
+
+@pytest.fixture(scope="module")
+def before(trained):
+    return yaml.safe_load((trained["single"] / "config.yaml").read_text())
+
+
+def changed(config, place, value):
+    now = copy.deepcopy(config)
+    *parents, last = place.split(".")
+    node = now
+    for key in parents:
+        node = node[key]
+    node[last] = value
+    return now
+
+
+def test_a_config_does_not_differ_from_itself(before):
+    assert differences(before, before) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "harmless"),
+    [
+        ("seed", 7, False),
+        ("matcher._target_", "theirs.matcher", False),
+        ("criterion.quality", "tiou", False),
+        ("metric.monitor", "val/mAP", False),
+        ("metric.metrics.recall", None, False),
+        ("callbacks.average", {"_target_": "theirs.Average"}, False),
+        ("callbacks.last.every_n_epochs", 3, False),
+        ("trainer.precision", "bf16-mixed", False),
+        ("trainer.gradient_clip_val", None, False),
+        ("data.num_train", 3, False),
+        ("callbacks.convergence.when", "plateau", True),
+        ("trainer.enable_model_summary", True, True),
+        ("logger.csv", None, True),
+        ("decode.max_predictions", 5, True),
+        ("data.num_workers", 2, True),
+        ("test", False, True),
+    ],
+)
+def test_every_setting_is_compared(before, place, value, harmless):
+    (found,) = differences(before, changed(before, place, value))
+    assert (found.place, found.now, found.harmless) == (place, value, harmless)
+
+
+def test_where_a_run_writes_is_no_setting(before):
+    for place in ("ckpt_path", "name", "callbacks.best.dirpath", "logger.csv.save_dir"):
+        assert differences(before, changed(before, place, "elsewhere")) == []
+
+
+def test_copies_of_a_setting_are_named_once(before):
+    now = copy.deepcopy(before)
+    for node in (now, now["criterion"], now["module"]["criterion"]):
+        node["span_loss"] = {"_target_": "spanloc.losses.iou_loss", "_partial_": True}
+    (found,) = differences(before, now)
+    assert str(found) == (
+        "span_loss._target_ is 'spanloc.losses.iou_loss', was 'spanloc.losses.giou_loss'"
+    )
+
+
+def test_a_resumed_run_says_what_differs_and_refuses_what_cannot_change(cli, trained, tmp_path):
+    last = trained["single"] / "last.ckpt"
+    folder = cli("train", *SMALL, f"ckpt_path={last}", "hydra.run.dir=run", "trainer.max_epochs=3",
+                 "trainer.gradient_clip_val=2.0", "callbacks.gradients.every_n_steps=1",
+                 "data.num_distractors=1", "test=false")  # fmt: skip
+    log = (folder / "run" / "train.log").read_text()
+    for level, text in (
+        ("WARNING", "trainer.max_epochs is 3, was 2"),
+        ("WARNING", "trainer.gradient_clip_val is 2.0, was 1.0"),
+        ("WARNING", "data.num_distractors is 1, was 0"),
+        ("INFO", "callbacks.gradients.every_n_steps is 1, was 2"),
+    ):
+        assert f"[{level}] - not as in the run that is resumed: {text}\n" in log
+    assert log.count("not as in the run") == 5  # and test, which is harmless
+    line = cli("train", *SMALL, f"ckpt_path={last}", "trainer.max_epochs=3", "optimizer.lr=1e-3")
+    assert (
+        "the optimizer goes on with the settings it had: optimizer.lr is 0.001, was 0.002" in line
+    )
+    line = cli("train", *SMALL, f"ckpt_path={last}", "trainer.max_epochs=3", "head.num_layers=1")
+    assert "last.ckpt: is of another model: head.num_layers is 1, was 2" in line
+    line = cli("train", *SMALL, f"ckpt_path={last}", "trainer.max_steps=12")
+    assert "has done 2 epochs, and trainer.max_epochs is 2: there is nothing to do" in line
+    line = cli("train", *SMALL, f"ckpt_path={last}", "trainer.max_epochs=-1", "trainer.max_steps=9")
+    assert "has done 12 steps, and trainer.max_steps is 9: there is nothing to do" in line

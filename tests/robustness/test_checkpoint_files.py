@@ -1,0 +1,297 @@
+"""Checkpoints that are damaged, made up, or written while the disk fails."""
+
+import copy
+import errno
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import spanloc
+from spanloc.config.checkpoint import read
+from spanloc.training.checkpoint_io import AtomicCheckpointIO, require_intact
+
+
+@pytest.fixture(scope="module")
+def content(trained):
+    return torch.load(trained["detection"] / "last.ckpt", weights_only=True)
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A copy of a finished run, among things that are none of its business."""
+    folder = tmp_path / "runs" / "run"
+    shutil.copytree(trained["detection"], folder)
+    for place in (tmp_path / "victim", tmp_path / "runs" / "victim"):
+        place.mkdir()
+        (place / "precious.ckpt").write_text("years of work")
+    return folder
+
+
+def surroundings(run):
+    top = run.parent.parent
+    files = (path for path in top.rglob("*") if run not in path.parents and path != run)
+    return {path: path.read_bytes() if path.is_file() else None for path in files}
+
+
+def rewritten(path, change):
+    saved = torch.load(path, weights_only=True)
+    change(saved)
+    torch.save(saved, path)
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["{run}/../victim", "{top}/victim/precious.ckpt", "{run}/figures", "{run}/other.ckpt"],
+)  # fmt: skip
+def test_a_checkpoint_cannot_have_anything_removed(cli, run, place):
+    victim = place.format(run=run, top=run.parent.parent)
+    (run / "other.ckpt").write_text("of somebody else")
+    score = torch.tensor(-1.0)
+
+    def change(saved):
+        for state in saved["callbacks"].values():
+            if isinstance(state, dict) and "best_model_path" in state:
+                state |= {"best_k_models": {victim: score}, "kth_best_model_path": victim}
+                state |= {"kth_value": score, "best_model_path": victim, "last_model_path": victim}
+                state |= {"best_model_score": score, "dirpath": str(run)}
+
+    rewritten(run / "last.ckpt", change)
+    before, inside = surroundings(run), {path.name for path in run.iterdir()}
+    code = cli("train", f"resume={run}", "trainer.max_epochs=3", "test=false")
+    assert isinstance(code, Path), code
+    assert surroundings(run) == before
+    assert inside <= {path.name for path in run.iterdir()}
+    assert (run / "other.ckpt").read_text() == "of somebody else"
+    assert torch.load(run / "last.ckpt", weights_only=True)["epoch"] == 2
+
+
+def test_a_link_does_not_lead_out_of_the_run_folder(cli, run, tmp_path):
+    outside = tmp_path / "outside.ckpt"
+    (run / "best.ckpt").rename(outside)
+    (run / "best.ckpt").symlink_to(outside)
+    before = outside.read_bytes()
+    assert isinstance(cli("train", f"resume={run}", "trainer.max_epochs=3", "test=false"), Path)
+    assert outside.read_bytes() == before
+    assert not (run / "best.ckpt").is_symlink()
+
+
+def test_flipped_bytes_are_noticed(cli, run, trained):
+    for where in (0.3, 0.5, 0.7):
+        damaged = bytearray((trained["detection"] / "best.ckpt").read_bytes())
+        damaged[int(where * len(damaged))] ^= 1
+        (run / "best.ckpt").write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"best.ckpt: the file is damaged: .* checksum"):
+            spanloc.load(run)
+    line = cli("evaluate", f"checkpoint={run}")
+    assert line.startswith("spanloc-evaluate: error: ")
+    assert "best.ckpt: the file is damaged" in line
+    (run / "last.ckpt").write_bytes(damaged)
+    assert "last.ckpt: the file is damaged" in cli("train", f"resume={run}")
+    with pytest.raises(ValueError, match="damaged"):
+        AtomicCheckpointIO().load_checkpoint(run / "last.ckpt")
+
+
+def test_a_part_of_a_file_is_no_checkpoint(run):
+    whole = (run / "best.ckpt").read_bytes()
+    for size in (0, 1, 100, len(whole) // 2, len(whole) - 1):
+        (run / "best.ckpt").write_bytes(whole[:size])
+        with pytest.raises(ValueError, match=r"best.ckpt: not a checkpoint, or a damaged one$"):
+            spanloc.load(run)
+
+
+def test_a_packed_file_is_not_unpacked(tmp_path, run):
+    path = tmp_path / "bomb.ckpt"
+    with zipfile.ZipFile(run / "best.ckpt") as file, zipfile.ZipFile(path, "w") as bomb:
+        for part in file.namelist():
+            packed = zipfile.ZIP_DEFLATED if part.endswith("data.pkl") else zipfile.ZIP_STORED
+            bomb.writestr(part, file.read(part), packed)
+    with pytest.raises(ValueError, match="not a checkpoint, or a damaged one"):
+        spanloc.load(path)
+
+
+def test_a_checkpoint_is_written_in_its_own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "nowhere"))
+    seen = []
+    real = os.replace
+
+    def replace(source, target):
+        seen.append((Path(source).parent, Path(target)))
+        require_intact(source)
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    path = tmp_path / "a" / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"a": torch.ones(3)}, path)
+    assert seen == [(path.parent, path)]
+    assert [p.name for p in path.parent.iterdir()] == ["last.ckpt"]
+
+
+@pytest.mark.parametrize("name", ["fsync", "replace"])
+def test_a_full_disk_leaves_the_checkpoint_that_was_there(tmp_path, monkeypatch, name):
+    path = tmp_path / "last.ckpt"
+    files = AtomicCheckpointIO()
+    files.save_checkpoint({"a": torch.ones(3)}, path)
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, name, full)
+    with pytest.raises(OSError, match="No space left on device: '.*last.ckpt'"):
+        files.save_checkpoint({"a": torch.zeros(3)}, path)
+    assert torch.equal(files.load_checkpoint(path, weights_only=True)["a"], torch.ones(3))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_removing_a_checkpoint_removes_a_file_and_no_folder(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file.ckpt").touch()
+    for name in ("folder", "file.ckpt", "none.ckpt"):
+        AtomicCheckpointIO().remove_checkpoint(tmp_path / name)
+    assert [p.name for p in tmp_path.iterdir()] == ["folder"]
+
+
+SIZES = {
+    "wide": lambda c: c["module"]["localizer"]["backbone"].update(width=10**9),
+    "deep": lambda c: c["module"]["localizer"]["backbone"].update(num_blocks=10**9),
+    "many levels": lambda c: c["module"]["localizer"]["neck"].update(num_levels=10**9),
+    "many classes": lambda c: c["module"]["localizer"]["head"].update(num_classes=10**12),
+    "a large kernel": lambda c: c["module"]["localizer"]["neck"].update(kernel=10**9 + 1),
+    "half a channel": lambda c: c["module"]["localizer"]["backbone"].update(num_channels=3.5),
+    "not set": lambda c: c["module"]["localizer"]["backbone"].update(width="???"),
+    "a number as key": lambda c: c["module"].update({3: 4}),
+}
+
+
+@pytest.mark.parametrize("change", SIZES.values(), ids=SIZES)
+def test_sizes_that_the_weights_do_not_have_are_refused_at_once(content, tmp_path, change):
+    changed = copy.deepcopy(content)
+    change(changed["spanloc"]["config"])
+    torch.save(changed, tmp_path / "odd.ckpt")
+    with pytest.raises(ValueError, match=r"^\S*odd.ckpt: ") as error:
+        spanloc.load(tmp_path / "odd.ckpt")
+    assert "\n" not in str(error.value).split(" do not fit")[0]
+
+
+STATE = ("epoch", "global_step", "optimizer_states", "lr_schedulers", "loops", "callbacks")
+
+
+@pytest.mark.parametrize("odd", ["missing", "text", None, []], ids=str)
+def test_a_state_that_training_cannot_go_on_from_is_one_line(cli, run, odd):
+    whole = torch.load(run / "last.ckpt", weights_only=True)
+    for name in (*STATE, "state_dict"):
+        changed = {k: v for k, v in whole.items() if k != name or odd != "missing"}
+        if odd != "missing":
+            changed[name] = odd
+        torch.save(changed, run / "last.ckpt")
+        line = cli("train", f"resume={run}", "trainer.max_epochs=3")
+        assert isinstance(line, str), name
+        assert "last.ckpt: " in line
+        assert name in line
+        assert "\n" not in line
+
+
+INSIDE = {
+    "groups": lambda s: s["optimizer_states"][0].update(param_groups=3),
+    "loops": lambda s: s["loops"].clear(),
+    "progress": lambda s: s["loops"]["fit_loop"].update(epoch_progress="odd"),
+    "schedule": lambda s: s["lr_schedulers"][0].update(lr_lambdas=3),
+    "history": lambda s: [
+        v.update(history=3) for v in s["callbacks"].values() if isinstance(v, dict) and "history" in v
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", INSIDE.values(), ids=INSIDE)
+def test_an_odd_state_inside_is_one_line(cli, run, change):
+    rewritten(run / "last.ckpt", change)
+    line = cli("train", f"resume={run}", "trainer.max_epochs=3", "test=false")
+    assert isinstance(line, str)
+    assert "last.ckpt: training cannot go on from it: " in line
+    assert "\n" not in line
+
+
+ODD = st.one_of(
+    st.none(), st.booleans(), st.integers(-(10**20), 10**20), st.floats(), st.text(max_size=8),
+    st.lists(st.integers(), max_size=2), st.dictionaries(st.text(max_size=3), st.none(), max_size=1),
+    st.just(torch.zeros(2)), st.just({"_target_": "os.system", "command": "true"}),
+)  # fmt: skip
+
+
+def mutate(draw, node):
+    """Replaces, removes or adds something at a random place."""
+    while True:
+        keys = list(node) if isinstance(node, dict) else list(range(len(node)))
+        if not keys:
+            return
+        key = draw(st.sampled_from(keys))
+        child = node[key]
+        if isinstance(child, dict | list) and child and draw(st.integers(0, 4)):
+            node = child
+            continue
+        what = draw(st.sampled_from(["replace", "remove", "add"]))
+        if what == "remove" and isinstance(node, dict):
+            del node[key]
+        elif what == "add" and isinstance(node, dict):
+            node[draw(st.text(max_size=5))] = draw(ODD)
+        else:
+            node[key] = draw(ODD)
+        return
+
+
+def load_mutated(content, folder, data):
+    changed = copy.deepcopy(content)
+    for _ in range(data.draw(st.integers(1, 3))):
+        ours = changed.get("spanloc")
+        inside = isinstance(ours, dict) and data.draw(st.booleans())
+        mutate(data.draw, ours if inside else changed)
+    path = folder / "odd.ckpt"
+    torch.save(changed, path)
+    names = sorted(p.name for p in folder.iterdir())
+    try:
+        task = spanloc.load(path)
+    except (ValueError, OSError) as error:
+        assert str(error).startswith(f"{path}: ")
+    else:
+        assert read(path)["spanloc"]
+        assert not task.training
+    assert sorted(p.name for p in folder.iterdir()) == names
+
+
+FUZZ = {
+    "deadline": 10_000,
+    "derandomize": True,
+    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+}
+
+
+@settings(max_examples=60, **FUZZ)
+@given(data=st.data())
+def test_any_content_loads_or_is_refused_in_words(content, tmp_path, data):
+    load_mutated(content, tmp_path, data)
+
+
+@pytest.mark.slow
+@settings(max_examples=3000, **FUZZ)
+@given(data=st.data())
+def test_any_content_loads_or_is_refused_in_words_many(content, tmp_path, data):
+    load_mutated(content, tmp_path, data)
+
+
+@settings(max_examples=60, **FUZZ)
+@given(data=st.data())
+def test_any_bytes_load_or_are_refused_in_words(trained, tmp_path, data):
+    damaged = bytearray((trained["detection"] / "best.ckpt").read_bytes())
+    for _ in range(data.draw(st.integers(1, 20))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path / "odd.ckpt"
+    path.write_bytes(damaged)
+    try:
+        spanloc.load(path)
+    except (ValueError, OSError) as error:
+        assert str(error).startswith(f"{path}: ")
