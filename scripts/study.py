@@ -70,7 +70,9 @@ def main() -> None:
             continue
         shutil.rmtree(folder, ignore_errors=True)
         command = [str(commands / "spanloc-train"), *settings, *more, f"hydra.run.dir={folder}"]
-        subprocess.run([*command, "callbacks.progress=null"], check=True)
+        # Over the whole training set: the figures of the page are.
+        command += ["callbacks.convergence.share=null", "callbacks.progress=null"]
+        subprocess.run(command, check=True)
     command = [str(commands / "spanloc-report"), f"runs={out}", f"hydra.run.dir={out / 'report'}"]
     subprocess.run(command, check=True)
 

@@ -32,14 +32,14 @@ log = logging.getLogger(__name__)
 
 
 class Convergence(Callback):
-    """Measures at convergence, over the whole training set, where the remaining gradient comes from.
+    """Measures at convergence, over the training set, where the remaining gradient comes from.
 
     During training a gradient norm holds two things: the noise of the mini-batch, which an average
     over all data takes away, and what the loss's kink leaves, which nothing takes away but a
     smooth loss. So when training has converged, this measures once, without dropout and on the
     training sequences as they are (:func:`whole_train_dataloader`
-    says which, and what it cannot keep out): the norm of the gradient of *all* training data (beside that of the last
-    mini-batches, for comparison), and pair by pair the relative gradient of the span loss
+    says which, and what it cannot keep out): the norm of the gradient of all of them at once (beside that
+    of the last mini-batches, for comparison), and pair by pair the relative gradient of the span loss
     (:func:`~spanloc.convergence.relative_gradient`), in which no average hides the kink: near
     sqrt(2) for a sharp loss however small the loss is, falling with the loss for a smooth one. The
     same is taken for other span losses at the same predictions. Where all that would cost more than

@@ -54,7 +54,7 @@ def _reading(result: ConvergenceResult) -> str:
     return (
         f"{where}\n{verdict}\n"
         f"Gradient of all parameters: {batch.grad_params:.3g} in a mini-batch (mean of the last "
-        f"{batch.steps} steps); {own.grad_total:.3g} over all data at once, where the noise of "
-        "batches averages out and pairs that pull against each other cancel.\n"
+        f"{batch.steps} steps); {own.grad_total:.3g} over all these sequences at once, where the "
+        "noise of batches averages out and pairs that pull against each other cancel.\n"
         f"Exponent of a pair's gradient against its loss (0 sharp, 1/2 smooth): {exponent}{scatter}."
     )
