@@ -77,8 +77,7 @@ class SpanMetric(Metric):
             )
         if predictions.unit != unit:
             raise ValueError(f"Predictions.unit is {predictions.unit!r}; Targets.unit is {unit!r}")
-        if self._unit not in (None, unit):
-            raise ValueError(f"Targets.unit is {unit!r}; it was {self._unit!r} in earlier updates")
+        _require_unit(unit, self._unit)
         _refuse_twice(name for name, count in Counter(ids).items() if count > 1)
         _refuse_twice(name for name in ids if name in self._known)
         self._known.update(ids)
@@ -92,6 +91,15 @@ class SpanMetric(Metric):
         self.target_labels.append(targets.labels)
         self.target_keys.append(keys[targets.places])
         self.names.append(_pack(ids).to(keys.device))
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Add some sequences, and give the numbers of these alone."""
+        known, unit = set(self._known), self._unit
+        values = super().forward(*args, **kwargs)
+        # In between it was reset, and given back its tensors alone.
+        self._known |= known
+        _require_unit(self._unit, unit)
+        return values
 
     def compute(self) -> dict[str, Tensor]:
         """The numbers, as float64 scalars."""
@@ -159,6 +167,11 @@ class SpanMetric(Metric):
             The figure and its axes.
         """
         return self._plot(val, ax)
+
+
+def _require_unit(unit: Unit | None, before: Unit | None) -> None:
+    if before not in (None, unit):
+        raise ValueError(f"Targets.unit is {unit!r}; it was {before!r} in earlier updates")
 
 
 def _refuse_twice(ids: Iterable[str]) -> None:

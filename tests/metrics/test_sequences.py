@@ -124,6 +124,18 @@ def test_units_that_differ_are_refused():
     assert {rows.unit for rows in metric.rows()} == {"seconds"}
 
 
+def test_units_that_differ_are_refused_through_forward_too():
+    metric = MeanTIoU()
+    metric(*perfect(spans_of(1), ("a",), "steps"))
+    with pytest.raises(ValueError, match="is 'seconds'; it was 'steps' in earlier updates"):
+        metric(*perfect(spans_of(1), ("b",)))
+    metric = MeanTIoU()
+    metric.update(*perfect(spans_of(1), ("a",), "steps"))
+    metric(*perfect(spans_of(1), ("b",), "steps"))
+    with pytest.raises(ValueError, match="sequence 'a' was there twice"):
+        metric.update(*perfect(spans_of(1), ("a",), "steps"))
+
+
 def test_rows_come_back_with_their_ids_whatever_characters_these_hold():
     spans = spans_of(len(ODD_IDS))
     metric = MeanTIoU()

@@ -169,9 +169,7 @@ def _reached(spans, groups, columns, targets, target_firsts, num_columns, hull):
             if targets[j, 0] >= spans[i, 1]:
                 break
             if hull:
-                tiou = compiled.tiou_by_hull(
-                    spans[i, 0], spans[i, 1], targets[j, 0], targets[j, 1]
-                )
+                tiou = compiled.tiou_by_hull(spans[i, 0], spans[i, 1], targets[j, 0], targets[j, 1])
             else:
                 tiou = compiled.tiou(spans[i, 0], spans[i, 1], targets[j, 0], targets[j, 1])
             reached[j, columns[i]] = max(reached[j, columns[i]], tiou)
