@@ -68,8 +68,8 @@ class Sample:
             self._refuse("features", tuple(self.features.shape), "(channels, steps >= 1)")
         if self.features.dtype != torch.float32:
             self._refuse("features", self.features.dtype, "float32")
-        if self.spans.ndim != 2 or self.spans.shape[1] != 2:
-            self._refuse("spans", tuple(self.spans.shape), "(targets, 2)")
+        if (*self.spans.shape[1:], self.spans.is_floating_point()) != (2, True):
+            self._refuse("spans", (*self.spans.shape, self.spans.dtype), "(targets, 2), floats")
         if self.labels.shape != self.spans.shape[:1]:
             self._refuse("labels", tuple(self.labels.shape), f"({len(self.spans)},), one a span")
         steps = self.features.shape[1]

@@ -32,7 +32,11 @@ def test_a_batch_moves_and_survives_a_process():
     [
         ({"features": torch.zeros(2, 0)}, r"features is \(2, 0\)"),
         ({"features": torch.zeros(2, 5, dtype=torch.float64)}, "features is torch.float64"),
-        ({"spans": torch.zeros(3)}, r"spans is \(3,\)"),
+        ({"spans": torch.zeros(3)}, r"spans is \(3, torch.float32\)"),
+        (
+            {"spans": torch.zeros(1, 2, dtype=torch.int64)},
+            r"int64\); wanted \(targets, 2\), floats",
+        ),
         ({"labels": torch.zeros(2, dtype=torch.int64)}, r"labels is \(2,\)"),
         ({"spans": torch.tensor([[4.0, 1.0]])}, "start <= end <= 5 steps"),
         ({"spans": torch.tensor([[0.0, torch.nan]])}, "start <= end"),
