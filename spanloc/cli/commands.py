@@ -15,6 +15,7 @@ def _command(name: str) -> Callable[[], None]:
 
                 run(name)
         except KeyboardInterrupt:  # before the handlers of signals were there
+            print(f"spanloc-{name}: interrupted", file=sys.stderr)
             sys.exit(130)
 
     return main

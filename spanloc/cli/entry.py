@@ -93,14 +93,13 @@ def run(name: str) -> None:
             hydra.main("pkg://spanloc.configs", name, version_base="1.3")(job)()
         except (OSError, ValueError) as error:
             cause = error if isinstance(error, OSError) else error.__cause__
-            if started or not isinstance(cause, OSError):
+            folder = None if started else _made_by_hydra(error)
+            if folder is None or not isinstance(cause, OSError):
                 raise
-            folder = _made_by_hydra(error)
-            if folder and not _left_behind(folder, begin)[0]:
+            if not _left_behind(folder, begin)[0]:
                 _remove(folder, begin)
-            raise OSError(
-                f"the run folder {folder or ''} cannot be written: {cause.strerror}"
-            ) from error
+            why = cause.strerror or cause
+            raise OSError(f"the run folder {folder} cannot be written: {why}") from error
 
 
 def run_folder() -> Path:
@@ -177,25 +176,28 @@ def _marking_failure(begin: float, debug: bool) -> Iterator[None]:
 
 def _left_behind(folder: Path, begin: float) -> tuple[list[Path], list[Path]]:
     # All files that a run writes, and those of this one; not what Hydra notes of every run.
-    results = [
-        path
-        for path in folder.rglob("*")
-        if path.is_file()
-        and folder / ".hydra" not in path.parents
-        and not (path.suffix == ".log" and not path.stat().st_size)
-    ]
-    # Clocks of file systems are coarser than ours.
-    written = [p for p in results if p.suffix != ".log" and p.stat().st_mtime > begin - 0.1]
+    results, written = [], []
+    for place, _, names in os.walk(folder):
+        for path in (Path(place) / name for name in names):
+            with suppress(FileNotFoundError):  # another process may be at work
+                state = path.stat()
+                log = path.suffix == ".log"
+                if path.parent.name != ".hydra" and not (log and not state.st_size):
+                    results.append(path)
+                    # Clocks of file systems are coarser than ours.
+                    if not log and state.st_mtime > begin - 0.1:
+                        written.append(path)
     return results, written
 
 
 def _made_by_hydra(error: BaseException) -> Path | None:
     # The folder of a run that failed while Hydra made it: a full disk gives an error without a path, and
     # what Hydra knew is gone by now.
-    frames = [frame.f_locals for frame, _ in walk_tb(error.__traceback__)]
-    return next(
-        (Path(names["output_dir"]).absolute() for names in frames if "output_dir" in names), None
-    )
+    for frame, _ in walk_tb(error.__traceback__):
+        for name in ("output_dir", "sweep_dir"):
+            if name in frame.f_locals:
+                return Path(str(frame.f_locals[name])).absolute()
+    return None
 
 
 def _remove(folder: Path, begin: float) -> None:

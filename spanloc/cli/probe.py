@@ -41,6 +41,8 @@ from spanloc.losses import SpanLoss
 log = logging.getLogger(__name__)
 Rule = Callable[..., Descent]
 _MOST_SPREAD = 1e6  # in target lengths
+# A pair takes some 60 kB of memory, a step at least some 50 us.
+_MOST_PAIRS, _MOST_STEPS, _MOST_LENGTHS = 50_000, 10_000_000, 1000
 
 
 def run(config: DictConfig) -> None:
@@ -94,18 +96,18 @@ def run(config: DictConfig) -> None:
 def _check(plain: dict[str, Any]) -> None:
     check(plain)
     settings = plain["descent"]
-    for name, value, least in (
-        ("seed", plain["seed"], 0),
-        ("descent.num_pairs", settings["num_pairs"], 1),
-        ("descent.num_steps", settings["num_steps"], 1),
-        ("descent.last", settings["last"], 1),
+    for name, value, least, most in (
+        ("seed", plain["seed"], 0, 2**32 - 1),
+        ("descent.num_pairs", settings["num_pairs"], 1, _MOST_PAIRS),
+        ("descent.num_steps", settings["num_steps"], 1, _MOST_STEPS),
+        ("descent.last", settings["last"], 1, _MOST_STEPS),
     ):
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise ValueError(f"{name} is {value!r}; wanted a whole number, at least {least}")
+        _check_count(name, value, least, most)
     lengths, spread, target = plain["lengths"], settings["spread"], settings["target"]
     within = f"above {LENGTHS[0]:g} and up to {LENGTHS[1]:g}"
     if not isinstance(lengths, list) or not lengths or not all(map(_is_length, lengths)):
         raise ValueError(f"lengths is {lengths!r}; wanted a list of numbers {within}")
+    _check_count("number of lengths", len(lengths), 1, _MOST_LENGTHS)
     if not _is_number(spread) or not 0 < spread <= _MOST_SPREAD:
         raise ValueError(
             f"descent.spread is {spread!r}; wanted a number above 0 and up to {_MOST_SPREAD:g}"
@@ -119,8 +121,16 @@ def _check(plain: dict[str, Any]) -> None:
         isinstance(starts, list) and starts and all(_is_span(span) for span in starts)
     ):
         raise ValueError(f"descent.starts is {starts!r}; wanted null or a list of [start, end]")
+    _check_count("number of descent.starts", len(starts or ()), 0, _MOST_PAIRS)
     if not isinstance(settings["rules"], dict) or not any(settings["rules"].values()):
         raise ValueError("descent.rules is empty; wanted at least one rule")
+
+
+def _check_count(name: str, value: Any, least: int, most: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise ValueError(
+            f"{name} is {value!r}; wanted a whole number, at least {least} and at most {most}"
+        )
 
 
 def _is_length(value: Any) -> bool:
@@ -160,10 +170,7 @@ def _rules(
                 f"{where} has no option {sorted(unknown)[0]!r}; it has optimizer, scheduler, num_steps"
             )
         num_steps = parts.get("num_steps", settings["num_steps"])
-        if not isinstance(num_steps, int) or num_steps < 1:
-            raise ValueError(
-                f"{where}.num_steps is {num_steps!r}; wanted a whole number, at least 1"
-            )
+        _check_count(f"{where}.num_steps", num_steps, 1, _MOST_STEPS)
         if settings["last"] > num_steps:
             raise ValueError(f"descent.last is {settings['last']}, more than the steps of {where}")
         rule = partial(

@@ -25,7 +25,6 @@ def harmless_streams(name: str) -> Iterator[None]:
     A character that the encoding lacks becomes a plain one. A reader that went away, as of ``| head``, ends
     the printing without a word; for a full disk there is one line on standard error.
     """
-    codecs.register_error("spanloc.plain", _plain)
     before = {stream: getattr(sys, stream) for stream in ("stdout", "stderr")}
     ours = {stream: Harmless(old, f"{name}: {stream}") for stream, old in before.items()}
     for stream, new in ours.items():
@@ -100,3 +99,6 @@ def _simple(character: str) -> str:
         upright = not {"HORIZONTAL", "LEFT", "RIGHT"} & set(name.split())
         return "-" if flat else "|" if upright else "+"
     return _PLAIN.get(character, "?")
+
+
+codecs.register_error("spanloc.plain", _plain)

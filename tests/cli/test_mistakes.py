@@ -1,13 +1,18 @@
 """What a user's mistake ends in: one line that names it."""
 
+import errno
+import logging
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import SMALL
+
+from spanloc.training.callbacks import Convergence
 
 
 def test_resuming_what_does_not_fit_is_one_line(cli, trained):
@@ -16,9 +21,11 @@ def test_resuming_what_does_not_fit_is_one_line(cli, trained):
     assert "has done 2 epochs, and trainer.max_epochs is 2: there is nothing to do" in line
     line = cli("train", *SMALL, last, "trainer.max_epochs=3", "backbone.width=8")
     assert "is of another model: backbone.width is 8, was 16;" in line
-    options = ("trainer.max_epochs=3", "optimizer.lr=1e-4", "hydra.run.dir=run")
+    line = cli("train", *SMALL, last, "trainer.max_epochs=3", "optimizer.lr=1e-4")
+    assert "goes on with the settings it had: optimizer.lr is 0.0001, was 0.002" in line
+    options = ("trainer.max_epochs=3", "criterion.score_weight=0.5", "hydra.run.dir=run")
     run = cli("train", *SMALL, last, *options) / "run"
-    assert "optimizer.lr is 0.0001, was 0.002" in (run / "train.log").read_text()
+    assert "criterion.score_weight is 0.5, was 1.0" in (run / "train.log").read_text()
 
 
 def test_what_fails_at_once_leaves_no_folder(cli, tmp_path):
@@ -31,6 +38,58 @@ def test_what_fails_at_once_leaves_no_folder(cli, tmp_path):
     assert (tmp_path / "mine" / "notes.txt").read_text() == "keep"
 
 
+def test_what_fails_at_once_leaves_no_folder_above_it_that_was_made_for_it(cli, tmp_path):
+    cli("train", *SMALL, "backbone.width=0", folder=tmp_path)
+    assert not (tmp_path / "runs").exists()
+    (tmp_path / "runs").mkdir()
+    time.sleep(0.05)
+    cli("train", *SMALL, "backbone.width=0", folder=tmp_path)
+    assert list(tmp_path.rglob("*")) == [tmp_path / "runs"]
+    (tmp_path / "runs" / "default").mkdir()
+    (tmp_path / "runs" / "default" / "notes.txt").touch()
+    cli("train", *SMALL, "backbone.width=0", folder=tmp_path)
+    assert (tmp_path / "runs" / "default" / "notes.txt").exists()
+
+
+def test_a_run_folder_that_cannot_be_written_is_named(cli, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("mine")
+    line = cli("probe", "hydra.run.dir=file", folder=tmp_path)
+    start = "spanloc-probe: error: the run folder"
+    assert line == f"{start} {tmp_path / 'file'} cannot be written: File exists"
+    assert (tmp_path / "file").read_text() == "mine"
+    line = cli("probe", "hydra.run.dir=file/run", folder=tmp_path)
+    assert line == f"{start} {tmp_path / 'file' / 'run'} cannot be written: Not a directory"
+
+    line = cli("probe", "-m", "seed=0,1", "hydra.sweep.dir=file/sweep", folder=tmp_path)
+    assert line == f"{start} {tmp_path / 'file' / 'sweep'} cannot be written: Not a directory"
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    # Hydra hides what it met when it opened the log.
+    monkeypatch.setattr(logging.FileHandler, "_open", full)
+    line = cli("probe", "hydra.run.dir=run", folder=tmp_path)
+    assert line == f"{start} {tmp_path / 'run'} cannot be written: No space left on device"
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_error_that_cannot_be_noted_is_still_said(cli, tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise ValueError("the cause")
+
+    usual = Path.open
+
+    def full(path, *args, **kwargs):
+        if path.name == "error.txt":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return usual(path, *args, **kwargs)
+
+    monkeypatch.setattr(Convergence, "_measure", fail)
+    monkeypatch.setattr(Path, "open", full)
+    line = cli("train", *SMALL, "hydra.run.dir=run", folder=tmp_path)
+    assert line == "spanloc-train: error: the cause"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -39,6 +98,9 @@ def test_what_fails_at_once_leaves_no_folder(cli, tmp_path):
         (["span_loss=gio"], "Could not find 'span_loss/gio' Available options in 'span_loss'"),
         (["data=annotations"], "data.root is not set; add data.root=... to the command"),
         (["data=annotations", "data.root=nowhere"], "nowhere: no such folder (data.root)"),
+        (["data.num_test=1000000000000"], "num_sequences is 1000000000000; it may be at most"),
+        (["data.length=1000000000000"], "length is 1000000000000; it may be at most 100000000"),
+        (["data.num_spans=100000"], "num_spans is 100000; it may be at most 10000"),
         (["data.span_length=[9,999]"], "spans may be 999 steps long"),
         (["data.batch_size=0"], "data.batch_size is 0; it must be at least 1"),
         (["+span_loss.smoohting=1"], "giou_loss has no option 'smoohting'"),

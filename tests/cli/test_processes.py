@@ -15,13 +15,17 @@ def test_two_processes_validate_and_test_as_one(tmp_path):
     for devices in (1, 2):
         folder = tmp_path / str(devices)
         folder.mkdir()
-        subprocess.run(
+        done = subprocess.run(
             [command, *SMALL, "data.num_val=7", "data.num_test=9", "trainer.max_epochs=1",
              "data.batch_size=4" if devices == 2 else "data.batch_size=8",
              f"trainer.devices={devices}", "hydra.run.dir=run"],
             cwd=folder,
             env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, capture_output=True, timeout=300,
+            text=True,
         )  # fmt: skip
+        said = [line.split("] - ")[1] for line in done.stdout.splitlines() if "] - " in line]
+        assert len(said) == len(set(said)), "a line of each process"
+        assert "GLOBAL_RANK" not in done.stdout
         run = folder / "run"
         found.append(json.loads((run / "metrics.json").read_text()))
         scores = json.loads((run / "scores.json").read_text())

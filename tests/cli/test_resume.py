@@ -1,12 +1,16 @@
 """``resume=FOLDER``: a run goes on with its settings, and finishes what it had not done."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
 import yaml
 from conftest import SMALL
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from spanloc.cli import train
 from spanloc.cli.resume import with_saved_settings
@@ -86,6 +90,70 @@ def test_the_arguments_are_those_of_the_run_and_the_new_ones(tmp_path):
         "seed=1",
         "span_loss=giou",
     ]
+
+
+def arguments(folder, saved, *given):
+    """What a resumed run adds to the settings of the run and of its place, and is given."""
+    folder.mkdir(exist_ok=True)
+    (folder / "last.ckpt").touch()
+    (folder / "overrides.yaml").write_text(yaml.safe_dump(saved))
+    found = with_saved_settings([f"resume={folder}", *given])
+    return [a for a in found if not a.startswith(("hydra.run.dir=", "ckpt_path="))]
+
+
+def test_what_is_taken_away_beside_resume_is_a_setting(tmp_path):
+    run = tmp_path / "run"
+    found = arguments(run, ["seed=1"], "~callbacks.anneal", "--config-dir=d")
+    assert found == ["--config-dir=d", "seed=1", "~callbacks.anneal"]
+    # What the run had added cannot be taken away where it is not added.
+    assert arguments(run, ["+a.b=1", "seed=1"], "~a.b") == ["seed=1"]
+    assert arguments(run, ["~logger.csv", "seed=1"], "~logger.csv") == ["seed=1", "~logger.csv"]
+
+
+def test_the_value_of_an_option_is_no_setting(tmp_path):
+    found = arguments(tmp_path / "run", ["--config-dir=c", "seed=1"], "--config-dir", "a=b", "x=1")
+    assert found == ["--config-dir", "a=b", "seed=1", "x=1"]
+
+
+@pytest.mark.parametrize("name", ["a\\b", "a\\'b", "a\\", "a\\\\'b", "it's, a=b"])
+def test_hydra_reads_the_folder_as_it_is_named(tmp_path, name):
+    folder = tmp_path / name
+    arguments(folder, [])
+    found = with_saved_settings([f"resume={folder}"])
+    read = OverridesParser.create().parse_overrides(found)
+    assert [o.value() for o in read] == [str(folder), str(folder / "last.ckpt")]
+
+
+def test_a_relative_folder_of_data_is_where_it_was(tmp_path, monkeypatch):
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    saved = ["seed=1", "data.root=../data"]
+    arguments(run, [])
+    elsewhere.mkdir()
+    (run / ".hydra").mkdir()
+    place = {"hydra": {"runtime": {"cwd": str(tmp_path / "first")}}}
+    (run / ".hydra" / "hydra.yaml").write_text(yaml.safe_dump(place))
+    (run / "config.yaml").write_text(yaml.safe_dump({"data": {"root": "../data"}}))
+    monkeypatch.chdir(elsewhere)
+    assert arguments(run, saved) == ["seed=1", f"data.root='{tmp_path}/first/../data'"]
+    assert arguments(run, saved, "data.root=mine") == ["seed=1", "data.root=mine"]
+    (tmp_path / "first").mkdir()
+    monkeypatch.chdir(tmp_path / "first")
+    assert arguments(run, saved) == saved
+    (run / "config.yaml").write_text(yaml.safe_dump({"data": {"root": "/data"}}))
+    monkeypatch.chdir(elsewhere)
+    assert arguments(run, saved) == saved
+
+
+def test_unfinished_files_of_processes_that_are_gone_are_removed(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    (tmp_path / "run" / "figures").mkdir(parents=True)
+    left = [f"figures/.{gone.pid}-curves.png", f".{os.getpid()}-last.ckpt", f".{10**30}-best.ckpt"]
+    kept = [f".{os.getppid()}-metrics.json", ".hidden-file", "figures/1-2.png"]
+    for name in left + kept:
+        (tmp_path / "run" / name).touch()
+    arguments(tmp_path / "run", [])
+    assert [name for name in left + kept if (tmp_path / "run" / name).exists()] == kept
 
 
 def test_a_refused_resume_leaves_the_run_as_it_was(cli, whole, tmp_path):

@@ -1,0 +1,213 @@
+"""Several processes that fail together: one line, the cause, and an end."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SMALL
+
+from spanloc.cli import ranks
+
+LOSS = """
+import os, signal, time
+import torch
+from spanloc.losses import giou_loss
+
+steps = 0
+if os.environ.get("EARLY") and os.environ.get("LOCAL_RANK") == "1":
+    raise ValueError("a mistake before the processes meet")
+
+def on_rank(pred, target, *, rank=None, act=None):
+    global steps
+    if pred.requires_grad and torch.distributed.is_initialized():
+        steps += 1
+        if steps > 3 and rank in (None, int(os.environ["LOCAL_RANK"])):
+            if act == "mistake":
+                raise ValueError("a mistake that shows late")
+            if act == "bug":
+                raise RuntimeError("a bug")
+            if act == "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(0.02)
+    return giou_loss(pred, target)
+"""
+
+
+def run(folder, *arguments, then=None, to="first", **environment):
+    """Two processes of the command: exit code, stderr, error.txt. ``then`` is a signal in the training."""
+    (folder / "their_ranks.py").write_text(LOSS)
+    script = Path(sys.executable).with_name("spanloc-train")
+    process = subprocess.Popen(
+        [script, "hydra.run.dir=run", "trainer.strategy=ddp", "trainer.devices=2",
+         "trainer.accelerator=cpu", *arguments],
+        cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1", **environment}, text=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    try:
+        while then and not (folder / "run" / "last.ckpt").exists() and process.poll() is None:
+            time.sleep(0.1)
+        if then:
+            both = members(process.pid)
+            for pid in {"first": [process.pid], "second": both[-1:], "both": both}[to]:
+                os.kill(pid, then)
+        _, errors = process.communicate(timeout=100)
+        end = time.monotonic() + 10
+        while (left := members(process.pid)) and time.monotonic() < end:
+            time.sleep(0.1)
+        assert not left, "a process is left"
+    finally:
+        for pid in members(process.pid):
+            os.kill(pid, signal.SIGKILL)
+    mark = folder / "run" / "error.txt"
+    return process.returncode, errors, mark.read_text() if mark.is_file() else ""
+
+
+def members(session):
+    """The running processes of a session."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, number = path.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(number) == session and state != "Z":
+            found.append(int(path.parent.name))
+    return sorted(found)
+
+
+def own(act, rank=None):
+    settings = ["span_loss._target_=their_ranks.on_rank", f"+span_loss.act={act}"]
+    return [*SMALL, *settings, *([] if rank is None else [f"+span_loss.rank={rank}"])]
+
+
+def test_a_mistake_that_shows_in_the_second_process_is_one_line(tmp_path):
+    code, errors, mark = run(tmp_path, *own("mistake", 1))
+    assert code == 1
+    assert errors == "spanloc-train: error: a mistake that shows late\n"
+    assert mark == "a mistake that shows late\n"
+
+
+def test_terminating_the_first_process_ends_both_in_one_line(tmp_path):
+    code, errors, mark = run(tmp_path, *own("wait"), "trainer.max_epochs=1000", then=signal.SIGTERM)
+    assert (code, errors, mark) == (143, "spanloc-train: terminated\n", "terminated\n")
+
+
+@pytest.mark.slow  # 12 s each
+@pytest.mark.parametrize("rank", [0, None])
+def test_a_mistake_that_shows_in_the_first_or_in_all_is_one_line(tmp_path, rank):
+    code, errors, mark = run(tmp_path, *own("mistake", rank))
+    assert code == 1
+    assert errors == "spanloc-train: error: a mistake that shows late\n"
+    assert mark == "a mistake that shows late\n"
+
+
+@pytest.mark.slow  # 12 s each
+@pytest.mark.parametrize("sequence", ["s3", "s6", "s7"])
+def test_a_value_that_is_not_finite_is_named_whoever_reads_it(tmp_path, annotated, sequence):
+    array = np.load(annotated / "data" / f"{sequence}.npy")
+    array[30] = np.nan
+    np.save(annotated / "data" / f"{sequence}.npy", array)
+    code, errors, mark = run(
+        tmp_path, "task=detection", "data=annotations", f"data.root={annotated}",
+        "data.batch_size=2", "backbone.width=8", "trainer.max_epochs=1",
+    )  # fmt: skip
+    assert code == 1
+    assert errors.count("\n") == 1
+    assert f"{sequence}.npy" in errors
+    assert mark == errors.removeprefix("spanloc-train: error: ") or not mark
+
+
+@pytest.mark.slow  # 15 s
+def test_a_bug_is_the_traceback_of_its_own_process(tmp_path):
+    code, errors, mark = run(tmp_path, *own("bug", 1))
+    assert code == 1
+    assert errors.count("Traceback") == 1
+    assert "gloo" not in errors
+    assert mark == "a bug\n"
+
+
+@pytest.mark.slow  # 15 s each
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_process_that_is_killed_ends_the_other(tmp_path, rank):
+    code, errors, mark = run(tmp_path, *own("die", rank))
+    assert code == (1 if rank else -signal.SIGKILL)
+    cause = "process 1 of the run was killed by SIGKILL" if rank else "another process of the run has ended"  # fmt: skip
+    assert errors == f"spanloc-train: error: {cause}\n"
+    assert mark == f"{cause}\n"
+
+
+@pytest.mark.slow  # 10 s each
+@pytest.mark.parametrize(
+    ("number", "word", "to"),
+    [
+        (signal.SIGINT, "interrupted", "both"),
+        (signal.SIGHUP, "hung up", "both"),
+        (signal.SIGTERM, "terminated", "second"),
+    ],
+)
+def test_a_signal_to_both_or_to_the_second_is_one_line(tmp_path, number, word, to):
+    code, errors, mark = run(tmp_path, *own("wait"), "trainer.max_epochs=1000", then=number, to=to)
+    assert (code, errors, mark) == (128 + number, f"spanloc-train: {word}\n", f"{word}\n")
+
+
+@pytest.mark.slow  # 15 s
+def test_a_first_process_that_waits_for_the_second_in_vain_ends(tmp_path):
+    code, errors, mark = run(tmp_path, *own("wait"), EARLY="1")
+    assert code == 1
+    assert errors.count("\n") == 1
+    assert "a mistake before the processes meet" in errors
+    assert mark == errors.removeprefix("spanloc-train: error: ")
+
+
+class Process:
+    def __init__(self, code):
+        self.code, self.killed = code, False
+
+    def poll(self):
+        return self.code
+
+    def kill(self):
+        self.killed = True
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Processes that look as if Lightning had started and watched them."""
+    monkeypatch.setattr(threading.current_thread(), "_child_processes", [], raising=False)
+    return threading.current_thread()._child_processes
+
+
+@pytest.mark.parametrize(
+    ("codes", "cause"),
+    [
+        ([None, -9], "process 2 of the run was killed by SIGKILL"),
+        ([130], "interrupted"),
+        ([-15], "terminated"),
+        ([1, None], "another process of the run has ended"),
+    ],
+)
+def test_the_cause_is_read_off_the_exit_code(started, monkeypatch, tmp_path, codes, cause):
+    monkeypatch.setattr(ranks, "_PATIENCE", 0.2)
+    started += map(Process, codes)
+    assert ranks.cause_of_loss(tmp_path / "error.txt") == cause
+    ranks.end_children()
+    assert all(process.killed for process in started)
+
+
+def test_the_first_to_write_error_txt_speaks_for_all(tmp_path):
+    assert ranks.claim(tmp_path / "error.txt", "the cause") is None
+    assert ranks.claim(tmp_path / "error.txt", "a connection broke") == "the cause"
+    assert ranks.claim(tmp_path / "nowhere" / "error.txt", "a full disk hides nothing") is None
+
+
+def test_broken_connections_are_known_by_their_words():
+    for text in ("[gloo/pair.cc:553] Connection closed by peer", "NCCL communicator was aborted"):
+        assert ranks.lost_another(RuntimeError(text))
+    assert not ranks.lost_another(RuntimeError("a bug of the loss"))
+    assert not ranks.lost_another(ValueError("gloo is no backend for this device"))

@@ -1,0 +1,176 @@
+"""Ctrl-C, SIGTERM and SIGHUP end a command at once, in one line, whatever it is doing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import SMALL
+
+from spanloc import plots
+from spanloc.cli import entry, train
+from spanloc.cli.stopping import stoppable
+from spanloc.data import SyntheticData
+from spanloc.training.callbacks import Convergence
+from spanloc.training.task import SpanLocalizer
+
+SIGNALS = (
+    (signal.SIGINT, "interrupted", 130),
+    (signal.SIGTERM, "terminated", 143),
+    (signal.SIGHUP, "hung up", 129),
+)
+
+
+@pytest.fixture(autouse=True)
+def handlers():
+    """What a signal does outside of a command: nothing, so that a test fails and does not die of it."""
+    before = {n: signal.signal(n, lambda *_: None) for n, _, _ in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def send(number):
+    os.kill(os.getpid(), number)
+    time.sleep(0.01)
+
+
+def code_of(work):
+    """The exit code of a command that does this work."""
+    with pytest.raises(SystemExit) as stop, stoppable("test"):
+        work()
+    return stop.value.code
+
+
+@pytest.mark.parametrize(("number", "word", "code"), SIGNALS)
+def test_a_signal_is_one_line_and_the_code_of_a_shell(capsys, number, word, code):
+    before = signal.getsignal(number)
+    assert code_of(lambda: send(number)) == code
+    assert capsys.readouterr().err == f"test: {word}\n"
+    assert signal.getsignal(number) is before
+
+
+def test_a_signal_that_was_ignored_stays_ignored():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with stoppable("test"):
+        send(signal.SIGHUP)
+
+
+def test_a_second_signal_does_not_disturb_the_cleaning_up(capsys):
+    cleaned = []
+
+    def work():
+        try:
+            send(signal.SIGTERM)
+        finally:
+            send(signal.SIGINT)
+            send(signal.SIGTERM)
+            cleaned.append(True)
+
+    assert code_of(work) == 143
+    assert cleaned
+    assert capsys.readouterr().err == "test: terminated\n"
+
+
+def test_a_signal_in_a_destructor_is_not_lost(capsys):
+    class Closing:
+        def __del__(self):
+            send(signal.SIGTERM)
+
+    def work():
+        Closing()
+        time.sleep(5)
+
+    assert code_of(work) == 143
+    assert capsys.readouterr().err == "test: terminated\n"
+
+
+def test_an_error_that_an_interrupt_became_is_still_an_interrupt():
+    def work():
+        try:
+            send(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError("half imported") from None
+
+    assert code_of(work) == 130
+
+
+def test_a_command_runs_in_a_thread_too():
+    def run():
+        with stoppable("test"):
+            done.append(True)
+
+    done = []
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert done
+
+
+PHASES = {
+    "import": (entry, "import_module", ""),
+    "setup": (SyntheticData, "__init__", ""),
+    "training": (SpanLocalizer, "training_step", "terminated\n"),
+    "validation": (SpanLocalizer, "validation_step", "terminated\n"),
+    "measurement": (Convergence, "_measure", "terminated\n"),
+    "test": (train, "evaluate", "terminated\n"),
+    "figures": (plots, "save_figure", "terminated\n"),
+}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_signal_is_heard_in_every_phase(cli, monkeypatch, tmp_path, capsys, phase):
+    owner, name, said = PHASES[phase]
+    usual = getattr(owner, name)
+
+    def hit(*args, **kwargs):
+        send(signal.SIGTERM)
+        return usual(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, hit)
+    assert cli("train", *SMALL, "hydra.run.dir=runs/run", folder=tmp_path) == 143
+    mark = tmp_path / "runs" / "run" / "error.txt"
+    assert capsys.readouterr().err.splitlines() == ["spanloc-train: terminated"]
+    assert (mark.read_text() if said else "") == said
+    # What was stopped before it had written anything has left nothing.
+    assert (tmp_path / "runs").exists() == bool(said)
+
+
+def start(folder, *arguments):
+    script = Path(sys.executable).with_name("spanloc-train")
+    return subprocess.Popen(
+        [script, *SMALL, "hydra.run.dir=run", *arguments], cwd=folder, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seconds", [0.3, 1.0])
+def test_ctrl_c_while_the_command_is_imported_is_one_line(tmp_path, seconds):
+    process = start(tmp_path)
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=60)[1] == "spanloc-train: interrupted\n"
+    assert process.returncode == 130
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_that_is_terminated_twice_can_be_resumed(tmp_path, cli):
+    process = start(tmp_path, "trainer.max_epochs=1000", "data.num_workers=1")
+    while not (tmp_path / "run" / "last.ckpt").exists() and process.poll() is None:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=60)[1] == "spanloc-train: terminated\n"
+    assert process.returncode == 143
+    assert (tmp_path / "run" / "error.txt").read_text() == "terminated\n"
+    done = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["epoch"] + 1
+    cli("train", f"resume={tmp_path / 'run'}", f"trainer.max_epochs={done + 1}")
+    assert "test/tiou" in json.loads((tmp_path / "run" / "metrics.json").read_text())
