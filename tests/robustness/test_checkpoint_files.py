@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import spanloc
-from spanloc.config.checkpoint import read
 from spanloc.training.checkpoint_io import AtomicCheckpointIO, require_intact
 
 
@@ -244,6 +243,15 @@ def mutate(draw, node):
         return
 
 
+def loads_or_is_refused(path):
+    task, why = None, ""
+    try:
+        task = spanloc.load(path)
+    except (ValueError, OSError) as error:
+        why = str(error)
+    assert why.startswith(f"{path}: ") or (task is not None and not task.training)
+
+
 def load_mutated(content, folder, data):
     changed = copy.deepcopy(content)
     for _ in range(data.draw(st.integers(1, 3))):
@@ -253,13 +261,7 @@ def load_mutated(content, folder, data):
     path = folder / "odd.ckpt"
     torch.save(changed, path)
     names = sorted(p.name for p in folder.iterdir())
-    try:
-        task = spanloc.load(path)
-    except (ValueError, OSError) as error:
-        assert str(error).startswith(f"{path}: ")
-    else:
-        assert read(path)["spanloc"]
-        assert not task.training
+    loads_or_is_refused(path)
     assert sorted(p.name for p in folder.iterdir()) == names
 
 
@@ -291,7 +293,4 @@ def test_any_bytes_load_or_are_refused_in_words(trained, tmp_path, data):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     path = tmp_path / "odd.ckpt"
     path.write_bytes(damaged)
-    try:
-        spanloc.load(path)
-    except (ValueError, OSError) as error:
-        assert str(error).startswith(f"{path}: ")
+    loads_or_is_refused(path)
