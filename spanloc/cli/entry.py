@@ -223,7 +223,8 @@ def _is_mistake(error: Exception) -> bool:
 def _line(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, OSError) and error.strerror:
-        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        file = _file_of(error)
+        text = f"{file}: {error.strerror}" if file else error.strerror
     unknown = re.match(r"Could not override '([^']+)'", text)
     if unknown:
         # Hydra's own words advise to add the key with a "+", which is not what a typo wants.
@@ -234,6 +235,15 @@ def _line(error: BaseException) -> str:
         key = error.full_key
         return f"{key} is not set; add {key}=... to the command"
     return re.sub(r"\s+", " ", text.split("\nConfig search path")[0]).strip()
+
+
+def _file_of(error: BaseException | None) -> str | None:
+    # Loggers give none, also where they fail again while another failure is cleaned up.
+    while error is not None:
+        if getattr(error, "filename", None):
+            return str(error.filename)
+        error = error.__context__
+    return str(run_folder()) if HydraConfig.initialized() else None
 
 
 def _folder(overrides: str) -> str:

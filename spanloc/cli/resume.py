@@ -27,6 +27,7 @@ def save_settings(folder: Path) -> None:
     places = [source.path for source in sources if source.provider == "command-line"]
     settings = [f"--config-dir={path}" for path in places if path]
     settings += [text for text in hydra.overrides.task if _name(text) != "ckpt_path"]
+    _clean(folder)
     with replacing(folder / _FILE) as path:
         path.write_text(yaml.safe_dump(settings), encoding="utf-8")
 

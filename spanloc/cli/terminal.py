@@ -5,6 +5,7 @@ import errno
 import logging
 import os
 import sys
+import threading
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -31,10 +32,13 @@ def harmless_streams(name: str) -> Iterator[None]:
         setattr(sys, stream, new)
     # What a log cannot write would be a traceback each time.
     raising, logging.raiseExceptions = logging.raiseExceptions, False
+    # TensorBoard writes in a thread, and says in the main one what failed there.
+    hook = threading.excepthook
+    threading.excepthook = lambda lost: None if isinstance(lost.exc_value, OSError) else hook(lost)
     try:
         yield
     finally:
-        logging.raiseExceptions = raising
+        logging.raiseExceptions, threading.excepthook = raising, hook
         for stream, new in ours.items():
             new.flush()
             setattr(sys, stream, before[stream])

@@ -56,6 +56,8 @@ class SpanDataModule(LightningDataModule):
         super().__init__()
         if batch_size < 1:
             raise ValueError(f"data.batch_size is {batch_size}; it must be at least 1")
+        if not 0 <= num_workers <= 1024:
+            raise ValueError(f"data.num_workers is {num_workers}; it must lie between 0 and 1024")
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.evaluation_batch_size = batch_size
 

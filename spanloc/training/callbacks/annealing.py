@@ -70,7 +70,11 @@ class AnnealSmoothing(Callback):
         self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int
     ) -> None:
         """Sets the smoothing of the step."""
-        done = trainer.global_step / max(trainer.estimated_stepping_batches - 1, 1)
-        value = self.smoothing(done)
-        pl_module.criterion.span_loss = partial(self._loss, smoothing=value)
+        value = self.apply(trainer, pl_module, trainer.global_step)
         pl_module.log("smoothing", value, batch_size=len(batch))
+
+    def apply(self, trainer: Trainer, pl_module: Any, step: int) -> float:
+        """Set the smoothing of a step, counted from 0, and give it."""
+        value = self.smoothing(step / max(trainer.estimated_stepping_batches - 1, 1))
+        pl_module.criterion.span_loss = partial(self._loss, smoothing=value)
+        return value

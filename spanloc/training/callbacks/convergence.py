@@ -147,6 +147,9 @@ class Convergence(Callback):
     def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Does so for a training that was complete when it was resumed, and prints it, after all else."""
         if not self._finished:
+            for callback in trainer.callbacks:
+                if isinstance(callback, AnnealSmoothing):
+                    callback.apply(trainer, pl_module, trainer.global_step - 1)
             self._finish(trainer, pl_module)
         if trainer.is_global_zero and self.result is not None:
             show(self.result, self.when)

@@ -1,0 +1,121 @@
+"""A run that is killed at any moment and resumed ends as one that was not."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from hostile import TINY, Commands, results, temporary
+
+AVERAGE = (
+    "+callbacks.average={_target_:pytorch_lightning.callbacks.EMAWeightAveraging,decay:0.9}",
+)
+ANNEAL = ("callbacks=anneal", "span_loss=smooth_giou")
+KINDS = {
+    "single": ("task=single",),
+    "detection": ("task=detection",),
+    "averaged": ("task=detection", *AVERAGE),
+    "annealed": ("task=single", *ANNEAL),
+    "averaged and annealed": (
+        "task=single",
+        *AVERAGE,
+        *ANNEAL,
+        "trainer.accumulate_grad_batches=2",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def commands():
+    started = Commands()
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="module")
+def whole(commands, tmp_path_factory):
+    """Results of the run of a kind that is not disturbed, its seconds, and its file operations."""
+    known = {}
+
+    def run(kind):
+        if kind not in known:
+            folder = tmp_path_factory.mktemp("whole")
+            found = commands.train(folder, *TINY, *KINDS[kind])
+            assert found.code == 0, found.text
+            known[kind] = results(folder / "run"), found.seconds, found.events
+        return known[kind]
+
+    return run
+
+
+def go_on(commands, folder, kind, **kill):
+    """Resumes, or starts again what cannot be resumed; gives the outcome and the word for what it was."""
+    found = commands.train(folder, f"resume={folder / 'run'}", **kill)
+    if found.code != 1:
+        return found, "resumed"
+    assert len(found.text.splitlines()) == 1, found.text
+    if "there is nothing to do" in found.text:
+        return found, "complete"
+    assert "no such file" in found.text, found.text
+    return commands.train(folder, *TINY, *KINDS[kind], **kill), "started again"
+
+
+def check(commands, folder, kind, expected):
+    found, what = go_on(commands, folder, kind)
+    assert found.code == (what == "complete"), found.text
+    assert not temporary(folder / "run")
+    ended = results(folder / "run")
+    assert {name for name in expected if ended.get(name) != expected[name]} == set()
+    return what
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_a_killed_run_ends_as_one_that_was_not(commands, whole, tmp_path, part):
+    draw = random.Random(part)
+    kind = ("single", "detection")[part % 2]
+    expected, seconds, _ = whole(kind)
+    moment = (part + draw.random()) / 4 * seconds
+    found = commands.train(tmp_path, *TINY, *KINDS[kind], moment=moment)
+    assert found.code in (-signal.SIGKILL, 0)
+    check(commands, tmp_path, kind, expected)
+
+
+def test_the_command_itself_is_killed_while_it_trains(commands, whole, tmp_path):
+    path = os.path.join(os.path.dirname(sys.executable), "spanloc-train")
+    process = subprocess.Popen(
+        [path, *TINY, *KINDS["single"]], cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    while process.poll() is None and not (tmp_path / "run" / "last.ckpt").exists():
+        time.sleep(0.002)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert check(commands, tmp_path, "single", whole("single")[0]) == "resumed"
+
+
+@pytest.mark.slow  # 8 minutes
+def test_a_hundred_kills(commands, whole, tmp_path):
+    """At moments and at all file operations in turn; one in three resumed runs is killed too."""
+    draw, seen = random.Random(0), []
+    for number in range(100):
+        kind = list(KINDS)[number % len(KINDS)]
+        expected, seconds, events = whole(kind)
+        folder = tmp_path / str(number)
+        moments = {"moment": draw.random() * seconds}
+        operations = {
+            "event": number * events // 100,
+            "delay": draw.choice([0.0, 2e-3]) * draw.random(),
+        }
+        first, second = (moments, operations) if number % 2 else (operations, moments)
+        try:
+            commands.train(folder, *TINY, *KINDS[kind], **first)
+            if number % 3 == 0:
+                go_on(commands, folder, kind, **second)
+            seen.append(check(commands, folder, kind, expected))
+        except Exception as error:
+            error.add_note(f"run {number}, {kind}, killed at {json.dumps([first, second])}")
+            raise
+    assert {"resumed", "complete", "started again"} == set(seen)
