@@ -28,7 +28,8 @@ def run(config: DictConfig) -> None:
     ):
         with replacing(folder / name) as path:
             path.write_text(text, encoding="utf-8")
-    console = Console()
+    # A name of a file may look like markup.
+    console = Console(markup=False, emoji=False)
     console.print(f"{reports.count_states(runs)}.")
     for table in (reports.group_table(groups), reports.comparison_table(groups)):
         show_table(console, table)

@@ -2,6 +2,7 @@
 
 import gc
 import inspect
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -57,8 +58,8 @@ def run(config: DictConfig) -> None:
         diagnosis=diagnosis,
         num_sequences=len(found.targets.ids),
         subset=config.subset,
-        predictions=str(config.predictions),
-        annotations=str(config.annotations),
+        predictions=_text(config.predictions),
+        annotations=_text(config.annotations),
         settings={
             "tiou": thresholds,
             "invalid": config.invalid,
@@ -68,10 +69,11 @@ def run(config: DictConfig) -> None:
         notes=reports.notes(found),
     )
     write_scores(scores, folder)
-    console = Console()
+    # A name of a file may look like markup.
+    console = Console(markup=False, emoji=False)
     console.print(f"{reports.count_rows(scores)}.", soft_wrap=True, highlight=False)
     for line in scores.notes:
-        console.print(f"Note: {line}.", soft_wrap=True, markup=False, highlight=False)
+        console.print(f"Note: {line}.", soft_wrap=True, highlight=False)
     first, *others = reports.score_tables(scores)
     show_table(console, first, most=len(first.rows))
     for table in others:
@@ -94,6 +96,11 @@ def _build(
         given["classes"] = list(classes)
     options = inspect.signature(resolve("metrics", node["_target_"])).parameters
     return build({**node, **{k: v for k, v in given.items() if k in options}})
+
+
+def _text(path: Any) -> str:
+    # The name of a file may be bytes that are no text, which no page can hold.
+    return os.fsencode(str(path)).decode(errors="replace")
 
 
 def _plain(value: Any) -> Any:

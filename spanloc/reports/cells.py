@@ -7,6 +7,8 @@ from typing import NamedTuple
 from spanloc.reports.groups import Difference, summarize
 
 NONE = "–"
+# Numbers from here on would fill a table with digits.
+_LONG = 1e9
 
 
 class Cell(NamedTuple):
@@ -38,13 +40,23 @@ def difference(found: Difference | None, shared: int) -> list[Cell]:
     width = (high - low) / 2
     decimals = min(8, max(0, 1 - math.floor(math.log10(width)))) if width > 0 else 4
     few = f" (n = {n})" if n < shared else ""
-    text = f"{mean:+.{decimals}f} [{low:+.{decimals}f}, {high:+.{decimals}f}]{few}"
+    form = f"+.{decimals}f" if max(-low, high) < _LONG else "+.3g"
+    text = f"{mean:{form}} [{low:{form}}, {high:{form}}]{few}"
     return [Cell(text, mean), Cell(found.verdict)]
 
 
 def number(value: float) -> Cell:
     """Four digits."""
     return Cell(f"{value:.4g}" if math.isfinite(value) else NONE, value)
+
+
+def fixed(value: float, form: str = ".4f") -> str:
+    """A number as ``form`` has it, unless that would be many digits.
+
+    >>> fixed(0.5), fixed(-1e30)
+    ('0.5000', '-1e+30')
+    """
+    return f"{value:{form}}" if not abs(value) >= _LONG else f"{value:.4g}"
 
 
 def shortened(name: str, most: int = 48) -> Cell:
@@ -74,6 +86,6 @@ def _plus_minus(mean: float, std: float) -> str:
         return f"{mean:.4g} ± 0"
     # Two digits of the spread say how many of the mean are worth reading.
     decimals = max(0, 1 - math.floor(math.log10(std)))
-    if decimals <= 6:
+    if decimals <= 6 and abs(mean) < _LONG:
         return f"{mean:.{decimals}f} ± {std:.{decimals}f}"
     return f"{mean:.3g} ± {std:.2g}"

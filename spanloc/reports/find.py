@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from spanloc.reports.content import one_line
 from spanloc.reports.runs import Run, read_run
 
 
@@ -36,11 +37,10 @@ def find_runs(places: Sequence[str | Path], *, now: float) -> list[Run]:
         for folder in (*folders, *closed):
             if folder.resolve() in found:
                 continue
-            # As short as tells them apart; a name need not be text.
+            # As short as tells them apart; a name need not be text that can be shown.
             short = len(places) == 1 and folder != place
-            name = os.fsencode(folder.relative_to(place) if short else folder).decode(
-                errors="replace"
-            )
+            path = os.fsencode(folder.relative_to(place) if short else folder)
+            name = one_line(path.decode(errors="replace"), most=len(path))
             found[folder.resolve()] = (
                 Run(folder, name, "unreadable", written=0.0, problems=(closed[folder],))
                 if folder in closed
@@ -63,5 +63,6 @@ def _run_folders(place: Path, closed: dict[Path, str]) -> Iterator[Path]:
             continue
         been.add(real)
         inside[:] = sorted(name for name in inside if not name.startswith("."))
-        if "config.yaml" in files:
+        # Also where it is none that can be read: that is said then.
+        if "config.yaml" in (*files, *inside):
             yield Path(folder)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
+from spanloc.reports.content import one_line
 from spanloc.reports.runs import Run
 
 # Settings that tell runs apart without making them different: names, places, the machine, what is
@@ -24,7 +25,9 @@ _PLACES = ("dirpath", "folder", "save_dir", "default_root_dir")
 # Read from the data, so that another seed may change them, with their copies all over the model.
 _DERIVED = ("num_channels", "num_classes", "stride", "num_levels", "seconds_per_step", "classes")
 _DERIVED_IN = ("backbone", "neck", "head", "localizer", "module", "seconds_per_step")
-_MOST_NAMED = 4
+_MOST_NAMED, _MOST_TEXT = 4, 200
+# Of the settings that copies are looked for among: comparing all with all could take for ever.
+_MOST_SPOKEN = 300
 # Student's t at 97.5 % by degrees of freedom, from 1; beyond 30 the last is kept, which is on the safe side.
 _T = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
@@ -127,10 +130,13 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
     groups = []
     for (loss, named), of_group in sorted(members.items(), key=lambda item: item[0]):
         # What one group has and another lacks is named where it is.
-        there = [part for part in named if not part.endswith("=null")]
-        whole = ", ".join([loss, *there]) if len(there) > _MOST_NAMED else ""
-        more = [f"and {len(there) - _MOST_NAMED} more"] if len(there) > _MOST_NAMED else []
-        label = ", ".join([loss, *there[:_MOST_NAMED], *more])
+        there = [loss, *(part for part in named if not part.endswith("=null"))]
+        left = len(there) - 1 - _MOST_NAMED
+        more = [f"and {left} more"] if left > 0 else []
+        cut = [one_line(part, most=_MOST_TEXT) for part in there[: _MOST_NAMED + 1]]
+        label = ", ".join([*cut, *more])
+        whole = ", ".join(one_line(part, most=10 * _MOST_TEXT) for part in there)
+        whole = "" if whole == label else whole
         taken[label] += 1
         if taken[label] > 1:
             label += f" ({taken[label]})"
@@ -166,7 +172,7 @@ def _telling(runs: Sequence[Run]) -> list[tuple[str, ...]]:
                     context, value = settings[path]
                     values.setdefault(context, set()).add(value)
             varying = {context for context, seen in values.items() if len(seen) > 1}
-            if not varying or any(_is_copy(path, other, flat) for other in spoken):
+            if not varying or any(_is_copy(path, other, flat) for other in spoken[:_MOST_SPOKEN]):
                 continue
             spoken.append(path)
             if derived and not _sets_apart(path, runs, named, flat):

@@ -7,6 +7,7 @@ from html import escape
 import numpy as np
 
 from spanloc import plots
+from spanloc.reports.cells import shortened
 from spanloc.reports.groups import Group
 from spanloc.reports.html import document, figures_section, table_section
 from spanloc.reports.runs import Run
@@ -83,7 +84,7 @@ def _figures(runs: Sequence[Run], groups: Sequence[Group]) -> Iterator[str]:
             f"{metric} of every finished run; the bar is the mean, the grey lines join the runs "
             "of one seed."
         )
-        figures.append((plots.seed_dots(rows, metric), caption))
+        figures.append((plots.seed_dots(rows, shortened(metric).text), caption))
     if not any(figure for figure, _ in figures):
         yield '<p class="soft">No run has logged anything to draw yet.</p></section>'
         return

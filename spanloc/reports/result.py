@@ -1,13 +1,14 @@
 """What an evaluation of spans gave: one record, one writer, one reader."""
 
-import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
 from spanloc.files import record, write_json
 from spanloc.metrics import FOUND, KINDS
+from spanloc.reports.content import one_line, read_values
 
 
 class TargetGroup(TypedDict):
@@ -83,9 +84,22 @@ class ScoreResult:
             ValueError: A field is missing, unknown or of another type.
         """
         found: ScoreResult = record(cls, state)
-        for name, kinds in (("targets", FOUND), ("gain", (*KINDS[1:], "missed"))):
-            if missing := [kind for kind in kinds if kind not in state["diagnosis"][name]]:
-                raise ValueError(f"diagnosis.{name}.{missing[0]} is missing")
+        diagnosis = found.diagnosis
+        kinds: list[tuple[str, Mapping[str, Any], tuple[str, ...]]] = [
+            ("gain", diagnosis["gain"], (*KINDS[1:], "missed")),
+            ("sensitivity", diagnosis["sensitivity"], ("length", "coverage", "number")),
+            ("predictions", diagnosis["predictions"], KINDS),
+            ("targets", diagnosis["targets"], FOUND),
+        ]
+        kinds += [(f"ranks[{i}]", counts, KINDS) for i, counts in enumerate(diagnosis["ranks"])]
+        for label, row in diagnosis["classes"].items():
+            kinds.append((f"classes.{label}.predictions", row["predictions"], KINDS))
+            kinds.append((f"classes.{label}.targets", row["targets"], FOUND))
+        for where, there, wanted in kinds:
+            for name in (*wanted, *there):
+                if (name in wanted) != (name in there):
+                    what = "missing" if name in wanted else "unknown"
+                    raise ValueError(f"diagnosis.{where}.{name} is {what}")
         return found
 
     def write(self, path: str | Path) -> None:
@@ -100,6 +114,7 @@ class ScoreResult:
             ValueError: The file holds something else.
         """
         try:
-            return cls.of(json.loads(Path(path).read_text(encoding="utf-8")))
+            return cls.of(read_values(Path(path)))
         except ValueError as error:
-            raise ValueError(f"{path}: not a result of scoring: {error}") from None
+            why = one_line(str(error).removeprefix(f"{path}: "))
+            raise ValueError(f"{path}: not a result of scoring: {why}") from None

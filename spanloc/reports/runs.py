@@ -1,19 +1,16 @@
 """Run folders of ``spanloc-train``, read as far as they got."""
 
-import csv
-import json
 import math
-import re
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import yaml
 
 from spanloc.convergence.result import ConvergenceResult
+from spanloc.reports.content import content, first_line, one_line, reason
+from spanloc.reports.logs import joined_logs, log_files
 from spanloc.reports.result import ScoreResult
 
 #: A run without a result is taken to be going while its newest file is younger than this.
@@ -23,8 +20,6 @@ GOING_SECONDS = 600
 _STALE_SECONDS = 60
 # What Ctrl-C and SIGTERM leave in error.txt: no failure of the run.
 _STOPPED_BY = ("interrupted", "terminated")
-# A config is less than ten deep.
-_DEEPEST = 50
 _METRICS = ("test/tiou", "test/mAP", "val/tiou", "val/mAP")
 _Record = TypeVar("_Record")
 
@@ -80,7 +75,8 @@ class Run:
     @property
     def epochs(self) -> int:
         """Whole epochs that were logged."""
-        epochs = self.curves.get("epoch", np.zeros(0))
+        steps = self.curves.get("step", np.zeros(0))
+        epochs = self.curves.get("epoch", np.full(len(steps), np.nan))
         known = np.isfinite(epochs)
         validated = [np.isfinite(v) for k, v in self.curves.items() if k.startswith("val/")]
         ends = epochs[known & np.any(validated, axis=0)] if validated else np.zeros(0)
@@ -111,25 +107,25 @@ def read_run(folder: Path, name: str, *, now: float) -> Run:
     try:
         return _read(folder, name, now)
     except Exception as error:  # of whatever kind: the other runs are to be told of all the same
-        why = " ".join(f"{type(error).__name__}: {error}".split())
+        why = one_line(f"{type(error).__name__}: {error}")
         return Run(folder, name, "unreadable", 0.0, problems=(f"cannot be read: {why}",))
 
 
 def _read(folder: Path, name: str, now: float) -> Run:
     problems: list[str] = []
-    config = _content(folder / "config.yaml", yaml.safe_load, problems) or {}
-    metrics = _content(folder / "metrics.json", json.loads, problems) or {}
+    config = content(folder / "config.yaml", problems) or {}
+    metrics = content(folder / "metrics.json", problems) or {}
     convergence = _record(folder / "convergence.json", ConvergenceResult.of, problems)
     scores = _record(folder / "scores.json", ScoreResult.of, problems)
-    logs = sorted(folder.glob("csv/version_*/metrics.csv"), key=_version)
-    trained_at = max(map(_written, logs), default=0.0)
+    curves = joined_logs(folder, problems)
+    trained_at = max(map(_written, log_files(folder)), default=0.0)
     newest = max(map(_written, _live_files(folder)), default=0.0)
 
     def current(file: str) -> bool:
         written = _written(folder / file)
         return written > 0 and written >= trained_at - _STALE_SECONDS
 
-    error = _first_line(folder / "error.txt") if current("error.txt") else ""
+    error = first_line(folder / "error.txt") if current("error.txt") else ""
     if error:
         state = "stopped" if error in _STOPPED_BY else "failed"
     elif metrics and current("metrics.json") and _complete(config, metrics, folder):
@@ -147,7 +143,7 @@ def _read(folder: Path, name: str, now: float) -> Run:
         metrics={name: _number(value) for name, value in metrics.items()},
         convergence=convergence,
         scores=scores,
-        curves=_join(logs),
+        curves=curves,
     )
 
 
@@ -166,99 +162,20 @@ def _complete(config: Mapping[str, Any], metrics: Mapping[str, Any], folder: Pat
     return tested or config.get("test") is False or not any(folder.glob("*.ckpt"))
 
 
-def _content(path: Path, parse: Callable[[str], Any], problems: list[str]) -> dict[str, Any] | None:
-    try:
-        content = parse(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
-        content = None
-    if not isinstance(content, dict):
-        problems.append(f"{path.name} cannot be read")
-        return None
-    try:
-        return _plain(content)
-    except ValueError as error:
-        problems.append(f"{path.name} cannot be used: {error}")
-        return None
-
-
 def _record(
     path: Path, of: Callable[[Mapping[str, Any]], _Record], problems: list[str]
 ) -> _Record | None:
-    content = _content(path, json.loads, problems)
+    found = content(path, problems)
     try:
-        return None if content is None else of(content)
+        return None if found is None else of(found)
     except ValueError as error:
-        problems.append(f"{path.name} cannot be used: {error}")
+        problems.append(reason(path, error))
         return None
-
-
-def _plain(node: Any, most: int = _DEEPEST) -> Any:
-    """A copy with text as keys, which ends, and can be written."""
-    if not most:
-        raise ValueError(f"it is nested more than {_DEEPEST} deep, or holds itself")
-    if isinstance(node, Mapping):
-        return {_plain(str(key)): _plain(value, most - 1) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_plain(value, most - 1) for value in node]
-    if isinstance(node, str):
-        return node.encode(errors="replace").decode()  # JSON may hold half a surrogate pair
-    if isinstance(node, int) and abs(node) > sys.float_info.max:
-        raise ValueError("it holds a whole number of more than 308 digits")
-    return node
 
 
 def _number(value: Any) -> float:
     known = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if known else math.nan
-
-
-def _first_line(path: Path) -> str:
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    except OSError:
-        return "error.txt cannot be read"
-    return lines[0].strip() or "error.txt is empty"
-
-
-def _join(logs: Sequence[Path]) -> dict[str, np.ndarray]:
-    # Each log goes on from a checkpoint: it replaces what the one before did after that step.
-    rows: dict[int, dict[str, float]] = {}
-    for path in logs:
-        new = _rows(path)
-        first = min(new, default=math.inf)
-        rows = {step: row for step, row in rows.items() if step < first} | new
-    order = sorted(rows)
-    names = sorted({name for row in rows.values() for name in row})
-    columns = {name: np.array([rows[s].get(name, math.nan) for s in order]) for name in names}
-    return columns | {"step": np.array(order)} if rows else {}
-
-
-def _rows(path: Path) -> dict[int, dict[str, float]]:
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return {}
-    rows: dict[int, dict[str, float]] = {}
-    # A last line without its end may hold half a number.
-    whole = text[: text.rfind("\n") + 1].replace("\0", "")
-    for cells in csv.DictReader(whole.splitlines()):
-        row = {}
-        for name, cell in cells.items():
-            try:
-                row[str(name)] = float(cell)
-            except (TypeError, ValueError):
-                continue
-        step = row.pop("step", math.nan)
-        if math.isfinite(step):
-            rows.setdefault(int(step), {}).update(row)
-    return rows
-
-
-def _version(path: Path) -> int:
-    number = re.search(r"\d+$", path.parent.name)
-    return int(number[0]) if number else -1
 
 
 def _written(path: Path) -> float:

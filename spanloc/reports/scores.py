@@ -7,7 +7,7 @@ from typing import Any
 
 from spanloc import plots
 from spanloc.metrics import KINDS
-from spanloc.reports.cells import NONE, Cell, number, spread
+from spanloc.reports.cells import NONE, Cell, fixed, number, spread
 from spanloc.reports.groups import Group
 from spanloc.reports.html import document, figures_section, table_section
 from spanloc.reports.result import Diagnosis, ScoreResult
@@ -183,7 +183,7 @@ def _error_table(diagnosis: Diagnosis) -> Table:
     notes = [
         f"Of the best-ranked {total:,} of {diagnosis['num_predictions']:,} predictions: of each label "
         f"up to ten times its targets. A match is at tIoU {diagnosis['tiou']:g}, background below "
-        f"{diagnosis['background']:g}. The gain is in mAP at that tIoU, which is {diagnosis['mAP']:.4f}."
+        f"{diagnosis['background']:g}. The gain is in mAP at that tIoU, which is {fixed(diagnosis['mAP'])}."
     ]
     return Table("Errors", columns, rows, notes, brief=(0, 1, 2, 3))
 
@@ -220,7 +220,7 @@ def _sensitivity_table(diagnosis: Diagnosis) -> Table:
     ]  # fmt: skip
     notes = [
         f"mAP_N is mAP as if all groups had equally many targets; of all targets it is "
-        f"{diagnosis['mAP_N']:.4f}."
+        f"{fixed(diagnosis['mAP_N'])}."
     ]
     if not diagnosis["sensitivity"]["coverage"]:
         notes.append("There is no coverage: durations are known from annotations in JSON.")
@@ -246,7 +246,7 @@ def _label_table(diagnosis: Diagnosis, figures: Mapping[str, float]) -> Table:
     columns = [
         ("label", "the worst first"),
         ("AP", "mean over the thresholds"),
-        (f"AP@{diagnosis['tiou']:.2f}", ""),
+        (f"AP@{fixed(diagnosis['tiou'], '.2f')}", ""),
         ("targets", ""),
         ("found", "share of the targets"),
         *((kind, "share of the best-ranked predictions") for kind in kinds),
@@ -262,14 +262,14 @@ def _count(value: int) -> Cell:
 def _share(value: float, total: float) -> Cell:
     if not total:
         return Cell(NONE, math.nan)
-    return Cell(f"{100 * value / total:.1f} %", value / total)
+    return Cell(f"{fixed(100 * value / total, '.1f')} %", value / total)
 
 
 def _gain(value: float | None) -> Cell:
-    return Cell(NONE, math.nan) if value is None else Cell(f"{value:+.4f}", value)
+    return Cell(NONE, math.nan) if value is None else Cell(fixed(value, "+.4f"), value)
 
 
 def _fixed(value: float | None) -> Cell:
     if value is None or not math.isfinite(value):
         return number(math.nan)
-    return Cell(f"{value:.4f}", value)
+    return Cell(fixed(value), value)

@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from spanloc.convergence.result import ConvergenceResult
-from spanloc.reports.cells import NONE, Cell, age, difference, number, shortened, spread
+from spanloc.reports.cells import NONE, Cell, age, difference, fixed, number, shortened, spread
 from spanloc.reports.groups import Group, compare, summarize
 from spanloc.reports.runs import Run
 
@@ -210,8 +210,9 @@ def run_table(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> Ta
                 "not counted: done again later" if run.seed is not None else "not counted: no seed"
             )
         wanted = f" of {run.max_epochs}" if run.max_epochs else ""
-        date = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.written))
-        known = run.written > 0
+        # A file may be of any year, which a calendar has not.
+        known = 0 < run.written < 1e11
+        date = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.written if known else 0))
         rows.append(
             [
                 shortened(run.name),
@@ -247,10 +248,12 @@ def _one_metric(groups: Sequence[Group]) -> str | None:
 
 def _exponent(group: Group) -> Cell:
     measured = [run.convergence for run in group.counted.values() if run.convergence is not None]
-    fits = [found.exponent for found in measured if found.exponent.determinable]
+    fits = [found.exponent for found in measured]
+    fits = [fit for fit in fits if fit.determinable and math.isfinite(fit.slope)]
     if not fits:
         return Cell("n.d." if measured else NONE, math.nan)
     mean = summarize([fit.slope for fit in fits]).mean
     low, high = min(fit.low for fit in fits), max(fit.high for fit in fits)
     few = f" (n = {len(fits)})" if len(fits) < len(group.counted) else ""
-    return Cell(f"{mean:.2f} [{low:.2f}, {high:.2f}]{few}", mean)
+    shown = (fixed(value, ".2f") for value in (mean, low, high))
+    return Cell("{} [{}, {}]".format(*shown) + few, mean)

@@ -169,7 +169,7 @@ def test_without_classes_the_labels_are_the_classes(annotated):
     [
         (lambda content: content["database"].update(s2=3), "sequence 's2': the entry is 3"),
         (set_field("annotations", None), "sequence 's2': annotations is None; wanted a list"),
-        (set_field("annotations", [3]), r"sequence 's2': annotations\[0\]: segment is None"),
+        (set_field("annotations", [3]), r"sequence 's2': annotations\[0\] is 3; wanted an obj"),
         (set_annotation(label=["a"]), r"sequence 's2': annotations\[1\]: label is \['a'\]"),
     ],
 )

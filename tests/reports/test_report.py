@@ -88,11 +88,14 @@ def test_states(tmp_path):
 def test_what_is_missing_or_half_written_is_said_not_met(tmp_path):
     for name in ("metrics.json", "convergence.json"):
         run = read(write_run(tmp_path / name, {"config.yaml": config(), name: '{"val/tiou": 0.'}))
-        assert run.problems == (f"{name} cannot be read",)
+        (problem,) = run.problems
+        assert problem.startswith(f"{name} cannot be used: not valid JSON: ")
         assert run.metric is None
         assert run.convergence is None
     run = read(write_run(tmp_path / "list", {"config.yaml": "[1, 2]", "metrics.json": "[]"}))
-    assert run.problems == ("config.yaml cannot be read", "metrics.json cannot be read")
+    assert run.problems == tuple(
+        f"{name} cannot be used: it holds no names" for name in ("config.yaml", "metrics.json")
+    )
     assert (run.seed, run.span_loss, run.steps, run.epochs) == (None, None, 0, 0)
     run = read(write_run(tmp_path / "cut", {"config.yaml": "seed: [1, {", "error.txt": ""}))
     assert run.state == "failed"

@@ -78,7 +78,7 @@ def test_errors_are_of_the_runs_that_have_a_diagnosis(sweep):
     (row,) = reports.error_table(reports.group_runs(runs)).rows
     assert row[1].text == "0.5 ± 0 (n = 2)"
     remarks = {row["run"].text: row["remarks"].text for row in tables(sweep)[2]}
-    assert remarks["giou_2"] == "scores.json cannot be used: annotations is missing"
+    assert remarks["giou_2"] == "scores.json cannot be used: metrics is missing"
 
 
 def test_the_table_of_groups(sweep):
@@ -246,7 +246,7 @@ def test_nothing_to_draw_is_said(tmp_path):
     write_run(tmp_path, {"config.yaml": config()})
     assert "No run has logged anything to draw yet." in page(tmp_path)
     write_run(tmp_path, {"config.yaml": "broken: ["})
-    assert "config.yaml cannot be read" in page(tmp_path)
+    assert "config.yaml cannot be used: while parsing" in page(tmp_path)
 
 
 def test_figures_leave_out_what_no_log_axis_has(tmp_path):

@@ -1,10 +1,10 @@
 """A folder in the annotation format: ``annotations.json`` and ``data/<id>.npy`` (time x channels)."""
 
-import json
-import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spanloc.files import read_json, shown
 from spanloc.structures import Timeline
 
 SUBSETS = ("training", "validation", "testing")
 _FIELDS = ("subset", "duration", "fps", "subject", "weight", "annotations")
+# Of durations and rates: what is beyond is a mistake, and could overflow when the two are multiplied.
+_LEAST, _MOST = 1e-12, 1e12
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Record:
 
     def open(self) -> np.ndarray:
         """The features ``(T, C)``, memory-mapped."""
-        array: np.ndarray = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        # Not np.load, which goes by the content and would open an archive or a pickle of this name.
+        array: np.ndarray = np.lib.format.open_memmap(self.path, mode="r")
         return array
 
 
@@ -65,29 +69,29 @@ def read_annotations(root: str | Path) -> Annotations:
     file = Path(root) / "annotations.json"
     if not Path(root).is_dir():
         raise FileNotFoundError(f"{root}: no such folder (data.root)")
-    if not file.is_file():
+    if not file.exists():
         raise FileNotFoundError(f"{file}: no such file; data.root must hold annotations.json")
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file}: not valid JSON: {error}") from None
+    content = read_json(file)
     if not isinstance(content, dict) or not isinstance(content.get("database"), dict):
         raise ValueError(f"{file}: wanted an object with the field 'database', an object by id")
     classes = _classes(file, content)
+    numbers = {name: i for i, name in enumerate(classes)}
     subsets: dict[str, list[Record]] = {subset: [] for subset in SUBSETS}
     num_channels, first, step = None, None, None
     for name, fields in content["database"].items():
-        record = _record(file, name, fields, classes)
+        record = _record(file, name, fields, numbers)
         channels = _check_array(record)
         if num_channels is None:
-            num_channels, first = channels, record.path
+            num_channels, first = channels, _named(record.path)
         elif channels != num_channels:
-            raise ValueError(f"{record.path}: {channels} channels; {first} has {num_channels}")
+            raise ValueError(
+                f"{_named(record.path)}: {channels} channels; {first} has {num_channels}"
+            )
         if step is None:
             step = record.timeline.seconds_per_step
         elif record.timeline.seconds_per_step != step:
             raise ValueError(
-                f"{file}: sequence {name!r}: fps is {fields['fps']}; the sequences before have "
+                f"{file}: sequence {shown(name)}: fps is {fields['fps']}; the sequences before have "
                 f"{1 / step:g}, and all must have the same"
             )
         subsets[record.subset].append(record)
@@ -102,69 +106,79 @@ def _classes(file: Path, content: dict[str, Any]) -> list[str]:
         records = (r for r in content["database"].values() if isinstance(r, dict))
         lists = (record.get("annotations") for record in records)
         found = (a for some in lists if isinstance(some, list) for a in some if isinstance(a, dict))
-        return sorted({a["label"] for a in found if isinstance(a.get("label"), str)})
+        labels = (annotation.get("label") for annotation in found)
+        return sorted({label for label in labels if isinstance(label, str) and label})
     classes = content["classes"]
-    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        raise ValueError(f"{file}: classes is {classes!r}; wanted a list of names")
+    if not isinstance(classes, list) or not all(isinstance(n, str) and n for n in classes):
+        raise ValueError(f"{file}: classes is {shown(classes)}; wanted a list of names")
     if len(set(classes)) != len(classes):
         raise ValueError(f"{file}: classes holds a name twice")
     return classes
 
 
-def _record(file: Path, name: str, fields: Any, classes: list[str]) -> Record:
+def _record(file: Path, name: str, fields: Any, classes: dict[str, int]) -> Record:
+    where = f"{file}: sequence {shown(name)}"
+
     def refuse(field: str, wanted: str) -> ValueError:
-        came = fields.get(field, "missing") if isinstance(fields, dict) else fields
-        return ValueError(f"{file}: sequence {name!r}: {field} is {came!r}; wanted {wanted}")
+        came = shown(fields[field]) if field in fields else "missing"
+        return ValueError(f"{where}: {field} is {came}; wanted {wanted}")
 
     if not isinstance(fields, dict):
-        raise refuse("the entry", "an object")
-    folder = file.parent / "data"
-    path = folder / f"{name}.npy"
-    # By the text alone: a link inside the folder may lead where its owner wants.
-    if not Path(os.path.normpath(path)).is_relative_to(os.path.normpath(folder)) or "\0" in name:
-        raise ValueError(f"{file}: sequence {name!r}: its array would lie outside {folder}")
+        raise ValueError(f"{where}: the entry is {shown(fields)}; wanted an object")
+    path = _array_path(file, name)
     for field in fields:
-        if field not in _FIELDS and (near := get_close_matches(str(field), _FIELDS, cutoff=0.8)):
-            raise ValueError(
-                f"{file}: sequence {name!r}: there is no field {field!r}; {near[0]!r}?"
-            )
+        if field not in _FIELDS and (near := _near_field(field)):
+            raise ValueError(f"{where}: there is no field {field!r}; {near!r}?")
     for field in ("duration", "fps"):
-        value = fields.get(field)
-        if not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
-            raise refuse(field, "a number above 0")
+        if not _is_number(fields.get(field), _LEAST, _MOST):
+            raise refuse(field, f"a number above 0, from {_LEAST:g} to {_MOST:g}")
+    duration, fps = float(fields["duration"]), float(fields["fps"])
+    num_steps = round(duration * fps)
+    if not num_steps:
+        raise refuse("duration", f"at least one step, at {fps:g} of them per second")
     if fields.get("subset") not in SUBSETS:
         raise refuse("subset", f"one of {', '.join(SUBSETS)}")
     if not isinstance(fields.get("annotations"), list):
         raise refuse("annotations", "a list")
     weight = fields.get("weight", 1.0)
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1e6:
+    if not _is_number(weight, 0, 1e6):
         raise refuse("weight", "a number from 0 to 1e6")
-    fps, num_steps = fields["fps"], round(fields["duration"] * fields["fps"])
+    subject = fields.get("subject")
+    if subject is not None and not isinstance(subject, str | int):
+        raise refuse("subject", "a name")
     spans, labels = [], []
     for i, annotation in enumerate(fields["annotations"]):
-        where = f"{file}: sequence {name!r}: annotations[{i}]"
-        segment = annotation.get("segment") if isinstance(annotation, dict) else None
+        place = f"{where}: annotations[{i}]"
+        if not isinstance(annotation, dict):
+            raise ValueError(f"{place} is {shown(annotation)}; wanted an object")
+        segment, label = annotation.get("segment"), annotation.get("label")
         if (
             not isinstance(segment, list)
             or len(segment) != 2
-            or not all(isinstance(end, int | float) and math.isfinite(end) for end in segment)
+            or not all(_is_number(end, -_MOST, _MOST) for end in segment)
         ):
-            raise ValueError(f"{where}: segment is {segment!r}; wanted [start, end] in seconds")
-        start, end = segment
-        # An end may stick out by less than a step: durations are rounded more often than not.
-        if not -1 / fps < start < end < fields["duration"] + 1 / fps:
             raise ValueError(
-                f"{where}: segment is {segment}; wanted 0 <= start < end <= duration "
+                f"{place}: segment is {shown(segment)}; wanted [start, end] in seconds"
+            )
+        # An end may stick out by less than a step: durations are rounded more often than not.
+        start, end = (float(min(max(end * fps, 0), num_steps)) for end in segment)
+        inside = -1 / fps < segment[0] and segment[1] < duration + 1 / fps
+        if not inside or not start < end:
+            raise ValueError(
+                f"{place}: segment is {segment}; wanted 0 <= start < end <= duration "
                 f"({fields['duration']})"
             )
-        if annotation.get("label") not in classes:
+        if not np.float32(start) < np.float32(end):
             raise ValueError(
-                f"{where}: label is {annotation.get('label', 'missing')!r}; wanted one of classes: "
-                f"{', '.join(classes)}"
+                f"{place}: segment is {segment}, which has no length in steps of float32"
             )
-        spans.append((min(max(start * fps, 0), num_steps), min(end * fps, num_steps)))
-        labels.append(classes.index(annotation["label"]))
-    subject = fields.get("subject")
+        if not isinstance(label, str) or label not in classes:
+            came = "missing" if "label" not in annotation else shown(label)
+            raise ValueError(
+                f"{place}: label is {came}; wanted one of classes: {_listed(list(classes))}"
+            )
+        spans.append((start, end))
+        labels.append(classes[label])
     return Record(
         id=name,
         path=path,
@@ -178,21 +192,59 @@ def _record(file: Path, name: str, fields: Any, classes: list[str]) -> Record:
     )
 
 
+def _array_path(file: Path, name: str) -> Path:
+    folder = file.parent / "data"
+    path = folder / f"{name}.npy"
+    if not name:
+        raise ValueError(f"{file}: sequence '': the id is empty; wanted a name")
+    if max(len(part.encode()) for part in f"{name}.npy".split("/")) > 255:
+        raise ValueError(f"{file}: sequence {shown(name)}: too long an id; its array is <id>.npy")
+    # By the text alone: a link inside the folder may lead where its owner wants.
+    if not Path(os.path.normpath(path)).is_relative_to(os.path.normpath(folder)) or "\0" in name:
+        raise ValueError(f"{file}: sequence {shown(name)}: its array would lie outside {folder}")
+    return path
+
+
+@lru_cache(1000)
+def _near_field(field: str) -> str | None:
+    return next(iter(get_close_matches(field, _FIELDS, n=1, cutoff=0.8)), None)
+
+
+def _is_number(value: Any, least: float, most: float) -> bool:
+    # No NaN is between any two numbers; True is a whole number to Python.
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    return known and least <= value <= most
+
+
+def _listed(names: Sequence[str]) -> str:
+    text = ", ".join(names)
+    return text if text.isprintable() and len(text) <= 300 else shown(names)
+
+
+def _named(path: Path) -> str:
+    # An id may hold anything, a line break too.
+    text = str(path)
+    return text if text.isprintable() else repr(text)
+
+
 def _check_array(record: Record) -> int:
-    if not record.path.is_file():
-        raise FileNotFoundError(
-            f"{record.path}: no such file; annotations.json lists {record.id!r}"
-        )
+    where = _named(record.path)
     try:
-        array = record.open()
-    except (ValueError, EOFError, OSError):
-        # numpy's own words advise to allow pickles, which could run code.
-        raise ValueError(f"{record.path}: not a plain .npy array of numbers") from None
+        # What is no regular file, such as a pipe, may keep a reader waiting for ever.
+        array = record.open() if record.path.is_file() else None
+    except OSError as error:
+        raise OSError(f"{where}: cannot be read: {error.strerror}") from None
+    except Exception:
+        # numpy's own words, of many kinds, advise to allow pickles, which could run code.
+        raise ValueError(f"{where}: not a plain .npy array of numbers, or not all of it") from None
+    if array is None:
+        kind = "not a regular file" if record.path.exists() else "no such file"
+        raise FileNotFoundError(f"{where}: {kind}; annotations.json lists {shown(record.id)}")
     if array.ndim != 2 or len(array) != record.num_steps or not array.shape[1]:
         raise ValueError(
-            f"{record.path}: shape is {array.shape}; wanted ({record.num_steps}, channels), "
+            f"{where}: shape is {array.shape}; wanted ({record.num_steps}, channels), "
             "which is (duration * fps, channels)"
         )
     if array.dtype.kind not in "fiu":
-        raise ValueError(f"{record.path}: dtype is {array.dtype}; wanted float32")
+        raise ValueError(f"{where}: dtype is {array.dtype!s:.60}; wanted float32")
     return array.shape[1]

@@ -1,6 +1,5 @@
 """Predictions and annotations from files, checked row by row."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,11 @@ import torch
 
 from spanloc.data.annotations.problems import Problems
 from spanloc.data.annotations.tables import NO_LABEL, Piece, listed_rows, read_rows
+from spanloc.files import read_json, shown
 from spanloc.structures import Predictions, Targets
+
+# So that lengths, and shares of durations, are finite too.
+_LEAST, _MOST = 1e-100, 1e100
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ def read_scored(
     paths = {"predictions": Path(predictions), "annotations": Path(annotations)}
     for name, path in paths.items():
         if not path.is_file():
-            what = "a folder; wanted a file" if path.is_dir() else "no such file"
+            kind = "a folder" if path.is_dir() else "not a regular file"
+            what = f"{kind}; wanted a file" if path.exists() else "no such file"
             raise FileNotFoundError(f"{path}: {what} ({name})")
     true = _Columns(Problems(str(annotations), "annotations"))
     pieces, known, durations = _annotated(paths["annotations"], subset)
@@ -114,22 +118,27 @@ class _Columns:
         start, end, score = (_floats(values) for values in piece[1:3] + piece[4:5])
         valid = np.ones(len(start), bool)
         for bad, kind, show in (
-            (sequences < 0, "an unknown sequence", lambda i: repr(piece.sequence[i])),
+            (sequences < 0, "an unknown sequence", lambda i: shown(piece.sequence[i])),
             (labels < 0, "an unknown label", lambda i: self._label(piece.label[i])),
             (
                 ~(np.isfinite(start) & np.isfinite(end)),
                 "a start or end that is no finite number",
-                lambda i: f"[{piece.start[i]}, {piece.end[i]}]",
+                lambda i: f"[{_written(piece.start[i])}, {_written(piece.end[i])}]",
+            ),
+            (
+                np.maximum(np.abs(start), np.abs(end)) > _MOST,
+                f"a start or end beyond {_MOST:g}",
+                lambda i: f"[{_written(piece.start[i])}, {_written(piece.end[i])}]",
             ),
             (
                 start > end,
                 "an end before the start",
-                lambda i: f"[{piece.start[i]}, {piece.end[i]}]",
+                lambda i: f"[{_written(piece.start[i])}, {_written(piece.end[i])}]",
             ),
             (
                 ~np.isfinite(score),
                 "a score that is no finite number",
-                lambda i: f"{piece.score[i]}",
+                lambda i: _written(piece.score[i]),
             ),
         ):
             bad = bad & valid
@@ -167,15 +176,15 @@ class _Columns:
 
     def _label(self, label: Any) -> str:
         if label == NO_LABEL:
-            return f"{label!r}, as without labels; known are {', '.join(map(repr, self.labels))}"
+            return f"{label!r}, as without labels; known are {shown(list(self.labels))[1:-1]}"
         none = "; the annotations have none" if set(self.labels) == {NO_LABEL} else ""
-        return f"{label!r}{none}"
+        return f"{shown(label)}{none}"
 
     @staticmethod
     def _numbers(names: Sequence[Any], known: dict[str, int], new: bool) -> np.ndarray:
         texts = names
         if set(map(type, names)) != {str}:
-            texts = [None if name is None else str(name) for name in names]
+            texts = [str(name) if isinstance(name, str | int | float) else None for name in names]
         if new:
             for text in texts:
                 if text is not None:
@@ -199,10 +208,16 @@ def _float(value: Any) -> float:
         return math.nan
 
 
+def _written(value: Any) -> str:
+    # As it stands in the file, where that does no harm to a terminal.
+    short = isinstance(value, str) and value.isprintable() and len(value) <= 60
+    return value if short else shown(value)
+
+
 def _predicted(file: Path) -> Iterator[Piece]:
     if file.suffix.lower() != ".json":
         return read_rows(file)
-    content = _json(file)
+    content = read_json(file)
     results = content.get("results") if isinstance(content, dict) else None
     if not isinstance(results, dict):
         raise ValueError(f"{file}: wanted an object with the field 'results', lists by sequence")
@@ -216,18 +231,21 @@ def _annotated(
         if subset is not None:
             raise ValueError(f"subset is {subset!r}; only annotations in a .json have subsets")
         return read_rows(file), {}, {}
-    content = _json(file)
+    content = read_json(file)
     database = content.get("database") if isinstance(content, dict) else None
     if not isinstance(database, dict) or not all(isinstance(v, dict) for v in database.values()):
         raise ValueError(f"{file}: wanted an object with the field 'database', objects by id")
     if subset is not None:
-        there = sorted({str(fields.get("subset")) for fields in database.values()})
+        subsets = (fields.get("subset") for fields in database.values())
+        there = sorted({name for name in subsets if isinstance(name, str)})
         database = {n: fields for n, fields in database.items() if fields.get("subset") == subset}
         if not database:
-            raise ValueError(f"{file}: no sequence has the subset {subset!r}; there are {there}")
+            raise ValueError(
+                f"{file}: no sequence has the subset {subset!r}; there are {shown(there)}"
+            )
     classes = content.get("classes", [])
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        raise ValueError(f"{file}: classes is {classes!r}; wanted a list of names")
+        raise ValueError(f"{file}: classes is {shown(classes)}; wanted a list of names")
     lists = {name: fields.get("annotations", []) for name, fields in database.items()}
     if not classes:
         # All of the file, so that a label of another subset is not unknown.
@@ -241,22 +259,6 @@ def _annotated(
             }
         )
     durations = {name: _float(fields.get("duration")) for name, fields in database.items()}
-    durations = {name: value for name, value in durations.items() if 0 < value < math.inf}
+    durations = {name: value for name, value in durations.items() if _LEAST < value < _MOST}
     known = {"sequences": list(database), "classes": classes}
     return listed_rows(lists, f"{file}: annotations"), known, durations
-
-
-def _json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_bytes(), object_pairs_hook=_object)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file}: not valid JSON: {error}") from None
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{twice!r} is there twice in one object")
-    return found

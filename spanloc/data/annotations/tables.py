@@ -1,14 +1,17 @@
 """Rows of files in pieces: what is read is never the whole file at once, where the format allows."""
 
 import csv
-import json
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, AnyStr, NamedTuple
+
+from spanloc.files import parse_json, shown
 
 # Few, since the interpreter looks through all that are held again and again.
 _ROWS = 1 << 10
+# Of a row, in characters or bytes: what is longer is no row, and must not fill the memory.
+_LONGEST = 1 << 18
 _COLUMNS = ("sequence", "start", "end", "label", "score")
 #: The label where a file has none.
 NO_LABEL = "span"
@@ -56,13 +59,13 @@ def listed_rows(by_sequence: Mapping[str, Any], where: str) -> Iterator[Piece]:
     asked: set[str] | None = None
     for name, listed in by_sequence.items():
         if not isinstance(listed, list):
-            raise ValueError(f"{where} of {name!r}: {type(listed).__name__}; wanted a list")
+            raise ValueError(f"{where} of {shown(name)}: {type(listed).__name__}; wanted a list")
         for i, row in enumerate(listed):
             segment = row.get("segment") if isinstance(row, dict) else None
             if not isinstance(segment, list) or len(segment) != 2:
-                raise ValueError(f"{where} of {name!r}: [{i}]: wanted segment: [start, end]")
-            asked = _asked(row, asked, f"{where} of {name!r}: [{i}]")
-            rows.append((name, *segment, *_given(row, asked, _DEFAULTS), f"{name!r}, [{i}]"))
+                raise ValueError(f"{where} of {shown(name)}: [{i}]: wanted segment: [start, end]")
+            asked = _asked(row, asked, f"{where} of {shown(name)}: [{i}]")
+            rows.append((name, *segment, *_given(row, asked, _DEFAULTS), f"{shown(name)}, [{i}]"))
         if len(rows) >= _ROWS:
             yield Piece(*map(list, zip(*rows, strict=True)))
             rows.clear()
@@ -73,33 +76,66 @@ def listed_rows(by_sequence: Mapping[str, Any], where: str) -> Iterator[Piece]:
 def _csv(file: Path) -> Iterator[Piece]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.reader(lines, skipinitialspace=True)
-            header = [name.strip() for name in next(filter(None, reader), [])]
+            rows_there = _csv_rows(file, lines)
+            _, first = next(rows_there, (1, []))
+            header = [name.strip() for name in first]
             _check_header(file, header)
-            while some := [(reader.line_num, row) for row in islice(reader, _ROWS)]:
-                some = [(place, row) for place, row in some if row]
+            while some := list(islice(rows_there, _ROWS)):
                 for place, row in some:
                     if len(row) != len(header):
                         raise ValueError(
                             f"{file}: line {place}: {len(row)} fields; the header has {len(header)}"
                         )
-                if some:
-                    places, rows = zip(*some, strict=True)
-                    columns = dict(zip(header, zip(*rows, strict=True), strict=True))
-                    absent = {name: (_DEFAULTS.get(name),) * len(rows) for name in _COLUMNS}
-                    fields = (list((absent | columns)[name]) for name in _COLUMNS)
-                    yield Piece._make([*fields, list(places)])
+                places, rows = zip(*some, strict=True)
+                columns = dict(zip(header, zip(*rows, strict=True), strict=True))
+                absent = {name: (_DEFAULTS.get(name),) * len(rows) for name in _COLUMNS}
+                fields = (list((absent | columns)[name]) for name in _COLUMNS)
+                yield Piece._make([*fields, list(places)])
     except UnicodeDecodeError as error:
         raise ValueError(f"{file}: not UTF-8 text: {error}; save it as UTF-8") from None
     except csv.Error as error:
         raise ValueError(f"{file}: not comma-separated values: {error}") from None
 
 
+def _csv_rows(file: Path, lines: IO[str]) -> Iterator[tuple[int, list[str]]]:
+    taken = 0
+
+    def counted() -> Iterator[str]:
+        nonlocal taken
+        for line in _lines(file, lines):
+            # A row goes on over lines as long as there is an open quote.
+            taken += len(line)
+            if taken > _LONGEST:
+                raise ValueError(_too_long(file, reader.line_num))
+            yield line
+
+    reader = csv.reader(counted(), skipinitialspace=True)
+    for row in reader:
+        taken = 0
+        if row:
+            yield reader.line_num, row
+
+
+def _lines(file: Path, content: IO[AnyStr]) -> Iterator[AnyStr]:
+    place = 0
+    while line := content.readline(_LONGEST + 1):
+        place += 1
+        if len(line) > _LONGEST:
+            raise ValueError(_too_long(file, place))
+        yield line
+
+
+def _too_long(file: Path, place: int) -> str:
+    return f"{file}: line {place}: the row has more than {_LONGEST:,} characters"
+
+
 def _check_header(file: Path, header: list[str]) -> None:
     missing = [name for name in _COLUMNS[:3] if name not in header]
     twice = [name for name in _COLUMNS if header.count(name) > 1]
     if missing:
-        found = f"found {', '.join(header)}" if header else "the file is empty"
+        text = ", ".join(header)
+        text = text if text.isprintable() and len(text) < 300 else shown(header)
+        found = f"found {text}" if header else "the file is empty"
         raise ValueError(
             f"{file}: line 1: there is no column {missing[0]!r}; wanted a header with sequence, "
             f"start, end, and perhaps label, score, separated by commas; {found}"
@@ -111,13 +147,13 @@ def _check_header(file: Path, header: list[str]) -> None:
 def _json_lines(file: Path) -> Iterator[Piece]:
     asked: set[str] | None = None
     with file.open("rb") as lines:
-        numbered = ((i, text) for i, text in enumerate(lines, 1) if text.strip())
+        numbered = ((i, text) for i, text in enumerate(_lines(file, lines), 1) if text.strip())
         while some := list(islice(numbered, _ROWS)):
             rows = []
             for place, text in some:
                 try:
-                    row = json.loads(text)
-                except (ValueError, RecursionError) as error:
+                    row = parse_json(text)
+                except ValueError as error:
                     raise ValueError(f"{file}: line {place}: not valid JSON: {error}") from None
                 if not isinstance(row, dict) or "sequence" not in row:
                     raise ValueError(

@@ -1,0 +1,235 @@
+"""What no run holds, but a folder may: a report says so of the one run, in bounded time and memory."""
+
+import os
+import time
+
+import numpy as np
+import pytest
+from made_runs import NOW, config, convergence, finished, write_run
+
+from spanloc import reports
+from spanloc.reports import content, groups
+
+LAUGHS = "a0: &a0 [1]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 20)
+)
+MERGES = "a0: &a0 {b: 1}\n" + "".join(
+    f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 10)}]}}\n" for i in range(1, 20)
+)
+LOG = "csv/version_0/metrics.csv"
+BAD = {
+    "laughs": ({"config.yaml": LAUGHS}, "config.yaml cannot be used: it holds more than 5,000"),
+    "merges": ({"config.yaml": MERGES}, "config.yaml cannot be used: could not determine a con"),
+    "sixties": (
+        {"config.yaml": "a: 1" + ":1" * 200_000},
+        "config.yaml cannot be used: it holds a number of more than 308 digits",
+    ),
+    "long": (
+        {"config.yaml": "# " + "x" * 600_000},
+        "config.yaml cannot be used: the file is larger than 0.5 MB",
+    ),
+    "deep": ({"config.yaml": "[" * 5000}, "config.yaml cannot be used: it is nested too deeply"),
+    "huge": (
+        {"metrics.json": {"test/tiou": 1e308}},
+        "metrics.json cannot be used: it holds 1e+308; a measurement is at most 1e+100",
+    ),
+    "negative": (
+        {"metrics.json": {"test/tiou": -1e308}},
+        "metrics.json cannot be used: it holds -1e+308",
+    ),
+    "twice": (
+        {"metrics.json": '{"test/tiou": 1, "test/tiou": 2}'},
+        "metrics.json cannot be used: not valid JSON: 'test/tiou' is there twice",
+    ),
+    "measured": (
+        {"convergence.json": convergence(tiou=1e308)},
+        "convergence.json cannot be used: it holds 1e+308",
+    ),
+    "words": (
+        {"convergence.json": convergence(trained="x" * 10_000 + "\n\x1b[31m")},
+        "convergence.json cannot be used: trained is 'xxx",
+    ),
+    "columns": ({LOG: ",x" * 20_000 + "\n"}, "metrics.csv cannot be used: it has more than 10,000"),
+    "cells": (
+        {LOG: "step\n0\n1" + "," * 2_000_000 + "\n"},
+        "metrics.csv cannot be used: a line has more than 1,000,000 characters",
+    ),
+}
+TOLD = ("config.yaml", "metrics.json", "convergence.json", "scores.json", "error.txt", LOG)
+
+
+def find(folder):
+    return {run.name: run for run in reports.find_runs([folder], now=NOW)}
+
+
+def texts(folder, forms=(reports.page, reports.markdown)):
+    runs = reports.find_runs([folder], now=NOW)
+    made = reports.group_runs(runs)
+    return [form(runs, made, now=NOW) for form in forms]
+
+
+def check(folder, problem):
+    """The bad run says its problem, in one line, and the good ones are counted all the same."""
+    begin = time.monotonic()
+    (remark,) = find(folder)["bad"].remarks
+    assert remark.startswith(problem)
+    assert remark.isprintable()
+    assert len(remark) <= 300
+    text = texts(folder, [reports.markdown])[0]
+    assert "2 of" in text or "3 of" in text
+    assert time.monotonic() - begin < 10
+
+
+@pytest.fixture
+def runs(tmp_path):
+    for seed in (0, 1):
+        finished(tmp_path / f"good{seed}", seed=seed)
+    finished(tmp_path / "bad", seed=2)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_beyond_all_bounds_is_said(runs, name, monkeypatch):
+    # As many as the package has would take long with the checks of shapes that tests have.
+    monkeypatch.setitem(content._MOST_VALUES, ".yaml", 5_000)
+    files, problem = BAD[name]
+    write_run(runs / "bad", files)
+    check(runs, problem)
+
+
+@pytest.mark.parametrize("name", TOLD)
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+def test_only_regular_files_are_read(runs, name, kind):
+    path = runs / "bad" / name
+    path.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero")
+    if name == "error.txt":
+        # One from before the run is of no interest; a device is.
+        if kind == "device":
+            return
+        os.utime(path, (NOW, NOW))
+    what = "a folder" if kind == "folder" else "not a regular file"
+    check(runs, f"{path.name} cannot be used: {what}; wanted a file")
+
+
+def test_a_config_that_links_to_nothing_is_said(runs):
+    (runs / "bad" / "config.yaml").unlink()
+    (runs / "bad" / "config.yaml").symlink_to("nowhere")
+    check(runs, "config.yaml cannot be read: it is a link to nothing")
+
+
+def test_aliases_of_a_config_are_read(tmp_path):
+    tree = "_a: &a {_target_: spanloc.losses.iou_loss}\nspan_loss: *a\nother: *a\nseed: 3\n"
+    write_run(tmp_path, {"config.yaml": tree})
+    (run,) = reports.find_runs([tmp_path], now=NOW)
+    assert (run.span_loss, run.seed, run.problems) == ("iou", 3, ())
+
+
+def test_metrics_that_are_no_numbers_are_none(tmp_path):
+    values = {"val/a": True, "val/b": "0.5", "val/c": [1], "val/d": None, "val/e": 5e-324}
+    finished(tmp_path, metrics=values | {"test/tiou": float("inf")})
+    (run,) = reports.find_runs([tmp_path], now=NOW)
+    known = {name: value for name, value in run.metrics.items() if np.isfinite(value)}
+    assert known == {"val/tiou": 0.9, "time/train": 50.0, "val/e": 0.0}
+
+
+@pytest.mark.parametrize("value", [1e100, -1e100, 1e-90, 1e12, -1e-50])
+def test_numbers_within_the_bounds_can_be_shown_and_drawn(tmp_path, value):
+    for loss, factor in (("giou", 1), ("iou", -3)):
+        for seed in (0, 1):
+            number = value * (1 if seed else factor)
+            figures = {"tiou": number, "exponent__slope": number, "exponent__low": number}
+            run = finished(tmp_path / f"{loss}{seed}", loss, seed, metrics={"test/tiou": number},
+                           figures=figures)  # fmt: skip
+            line = f"0,{abs(value)},{abs(value)},{abs(value)}"
+            write_run(run, {LOG: f"epoch,train/loss_span,grad/spans,grad/params,step\n{line},1\n"})
+    html, marked = texts(tmp_path)
+    assert html.count("<figure>") == 3
+    assert max(map(len, marked.replace("|", "\n").splitlines())) < 600
+
+
+def test_a_slope_that_is_not_finite_is_not_averaged(tmp_path):
+    finished(tmp_path / "a", figures={"exponent__slope": float("inf")})
+    finished(tmp_path / "b", seed=1, figures={"exponent__slope": 0.5})
+    assert "| 0.50 [-0.03, 0.07] (n = 1) |" in texts(tmp_path)[1]
+
+
+def test_steps_that_no_training_takes_are_left_out(tmp_path):
+    rows = ["0,0.5,0", "0,0.25,1e300", "0,0.25,-4", "0,0.25,nan", "1e300,0.25,2", "0,1e308,3"]
+    text = "epoch,train/loss_span,step\n" + "\n".join(rows) + "\n"
+    write_run(tmp_path, {"config.yaml": config(), LOG: text})
+    (run,) = reports.find_runs([tmp_path], now=NOW)
+    assert run.curves["step"].tolist() == [0, 2, 3]
+    np.testing.assert_array_equal(run.curves["train/loss_span"], [0.5, 0.25, np.nan])
+    assert (run.steps, run.epochs) == (4, 0)
+
+
+def test_a_log_without_epochs_has_none(tmp_path):
+    write_run(tmp_path, {"config.yaml": config(), LOG: "step,val/tiou\n0,0.5\n1,0.6\n"})
+    (run,) = reports.find_runs([tmp_path], now=NOW)
+    assert (run.steps, run.epochs) == (2, 0)
+
+
+def test_a_file_of_another_age_of_the_world_has_no_date(tmp_path):
+    write_run(tmp_path, {"config.yaml": config()}, age=-1e9)
+    try:
+        os.utime(tmp_path / "config.yaml", (1e14, 1e14))
+    except OverflowError:
+        pytest.skip("this file system has no such time")
+    assert all(texts(tmp_path))
+
+
+NAMES = [
+    "[/red]out",
+    "[bold]x",
+    "<script>alert(1)</script>",
+    "a\nb",
+    "\x1b[31mred",
+    b"\xff\xfe",
+    "| a |",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_of_a_folder_can_be_shown(tmp_path, cli, capsys, name):
+    folder = os.fsdecode(os.path.join(os.fsencode(tmp_path), os.fsencode(name)))
+    write_run(finished(tmp_path / "made"), {"error.txt": "ValueError: [/red]no\n"}, age=0)
+    finished(tmp_path / "other", metrics={"test/[/red]x": 1.0})
+    os.renames(tmp_path / "made", folder)
+    out = cli("report", f"runs={tmp_path}", "hydra.run.dir='[/red]out'")
+    assert not isinstance(out, str), out
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "ValueError: [/red]no" in shown
+    assert "The page is" in shown
+    html = (out / "[/red]out" / "report.html").read_text()
+    assert html.count("<script>") == 1
+    assert "\x1b" not in html
+    if isinstance(name, str) and name.isprintable():
+        assert name in shown
+
+
+def test_the_time_to_group_grows_with_the_settings_not_with_their_pairs(tmp_path, monkeypatch):
+    for seed in (0, 1):
+        finished(tmp_path / str(seed), data__many={f"k{i}": seed for i in range(300)})
+    runs, asked, is_copy = reports.find_runs([tmp_path], now=NOW), [], groups._is_copy
+    monkeypatch.setattr(groups, "_MOST_SPOKEN", 10)
+    monkeypatch.setattr(groups, "_is_copy", lambda *of: asked.append(of) or is_copy(*of))
+    assert [group.label for group in reports.group_runs(runs)] == [
+        f"giou, {', '.join(f'data.many.k{k}={i}' for k in (0, 1, 10, 100))}, and 296 more"
+        for i in (0, 1)
+    ]
+    assert len(asked) <= 10 * 300
+
+
+def test_a_long_setting_is_cut_in_the_label(tmp_path):
+    for end in "ab":
+        finished(tmp_path / end, data__label=" ".join(["word"] * 1000) + end)
+    one, two = reports.group_runs(reports.find_runs([tmp_path], now=NOW))
+    assert one.label != two.label
+    assert len(one.label) < 300 < len(one.whole)
