@@ -4,13 +4,17 @@ from functools import partial
 
 import pytest
 import torch
-from conftest import make_batch, points_model, single_model
+from conftest import HINTS_OF_LIGHTNING, make_batch, points_model, single_model, their_trainer
 
 from spanloc import Criterion, SpanLocalizer, losses, ops
+from spanloc.data import AnnotatedData
 from spanloc.decode import Decode, reach_of, windows
 from spanloc.matching import match_points, match_single
 from spanloc.metrics import AveragePrecision
 from spanloc.models import ConvBackbone, DistributionHead, Localizer, PointsHead, PyramidNeck
+from spanloc.training.callbacks import Convergence, GradientNorms
+
+pytestmark = HINTS_OF_LIGHTNING
 
 
 def distribution_model():
@@ -119,3 +123,23 @@ def test_the_number_of_predictions_grows_with_a_sequence_and_their_places_are_ex
     assert found.spans.min() >= 0
     assert found.spans.max() <= steps
     assert found.spans[:, 0].max() > steps - 2048
+
+
+def test_a_model_never_sees_more_steps_at_once_than_a_few_training_batches(annotated):
+    data = AnnotatedData(annotated, crop_seconds=1.2, batch_size=1, num_workers=0)
+    model, seen = points_model(2), []
+    task = SpanLocalizer(
+        model, Criterion(match_points, losses.giou_loss), metrics={"ap": AveragePrecision()}
+    )
+    model.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].shape[::2]))
+    trainer = their_trainer(callbacks=[GradientNorms(1), Convergence()], max_epochs=2)
+    trainer.fit(task, data)
+    trainer.test(task, data, verbose=False)
+    assert data.window == task.window == 4 * 12
+    assert max(record.num_steps for record in data.test_set.records) > 90
+    assert max(batch * steps for batch, steps in seen) <= 48
+    assert {steps for _, steps in seen} >= {12, 48}
+    # Several short ones still go together.
+    batches = AnnotatedData(annotated, crop_seconds=4, batch_size=2)
+    batches.setup()
+    assert batches.evaluation_batch_size == 2
