@@ -240,8 +240,8 @@ def _line(error: BaseException) -> str:
 def _file_of(error: BaseException | None) -> str | None:
     # Loggers give none, also where they fail again while another failure is cleaned up.
     while error is not None:
-        if getattr(error, "filename", None):
-            return str(error.filename)
+        if file := getattr(error, "filename", None):
+            return str(file)
         error = error.__context__
     return str(run_folder()) if HydraConfig.initialized() else None
 

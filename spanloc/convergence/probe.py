@@ -1,6 +1,5 @@
 """What a probe found out about a span loss: one record, one writer, one reader."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from spanloc.convergence.anatomy import Anatomy
 from spanloc.convergence.descent import Descent
 from spanloc.convergence.exponent import Exponent
 from spanloc.convergence.forum import Attempt, Case
-from spanloc.files import plain, record, write_json
+from spanloc.files import plain, read_json, record, write_json
 from spanloc.ops import length
 
 _DEFINITIONS = {
@@ -163,7 +162,7 @@ class ProbeResult:
             ValueError: The file holds something else.
         """
         try:
-            return record(cls, json.loads(Path(path).read_text(encoding="utf-8")))
+            return record(cls, read_json(path))
         except ValueError as error:
             raise ValueError(f"{path}: not the result of a probe: {error}") from None
 

@@ -1,12 +1,11 @@
 """What was measured at convergence: one record, one writer, one reader."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from spanloc.convergence.exponent import Exponent
-from spanloc.files import plain, record, write_json
+from spanloc.files import plain, read_json, record, write_json
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ class ConvergenceResult:
             ValueError: The file holds something else.
         """
         try:
-            return cls.of(json.loads(Path(path).read_text(encoding="utf-8")))
+            return cls.of(read_json(path))
         except ValueError as error:
             raise ValueError(f"{path}: not a result of convergence: {error}") from None
 

@@ -98,7 +98,7 @@ class TiledSequences(Dataset[Sample]):
 
 
 def _cut(record: Record, first: int, last: int, min_kept: float) -> Sample:
-    values = np.ascontiguousarray(record.open()[first:last].T, np.float32)
+    values = np.array(record.open()[first:last].T, np.float32, order="C")
     _require_finite(record, values.T, first)
     inside = record.spans.clamp(first, last)
     size, kept = record.spans.diff(dim=1)[:, 0], inside.diff(dim=1)[:, 0]

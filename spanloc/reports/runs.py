@@ -18,8 +18,8 @@ GOING_SECONDS = 600
 # A result is of an earlier attempt if training wrote to the folder later, by more than it takes to
 # copy a folder.
 _STALE_SECONDS = 60
-# What Ctrl-C and SIGTERM leave in error.txt: no failure of the run.
-_STOPPED_BY = ("interrupted", "terminated")
+# What Ctrl-C, SIGTERM and SIGHUP leave in error.txt: no failure of the run.
+_STOPPED_BY = ("interrupted", "terminated", "hung up")
 _METRICS = ("test/tiou", "test/mAP", "val/tiou", "val/mAP")
 _Record = TypeVar("_Record")
 
@@ -30,7 +30,7 @@ class Run:
 
     ``state`` is ``finished``; ``failed``, with its line in ``error``; ``going``: its newest file is
     younger than :data:`GOING_SECONDS`; ``stopped``, neither finished nor written to any more, with
-    ``interrupted`` or ``terminated`` in ``error`` if it was told to; or ``unreadable``.
+    the word of a signal, such as ``terminated``, in ``error`` if it was told to; or ``unreadable``.
     """
 
     folder: Path
@@ -156,10 +156,13 @@ def _live_files(folder: Path) -> Iterator[Path]:
 
 
 def _complete(config: Mapping[str, Any], metrics: Mapping[str, Any], folder: Path) -> bool:
-    # metrics.json is written once before the test, and again after it; without a checkpoint there
-    # is nothing to test.
+    # metrics.json grows: when training ends, after the measurement, after the test. Without a
+    # checkpoint there is nothing to test.
     tested = any(name.startswith("test/") for name in metrics)
-    return tested or config.get("test") is False or not any(folder.glob("*.ckpt"))
+    measured = any(name.startswith("convergence/") for name in metrics)
+    measures = _get(config, "callbacks", "convergence") is not None
+    no_test = config.get("test") is False or not any(folder.glob("*.ckpt"))
+    return tested or (no_test and (measured or not measures))
 
 
 def _record(

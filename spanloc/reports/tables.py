@@ -210,9 +210,8 @@ def run_table(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> Ta
                 "not counted: done again later" if run.seed is not None else "not counted: no seed"
             )
         wanted = f" of {run.max_epochs}" if run.max_epochs else ""
-        # A file may be of any year, which a calendar has not.
-        known = 0 < run.written < 1e11
-        date = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.written if known else 0))
+        date = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.written))
+        known = run.written > 0
         rows.append(
             [
                 shortened(run.name),

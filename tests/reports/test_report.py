@@ -78,6 +78,14 @@ def test_states(tmp_path):
     assert read(write_run(tmp_path / "untested", before)).state == "stopped"
     without = {**before, "config.yaml": config(test=False)}
     assert read(write_run(tmp_path / "no_test", without)).state == "finished"
+    # Killed in the measurement: metrics.json has nothing of it yet.
+    measuring = config(test=False, callbacks__convergence={"_target_": "a.Convergence"})
+    without["config.yaml"] = measuring
+    assert read(write_run(tmp_path / "unmeasured", without)).state == "stopped"
+    without["metrics.json"] = {"val/tiou": 0.9, "convergence/loss": 0.1}
+    assert read(write_run(tmp_path / "measured", without)).state == "finished"
+    hung = read(write_run(tmp_path / "hung", {**base, "error.txt": "hung up"}, age=10))
+    assert (hung.state, hung.error) == ("stopped", "hung up")
     # Gone on with after it had finished, or failed: what came of it before is out of date.
     write_run(done, log_file, age=30)
     assert read(done).state == "going"

@@ -1,6 +1,7 @@
 """What no run holds, but a folder may: a report says so of the one run, in bounded time and memory."""
 
 import os
+import re
 import time
 
 import numpy as np
@@ -150,7 +151,7 @@ def test_numbers_within_the_bounds_can_be_shown_and_drawn(tmp_path, value):
             write_run(run, {LOG: f"epoch,train/loss_span,grad/spans,grad/params,step\n{line},1\n"})
     html, marked = texts(tmp_path)
     assert html.count("<figure>") == 3
-    assert max(map(len, marked.replace("|", "\n").splitlines())) < 600
+    assert not re.search(r"\d{20}", marked)
 
 
 def test_a_slope_that_is_not_finite_is_not_averaged(tmp_path):
@@ -173,15 +174,6 @@ def test_a_log_without_epochs_has_none(tmp_path):
     write_run(tmp_path, {"config.yaml": config(), LOG: "step,val/tiou\n0,0.5\n1,0.6\n"})
     (run,) = reports.find_runs([tmp_path], now=NOW)
     assert (run.steps, run.epochs) == (2, 0)
-
-
-def test_a_file_of_another_age_of_the_world_has_no_date(tmp_path):
-    write_run(tmp_path, {"config.yaml": config()}, age=-1e9)
-    try:
-        os.utime(tmp_path / "config.yaml", (1e14, 1e14))
-    except OverflowError:
-        pytest.skip("this file system has no such time")
-    assert all(texts(tmp_path))
 
 
 NAMES = [

@@ -144,7 +144,7 @@ class Convergence(Callback):
         """Measures, unless training converged before, and writes and draws what was found."""
         self._finish(trainer, pl_module)
 
-    def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
+    def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
         """Does so for a training that was complete when it was resumed, and prints it, after all else."""
         if not self._finished:
             for callback in trainer.callbacks:
