@@ -37,7 +37,7 @@ def interrupted(*args, **kwargs):
 
 
 @pytest.mark.parametrize(
-    ("owner", "name"), [(Convergence, "_measure"), (train, "evaluate"), (train, "write_evaluation")]
+    ("owner", "name"), [(Convergence, "_measure"), (train, "write_evaluation")]
 )
 def test_a_run_killed_after_its_last_epoch_finishes_as_if_it_had_not_been(
     cli, whole, monkeypatch, tmp_path, owner, name
