@@ -28,7 +28,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # In the same folder: a rename replaces a file at once only within one file system.
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    temporary = path.with_name(f".spanloc-{os.getpid()}-{path.name}")
     try:
         yield temporary
         # A rename may reach the disk before the content does.

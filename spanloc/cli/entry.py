@@ -52,7 +52,8 @@ def run(name: str) -> None:
     begin = time.time()
     _quieten()
     # A loss of the user's own may lie where the command is run.
-    sys.path.append(str(Path.cwd()))
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
     OmegaConf.register_new_resolver("folder", _folder, replace=True)
     debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
 

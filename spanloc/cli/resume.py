@@ -3,9 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import yaml
 from hydra.core.hydra_config import HydraConfig
@@ -20,13 +18,21 @@ _WITH_VALUE = {
 }
 
 
-def save_settings(folder: Path) -> None:
-    """Write what the command line set to ``overrides.yaml``, for a run that will be resumed."""
+def save_settings(folder: Path, root: object) -> None:
+    """Write what the command line set to ``overrides.yaml``, for a run that will be resumed.
+
+    Args:
+        folder: Of the run.
+        root: Of the data; a relative one means what it means here, wherever the run is resumed.
+    """
     hydra = HydraConfig.get()
     sources = hydra.runtime.config_sources
     places = [source.path for source in sources if source.provider == "command-line"]
     settings = [f"--config-dir={path}" for path in places if path]
     settings += [text for text in hydra.overrides.task if _name(text) != "ckpt_path"]
+    if isinstance(root, str) and not Path(root).is_absolute() and Path(root).exists():
+        settings = [text for text in settings if _name(text) != "data.root"]
+        settings.append(_quoted("data.root", Path(root).absolute()))
     _clean(folder)
     with replacing(folder / _FILE) as path:
         path.write_text(yaml.safe_dump(settings), encoding="utf-8")
@@ -44,7 +50,7 @@ def with_saved_settings(arguments: Sequence[str]) -> list[str]:
     """
     found = [a for a in arguments if a.startswith("resume=")]
     if not found or found[-1] in ("resume=", "resume=null"):
-        return list(arguments)
+        return _ordered(arguments)
     folder = Path(found[-1].removeprefix("resume=").strip("'\"")).absolute()
     folder = folder.parent if folder.is_file() else folder
     given = [a for a in arguments if a not in found]
@@ -64,8 +70,6 @@ def with_saved_settings(arguments: Sequence[str]) -> list[str]:
     if not isinstance(saved, list) or not all(isinstance(a, str) for a in saved):
         raise ValueError(f"{folder / _FILE}: wanted a list of settings")
     _clean(folder)
-    if root := _root_as_it_was(folder):
-        saved = [*(a for a in saved if _name(a) != "data.root"), _quoted("data.root", root)]
     saved += [_quoted("hydra.run.dir", folder), _quoted("ckpt_path", folder / "last.ckpt")]
     places = _settings(given)
     names = {_name(a) for i, a in enumerate(given) if i in places or a.startswith("-")}
@@ -77,15 +81,25 @@ def with_saved_settings(arguments: Sequence[str]) -> list[str]:
     # Hydra wants all settings side by side, and its own options before or after them.
     options = [a for a in kept if a.startswith("-")]
     settings = [a for a in kept if not a.startswith("-")]
-    settings += [given[i] for i in places if i not in undone]
+    for i in places:
+        # What the run had to add, as the config does not have it, is added again.
+        again = _name(given[i]) in added and not given[i].startswith(("+", "~"))
+        if i not in undone:
+            settings.append(f"+{given[i]}" if again else given[i])
     others = [a for i, a in enumerate(given) if i not in places]
     return [*options, *others, *settings]
 
 
+def _ordered(arguments: Sequence[str]) -> list[str]:
+    places = _settings(arguments)
+    others = [a for i, a in enumerate(arguments) if i not in places]
+    return [*others, *(arguments[i] for i in places)]
+
+
 def _clean(folder: Path) -> None:
     # Unfinished files, as spanloc.files.replacing names them, of processes that were killed.
-    for path in folder.rglob(".*-*"):
-        found = re.match(r"\.(\d+)-", path.name)
+    for path in folder.rglob(".spanloc-*"):
+        found = re.match(r"\.spanloc-(\d+)-", path.name)
         if found and path.is_file() and not _is_alive(int(found[1])):
             path.unlink(missing_ok=True)
 
@@ -101,20 +115,6 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:
         pass
     return True
-
-
-def _root_as_it_was(folder: Path) -> Path | None:
-    # A relative path of the data means what it meant where the run was started.
-    with suppress(OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
-        place = Path(_read(folder / ".hydra" / "hydra.yaml")["hydra"]["runtime"]["cwd"])
-        root = Path(_read(folder / "config.yaml")["data"]["root"])
-        if not root.is_absolute() and place != Path.cwd():
-            return place / root
-    return None
-
-
-def _read(path: Path) -> Any:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def _settings(arguments: Sequence[str]) -> list[int]:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,18 +22,18 @@ from spanloc.config.checkpoint import load, read
 from spanloc.config.checks import check
 from spanloc.config.compare import differences
 from spanloc.data import SpanDataModule
-from spanloc.files import replacing
+from spanloc.files import read_json, replacing
 from spanloc.training.callbacks import Convergence, GradientNorms
 from spanloc.training.task import SpanLocalizer
 
 log = logging.getLogger(__name__)
-_LAST_WITH_TEST, _LAST_WITHOUT_TEST = Path("figures/timelines.png"), Path("figures/curves.png")
 # What a training goes on from.
 _STATE = {"epoch": int, "global_step": int, "optimizer_states": list, "lr_schedulers": list}
 _STATE |= {"loops": dict, "callbacks": dict}
 # What a resumed run cannot change, and why.
 _FIXED = (
     (("localizer", "backbone", "neck", "head"), "is of another model"),
+    (("module.classes", "seconds_per_step"), "was trained on other data"),
     (("optimizer",), "the optimizer goes on with the settings it had"),
 )
 
@@ -78,7 +79,7 @@ def run(config: DictConfig) -> None:
         )
     with replacing(folder / "config.yaml") as path:
         path.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
-    save_settings(folder)
+    save_settings(folder, plain["data"].get("root"))
     results = _Results(folder)
     # First, so that it writes before any other callback prints.
     trainer.callbacks.insert(0, results)
@@ -97,6 +98,8 @@ def run(config: DictConfig) -> None:
         _draw_curves(trainer, folder)
     if plain["test"]:
         _test(plain, trainer, datamodule, results, folder)
+    # Last: of this step there is all that a run has.
+    results.add(trainer, {"step": trainer.global_step})
     if trainer.is_global_zero:
         # What was measured at convergence has been told with a table of its own.
         told = {k: v for k, v in results.metrics.items() if k.startswith(("val/", "test/"))}
@@ -121,6 +124,10 @@ class _Results(Callback):
         self.add(trainer, {})
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
+        if self.started is None:
+            # Nothing was trained this time.
+            kept = _metrics_of(self.folder).get("time/train")
+            self.metrics |= {"time/train": kept} if isinstance(kept, float) else {}
         for callback in trainer.callbacks:
             if isinstance(callback, Convergence) and callback.result is not None:
                 self.add(trainer, callback.result.metrics())
@@ -159,8 +166,8 @@ def _test(
     results.add(trainer, found)
     if trainer.is_global_zero:
         write_evaluation(found, evaluated, task.classes, "test", folder)
-        # Last: where it is newer than the checkpoint, a run is complete.
-        plots.save_figure(timelines(task, datamodule.test_set), folder / _LAST_WITH_TEST)
+        figure = timelines(task, datamodule.test_set)
+        plots.save_figure(figure, folder / "figures" / "timelines.png")
 
 
 def _try_loss(task: SpanLocalizer) -> None:
@@ -186,7 +193,7 @@ def _check_resumed(plain: dict[str, Any]) -> None:
             )
     changed = differences(saved["spanloc"]["config"], plain)
     for groups, why in _FIXED:
-        if texts := [str(d) for d in changed if d.place.split(".")[0] in groups]:
+        if texts := [str(d) for d in changed if d.is_of(groups)]:
             raise ValueError(f"{path}: {why}: {'; '.join(texts)}")
     for difference in changed:
         level = logging.INFO if difference.harmless else logging.WARNING
@@ -195,15 +202,27 @@ def _check_resumed(plain: dict[str, Any]) -> None:
         most = plain["trainer"].get(f"max_{name}")
         if most is None or not 0 <= most <= done:
             continue
-        last = path.parent / (_LAST_WITH_TEST if plain["test"] else _LAST_WITHOUT_TEST)
         here = path.parent.resolve() == run_folder().resolve()
-        if not here or (last.is_file() and last.stat().st_mtime >= path.stat().st_mtime):
+        if not here or _is_complete(path.parent, saved["global_step"], plain["test"]):
             raise ValueError(
                 f"{path} has done {done} {name}, and trainer.max_{name} is {most}: there is nothing "
                 "to do"
             )
         log.info("the training is complete; what came after it is done now")
         break
+
+
+def _is_complete(folder: Path, step: int, test: bool) -> bool:
+    metrics = _metrics_of(folder)
+    tested = any(name.startswith("test/") for name in metrics)
+    return metrics.get("step") == step and (tested or not test)
+
+
+def _metrics_of(folder: Path) -> dict[str, Any]:
+    with suppress(OSError, ValueError):
+        found = read_json(folder / "metrics.json")
+        return found if isinstance(found, dict) else {}
+    return {}
 
 
 def _warn_of_several(task: SpanLocalizer, datamodule: SpanDataModule) -> None:

@@ -30,6 +30,9 @@ _TRUSTED = tuple(
     )
 )
 
+# Of a config; that of a model has a few hundred values, less than ten deep.
+_MOST_VALUES, _DEEPEST = 100_000, 50
+
 
 def load(
     path: str | Path, *, allow: Iterable[str] = (), map_location: str | torch.device = "cpu"
@@ -57,7 +60,7 @@ def load(
     trust(path, task_config, (*_TRUSTED, *([allow] if isinstance(allow, str) else allow)))
     try:
         check({"module": task_config})
-        with _no_larger_than(weights):
+        with _no_larger_than(file_of(path).stat().st_size):
             # First without memory: sizes in the file may be anything.
             with suppress(NotImplementedError), torch.device("meta"):
                 _built(path, task_config, ours)
@@ -79,21 +82,22 @@ def _built(path: str | Path, config: Mapping[str, Any], ours: Mapping[str, Any])
         raise ValueError(f"{path}: its config describes {type(task).__name__}, not a model")
     facts = ours.get("facts")
     task.window = record(int | None, ours.get("window"), "window")
+    if task.window is not None and task.window < 1:
+        raise ValueError(f"window is {task.window}; wanted a number of steps, at least 1")
     task.build(record(DataFacts, facts, "facts") if facts else None)
     return task
 
 
 @contextmanager
-def _no_larger_than(weights: Mapping[str, Any]) -> Iterator[None]:
-    """Stop building a model as soon as it has more weights than a file holds."""
-    most = sum(part.numel() + 1 for part in weights.values() if isinstance(part, torch.Tensor))
+def _no_larger_than(num_bytes: int) -> Iterator[None]:
+    """Stop building a model as soon as it has more weights than a file of that size can hold."""
     size = 0
 
     def count(module: Any, name: str, parameter: torch.Tensor | None) -> None:
         nonlocal size
         size += 1 if parameter is None else parameter.numel() + 1
-        # Twice: it is built twice. And a module may make a weight that it replaces.
-        if size > 4 * most + 1000:
+        # Four bytes a weight; it is built twice, and a module may make a weight that it replaces.
+        if size > num_bytes:
             raise ValueError("it would have more weights than the file holds")
 
     handle = register_module_parameter_registration_hook(count)
@@ -103,9 +107,14 @@ def _no_larger_than(weights: Mapping[str, Any]) -> Iterator[None]:
         handle.remove()
 
 
+def file_of(path: str | Path) -> Path:
+    """The checkpoint that a path means: the best one of a run folder, or the file itself."""
+    return Path(path) / "best.ckpt" if Path(path).is_dir() else Path(path)
+
+
 def read(path: str | Path, *, map_location: str | torch.device = "cpu") -> dict[str, Any]:
     """The content of a checkpoint with a config, checked; errors as in :func:`load`."""
-    path = Path(path) / "best.ckpt" if Path(path).is_dir() else Path(path)
+    path = file_of(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint file")
     require_intact(path)
@@ -125,7 +134,7 @@ def read(path: str | Path, *, map_location: str | torch.device = "cpu") -> dict[
             "from; build it again and call SpanLocalizer.load_from_checkpoint(path, localizer=..., "
             "criterion=...) or task.load_state_dict(torch.load(path)['state_dict'])"
         )
-    _require_plain(path, config)
+    _require_plain(path, config, "config", [_MOST_VALUES])
     module = config.get("module") if isinstance(config, dict) else None
     if not isinstance(module, dict) or "_target_" not in module:
         raise ValueError(f"{path}: its config describes no model")
@@ -135,17 +144,21 @@ def read(path: str | Path, *, map_location: str | torch.device = "cpu") -> dict[
     return checkpoint
 
 
-def _require_plain(path: Path, config: Any, where: str = "config") -> None:
-    if isinstance(config, dict):
-        for key, value in config.items():
+def _require_plain(path: Path, value: Any, where: str, left: list[int]) -> None:
+    # A list may stand in many places of itself: what is looked at is counted.
+    left[0] -= 1
+    if left[0] < 0 or where.count(".") + where.count("[") > _DEEPEST:
+        raise ValueError(f"{path}: its config is larger or deeper than that of any model")
+    if isinstance(value, dict):
+        for key, part in value.items():
             if not isinstance(key, str):
                 raise ValueError(f"{path}: {where} has the key {key!r:.60}; wanted text")
-            _require_plain(path, value, f"{where}.{key}")
-    elif isinstance(config, list):
-        for i, value in enumerate(config):
-            _require_plain(path, value, f"{where}[{i}]")
-    elif config == "???" or not isinstance(config, str | int | float | None):
-        raise ValueError(f"{path}: {where} is {config!r:.60}; wanted a plain value")
+            _require_plain(path, part, f"{where}.{key}", left)
+    elif isinstance(value, list):
+        for i, part in enumerate(value):
+            _require_plain(path, part, f"{where}[{i}]", left)
+    elif value == "???" or not isinstance(value, str | int | float | None):
+        raise ValueError(f"{path}: {where} is {value!r:.60}; wanted a plain value")
 
 
 def trust(path: str | Path, config: Any, modules: Sequence[str]) -> None:

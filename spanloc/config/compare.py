@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-# Where a run writes, and what is read off the data.
-_NO_SETTINGS = ("ckpt_path", "name", "seconds_per_step", "module.classes")
+# Where a run writes.
+_NO_SETTINGS = ("ckpt_path", "name")
 _FOLDERS = ("dirpath", "folder", "save_dir")
+# Copies of other settings under another name.
+_COPIES = {"module.metrics": "metric.metrics", "callbacks.best.monitor": "metric.monitor"}
 # What changes neither the training nor its result.
 _HARMLESS = (
     "test",
@@ -36,7 +38,11 @@ class Difference(NamedTuple):
     @property
     def harmless(self) -> bool:
         """Whether the training goes on as it would have."""
-        return _below(self.place, _HARMLESS)
+        return self.is_of(_HARMLESS)
+
+    def is_of(self, groups: tuple[str, ...]) -> bool:
+        """Whether the setting is one of these, or below one of them."""
+        return _below(self.place, groups)
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
@@ -46,10 +52,13 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Diffe
     [Difference(place='a.b', now=2, before=1)]
     """
     found = [d for d in _differences(before, now, "") if not _below(d.place, _NO_SETTINGS)]
-    found = [d for d in found if d.place.split(".")[-1] not in _FOLDERS]
+    found = [d for d in found if not _is_folder(d.place)]
     places = {d.place for d in found}
 
     def is_copy(place: str) -> bool:
+        for copy, original in _COPIES.items():
+            if _below(place, (copy,)):
+                return place.replace(copy, original, 1) in places
         parts = place.split(".")
         return any(".".join(parts[i:]) in places for i in range(1, len(parts)))
 
@@ -64,6 +73,11 @@ def _differences(before: Any, now: Any, place: str) -> Iterator[Difference]:
             )
     elif before != now:
         yield Difference(place, now, before)
+
+
+def _is_folder(place: str) -> bool:
+    parts = place.split(".")
+    return parts[0] in ("callbacks", "logger") and parts[-1] in _FOLDERS
 
 
 def _below(place: str, names: tuple[str, ...]) -> bool:

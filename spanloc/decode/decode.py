@@ -26,10 +26,11 @@ class Decode:
 
     Args:
         min_score: Candidates scored lower are dropped.
-        max_candidates: At most so many candidates of a sequence, the best-scored ones, are kept.
+        max_candidates: At most so many candidates of a sequence, the best-scored ones, are kept; of one
+            that is evaluated in windows, of each window.
         suppress: Such as :func:`spanloc.ops.soft_nms`; takes spans, scores and labels of a sequence
             and gives indices and scores, best first. None keeps all.
-        max_predictions: At most so many predictions per sequence.
+        max_predictions: At most so many predictions per sequence, or window; 1 is one per sequence.
     """
 
     def __init__(
@@ -71,13 +72,14 @@ class Decode:
         Args:
             spans, scores, labels: Best first.
             steps: Of the sequence, to which spans are clipped.
-            times: How many sequences it counts for, in the number of predictions it may have.
+            times: How many windows it was seen in, each with as many predictions.
         """
         spans = spans.clamp(min=0, max=steps)
         if self.suppress is not None:
             kept, scores = self.suppress(spans, scores, labels)
             spans, labels = spans[kept], labels[kept]
-        cut = slice(times * self.max_predictions)
+        # One span per sequence is one, however long it is.
+        cut = slice(times * self.max_predictions if self.max_predictions > 1 else 1)
         return Scored(spans[cut], scores[cut], labels[cut])
 
 

@@ -12,6 +12,8 @@ from spanloc.decode.decode import Decode, Scored
 from spanloc.structures import Batch, Output
 
 Model = Callable[[Tensor, Tensor], Output]
+# Steps in which most models are seen to look no further.
+_LEAST = 1024
 
 
 class Window(NamedTuple):
@@ -34,7 +36,14 @@ class Reach(NamedTuple):
     stride: int
 
 
-def windows(model: Model, batch: Batch, index: int, size: int, reach: Reach) -> Iterator[Window]:
+def windows(
+    model: Model,
+    batch: Batch,
+    index: int,
+    size: int,
+    reach: Reach,
+    look: Callable[[Output, Batch], None] | None = None,
+) -> Iterator[Window]:
     """A model's outputs for one sequence of a batch, window by window.
 
     Neighbouring windows overlap by what the model looks to both sides, so that the predictions are those of
@@ -44,14 +53,16 @@ def windows(model: Model, batch: Batch, index: int, size: int, reach: Reach) -> 
         model: Features ``(1, C, T)`` and mask to an output.
         batch: With the sequence.
         index: Of the sequence in the batch.
-        size: Steps of a window, at most; at least four times the reach.
+        size: Steps of a window, at most, or four times the reach where that is more.
         reach: Of the model, from :func:`reach_of`.
+        look: Called with the output and the batch of each window.
     """
     steps = int(batch.mask[index].sum())
     grid = reach.stride
-    size = max(grid, size // grid * grid)
     margin = -(-reach.steps // grid) * grid
-    hop = max(grid, size - 2 * margin)
+    # However far the model looks, half of a window is its own.
+    size = max(size // grid * grid, 4 * margin, grid)
+    hop = size - 2 * margin
     num_windows = max(1, -(-(steps - 2 * margin) // hop))
     for number in range(num_windows):
         first, last = number * hop, min(number * hop + size, steps)
@@ -63,30 +74,37 @@ def windows(model: Model, batch: Batch, index: int, size: int, reach: Reach) -> 
             place = output.points[:, 0] + first
             own = (place >= own_first) & (place < own_last)
             output = _only(output, own)
+        if look is not None:
+            look(output, part)
         yield Window(first, output, part)
 
 
 def reach_of(model: Model, num_channels: int, size: int, device: torch.device) -> Reach:
-    """How far a model looks, found by following a NaN through it; not further than a quarter of ``size``.
+    """How far a model looks, found by following a NaN through it.
 
     Args:
         model: Features and mask to an output; in evaluation mode.
         num_channels: Of the features.
-        size: Steps of a window.
+        size: Steps of a window. A model that looks at all of several times as many is given a quarter of it.
         device: Where the model is.
     """
-    features = torch.zeros(1, num_channels, size, device=device)
-    features[..., size // 2] = torch.nan
-    with torch.no_grad():
-        output = model(features, torch.ones(1, size, dtype=torch.bool, device=device))
-    if output.points is None:
-        return Reach(0, 1)
-    stride = int(output.points[:, 1].max())
-    touched = output.spans[0].isnan().any(-1) | output.logits[0].isnan().any(-1)
-    away = (output.points[touched, 0] - size // 2).abs()
-    # The NaN is one of the steps of a cell, of each level.
-    steps = int(away.max()) + stride if len(away) else stride
-    return Reach(min(steps, size // 4), stride)
+    steps = max(size, _LEAST)
+    for _ in range(3):
+        features = torch.zeros(1, num_channels, steps, device=device)
+        features[..., steps // 2] = torch.nan
+        with torch.no_grad():
+            output = model(features, torch.ones(1, steps, dtype=torch.bool, device=device))
+        if output.points is None:
+            return Reach(0, 1)
+        stride = int(output.points[:, 1].max())
+        touched = output.spans[0].isnan().any(-1) | output.logits[0].isnan().any(-1)
+        away = (output.points[touched, 0] - steps // 2).abs()
+        # The NaN is one of the steps of a cell, of each level.
+        reach = int(away.max()) + stride if len(away) else stride
+        if reach < steps // 2 - stride:
+            return Reach(reach, stride)
+        steps *= 2
+    return Reach(size // 4, stride)
 
 
 def decode_windows(decode: Decode, parts: Iterable[Window], steps: int, size: int) -> Scored:

@@ -114,7 +114,7 @@ class BuiltModule(LightningModule):
         """Takes the names of the classes, where none were given, and builds the localizer as it was."""
         ours = checkpoint.get("spanloc", {})
         self.classes = self.classes or list(ours.get("classes", ()))
-        self.window = ours.get("window")
+        self.window = self.window or ours.get("window")
         if ours.get("facts"):
             self.build(record(DataFacts, ours["facts"], "facts"))
 

@@ -1,7 +1,7 @@
 """The LightningModule."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torchmetrics import Metric, MetricCollection
 
 from spanloc.criterion import Criterion, Losses
-from spanloc.decode import Decode, Reach, Window, decode_windows, joined, reach_of, windows
+from spanloc.decode import Decode, Reach, decode_windows, joined, reach_of, windows
 from spanloc.losses.kinds import name_of
 from spanloc.structures import Batch, Output, Predictions
 from spanloc.training.built import BuiltModule
@@ -63,7 +63,7 @@ class SpanLocalizer(BuiltModule):
         self.test_metrics = collection.clone(prefix="test/")
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self._loss_sums, self._watch = torch.zeros(2), FiniteWatch()
-        self._reach: Reach | None = None
+        self._reach: dict[int, Reach] = {}
         rules: dict[str, Any] = {"matcher": criterion.matcher, "span_loss": criterion.span_loss}
         rules |= {"score_loss": criterion.score_loss, "optimizer": optimizer}
         names = {name: name_of(rule) for name, rule in rules.items()}
@@ -194,32 +194,24 @@ class SpanLocalizer(BuiltModule):
     def _predict(
         self, batch: Batch, look: Callable[[Output, Batch], None] | None = None
     ) -> Predictions:
-        def output(features: Tensor, mask: Tensor) -> Output:
-            found = self(features, mask)
-            _require_finite(found, batch.ids)
-            return found
+        def seen(output: Output, batch: Batch) -> None:
+            _require_finite(output, batch.ids)
+            if look is not None:
+                look(output, batch)
 
         if self.window is None or batch.mask.shape[1] <= self.window:
-            found = output(batch.features, batch.mask)
-            if look is not None:
-                look(found, batch)
-            return self.decode(found, batch).in_seconds(batch.timelines)
-        if self._reach is None:
-            self._reach = reach_of(self, batch.features.shape[1], self.window, batch.mask.device)
+            output = self(batch.features, batch.mask)
+            seen(output, batch)
+            return self.decode(output, batch).in_seconds(batch.timelines)
+        size, reach = self.window, self._reach.get(self.window)
+        if reach is None:
+            reach = reach_of(self, batch.features.shape[1], size, batch.mask.device)
+            self._reach[size] = reach
         parts = []
         for i, steps in enumerate(batch.mask.sum(1).tolist()):
-            seen = self._seen(windows(output, batch, i, self.window, self._reach), look)
-            parts.append(decode_windows(self.decode, seen, steps, self.window))
+            found = windows(self, batch, i, size, reach, seen)
+            parts.append(decode_windows(self.decode, found, steps, size))
         return joined(parts, batch).in_seconds(batch.timelines)
-
-    @staticmethod
-    def _seen(
-        parts: Iterable[Window], look: Callable[[Output, Batch], None] | None
-    ) -> Iterator[Window]:
-        for part in parts:
-            if look is not None:
-                look(part.output, part.batch)
-            yield part
 
     def _add_loss(self, output: Output, batch: Batch) -> None:
         losses = self.criterion(output, batch)

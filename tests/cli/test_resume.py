@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -54,6 +55,21 @@ def test_a_run_killed_after_its_last_epoch_finishes_as_if_it_had_not_been(
         assert (tmp_path / "run" / "figures" / figure).is_file()
 
 
+def test_a_copy_of_a_run_is_complete_where_the_run_is(cli, whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run", copy_function=shutil.copyfile)
+    assert "nothing to do" in cli("train", f"resume={tmp_path / 'run'}")
+    cli("train", f"resume={tmp_path / 'run'}", "trainer.max_epochs=3", "test=false")
+    shutil.copytree(tmp_path / "run", tmp_path / "copy", copy_function=shutil.copyfile)
+    old = json.loads((tmp_path / "copy" / "scores.json").read_text())
+    # Its figures and scores are those of two epochs: the test is still to be done.
+    assert isinstance(cli("train", f"resume={tmp_path / 'copy'}", "test=true"), Path)
+    assert json.loads((tmp_path / "copy" / "scores.json").read_text()) != old
+    metrics = json.loads((tmp_path / "copy" / "metrics.json").read_text())
+    assert metrics["step"] == 18
+    assert metrics["time/train"] > 0
+    assert "nothing to do" in cli("train", f"resume={tmp_path / 'copy'}", "test=true")
+
+
 def test_a_run_goes_on_in_its_folder_with_its_settings(cli, whole, tmp_path):
     cli("train", *SMALL, "span_loss=smooth_giou", "trainer.max_epochs=1", "scheduler=constant",
         "hydra.run.dir=run", folder=tmp_path)  # fmt: skip
@@ -77,12 +93,15 @@ def test_the_arguments_are_those_of_the_run_and_the_new_ones(tmp_path):
     quoted = str(folder).replace("'", "\\'")
     saved = ["seed=3", f"hydra.run.dir='{quoted}'", f"ckpt_path='{quoted}/last.ckpt'"]
     found = with_saved_settings([f"resume={folder}", "task=detection", "a.b=2", "name=x"])
-    assert found == ["--config-dir=c", *saved, "task=detection", "a.b=2", "name=x"]
+    assert found == ["--config-dir=c", *saved, "task=detection", "+a.b=2", "name=x"]
     found = with_saved_settings(
         [f"resume={folder / 'last.ckpt'}", "--config-dir=d", "-v", "+a.b=2", "task=single"]
     )
     assert found == ["--config-dir=d", "-v", *saved, "+a.b=2", "task=single"]
     assert with_saved_settings(["seed=1"]) == ["seed=1"]
+    # Hydra reads its own options only before or after the settings.
+    found = with_saved_settings(["experiment=zero_loss", "-m", "seed=1,2", "--config-dir", "a=b"])
+    assert found == ["-m", "--config-dir", "a=b", "experiment=zero_loss", "seed=1,2"]
     text = "- span_loss=smooth_giou\n- span_loss.smoothing=0.2\n- seed=1\n"
     (folder / "overrides.yaml").write_text(text)
     found = with_saved_settings([f"resume={folder}", "span_loss=giou"])
@@ -124,31 +143,35 @@ def test_hydra_reads_the_folder_as_it_is_named(tmp_path, name):
     assert [o.value() for o in read] == [str(folder), str(folder / "last.ckpt")]
 
 
-def test_a_relative_folder_of_data_is_where_it_was(tmp_path, monkeypatch):
-    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
-    saved = ["seed=1", "data.root=../data"]
-    arguments(run, [])
-    elsewhere.mkdir()
-    (run / ".hydra").mkdir()
-    place = {"hydra": {"runtime": {"cwd": str(tmp_path / "first")}}}
-    (run / ".hydra" / "hydra.yaml").write_text(yaml.safe_dump(place))
-    (run / "config.yaml").write_text(yaml.safe_dump({"data": {"root": "../data"}}))
-    monkeypatch.chdir(elsewhere)
-    assert arguments(run, saved) == ["seed=1", f"data.root='{tmp_path}/first/../data'"]
-    assert arguments(run, saved, "data.root=mine") == ["seed=1", "data.root=mine"]
-    (tmp_path / "first").mkdir()
-    monkeypatch.chdir(tmp_path / "first")
-    assert arguments(run, saved) == saved
-    (run / "config.yaml").write_text(yaml.safe_dump({"data": {"root": "/data"}}))
-    monkeypatch.chdir(elsewhere)
-    assert arguments(run, saved) == saved
+def test_a_relative_folder_of_data_is_where_it_was(cli, annotated, tmp_path):
+    settings = ("task=detection", "data=annotations", "backbone.width=8", "test=false")
+    place = tmp_path / "here"
+    place.mkdir()
+    (place / "data").symlink_to(annotated)
+    cli(
+        "train",
+        *settings,
+        "data.root=data",
+        "trainer.max_epochs=1",
+        "hydra.run.dir=run",
+        folder=place,
+    )
+    # From another folder, and again, though the first time ends at once.
+    assert "is of another model" in cli("train", f"resume={place / 'run'}", "backbone.width=4")
+    assert isinstance(cli("train", f"resume={place / 'run'}", "trainer.max_epochs=2"), Path)
+    config = yaml.safe_load((place / "run" / "config.yaml").read_text())
+    assert config["data"]["root"] == str(place / "data")
 
 
 def test_unfinished_files_of_processes_that_are_gone_are_removed(tmp_path):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     (tmp_path / "run" / "figures").mkdir(parents=True)
-    left = [f"figures/.{gone.pid}-curves.png", f".{os.getpid()}-last.ckpt", f".{10**30}-best.ckpt"]
+    left = [
+        f"figures/.spanloc-{gone.pid}-curves.png",
+        f".spanloc-{os.getpid()}-last.ckpt",
+        f".spanloc-{10**30}-best.ckpt",
+    ]
     kept = [f".{os.getppid()}-metrics.json", ".hidden-file", "figures/1-2.png"]
     for name in left + kept:
         (tmp_path / "run" / name).touch()
@@ -163,6 +186,8 @@ def test_a_refused_resume_leaves_the_run_as_it_was(cli, whole, tmp_path):
         folder = tmp_path / "run"
         return {p: p.read_bytes() for p in folder.iterdir() if p.is_file() and p.suffix != ".log"}
 
+    for path in (tmp_path / "run").rglob("*"):
+        os.utime(path, (0, 0))  # what is younger than the command was written by it
     before = files()
     for refused in ("backbone.width=8", "data.num_train=0"):
         line = cli("train", f"resume={tmp_path / 'run'}", refused, "trainer.max_epochs=3")

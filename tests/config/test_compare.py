@@ -1,6 +1,7 @@
 """What differs between the settings of a run and those it is resumed with."""
 
 import copy
+import json
 
 import pytest
 import yaml
@@ -67,6 +68,29 @@ def test_copies_of_a_setting_are_named_once(before):
     assert str(found) == (
         "span_loss._target_ is 'spanloc.losses.iou_loss', was 'spanloc.losses.giou_loss'"
     )
+
+
+def test_metrics_and_their_monitor_are_named_once(before):
+    now = copy.deepcopy(before)
+    now["metric"]["monitor"] = now["callbacks"]["best"]["monitor"] = "val/mAP"
+    for node in (now["metric"]["metrics"], now["module"]["metrics"]):
+        del node["recall"]
+    assert [d.place for d in differences(before, now)] == [
+        "metric.monitor",
+        "metric.metrics.recall",
+    ]
+
+
+def test_data_of_other_classes_or_another_rate_are_refused(cli, annotated, tmp_path):
+    settings = ("task=detection", "data=annotations", "backbone.width=8", "trainer.max_epochs=1",
+                "test=false", "hydra.run.dir=run")  # fmt: skip
+    folder = cli("train", *settings, f"data.root={annotated}", folder=tmp_path)
+    last = folder / "run" / "last.ckpt"
+    file = annotated / "annotations.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps({**content, "classes": ["walk", "sit"]}))
+    line = cli("train", *settings[:-1], f"data.root={annotated}", f"ckpt_path={last}")
+    assert "was trained on other data: module.classes is ['walk', 'sit'], was ['sit'" in line
 
 
 def test_a_resumed_run_says_what_differs_and_refuses_what_cannot_change(cli, trained, tmp_path):

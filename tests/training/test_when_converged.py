@@ -9,12 +9,14 @@ import torch
 from conftest import HINTS_OF_LIGHTNING, TheirData, their_trainer
 from pytorch_lightning import Callback
 from test_convergence import fitted, single
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from spanloc import losses
 from spanloc.config.build import build
 from spanloc.convergence import has_plateaued
 from spanloc.structures import collate
 from spanloc.training.callbacks import AnnealSmoothing, Convergence, GradientNorms
+from spanloc.training.callbacks.progress import Pace
 from spanloc.training.callbacks.summary import show
 
 pytestmark = HINTS_OF_LIGHTNING
@@ -162,6 +164,48 @@ def test_what_it_needs_is_said():
     trainer = their_trainer(callbacks=[GradientNorms(1), Convergence()], max_steps=2)
     with pytest.raises(ValueError, match="training data are Endless, .* whole_train_dataloader"):
         trainer.fit(single(), Endless(), data.val_dataloader())
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        return iter(TheirData(count=20).samples)
+
+
+class Streamed(TheirData):
+    """Training data whose whole is a stream, as an error advises."""
+
+    def whole_train_dataloader(self, *, num_replicas, rank):
+        return DataLoader(Stream(), 8, collate_fn=collate)
+
+
+def test_the_whole_of_the_training_data_may_be_a_stream(monkeypatch):
+    monkeypatch.setattr(Pace, "due", lambda self: True)
+    found = fitted(single(), Streamed(count=8), Convergence())
+    assert (found.num_sequences, found.num_available) == (20, None)
+
+
+class Augmented(Dataset):
+    def __init__(self, samples):
+        self.samples = samples
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, i):
+        sample = self.samples[i]
+        return replace(sample, features=sample.features + torch.randn(3, 1))
+
+
+def test_a_sample_of_data_that_are_augmented_changes_nothing_in_training():
+    weights = []
+    for share in (0.01, None):
+        task, data = single(partial(torch.optim.SGD, lr=0.05)), TheirData(count=100)
+        data.train_dataloader = lambda samples=data.samples: DataLoader(
+            Augmented(samples), 8, shuffle=True, collate_fn=collate
+        )
+        fitted(task, data, Convergence(when="level", level=9.0, window=2, share=share))
+        weights.append(torch.cat([p.detach().flatten() for p in task.parameters()]))
+    assert torch.equal(*weights)
 
 
 class Endless:

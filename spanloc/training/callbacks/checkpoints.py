@@ -1,9 +1,9 @@
 """Checkpoints of a run that may go on in another folder."""
 
 import logging
+import os
 import re
 import shutil
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class RunCheckpoint(ModelCheckpoint):
 
     def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Looks where the run that is resumed has its checkpoints."""
-        self._source = Path(trainer.ckpt_path).parent if trainer.ckpt_path else None
+        self._source = Path(trainer.ckpt_path).resolve().parent if trainer.ckpt_path else None
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from the scores so far; their files are copied from where the run was."""
@@ -39,7 +39,7 @@ class RunCheckpoint(ModelCheckpoint):
         scores = scores if isinstance(scores, dict) else {}
         found = {}
         for path, score in scores.items():
-            name = self._own(path)
+            name = self._own(path, state_dict)
             if name and isinstance(score, Tensor) and score.numel() == 1 and not score.isnan():
                 found[str(_brought(self._source / name, here / name))] = score.reshape(())
         if scores and not found:
@@ -54,17 +54,22 @@ class RunCheckpoint(ModelCheckpoint):
         if order:
             self.best_model_path, self.best_model_score = order[0], found[order[0]]
             self.kth_best_model_path, self.kth_value = order[-1], found[order[-1]]
-        elif self.monitor is None and (name := self._own(state_dict.get("best_model_path"))):
+        elif self.monitor is None and (
+            name := self._own(state_dict.get("best_model_path"), state_dict)
+        ):
             self.best_model_path = str(_brought(self._source / name, here / name))
 
-    def _own(self, path: Any) -> str | None:
-        """The name of a checkpoint that this callback wrote, and that is still there."""
-        name = Path(str(path)).name
-        pattern = re.sub(r"\{.*?\}", "*", self.filename or "*") + f"*{self.FILE_EXTENSION}"
-        if self._source is None or not fnmatch(name, pattern):
+    def _own(self, path: Any, state_dict: dict[str, Any]) -> str | None:
+        """The place in its folder of a checkpoint that this callback wrote, if it is still there."""
+        name = os.path.relpath(str(path), str(state_dict.get("dirpath")))
+        # A name may hold values, and with them folders.
+        parts = re.split(r"\{.*?\}", self.filename or "{}")
+        pattern = ".*".join(map(re.escape, parts)) + r".*" + re.escape(self.FILE_EXTENSION)
+        if self._source is None or ".." in Path(name).parts or not re.fullmatch(pattern, name):
             return None
         file = self._source / name
-        inside = file.resolve().parent == self._source.resolve()
+        inside = file.resolve() == file.parent.resolve() / file.name
+        inside = inside and file.resolve().is_relative_to(self._source)
         return name if inside and file.is_file() else None
 
 

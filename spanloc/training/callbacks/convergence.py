@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from pathlib import Path
 from typing import Any, Literal
 
@@ -174,14 +174,15 @@ class Convergence(Callback):
             self.result = ConvergenceResult.of(state)
 
     def _rule(self) -> list[Any]:
-        return [self.when, self.window, self.patience, self.tolerance, self.level]
+        rule = [self.when, self.window, self.patience, self.tolerance, self.level, self.share]
+        return [*rule, sorted(self.losses)]
 
     def _measure(self, trainer: Trainer, task: Any, reason: str) -> None:
         trained, losses = self._named(task.criterion.span_loss)
         # A data set or a worker may draw random numbers: those of training are not used up.
-        loader = whole_train_dataloader(trainer)
-        loader, available = sampled(loader, self._most(trainer, len(losses)))
         with isolate_rng():
+            loader = whole_train_dataloader(trainer)
+            loader, available = sampled(loader, self._most(trainer, len(losses)))
             found = measure(task, task.criterion, _batches(trainer, task, loader), losses)
         history = _norms(trainer).history()
         # Not more than the last quarter, in which the weights have moved little.
@@ -258,7 +259,8 @@ def _batches(trainer: Any, task: Any, loader: Any) -> Iterator[Batch]:
     for done, batch in enumerate(loader, 1):
         yield trainer.strategy.batch_to_device(batch, device=task.device)
         if pace.due() and trainer.is_global_zero:
-            text = counted(done, len(loader), "batches", pace.elapsed)
+            total = len(loader) if isinstance(loader, Sized) else math.inf
+            text = counted(done, total, "batches", pace.elapsed)
             log.info("measuring at convergence: %s", text)
 
 

@@ -31,6 +31,8 @@ def whole_train_dataloader(trainer: Any) -> Any:
             f"the training data are {type(what).__name__}, of which nobody knows the whole; give "
             "the DataModule a method whole_train_dataloader(*, num_replicas, rank)"
         )
+    if loader.batch_sampler is None:
+        return loader  # of batches that the data set makes
     sampler = range(share["rank"], len(loader.dataset), share["num_replicas"])
     return _over(loader, sampler, loader.batch_size or 1)
 
@@ -46,7 +48,8 @@ def sampled(loader: Any, num_batches: float) -> tuple[Any, int | None]:
         loader: Of this process's share.
         num_batches: Of all processes.
     """
-    if not isinstance(loader, DataLoader) or loader.batch_size is None:
+    whole = not isinstance(loader, DataLoader) or loader.batch_size is None
+    if whole or isinstance(loader.dataset, IterableDataset):
         return loader, None
     dataset: Any = loader.dataset
     count = len(dataset)

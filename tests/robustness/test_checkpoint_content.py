@@ -1,0 +1,167 @@
+"""Checkpoints whose content is made up: what is loaded, and what is refused."""
+
+import copy
+import sys
+import zipfile
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import spanloc
+
+
+@pytest.fixture(scope="module")
+def content(trained):
+    return torch.load(trained["detection"] / "last.ckpt", weights_only=True)
+
+
+def test_a_few_bytes_cannot_ask_for_a_lot_of_memory(content, tmp_path):
+    path = tmp_path / "odd.ckpt"
+    changed = copy.deepcopy(content)
+    changed["spanloc"]["config"]["module"]["localizer"]["backbone"]["width"] = 4096
+    changed["state_dict"]["fake"] = torch.zeros(1).expand(10**12)
+    torch.save(changed, path)
+    with pytest.raises(ValueError, match="more weights than the file holds"):
+        spanloc.load(path)
+    with zipfile.ZipFile(path, "w") as file:
+        for name, part in (
+            ("odd/data.pkl", b"\x80\x02c__builtin__\nbytearray\nJ\x00\x00\x00\x7f\x85R."),
+            ("odd/version", b"3\n"),
+        ):
+            file.writestr(name, part)
+    with pytest.raises(ValueError, match="not a checkpoint, or a damaged one"):
+        spanloc.load(path)
+
+
+def test_a_config_without_end_is_refused_at_once(content, tmp_path):
+    wide = [0]
+    for _ in range(12):
+        wide = [wide] * 10
+    deep = []
+    for _ in range(3000):
+        deep = [deep]
+    own = []
+    own.append(own)
+    for odd in (wide, deep, own):
+        changed = copy.deepcopy(content)
+        changed["spanloc"]["config"]["data"] = odd
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(50_000)
+        torch.save(changed, tmp_path / "odd.ckpt")
+        sys.setrecursionlimit(limit)
+        with pytest.raises(ValueError, match=r"larger or deeper than that of any|not a checkpoint"):
+            spanloc.load(tmp_path / "odd.ckpt")
+
+
+@pytest.mark.parametrize("window", [0, -3, 2.5, "all"])
+def test_a_window_that_is_no_number_of_steps_is_refused(content, tmp_path, window):
+    changed = copy.deepcopy(content)
+    changed["spanloc"]["window"] = window
+    torch.save(changed, tmp_path / "odd.ckpt")
+    with pytest.raises(ValueError, match=r"odd.ckpt: .*window is"):
+        spanloc.load(tmp_path / "odd.ckpt")
+
+
+SIZES = {
+    "wide": lambda c: c["module"]["localizer"]["backbone"].update(width=10**9),
+    "deep": lambda c: c["module"]["localizer"]["backbone"].update(num_blocks=10**9),
+    "many levels": lambda c: c["module"]["localizer"]["neck"].update(num_levels=10**9),
+    "many classes": lambda c: c["module"]["localizer"]["head"].update(num_classes=10**12),
+    "a large kernel": lambda c: c["module"]["localizer"]["neck"].update(kernel=10**9 + 1),
+    "half a channel": lambda c: c["module"]["localizer"]["backbone"].update(num_channels=3.5),
+    "not set": lambda c: c["module"]["localizer"]["backbone"].update(width="???"),
+    "a number as key": lambda c: c["module"].update({3: 4}),
+}
+
+
+@pytest.mark.parametrize("change", SIZES.values(), ids=SIZES)
+def test_sizes_that_the_weights_do_not_have_are_refused_at_once(content, tmp_path, change):
+    changed = copy.deepcopy(content)
+    change(changed["spanloc"]["config"])
+    torch.save(changed, tmp_path / "odd.ckpt")
+    with pytest.raises(ValueError, match=r"^\S*odd.ckpt: ") as error:
+        spanloc.load(tmp_path / "odd.ckpt")
+    assert "\n" not in str(error.value).split(" do not fit")[0]
+
+
+ODD = st.one_of(
+    st.none(), st.booleans(), st.integers(-(10**20), 10**20), st.floats(), st.text(max_size=8),
+    st.lists(st.integers(), max_size=2), st.dictionaries(st.text(max_size=3), st.none(), max_size=1),
+    st.just(torch.zeros(2)), st.just({"_target_": "os.system", "command": "true"}),
+)  # fmt: skip
+
+
+def mutate(draw, node):
+    """Replaces, removes or adds something at a random place."""
+    while True:
+        keys = list(node) if isinstance(node, dict) else list(range(len(node)))
+        if not keys:
+            return
+        key = draw(st.sampled_from(keys))
+        child = node[key]
+        if isinstance(child, dict | list) and child and draw(st.integers(0, 4)):
+            node = child
+            continue
+        what = draw(st.sampled_from(["replace", "remove", "add"]))
+        if what == "remove" and isinstance(node, dict):
+            del node[key]
+        elif what == "add" and isinstance(node, dict):
+            node[draw(st.text(max_size=5))] = draw(ODD)
+        else:
+            node[key] = draw(ODD)
+        return
+
+
+def loads_or_is_refused(path):
+    task, why = None, ""
+    try:
+        task = spanloc.load(path)
+    except (ValueError, OSError) as error:
+        why = str(error)
+    assert why.startswith(f"{path}: ") or (task is not None and not task.training)
+
+
+def load_mutated(content, folder, data):
+    changed = copy.deepcopy(content)
+    for _ in range(data.draw(st.integers(1, 3))):
+        ours = changed.get("spanloc")
+        inside = isinstance(ours, dict) and data.draw(st.booleans())
+        mutate(data.draw, ours if inside else changed)
+    path = folder / "odd.ckpt"
+    torch.save(changed, path)
+    names = sorted(p.name for p in folder.iterdir())
+    loads_or_is_refused(path)
+    assert sorted(p.name for p in folder.iterdir()) == names
+
+
+FUZZ = {
+    "deadline": 10_000,
+    "derandomize": True,
+    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+}
+
+
+@settings(max_examples=60, **FUZZ)
+@given(data=st.data())
+def test_any_content_loads_or_is_refused_in_words(content, tmp_path, data):
+    load_mutated(content, tmp_path, data)
+
+
+@pytest.mark.slow
+@settings(max_examples=3000, **FUZZ)
+@given(data=st.data())
+def test_any_content_loads_or_is_refused_in_words_many(content, tmp_path, data):
+    load_mutated(content, tmp_path, data)
+
+
+@settings(max_examples=60, **FUZZ)
+@given(data=st.data())
+def test_any_bytes_load_or_are_refused_in_words(trained, tmp_path, data):
+    damaged = bytearray((trained["detection"] / "best.ckpt").read_bytes())
+    for _ in range(data.draw(st.integers(1, 20))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path / "odd.ckpt"
+    path.write_bytes(damaged)
+    loads_or_is_refused(path)
