@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -259,9 +259,15 @@ def _batches(trainer: Any, task: Any, loader: Any) -> Iterator[Batch]:
     for done, batch in enumerate(loader, 1):
         yield trainer.strategy.batch_to_device(batch, device=task.device)
         if pace.due() and trainer.is_global_zero:
-            total = len(loader) if isinstance(loader, Sized) else math.inf
-            text = counted(done, total, "batches", pace.elapsed)
+            text = counted(done, _length(loader), "batches", pace.elapsed)
             log.info("measuring at convergence: %s", text)
+
+
+def _length(loader: Any) -> float:
+    try:
+        return len(loader)
+    except TypeError:  # a stream
+        return math.inf
 
 
 def _norms(trainer: Any) -> GradientNorms:
