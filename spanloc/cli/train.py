@@ -99,7 +99,7 @@ def run(config: DictConfig) -> None:
     if plain["test"]:
         _test(plain, trainer, datamodule, results, folder)
     # Last: of this step there is all that a run has.
-    results.add(trainer, {"step": trainer.global_step})
+    results.add(trainer, {"step": float(trainer.global_step)})
     if trainer.is_global_zero:
         # What was measured at convergence has been told with a table of its own.
         told = {k: v for k, v in results.metrics.items() if k.startswith(("val/", "test/"))}
