@@ -2,6 +2,7 @@
 
 import copy
 import json
+import resource
 import time
 from contextlib import contextmanager
 
@@ -137,10 +138,18 @@ def snapshot(folder):
     return found
 
 
+def _peak():
+    # Linux counts in kilobytes.
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 @contextmanager
 def harmless(folder, *names):
-    """The block works, or is refused in one line that has one of the names; it touches nothing and ends soon."""
-    before, begin = snapshot(folder), time.monotonic()
+    """The block works, or is refused in one line that has one of the names.
+
+    It touches nothing, ends within ten seconds, and takes no more than two gigabytes.
+    """
+    before, begin, peak = snapshot(folder), time.monotonic(), _peak()
     try:
         yield
     except (ValueError, OSError) as error:
@@ -149,4 +158,5 @@ def harmless(folder, *names):
         assert len(text) < 2000, text
         assert any(name in text for name in names), text
     assert time.monotonic() - begin < 10
+    assert _peak() - peak < 2e9
     assert snapshot(folder) == before

@@ -66,14 +66,21 @@ def load(
                 _built(path, task_config, ours)
             task = _built(path, task_config, ours)
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
-        text = str(error).removeprefix(f"{path}: ")
+        text = _cut(str(error).removeprefix(f"{path}: "))
         raise ValueError(f"{path}: its model cannot be built: {text}") from None
     task.config = ours["config"]
     try:
         task.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: the weights do not fit the config: {error}") from None
+        raise ValueError(f"{path}: the weights do not fit the config: {_cut(error)}") from None
     return task.to(map_location).eval()
+
+
+def _cut(text: object) -> str:
+    # torch lists every weight, a line each.
+    words = " ".join(str(text).split())
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words)
+    return shown if len(shown) < 400 else f"{shown[:400]}..."
 
 
 def _built(path: str | Path, config: Mapping[str, Any], ours: Mapping[str, Any]) -> SpanLocalizer:

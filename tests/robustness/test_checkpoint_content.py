@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mutated import harmless
 
 import spanloc
 
@@ -83,7 +84,7 @@ def test_sizes_that_the_weights_do_not_have_are_refused_at_once(content, tmp_pat
     torch.save(changed, tmp_path / "odd.ckpt")
     with pytest.raises(ValueError, match=r"^\S*odd.ckpt: ") as error:
         spanloc.load(tmp_path / "odd.ckpt")
-    assert "\n" not in str(error.value).split(" do not fit")[0]
+    assert str(error.value).isprintable()
 
 
 ODD = st.one_of(
@@ -115,12 +116,8 @@ def mutate(draw, node):
 
 
 def loads_or_is_refused(path):
-    task, why = None, ""
-    try:
-        task = spanloc.load(path)
-    except (ValueError, OSError) as error:
-        why = str(error)
-    assert why.startswith(f"{path}: ") or (task is not None and not task.training)
+    with harmless(path.parent, path.name):
+        assert not spanloc.load(path).training
 
 
 def load_mutated(content, folder, data):
@@ -131,9 +128,7 @@ def load_mutated(content, folder, data):
         mutate(data.draw, ours if inside else changed)
     path = folder / "odd.ckpt"
     torch.save(changed, path)
-    names = sorted(p.name for p in folder.iterdir())
     loads_or_is_refused(path)
-    assert sorted(p.name for p in folder.iterdir()) == names
 
 
 FUZZ = {
