@@ -93,10 +93,11 @@ def soft_nms(
     firsts = _firsts(groups[order])
     starts, ends, values = _float64(spans[:, 0]), _float64(spans[:, 1]), _float64(scores)
     cap = _NO_CAP if max_per_label is None else max_per_label
-    kept, values = _soft_nms_loop(
+    values = values[order]
+    kept = _soft_nms_loop(
         starts[order],
         ends[order],
-        values[order],
+        values,
         firsts,
         decay == "gaussian",
         float(sigma),
@@ -104,7 +105,7 @@ def soft_nms(
         float(min_score),
         cap,
     )
-    kept = order[kept]
+    kept, values = order[kept], values[kept]
     best = np.lexsort((kept, -values))[:max_total]
     index = torch.from_numpy(kept[best]).to(scores.device)
     return index, torch.from_numpy(values[best]).to(scores)
@@ -131,24 +132,30 @@ def _float64(values: Tensor) -> np.ndarray:
     return np.ascontiguousarray(_numpy(values.double()))
 
 
+# The loops below give back one array or number and write the rest in place: where a signal interrupts numba
+# while it makes Python objects of several arrays, it crashes.
+
+
 @numba.njit(cache=True)
 @no_type_check
 def _nms_loop(starts, ends, firsts, threshold, cap):
-    kept = np.empty(len(starts), np.int64)
-    total = 0
+    kept, kinds = np.empty(len(starts), np.int64), _kinds(starts, ends)
+    near, total = np.empty(len(starts), np.int64), 0
     for group in range(len(firsts) - 1):
         begin = total
+        grid = _grid(firsts[group + 1] - firsts[group])
         for i in range(firsts[group], firsts[group + 1]):
             if total - begin >= cap:
                 break
             free = True
-            for k in range(begin, total):
-                j = kept[k]
+            for n in range(_near(grid, starts, ends, kinds, kept, begin, i, 0, near)):
+                j = kept[begin + near[n]]
                 if tiou(starts[i], ends[i], starts[j], ends[j]) > threshold:
                     free = False
                     break
             if free:
                 kept[total] = i
+                _add(grid, starts, kinds, i, total - begin)
                 total += 1
     return kept[:total]
 
@@ -156,12 +163,12 @@ def _nms_loop(starts, ends, firsts, threshold, cap):
 @numba.njit(cache=True)
 @no_type_check
 def _soft_nms_loop(starts, ends, scores, firsts, gaussian, sigma, threshold, min_score, cap):
-    kept = np.empty(len(starts), np.int64)
-    scores = scores.copy()
+    kept, kinds = np.empty(len(starts), np.int64), _kinds(starts, ends)
+    near, total = np.empty(len(starts), np.int64), 0
     applied = np.zeros(len(starts), np.int64)
-    total = 0
     for group in range(len(firsts) - 1):
         begin = total
+        grid = _grid(firsts[group + 1] - firsts[group])
         heap = [
             (-scores[i], i)
             for i in range(firsts[group], firsts[group + 1])
@@ -174,10 +181,11 @@ def _soft_nms_loop(starts, ends, scores, firsts, gaussian, sigma, threshold, min
             _, i = heappop(heap)
             if applied[i] == total - begin:
                 kept[total] = i
+                _add(grid, starts, kinds, i, total - begin)
                 total += 1
                 continue
-            for k in range(begin + applied[i], total):
-                j = kept[k]
+            for n in range(_near(grid, starts, ends, kinds, kept, begin, i, applied[i], near)):
+                j = kept[begin + near[n]]
                 shared = tiou(starts[i], ends[i], starts[j], ends[j])
                 if gaussian:
                     scores[i] *= np.exp(-shared * shared / sigma)
@@ -186,4 +194,89 @@ def _soft_nms_loop(starts, ends, scores, firsts, gaussian, sigma, threshold, min
             applied[i] = total - begin
             if scores[i] >= min_score:
                 heappush(heap, (-scores[i], i))
-    return kept[:total], scores[kept[:total]]
+    return kept[:total]
+
+
+# What has been kept, in cells: a span of length 2^k lies in a cell of width 2^(k + 1) by its start, so that
+# spans that overlap another lie in few cells of each kind k. Without, ten times as long a recording would
+# take a hundred times as long.
+_NUM_KINDS = 64
+
+
+@numba.njit(cache=True)
+@no_type_check
+def _kinds(starts, ends):
+    kinds = np.full(len(starts), -1, np.int64)  # what has no length overlaps nothing
+    for i in range(len(starts)):
+        if ends[i] > starts[i]:
+            kinds[i] = min(max(int(np.floor(np.log2(ends[i] - starts[i]))) + 32, 0), _NUM_KINDS - 1)
+    return kinds
+
+
+@numba.njit(cache=True)
+@no_type_check
+def _grid(size):
+    # Slots of a hash table of cells, each with its newest span; and for each span the next one of its slot
+    # and of its kind, its cell and its kind.
+    num_slots = 4
+    while num_slots < 2 * size:
+        num_slots *= 2
+    slots = np.full(num_slots, -1, np.int64)
+    newest = np.full(_NUM_KINDS, -1, np.int64)
+    counts = np.zeros(_NUM_KINDS, np.int64)
+    return slots, newest, counts, np.empty((4, size), np.int64)
+
+
+@numba.njit(cache=True)
+@no_type_check
+def _cell(place, kind):
+    return np.int64(np.floor(min(max(place / 2.0 ** (kind - 31), -1e18), 1e18)))
+
+
+@numba.njit(cache=True)
+@no_type_check
+def _slot(cell, kind, num_slots):
+    return (cell * 64 + kind) * 2654435761 & (num_slots - 1)
+
+
+@numba.njit(cache=True)
+@no_type_check
+def _add(grid, starts, kinds, i, number):
+    slots, newest, counts, spans = grid
+    kind = kinds[i]
+    if kind < 0:
+        return
+    cell = _cell(starts[i], kind)
+    slot = _slot(cell, kind, len(slots))
+    spans[0, number], spans[1, number] = slots[slot], newest[kind]
+    spans[2, number], spans[3, number] = cell, kind
+    slots[slot] = newest[kind] = number
+    counts[kind] += 1
+
+
+@numba.njit(cache=True)
+@no_type_check
+def _near(grid, starts, ends, kinds, kept, begin, i, first, near):
+    """The kept spans from number ``first`` on that overlap span ``i``, into ``near``, in their order."""
+    slots, newest, counts, spans = grid
+    count = 0
+    if kinds[i] < 0:
+        return 0
+    for kind in range(_NUM_KINDS):
+        if newest[kind] < first:
+            continue
+        # The start of a span that overlaps lies no further before than its length.
+        low, high = _cell(starts[i], kind) - 1, _cell(ends[i], kind)
+        # Of the last kind there is no longest.
+        whole = high - low >= counts[kind] or kind == _NUM_KINDS - 1
+        for cell in range(0 if whole else low, 1 if whole else high + 1):
+            number = newest[kind] if whole else slots[_slot(cell, kind, len(slots))]
+            while number >= first:
+                j = kept[begin + number]
+                same = whole or (spans[2, number] == cell and spans[3, number] == kind)
+                if same and starts[j] < ends[i] and starts[i] < ends[j]:
+                    near[count] = number
+                    count += 1
+                number = spans[1, number] if whole else spans[0, number]
+    near[:count].sort()
+    return count

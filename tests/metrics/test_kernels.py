@@ -1,11 +1,13 @@
 """The compiled loops of the metrics."""
 
 import numpy as np
+import torch
 from numba import types
 from numba.core.dispatcher import Dispatcher
 
-from spanloc.metrics.kernels import ranked
+from spanloc.metrics.kernels import events, ranked
 from spanloc.metrics.kernels.ranked import best_reached, match_ranked
+from spanloc.ops import suppress
 
 
 def test_a_prediction_falls_back_to_the_next_best_free_target():
@@ -14,6 +16,20 @@ def test_a_prediction_falls_back_to_the_next_best_free_target():
     groups = np.zeros(3, np.int64)
     found = match_ranked(spans, groups, targets, np.array([0, 2]), np.arange(2), np.array([0.5]))
     assert found[:, 0].tolist() == [0, 1, -1]
+
+
+def test_no_kernel_gives_back_several_arrays():
+    # A signal that comes while numba makes Python objects of them crashes the process.
+    suppress.soft_nms(torch.tensor([[0.0, 1.0]]), torch.tensor([0.9]))
+    suppress.nms(torch.tensor([[0.0, 1.0]]), torch.tensor([0.9]))
+    one, first = np.array([[0.0, 8.0]]), np.array([0])
+    ranked.nearest(one, first, first, one, first, np.array([0, 1]))
+    called = [suppress._soft_nms_loop, suppress._nms_loop]
+    called += [ranked._nearest, ranked._reached, ranked._match, ranked._areas]
+    called += [events._pairs, events._segments]
+    kinds = [found.signature.return_type for k in called for found in k.overloads.values()]
+    assert len(kinds) >= 3
+    assert all(isinstance(kind, types.Array | types.NoneType) for kind in kinds)
 
 
 def test_no_kernel_takes_a_compiled_function_as_an_argument():

@@ -63,3 +63,24 @@ def test_suppression_without_labels_is_one_label():
     for suppress in (ops.nms, ops.soft_nms):
         alone = suppress(spans, scores)[0]
         assert alone.tolist() == suppress(spans, scores, torch.zeros_like(labels))[0].tolist()
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_suppression_of_spans_of_very_different_lengths_is_the_reference(scale):
+    random = torch.Generator().manual_seed(0)
+    count = 400
+    starts = torch.rand(count, generator=random, dtype=torch.float64) * 50 - 25
+    lengths = 10 ** (torch.rand(count, generator=random, dtype=torch.float64) * 6 - 4)
+    lengths[:3] = torch.tensor([0.0, 1e3, 1e-9])
+    spans = torch.stack([starts, starts + lengths], 1) * scale
+    scores = torch.rand(count, generator=random, dtype=torch.float64)
+    labels = torch.randint(2, (count,), generator=random)
+    found = ops.nms(spans, scores, labels, threshold=0.2)[0].tolist()
+    assert found == reference.nms(spans.tolist(), scores.tolist(), labels.tolist(), 0.2)
+    index, values = ops.soft_nms(spans, scores, labels, sigma=0.4)
+    expected = reference.soft_nms(
+        spans.tolist(), scores.tolist(), labels.tolist(),
+        lambda tiou: float(np.exp(-tiou * tiou / 0.4)), 1e-3,
+    )  # fmt: skip
+    assert index.tolist() == [i for i, _ in expected]
+    np.testing.assert_allclose(values.numpy(), [score for _, score in expected], rtol=1e-12)

@@ -131,14 +131,18 @@ def nearest(
     ...         np.array([[0.0, 10.0]]), np.array([0]), np.array([0, 1]))
     (array([0]), array([0.9]), array([[0. , 0.9]]))
     """
-    return _nearest(spans, labels, groups, target_spans, target_labels, target_firsts)
+    found, most = np.full(len(spans), -1, np.int64), np.zeros(len(spans))
+    reached = np.zeros((len(target_spans), 2))
+    # In place: where a signal interrupts numba while it makes Python objects of several arrays, it crashes.
+    _nearest(
+        spans, labels, groups, target_spans, target_labels, target_firsts, found, most, reached
+    )
+    return found, most, reached
 
 
 @numba.njit(cache=True)
 @no_type_check
-def _nearest(spans, labels, groups, targets, target_labels, target_firsts):
-    found, most = np.full(len(spans), -1, np.int64), np.zeros(len(spans))
-    reached = np.zeros((len(targets), 2))
+def _nearest(spans, labels, groups, targets, target_labels, target_firsts, found, most, reached):
     for i in range(len(spans)):
         if groups[i] < 0:
             continue
@@ -153,7 +157,6 @@ def _nearest(spans, labels, groups, targets, target_labels, target_firsts):
                 tiou == most[i] > 0.0 and same and labels[i] != target_labels[found[i]]
             ):
                 found[i], most[i] = j, tiou
-    return found, most, reached
 
 
 @numba.njit(cache=True)
