@@ -23,16 +23,16 @@ def save_settings(folder: Path, root: object) -> None:
 
     Args:
         folder: Of the run.
-        root: Of the data; a relative one means what it means here, wherever the run is resumed.
+        root: Of the data, absolute, if they have one; it takes the place of a relative one.
     """
     hydra = HydraConfig.get()
     sources = hydra.runtime.config_sources
     places = [source.path for source in sources if source.provider == "command-line"]
     settings = [f"--config-dir={path}" for path in places if path]
     settings += [text for text in hydra.overrides.task if _name(text) != "ckpt_path"]
-    if isinstance(root, str) and not Path(root).is_absolute() and Path(root).exists():
+    if isinstance(root, str) and any(_name(text) == "data.root" for text in settings):
         settings = [text for text in settings if _name(text) != "data.root"]
-        settings.append(_quoted("data.root", Path(root).absolute()))
+        settings.append(_quoted("data.root", Path(root)))
     _clean(folder)
     with replacing(folder / _FILE) as path:
         path.write_text(yaml.safe_dump(settings), encoding="utf-8")
@@ -57,7 +57,10 @@ def with_saved_settings(arguments: Sequence[str]) -> list[str]:
     if {"-m", "--multirun"} & set(given):
         raise ValueError("resume goes on with one run; it cannot be part of a sweep")
     if not (folder / _FILE).is_file():
-        raise FileNotFoundError(f"{folder / _FILE}: no such file; resume wants the folder of a run")
+        raise FileNotFoundError(
+            f"{folder / _FILE}: no such file; resume wants the folder of a run, and of one "
+            "that had begun to train"
+        )
     if not (folder / "last.ckpt").is_file():
         raise FileNotFoundError(
             f"{folder / 'last.ckpt'}: no such file; the run stopped before its first epoch ended, so "

@@ -46,6 +46,10 @@ def run(config: DictConfig) -> None:
     seed_everything(config.seed, workers=True, verbose=False)
     plain = _plain(config)
     check(plain)
+    root = plain["data"].get("root")
+    if isinstance(root, str) and Path(root).exists():
+        # So that it means the same where the run is resumed or evaluated.
+        plain["data"]["root"] = str(Path(root).absolute())
     datamodule: SpanDataModule = build(plain["data"])
     # As Lightning will do again, to no effect: what is wrong with the data is said at once.
     datamodule.prepare_data()
@@ -63,8 +67,8 @@ def run(config: DictConfig) -> None:
         if hasattr(task.localizer, part):
             plain[part] = plain["localizer"].get(part, plain[part])
     task.config = plain
-    if plain["ckpt_path"] is not None:
-        _check_resumed(plain)
+    if plain["ckpt_path"] is not None and _has_nothing_to_do(plain):
+        return
     _warn_of_several(task, datamodule)
     parts = {
         group: [build(node) for node in (plain.get(group) or {}).values() if node]
@@ -80,6 +84,7 @@ def run(config: DictConfig) -> None:
     with replacing(folder / "config.yaml") as path:
         path.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
     save_settings(folder, plain["data"].get("root"))
+    log.info("writing to %s", folder)
     results = _Results(folder)
     # First, so that it writes before any other callback prints.
     trainer.callbacks.insert(0, results)
@@ -181,7 +186,12 @@ def _try_loss(task: SpanLocalizer) -> None:
         raise ValueError(f"span_loss: {type(error).__name__}: {error}") from error
 
 
-def _check_resumed(plain: dict[str, Any]) -> None:
+def _has_nothing_to_do(plain: dict[str, Any]) -> bool:
+    """Check what is resumed, and say what differs; whether all of it is done already.
+
+    Raises:
+        ValueError: Training cannot go on from it.
+    """
     path = Path(plain["ckpt_path"])
     saved = read(path)
     for name, kind in _STATE.items():
@@ -202,14 +212,15 @@ def _check_resumed(plain: dict[str, Any]) -> None:
         most = plain["trainer"].get(f"max_{name}")
         if most is None or not 0 <= most <= done:
             continue
-        here = path.parent.resolve() == run_folder().resolve()
-        if not here or _is_complete(path.parent, saved["global_step"], plain["test"]):
-            raise ValueError(
-                f"{path} has done {done} {name}, and trainer.max_{name} is {most}: there is nothing "
-                "to do"
-            )
+        text = f"{path} has done {done} {name}, and trainer.max_{name} is {most}: there is nothing to do"
+        if path.parent.resolve() != run_folder().resolve():
+            raise ValueError(text)
+        if _is_complete(path.parent, saved["global_step"], plain["test"]):
+            log.info(text)
+            return True
         log.info("the training is complete; what came after it is done now")
         break
+    return False
 
 
 def _is_complete(folder: Path, step: int, test: bool) -> bool:

@@ -83,6 +83,8 @@ class AnnotatedData(SpanDataModule):
             min_kept=self.min_kept,
             seed=self.seed,
         )
+        if crop is not None:
+            _require_room(self._train, crop, self.min_kept, self.seconds_per_step)
         longest = max(record.num_steps for record in self._train)
         if crop is not None:
             self.whole_train_set = TiledSequences(self._train, crop, min_kept=self.min_kept)
@@ -102,6 +104,16 @@ class AnnotatedData(SpanDataModule):
     def span_lengths(self) -> list[Tensor]:
         """Lengths, in steps, of the spans of each training sequence."""
         return [length(record.spans) for record in self._train]
+
+
+def _require_room(records: Sequence[Record], crop: int, min_kept: float, step: float) -> None:
+    # Crops no longer than a part of any span would have nothing to learn from.
+    lengths = [size for record in records for size in length(record.spans).tolist()]
+    if lengths and crop < min_kept * min(lengths):
+        raise ValueError(
+            f"data.crop_seconds is {crop * step:g}: no crop holds {min_kept:.0%} of a span "
+            f"(data.min_kept); the shortest has {min(lengths) * step:g} s"
+        )
 
 
 def _held_out(

@@ -57,7 +57,8 @@ def test_a_run_killed_after_its_last_epoch_finishes_as_if_it_had_not_been(
 
 def test_a_copy_of_a_run_is_complete_where_the_run_is(cli, whole, tmp_path):
     shutil.copytree(whole, tmp_path / "run", copy_function=shutil.copyfile)
-    assert "nothing to do" in cli("train", f"resume={tmp_path / 'run'}")
+    assert isinstance(cli("train", f"resume={tmp_path / 'run'}"), Path)
+    assert "nothing to do" in (tmp_path / "run" / "train.log").read_text().splitlines()[-1]
     cli("train", f"resume={tmp_path / 'run'}", "trainer.max_epochs=3", "test=false")
     shutil.copytree(tmp_path / "run", tmp_path / "copy", copy_function=shutil.copyfile)
     old = json.loads((tmp_path / "copy" / "scores.json").read_text())
@@ -67,7 +68,9 @@ def test_a_copy_of_a_run_is_complete_where_the_run_is(cli, whole, tmp_path):
     metrics = json.loads((tmp_path / "copy" / "metrics.json").read_text())
     assert metrics["step"] == 18
     assert metrics["time/train"] > 0
-    assert "nothing to do" in cli("train", f"resume={tmp_path / 'copy'}", "test=true")
+    before = (tmp_path / "copy" / "metrics.json").stat().st_mtime_ns
+    assert isinstance(cli("train", f"resume={tmp_path / 'copy'}", "test=true"), Path)
+    assert (tmp_path / "copy" / "metrics.json").stat().st_mtime_ns == before
 
 
 def test_a_run_goes_on_in_its_folder_with_its_settings(cli, whole, tmp_path):
@@ -80,8 +83,9 @@ def test_a_run_goes_on_in_its_folder_with_its_settings(cli, whole, tmp_path):
     assert config["span_loss"]["_target_"] == "spanloc.losses.smooth_giou_loss"
     saved = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
     assert saved["epoch"] == 2
-    line = cli("train", f"resume={tmp_path / 'run'}")
-    # The settings of the last command stay.
+    # The settings of the last command stay; a script may resume until all is done.
+    assert isinstance(cli("train", f"resume={tmp_path / 'run'}"), Path)
+    line = (tmp_path / "run" / "train.log").read_text().splitlines()[-1]
     assert "has done 3 epochs, and trainer.max_epochs is 3: there is nothing to do" in line
 
 

@@ -153,3 +153,9 @@ def test_a_validation_subset_is_taken_as_it_is(annotated):
     data = read(annotated)
     assert [record.id for record in data.val_set.records] == ["s2"]
     assert len(data.train_set) == 5
+
+
+def test_crops_that_can_hold_no_span_are_refused(annotated):
+    with pytest.raises(ValueError, match=r"crop_seconds is 0.5: no crop holds 50% .* has 1.5 s"):
+        read(annotated, crop_seconds=0.5)
+    assert read(annotated, crop_seconds=0.8).whole_train_set is not None

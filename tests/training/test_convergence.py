@@ -221,7 +221,7 @@ def test_files_logs_and_table(tmp_path, capsys):
     assert "convergence/exponent" not in header
     printed = " ".join(capsys.readouterr().out.split())
     assert "giou (trained)" in printed
-    assert "at step 4 (last step), over all 32 training sequences" in printed
+    assert "at step 4 (last step), over all 32 training samples" in printed
     assert "not determinable: 0 steps" not in printed
     assert "not determinable: 4 steps with a gradient" in printed
 

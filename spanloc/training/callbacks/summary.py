@@ -15,7 +15,7 @@ def show(result: ConvergenceResult, when: str) -> None:
     of = f"all {count}" if available in (None, count) else f"a random {count} of {available}"
     table = Table(
         title=f"What is left of the gradient at step {result.step} ({reason}), over {of} "
-        "training sequences",
+        "training samples",
     )
     table.add_column("span loss")
     for column in ("mean loss", "relative gradient\nof a pair", "gradient of all\nparameters"):
@@ -37,7 +37,7 @@ def _reading(result: ConvergenceResult) -> str:
     own, batch = result.own, result.minibatch
     relative, error = own.relative_gradient.mean, result.endpoint_error.median
     where = f"Mean tIoU {result.tiou:.4f}, error of an end {error:.2g} of the length (median)."
-    if not result.tiou >= 0.5:
+    if not result.tiou >= 0.8:
         verdict = "Far from the optimum: the table says nothing about the loss's kink yet."
     elif relative >= 1:
         verdict = (
@@ -51,10 +51,12 @@ def _reading(result: ConvergenceResult) -> str:
         )
     exponent = result.exponent
     scatter = ", by this run's scatter" if exponent.determinable else ""
+    # A run of a few steps may have none that was measured.
+    mean = f"(mean of the last {batch.steps} steps)"
+    noisy = f"{batch.grad_params:.3g} in a mini-batch {mean}; " if batch.grad_params >= 0 else ""
     return (
         f"{where}\n{verdict}\n"
-        f"Gradient of all parameters: {batch.grad_params:.3g} in a mini-batch (mean of the last "
-        f"{batch.steps} steps); {own.grad_total:.3g} over all these sequences at once, where the "
-        "noise of batches averages out and pairs that pull against each other cancel.\n"
+        f"Gradient of all parameters: {noisy}{own.grad_total:.3g} over all these samples at once, "
+        "where the noise of batches averages out and pairs that pull against each other cancel.\n"
         f"Exponent of a pair's gradient against its loss (0 sharp, 1/2 smooth): {exponent}{scatter}."
     )
