@@ -109,9 +109,9 @@ def mutate(draw, node):
         if what == "remove" and isinstance(node, dict):
             del node[key]
         elif what == "add" and isinstance(node, dict):
-            node[draw(st.text(max_size=5))] = draw(ODD)
+            node[draw(st.text(max_size=5))] = copy.deepcopy(draw(ODD))
         else:
-            node[key] = draw(ODD)
+            node[key] = copy.deepcopy(draw(ODD))
         return
 
 
