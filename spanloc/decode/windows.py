@@ -21,12 +21,14 @@ class Window(NamedTuple):
 
     Of the output, the predictions are valid whose points this window has to answer for; those of all
     windows are those of one pass over the whole sequence. Targets are those that overlap the stretch, not
-    clipped.
+    clipped. ``number`` counts the windows of the sequence from 1, of ``num_windows``.
     """
 
     first: int
     output: Output
     batch: Batch
+    number: int
+    num_windows: int
 
 
 class Reach(NamedTuple):
@@ -76,7 +78,7 @@ def windows(
             output = _only(output, own)
         if look is not None:
             look(output, part)
-        yield Window(first, output, part)
+        yield Window(first, output, part, number + 1, num_windows)
 
 
 def reach_of(model: Model, num_channels: int, size: int, device: torch.device) -> Reach:

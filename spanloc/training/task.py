@@ -1,7 +1,8 @@
 """The LightningModule."""
 
+import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,12 +13,14 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torchmetrics import Metric, MetricCollection
 
 from spanloc.criterion import Criterion, Losses
-from spanloc.decode import Decode, Reach, decode_windows, joined, reach_of, windows
+from spanloc.decode import Decode, Reach, Window, decode_windows, joined, reach_of, windows
 from spanloc.losses.kinds import name_of
 from spanloc.structures import Batch, Output, Predictions
 from spanloc.training.built import BuiltModule
+from spanloc.training.callbacks.progress import Pace, counted
 from spanloc.training.finite import FiniteWatch
 
+log = logging.getLogger(__name__)
 MakeOptimizer = Callable[[Iterable[dict[str, Any]]], Optimizer]
 MakeScheduler = Callable[[Optimizer, int], LRScheduler]
 _ADAMW = partial(AdamW, lr=1e-3, weight_decay=0.05)
@@ -210,7 +213,7 @@ class SpanLocalizer(BuiltModule):
         parts = []
         for i, steps in enumerate(batch.mask.sum(1).tolist()):
             found = windows(self, batch, i, size, reach, seen)
-            parts.append(decode_windows(self.decode, found, steps, size))
+            parts.append(decode_windows(self.decode, _told(found), steps, size))
         return joined(parts, batch).in_seconds(batch.timelines)
 
     def _add_loss(self, output: Output, batch: Batch) -> None:
@@ -224,6 +227,16 @@ class SpanLocalizer(BuiltModule):
         values = {name: value.float() for name, value in metrics.compute().items()}
         self.log_dict(values, sync_dist=True)
         metrics.reset()
+
+
+def _told(parts: Iterable[Window]) -> Iterator[Window]:
+    # One long sequence is one batch of a progress display.
+    pace = Pace()
+    for part in parts:
+        yield part
+        if pace.due():
+            done = counted(part.number, part.num_windows, "windows", pace.elapsed)
+            log.info("sequence %s: %s", part.batch.ids[0], done)
 
 
 def _require_finite(output: Output, ids: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from spanloc.matching import match_points, match_single
 from spanloc.metrics import AveragePrecision
 from spanloc.models import ConvBackbone, DistributionHead, Localizer, PointsHead, PyramidNeck
 from spanloc.training.callbacks import Convergence, GradientNorms
+from spanloc.training.callbacks.progress import Pace
 
 pytestmark = HINTS_OF_LIGHTNING
 
@@ -152,6 +153,13 @@ def test_an_output_that_is_not_finite_names_the_sequence_of_the_window(long_batc
     broken.features[2, :, 700] = torch.nan
     with torch.no_grad(), pytest.raises(FloatingPointError, match="for the sequences sequence-2$"):
         task_of(points_model(), 512).predict_step(broken)
+
+
+def test_a_long_sequence_says_how_far_it_is(long_batch, monkeypatch, caplog):
+    monkeypatch.setattr(Pace, "due", lambda self: True)
+    with torch.no_grad(), caplog.at_level("INFO"):
+        task_of(points_model(), 512).predict_step(long_batch)
+    assert "sequence sequence-0: 2 of 4 windows, about 0:00 left" in caplog.text
 
 
 def test_one_prediction_a_sequence_is_one_however_long_it_is(long_batch):
