@@ -86,6 +86,12 @@ def bench_suppression(table: Table) -> None:
     (soft,) = medians(lambda: ops.soft_nms(spans, scores, labels, max_per_label=200), repeats=5)
     table.add_row(f"nms, {count:,} spans, {num_labels} labels", milliseconds(hard), "")
     table.add_row("soft_nms of the same, 200 kept per label", milliseconds(soft), "")
+    # Of a long recording: as dense, and all of it kept.
+    count = 64_000
+    start = torch.rand(count) * 24 * count
+    spans, scores = torch.stack([start, start + torch.rand(count) * 200], 1), torch.rand(count)
+    (soft,) = medians(lambda: ops.soft_nms(spans, scores), repeats=3)
+    table.add_row(f"soft_nms, {count:,} spans of one label, along a line", milliseconds(soft), "")
 
 
 def detections(count: int, num_sequences: int, num_labels: int = 20) -> tuple[Predictions, Targets]:
