@@ -32,6 +32,9 @@ ODD = [*NUMBERS, *TEXTS, *OTHERS, *RAW]
 def often(max_examples):
     """The same examples every time, none of them shrunk: with files that takes minutes."""
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+    checks.append(
+        HealthCheck.function_scoped_fixture
+    )  # a folder: each example writes its file anew
     return settings(
         max_examples=max_examples,
         deadline=None,

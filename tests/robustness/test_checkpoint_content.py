@@ -6,9 +6,9 @@ import zipfile
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from mutated import harmless
+from mutated import harmless, often
 
 import spanloc
 
@@ -131,27 +131,20 @@ def load_mutated(content, folder, data):
     loads_or_is_refused(path)
 
 
-FUZZ = {
-    "deadline": 10_000,
-    "derandomize": True,
-    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-}
-
-
-@settings(max_examples=60, **FUZZ)
+@often(60)
 @given(data=st.data())
 def test_any_content_loads_or_is_refused_in_words(content, tmp_path, data):
     load_mutated(content, tmp_path, data)
 
 
 @pytest.mark.slow
-@settings(max_examples=3000, **FUZZ)
+@often(3000)
 @given(data=st.data())
 def test_any_content_loads_or_is_refused_in_words_many(content, tmp_path, data):
     load_mutated(content, tmp_path, data)
 
 
-@settings(max_examples=60, **FUZZ)
+@often(60)
 @given(data=st.data())
 def test_any_bytes_load_or_are_refused_in_words(trained, tmp_path, data):
     damaged = bytearray((trained["detection"] / "best.ckpt").read_bytes())
