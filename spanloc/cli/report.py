@@ -3,12 +3,11 @@
 import time
 
 from omegaconf import DictConfig, ListConfig
-from rich.console import Console
 from rich.text import Text
 
 from spanloc import reports
 from spanloc.cli.entry import run_folder
-from spanloc.cli.show import MOST_PRINTED, show_rest, show_table
+from spanloc.cli.show import MOST_PRINTED, plain_console, show_rest, show_table
 from spanloc.files import replacing
 
 
@@ -28,8 +27,7 @@ def run(config: DictConfig) -> None:
     ):
         with replacing(folder / name) as path:
             path.write_text(text, encoding="utf-8")
-    # A name of a file may look like markup.
-    console = Console(markup=False, emoji=False)
+    console = plain_console()
     console.print(f"{reports.count_states(runs)}.")
     for table in (reports.group_table(groups), reports.comparison_table(groups)):
         show_table(console, table)

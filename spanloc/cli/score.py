@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 
 from spanloc import metrics, reports
 from spanloc.cli.entry import run_folder
-from spanloc.cli.show import show_table
+from spanloc.cli.show import plain_console, show_table
 from spanloc.config.build import build, resolve
 from spanloc.config.checks import check
 from spanloc.config.thresholds import thresholds as read_thresholds
@@ -69,8 +68,7 @@ def run(config: DictConfig) -> None:
         notes=reports.notes(found),
     )
     write_scores(scores, folder)
-    # A name of a file may look like markup.
-    console = Console(markup=False, emoji=False)
+    console = plain_console()
     console.print(f"{reports.count_rows(scores)}.", soft_wrap=True, highlight=False)
     for line in scores.notes:
         console.print(f"Note: {line}.", soft_wrap=True, highlight=False)

@@ -83,10 +83,9 @@ class AnnotatedData(SpanDataModule):
             min_kept=self.min_kept,
             seed=self.seed,
         )
-        if crop is not None:
-            _require_room(self._train, crop, self.min_kept, self.seconds_per_step)
         longest = max(record.num_steps for record in self._train)
         if crop is not None:
+            _require_room(self._train, crop, self.min_kept, self.seconds_per_step)
             self.whole_train_set = TiledSequences(self._train, crop, min_kept=self.min_kept)
             longest = min(crop, longest)
         self.val_set = AnnotatedSequences(self._val)

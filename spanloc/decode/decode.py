@@ -79,7 +79,7 @@ class Decode:
             kept, scores = self.suppress(spans, scores, labels)
             spans, labels = spans[kept], labels[kept]
         # One span per sequence is one, however long it is.
-        cut = slice(times * self.max_predictions if self.max_predictions > 1 else 1)
+        cut = slice(self.max_predictions * (times if self.max_predictions > 1 else 1))
         return Scored(spans[cut], scores[cut], labels[cut])
 
 
