@@ -62,7 +62,7 @@ class BuiltModule(LightningModule):
             ValueError: The localizer is not built, and the data do not say what it needs.
         """
         self.classes = self.classes or list(getattr(datamodule, "classes", ()))
-        self.window = getattr(datamodule, "window", None)
+        self.window = getattr(datamodule, "window", None) or self.window
         if self.localizer is None:
             if not hasattr(datamodule, "facts"):
                 raise ValueError(

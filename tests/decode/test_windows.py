@@ -5,7 +5,14 @@ from functools import partial
 
 import pytest
 import torch
-from conftest import HINTS_OF_LIGHTNING, make_batch, points_model, single_model, their_trainer
+from conftest import (
+    HINTS_OF_LIGHTNING,
+    TheirData,
+    make_batch,
+    points_model,
+    single_model,
+    their_trainer,
+)
 
 from spanloc import Criterion, SpanLocalizer, losses, ops
 from spanloc.data import AnnotatedData
@@ -214,6 +221,9 @@ def test_a_model_never_sees_more_steps_at_once_than_a_few_training_batches(annot
     assert max(record.num_steps for record in data.test_set.records) > 90
     assert max(batch * steps for batch, steps in seen) <= 48
     assert {steps for _, steps in seen} >= {12, 48}
+    task.window = 7
+    task.prepare(TheirData(count=2))
+    assert task.window == 7  # of data that do not say
     # Several short ones still go together.
     batches = AnnotatedData(annotated, crop_seconds=4, batch_size=2)
     batches.setup()
