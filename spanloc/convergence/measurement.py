@@ -1,4 +1,4 @@
-"""What is left of loss and gradient over a whole training set, at fixed weights."""
+"""What is left of loss and gradient over training data, at fixed weights."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager

@@ -67,10 +67,12 @@ def _exponent(axes: Axes, result: ConvergenceResult, history: GradientHistory) -
 
 def _whole(axes: Axes, result: ConvergenceResult, history: GradientHistory) -> None:
     params = history.grad_params
+    # All of them, or the random sample that was measured.
+    data = f"{result.num_sequences:,} samples at once"
     axes.plot(history.step.numpy(), params.numpy(), color=GREEN, linewidth=0.6, alpha=0.6)
     for key, label, marker in (("grad_total", "total loss", "o"), ("grad_span", "span loss", "D")):
         axes.plot(
-            result.step, getattr(result.own, key), marker, color=ORANGE, label=f"all data, {label}"
+            result.step, getattr(result.own, key), marker, color=ORANGE, label=f"{data}, {label}"
         )
     axes.plot([], [], color=GREEN, label="mini-batches, total loss")
     if (params > 0).any():

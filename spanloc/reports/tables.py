@@ -45,17 +45,17 @@ def _measured(get: Callable[[ConvergenceResult], float]) -> Callable[[Run], floa
 _MEASURES = (
     _Measure(
         "span loss",
-        "the trained span loss over the whole training set, once training had converged or ended",
+        "the trained span loss over the training set or a sample of it, once training had converged or ended",
         _measured(lambda found: found.own.loss),
     ),
     _Measure(
         "‖∇‖ span loss",
-        "norm of the gradient of the span loss, all parameters, over the whole training set",
+        "norm of the gradient of the span loss, all parameters, over the training set or a sample of it",
         _measured(lambda found: found.own.grad_span),
     ),
     _Measure(
         "‖∇‖ total loss",
-        "norm of the gradient of the total loss, all parameters, over the whole training set",
+        "norm of the gradient of the total loss, all parameters, over the training set or a sample of it",
         _measured(lambda found: found.own.grad_total),
     ),
     _Measure(
