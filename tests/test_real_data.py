@@ -49,7 +49,7 @@ def test_volunteers_are_kept_apart(real_data):
     sample = data.train_set[0]
     assert sample.features.shape == (6, 8000)
     mean, std = data.statistics()
-    rows = np.concatenate([np.load(record.path) for record in data.train_set.records])
+    rows = np.concatenate([np.load(record.signal.path) for record in data.train_set.records])
     np.testing.assert_allclose(mean, rows.mean(0, dtype=np.float64), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(std, rows.std(0, dtype=np.float64), rtol=1e-4)
 

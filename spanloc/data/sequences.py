@@ -61,9 +61,8 @@ class AnnotatedSequences(Dataset[Sample]):
         """As :func:`channel_statistics`, of the whole sequences."""
 
         def pieces(record: Record) -> Iterator[np.ndarray]:
-            values = record.open()
-            for first in range(0, len(values), _PIECE):
-                piece = values[first : first + _PIECE]
+            for first in range(0, record.num_steps, _PIECE):
+                piece = record.signal.read(first, min(first + _PIECE, record.num_steps))
                 _require_finite(record, piece, first)
                 yield piece.T
 
@@ -98,7 +97,7 @@ class TiledSequences(Dataset[Sample]):
 
 
 def _cut(record: Record, first: int, last: int, min_kept: float) -> Sample:
-    values = np.array(record.open()[first:last].T, np.float32, order="C")
+    values = np.array(record.signal.read(first, last).T, np.float32, order="C")
     _require_finite(record, values.T, first)
     inside = record.spans.clamp(first, last)
     size, kept = record.spans.diff(dim=1)[:, 0], inside.diff(dim=1)[:, 0]
@@ -141,4 +140,4 @@ def _require_finite(record: Record, values: np.ndarray, first: int = 0) -> None:
     if not np.isfinite(values).all():
         row, channel = np.argwhere(~np.isfinite(values))[0]
         value = values[row, channel]
-        raise ValueError(f"{record.path}: row {first + row}, column {channel} is {value}")
+        raise ValueError(f"{record.signal.path}: row {first + row}, column {channel} is {value}")

@@ -110,7 +110,7 @@ def test_validation_keeps_subjects_apart_and_testing_out(annotated):
 def test_statistics_are_of_the_training_sequences_alone(annotated):
     data = read(annotated, val_share=0.3)
     rows = np.concatenate(
-        [np.load(record.path) for record in data.train_set.records], dtype=np.float64
+        [np.load(record.signal.path) for record in data.train_set.records], dtype=np.float64
     )
     mean, std = data.statistics()
     np.testing.assert_allclose(mean, rows.mean(0), rtol=1e-5)

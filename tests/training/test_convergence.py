@@ -143,7 +143,10 @@ def test_it_takes_every_step_of_the_training_sequences_once_in_pieces_as_long_as
             steps.setdefault(sample.id, []).append(sample.features)
     assert found.num_sequences == found.num_available == sum(map(len, steps.values()))
     for record in data.train_set.records:
-        assert torch.equal(torch.cat(steps.pop(record.id), 1), torch.tensor(record.open()).T)
+        assert torch.equal(
+            torch.cat(steps.pop(record.id), 1),
+            torch.tensor(record.signal.read(0, record.num_steps)).T,
+        )
     assert not steps
 
 

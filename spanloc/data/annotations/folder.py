@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spanloc.data.signals import NpySignal, Signal
+from spanloc.data.signals.arrays import shown_path
 from spanloc.files import read_json, shown
 from spanloc.structures import Timeline
 
@@ -26,20 +28,18 @@ class Record:
     """What ``annotations.json`` says of one sequence; spans in steps, half-open."""
 
     id: str
-    path: Path
+    signal: Signal
     subset: str
     subject: str | None
-    num_steps: int
     timeline: Timeline
     spans: Tensor
     labels: Tensor
     weight: float
 
-    def open(self) -> np.ndarray:
-        """The features ``(T, C)``, memory-mapped."""
-        # Not np.load, which goes by the content and would open an archive or a pickle of this name.
-        array: np.ndarray = np.lib.format.open_memmap(self.path, mode="r")
-        return array
+    @property
+    def num_steps(self) -> int:
+        """Steps of the signal."""
+        return self.signal.num_steps
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,11 @@ def read_annotations(root: str | Path) -> Annotations:
     num_channels, first, step = None, None, None
     for name, fields in content["database"].items():
         record = _record(file, name, fields, numbers)
-        channels = _check_array(record)
+        channels, where = record.signal.num_channels, shown_path(record.signal.path)
         if num_channels is None:
-            num_channels, first = channels, _named(record.path)
+            num_channels, first = channels, where
         elif channels != num_channels:
-            raise ValueError(
-                f"{_named(record.path)}: {channels} channels; {first} has {num_channels}"
-            )
+            raise ValueError(f"{where}: {channels} channels; {first} has {num_channels}")
         if step is None:
             step = record.timeline.seconds_per_step
         elif record.timeline.seconds_per_step != step:
@@ -181,10 +179,9 @@ def _record(file: Path, name: str, fields: Any, classes: dict[str, int]) -> Reco
         labels.append(classes[label])
     return Record(
         id=name,
-        path=path,
+        signal=_signal(path, name, num_steps),
         subset=fields["subset"],
         subject=None if subject is None else str(subject),
-        num_steps=num_steps,
         timeline=Timeline(1 / fps),
         spans=torch.tensor(spans, dtype=torch.float32).reshape(-1, 2),
         labels=torch.tensor(labels, dtype=torch.int64),
@@ -221,30 +218,13 @@ def _listed(names: Sequence[str]) -> str:
     return text if text.isprintable() and len(text) <= 300 else shown(names)
 
 
-def _named(path: Path) -> str:
-    # An id may hold anything, a line break too.
-    text = str(path)
-    return text if text.isprintable() else repr(text)
-
-
-def _check_array(record: Record) -> int:
-    where = _named(record.path)
+def _signal(path: Path, name: str, num_steps: int) -> Signal:
     try:
-        # What is no regular file, such as a pipe, may keep a reader waiting for ever.
-        array = record.open() if record.path.is_file() else None
-    except OSError as error:
-        raise OSError(f"{where}: cannot be read: {error.strerror}") from None
-    except Exception:
-        # numpy's own words, of many kinds, advise to allow pickles, which could run code.
-        raise ValueError(f"{where}: not a plain .npy array of numbers, or not all of it") from None
-    if array is None:
-        kind = "not a regular file" if record.path.exists() else "no such file"
-        raise FileNotFoundError(f"{where}: {kind}; annotations.json lists {shown(record.id)}")
-    if array.ndim != 2 or len(array) != record.num_steps or not array.shape[1]:
+        signal = NpySignal(path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}; annotations.json lists {shown(name)}") from None
+    if signal.num_steps != num_steps:
         raise ValueError(
-            f"{where}: shape is {array.shape}; wanted ({record.num_steps}, channels), "
-            "which is (duration * fps, channels)"
+            f"{shown_path(path)}: {signal.num_steps} rows; wanted {num_steps}, which is duration * fps"
         )
-    if array.dtype.kind not in "fiu":
-        raise ValueError(f"{where}: dtype is {array.dtype!s:.60}; wanted float32")
-    return array.shape[1]
+    return signal

@@ -1,0 +1,32 @@
+"""What the data room wants of a signal."""
+
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+
+@runtime_checkable
+class Signal(Protocol):
+    """A recording of which any stretch can be read without the rest.
+
+    It travels to the workers of a loader, so it must pickle, and it keeps no file open between reads.
+
+    Attributes:
+        path: Of the file, for errors.
+        num_steps: Rows.
+        num_channels: Columns.
+        rate: Steps per second, where the file says it.
+        channels: Names of the channels, where the file has them.
+        units: Of the channels, where the file has them.
+    """
+
+    path: Path
+    num_steps: int
+    num_channels: int
+    rate: float | None
+    channels: tuple[str, ...] | None
+    units: tuple[str, ...] | None
+
+    def read(self, first: int, last: int) -> np.ndarray:
+        """The steps from ``first`` to before ``last``, ``(last - first, channels)``, of any number type."""
