@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import torch
@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from spanloc.losses import ScoreLoss, SpanLoss, focal_loss
 from spanloc.matching import Matcher
+from spanloc.matching.unjudged import unjudged
 from spanloc.ops import encode_offsets, tiou
 from spanloc.structures import Batch, Output
 
@@ -92,6 +93,10 @@ class Criterion(nn.Module):
 
     A sequence counts by its weight (:class:`~spanloc.structures.Sample`) in all terms and in the
     number: with weight 2 as if it were there twice, with 0 as if it were not.
+
+    What nobody looked at has no loss, at points in an ignored stretch. A target whose label is not known
+    (-1) is matched as any other, but the scores of its predictions have no loss, nor do those of further
+    points in it, which may be right about it.
 
     Args:
         matcher: Such as :func:`spanloc.matching.match_points`.
@@ -195,13 +200,17 @@ class Criterion(nn.Module):
         return layers[0]._replace(terms=terms, pairs=tuple(layer.pairs[0] for layer in layers))
 
     def _layer(self, output: Output, batch: Batch) -> Sums:
-        index = self.matcher(output, batch)
-        matched = index >= 0
+        ignored, silent = unjudged(output, batch)
+        index = self.matcher(replace(output, mask=output.mask & ~ignored), batch)
+        matched = (index >= 0) & ~ignored
         sequence, prediction = matched.nonzero().unbind(1)
         pred, target = output.spans[matched], batch.spans[sequence, index[matched]]
-        labels = F.one_hot(batch.labels.gather(1, index.clamp(min=0)), output.logits.shape[-1])
-        wanted = labels.to(output.logits) * matched[..., None]
-        scores = self.score_loss(output.logits, wanted) * output.mask[..., None]
+        labels = batch.labels.gather(1, index.clamp(min=0))
+        unknown = matched & (labels < 0)
+        scored = output.mask & torch.where(matched, ~unknown, ~silent)
+        wanted = F.one_hot(labels.clamp(min=0), output.logits.shape[-1]).to(output.logits)
+        wanted = wanted * (matched & ~unknown)[..., None]
+        scores = self.score_loss(output.logits, wanted) * scored[..., None]
         weight = torch.ones_like(target[:, 0])
         if batch.weights is not None:
             scores = scores * batch.weights[:, None, None]
@@ -210,8 +219,10 @@ class Criterion(nn.Module):
         if self.quality == "tiou":
             weight = weight * tiou(pred.detach(), target)
         elif self.quality == "score":
-            given = (output.logits.detach().sigmoid() * wanted)[matched].sum(-1)
-            weight = weight * given
+            given = output.logits.detach().sigmoid()[matched]
+            # Of a label that is not known, the best of all.
+            own = torch.where(unknown[matched], given.amax(-1), (given * wanted[matched]).sum(-1))
+            weight = weight * own
         pairs = Pairs(pred, target, weight, sequence, prediction)
         values = {"span": self.span_loss(pred, target)}
         values |= {name: term.loss(output, pairs) for name, term in self.terms.items()}

@@ -3,14 +3,17 @@
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import torch
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 Unit = Literal["steps", "seconds"]
 _Some = TypeVar("_Some", bound="_Spans")
+_Rows = TypeVar("_Rows")
 
 
 class Timeline(NamedTuple):
@@ -23,12 +26,7 @@ class Timeline(NamedTuple):
 def to_seconds(
     spans: Float[Tensor, "n 2"], places: Int64[Tensor, " n"], timelines: Sequence[Timeline]
 ) -> Float[Tensor, "n 2"]:
-    """Spans in steps as spans in seconds, float64.
-
-    Args:
-        spans: In steps.
-        places: The place in ``timelines`` of each span's sequence.
-        timelines: Of the sequences.
+    """Spans in steps as spans in seconds, float64; ``places`` in ``timelines`` of their sequences.
 
     >>> to_seconds(torch.tensor([[0.0, 3.0]]), torch.tensor([1]), [Timeline(), Timeline(0.5, 10.0)])
     tensor([[10.0000, 11.5000]], dtype=torch.float64)
@@ -46,11 +44,11 @@ class Sample:
         id: Names the sequence in errors, predictions and metrics; no two sequences share one.
         features: One column a step, at least one step.
         spans: Half-open, in steps, ``0 <= start <= end <= steps``; none is fine.
-        labels: Index of each span's class, from 0.
+        labels: Index of each span's class, from 0; -1 where it is not known.
         timeline: When the steps happen.
         weight: What the sequence counts in the loss, from 0 to 1e6: 2 as if it were there twice.
-            Keep the mean near 1: with less than one pair in all, a step's loss is not brought to
-            scale.
+            Keep the mean near 1: a step of less than one pair in all is not brought to scale.
+        ignored: Stretches, in steps, that nobody looked at: what is there is neither right nor wrong.
 
     Raises:
         ValueError: A shape or a value is off; it names the sequence and the field.
@@ -62,22 +60,23 @@ class Sample:
     labels: Int64[Tensor, " targets"]
     timeline: Timeline = Timeline()
     weight: float = 1.0
+    ignored: Float[Tensor, "stretches 2"] = field(default_factory=lambda: torch.zeros(0, 2))
 
     def __post_init__(self) -> None:
         if self.features.ndim != 2 or not self.features.shape[1]:
             self._refuse("features", tuple(self.features.shape), "(channels, steps >= 1)")
         if self.features.dtype != torch.float32:
             self._refuse("features", self.features.dtype, "float32")
-        if (*self.spans.shape[1:], self.spans.is_floating_point()) != (2, True):
-            self._refuse("spans", (*self.spans.shape, self.spans.dtype), "(targets, 2), floats")
+        steps = self.features.shape[1]
+        for name, spans in (("spans", self.spans), ("ignored", self.ignored)):
+            if (*spans.shape[1:], spans.is_floating_point()) != (2, True):
+                self._refuse(name, (*spans.shape, spans.dtype), "(number, 2), floats")
+            if not (F.pad(spans, (1, 0)).diff(dim=1) >= 0).all() or (spans > steps).any():
+                self._refuse(name, spans.tolist(), f"0 <= start <= end <= {steps} steps")
         if self.labels.shape != self.spans.shape[:1]:
             self._refuse("labels", tuple(self.labels.shape), f"({len(self.spans)},), one a span")
-        steps = self.features.shape[1]
-        ends = torch.cat([self.spans.new_zeros(len(self.spans), 1), self.spans], 1)
-        if not (ends.diff(dim=1) >= 0).all() or (self.spans > steps).any():
-            self._refuse("spans", self.spans.tolist(), f"0 <= start <= end <= {steps} steps")
-        if (self.labels < 0).any():
-            self._refuse("labels", self.labels.tolist(), "numbers from 0")
+        if (self.labels < -1).any():
+            self._refuse("labels", self.labels.tolist(), "numbers from 0, or -1 for not known")
         if not 0 <= self.weight <= 1e6:
             self._refuse("weight", self.weight, "a number from 0 to 1e6")
 
@@ -91,7 +90,7 @@ class Batch:
 
     ``mask`` is true at the steps of a sequence and false in its padding, ``target_mask`` likewise
     for the targets; there is room for at least one target. Without ``weights`` all sequences count
-    the same.
+    the same. ``ignored`` are the stretches that nobody looked at, padded with empty ones; None: none.
     """
 
     features: Float32[Tensor, "batch channels steps"]
@@ -102,44 +101,50 @@ class Batch:
     ids: tuple[str, ...]
     timelines: tuple[Timeline, ...]
     weights: Float32[Tensor, " batch"] | None = None
+    ignored: Float[Tensor, "batch stretches 2"] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
         """The batch with its tensors on ``device``."""
-        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+        return _mapped(self, lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> "Batch":
         """The batch in page-locked memory, from where copies to a GPU are fast."""
-        return self._map(Tensor.pin_memory)
+        return _mapped(self, Tensor.pin_memory)
 
     def targets(self, unit: Unit = "steps") -> "Targets":
         """The true spans of the batch, without the padding, in steps or in seconds (float64)."""
-        places = self.target_mask.nonzero()[:, 0]
-        spans = self.spans[self.target_mask]
+        places, spans = self.target_mask.nonzero()[:, 0], self.spans[self.target_mask]
+        ignored = () if self.ignored is None else self._ignored()
         if unit == "seconds":
             spans = to_seconds(spans, places, self.timelines)
-        return Targets(spans, self.labels[self.target_mask], places, self.ids, unit)
+            pairs = zip(ignored, self.timelines, strict=False)
+            ignored = tuple(to_seconds(s, s[:, 0].long() * 0, [line]) for s, line in pairs)
+        return Targets(spans, self.labels[self.target_mask], places, self.ids, unit, ignored)
 
     def split(self) -> list[Sample]:
         """The sequences without their padding: undoes :func:`collate`."""
-        samples = []
-        for i in range(len(self)):
-            targets = self.target_mask[i]
-            features = self.features[i, :, self.mask[i]]
-            spans, labels = self.spans[i, targets], self.labels[i, targets]
-            weight = 1.0 if self.weights is None else self.weights[i].item()
-            samples.append(Sample(self.ids[i], features, spans, labels, self.timelines[i], weight))
+        samples, weights = [], self.weights
+        for i, ignored in enumerate(self._ignored()):
+            there, weight = self.target_mask[i], 1.0 if weights is None else weights[i].item()
+            fields = (
+                self.features[i, :, self.mask[i]],
+                self.spans[i, there],
+                self.labels[i, there],
+            )
+            samples.append(Sample(self.ids[i], *fields, self.timelines[i], weight, ignored))
         return samples
 
-    def _map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
-        return replace(self, **_mapped(self, function))
+    def _ignored(self) -> tuple[Tensor, ...]:
+        padded = self.spans[:, :0] if self.ignored is None else self.ignored
+        return tuple(spans[spans[:, 0] < spans[:, 1]] for spans in padded)
 
 
-def _mapped(rows: "Batch | _Spans", function: Callable[[Tensor], Tensor]) -> dict[str, Any]:
-    tensors = {name: v for name, v in vars(rows).items() if isinstance(v, Tensor)}
-    return {name: function(tensor) for name, tensor in tensors.items()}
+def _mapped(rows: _Rows, function: Callable[[Tensor], Tensor]) -> _Rows:
+    fields = {name: function(v) for name, v in vars(rows).items() if isinstance(v, Tensor)}
+    return cast(_Rows, replace(cast(Any, rows), **fields))
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
@@ -155,30 +160,27 @@ def collate(samples: Sequence[Sample]) -> Batch:
     (torch.Size([2, 2, 5]), [3, 5], [[True], [False]])
     """
     first = samples[0]
-    num_channels = len(first.features)
-    num_steps = max(sample.features.shape[1] for sample in samples)
-    num_targets = max(1, *(len(sample.spans) for sample in samples))
-    features = torch.zeros(len(samples), num_channels, num_steps)
-    mask = torch.zeros(len(samples), num_steps, dtype=torch.bool)
-    spans = torch.zeros(len(samples), num_targets, 2)
-    labels = torch.zeros(len(samples), num_targets, dtype=torch.int64)
-    target_mask = torch.zeros(len(samples), num_targets, dtype=torch.bool)
-    for i, sample in enumerate(samples):
-        channels, steps = sample.features.shape
-        if channels != num_channels:
+    for sample in samples:
+        if len(sample.features) != len(first.features):
             raise ValueError(
-                f"sequence {sample.id!r} has {channels} channels; {first.id!r} has {num_channels}, "
-                "and all must have the same number"
+                f"sequence {sample.id!r} has {len(sample.features)} channels; {first.id!r} has "
+                f"{len(first.features)}, and all must have the same number"
             )
-        features[i, :, :steps] = sample.features
-        mask[i, :steps] = True
-        spans[i, : len(sample.spans)] = sample.spans
-        labels[i, : len(sample.spans)] = sample.labels
-        target_mask[i, : len(sample.spans)] = True
-    ids = tuple(sample.id for sample in samples)
-    timelines = tuple(sample.timeline for sample in samples)
-    weights = torch.tensor([sample.weight for sample in samples], dtype=torch.float32)
-    return Batch(features, mask, spans, labels, target_mask, ids, timelines, weights)
+    steps = torch.tensor([sample.features.shape[1] for sample in samples])
+    counts = torch.tensor([len(sample.spans) for sample in samples])
+    longest, room = int(steps.max()), max(1, int(counts.max()))
+    ignored = pad_sequence([sample.ignored.float() for sample in samples], batch_first=True)
+    return Batch(
+        torch.stack([F.pad(s.features, (0, longest - s.features.shape[1])) for s in samples]),
+        torch.arange(longest) < steps[:, None],
+        torch.stack([F.pad(s.spans.float(), (0, 0, 0, room - len(s.spans))) for s in samples]),
+        torch.stack([F.pad(s.labels, (0, room - len(s.labels))) for s in samples]),
+        torch.arange(room) < counts[:, None],
+        tuple(sample.id for sample in samples),
+        tuple(sample.timeline for sample in samples),
+        torch.tensor([sample.weight for sample in samples], dtype=torch.float32),
+        ignored if ignored.shape[1] else None,
+    )
 
 
 @dataclass(frozen=True)
@@ -186,13 +188,9 @@ class DataFacts:
     """What a model may need to know of the training data before it is built.
 
     Args:
-        num_channels: Of the features.
-        num_classes: Labels.
+        num_channels, num_classes: Of the features; of the labels.
         shortest: A typical short span, in steps: the 5 % quantile of the lengths.
         longest: The longest span, in steps.
-
-    Raises:
-        ValueError: A number is out of range.
     """
 
     num_channels: int
@@ -230,9 +228,8 @@ class Output:
     earlier: "tuple[Output, ...]" = ()
 
 
-# So that torch.export and torch.onnx.export see through it.
+# So that torch.export and torch.onnx.export see through it. torch 2.6 warns about the function itself.
 with warnings.catch_warnings():
-    # torch 2.6 warns about this function itself.
     warnings.simplefilter("ignore", FutureWarning)
     torch.export.register_dataclass(Output)
 
@@ -250,7 +247,7 @@ class _Spans:
 
     def __getitem__(self: _Some, rows: Tensor | slice) -> _Some:
         """Some of the spans, of the same sequences."""
-        return self._map(lambda tensor: tensor[rows])
+        return _mapped(self, lambda tensor: tensor[rows])
 
     def of(self: _Some, place: int) -> _Some:
         """The spans of one sequence, the one at ``place`` in ``ids``."""
@@ -259,10 +256,7 @@ class _Spans:
 
     def to(self: _Some, device: torch.device | str) -> _Some:
         """The same on ``device``."""
-        return self._map(lambda tensor: tensor.to(device))
-
-    def _map(self: _Some, function: Callable[[Tensor], Tensor]) -> _Some:
-        return replace(self, **_mapped(self, function))
+        return _mapped(self, lambda tensor: tensor.to(device))
 
 
 @dataclass(frozen=True)
@@ -271,11 +265,21 @@ class Targets(_Spans):
 
     Args:
         spans: Half-open, in ``unit``.
-        labels: Index of each span's class.
+        labels: Index of each span's class; -1 where it is not known.
         places: The place in ``ids`` of each span's sequence.
         ids: Of the sequences, also of those without spans. No two of an evaluation are the same.
-        unit: Of the spans.
+        ignored: By sequence, the stretches ``(n, 2)`` in ``unit`` that nobody looked at; (): none.
     """
+
+    ignored: tuple[Tensor, ...] = ()
+
+    def of(self, place: int) -> "Targets":
+        """The spans of one sequence, the one at ``place`` in ``ids``."""
+        return replace(super().of(place), ignored=self.ignored[place:][:1])
+
+    def to(self, device: torch.device | str) -> "Targets":
+        """The same on ``device``."""
+        return replace(super().to(device), ignored=tuple(s.to(device) for s in self.ignored))
 
 
 @dataclass(frozen=True)
@@ -289,11 +293,7 @@ class Predictions(_Spans):
     scores: Float[Tensor, " spans"] = field(kw_only=True)
 
     def in_seconds(self, timelines: Sequence[Timeline]) -> "Predictions":
-        """Predictions in steps as predictions in seconds (float64).
-
-        Args:
-            timelines: Of the sequences, in the order of ``ids``.
-        """
+        """Predictions in seconds (float64); ``timelines`` of the sequences, in the order of ``ids``."""
         if self.unit == "seconds":
             return self
         spans = to_seconds(self.spans, self.places, timelines)

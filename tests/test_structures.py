@@ -42,7 +42,8 @@ def test_a_batch_moves_and_survives_a_process():
         ({"spans": torch.tensor([[0.0, torch.nan]])}, "start <= end"),
         ({"spans": torch.tensor([[-1.0, 2.0]])}, "0 <= start"),
         ({"spans": torch.tensor([[1.0, 5.5]])}, "end <= 5 steps"),
-        ({"labels": torch.tensor([-1])}, r"labels is \[-1\]; wanted numbers from 0"),
+        ({"labels": torch.tensor([-2])}, r"labels is \[-2\]; wanted numbers from 0, or -1"),
+        ({"ignored": torch.tensor([[1.0, 5.5]])}, "ignored is .* end <= 5 steps"),
     ],
 )
 def test_a_bad_sample_is_refused_by_name(change, message):

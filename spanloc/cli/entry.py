@@ -28,7 +28,7 @@ from spanloc.cli.ranks import (
     lost_another,
     without_kill,
 )
-from spanloc.cli.resume import with_saved_settings
+from spanloc.cli.resume import with_own_data, with_saved_settings
 from spanloc.cli.stopping import code_of, is_child, stopped_by
 from spanloc.files import replacing
 
@@ -90,6 +90,8 @@ def run(name: str) -> None:
 
     with one_line(), _full_errors(True):
         sys.argv[1:] = with_saved_settings(sys.argv[1:])
+        if name == "train":
+            sys.argv[1:] = with_own_data(sys.argv[1:])
         try:
             hydra.main("pkg://spanloc.configs", name, version_base="1.3")(job)()
         except (OSError, ValueError) as error:

@@ -134,6 +134,8 @@ def timelines(task: SpanLocalizer, samples: Samples, count: int = 4) -> Figure:
             predictions.append(found[found.scores >= min(0.2, best / 2)])
             batches.append(batch)
     targets = [batch.targets("seconds") for batch in batches]
+    # Spans of no known class have no name to show.
+    targets = [true[true.labels >= 0] for true in targets]
     lines = [batch.timelines[0] for batch in batches]
     return plots.timelines(
         [batch.features[0] for batch in batches],

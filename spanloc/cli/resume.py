@@ -93,6 +93,19 @@ def with_saved_settings(arguments: Sequence[str]) -> list[str]:
     return [*options, *others, *settings]
 
 
+def with_own_data(arguments: Sequence[str]) -> list[str]:
+    """The arguments, with ``data=annotations`` where they name a folder of data and no choice of data.
+
+    >>> with_own_data(["data.root=here", "seed=1"])
+    ['data=annotations', 'data.root=here', 'seed=1']
+    """
+    names = {_name(arguments[i]) for i in _settings(arguments)}
+    if "data.root" not in names or names & {"data", "resume"}:
+        return list(arguments)
+    first = min(_settings(arguments))
+    return [*arguments[:first], "data=annotations", *arguments[first:]]
+
+
 def _ordered(arguments: Sequence[str]) -> list[str]:
     places = _settings(arguments)
     others = [a for i, a in enumerate(arguments) if i not in places]

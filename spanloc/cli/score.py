@@ -18,6 +18,7 @@ from spanloc.config.checks import check
 from spanloc.config.thresholds import thresholds as read_thresholds
 from spanloc.data.annotations.scored import read_scored
 from spanloc.files import replacing
+from spanloc.metrics.assessable import assessable
 
 
 def run(config: DictConfig) -> None:
@@ -42,7 +43,7 @@ def run(config: DictConfig) -> None:
         subset=None if config.subset is None else str(config.subset),
         invalid=config.invalid,
     )
-    rows = (found.predictions, found.targets)
+    rows = assessable(found.predictions, found.targets)
     values: dict[str, float] = {}
     computed = {
         name: _build(node, thresholds, found.classes).values(*rows) for name, node in wanted.items()

@@ -4,22 +4,22 @@ import logging
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 import yaml
-from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning import Callback, Trainer, seed_everything
+from omegaconf import DictConfig
+from pytorch_lightning import Callback, Trainer
 
 from spanloc import plots
 from spanloc.cli.entry import run_folder
 from spanloc.cli.evaluate import evaluate, timelines, write_evaluation, write_metrics
 from spanloc.cli.ranks import lost_another
 from spanloc.cli.resume import save_settings
+from spanloc.cli.settings import prepared, show_choices
 from spanloc.cli.show import show_metrics
 from spanloc.config.build import build, completed, targets
 from spanloc.config.checkpoint import load, read
-from spanloc.config.checks import check
 from spanloc.config.compare import differences
 from spanloc.data import SpanDataModule
 from spanloc.files import read_json, replacing
@@ -41,19 +41,7 @@ _FIXED = (
 def run(config: DictConfig) -> None:
     """Run ``spanloc-train``."""
     folder = run_folder()
-    if not isinstance(config.seed, int) or config.seed < 0:
-        raise ValueError(f"seed is {config.seed!r}; wanted a whole number, at least 0")
-    seed_everything(config.seed, workers=True, verbose=False)
-    plain = _plain(config)
-    check(plain)
-    root = plain["data"].get("root")
-    if isinstance(root, str) and Path(root).exists():
-        # So that it means the same where the run is resumed or evaluated.
-        plain["data"]["root"] = str(Path(root).absolute())
-    datamodule: SpanDataModule = build(plain["data"])
-    # As Lightning will do again, to no effect: what is wrong with the data is said at once.
-    datamodule.prepare_data()
-    datamodule.setup("fit")
+    plain, datamodule, choices = prepared(config)
     if plain["test"] and not len(datamodule.test_set):
         raise ValueError("the data have no sequences to test on; test=false goes without")
     task: SpanLocalizer = build(plain["module"])
@@ -70,6 +58,7 @@ def run(config: DictConfig) -> None:
     if plain["ckpt_path"] is not None and _has_nothing_to_do(plain):
         return
     _warn_of_several(task, datamodule)
+    show_choices(choices, datamodule)
     parts = {
         group: [build(node) for node in (plain.get(group) or {}).values() if node]
         for group in ("callbacks", "logger")
@@ -247,6 +236,3 @@ def _warn_of_several(task: SpanLocalizer, datamodule: SpanDataModule) -> None:
             len(counts),
         )
 
-
-def _plain(config: DictConfig) -> dict[str, Any]:
-    return cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))

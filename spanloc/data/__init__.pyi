@@ -1,6 +1,8 @@
 from .annotated import AnnotatedData
-from .annotations.folder import Annotations, Record, read_annotations
+from .annotations.folder import Annotations, BadSpan, Record, read_annotations
+from .crops import Crops
 from .datamodule import SpanDataModule, SyntheticData
+from .memory import from_arrays, from_dataset
 from .sampling import EpochIndex, EpochSampler, EvaluationSampler
 from .sequences import AnnotatedSequences, TiledSequences
 from .synthetic import SyntheticSequences
@@ -9,6 +11,8 @@ __all__ = [
     "AnnotatedData",
     "AnnotatedSequences",
     "Annotations",
+    "BadSpan",
+    "Crops",
     "EpochIndex",
     "EpochSampler",
     "EvaluationSampler",
@@ -17,5 +21,7 @@ __all__ = [
     "SyntheticData",
     "SyntheticSequences",
     "TiledSequences",
+    "from_arrays",
+    "from_dataset",
     "read_annotations",
 ]

@@ -1,99 +1,145 @@
-"""The DataModule over a folder in the annotation format."""
+"""The DataModule over a folder of annotated recordings."""
 
-from collections.abc import Sequence
+import inspect
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from spanloc.data.annotations.folder import Annotations, Record, read_annotations
+from spanloc.data.annotations.folder import (
+    SUBSETS,
+    Annotations,
+    BadSpan,
+    Record,
+    read_annotations,
+)
+from spanloc.data.crops import Crops
 from spanloc.data.datamodule import SpanDataModule
 from spanloc.data.sequences import AnnotatedSequences, TiledSequences
+from spanloc.data.signals import ArraySignal, LogSpectrogram, NpySignal
+from spanloc.data.transforms import Transform, Transformed
+from spanloc.data.uniform import uniform, with_features
 from spanloc.ops import length
+
+_FEATURES = {"log_spectrogram": LogSpectrogram}
 
 
 class AnnotatedData(SpanDataModule):
-    """A folder in the annotation format (:func:`~spanloc.data.read_annotations`).
+    """A folder of annotated recordings (:func:`~spanloc.data.read_annotations`).
 
-    Validation is the ``validation`` subset where there is one, else a seeded share of the training
-    sequences; sequences of one ``subject`` stay together. The ``testing`` subset is checked with
-    the rest but loaded by the final evaluation only.
+    The model is chosen by the ``validation`` subset and evaluated on ``testing``. Where one of them is
+    missing, a share of the training recordings takes its place, drawn by ``seed``; recordings of one
+    ``subject`` stay together. What the final evaluation is made on is checked with the rest, and loaded
+    by that evaluation only.
 
     Args:
-        root: The folder that holds ``annotations.json`` and ``data/``.
-        crop_seconds: Length of the random crops in training; null trains on whole sequences.
-        crops_per_sequence: Crops of each sequence per epoch.
+        root: The folder; or what was read of it, or made of arrays.
+        crop_seconds: Length of the random crops that are trained on; infinite: whole recordings.
+        crops_per_epoch: How many crops an epoch has. None: as many as cover the recordings once.
         min_kept: A crop keeps a span where at least this fraction of it is inside.
-        val_share: Share of the training sequences that validates, in (0, 1).
+        rate, on_rate, channels: What recordings of different rates and channels are brought to
+            (:func:`~spanloc.data.uniform.uniform`).
+        features: ``log_spectrogram`` computes bands of frequencies from the signals, as they are read
+            (:class:`~spanloc.data.signals.LogSpectrogram`). None: the signals themselves.
+        feature_options: Of these.
+        val_share: Share of the training recordings that validates where no subset does, in (0, 1).
+        test_share: Share that is evaluated on where no subset is, in [0, 1).
+        transforms: Changes that training makes to its samples, one after the other
+            (:mod:`spanloc.data.transforms`).
         batch_size, num_workers, seed: As in :class:`SpanDataModule`.
+        reading: How the files are to be read: ``format``, ``unit``, ``ends``, ``label_map``,
+            ``bad_spans`` and the others of :func:`~spanloc.data.read_annotations`.
     """
 
     def __init__(
         self,
-        root: str | Path,
+        root: str | Path | Annotations,
         *,
-        crop_seconds: float | None = None,
-        crops_per_sequence: int = 1,
+        crop_seconds: float = math.inf,
+        crops_per_epoch: int | None = None,
         min_kept: float = 0.5,
+        rate: float | None = None,
+        on_rate: str = "resample",
+        channels: Sequence[str | int] | None = None,
+        features: str | None = None,
+        feature_options: Mapping[str, Any] | None = None,
         val_share: float = 0.2,
+        test_share: float = 0.2,
+        transforms: Mapping[str, Transform | None] | Sequence[Transform] = (),
         batch_size: int = 8,
         num_workers: int = 0,
         seed: int = 0,
+        **reading: Any,
     ) -> None:
         super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed)
         for name, value in (("val_share", val_share), ("min_kept", min_kept)):
             if not 0 < value < 1:
                 raise ValueError(f"data.{name} is {value}; it must lie between 0 and 1")
-        for name, size in (
-            ("crop_seconds", crop_seconds),
-            ("crops_per_sequence", crops_per_sequence),
-        ):
-            if size is not None and size <= 0:
-                raise ValueError(f"data.{name} is {size}; it must be above 0")
-        self.root, self.val_share, self.min_kept = Path(root), val_share, min_kept
-        self.crop_seconds, self.crops_per_sequence = crop_seconds, crops_per_sequence
-        self.annotations: Annotations | None = None
+        if not 0 <= test_share < 1:
+            raise ValueError(f"data.test_share is {test_share}; it must lie in [0, 1)")
+        if not crop_seconds > 0:
+            raise ValueError(f"data.crop_seconds is {crop_seconds}; it must be above 0")
+        if crops_per_epoch is not None and not 0 < crops_per_epoch <= 10**9:
+            raise ValueError(f"data.crops_per_epoch is {crops_per_epoch}; it must be above 0")
+        if features not in (None, *_FEATURES):
+            raise ValueError(f"data.features is {features!r}; wanted one of {', '.join(_FEATURES)}")
+        known = set(inspect.signature(read_annotations).parameters) - {"root", "found"}
+        for name in reading:
+            if name not in known:
+                raise ValueError(f"data.{name}: there is no such setting")
+        self.features, self.feature_options = features, dict(feature_options or {})
+        self.rate, self.on_rate, self.channels, self.reading = rate, on_rate, channels, reading
+        #: What was read, or is to be trained on.
+        self.annotations = root if isinstance(root, Annotations) else None
+        self.root = Path() if isinstance(root, Annotations) else Path(root)
+        self.val_share, self.test_share = val_share, test_share
+        self.min_kept, self.transforms = min_kept, transforms
+        self.crop_seconds, self.crops_per_epoch = crop_seconds, crops_per_epoch
+        #: What was done to the data on the way, in a line each.
+        self.notes: list[str] = []
 
     def setup(self, stage: str | None = None) -> None:
-        """Read and check ``annotations.json`` and the headers of the arrays.
+        """Read and check the annotations and the headers of the recordings.
 
         Raises:
             FileNotFoundError, ValueError: As in :func:`~spanloc.data.read_annotations`; or there is
                 nothing to train on or to hold out.
         """
-        if self.annotations is not None:
+        if hasattr(self, "train_set"):
             return
-        self.annotations = read_annotations(self.root)
+        if self.annotations is None:
+            self.annotations = self._read()
         self.classes = self.annotations.classes
         self.num_channels = self.annotations.num_channels
         self.seconds_per_step = self.annotations.seconds_per_step
-        subsets = self.annotations.subsets
-        self._train, self._val = subsets["training"], subsets["validation"]
-        if not self._train:
-            raise ValueError(f"{self.root}/annotations.json: no sequence has the subset 'training'")
-        if not self._val:
-            self._train, self._val = _held_out(self._train, self.val_share, self.seed)
-        crop = None
-        if self.crop_seconds is not None:
-            crop = max(1, round(self.crop_seconds / self.seconds_per_step))
-        self.train_set = AnnotatedSequences(
-            self._train,
-            crop=crop,
-            crops_per_sequence=self.crops_per_sequence,
-            min_kept=self.min_kept,
-            seed=self.seed,
-        )
+        self._split(self.annotations.subsets)
+        signals = (record.signal for record in (*self._train, *self._val, *self._test))
+        #: Whether reading takes more than a copy.
+        self.slow = any(not isinstance(signal, NpySignal | ArraySignal) for signal in signals)
+        crop = max(1.0, self.crop_seconds / self.seconds_per_step)
+        crop = round(crop) if math.isfinite(crop) else crop
         longest = max(record.num_steps for record in self._train)
-        if crop is not None:
+        if math.isfinite(crop):
             _require_room(self._train, crop, self.min_kept, self.seconds_per_step)
-            self.whole_train_set = TiledSequences(self._train, crop, min_kept=self.min_kept)
-            longest = min(crop, longest)
-        self.val_set = AnnotatedSequences(self._val)
-        self.test_set = AnnotatedSequences(subsets["testing"])
+            self.whole_train_set = TiledSequences(self._train, int(crop), min_kept=self.min_kept)
+        else:
+            self.whole_train_set = AnnotatedSequences(self._train)
+        crops = Crops(
+            self._train, crop, count=self.crops_per_epoch, min_kept=self.min_kept, seed=self.seed
+        )
+        self.train_set = crops
+        if self.transforms:
+            self.train_set = Transformed(crops, self.transforms, self.seed)
+        longest = int(min(crop, longest))
+        self.val_set, self.test_set = AnnotatedSequences(self._val), AnnotatedSequences(self._test)
         # Evaluation keeps no gradients, so that several times the steps of a training batch need less
         # memory than it does.
         self.window = 4 * self.batch_size * longest
-        most = max(record.num_steps for record in (*self._val, *subsets["testing"]))
+        most = max(record.num_steps for record in (*self._val, *self._test))
         self.evaluation_batch_size = max(1, min(self.batch_size, self.window // most))
 
     def statistics(self) -> tuple[Tensor, Tensor]:
@@ -104,8 +150,51 @@ class AnnotatedData(SpanDataModule):
         """Lengths, in steps, of the spans of each training sequence."""
         return [length(record.spans) for record in self._train]
 
+    def sizes(self) -> dict[str, list[int]]:
+        """Steps of each sequence: of ``train``, ``val`` and ``test``."""
+        parts = {"train": self._train, "val": self._val, "test": self._test}
+        return {name: [record.num_steps for record in found] for name, found in parts.items()}
 
-def _require_room(records: Sequence[Record], crop: int, min_kept: float, step: float) -> None:
+    def _read(self) -> Annotations:
+        """The folder, its recordings all alike."""
+        found: list[BadSpan] = []
+        read = read_annotations(self.root, found=found, **self.reading)
+        records = [record for subset in SUBSETS for record in read.subsets[subset]]
+        if not records:
+            raise ValueError(f"{self.root}: there are no recordings")
+        if found:
+            self.notes.append(
+                f"{len(found)} spans are bad (data.bad_spans); the first: {found[0].text}"
+            )
+        records, notes = uniform(
+            records, rate=self.rate, on_rate=self.on_rate, channels=self.channels
+        )
+        self.notes += notes
+        if self.features is not None:
+            make = partial(_FEATURES[self.features], **self.feature_options)
+            records = [with_features(record, make) for record in records]
+        subsets = {name: [r for r in records if r.subset == name] for name in SUBSETS}
+        return Annotations(read.classes, subsets)
+
+    def _split(self, subsets: dict[str, list[Record]]) -> None:
+        train, self._val = subsets["training"], subsets["validation"]
+        self._test = subsets["testing"]
+        if not train:
+            raise ValueError(f"{self.root}: no sequence has the subset 'training'")
+        if not self._test and self.test_share:
+            train, self._test = _held_out(train, self.test_share, self.seed, "testing")
+            self.notes.append(f"{_counted(self._test)} held out to test on: no subset is for that")
+        if not self._val:
+            train, self._val = _held_out(train, self.val_share, self.seed, "validation")
+            self.notes.append(f"{_counted(self._val)} held out to validate on: no subset is")
+        self._train = train
+
+
+def _counted(records: Sequence[Any]) -> str:
+    return f"{len(records)} recording{'s' * (len(records) != 1)}"
+
+
+def _require_room(records: Sequence[Record], crop: float, min_kept: float, step: float) -> None:
     # Crops no longer than a part of any span would have nothing to learn from.
     lengths = [size for record in records for size in length(record.spans).tolist()]
     if lengths and crop < min_kept * min(lengths):
@@ -116,19 +205,19 @@ def _require_room(records: Sequence[Record], crop: int, min_kept: float, step: f
 
 
 def _held_out(
-    records: Sequence[Record], share: float, seed: int
+    records: Sequence[Record], share: float, seed: int, what: str
 ) -> tuple[list[Record], list[Record]]:
     groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(record.subject or f"sequence {record.id}", []).append(record)
     if len(groups) < 2:
         raise ValueError(
-            f"the training subset has {len(records)} sequences of one subject; validation needs "
-            "sequences of a second one, or a 'validation' subset"
+            f"the training subset has {len(records)} sequences of one subject; {what} needs "
+            f"sequences of a second one, or a '{what}' subset"
         )
     names = sorted(groups)
     np.random.default_rng(seed).shuffle(names)
-    val: list[Record] = []
-    while len(names) > 1 and (not val or len(val) < share * len(records)):
-        val += groups[names.pop()]
-    return [record for name in sorted(names) for record in groups[name]], val
+    held: list[Record] = []
+    while len(names) > 1 and (not held or len(held) < share * len(records)):
+        held += groups[names.pop()]
+    return [record for name in sorted(names) for record in groups[name]], held

@@ -69,6 +69,14 @@ class SpanDataModule(LightningDataModule):
         """Lengths, in steps, of the spans of each training sequence."""
         return [length(sample.spans) for sample in self._samples()]
 
+    def sizes(self) -> dict[str, list[int]]:
+        """Steps of each sequence: of ``train``, ``val`` and ``test``."""
+        return {
+            name: [dataset[i].features.shape[1] for i in range(len(dataset))]
+            for name in ("train", "val", "test")
+            for dataset in [self._set(f"{name}_set")]
+        }
+
     def facts(self) -> DataFacts:
         """What a model needs to know of the training data to be built.
 

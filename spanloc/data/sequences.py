@@ -15,47 +15,21 @@ _PIECE = 2**20
 
 
 class AnnotatedSequences(Dataset[Sample]):
-    """Sequences from files, memory-mapped: whole, or random crops of them.
-
-    A crop is drawn from ``(seed, epoch, index)`` alone, so it does not depend on the number of
-    workers. Index ``i`` takes sequence ``i % number of records``; the epoch is that of an
-    :class:`~spanloc.data.EpochIndex`, 0 for a plain number.
+    """Whole sequences from files.
 
     Args:
         records: The sequences, from :func:`read_annotations`.
-        crop: Steps of a crop; sequences no longer than that stay whole. None: all stay whole.
-        crops_per_sequence: How many crops of each sequence make up the length of the data set.
-        min_kept: A crop keeps a span, clipped, where at least this fraction of it is inside.
-        seed: Of the crops.
     """
 
-    def __init__(
-        self,
-        records: Sequence[Record],
-        *,
-        crop: int | None = None,
-        crops_per_sequence: int = 1,
-        min_kept: float = 0.5,
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, records: Sequence[Record]) -> None:
         self.records = list(records)
-        self.crop, self.crops_per_sequence = crop, crops_per_sequence
-        self.min_kept, self.seed = min_kept, seed
 
     def __len__(self) -> int:
-        return len(self.records) * (1 if self.crop is None else self.crops_per_sequence)
+        return len(self.records)
 
     def __getitem__(self, index: int) -> Sample:
-        if not 0 <= index < len(self):
-            raise IndexError(f"index {index} of {len(self)} sequences")
-        record = self.records[index % len(self.records)]
-        first, last = 0, record.num_steps
-        if self.crop is not None and self.crop < record.num_steps:
-            number = getattr(index, "epoch", 0) * len(self) + int(index)
-            rng = np.random.default_rng([self.seed, number])
-            first = int(rng.integers(0, record.num_steps - self.crop, endpoint=True))
-            last = first + self.crop
-        return _cut(record, first, last, self.min_kept)
+        record = self.records[index]
+        return cut(record, 0, record.num_steps)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """As :func:`channel_statistics`, of the whole sequences."""
@@ -93,15 +67,21 @@ class TiledSequences(Dataset[Sample]):
         record, count = self.records[i], int(self._firsts[i + 1] - self._firsts[i])
         tile = index - int(self._firsts[i])
         first, last = (record.num_steps * k // count for k in (tile, tile + 1))
-        return _cut(record, first, last, self.min_kept)
+        return cut(record, first, last, self.min_kept)
 
 
-def _cut(record: Record, first: int, last: int, min_kept: float) -> Sample:
+def cut(record: Record, first: int, last: int, min_kept: float = 0.5) -> Sample:
+    """The steps of a record from ``first`` to before ``last``.
+
+    Spans that are cut are kept where at least ``min_kept`` of them is inside, clipped; so are all
+    stretches that nobody looked at.
+    """
     values = np.array(record.signal.read(first, last).T, np.float32, order="C")
     _require_finite(record, values.T, first)
     inside = record.spans.clamp(first, last)
     size, kept = record.spans.diff(dim=1)[:, 0], inside.diff(dim=1)[:, 0]
     keep = (kept > 0) & (kept >= min_kept * size)
+    ignored = record.ignored.clamp(first, last) - first
     step, offset = record.timeline
     return Sample(
         id=record.id,
@@ -110,6 +90,7 @@ def _cut(record: Record, first: int, last: int, min_kept: float) -> Sample:
         labels=record.labels[keep],
         timeline=Timeline(step, offset + first * step),
         weight=record.weight,
+        ignored=ignored[ignored[:, 0] < ignored[:, 1]],
     )
 
 

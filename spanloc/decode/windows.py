@@ -147,6 +147,8 @@ def stretch(batch: Batch, index: int, first: int, last: int) -> Batch:
         ids=batch.ids[index : index + 1],
         timelines=(line._replace(offset=line.offset + first * line.seconds_per_step),),
         weights=None if batch.weights is None else batch.weights[index : index + 1],
+        # A stretch elsewhere does no harm.
+        ignored=None if batch.ignored is None else batch.ignored[index : index + 1] - first,
     )
 
 

@@ -15,9 +15,10 @@ from torchmetrics import Metric, MetricCollection
 from spanloc.criterion import Criterion, Losses
 from spanloc.decode import Decode, Reach, Window, decode_windows, joined, reach_of, windows
 from spanloc.losses.kinds import name_of
+from spanloc.metrics.assessable import assessable
 from spanloc.structures import Batch, Output, Predictions
 from spanloc.training.built import BuiltModule
-from spanloc.training.callbacks.progress import Pace, counted
+from spanloc.training.callbacks.pace import Pace, counted
 from spanloc.training.finite import FiniteWatch
 
 log = logging.getLogger(__name__)
@@ -41,8 +42,8 @@ class SpanLocalizer(BuiltModule):
         criterion: What is minimised.
         decode: How an output becomes predictions.
         metrics: By name; each takes :class:`~spanloc.structures.Predictions` and
-            :class:`~spanloc.structures.Targets`, in seconds. One that computes a dictionary logs its
-            names.
+            :class:`~spanloc.structures.Targets`, in seconds, without what cannot be judged. One that
+            computes a dictionary logs its names.
         optimizer: Called with the parameter groups.
         scheduler: Called with the optimizer and the number of steps; None keeps the rate.
         classes: Names of the labels; they travel in the checkpoint. None: those of the data.
@@ -133,11 +134,11 @@ class SpanLocalizer(BuiltModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to ``val/loss`` and the metrics."""
         predictions = self._predict(batch, self._add_loss)
-        self.val_metrics.update(predictions, batch.targets("seconds"))
+        self.val_metrics.update(*assessable(predictions, batch.targets("seconds")))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to the metrics."""
-        self.test_metrics.update(self.predict_step(batch), batch.targets("seconds"))
+        self.test_metrics.update(*assessable(self.predict_step(batch), batch.targets("seconds")))
 
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> Predictions:
         """Predictions in seconds, with the ids of their sequences.

@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 
 from spanloc.config import build as building
 from spanloc.config import checks
+from spanloc.config.recipe import TrainingFacts, choose
 from spanloc.structures import DataFacts
 
 GROUPS = sorted(
@@ -17,6 +18,10 @@ GROUPS = sorted(
 )
 EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
 FACTS = DataFacts(num_channels=6, num_classes=3, shortest=24.0, longest=60.0)
+TRAINING = TrainingFacts(
+    seconds_per_step=0.02, steps=[900, 4000], val_steps=[2000], shortest=24.0, longest=60.0,
+    num_spans=40, num_classes=3, one_each=False,
+)  # fmt: skip
 
 
 def composed(tmp_path, *overrides, name="train"):
@@ -36,6 +41,10 @@ def composed(tmp_path, *overrides, name="train"):
 
 
 def build_all(plain, tmp_path):
+    config = OmegaConf.create(plain)
+    for place, value, _ in choose(plain, TRAINING):
+        OmegaConf.update(config, place, value)
+    plain = OmegaConf.to_container(config)
     task = building.build(plain["module"])
     task.build(FACTS)
     for group in ("callbacks", "logger"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from spanloc.data import AnnotatedData, AnnotatedSequences, SpanDataModule, SyntheticData
+from spanloc.data import AnnotatedData, Crops, SpanDataModule, SyntheticData
 from spanloc.structures import DataFacts, Sample
 
 
@@ -82,7 +82,7 @@ def test_what_is_known_of_files_is_what_their_samples_say(annotated):
 
 def test_crops_depend_on_the_seed(annotated):
     one, two = (read(annotated, crop_seconds=2, seed=s).train_set for s in (0, 1))
-    a, b = (AnnotatedSequences(one.records, crop=20, seed=s) for s in (0, 1))
+    a, b = (Crops(one.records, 20, seed=s) for s in (0, 1))
     assert [a[i].timeline.offset for i in range(4)] != [b[i].timeline.offset for i in range(4)]
     assert one.crop == two.crop == 20
 
@@ -159,3 +159,49 @@ def test_crops_that_can_hold_no_span_are_refused(annotated):
     with pytest.raises(ValueError, match=r"crop_seconds is 0.5: no crop holds 50% .* has 1.5 s"):
         read(annotated, crop_seconds=0.5)
     assert read(annotated, crop_seconds=0.8).whole_train_set is not None
+
+
+def test_recordings_of_another_rate_are_resampled_and_their_spans_stay_in_place(annotated):
+    path = annotated / "annotations.json"
+    content = json.loads(path.read_text())
+    content["database"]["s2"] |= {"fps": 5, "duration": 14.0}
+    for annotation in content["database"]["s2"]["annotations"]:
+        annotation["segment"] = [2 * end for end in annotation["segment"]]
+    path.write_text(json.dumps(content))
+    data = read(annotated)
+    (note,) = [note for note in data.notes if "resampled" in note]
+    assert note == "1 of 8 recordings resampled from 5 to 10 Hz"
+    assert data.slow
+    record = next(r for r in data.annotations.subsets["training"] if r.id == "s2")
+    expected = [a["segment"] for a in content["database"]["s2"]["annotations"]]
+    assert record.num_steps == 140
+    np.testing.assert_allclose(record.spans.numpy() / 10, expected, atol=1e-5)
+    with pytest.raises(ValueError, match=r"s2.npy: rate is 5; wanted 10"):
+        read(annotated, on_rate="error")
+
+
+def test_a_recording_with_another_number_of_channels_is_refused(annotated):
+    path = annotated / "data" / "s3.npy"
+    np.save(path, np.load(path)[:, :1])
+    with pytest.raises(ValueError, match=r"s3.npy: has 1 channels .*s0.npy has 2 channels"):
+        read(annotated)
+    assert read(annotated, channels=[0]).num_channels == 1
+
+
+def test_without_a_subset_to_test_on_a_share_by_subject_is_held_out(annotated):
+    path = annotated / "annotations.json"
+    content = json.loads(path.read_text())
+    for i, fields in enumerate(content["database"].values()):
+        fields |= {"subset": "training", "subject": f"p{i // 2}"}
+    path.write_text(json.dumps(content))
+    data = read(annotated)
+    parts = [{r.subject for r in part} for part in (data._train, data._val, data._test)]
+    assert [len(part) for part in parts] == [2, 1, 1]
+    assert set.union(*parts) == {"p0", "p1", "p2", "p3"}
+    assert len(data.notes) == 2
+    assert not read(annotated, test_share=0)._test
+
+
+def test_an_option_of_reading_that_does_not_exist_is_named(annotated):
+    with pytest.raises(ValueError, match=r"data.unti: there is no such setting"):
+        AnnotatedData(annotated, unti="steps")

@@ -7,6 +7,7 @@ from torch.utils.data import DataLoader
 from spanloc import ops
 from spanloc.data import (
     AnnotatedSequences,
+    Crops,
     EpochSampler,
     SyntheticSequences,
     read_annotations,
@@ -31,7 +32,7 @@ def datasets(annotated):
     return {
         "synthetic": SyntheticSequences(12, seed=3, **MANY),
         "whole": AnnotatedSequences(records),
-        "crops": AnnotatedSequences(records, crop=30, crops_per_sequence=3, seed=3),
+        "crops": Crops(records, 30, count=15, seed=3),
     }
 
 

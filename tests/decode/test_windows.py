@@ -21,7 +21,7 @@ from spanloc.matching import match_points, match_single
 from spanloc.metrics import AveragePrecision
 from spanloc.models import ConvBackbone, DistributionHead, Localizer, PointsHead, PyramidNeck
 from spanloc.training.callbacks import Convergence, GradientNorms
-from spanloc.training.callbacks.progress import Pace
+from spanloc.training.callbacks.pace import Pace
 
 pytestmark = HINTS_OF_LIGHTNING
 

@@ -16,7 +16,7 @@ from spanloc.config.build import build
 from spanloc.convergence import has_plateaued
 from spanloc.structures import collate
 from spanloc.training.callbacks import AnnealSmoothing, Convergence, GradientNorms
-from spanloc.training.callbacks.progress import Pace
+from spanloc.training.callbacks.pace import Pace
 from spanloc.training.callbacks.summary import show
 
 pytestmark = HINTS_OF_LIGHTNING

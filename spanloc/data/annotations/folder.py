@@ -1,230 +1,128 @@
-"""A folder in the annotation format: ``annotations.json`` and ``data/<id>.npy`` (time x channels)."""
+"""A folder of annotated recordings."""
 
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
+from spanloc.data.annotations.beside import signal_of
+from spanloc.data.annotations.formats import read_content
+from spanloc.data.annotations.records import Annotations, Meaning, Record, lay
+from spanloc.data.annotations.rows import SUBSETS, BadSpan, Ends, Policy, Reading, Unit
 
-from spanloc.data.signals import NpySignal, Signal
-from spanloc.data.signals.arrays import shown_path
-from spanloc.files import read_json, shown
-from spanloc.structures import Timeline
-
-SUBSETS = ("training", "validation", "testing")
-_FIELDS = ("subset", "duration", "fps", "subject", "weight", "annotations")
-# Of durations and rates: what is beyond is a mistake, and could overflow when the two are multiplied.
-_LEAST, _MOST = 1e-12, 1e12
+__all__ = ["SUBSETS", "Annotations", "BadSpan", "Record", "read_annotations"]
 
 
-@dataclass(frozen=True)
-class Record:
-    """What ``annotations.json`` says of one sequence; spans in steps, half-open."""
+def read_annotations(
+    root: str | Path,
+    *,
+    format: str = "auto",  # noqa: A002
+    fps: float | None = None,
+    unit: Unit = "seconds",
+    ends: Ends = "half-open",
+    first_index: int = 0,
+    feature_stride: float | None = None,
+    feature_window: float | None = None,
+    columns: Mapping[str, str] | None = None,
+    subset_map: Mapping[str, str] | None = None,
+    tier: str | None = None,
+    extension: str = "atr",
+    key: str | None = None,
+    classes: Sequence[str] | None = None,
+    label_map: Mapping[str, str] | None = None,
+    unknown: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    bad_spans: Policy = "error",
+    found: list[BadSpan] | None = None,
+) -> Annotations:
+    """Read and check a folder of annotated recordings: its annotations, and the header of each signal.
 
-    id: str
-    signal: Signal
-    subset: str
-    subject: str | None
-    timeline: Timeline
-    spans: Tensor
-    labels: Tensor
-    weight: float
+    The signal of the sequence ``<id>`` is ``data/<id>`` with a suffix, or lies beside the annotations.
 
-    @property
-    def num_steps(self) -> int:
-        """Steps of the signal."""
-        return self.signal.num_steps
+    =========== ================================== =============================================
+    format      files                              what they say
+    =========== ================================== =============================================
+    json        ``annotations.json``               see below
+    table       ``annotations.csv``, ``.tsv``,     a row each: sequence, start, end, and perhaps
+                ``.jsonl`` or ``.parquet``         label, subset, subject
+    csv         ``<id>.csv``                       the same of one recording, without its id
+    audacity    ``<id>.txt``                       a label track
+    raven       ``<id>.*selections.txt``           a selection table; the label is the column
+                                                   ``Annotation``, or ``columns={label: ...}``
+    textgrid    ``<id>.TextGrid``                  the intervals of one ``tier`` that have a text
+    elan        ``<id>.eaf``                       the same of ELAN
+    boris       ``<id>.csv``                       exported events, tabular or aggregated
+    rttm        ``*.rttm``, perhaps ``*.uem``      speaker turns of the ids in them; the stretches
+                                                   that were annotated
+    edf         ``<id>.edf``                       annotations of EDF+ that have a duration
+    wfdb        ``<id>.<extension>``               ``(``, a symbol, ``)``: a wave of that symbol
+    labelstudio one ``.json``                      an export of time series or audio
+    =========== ================================== =============================================
 
+    ``auto`` takes ``annotations.json``, else an ``annotations.*`` of a table, else the one kind of file
+    that lies beside signals of the same names, of those whose names say what they are: not ``csv``,
+    ``boris``, ``edf`` or ``labelstudio``.
 
-@dataclass(frozen=True)
-class Annotations:
-    """A folder's classes, channels, seconds per step, and its sequences by subset."""
+    ``annotations.json`` is ``{"classes": [names], "database": {id: {"subset": "training" |
+    "validation" | "testing", "duration": seconds, "fps": steps per second, "subject": optional,
+    "weight": optional, "annotated": optional, "annotations": [{"segment": [start, end], "label":
+    name}]}}}`` with half-open segments in seconds; without ``classes`` the labels in use are sorted.
+    ``annotated`` lists the stretches ``[start, end]`` that were looked at; without it that is all.
+    With ``duration`` and ``fps`` the signal has ``duration * fps`` steps. Further fields are ignored,
+    unless their names are nearly those of a field above. ActivityNet's files are such files.
 
-    classes: list[str]
-    num_channels: int
-    seconds_per_step: float
-    subsets: dict[str, list[Record]]
+    In the other formats, a sequence is of the subset and the subject that ``subsets.csv`` (sequence,
+    subset, and perhaps subject) says; or of the subset whose folder (``training``, ``validation``,
+    ``testing``) it lies in; else all are for training. A signal that a table has no row of is a sequence
+    without spans; a recording without a file of its own is left out.
 
-
-def read_annotations(root: str | Path) -> Annotations:
-    """Read and check a folder: all of ``annotations.json``, and the header of every array.
-
-    Wanted is ``{"classes": [names], "database": {id: {"subset": "training" | "validation" |
-    "testing", "duration": seconds, "fps": steps per second, "subject": optional, "weight": optional,
-    "annotations": [{"segment": [start, end], "label": name}]}}}`` with half-open segments in seconds;
-    without ``classes`` the labels in use are sorted. Further fields are ignored, unless their names
-    are nearly those of a field above. ``data/<id>.npy`` has ``duration * fps`` rows and as many
-    columns as all the others.
+    Args:
+        root: The folder.
+        format: One of the table.
+        fps: Steps per second where neither the annotations nor the signal says it. With
+            ``feature_stride``: frames per second of the videos.
+        unit: Of the times in ``json``, ``table``, ``csv`` and ``labelstudio``: ``seconds``,
+            ``milliseconds`` or ``steps`` (with ``feature_stride``: frames). The others say it.
+        ends: ``inclusive`` where an end names the last step inside, or its time.
+        first_index: The number of the first step where ``unit`` is ``steps``: 0 or 1.
+        feature_stride, feature_window: Of features of videos: step i was made of ``feature_window``
+            frames from frame ``i * feature_stride`` on.
+        columns: What the columns ``sequence``, ``start``, ``end``, ``label``, ``subset``, ``subject``
+            are called in a table.
+        subset_map: Subsets that have another name in the files, as ``{"val": "validation"}``.
+        tier: Of ``textgrid`` and ``elan``; needed where there are several.
+        extension: Of the annotations of ``wfdb``.
+        key: The name of the array, where files hold several (``.npz``, ``.h5``).
+        classes: The classes in their order. None: those of the file, or the labels in use, sorted.
+        label_map: Labels that get another name, several the same too, as ``{"jog": "run"}``. What
+            follows is about the new names.
+        unknown: Labels of spans that are there, but of no known class: number -1.
+        ignore: Labels of stretches that count neither as a span nor as background.
+        bad_spans: What happens to a span that is reversed, empty, outside the sequence, of no class, or
+            there twice. ``error`` raises at the first (not at a duplicate, which is kept). ``clip``
+            cuts off what lies outside and drops what that does not help. ``drop`` drops them all.
+        found: A list that gets all such spans.
 
     Raises:
-        FileNotFoundError: The folder, ``annotations.json`` or an array is missing.
-        ValueError: Something in them is off; it names the file, the sequence and the field.
+        FileNotFoundError: The folder, a file of annotations or a signal is missing.
+        ValueError: Something in them is off; it names the file, the sequence and the field. Or a format
+            needs a package that is not installed.
     """
-    file = Path(root) / "annotations.json"
-    if not Path(root).is_dir():
+    root = Path(root)
+    if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder (data.root)")
-    if not file.exists():
-        raise FileNotFoundError(f"{file}: no such file; data.root must hold annotations.json")
-    content = read_json(file)
-    if not isinstance(content, dict) or not isinstance(content.get("database"), dict):
-        raise ValueError(f"{file}: wanted an object with the field 'database', an object by id")
-    classes = _classes(file, content)
-    numbers = {name: i for i, name in enumerate(classes)}
-    subsets: dict[str, list[Record]] = {subset: [] for subset in SUBSETS}
-    num_channels, first, step = None, None, None
-    for name, fields in content["database"].items():
-        record = _record(file, name, fields, numbers)
-        channels, where = record.signal.num_channels, shown_path(record.signal.path)
-        if num_channels is None:
-            num_channels, first = channels, where
-        elif channels != num_channels:
-            raise ValueError(f"{where}: {channels} channels; {first} has {num_channels}")
-        if step is None:
-            step = record.timeline.seconds_per_step
-        elif record.timeline.seconds_per_step != step:
-            raise ValueError(
-                f"{file}: sequence {shown(name)}: fps is {fields['fps']}; the sequences before have "
-                f"{1 / step:g}, and all must have the same"
-            )
-        subsets[record.subset].append(record)
-    if num_channels is None or step is None:
-        raise ValueError(f"{file}: database is empty")
-    return Annotations(classes, num_channels, step, subsets)
-
-
-def _classes(file: Path, content: dict[str, Any]) -> list[str]:
-    if "classes" not in content:
-        # What has another form is named later, with its sequence.
-        records = (r for r in content["database"].values() if isinstance(r, dict))
-        lists = (record.get("annotations") for record in records)
-        found = (a for some in lists if isinstance(some, list) for a in some if isinstance(a, dict))
-        labels = (annotation.get("label") for annotation in found)
-        return sorted({label for label in labels if isinstance(label, str) and label})
-    classes = content["classes"]
-    if not isinstance(classes, list) or not all(isinstance(n, str) and n for n in classes):
-        raise ValueError(f"{file}: classes is {shown(classes)}; wanted a list of names")
-    if len(set(classes)) != len(classes):
-        raise ValueError(f"{file}: classes holds a name twice")
-    return classes
-
-
-def _record(file: Path, name: str, fields: Any, classes: dict[str, int]) -> Record:
-    where = f"{file}: sequence {shown(name)}"
-
-    def refuse(field: str, wanted: str) -> ValueError:
-        came = shown(fields[field]) if field in fields else "missing"
-        return ValueError(f"{where}: {field} is {came}; wanted {wanted}")
-
-    if not isinstance(fields, dict):
-        raise ValueError(f"{where}: the entry is {shown(fields)}; wanted an object")
-    path = _array_path(file, name)
-    for field in fields:
-        if field not in _FIELDS and (near := _near_field(field)):
-            raise ValueError(f"{where}: there is no field {field!r}; {near!r}?")
-    for field in ("duration", "fps"):
-        if not _is_number(fields.get(field), _LEAST, _MOST):
-            raise refuse(field, f"a number above 0, from {_LEAST:g} to {_MOST:g}")
-    duration, fps = float(fields["duration"]), float(fields["fps"])
-    num_steps = round(duration * fps)
-    if not num_steps:
-        raise refuse("duration", f"at least one step, at {fps:g} of them per second")
-    if fields.get("subset") not in SUBSETS:
-        raise refuse("subset", f"one of {', '.join(SUBSETS)}")
-    if not isinstance(fields.get("annotations"), list):
-        raise refuse("annotations", "a list")
-    weight = fields.get("weight", 1.0)
-    if not _is_number(weight, 0, 1e6):
-        raise refuse("weight", "a number from 0 to 1e6")
-    subject = fields.get("subject")
-    if subject is not None and not isinstance(subject, str | int):
-        raise refuse("subject", "a name")
-    spans, labels = [], []
-    for i, annotation in enumerate(fields["annotations"]):
-        place = f"{where}: annotations[{i}]"
-        if not isinstance(annotation, dict):
-            raise ValueError(f"{place} is {shown(annotation)}; wanted an object")
-        segment, label = annotation.get("segment"), annotation.get("label")
-        if (
-            not isinstance(segment, list)
-            or len(segment) != 2
-            or not all(_is_number(end, -_MOST, _MOST) for end in segment)
-        ):
-            raise ValueError(
-                f"{place}: segment is {shown(segment)}; wanted [start, end] in seconds"
-            )
-        # An end may stick out by less than a step: durations are rounded more often than not.
-        start, end = (float(min(max(end * fps, 0), num_steps)) for end in segment)
-        inside = -1 / fps < segment[0] and segment[1] < duration + 1 / fps
-        if not inside or not start < end:
-            raise ValueError(
-                f"{place}: segment is {segment}; wanted 0 <= start < end <= duration "
-                f"({fields['duration']})"
-            )
-        if not np.float32(start) < np.float32(end):
-            raise ValueError(
-                f"{place}: segment is {segment}, which has no length in steps of float32"
-            )
-        if not isinstance(label, str) or label not in classes:
-            came = "missing" if "label" not in annotation else shown(label)
-            raise ValueError(
-                f"{place}: label is {came}; wanted one of classes: {_listed(list(classes))}"
-            )
-        spans.append((start, end))
-        labels.append(classes[label])
-    return Record(
-        id=name,
-        signal=_signal(path, name, num_steps),
-        subset=fields["subset"],
-        subject=None if subject is None else str(subject),
-        timeline=Timeline(1 / fps),
-        spans=torch.tensor(spans, dtype=torch.float32).reshape(-1, 2),
-        labels=torch.tensor(labels, dtype=torch.int64),
-        weight=float(weight),
+    meaning = Meaning(
+        fps=fps,
+        unit=unit,
+        ends=ends,
+        first_index=first_index,
+        feature_stride=feature_stride,
+        feature_window=feature_window,
+        classes=classes,
+        label_map=label_map,
+        unknown=unknown,
+        ignore=ignore,
+        bad_spans=bad_spans,
+        found=found,
     )
-
-
-def _array_path(file: Path, name: str) -> Path:
-    folder = file.parent / "data"
-    path = folder / f"{name}.npy"
-    if not name:
-        raise ValueError(f"{file}: sequence '': the id is empty; wanted a name")
-    if max(len(part.encode()) for part in f"{name}.npy".split("/")) > 255:
-        raise ValueError(f"{file}: sequence {shown(name)}: too long an id; its array is <id>.npy")
-    # By the text alone: a link inside the folder may lead where its owner wants.
-    if not Path(os.path.normpath(path)).is_relative_to(os.path.normpath(folder)) or "\0" in name:
-        raise ValueError(f"{file}: sequence {shown(name)}: its array would lie outside {folder}")
-    return path
-
-
-@lru_cache(1000)
-def _near_field(field: str) -> str | None:
-    return next(iter(get_close_matches(field, _FIELDS, n=1, cutoff=0.8)), None)
-
-
-def _is_number(value: Any, least: float, most: float) -> bool:
-    # No NaN is between any two numbers; True is a whole number to Python.
-    known = isinstance(value, int | float) and not isinstance(value, bool)
-    return known and least <= value <= most
-
-
-def _listed(names: Sequence[str]) -> str:
-    text = ", ".join(names)
-    return text if text.isprintable() and len(text) <= 300 else shown(names)
-
-
-def _signal(path: Path, name: str, num_steps: int) -> Signal:
-    try:
-        signal = NpySignal(path)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{error}; annotations.json lists {shown(name)}") from None
-    if signal.num_steps != num_steps:
-        raise ValueError(
-            f"{shown_path(path)}: {signal.num_steps} rows; wanted {num_steps}, which is duration * fps"
-        )
-    return signal
+    reading = Reading(columns or {}, subset_map or {}, tier, extension)
+    content = read_content(root, format, reading, seconds=unit == "seconds")
+    return lay(content, lambda entry: signal_of(entry, root, key), meaning)

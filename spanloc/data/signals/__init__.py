@@ -1,6 +1,32 @@
 """Signals: what a model sees, read piece by piece from files."""
 
-from spanloc.data.signals.arrays import NpySignal
+from spanloc.data.signals.arrays import ArraySignal, NpySignal, NpzSignal
+from spanloc.data.signals.audio import AudioSignal
+from spanloc.data.signals.biosignals import EdfSignal, WfdbSignal
+from spanloc.data.signals.channels import Channels
+from spanloc.data.signals.hdf5 import Hdf5Signal
+from spanloc.data.signals.opening import SUFFIXES, find_signal, open_signal
+from spanloc.data.signals.parquet import ParquetSignal
 from spanloc.data.signals.protocol import Signal
+from spanloc.data.signals.resampled import Resampled
+from spanloc.data.signals.spectrogram import LogSpectrogram
+from spanloc.data.signals.tables import CsvSignal
 
-__all__ = ["NpySignal", "Signal"]
+__all__ = [
+    "SUFFIXES",
+    "ArraySignal",
+    "AudioSignal",
+    "Channels",
+    "CsvSignal",
+    "EdfSignal",
+    "Hdf5Signal",
+    "LogSpectrogram",
+    "NpySignal",
+    "NpzSignal",
+    "ParquetSignal",
+    "Resampled",
+    "Signal",
+    "WfdbSignal",
+    "find_signal",
+    "open_signal",
+]

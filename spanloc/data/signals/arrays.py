@@ -1,12 +1,25 @@
-"""Signals in NumPy's own files."""
+"""Signals in NumPy's own files, and in memory."""
 
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from spanloc.data.signals.reading import (
+    checked_rate,
+    checked_shape,
+    kept,
+    listed,
+    reading,
+    require_file,
+    require_size,
+)
+from spanloc.data.signals.reading import shown_path as shown_path
+
 
 class NpySignal:
-    """A ``.npy`` array ``(steps, channels)``, memory-mapped; it says neither rate nor names.
+    """A ``.npy`` array ``(steps, channels)`` or ``(steps,)``, memory-mapped; it says neither rate nor names.
 
     Raises:
         ValueError: It is no plain array of numbers, or not all of it.
@@ -20,9 +33,9 @@ class NpySignal:
     def __init__(self, path: Path) -> None:
         self.path = path
         where = shown_path(path)
+        require_file(path)
         try:
-            # What is no regular file, such as a pipe, may keep a reader waiting for ever.
-            array = self._open() if path.is_file() else None
+            array = self._open()
         except OSError as error:
             raise OSError(f"{where}: cannot be read: {error.strerror}") from None
         except Exception:
@@ -30,18 +43,11 @@ class NpySignal:
             raise ValueError(
                 f"{where}: not a plain .npy array of numbers, or not all of it"
             ) from None
-        if array is None:
-            kind = "not a regular file" if path.exists() else "no such file"
-            raise FileNotFoundError(f"{where}: {kind}")
-        if array.ndim != 2 or not array.shape[1]:
-            raise ValueError(f"{where}: shape is {array.shape}; wanted (steps, channels)")
-        if array.dtype.kind not in "fiu":
-            raise ValueError(f"{where}: dtype is {array.dtype!s:.60}; wanted float32")
-        self.num_steps, self.num_channels = array.shape
+        self.num_steps, self.num_channels = checked_shape(path, array.shape, array.dtype)
 
     def read(self, first: int, last: int) -> np.ndarray:
         """The steps from ``first`` to before ``last``, ``(last - first, channels)``."""
-        return self._open()[first:last]
+        return self._open()[first:last].reshape(-1, self.num_channels)
 
     def _open(self) -> np.ndarray:
         # Not np.load, which goes by the content and would open an archive or a pickle of this name.
@@ -49,7 +55,105 @@ class NpySignal:
         return array
 
 
-def shown_path(path: Path) -> str:
-    """A path for an error: a name may hold anything, a line break too."""
-    text = str(path)
-    return text if text.isprintable() else repr(text)
+class NpzSignal:
+    """One array of a ``.npz`` archive, decompressed into memory when it is first read.
+
+    Args:
+        key: Name of the array; not needed where there is only one.
+
+    Raises:
+        ValueError: There is no such array, it is no plain array of numbers, or not all of it.
+        OSError: It cannot be read.
+    """
+
+    rate: float | None = None
+    channels: tuple[str, ...] | None = None
+    units: tuple[str, ...] | None = None
+
+    def __init__(self, path: Path, key: str | None = None) -> None:
+        self.path = path
+        require_file(path)
+        with reading(path, "a .npz archive of plain arrays"), zipfile.ZipFile(path) as archive:
+            names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
+            self._key = chosen_key(path, names, key, "array")
+            place = f"array {self._key!r:.60}: "
+            with archive.open(f"{self._key}.npy") as file:
+                version = np.lib.format.read_magic(file)
+                header = (
+                    np.lib.format.read_array_header_1_0
+                    if version == (1, 0)
+                    else np.lib.format.read_array_header_2_0
+                )
+                shape, _, dtype = header(file)
+            self.num_steps, self.num_channels = checked_shape(path, shape, dtype, place)
+            num_bytes = self.num_steps * self.num_channels * dtype.itemsize
+            require_size(path, num_bytes, "save it as .npy, which is read piece by piece")
+            if num_bytes > archive.getinfo(f"{self._key}.npy").file_size:
+                raise ValueError(f"{shown_path(path)}: {place}not all of it is there")
+
+    def read(self, first: int, last: int) -> np.ndarray:
+        """The steps from ``first`` to before ``last``, ``(last - first, channels)``."""
+        return kept(self.path, self._key, self._load)[first:last]
+
+    def _load(self) -> np.ndarray:
+        kind = "a .npz archive of plain arrays"
+        with reading(self.path, kind), np.load(self.path, allow_pickle=False) as archive:
+            array: np.ndarray = archive[self._key]
+            return array.reshape(self.num_steps, self.num_channels)
+
+
+class ArraySignal:
+    """An array in memory.
+
+    Args:
+        array: ``(steps, channels)``, or ``(steps,)`` for one channel, of real numbers.
+        rate: Steps per second.
+        channels: Names, one a channel.
+        units: One a channel.
+        name: Of the recording, for errors.
+
+    Raises:
+        ValueError: The array has another shape or type, or there are not as many names as channels.
+    """
+
+    def __init__(
+        self,
+        array: np.ndarray,
+        rate: float | None = None,
+        channels: Sequence[str] | None = None,
+        units: Sequence[str] | None = None,
+        name: str | Path = "array",
+    ) -> None:
+        self.path = Path(name)
+        array = np.asarray(array)
+        self.num_steps, self.num_channels = checked_shape(self.path, array.shape, array.dtype)
+        self.rate = None if rate is None else checked_rate(self.path, rate)
+        self.channels = None if channels is None else tuple(channels)
+        self.units = None if units is None else tuple(units)
+        for what, names in (("channels", self.channels), ("units", self.units)):
+            if names is not None and len(names) != self.num_channels:
+                raise ValueError(
+                    f"{shown_path(self.path)}: {what} has {len(names)} names; "
+                    f"the array has {self.num_channels} channels"
+                )
+        self._array = array.reshape(self.num_steps, self.num_channels)
+
+    def read(self, first: int, last: int) -> np.ndarray:
+        """The steps from ``first`` to before ``last``, ``(last - first, channels)``."""
+        return self._array[first:last]
+
+
+def chosen_key(path: Path, names: Sequence[str], key: str | None, what: str) -> str:
+    """The wanted one of what a file holds, or the only one.
+
+    Raises:
+        ValueError: There is no such one, or several to choose from.
+    """
+    where = shown_path(path)
+    if not names:
+        raise ValueError(f"{where}: holds no {what} of numbers")
+    if key is None and len(names) > 1:
+        raise ValueError(f"{where}: holds {len(names)} {what}s: {listed(names)}; wanted: a key")
+    if key is not None and key not in names:
+        raise ValueError(f"{where}: has no {what} {key!r}; it has {listed(names)}")
+    return names[0] if key is None else key

@@ -25,7 +25,7 @@ from spanloc.structures import Batch
 from spanloc.training.callbacks.annealing import AnnealSmoothing
 from spanloc.training.callbacks.convergence_data import sampled, whole_train_dataloader
 from spanloc.training.callbacks.gradients import GradientNorms
-from spanloc.training.callbacks.progress import Pace, counted
+from spanloc.training.callbacks.pace import Pace, counted
 from spanloc.training.callbacks.summary import show
 
 log = logging.getLogger(__name__)

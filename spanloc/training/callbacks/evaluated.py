@@ -10,7 +10,10 @@ from spanloc.structures import Predictions, Targets
 
 
 class Evaluated(Callback):
-    """Keeps the predictions and the targets of a test, in seconds, of all processes.
+    """Keeps the predictions and the targets of a test, in seconds, of all processes: those that count.
+
+    What cannot be judged, in ignored stretches above all, is left out, as it is for the metrics
+    (:func:`~spanloc.metrics.assessable.assessable`).
 
     It takes them from the first of the task's metrics that has them; without one, ``predictions`` and
     ``targets`` stay None.

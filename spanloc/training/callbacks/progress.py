@@ -3,16 +3,17 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 from torch import Tensor
 
 from spanloc.lightning import Trainer, package
+from spanloc.training.callbacks.pace import Clock, Pace, counted, duration
+from spanloc.training.callbacks.remaining import Remaining, total_steps
 
 log = logging.getLogger(__name__)
-Clock = Callable[[], float]
 
 
 def progress_display() -> package.callbacks.ProgressBar:
@@ -23,64 +24,44 @@ def progress_display() -> package.callbacks.ProgressBar:
     return EpochBar() if terminal else ProgressLines()
 
 
-class Pace:
-    """When to print a line: first after 5 s, then every 10 s, later every 30 s, at last every minute.
-
-    Args:
-        clock: Seconds since some moment.
-    """
-
-    def __init__(self, clock: Clock = time.monotonic) -> None:
-        self._clock, self._begin, self._next = clock, clock(), 5.0
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since it was made."""
-        return self._clock() - self._begin
-
-    def due(self) -> bool:
-        """Whether it is time for a line; if so, the next one is due an interval later."""
-        now = self.elapsed
-        if now < self._next:
-            return False
-        self._next = now + (10 if now < 60 else 30 if now < 600 else 60)
-        return True
-
-
-def counted(done: int, total: float, noun: str, seconds: float) -> str:
-    """How much of a loop is done and how long the rest takes, as text.
-
-    Args:
-        done, total: Rounds of the loop; a total that is not known is infinite.
-        noun: What a round does.
-        seconds: That the rounds so far took.
-
-    >>> counted(120, 400, "batches", 12.9)
-    '120 of 400 batches, about 0:30 left'
-    """
-    if not math.isfinite(total):
-        return f"{done} {noun}, {duration(seconds)} elapsed"
-    return f"{done} of {total} {noun}, about {duration(seconds / done * (total - done))} left"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person reads them.
-
-    >>> duration(48.7), duration(3723.0)
-    ('0:49', '1:02:03')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 class EpochBar(package.callbacks.RichProgressBar):
-    """Lightning's bar, with epochs that count from 1."""
+    """Lightning's bar, with epochs that count from 1 and the time that is left of the whole training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._remaining = Remaining()
 
     def _get_train_description(self, current_epoch: int) -> str:
         text = f"Epoch {_of(current_epoch + 1, self.trainer.max_epochs)}"
+        left = self._remaining.left(self.trainer)
+        if math.isfinite(left):
+            text += f", about {duration(left)} left"
         # As wide as the bar of the validation below, or both would flicker.
         return f"{text:{len(self.validation_description)}}"
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Starts the clock."""
+        self._remaining.start(trainer)
+        super().on_train_start(trainer, pl_module)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Counts the batch, and says once how long all will take."""
+        self._remaining.count()
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if not self.is_disabled and (text := self._remaining.estimate(trainer)):
+            log.info("%s", text)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Starts the clock of the pass."""
+        self._remaining.begin_pass()
+        super().on_validation_start(trainer, pl_module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Stops it."""
+        self._remaining.end_pass(trainer)
+        super().on_validation_end(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Stops the bar: what is printed next would go into its line."""
@@ -91,9 +72,7 @@ class ProgressLines(package.callbacks.ProgressBar):
     """Logs how far a fit, a validation or a test is, at the times of :class:`Pace`.
 
     The lines go to the logger of this module, level INFO; a command of spanloc writes it to standard
-    output and to the run's log file. The time that is left counts the validation that is still to
-    come: as long as the passes so far took; before the first, as if a batch of it took as long as one
-    of training.
+    output and to the run's log file.
 
     Args:
         clock: Seconds since some moment.
@@ -102,8 +81,8 @@ class ProgressLines(package.callbacks.ProgressBar):
     def __init__(self, clock: Clock = time.monotonic) -> None:
         super().__init__()
         self._clock, self._pace, self._enabled = clock, Pace(clock), True
-        self._first = self._epoch = self._batches = self._validated_at = self._done = 0
-        self._validation = self._began = 0.0
+        self._remaining = Remaining(clock)
+        self._epoch = self._done = 0
         self._loss: Tensor | None = None
         self._metric: Tensor | None = None
 
@@ -117,20 +96,22 @@ class ProgressLines(package.callbacks.ProgressBar):
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Starts the clock. A resumed run has done none of its steps yet."""
-        self._pace, self._first = Pace(self._clock), trainer.global_step
-        self._batches = self._validated_at = 0
-        self._validation = 0.0
+        self._pace = Pace(self._clock)
+        self._remaining.start(trainer)
         self._loss = self._metric = None
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Prints a line if one is due."""
-        self._epoch, self._batches = trainer.current_epoch + 1, self._batches + 1
+        """Prints a line if one is due, and once how long all will take."""
+        self._epoch = trainer.current_epoch + 1
+        self._remaining.count()
         # Only a line reads it: that waits for the device.
         self._loss = outputs.get("loss") if isinstance(outputs, Mapping) else None
+        if self._enabled and (text := self._remaining.estimate(trainer)):
+            log.info("%s", text)
         if self._enabled and self._pace.due():
-            log.info("%s", self._line(trainer, self._left(trainer)))
+            log.info("%s", self._line(trainer, self._remaining.left(trainer)))
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Prints the last line of the training."""
@@ -158,21 +139,21 @@ class ProgressLines(package.callbacks.ProgressBar):
         """Notes how long the pass took, and the metric that chooses the checkpoint."""
         if trainer.sanity_checking:
             return
-        self._validation += self._clock() - self._began
-        self._validated_at = trainer.global_step - self._first
+        self._remaining.end_pass(trainer)
         monitor = getattr(trainer.checkpoint_callback, "monitor", None)
         self._metric = trainer.callback_metrics.get(monitor) if monitor else None
 
     def _begin_pass(self, trainer: Trainer) -> None:
-        self._began, self._done = self._clock(), 0
+        self._remaining.begin_pass()
+        self._done = 0
         if trainer.state.fn != "fit":
             self._pace = Pace(self._clock)
 
     def _count(self, what: str, num_batches: list[int | float]) -> None:
         self._done += 1
         if self._enabled and self._pace.due():
-            seconds = self._clock() - self._began
-            log.info("%s: %s", what, counted(self._done, sum(num_batches), "batches", seconds))
+            done = counted(self._done, sum(num_batches), "batches", self._remaining.in_pass)
+            log.info("%s: %s", what, done)
 
     def _line(self, trainer: Trainer, left: float) -> str:
         epoch = _of(self._epoch, trainer.max_epochs)
@@ -182,31 +163,9 @@ class ProgressLines(package.callbacks.ProgressBar):
             for name, value in (("loss", self._loss), (monitor, self._metric))
             if value is not None
         )
-        text = f"epoch {epoch}, step {_of(trainer.global_step, _steps(trainer))}"
+        text = f"epoch {epoch}, step {_of(trainer.global_step, total_steps(trainer))}"
         text += f"{values and ': '}{values}; {duration(self._pace.elapsed)} elapsed"
         return text if not math.isfinite(left) else f"{text}, about {duration(left)} left"
-
-    def _left(self, trainer: Any) -> float:
-        # Seconds of the steps to come, and of the validation to come with them.
-        whole = _steps(trainer) - self._first
-        # By batches, of which a step may have many, and the last step of an epoch fewer.
-        batches, size = trainer.num_training_batches, trainer.accumulate_grad_batches
-        if math.isfinite(batches):
-            size = batches / math.ceil(batches / size)
-        done = min(self._batches / size, whole)
-        training = (self._pace.elapsed - self._validation) / done
-        if self._validated_at:
-            validation = self._validation / self._validated_at
-        else:
-            every = (trainer.val_check_batch or math.inf) * (trainer.check_val_every_n_epoch or 1)
-            validation = training * sum(trainer.num_val_batches) / every
-        return training * (whole - done) + max(validation * whole - self._validation, 0.0)
-
-
-def _steps(trainer: Trainer) -> float:
-    # Lightning has -1 for a stream without an end.
-    steps = trainer.estimated_stepping_batches
-    return steps if steps >= 0 else math.inf
 
 
 def _of(number: int, total: float | None) -> str:

@@ -1,0 +1,135 @@
+"""``spanloc-check``: what to know about annotated recordings before training, and all that is wrong."""
+
+import inspect
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from rich.text import Text
+
+from spanloc.cli.entry import run_folder
+from spanloc.cli.show import plain_console, show_table
+from spanloc.data.annotations.folder import SUBSETS, Annotations, BadSpan, read_annotations
+from spanloc.data.sample import sample_folder
+from spanloc.data.survey import survey_records
+from spanloc.data.survey_result import SEVERITIES, Survey
+from spanloc.data.survey_signals import Progress
+from spanloc.files import replacing
+from spanloc.reports.check_page import (
+    check_page,
+    finding_lines,
+    label_table,
+    overview,
+    part_table,
+)
+
+log = logging.getLogger(__name__)
+_SAMPLE = "sample"
+_STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
+
+
+def run(config: DictConfig) -> None:
+    """Run ``spanloc-check``.
+
+    Raises:
+        ValueError: There are errors among the findings.
+    """
+    folder = run_folder()
+    if not isinstance(config.data, DictConfig) or "root" not in set(config.data):
+        raise ValueError("data has no root; a check is of a folder: data=annotations data.root=...")
+    root = data_folder(str(config.data.root))
+    found: list[BadSpan] = []
+    annotations, refused = _read(root, config.data, found)
+    records = [record for subset in SUBSETS for record in annotations.subsets.get(subset, ())]
+    result = survey_records(
+        records,
+        annotations.classes,
+        root=str(root),
+        found=found,
+        refused=refused,
+        progress=_progress(),
+    )
+    recipe = _recipe_lines(result)
+    result.write(folder / "check.json")
+    with replacing(folder / "check.html") as path:
+        text = check_page(result, records, annotations.classes, recipe)
+        path.write_text(text, encoding="utf-8")
+    _show(result, recipe)
+    plain_console().print(f"The page is {folder / 'check.html'}", soft_wrap=True)
+    if errors := result.of("error"):
+        kinds = "an error" if len(errors) == 1 else f"{len(errors)} kinds of errors"
+        raise ValueError(f"{root}: {kinds}, listed above and in {folder / 'check.html'}")
+
+
+def data_folder(root: str) -> Path:
+    """The folder of the data; ``sample`` is a made-up one, unless there is a folder of that name."""
+    if root == _SAMPLE and not Path(root).exists():
+        return sample_folder()
+    return Path(root)
+
+
+def _read(root: Path, data: DictConfig, found: list[BadSpan]) -> tuple[Annotations, list[str]]:
+    # The settings of data that are about reading; what is wrong is to be found, not to stop the check.
+    known = inspect.signature(read_annotations).parameters
+    names = [str(name) for name in data if name in known and name != "root"]
+    options: dict[str, Any] = {name: _plain(data[name]) for name in names}
+    refused: list[str] = []
+    ours: dict[str, Any] = {"bad_spans": "drop", "found": found, "refused": refused}
+    options |= {name: value for name, value in ours.items() if name in known}
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such folder (data.root)")
+    try:
+        return read_annotations(root, **options), refused
+    except (ValueError, OSError) as error:
+        return Annotations([], {}), [str(error)]
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def _progress() -> Progress:
+    begin = time.monotonic()
+    pace: Any = None
+
+    def line(done: int, total: int) -> None:
+        nonlocal pace
+        if time.monotonic() - begin < 2:
+            return
+        # It imports Lightning, which takes longer than most checks.
+        from spanloc.training.callbacks.pace import Pace, counted
+
+        pace = pace or Pace(lambda: time.monotonic() - begin)
+        if pace.due():
+            log.info("%s", counted(done, total, "recordings", time.monotonic() - begin))
+
+    return line
+
+
+def _recipe_lines(result: Survey) -> list[str]:
+    # What training would choose for these data, in a line each.
+    return []
+
+
+def _show(result: Survey, recipe: list[str]) -> None:
+    console = plain_console()
+    console.print(f"{result.root}: {overview(result)}", soft_wrap=True, highlight=False)
+    if result.num_recordings:
+        for table in (part_table(result), label_table(result)):
+            show_table(console, table, notes=True)
+    for finding in result.findings:
+        first, *others = finding_lines(finding)
+        severity, rest = first.split(":", 1)
+        text = Text.assemble((severity, _STYLES[severity]), f":{rest}")
+        console.print(text, soft_wrap=True)
+        for line in others:
+            console.print(Text(line), soft_wrap=True)
+    if recipe:
+        console.print(Text("What training would choose", "bold"))
+    for line in recipe:
+        console.print(Text(line), soft_wrap=True)
+    counts = [(severity, len(result.of(severity))) for severity in SEVERITIES]
+    totals = ", ".join(f"{n} {severity}{'s' * (n != 1)}" for severity, n in counts)
+    console.print(f"{totals}.", highlight=False)

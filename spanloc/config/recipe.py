@@ -1,0 +1,202 @@
+"""The recipe: what a config leaves to the data."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from spanloc.models.sizing import levels_for, stride_for
+
+Budget = Literal["quick", "default", "best"]
+#: Training steps, as a multiple of the default.
+BUDGETS: dict[str, float] = {"quick": 0.3, "default": 1.0, "best": 4.0}
+# Cells of the finest level: of a training step, of a crop if nothing else decides, of a crop at most.
+_STEP_CELLS, _CROP_CELLS, _MOST_CELLS = 8192, 800, 16384
+_LEAST_STEPS, _MOST_STEPS = 600, 2000
+_MOST_BATCH, _MOST_VALIDATIONS = 32, 20
+# Of the time of training, that validation may take.
+_VALIDATION = 0.1
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """What the recipe looks at: of the training recordings, but for the lengths of the others.
+
+    Args:
+        seconds_per_step: Of all recordings.
+        steps: Of each training recording.
+        val_steps: Of each validation recording.
+        shortest: 5 % quantile of the lengths of the spans, in steps.
+        longest: The longest span, in steps.
+        num_spans: In all.
+        num_classes: Labels.
+        one_each: Whether every recording has exactly one span.
+        slow: Whether reading takes work: resampling, decompression, a spectrogram.
+    """
+
+    seconds_per_step: float
+    steps: Sequence[int]
+    val_steps: Sequence[int]
+    shortest: float
+    longest: float
+    num_spans: int
+    num_classes: int
+    one_each: bool
+    slow: bool = False
+
+    @classmethod
+    def of(cls, datamodule: Any) -> "TrainingFacts":
+        """Of a :class:`~spanloc.data.SpanDataModule` that is set up."""
+        facts, sizes = datamodule.facts(), datamodule.sizes()
+        counts = [len(lengths) for lengths in datamodule.span_lengths()]
+        return cls(
+            seconds_per_step=datamodule.seconds_per_step,
+            steps=sizes["train"],
+            val_steps=sizes["val"],
+            shortest=facts.shortest,
+            longest=facts.longest,
+            num_spans=sum(counts),
+            num_classes=facts.num_classes,
+            one_each=set(counts) == {1},
+            slow=getattr(datamodule, "slow", False),
+        )
+
+
+class Choice(NamedTuple):
+    """One setting: its place in the config, its value, and why it is that."""
+
+    place: str
+    value: Any
+    reason: str
+
+
+def choose(config: Mapping[str, Any], facts: TrainingFacts) -> list[Choice]:
+    """The settings that a plain config leaves open (null), for data with these facts.
+
+    Args:
+        config: Of ``spanloc-train``. What it sets is taken into account, and stays.
+        facts: Of the training data.
+
+    Raises:
+        ValueError: ``budget`` is none of :data:`BUDGETS`.
+    """
+    if config["budget"] not in BUDGETS:
+        raise ValueError(f"budget is {config['budget']!r}; wanted one of {', '.join(BUDGETS)}")
+    return _Recipe(config, facts).choices
+
+
+class _Recipe:
+    """Chooses one setting after the other; a later one may depend on those before."""
+
+    def __init__(self, config: Mapping[str, Any], facts: TrainingFacts) -> None:
+        self.config, self.facts = config, facts
+        self.choices: list[Choice] = []
+        stride = self._stride()
+        crops = "crops_per_epoch" in config["data"]
+        cells = self._crop(stride) if crops else _mean(facts.steps) / stride
+        batch = self._batch(cells)
+        steps = self._steps()
+        if crops:
+            self._epochs(steps, batch, cells, stride)
+        else:
+            self._passes(steps, batch)
+        self._average(steps)
+        self._workers()
+
+    def _open(self, place: str) -> bool:
+        *groups, last = place.split(".")
+        node: Any = self.config
+        for group in groups:
+            node = node.get(group) if isinstance(node, Mapping) else None
+        return isinstance(node, Mapping) and last in node and node[last] is None
+
+    def _get(self, place: str, default: Any = None) -> Any:
+        node: Any = self.config
+        for part in place.split("."):
+            node = node.get(part) if isinstance(node, Mapping) else None
+        return default if node is None else node
+
+    def _choose(self, place: str, value: Any, reason: str) -> Any:
+        if self._open(place):
+            self.choices.append(Choice(place, value, reason))
+            return value
+        return self._get(place, value)
+
+    def _seconds(self, steps: float) -> str:
+        return f"{steps * self.facts.seconds_per_step:.3g} s"
+
+    def _stride(self) -> int:
+        facts = self.facts
+        stride = stride_for(facts.shortest)
+        reason = f"{facts.shortest / stride:.0f} cells in a short span, of {self._seconds(facts.shortest)}"
+        # A crop must have room for the longest span.
+        coarsest = facts.longest * 1.5 / _MOST_CELLS
+        if stride < coarsest:
+            stride = stride_for(12 * math.ceil(coarsest) * 1.25)
+            reason = f"as coarse as the longest span wants, of {self._seconds(facts.longest)}"
+        stride = int(self._choose("backbone.stride", stride, reason))
+        levels = levels_for(facts.longest, stride)
+        self._choose("neck.num_levels", levels, f"up to spans of {self._seconds(facts.longest)}")
+        return stride
+
+    def _crop(self, stride: int) -> float:
+        """Cells of a crop."""
+        facts = self.facts
+        longest = max(facts.steps)
+        room = 3 * facts.longest
+        steps = min(max(_CROP_CELLS * stride, room), _MOST_CELLS * stride)
+        reason = f"{steps / stride:.0f} cells, and room for the longest span"
+        if steps >= longest:
+            seconds, reason = math.inf, "whole recordings: they are short enough"
+        else:
+            seconds = float(f"{steps * facts.seconds_per_step:.3g}")
+        seconds = float(self._choose("data.crop_seconds", seconds, reason))
+        return min(seconds / facts.seconds_per_step, longest) / stride
+
+    def _batch(self, cells: float) -> int:
+        batch = min(max(round(_STEP_CELLS / cells), 1), _MOST_BATCH)
+        return int(
+            self._choose("data.batch_size", batch, f"about {batch * cells:.0f} cells a step")
+        )
+
+    def _steps(self) -> int:
+        """Optimizer steps of the training."""
+        facts = self.facts
+        steps = 150 * math.sqrt(facts.num_classes) + facts.num_spans / 20
+        steps = min(max(steps, _LEAST_STEPS), _MOST_STEPS) * BUDGETS[self.config["budget"]]
+        most = self._get("trainer.max_steps", -1)
+        self._said = f"{facts.num_spans} spans of {facts.num_classes} labels"
+        return round(steps) if most in (None, -1) else int(most)
+
+    def _epochs(self, steps: int, batch: int, cells: float, stride: int) -> None:
+        # A step goes forward and back, which costs about three times as much as forward alone.
+        validation = sum(self.facts.val_steps) / stride / (3 * batch * cells)
+        count = min(max(int(_VALIDATION * steps / validation), 1), _MOST_VALIDATIONS)
+        parts = int(self._get("trainer.accumulate_grad_batches", 1))
+        own = self._get("trainer.max_epochs")
+        count = count if own in (None, -1) else int(own)
+        each = math.ceil(steps / count)
+        self._choose("data.crops_per_epoch", each * batch * parts, f"{each} steps an epoch")
+        reason = f"{count * each} steps for {self._said}; validated {count} times"
+        self._choose("trainer.max_epochs", count, reason)
+
+    def _passes(self, steps: int, batch: int) -> None:
+        parts = int(self._get("trainer.accumulate_grad_batches", 1))
+        each = max(1, len(self.facts.steps) // batch // parts)
+        count = max(1, math.ceil(steps / each))
+        self._choose("trainer.max_epochs", count, f"{count * each} steps for {self._said}")
+
+    def _average(self, steps: int) -> None:
+        decay = round(1 - 10 / max(steps, 20), 4)
+        self._choose("callbacks.average.decay", decay, "weights of the last tenth of the steps")
+
+    def _workers(self) -> None:
+        self._choose(
+            "data.num_workers",
+            int(self.facts.slow),
+            "reading takes work" if self.facts.slow else "reading takes next to no time",
+        )
+
+
+def _mean(numbers: Sequence[int]) -> float:
+    return sum(numbers) / len(numbers)

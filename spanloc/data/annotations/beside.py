@@ -1,0 +1,146 @@
+"""The signal of a sequence: where it lies, and how it fits what the annotations say."""
+
+import math
+import os
+from pathlib import Path
+
+from spanloc.data.annotations.placed import Grid
+from spanloc.data.annotations.rows import SUBSETS, Annotated
+from spanloc.data.signals import SUFFIXES, Signal, find_signal, open_signal
+from spanloc.data.signals.arrays import shown_path
+from spanloc.files import shown
+from spanloc.structures import Timeline
+
+
+def folders(root: Path) -> list[Path]:
+    """Where recordings may lie: ``data``, the folder itself, and the folders of subsets."""
+    places = (root / "data", root, *(root / subset for subset in SUBSETS))
+    return [folder for folder in places if folder.is_dir()]
+
+
+def signals_in(root: Path) -> dict[str, Path]:
+    """All recordings of a folder, by id."""
+    found: dict[str, Path] = {}
+    for folder in folders(root):
+        inner = folder.rglob("*") if folder.name == "data" else folder.iterdir()
+        # Tables come last: beside a recording of the same name they are something else.
+        for path in sorted(inner, key=lambda path: (path.suffix.lower() in (".csv", ".tsv"), path)):
+            name = path.relative_to(folder).as_posix()
+            ours = folder == root and path.stem in ("annotations", "subsets")
+            if path.suffix.lower() in SUFFIXES and not ours:
+                found.setdefault(name[: -len(path.suffix)], path)
+    return found
+
+
+def signal_of(entry: Annotated, root: Path, key: str | None = None) -> Signal:
+    """The signal of a sequence: ``<id>`` with a suffix, in ``data`` or beside its annotations.
+
+    Args:
+        entry: The sequence.
+        root: The folder.
+        key: As in :func:`~spanloc.data.signals.open_signal`.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: The id leads out of the folder, or the file is no signal.
+    """
+    path = _array_path(entry, root)
+    for folder in dict.fromkeys([root / "data", entry.file.parent, *folders(root)]):
+        found = _found(folder, entry)
+        if found is not None:
+            return open_signal(found, key=key)
+    where = shown_path(path)
+    kind = "not a regular file" if path.exists() else "no such file, nor one of another suffix"
+    raise FileNotFoundError(f"{where}: {kind}; {entry.file.name} lists {shown(entry.id)}")
+
+
+def _found(folder: Path, entry: Annotated) -> Path | None:
+    try:
+        found = find_signal(folder, entry.id)
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        # The annotations of a recording may be in a file that could be a signal, by its suffix.
+        paths = (folder / f"{entry.id}{suffix}" for suffix in SUFFIXES)
+        others = [path for path in paths if path.is_file() and path != entry.file]
+        if len(others) != 1:
+            raise
+        return others[0]
+    return None if found == entry.file and found.suffix.lower() == ".csv" else found
+
+
+def _array_path(entry: Annotated, root: Path) -> Path:
+    folder, name = root / "data", entry.id
+    path = folder / f"{name}.npy"
+    if not name:
+        raise ValueError(f"{entry.where}: the id is empty; wanted a name")
+    if max(len(part.encode()) for part in f"{name}.npy".split("/")) > 255:
+        raise ValueError(f"{entry.where}: too long an id; its array is <id>.npy")
+    # By the text alone: a link inside the folder may lead where its owner wants.
+    if not Path(os.path.normpath(path)).is_relative_to(os.path.normpath(folder)) or "\0" in name:
+        raise ValueError(f"{entry.where}: its array would lie outside {folder}")
+    return path
+
+
+def grid_of(
+    entry: Annotated,
+    signal: Signal,
+    *,
+    fps: float | None,
+    feature_stride: float | None,
+    feature_window: float | None,
+) -> Grid:
+    """The steps of a sequence in time.
+
+    Step ``i`` of features with a stride covers the frames around ``i * stride + window / 2``, the
+    middle of the frames they were made of.
+
+    Raises:
+        ValueError: The rate is not known, or annotations and signal disagree about rate or length.
+    """
+    where, path = entry.where, shown_path(signal.path)
+    if feature_stride is not None:
+        frames = entry.fps if entry.fps is not None else fps
+        if frames is None:
+            raise ValueError(
+                f"{where}: fps is missing; features of feature_stride={feature_stride:g} frames need "
+                "the frames per second of the video: as fps of the sequence, or set fps"
+            )
+    else:
+        if entry.fps and signal.rate and not math.isclose(entry.fps, signal.rate, rel_tol=1e-5):
+            raise ValueError(
+                f"{where}: fps is {entry.fps:g}; {path} says {signal.rate:g} steps per second"
+            )
+        frames = next((rate for rate in (entry.fps, signal.rate, fps) if rate is not None), None)
+        if frames is None:
+            raise ValueError(
+                f"{where}: fps is missing, and {path} does not say its rate; set fps (steps per "
+                "second), or feature_stride and fps for features of a video"
+            )
+    stride = 1.0 if feature_stride is None else feature_stride
+    window = stride if feature_window is None else feature_window
+    rate, steps = frames / stride, signal.num_steps
+    offset = (window - stride) / 2 / frames
+    if entry.duration is not None:
+        _check_length(entry, steps, rate, path, exact=entry.fps is not None and stride == 1)
+    timeline = Timeline(1 / rate, offset)
+    duration = offset + steps / rate if entry.duration is None else entry.duration
+    return Grid(timeline, rate, steps, 1 / frames, duration)
+
+
+def _check_length(entry: Annotated, steps: int, rate: float, path: str, *, exact: bool) -> None:
+    duration = entry.duration or 0.0
+    wanted = round(duration * rate)
+    if exact and not wanted:
+        raise ValueError(
+            f"{entry.where}: duration is {duration}; wanted at least one step, at {rate:g} of them "
+            "per second"
+        )
+    if exact and steps != wanted:
+        raise ValueError(f"{path}: {steps} rows; wanted {wanted}, which is duration * fps")
+    # Durations of recordings are rounded; features of a video leave out its ends, and more.
+    if abs(steps - wanted) > max(0.1 * wanted, 20):
+        raise ValueError(
+            f"{entry.where}: duration is {duration}; {path} has {steps} rows, which are "
+            f"{steps / rate:g} s at {rate:g} per second"
+        )

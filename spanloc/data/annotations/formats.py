@@ -1,0 +1,204 @@
+"""Formats of annotations by name, and which of them a folder holds."""
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from spanloc.data.annotations import activitynet, flat, recorders, texts, tiers
+from spanloc.data.annotations.beside import folders, signals_in
+from spanloc.data.annotations.rows import SUBSETS, Annotated, Content, Reading, listed
+from spanloc.data.signals.arrays import shown_path
+from spanloc.files import shown
+
+log = logging.getLogger(__name__)
+
+# A file for each recording: how its name ends, and its reader.
+_ONE: dict[str, tuple[str, Callable[[Path, str, Reading], Iterable[Annotated]]]] = {
+    "audacity": (".txt", texts.audacity),
+    "raven": ("selections.txt", texts.raven),
+    "textgrid": (".textgrid", tiers.textgrid),
+    "elan": (".eaf", tiers.elan),
+    "boris": (".csv", texts.boris),
+    "csv": (".csv", flat.of_recording),
+    "edf": (".edf", recorders.edf),
+    "wfdb": ("", recorders.wfdb),
+}
+# A file for several recordings.
+_MANY: dict[str, tuple[str, Callable[[Path, Collection[str], Reading], Iterable[Annotated]]]] = {
+    "rttm": (".rttm", texts.rttm),
+    "labelstudio": (".json", recorders.label_studio),
+}
+FORMATS = ("json", "table", *_ONE, *_MANY)
+# What they end in may as well be a signal, or settings.
+_NEVER_CHOSEN = ("boris", "csv", "edf", "labelstudio")
+# Files of these names may be anything else.
+_ANY_TEXT = ("audacity", "boris", "csv")
+# Whose files do not say what their numbers count.
+_ANY_UNIT = ("json", "table", "csv", "labelstudio")
+
+
+def read_content(root: Path, format: str, reading: Reading, *, seconds: bool) -> Content:  # noqa: A002
+    """What the files of a folder say, in the format of that name.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The folder holds files of several formats, or one of them is off.
+    """
+    if format not in ("auto", *FORMATS):
+        raise ValueError(f"data.format is {format!r}; wanted auto or one of {', '.join(FORMATS)}")
+    if format == "auto":
+        format = _chosen(root, reading)  # noqa: A001
+    if not seconds and format not in _ANY_UNIT:
+        raise ValueError(f"data.unit is not seconds; the times of format={format} are in seconds")
+    if format == "json":
+        return activitynet.read(root, reading)
+    signals = signals_in(root)
+    if format == "table":
+        content = _with_silent(flat.read(_table(root), reading), signals)
+    else:
+        content = _per_recording(root, format, reading, signals)
+    content = _with_subsets(content, root, reading, signals)
+    if not content.sequences:
+        raise ValueError(f"{content.file}: there is no sequence")
+    return content
+
+
+def _chosen(root: Path, reading: Reading) -> str:
+    if (root / "annotations.json").exists():
+        return "json"
+    if any((root / f"annotations{suffix}").exists() for suffix in flat.SUFFIXES):
+        return "table"
+    signals = signals_in(root)
+    found = {}
+    for name in (*_ONE, *_MANY):
+        if name in _NEVER_CHOSEN:
+            continue
+        files = _files(root, name, reading)
+        there = [file for file in files if name in _MANY or _name_of(file, signals) in signals]
+        if there:
+            found[name] = there[0]
+    if len(found) > 1:
+        both = " and ".join(f"{name} ({shown_path(file)})" for name, file in found.items())
+        raise ValueError(f"{root}: holds annotations of several formats: {both}; set data.format")
+    if not found:
+        raise FileNotFoundError(
+            f"{root / 'annotations.json'}: no such file; data.root must hold annotations.json, a table "
+            f"annotations{', '.join(flat.SUFFIXES)}, or files of annotations beside its signals (data.format)"
+        )
+    return next(iter(found))
+
+
+def _table(root: Path) -> Path:
+    found = [root / f"annotations{suffix}" for suffix in flat.SUFFIXES]
+    found = [file for file in found if file.exists()]
+    if len(found) > 1:
+        names = " and ".join(file.name for file in found)
+        raise ValueError(f"{root}: holds {names}; wanted one table")
+    if not found:
+        raise FileNotFoundError(
+            f"{root / 'annotations.csv'}: no such file, nor annotations of another suffix "
+            f"({', '.join(flat.SUFFIXES[1:])})"
+        )
+    return found[0]
+
+
+def _files(root: Path, name: str, reading: Reading) -> list[Path]:
+    ending = _ONE[name][0] if name in _ONE else _MANY[name][0]
+    ending = f".{reading.extension}" if name == "wfdb" else ending
+    places = [folder for folder in folders(root) if name != "labelstudio" or folder == root]
+    found = [
+        file
+        for folder in places
+        for file in sorted(folder.iterdir())
+        if file.name.lower().endswith(ending.lower()) and file.name.lower() != "subsets.csv"
+    ]
+    if name == "audacity":
+        raven = _ONE["raven"][0]
+        found = [file for file in found if not file.name.lower().endswith(raven)]
+    return found
+
+
+def _name_of(file: Path, signals: Collection[str]) -> str:
+    # The longest beginning, up to a dot, that names a signal: "x.Table.1.selections.txt" is of "x".
+    name = file.name
+    while "." in name[1:]:
+        name = name.rpartition(".")[0]
+        if name in signals:
+            return name
+    return file.stem
+
+
+def _per_recording(root: Path, kind: str, reading: Reading, signals: Mapping[str, Path]) -> Content:
+    files = _files(root, kind, reading)
+    if kind == "labelstudio" and len(files) > 1:
+        raise ValueError(f"{root}: holds {listed([f.name for f in files])}; wanted one .json")
+    entries: dict[str, Annotated] = {}
+    for file in files:
+        if kind in _ONE:
+            name = _name_of(file, signals)
+            if kind in _ANY_TEXT and signals.get(name, file) == file:
+                log.warning("%s: left out: no recording of that name", shown_path(file))
+                continue
+            own = _ONE[kind][1](file, name, reading)
+        else:
+            own = _MANY[kind][1](file, signals, reading)
+        for entry in own:
+            if entry.id in entries:
+                raise ValueError(
+                    f"{shown_path(file)}: sequence {shown(entry.id)} is annotated in "
+                    f"{shown_path(entries[entry.id].file)} too"
+                )
+            parent = file.parent.name
+            entries[entry.id] = replace(entry, subset=parent if parent in SUBSETS else None)
+    if not entries:
+        raise FileNotFoundError(f"{root}: there are no annotations of a recording (format={kind})")
+    if left := [name for name in signals if name not in entries]:
+        log.warning(
+            "%s: %d recordings left out, without annotations: %s", root, len(left), listed(left)
+        )
+    return Content(root, list(entries.values()))
+
+
+def _with_silent(content: Content, signals: Mapping[str, Path]) -> Content:
+    known = {entry.id for entry in content.sequences}
+    silent = [Annotated(name, [], content.file) for name in signals if name not in known]
+    if silent and content.subsets_known:
+        raise ValueError(
+            f"{content.file}: there is no row of {shown(silent[0].id)} ({shown_path(signals[silent[0].id])}), "
+            "so that its subset is not known; add one, without start and end where it has no spans"
+        )
+    return replace(content, sequences=[*content.sequences, *silent])
+
+
+def _with_subsets(
+    content: Content, root: Path, reading: Reading, signals: Mapping[str, Path]
+) -> Content:
+    file = root / "subsets.csv"
+    if content.subsets_known:
+        return content
+    if not file.exists():
+        entries = []
+        for entry in content.sequences:
+            parent = signals[entry.id].parent.name if entry.id in signals else ""
+            subset = entry.subset or (parent if parent in SUBSETS else None)
+            entries.append(replace(entry, subset=subset))
+        return replace(content, sequences=entries)
+    said = {}
+    for place, row in texts.table_rows(file, ",", needed=("sequence", "subset")):
+        where = f"{shown_path(file)}: {place}"
+        if row["sequence"] in said:
+            raise ValueError(f"{where}: sequence {shown(row['sequence'])} is there twice")
+        said[row["sequence"]] = reading.subset(row["subset"], where), row.get("subject") or None
+    for entry in content.sequences:
+        if entry.id not in said:
+            raise ValueError(
+                f"{shown_path(file)}: there is no row of the sequence {shown(entry.id)}"
+            )
+    return replace(
+        content,
+        sequences=[
+            replace(entry, subset=said[entry.id][0], subject=entry.subject or said[entry.id][1])
+            for entry in content.sequences
+        ],
+    )

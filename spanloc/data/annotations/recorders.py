@@ -1,0 +1,113 @@
+"""Annotations in the files of recorders and labelling tools: EDF+, WFDB, Label Studio."""
+
+import math
+import re
+import warnings
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from spanloc.data.annotations.rows import Annotated, Reading, Row, needs, number, read_row
+from spanloc.data.signals.arrays import shown_path
+from spanloc.data.signals.reading import reading as library_reading
+from spanloc.files import read_bytes, read_json, shown
+
+
+def edf(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
+    """The annotations of an EDF+ file; one without a duration is a bad span."""
+    with needs(file, "edfio", "edf"):
+        import edfio
+    with library_reading(file, "an EDF+ file"):
+        found = edfio.read_edf(file, lazy_load_data=True).annotations
+    rows = []
+    for i, note in enumerate(found, 1):
+        # Sums of decimals, without the noise of binary ones.
+        end = math.nan if note.duration is None else round(note.onset + note.duration, 9)
+        rows.append(Row(note.onset, end, note.text.strip(), f"annotation {i}"))
+    yield Annotated(name, rows, file)
+
+
+def wfdb(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
+    """Waves between ``(`` and ``)``; the symbol between them is the label.
+
+    A symbol that lacks one of the two is a bad span. ``)`` is where the wave ends.
+    """
+    with needs(file, "wfdb", "wfdb"):
+        import wfdb as library
+    read_bytes(file)
+    with library_reading(file, "a WFDB annotation file"), warnings.catch_warnings():
+        # wfdb uses pandas in a way that ends with pandas 4.
+        warnings.simplefilter("ignore")
+        found = library.rdann(str(file.with_suffix("").absolute()), file.suffix[1:])
+        samples, symbols, fps = found.sample.tolist(), found.symbol, found.fs
+        if not fps:
+            raise ValueError("the sampling frequency is missing")
+    rows: list[Row] = []
+    start, mark = None, None
+    for i, (sample, symbol) in enumerate(zip(samples, symbols, strict=True), 1):
+        if symbol == ")" and start is not None and mark is not None:
+            rows.append(Row(start / fps, sample / fps, mark[1], mark[2]))
+            start, mark = None, None
+            continue
+        if mark is not None and (start is None or symbol != ")"):
+            rows.append(Row(mark[0] / fps, math.nan, mark[1], mark[2]))
+            mark = None
+        if symbol in "()":
+            start = sample if symbol == "(" else None
+        else:
+            mark = (sample, symbol, f"annotation {i}")
+    if mark is not None:
+        rows.append(Row(mark[0] / fps, math.nan, mark[1], mark[2]))
+    yield Annotated(name, rows, file, fps=float(fps))
+
+
+def label_studio(file: Path, signals: Collection[str], reading: Reading) -> Iterator[Annotated]:
+    """An export of time series as JSON; the task's file names the signal. Instants are bad spans."""
+    where, content = shown_path(file), read_json(file)
+    if not isinstance(content, list):
+        raise ValueError(f"{where}: wanted a list of tasks, as Label Studio exports them")
+    for i, task in enumerate(content):
+        place = f"{where}: task {i}"
+        if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
+            raise ValueError(
+                f"{place}: wanted an object with 'data' (export as JSON, not JSON_MIN)"
+            )
+        name = _task_name(task["data"], signals, place)
+        annotations = task.get("annotations")
+        if not isinstance(annotations, list) or not all(isinstance(a, dict) for a in annotations):
+            raise ValueError(f"{place}: annotations is {shown(annotations)}; wanted a list")
+        made = [a for a in annotations if not a.get("was_cancelled")]
+        if len(made) != 1:
+            raise ValueError(f"{place} ({shown(name)}): {len(made)} annotations; wanted one")
+        yield Annotated(name, list(_regions(made[0].get("result"), place)), file)
+
+
+def _task_name(data: dict[str, Any], signals: Collection[str], place: str) -> str:
+    stems = [Path(value).stem for value in data.values() if isinstance(value, str)]
+    # An upload gets eight letters in front.
+    stems += [re.sub(r"^[0-9a-f]{8}-", "", stem) for stem in stems]
+    found = [stem for stem in dict.fromkeys(stems) if stem in signals]
+    if len(found) != 1:
+        raise ValueError(f"{place}: data is {shown(data)}; wanted the file of one signal")
+    return found[0]
+
+
+def _regions(result: Any, place: str) -> Iterator[Row]:
+    if not isinstance(result, list):
+        raise ValueError(f"{place}: result is {shown(result)}; wanted a list")
+    for k, region in enumerate(result):
+        value = region.get("value") if isinstance(region, dict) else None
+        if not isinstance(value, dict):
+            raise ValueError(f"{place}: result[{k}]: wanted an object with 'value'")
+        labels = value.get("timeserieslabels", value.get("labels"))
+        if labels is None:
+            continue
+        if not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
+            raise ValueError(f"{place}: result[{k}]: labels are {shown(labels)}; wanted names")
+        for label in labels:
+            if value.get("instant"):
+                yield Row(
+                    number(value.get("start"), place, "start"), math.nan, label, f"result[{k}]"
+                )
+                continue
+            yield read_row(value.get("start"), value.get("end"), label, place, f"result[{k}]")

@@ -1,0 +1,205 @@
+"""Annotated sequences: what files say, laid over the signals."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from spanloc.data.annotations.beside import grid_of
+from spanloc.data.annotations.placed import Placer, names_of
+from spanloc.data.annotations.rows import (
+    LEAST,
+    MOST,
+    SUBSETS,
+    Annotated,
+    BadSpan,
+    Content,
+    Ends,
+    Policy,
+    Unit,
+    is_number,
+)
+from spanloc.data.signals import Signal
+from spanloc.data.signals.arrays import shown_path
+from spanloc.structures import Timeline
+
+
+@dataclass(frozen=True)
+class Record:
+    """One annotated sequence: its signal, and its spans in steps, half-open.
+
+    Args:
+        id: Of the sequence.
+        signal: What a model sees.
+        subset: One of ``training``, ``validation``, ``testing``.
+        subject: Whom it is of, where that is known.
+        timeline: When the steps happen.
+        spans: In steps, ``(N, 2)``.
+        labels: The place of each span's class among the classes; -1 where the class is not known.
+        weight: What the sequence counts in the loss.
+        ignored: Stretches in steps, ``(R, 2)``, in order and apart, that nobody looked at or that count
+            neither as a span nor as background.
+    """
+
+    id: str
+    signal: Signal
+    subset: str
+    subject: str | None
+    timeline: Timeline
+    spans: Tensor
+    labels: Tensor
+    weight: float
+    ignored: Tensor = field(default_factory=lambda: torch.zeros(0, 2))
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of the signal."""
+        return self.signal.num_steps
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """The classes of a folder, and its sequences by subset."""
+
+    classes: list[str]
+    subsets: dict[str, list[Record]]
+
+    @property
+    def num_channels(self) -> int:
+        """Of all signals.
+
+        Raises:
+            ValueError: They differ.
+        """
+        first, *others = self._records()
+        for record in others:
+            if record.signal.num_channels != first.signal.num_channels:
+                raise ValueError(
+                    f"{shown_path(record.signal.path)}: {record.signal.num_channels} channels; "
+                    f"{shown_path(first.signal.path)} has {first.signal.num_channels}"
+                )
+        return first.signal.num_channels
+
+    @property
+    def seconds_per_step(self) -> float:
+        """Of all sequences.
+
+        Raises:
+            ValueError: They differ.
+        """
+        first, *others = self._records()
+        step = first.timeline.seconds_per_step
+        for record in others:
+            if record.timeline.seconds_per_step != step:
+                raise ValueError(
+                    f"{shown_path(record.signal.path)}: fps is "
+                    f"{1 / record.timeline.seconds_per_step:g}; {shown_path(first.signal.path)} has "
+                    f"{1 / step:g}, and all must have the same"
+                )
+        return step
+
+    def _records(self) -> list[Record]:
+        return [record for subset in SUBSETS for record in self.subsets.get(subset, ())]
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What rows of files mean; the arguments of that name of :func:`read_annotations`.
+
+    Raises:
+        ValueError: A value is not one of those that may be.
+    """
+
+    fps: float | None = None
+    unit: Unit = "seconds"
+    ends: Ends = "half-open"
+    first_index: int = 0
+    feature_stride: float | None = None
+    feature_window: float | None = None
+    classes: Sequence[str] | None = None
+    label_map: Mapping[str, str] | None = None
+    unknown: Sequence[str] = ()
+    ignore: Sequence[str] = ()
+    bad_spans: Policy = "error"
+    found: list[BadSpan] | None = None
+
+    def __post_init__(self) -> None:
+        for name, among in (
+            ("unit", ("seconds", "milliseconds", "steps")),
+            ("ends", ("half-open", "inclusive")),
+            ("first_index", (0, 1)),
+            ("bad_spans", ("error", "clip", "drop")),
+        ):
+            value = getattr(self, name)
+            if value not in among:
+                wanted = ", ".join(map(str, among))
+                raise ValueError(f"data.{name} is {value!r}; wanted one of {wanted}")
+        for name in ("fps", "feature_stride", "feature_window"):
+            rate = getattr(self, name)
+            if rate is not None and not is_number(rate, LEAST, MOST):
+                raise ValueError(f"data.{name} is {rate!r}; wanted a number above 0")
+        for name in ("classes", "unknown", "ignore"):
+            if isinstance(getattr(self, name), str):
+                raise ValueError(f"data.{name} is {getattr(self, name)!r}; wanted a list of labels")
+        if self.first_index and self.unit != "steps":
+            raise ValueError(f"data.first_index is {self.first_index}; that is for unit=steps")
+        if self.feature_window is not None and self.feature_stride is None:
+            raise ValueError("data.feature_window is set, and no feature_stride")
+
+
+def lay(
+    content: Content, signal_of: Callable[[Annotated], Signal], meaning: Meaning
+) -> Annotations:
+    """What files say, laid over the signals.
+
+    Args:
+        content: Of the files.
+        signal_of: Opens the signal of a sequence.
+        meaning: Of the rows.
+
+    Raises:
+        ValueError: A row or a signal is off.
+    """
+    names = names_of(
+        content,
+        classes=meaning.classes,
+        label_map=meaning.label_map,
+        unknown=meaning.unknown,
+        ignore=meaning.ignore,
+    )
+    placer = Placer(
+        names,
+        content.word,
+        unit=meaning.unit,
+        ends=meaning.ends,
+        first_index=meaning.first_index,
+        bad_spans=meaning.bad_spans,
+        found=[] if meaning.found is None else meaning.found,
+    )
+    subsets: dict[str, list[Record]] = {subset: [] for subset in SUBSETS}
+    for entry in content.sequences:
+        signal = signal_of(entry)
+        grid = grid_of(
+            entry,
+            signal,
+            fps=meaning.fps,
+            feature_stride=meaning.feature_stride,
+            feature_window=meaning.feature_window,
+        )
+        placed = placer.place(entry, grid)
+        subset = entry.subset or "training"
+        subsets[subset].append(
+            Record(
+                id=entry.id,
+                signal=signal,
+                subset=subset,
+                subject=entry.subject,
+                timeline=grid.timeline,
+                spans=placed.spans,
+                labels=placed.labels,
+                weight=entry.weight,
+                ignored=placed.ignored,
+            )
+        )
+    return Annotations(list(names.classes), subsets)

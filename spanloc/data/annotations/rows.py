@@ -1,0 +1,209 @@
+"""What files of annotations say, before it is laid over the signals."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from spanloc.files import shown
+
+SUBSETS = ("training", "validation", "testing")
+#: Times beyond are a mistake, and could overflow when they are multiplied by a rate.
+LEAST, MOST = 1e-12, 1e12
+#: In place of a label that is not there.
+MISSING = ...
+
+Unit = Literal["seconds", "milliseconds", "steps"]
+Ends = Literal["half-open", "inclusive"]
+Policy = Literal["error", "clip", "drop"]
+
+
+class Row(NamedTuple):
+    """An annotation as it is written: in the unit of its file, with the ends of its file.
+
+    A moment without a length, such as a mark, has NaN as its end.
+    """
+
+    start: float
+    end: float
+    label: Any
+    where: str
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """What a file says of one sequence.
+
+    Args:
+        id: Of the sequence.
+        rows: Its annotations.
+        file: That says so.
+        subset: One of :data:`SUBSETS`. None: it says none.
+        subject: Whom the sequence is of.
+        duration: In seconds.
+        fps: Steps per second.
+        weight: What the sequence counts.
+        annotated: The stretches that were looked at, in the unit of the rows. None: all.
+    """
+
+    id: str
+    rows: Sequence[Row]
+    file: Path
+    subset: str | None = None
+    subject: str | None = None
+    duration: float | None = None
+    fps: float | None = None
+    weight: float = 1.0
+    annotated: Sequence[tuple[float, float]] | None = None
+
+    @property
+    def where(self) -> str:
+        """The place of the sequence, for errors."""
+        return f"{self.file}: sequence {shown(self.id)}"
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the files of a folder say.
+
+    Args:
+        file: The file, or the folder, for errors.
+        sequences: By file and row.
+        classes: Names in their order, where the file lists them.
+        word: How the file calls a span.
+        subsets_known: Whether the file says the subset of each sequence.
+    """
+
+    file: Path
+    sequences: Sequence[Annotated]
+    classes: list[str] | None = None
+    word: str = "span"
+    subsets_known: bool = False
+
+
+class BadSpan(NamedTuple):
+    """An annotation that cannot be used as it is.
+
+    Args:
+        file: It is in.
+        sequence: Id.
+        row: Its place among the annotations of the sequence, from 0.
+        kind: ``reversed``, ``empty``, ``before the start``, ``past the end``, ``label`` or
+            ``duplicate``.
+        text: What came and what is wanted, in one line.
+    """
+
+    file: str
+    sequence: str
+    row: int
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are read; the arguments of that name of :func:`read_annotations`."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    subset_map: Mapping[str, str] = field(default_factory=dict)
+    tier: str | None = None
+    extension: str = "atr"
+
+    def column(self, name: str) -> str:
+        """The name of a column in the file."""
+        return str(self.columns.get(name, name))
+
+    def subset(self, name: Any, where: str) -> str:
+        """The subset that a name in a file stands for.
+
+        Raises:
+            ValueError: It stands for none.
+        """
+        own = self.subset_map.get(name, name) if isinstance(name, str) else name
+        if own not in SUBSETS:
+            raise ValueError(
+                f"{where}: subset is {shown(name)}; wanted one of {', '.join(SUBSETS)}"
+            )
+        return str(own)
+
+
+def number(value: Any, where: str, name: str) -> float:
+    """A time from a text or a cell.
+
+    Raises:
+        ValueError: It is no number between -1e12 and 1e12; the message says where.
+    """
+    try:
+        found = float("nan") if isinstance(value, bool) else float(value)
+    except (ValueError, TypeError, OverflowError):
+        found = float("nan")
+    if not -MOST <= found <= MOST:
+        raise ValueError(f"{where}: {name} is {shown(value)}; wanted a number")
+    return found
+
+
+def read_row(
+    start: Any,
+    end: Any,
+    label: Any,
+    file: str,
+    place: str,
+    names: tuple[str, str] = ("start", "end"),
+) -> Row:
+    """A row from texts or cells.
+
+    Args:
+        start, end, label: As they are written.
+        file: For errors.
+        place: In the file.
+        names: Of start and end.
+
+    Raises:
+        ValueError: Start or end is no number.
+    """
+    where = f"{file}: {place}"
+    return Row(number(start, where, names[0]), number(end, where, names[1]), label, place)
+
+
+def is_number(value: Any, least: float, most: float) -> bool:
+    """Whether a value of JSON is a number in a range."""
+    # No NaN is between any two numbers; True is a whole number to Python.
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    return known and least <= value <= most
+
+
+def nearest(name: str, names: Sequence[str]) -> str:
+    """The end of an error about an unknown name: those it may have meant.
+
+    >>> nearest("wakl", ["sit", "walk"])
+    "; 'walk'?"
+    """
+    near = get_close_matches(name, names, n=3, cutoff=0.6)
+    return f"; {' or '.join(map(repr, near))}?" if near else f"; there are {listed(names)}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a row, for errors."""
+    text = ", ".join(names)
+    return text if text.isprintable() and len(text) <= 300 else shown(names)
+
+
+@contextmanager
+def needs(file: Path, package: str, extra: str) -> Iterator[None]:
+    """A block that imports an optional package, for a file.
+
+    Raises:
+        ValueError: The package is missing; the message says how to install it.
+    """
+    try:
+        # What a library warns of when it is imported is not for who reads a file.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except ImportError:
+        raise ValueError(
+            f"{file}: reading it needs {package}: pip install spanloc[{extra}]"
+        ) from None

@@ -1,0 +1,197 @@
+"""Text files of annotations: label tracks, selection tables, events, speaker turns."""
+
+import csv
+import io
+import math
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from spanloc.data.annotations.rows import Annotated, Reading, Row, listed, number, read_row
+from spanloc.data.signals.arrays import shown_path
+from spanloc.files import read_bytes, shown
+
+_BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+# Characters: there are no annotations of one recording that long.
+_LONGEST = 2**28
+
+
+def read_text(file: Path) -> str:
+    """The text of a file in UTF-8, or in UTF-16 with its mark.
+
+    Raises:
+        ValueError: It is empty, not text, or in another encoding.
+    """
+    content = read_bytes(file, most=_LONGEST)
+    where = shown_path(file)
+    encoding = next((e for mark, e in _BOMS.items() if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{where}: not UTF-8 text: {error}; save it as UTF-8") from None
+    if not text.strip() or "\0" in text:
+        kind = "binary data" if "\0" in text else "the file is empty"
+        raise ValueError(f"{where}: {kind}; wanted text")
+    return text
+
+
+def table_rows(
+    file: Path, separator: str, *, begin: int = 0, needed: tuple[str, ...] = ()
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """The rows of a text with a header, each with its place.
+
+    Args:
+        file: Of the table.
+        separator: Between the fields.
+        begin: Lines before the header.
+        needed: Columns that must be there.
+
+    Raises:
+        ValueError: A column is missing or there twice, or a row has too many or too few fields.
+    """
+    where = shown_path(file)
+    lines = io.StringIO(read_text(file), newline="")
+    for _ in range(begin):
+        lines.readline()
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=separator != "\t")
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        for name in needed:
+            if name not in header:
+                raise ValueError(
+                    f"{where}: line {begin + 1}: there is no column {name!r}; found {listed(header)}"
+                )
+        twice = next((name for name in header if name and header.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"{where}: line {begin + 1}: the column {shown(twice)} is there twice")
+        for fields in reader:
+            place = f"line {begin + reader.line_num}"
+            if not any(fields):
+                continue
+            if len(fields) != len(header):
+                raise ValueError(
+                    f"{where}: {place}: {len(fields)} fields; the header has {len(header)}"
+                )
+            yield place, dict(zip(header, (text.strip() for text in fields), strict=True))
+    except csv.Error as error:
+        raise ValueError(f"{where}: line {begin + reader.line_num}: {error}") from None
+
+
+def audacity(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
+    """A label track: start, end and label, apart by tabs; lines of frequencies begin with a backslash."""
+    where, rows = shown_path(file), []
+    for i, line in enumerate(read_text(file).splitlines(), 1):
+        if not line.strip() or line.startswith("\\"):
+            continue
+        start, *others = line.split("\t", 2)
+        if not others:
+            raise ValueError(
+                f"{where}: line {i}: {shown(line)}; wanted start, end and label, apart by tabs"
+            )
+        label = others[1].strip() if len(others) > 1 else ""
+        rows.append(read_row(start, others[0], label, where, f"line {i}"))
+    yield Annotated(name, rows, file)
+
+
+def raven(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
+    """A selection table of Raven; a selection that is there for each of its views is one."""
+    where, rows, seen = shown_path(file), [], set()
+    start, end = (
+        reading.columns.get(key, default)
+        for key, default in (("start", "Begin Time (s)"), ("end", "End Time (s)"))
+    )
+    label = reading.columns.get("label", "Annotation")
+    needed = (start, end)
+    for place, row in table_rows(file, "\t", needed=needed):
+        if label not in row:
+            raise ValueError(
+                f"{where}: line 1: there is no column {label!r}; set columns={{label: ...}} to one of "
+                f"{listed(list(row))}"
+            )
+        selection = row.get("Selection", place)
+        if selection in seen:
+            continue
+        seen.add(selection)
+        rows.append(read_row(row[start], row[end], row[label], where, place, needed))
+    yield Annotated(name, rows, file)
+
+
+def boris(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
+    """Events exported by BORIS as CSV: aggregated (version 7 on), or tabular (from 7 and from 8).
+
+    Aggregated events have ``Start (s)`` and ``Stop (s)``. In tabular ones, each start of a behaviour
+    of a subject is closed by its next stop. A point event has no length, which makes it a bad span.
+    """
+    where = shown_path(file)
+    # Version 7 writes lines about the observation before the table.
+    lines = read_text(file).splitlines()
+    begin = next((i for i, line in enumerate(lines) if "Behavior" in line and "," in line), 0)
+    rows: list[Row] = []
+    # Of what is open: its start, and its place.
+    since: dict[tuple[str, str], tuple[float, str]] = {}
+    for place, row in table_rows(file, ",", begin=begin, needed=("Behavior",)):
+        at, label = f"{where}: {place}", row["Behavior"]
+        if "Start (s)" in row and "Stop (s)" in row:
+            ends = row["Start (s)"], row["Stop (s)"]
+            rows.append(read_row(*ends, label, where, place))
+            continue
+        status = next((row[key] for key in ("Behavior type", "Status") if key in row), None)
+        if status is None or "Time" not in row:
+            raise ValueError(
+                f"{where}: line {begin + 1}: wanted the columns 'Start (s)' and 'Stop (s)', or 'Time' and "
+                f"'Behavior type'; found {listed(list(row))}"
+            )
+        time, key = number(row["Time"], at, "'Time'"), (row.get("Subject", ""), label)
+        if status.upper() == "START" and key not in since:
+            since[key] = time, place
+        elif status.upper() == "STOP" and key in since:
+            rows.append(Row(since.pop(key)[0], time, label, place))
+        elif status.upper() == "POINT":
+            rows.append(Row(time, math.nan, label, place))
+        else:
+            other = "no start before" if status.upper() == "STOP" else "wanted START, STOP or POINT"
+            other = f"started twice, first in {since[key][1]}" if key in since else other
+            raise ValueError(f"{at}: {shown(label)}: {shown(status)}: {other}")
+    for (_, label), (_, place) in since.items():
+        raise ValueError(f"{where}: {place}: {shown(label)} starts and never stops")
+    yield Annotated(name, sorted(rows, key=lambda row: row.start), file)
+
+
+def rttm(file: Path, signals: Collection[str], reading: Reading) -> Iterator[Annotated]:
+    """Speaker turns of several recordings; the stretches annotated are in the ``.uem`` beside."""
+    where, by_name = shown_path(file), dict[str, list[Row]]()
+    for i, line in enumerate(read_text(file).splitlines(), 1):
+        fields = line.split()
+        if not fields or fields[0].startswith(";") or fields[0] != "SPEAKER":
+            continue
+        if len(fields) < 8:
+            raise ValueError(
+                f"{where}: line {i}: {len(fields)} fields; wanted SPEAKER, recording, channel, start, "
+                "duration, two more, speaker"
+            )
+        start, size = (
+            number(text, f"{where}: line {i}", what)
+            for what, text in (("start", fields[3]), ("duration", fields[4]))
+        )
+        rows = by_name.setdefault(fields[1], [])
+        # Sums of decimals, without the noise of binary ones.
+        rows.append(Row(start, round(start + size, 9), fields[7], f"line {i}"))
+    looked_at = _uem(file.with_suffix(".uem")) if file.with_suffix(".uem").exists() else None
+    names = by_name if looked_at is None else {**dict.fromkeys(looked_at), **by_name}
+    for name in names:
+        stretches = None if looked_at is None else looked_at.get(name, [])
+        yield Annotated(name, by_name.get(name, []), file, annotated=stretches)
+
+
+def _uem(file: Path) -> Mapping[str, list[tuple[float, float]]]:
+    where, found = shown_path(file), dict[str, list[tuple[float, float]]]()
+    for i, line in enumerate(read_text(file).splitlines(), 1):
+        fields = line.split()
+        if not fields or fields[0].startswith(";"):
+            continue
+        if len(fields) != 4:
+            raise ValueError(
+                f"{where}: line {i}: {len(fields)} fields; wanted recording, channel, start, end"
+            )
+        start, end = (number(text, f"{where}: line {i}", "a time") for text in fields[2:])
+        found.setdefault(fields[0], []).append((start, end))
+    return found

@@ -1,0 +1,93 @@
+"""Annotations in tiers: Praat's TextGrid and ELAN's EAF."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from spanloc.data.annotations.rows import Annotated, Reading, Row, listed, needs, number, read_row
+from spanloc.data.annotations.texts import read_text
+from spanloc.data.signals.arrays import shown_path
+from spanloc.data.signals.reading import reading as library_reading
+from spanloc.files import read_bytes
+
+# What Praat reads of its text files, long or short: texts in quotes, numbers, flags; the rest is comment.
+_TOKEN = re.compile(r'"((?:[^"]|"")*)"|(?<!\S)([-+]?[\d.]+(?:[eE][-+]?\d+)?)(?=\s|$)|<(\w+)>')
+
+
+def textgrid(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
+    """The intervals of one tier that have a text."""
+    where, text = shown_path(file), read_text(file)
+    if "ooTextFile" not in text[:200] or "TextGrid" not in text[:200]:
+        raise ValueError(f"{where}: not a TextGrid of Praat in text form")
+    # The first two texts say what the file is.
+    tokens = iter([m.groups() for m in _TOKEN.finditer(text)][2:])
+
+    def take(kind: int, what: str) -> str:
+        # A text may be empty, and what is not there is None.
+        found = next(tokens, (None, None, None))[kind]
+        if found is None:
+            raise ValueError(f"{where}: not a whole TextGrid: wanted {what}")
+        return found
+
+    for what in ("the start of the file", "its end"):
+        take(1, what)
+    tiers: list[tuple[str, list[Row]]] = []
+    size = int(number(take(1, "the number of tiers"), where, "size")) if take(2, "tiers") else 0
+    for _ in range(size):
+        kind, title = (
+            take(0, "the class of a tier"),
+            take(0, "the name of a tier").replace('""', '"'),
+        )
+        for what in ("the start of a tier", "its end"):
+            take(1, what)
+        count = int(number(take(1, "the number of intervals"), where, "size"))
+        rows = []
+        for i in range(1, count + 1):
+            place = f"tier {title!r}, interval {i}"
+            start = end = take(1, f"a time of {place}")
+            if kind == "IntervalTier":
+                end = take(1, f"the end of {place}")
+            label = take(0, f"the text of {place}").replace('""', '"').strip()
+            if label:
+                rows.append(read_row(start, end, label, where, place))
+        if kind == "IntervalTier":
+            tiers.append((title, rows))
+    title = _chosen(where, [title for title, _ in tiers], reading.tier)
+    yield Annotated(name, next(rows for own, rows in tiers if own == title), file)
+
+
+def elan(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
+    """The annotations of one tier; those that refer to others have their times."""
+    where = shown_path(file)
+    with needs(file, "pympi-ling", "annotations"):
+        from pympi.Elan import Eaf
+    read_bytes(file)
+    with library_reading(file, "a file of ELAN"):
+        content = Eaf(str(file), suppress_version_warning=True)
+        titles = list(content.get_tier_names())
+        used = [title for title in titles if any(content.tiers[title][:2])]
+    title = _chosen(where, titles if reading.tier else used, reading.tier)
+    with library_reading(file, "a file of ELAN"):
+        found = content.get_annotation_data_for_tier(title)
+    rows = []
+    for i, (start, end, label, *_) in enumerate(found, 1):
+        place = f"tier {title!r}, annotation {i}"
+        if start is None or end is None:
+            raise ValueError(f"{where}: {place}: has no time; wanted start and end")
+        if (label or "").strip():
+            rows.append(Row(start / 1000, end / 1000, label.strip(), place))
+    yield Annotated(name, rows, file)
+
+
+def _chosen(where: str, titles: list[str], tier: str | None) -> str:
+    if tier is None and len(titles) == 1:
+        return titles[0]
+    if not titles:
+        raise ValueError(f"{where}: there is no tier with intervals")
+    if tier is None:
+        raise ValueError(f"{where}: set tier to one of {listed(titles)}")
+    if tier not in titles:
+        raise ValueError(f"{where}: there is no tier {tier!r}; set tier to one of {listed(titles)}")
+    if titles.count(tier) > 1:
+        raise ValueError(f"{where}: {titles.count(tier)} tiers are called {tier!r}; wanted one")
+    return tier

@@ -1,0 +1,223 @@
+"""Data from memory: arrays and spans, data frames, data sets of rows."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spanloc.data.annotated import AnnotatedData
+from spanloc.data.annotations.flat import content_of
+from spanloc.data.annotations.records import Meaning, lay
+from spanloc.data.annotations.rows import Annotated, Content, Reading, nearest
+from spanloc.data.annotations.tables import NO_LABEL
+from spanloc.data.signals import ArraySignal
+from spanloc.files import shown
+
+_MEANING = {field.name for field in fields(Meaning)} - {"fps"}
+_SPLITS = {"train": "training", "validation": "validation", "test": "testing"}
+_FILE = Path("spans")
+
+
+def from_arrays(
+    signals: Mapping[str, Any],
+    spans: Any,
+    *,
+    rate: float | Mapping[str, float],
+    channels: Sequence[str] | None = None,
+    subsets: Mapping[str, str] | None = None,
+    subjects: Mapping[str, str] | None = None,
+    **options: Any,
+) -> AnnotatedData:
+    """A DataModule of arrays in memory and their spans.
+
+    Args:
+        signals: Arrays ``(steps, channels)`` by id.
+        spans: By id, lists of ``(start, end, label)``, or of ``(start, end)``; or a data frame of pandas
+            or polars, or a list of mappings, with ``sequence``, ``start``, ``end``, and perhaps
+            ``label``, ``subset``, ``subject``. Half-open, in seconds, unless the options say other.
+            A signal without any is a sequence without spans.
+        rate: Steps per second, of all signals or by id.
+        channels: Names of the channels.
+        subsets: ``training``, ``validation`` or ``testing``, by id; those left out are for training.
+        subjects: Whom signals are of, by id.
+        options: Of :class:`AnnotatedData`; and ``unit``, ``ends``, ``first_index``, ``feature_stride``,
+            ``feature_window``, ``classes``, ``label_map``, ``unknown``, ``ignore``, ``bad_spans`` and
+            ``found`` as in :func:`~spanloc.data.read_annotations`.
+
+    Raises:
+        ValueError: A span is bad, there is no signal of its sequence, or an array is off.
+
+    >>> data = from_arrays({"a": np.zeros((100, 3))}, {"a": [(0.5, 1.0, "walk")]}, rate=50)
+    >>> data.annotations.subsets["training"][0].spans
+    tensor([[25., 50.]])
+    """
+    content = content_of(_rows(spans), _FILE, Reading())
+    known = {entry.id: entry for entry in content.sequences}
+    for what, names in (("spans", known), ("subsets", subsets), ("subjects", subjects)):
+        for name in names or ():
+            if name not in signals:
+                raise ValueError(
+                    f"{what}: there is no signal {shown(name)}{nearest(str(name), [*signals])}"
+                )
+    entries = []
+    for name in signals:
+        if not isinstance(name, str):
+            raise ValueError(f"signals: the id {name!r} is no text")
+        entry = known.get(name, Annotated(name, [], _FILE))
+        if subsets is not None and name in subsets:
+            entry = replace(entry, subset=Reading().subset(subsets[name], entry.where))
+        if subjects is not None and name in subjects:
+            entry = replace(entry, subject=str(subjects[name]))
+        entries.append(entry)
+    return _data(entries, signals, rate, channels, options)
+
+
+def from_dataset(
+    rows: Any,
+    *,
+    rate: float | str,
+    id: str = "id",  # noqa: A002
+    features: str = "features",
+    spans: str = "spans",
+    labels: str | None = None,
+    subset: str = "subset",
+    subject: str = "subject",
+    channels: Sequence[str] | None = None,
+    **options: Any,
+) -> AnnotatedData:
+    """A DataModule of rows that hold a sequence each, such as a ``datasets.Dataset`` of Hugging Face.
+
+    All of it is read into memory. A mapping of such, as ``datasets.DatasetDict``, has a split
+    ``train`` and perhaps ``validation`` and ``test``, which are the subsets.
+
+    Args:
+        rows: Mappings from columns to values.
+        rate: Steps per second, or the column that has it.
+        id: The column with the name of the sequence; without it, the number of the row is the name.
+        features: The column with ``(steps, channels)``.
+        spans: The column with a list of ``{"start", "end", "label"}``, the same as an object of lists, or
+            a list of ``(start, end)`` or ``(start, end, label)``.
+        labels: The column with the labels, in the order of the spans, where these have none.
+        subset, subject: The columns with these, where they are there.
+        channels: Names of the channels.
+        options: As in :func:`from_arrays`.
+
+    Raises:
+        ValueError: A column is missing, an id is there twice, or as in :func:`from_arrays`.
+    """
+    arrays: dict[str, Any] = {}
+    rates: dict[str, float] = {}
+    found: list[dict[str, Any]] = []
+    for number, (split, row) in enumerate(_split_rows(rows)):
+        where = f"row {number}"
+        for column in (
+            features,
+            spans,
+            *(name for name in (labels, rate) if isinstance(name, str)),
+        ):
+            if column not in row:
+                raise ValueError(
+                    f"{where}: there is no column {column!r}{nearest(column, list(map(str, row)))}"
+                )
+        name = str(row[id]) if id in row else str(number)
+        if name in arrays:
+            raise ValueError(f"{where}: {id} is {shown(name)}, as in a row before")
+        arrays[name] = row[features]
+        rates[name] = row[rate] if isinstance(rate, str) else rate
+        own = {"sequence": name, "subset": split or row.get(subset), "subject": row.get(subject)}
+        found.append({**own, "start": None, "end": None})
+        names = row[labels] if labels is not None else None
+        found += [{**own, **span} for span in _spans(row[spans], names, f"{where}: {spans}")]
+    return from_arrays(arrays, found, rate=rates, channels=channels, **options)
+
+
+def _data(
+    entries: Sequence[Annotated],
+    signals: Mapping[str, Any],
+    rate: float | Mapping[str, float],
+    channels: Sequence[str] | None,
+    options: Mapping[str, Any],
+) -> AnnotatedData:
+    if not entries:
+        raise ValueError("signals: there are none")
+
+    def signal_of(entry: Annotated) -> ArraySignal:
+        if isinstance(rate, Mapping) and entry.id not in rate:
+            raise ValueError(f"rate: there is none of {shown(entry.id)}")
+        own = rate[entry.id] if isinstance(rate, Mapping) else rate
+        try:
+            # The features of videos have the rate of the frames, not their own.
+            known = None if meaning.feature_stride is not None else own
+            return ArraySignal(np.asarray(signals[entry.id]), known, channels, name=entry.id)
+        except (TypeError, ValueError) as error:
+            text = str(error).partition("\n")[0]
+            raise ValueError(f"signals: {shown(entry.id)}: {text}") from None
+
+    meaning = Meaning(
+        fps=None if isinstance(rate, Mapping) else rate,
+        **{name: value for name, value in options.items() if name in _MEANING},
+    )
+    content = Content(_FILE, entries)
+    if isinstance(rate, Mapping) and meaning.feature_stride is not None:
+        content = Content(_FILE, [replace(entry, fps=rate.get(entry.id)) for entry in entries])
+    annotations = lay(content, signal_of, meaning)
+    others = {name: value for name, value in options.items() if name not in _MEANING}
+    return AnnotatedData(annotations, **others)
+
+
+def _rows(spans: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if isinstance(spans, Mapping):
+        for name, own in spans.items():
+            yield "a row", {"sequence": name, "start": None, "end": None}
+            for i, span in enumerate(_spans(own, None, f"spans: {shown(name)}")):
+                yield f"row {i}", {"sequence": name, **span}
+        return
+    if hasattr(spans, "to_dicts"):
+        spans = spans.to_dicts()  # polars
+    elif hasattr(spans, "to_pylist"):
+        spans = spans.to_pylist()  # pyarrow
+    elif hasattr(spans, "to_dict") and hasattr(spans, "columns"):
+        spans = spans.to_dict("records")  # pandas
+    for i, row in enumerate(spans):
+        if not isinstance(row, Mapping):
+            raise ValueError(
+                f"spans: row {i} is {shown(row)}; wanted lists by id, or rows with columns"
+            )
+        yield f"row {i}", row
+
+
+def _split_rows(rows: Any) -> Iterator[tuple[str | None, Mapping[str, Any]]]:
+    if not isinstance(rows, Mapping):
+        yield from ((None, row) for row in rows)
+        return
+    for split, part in rows.items():
+        if split not in _SPLITS:
+            raise ValueError(f"there is a split {split!r}; wanted {', '.join(_SPLITS)}")
+        yield from ((_SPLITS[split], row) for row in part)
+
+
+def _spans(spans: Any, labels: Any, where: str) -> Iterator[dict[str, Any]]:
+    if isinstance(spans, Mapping):
+        columns = {name: list(spans[name]) for name in ("start", "end", "label") if name in spans}
+        if len({*map(len, columns.values())}) > 1 or not {"start", "end"} <= columns.keys():
+            raise ValueError(f"{where}: wanted lists start, end and label of one length")
+        spans = [
+            dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
+        ]
+    rows = list(spans)
+    if labels is not None and len(labels) != len(rows):
+        raise ValueError(f"{where}: {len(rows)} spans and {len(labels)} labels; wanted one each")
+    for i, row in enumerate(rows):
+        if isinstance(row, Mapping):
+            if not {"start", "end"} <= row.keys():
+                raise ValueError(f"{where}: [{i}] is {shown(dict(row))}; wanted start and end")
+            span = {name: row[name] for name in ("start", "end", "label") if name in row}
+        else:
+            values = list(row) if isinstance(row, Iterable) and not isinstance(row, str) else []
+            if len(values) not in (2, 3):
+                raise ValueError(f"{where}: [{i}] is {shown(row)}; wanted (start, end, label)")
+            span = dict(zip(("start", "end", "label"), values, strict=False))
+        span.setdefault("label", NO_LABEL)
+        yield span | ({} if labels is None else {"label": labels[i]})

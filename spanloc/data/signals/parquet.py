@@ -1,0 +1,109 @@
+"""Signals in Parquet files."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spanloc.data.signals.clock import regular_rate, time_column
+from spanloc.data.signals.reading import kept, reading, require_file, require_size, shown_path
+from spanloc.data.signals.tables import columns_of, times_of
+
+# Rows of which the times are read at once.
+_PIECE = 2**20
+
+
+class ParquetSignal:
+    """Columns of a ``.parquet`` file, of which only the row groups that are needed are read.
+
+    The column with the time is used as in a :class:`CsvSignal`, and the index of pandas is no
+    channel. Missing values are NaN. Errors count rows from 0.
+
+    Args:
+        rate: Steps per second; the time column is then ignored.
+
+    Raises:
+        ValueError: A column holds no numbers, the times are not regular, or the file is damaged.
+        OSError: It cannot be read.
+    """
+
+    units: tuple[str, ...] | None = None
+
+    def __init__(self, path: Path, rate: float | None = None) -> None:
+        from pyarrow import types
+
+        self.path = path
+        self.rate: float | None = None
+        where = shown_path(path)
+        with _opened(path) as file:
+            schema, metadata = file.schema_arrow, file.metadata
+            names = [n for n in schema.names if not n.startswith("__index_level_")]
+            time = time_column(names)
+            self._chosen = [name for name in names if not (time and name == time[0])]
+            for name in self._chosen:
+                kind = schema.field(name).type
+                if not (
+                    types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
+                ):
+                    raise ValueError(
+                        f"{where}: column {name!r:.60} holds {kind!s:.60}; wanted numbers"
+                    )
+            if not self._chosen:
+                raise ValueError(f"{where}: has no columns of numbers beside the time")
+            counts = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+            self._firsts = np.cumsum([0, *counts])
+            if not metadata.num_rows:
+                raise ValueError(f"{where}: has no rows; wanted at least one")
+            if min(counts) < 0 or self._firsts[-1] != metadata.num_rows:
+                raise ValueError(f"{where}: its row groups have other rows than it says")
+            self.num_steps, self.num_channels = int(metadata.num_rows), len(self._chosen)
+            self.channels: tuple[str, ...] | None = tuple(self._chosen)
+            if time and rate is None:
+                name, unit = time
+                kind = schema.field(name).type
+                if not (types.is_integer(kind) or types.is_floating(kind)):
+                    if not types.is_timestamp(kind):
+                        came = f"holds {kind!s:.60}; wanted seconds or timestamps"
+                        raise ValueError(f"{where}: column {name!r:.60} {came}")
+                    unit = 1e-9
+                batches = file.iter_batches(_PIECE, columns=[name], use_threads=False)
+                times = np.concatenate([times_of(batch.column(0)) for batch in batches])
+                self.rate = regular_rate(path, name, times, unit, first_row=0)
+
+    def read(self, first: int, last: int) -> np.ndarray:
+        """The steps from ``first`` to before ``last``, ``(last - first, channels)``."""
+        last = min(last, self.num_steps)
+        group = int(np.searchsorted(self._firsts, first, side="right")) - 1
+        pieces = [np.empty((0, self.num_channels), np.float32)]
+        while group < len(self._firsts) - 1 and (start := int(self._firsts[group])) < last:
+            rows = kept(self.path, f"row group {group}", partial(self._load, group))
+            pieces.append(rows[max(first - start, 0) : last - start])
+            group += 1
+        return pieces[1] if len(pieces) == 2 else np.concatenate(pieces)
+
+    def _load(self, group: int) -> np.ndarray:
+        num_rows = int(self._firsts[group + 1] - self._firsts[group])
+        hint = "write it with smaller row groups"
+        require_size(self.path, 4 * num_rows * self.num_channels, hint)
+        with _opened(self.path) as file:
+            found = file.read_row_group(group, columns=self._chosen, use_threads=False)
+            if found.num_rows != num_rows:
+                raise ValueError(f"{found.num_rows} rows where {num_rows} should be")
+            return columns_of(found, self._chosen)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    from pyarrow import OSFile, parquet
+
+    require_file(path)
+    # Without the threads that read ahead: a loader's workers are forks.
+    with (
+        reading(path, "a Parquet file"),
+        OSFile(str(path)) as source,
+        parquet.ParquetFile(source, pre_buffer=False) as file,
+    ):
+        yield file

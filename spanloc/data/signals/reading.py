@@ -1,0 +1,154 @@
+"""What all readers share: errors, libraries that are extras, and a bounded memory."""
+
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+# Bytes of one recording that may be held decoded, and of all that a process keeps from earlier reads.
+MOST_BYTES, KEPT_BYTES = 2**31, 2**30
+_kept: OrderedDict[tuple[str, str, int, int], np.ndarray] = OrderedDict()
+
+
+def shown_path(path: Path) -> str:
+    """A path for an error: a name may hold anything, a line break too."""
+    text = str(path)
+    return text if text.isprintable() else repr(text)
+
+
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """Names for an error, in quotes; of many only the first.
+
+    >>> listed(["a", "b", "c"], most=2)
+    "'a', 'b' and 1 more"
+    """
+    text = ", ".join(f"{name!r:.60}" for name in names[:most])
+    return text if len(names) <= most else f"{text} and {len(names) - most} more"
+
+
+def require_file(path: Path) -> None:
+    """Refuse what is no regular file; a pipe may keep a reader waiting for ever.
+
+    Raises:
+        FileNotFoundError: It is none, or is not there.
+    """
+    if not path.is_file():
+        kind = "not a regular file" if path.exists() else "no such file"
+        raise FileNotFoundError(f"{shown_path(path)}: {kind}")
+
+
+@contextmanager
+def reading(path: Path, kind: str) -> Iterator[None]:
+    """Turn whatever a library raises into one line that names the file.
+
+    Args:
+        kind: What the file should be: "a WAV file".
+
+    Raises:
+        ValueError: The content is not that, or not all of it.
+        OSError: It cannot be read.
+    """
+    where = shown_path(path)
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        if str(error).startswith(where):
+            raise  # A reader's own words, which are better.
+        if isinstance(error, OSError) and error.strerror and error.errno:
+            raise type(error)(f"{where}: cannot be read: {error.strerror}") from None
+        lines = str(error).splitlines() or [""]
+        said = "".join(c for c in lines[0] if c.isprintable()).replace(str(path), "it")
+        said = f" ({said:.120})" if said else ""
+        raise ValueError(f"{where}: not {kind}, or not all of it{said}") from None
+
+
+def library(path: Path, name: str, extra: str) -> ModuleType:
+    """The library that reads this file, imported when it is first needed.
+
+    Raises:
+        ValueError: It is not installed; the error says how to.
+    """
+    try:
+        with warnings.catch_warnings():
+            # wfdb uses pandas in a way that ends with pandas 4.
+            warnings.simplefilter("ignore")
+            return import_module(name)
+    # soundfile raises an OSError where its own C library is missing.
+    except (ImportError, OSError):
+        raise ValueError(
+            f"{shown_path(path)}: reading {path.suffix or '.hea'} needs {name}: "
+            f"pip install spanloc[{extra}]"
+        ) from None
+
+
+def checked_shape(
+    path: Path, shape: tuple[int, ...], dtype: np.dtype, place: str = ""
+) -> tuple[int, int]:
+    """Steps and channels of an array; one dimension is one channel.
+
+    Args:
+        place: Of the array in its file, for the error.
+
+    Raises:
+        ValueError: It has other dimensions, is empty, or holds no real numbers.
+    """
+    where = f"{shown_path(path)}: {place}"
+    if len(shape) not in (1, 2) or not all(shape[1:]):
+        raise ValueError(f"{where}shape is {shape}; wanted (steps, channels)")
+    if dtype.kind not in "fiu":
+        raise ValueError(f"{where}dtype is {dtype!s:.60}; wanted float32")
+    if not shape[0]:
+        raise ValueError(f"{where}shape is {shape}; wanted at least one step")
+    return shape[0], shape[1] if len(shape) == 2 else 1
+
+
+def checked_rate(path: Path, rate: float) -> float:
+    """A rate that can be one.
+
+    Raises:
+        ValueError: It is not a number from 1e-12 to 1e12 steps per second.
+    """
+    if not 1e-12 <= rate <= 1e12:
+        raise ValueError(f"{shown_path(path)}: rate is {rate}; wanted a number above 0")
+    return float(rate)
+
+
+def require_size(path: Path, num_bytes: int, hint: str) -> None:
+    """Refuse what would take too much memory.
+
+    Raises:
+        ValueError: More than ``MOST_BYTES``.
+    """
+    if num_bytes > MOST_BYTES:
+        raise ValueError(
+            f"{shown_path(path)}: takes {num_bytes / 2**30:.1f} GiB of memory to read; wanted at most "
+            f"{MOST_BYTES / 2**30:g}; {hint}"
+        )
+
+
+def kept(path: Path, part: str, load: Callable[[], np.ndarray]) -> np.ndarray:
+    """A decoded part of a file, read-only, from memory where the file has not changed since.
+
+    A process keeps the last used ones, ``KEPT_BYTES`` in all, and always the last.
+
+    Args:
+        part: Names the part within the file.
+        load: Reads it.
+    """
+    state = path.stat()
+    place = (str(path), part, state.st_mtime_ns, state.st_size)
+    array = _kept.pop(place, None)
+    if array is None:
+        array = load()
+        array.flags.writeable = False
+    _kept[place] = array
+    while len(_kept) > 1 and sum(a.nbytes for a in _kept.values()) > KEPT_BYTES:
+        _kept.popitem(last=False)
+    return array

@@ -1,0 +1,102 @@
+"""A survey of annotated recordings: what to know before training, and all that is wrong, in one pass."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from spanloc.data import survey_findings as recordings
+from spanloc.data import survey_span_findings as spans
+from spanloc.data.annotations.folder import SUBSETS, Record
+from spanloc.data.annotations.rows import BadSpan
+from spanloc.data.survey_facts import Facts
+from spanloc.data.survey_result import SEVERITIES, Finding, Part, Survey
+from spanloc.data.survey_signals import Progress, channel_table, channels, scan
+from spanloc.data.survey_spans import SAME, covered, label_spans, overlapping, quantiles, span_table
+
+
+def survey_records(
+    records: Sequence[Record],
+    classes: Sequence[str],
+    *,
+    root: str = "",
+    found: Sequence[BadSpan] = (),
+    refused: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Survey:
+    """Read every signal once, in pieces, and count what matters for training.
+
+    A recording that cannot be read is a finding, and the others go on. Spans that are there twice
+    count once.
+
+    Args:
+        records: Of all subsets.
+        classes: Names of the labels.
+        root: The folder, for the result.
+        found: Spans that were left out when the annotations were read.
+        refused: Messages about what of the annotations could not be read at all.
+        progress: Called after each recording with how many are done and how many there are.
+    """
+    scans = scan(records, progress)
+    every = span_table(records)
+    table = every.drop_duplicates(SAME, ignore_index=True)
+    steps = np.array([record.num_steps for record in records], float)
+    step_sizes = np.array([record.timeline.seconds_per_step for record in records], float)
+    seconds = float((steps * step_sizes).sum())
+    subsets = [name for name in SUBSETS if any(record.subset == name for record in records)]
+    unseen = np.array([float(record.ignored.diff(dim=1).sum()) for record in records])
+    annotated = float(((steps - unseen) * step_sizes).sum())
+    labels = label_spans(table, classes, subsets, annotated)
+    overlaps, *pairs = overlapping(table)
+    counts = [label.num_spans for label in labels if label.num_spans]
+    by_channel = channel_table(scans)
+    facts = Facts(records, classes, scans, table, every, by_channel, labels, overlaps, pairs)
+    return Survey(
+        root=root,
+        parts=[_part(name, records) for name in subsets],
+        num_recordings=len(records),
+        seconds=seconds,
+        annotated=annotated,
+        rates=Counter(float(f"{1 / size:.9g}") for size in step_sizes).most_common(),
+        num_channels=Counter(record.signal.num_channels for record in records).most_common(),
+        steps=quantiles(steps),
+        longest=records[int(steps.argmax())].id if records else "",
+        channels=channels(by_channel),
+        labels=labels,
+        spans=quantiles(table["seconds"].to_numpy()),
+        coverage=covered(table) / annotated if annotated else float("nan"),
+        imbalance=max(counts) / min(counts) if counts else float("nan"),
+        overlaps=overlaps,
+        findings=_findings(facts, found, refused),
+    )
+
+
+def _part(name: str, records: Sequence[Record]) -> Part:
+    own = [record for record in records if record.subset == name]
+    return Part(
+        name,
+        len(own),
+        sum(not len(record.spans) for record in own),
+        sum(record.num_steps * record.timeline.seconds_per_step for record in own),
+        sum(len(record.spans) for record in own),
+        len({record.subject for record in own if record.subject is not None}),
+    )
+
+
+def _findings(facts: Facts, found: Sequence[BadSpan], refused: Sequence[str]) -> list[Finding]:
+    listed = [*recordings.refused(refused), *spans.bad_spans(found)]
+    for rule in (
+        recordings.unreadable,
+        recordings.not_finite,
+        recordings.empty_subsets,
+        recordings.copies,
+        spans.label_findings,
+        recordings.subjects,
+        spans.span_findings,
+        spans.end_findings,
+        recordings.differences,
+        recordings.channels,
+        recordings.others,
+    ):
+        listed += rule(facts)
+    return sorted(listed, key=lambda finding: SEVERITIES.index(finding.severity))

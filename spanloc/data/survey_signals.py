@@ -1,0 +1,148 @@
+"""One pass over the signals of a survey, piece by piece."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from spanloc.data.annotations.folder import Record
+from spanloc.data.survey_result import Channel
+
+# Values that are read at once, whatever the number of channels: 16 MB of float32.
+_PIECE = 2**22
+_MOMENTS = ("count", "mean", "squares", "least", "most")
+
+#: Called with how many recordings are done, and how many there are.
+Progress = Callable[[int, int], None]
+
+
+class NotFinite(NamedTuple):
+    """NaN and infinite values of a recording: how many, and where the first is."""
+
+    total: int
+    row: int
+    column: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What one recording holds.
+
+    Attributes:
+        names: Of its channels; their numbers where the file has no names.
+        moments: Of each channel, ``(5, C)``: number of finite values, mean, sum of squared deviations,
+            minimum, maximum.
+        not_finite: Its values that are NaN or infinite.
+        digest: Of all its values as float32; empty where it cannot be read.
+        problem: Why it cannot be read.
+    """
+
+    names: tuple[str, ...]
+    moments: np.ndarray
+    not_finite: NotFinite | None
+    digest: str
+    problem: str = ""
+
+
+def scan(records: Sequence[Record], progress: Progress | None = None) -> list[Scan]:
+    """Read every signal once, in pieces; what cannot be read is a problem, and the others go on."""
+    found = []
+    for done, record in enumerate(records, 1):
+        found.append(_scan(record))
+        if progress is not None:
+            progress(done, len(records))
+    return found
+
+
+def channel_table(scans: Sequence[Scan]) -> pd.DataFrame:
+    """A row for each channel of each recording: ``place`` (its number), ``name`` and the moments."""
+    read = [(place, one) for place, one in enumerate(scans) if not one.problem]
+    moments = np.concatenate([_nothing(0), *(one.moments for _, one in read)], axis=1)
+    table = pd.DataFrame(dict(zip(_MOMENTS, moments, strict=True)))
+    table["place"] = np.repeat([place for place, _ in read], [len(one.names) for _, one in read])
+    table["name"] = np.array([name for _, one in read for name in one.names], object)
+    return table
+
+
+def channels(table: pd.DataFrame) -> list[Channel]:
+    """The rows of a :func:`channel_table` by channel, over all recordings."""
+    found = []
+    for name, rows in table.groupby("name", sort=False):
+        known = rows[rows["count"] > 0]
+        count = known["count"].sum()
+        mean = std = least = most = np.nan
+        if count:
+            mean = (known["count"] * known["mean"]).sum() / count
+            squares = known["squares"] + known["count"] * (known["mean"] - mean) ** 2
+            std = np.sqrt(squares.sum() / count)
+            least, most = known["least"].min(), known["most"].max()
+        numbers = (float(value) for value in (mean, std, least, most))
+        found.append(Channel(str(name), len(rows), *numbers))
+    return found
+
+
+def _scan(record: Record) -> Scan:
+    names = _names(record)
+    moments, digest = _nothing(len(names)), hashlib.blake2b(digest_size=16)
+    digest.update(str(len(names)).encode())
+    not_finite: NotFinite | None = None
+    rows = max(1, _PIECE // max(1, len(names)))
+    for first in range(0, record.num_steps, rows):
+        last = min(first + rows, record.num_steps)
+        try:
+            values = _read(record, first, last, len(names))
+        except Exception as error:  # of as many kinds as there are readers of files
+            problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            return Scan(names, _nothing(0), not_finite, "", " ".join(problem.split()))
+        digest.update(values.data)
+        finite = np.isfinite(values)
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0]
+            before = not_finite.total if not_finite else 0
+            here = NotFinite(0, int(first + row), names[column], float(values[row, column]))
+            not_finite = (not_finite or here)._replace(total=before + int((~finite).sum()))
+        moments = _joined(moments, _of(values, finite))
+    return Scan(names, moments, not_finite, digest.hexdigest())
+
+
+def _read(record: Record, first: int, last: int, num_channels: int) -> np.ndarray:
+    piece = np.asarray(record.signal.read(first, last))
+    if piece.shape != (last - first, num_channels):
+        raise ValueError(f"rows {first} to {last} have the shape {piece.shape}")
+    # What a model sees. A number that float32 cannot hold is infinite to it.
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(piece, np.float32)
+
+
+def _names(record: Record) -> tuple[str, ...]:
+    names, count = record.signal.channels, record.signal.num_channels
+    if names is None or len(set(names)) != count:
+        return tuple(str(i) for i in range(count))
+    return tuple(names)
+
+
+def _nothing(count: int) -> np.ndarray:
+    return np.repeat([[0.0], [0.0], [0.0], [np.inf], [-np.inf]], count, axis=1)
+
+
+def _of(values: np.ndarray, finite: np.ndarray) -> np.ndarray:
+    kept = True if finite.all() else finite
+    count = finite.sum(0)
+    mean = values.sum(0, np.float64, where=kept) / np.maximum(count, 1)
+    squares = np.square(values - mean).sum(0, where=kept)
+    least = values.min(0, where=kept, initial=np.inf)
+    most = values.max(0, where=kept, initial=-np.inf)
+    return np.stack([count, mean, squares, least, most])
+
+
+def _joined(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    # Sums of squares about two means, as one about their common mean: no digits are lost.
+    count = old[0] + new[0]
+    apart, weight = new[1] - old[1], new[0] / np.maximum(count, 1)
+    squares = old[2] + new[2] + apart**2 * old[0] * weight
+    mean = old[1] + apart * weight
+    return np.stack([count, mean, squares, np.minimum(old[3], new[3]), np.maximum(old[4], new[4])])

@@ -1,0 +1,175 @@
+"""Recordings of different rates and channels, brought to one rate and one set of channels."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from torch import Tensor
+
+from spanloc.data.annotations.records import Record
+from spanloc.data.signals import Signal
+from spanloc.data.signals.channels import Channels
+from spanloc.data.signals.reading import checked_rate, listed, shown_path
+from spanloc.data.signals.resampled import Rated, Resampled
+from spanloc.structures import Timeline
+
+# Rates that differ by less than this part of them are one.
+_SAME = 1e-6
+
+
+def uniform(
+    records: Sequence[Record],
+    *,
+    rate: float | None = None,
+    on_rate: str = "resample",
+    channels: Sequence[str | int] | None = None,
+) -> tuple[list[Record], list[str]]:
+    """Bring recordings to one rate and to the same channels; the spans follow, in steps.
+
+    Signals are wrapped, so that a stretch is computed when it is read. Spans and ignored stretches
+    are cut at the end of the resampled signal, and those that nothing is left of are left out.
+
+    Args:
+        rate: Steps per second that all get. By default the rate that most seconds of the training
+            recordings have, or of all recordings where none is for training; of two the higher one.
+        on_rate: ``"resample"``, or ``"error"``, which refuses recordings of another rate.
+        channels: Names, or numbers from 0. By default all, where the recordings have the same number
+            of them and no different names; and of different names those that all have, in the order
+            of the first recording.
+
+    Returns:
+        The recordings in their order, and what was done, in short notes; none if nothing was.
+
+    Raises:
+        ValueError: A recording lacks a channel, or has another rate or number of channels that may
+            not be changed; it names the file, and what it has.
+    """
+    if on_rate not in ("resample", "error"):
+        raise ValueError(f"on_rate is {on_rate!r}; wanted 'resample' or 'error'")
+    if not records:
+        return [], []
+    found, notes = _with_channels(records, channels)
+    if rate is None:
+        rate = _most_frequent_rate(found)
+    checked_rate(found[0].signal.path, rate)
+    other = [record for record in found if not _same(_rate(record), rate)]
+    if other and on_rate == "error":
+        where = shown_path(other[0].signal.path)
+        raise ValueError(f"{where}: rate is {_rate(other[0]):g}; wanted {rate:g}")
+    found = [_with_rate(record, rate) for record in found]
+    if other:
+        rates = sorted({float(f"{_rate(record):.6g}") for record in other})
+        shown = " and ".join(f"{r:g}" for r in rates) if len(rates) < 4 else f"{len(rates)} rates"
+        notes.append(
+            f"{len(other)} of {len(found)} recordings resampled from {shown} to {rate:g} Hz"
+        )
+    lost = sum(len(old.spans) - len(new.spans) for old, new in zip(records, found, strict=True))
+    if lost:
+        notes.append(f"{lost} spans left out, which have no length at {rate:g} Hz")
+    return found, notes
+
+
+def _with_channels(
+    records: Sequence[Record], wanted: Sequence[str | int] | None
+) -> tuple[list[Record], list[str]]:
+    signals = [record.signal for record in records]
+    named = [signal for signal in signals if signal.channels is not None]
+    chosen = wanted
+    if chosen is None:
+        other = next((s for s in signals if s.num_channels != signals[0].num_channels), None)
+        if len({signal.channels for signal in named}) < 2:
+            if other:
+                raise _conflict(signals[0], other)
+            return list(records), []
+        different = next(s for s in named if s.channels != named[0].channels)
+        if len(named) < len(signals):
+            raise _conflict(*((signals[0], other) if other else (named[0], different)))
+        every = [signal.channels or () for signal in signals]
+        chosen = [name for name in every[0] if all(names.count(name) == 1 for names in every)]
+        if not chosen:
+            raise _conflict(named[0], different)
+    taken = [_chosen(signal, chosen) for signal in signals]
+    count = sum(new is not old for new, old in zip(taken, signals, strict=True))
+    notes = []
+    if count:
+        names = listed([str(channel) for channel in chosen])
+        left = sorted({name for s in named for name in s.channels or ()} - {*map(str, chosen)})
+        notes.append(f"channels {names} taken of {count} of {len(records)} recordings")
+        if left and all(isinstance(channel, str) for channel in chosen):
+            notes[0] += f"; left out: {listed(left)}"
+    return [replace(r, signal=s) for r, s in zip(records, taken, strict=True)], notes
+
+
+def _chosen(signal: Signal, channels: Sequence[str | int]) -> Signal:
+    taken = Channels(signal, channels)
+    return signal if taken.numbers == list(range(signal.num_channels)) else taken
+
+
+def _conflict(first: Signal, second: Signal) -> ValueError:
+    def has(signal: Signal) -> str:
+        names = "" if signal.channels is None else f": {listed(signal.channels)}"
+        return f"{signal.num_channels} channels{names or ' without names'}"
+
+    return ValueError(
+        f"{shown_path(second.path)}: has {has(second)}; {shown_path(first.path)} has {has(first)}; "
+        "wanted the same, or the channels to take"
+    )
+
+
+def _most_frequent_rate(records: Sequence[Record]) -> float:
+    counted = [record for record in records if record.subset == "training"] or records
+    seconds: dict[float, float] = {}
+    for record in counted:
+        rate = next((known for known in seconds if _same(_rate(record), known)), _rate(record))
+        seconds[rate] = seconds.get(rate, 0.0) + record.num_steps / rate
+    return max(seconds, key=lambda rate: (seconds[rate], rate))
+
+
+def _with_rate(record: Record, rate: float) -> Record:
+    timeline = Timeline(1 / rate, record.timeline.offset)
+    if _same(_rate(record), rate):
+        return replace(record, timeline=timeline)
+    signal = Resampled(record.signal, rate, source_rate=_rate(record))
+    return _over(record, signal, float(signal.ratio), timeline)
+
+
+def with_features(record: Record, make: Callable[[Signal], Signal]) -> Record:
+    """A recording of which a model sees features, such as bands of frequencies.
+
+    Args:
+        make: Gives the features of a signal, which say their rate.
+    """
+    rate = _rate(record)
+    source: Signal = record.signal
+    if record.signal.rate is None:
+        source = Rated(record.signal, rate)
+    signal = make(source)
+    if signal.rate is None:
+        raise ValueError(f"{shown_path(signal.path)}: the rate of its features is not known")
+    timeline = Timeline(1 / signal.rate, record.timeline.offset)
+    return _over(record, signal, signal.rate / rate, timeline)
+
+
+def _over(record: Record, signal: Signal, ratio: float, timeline: Timeline) -> Record:
+    """The recording with another signal, that has ``ratio`` steps for each of the old one."""
+
+    def scaled(spans: Tensor) -> Tensor:
+        return (spans.double() * ratio).clamp(0, signal.num_steps).to(spans.dtype)
+
+    spans, ignored = scaled(record.spans), scaled(record.ignored)
+    kept = spans[:, 1] > spans[:, 0]
+    return replace(
+        record,
+        signal=signal,
+        timeline=timeline,
+        spans=spans[kept],
+        labels=record.labels[kept],
+        ignored=ignored[ignored[:, 1] > ignored[:, 0]],
+    )
+
+
+def _rate(record: Record) -> float:
+    return 1 / record.timeline.seconds_per_step
+
+
+def _same(rate: float, other: float) -> bool:
+    return abs(rate / other - 1) <= _SAME

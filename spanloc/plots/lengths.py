@@ -1,0 +1,149 @@
+"""Figures of annotated spans: how long they are, and where they lie."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator
+
+from spanloc.plots.style import BLUE, GREY, ORANGE, palette, tidy
+
+_MOST_LABELS, _MOST_DOTS, _MOST_LANES = 40, 300, 4
+
+
+class Row(NamedTuple):
+    """A stretch of a recording.
+
+    Attributes:
+        title: Beside it, with where the stretch begins unless that is 0.
+        begin, end: Of the stretch, in seconds.
+        spans: ``(n, 2)``, in seconds; what lies outside the stretch is cut off.
+        labels: Of the spans; negative: not known.
+    """
+
+    title: str
+    begin: float
+    end: float
+    spans: np.ndarray
+    labels: np.ndarray
+
+
+def span_lengths(lengths: Sequence[tuple[str, np.ndarray]]) -> Figure | None:
+    """Lengths of spans on a log axis, a row a label; None without a span.
+
+    A dot is a span, of at most 300 that are spread over all; the bar goes from the 5 % to the 95 %
+    quantile, and the mark is the median. Of more than 40 labels the most frequent are drawn.
+
+    Args:
+        lengths: Names of labels, and the lengths of their spans in seconds.
+    """
+    rows = [(name, np.sort(sizes[sizes > 0])) for name, sizes in lengths if (sizes > 0).any()]
+    most = sorted(rows, key=lambda row: -len(row[1]))[:_MOST_LABELS]
+    rows = [row for row in rows if any(row[0] == name for name, _ in most)]
+    if not rows:
+        return None
+    figure = Figure(figsize=(6.4, 1.0 + 0.3 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    for y, (_, sizes) in enumerate(rows):
+        shown = sizes[np.linspace(0, len(sizes) - 1, min(len(sizes), _MOST_DOTS)).astype(int)]
+        # Spread over the row, the same at every drawing.
+        spread = np.modf(np.arange(len(shown)) * 0.618034)[0] - 0.5
+        axes.plot(shown, y + 0.6 * spread, ".", color=BLUE, alpha=0.5, markersize=3, mew=0)
+        low, middle, high = np.quantile(sizes, (0.05, 0.5, 0.95))
+        axes.plot([low, high], [y, y], color=GREY, linewidth=2, solid_capstyle="butt", zorder=3)
+        axes.plot([middle] * 2, [y - 0.32, y + 0.32], color=ORANGE, linewidth=2, zorder=4)
+    names = [f"{_short(name)}  ({len(sizes):,})" for name, sizes in rows]
+    axes.set_yticks(range(len(rows)), names, fontsize=8, parse_math=False)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.set(xscale="log", xlabel="length of a span (s)")
+    low, high = axes.get_xlim()
+    if high / low < 10:
+        # Less than a decade has too few ticks to be read.
+        middle = (low * high) ** 0.5
+        axes.set_xlim(middle / 10**0.5, middle * 10**0.5)
+    low, high = axes.get_xlim()
+    # Over a decade or two, powers of ten alone would be too few to read a number off.
+    subs = (1, 2, 5) if high / low < 200 else (1,)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=9))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(lambda value, _: "")
+    tidy(axes)
+    return figure
+
+
+def span_rows(rows: Sequence[Row], classes: Sequence[str]) -> Figure | None:
+    """Spans on time lines, a row a recording, a colour a label; None without a row.
+
+    Each row begins at the left. Spans that overlap lie in up to four lanes.
+
+    Args:
+        rows: Stretches of recordings.
+        classes: Names of the labels.
+    """
+    if not rows:
+        return None
+    figure = Figure(figsize=(9, 1.3 + 0.42 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    colours = [*palette(len(classes)), (0.6, 0.6, 0.6)]
+    seen: set[int] = set()
+    for y, row in enumerate(rows):
+        inside = (row.spans[:, 1] > row.begin) & (row.spans[:, 0] < row.end)
+        spans = np.clip(row.spans[inside], row.begin, row.end) - row.begin
+        labels = row.labels[inside]
+        lanes = _lanes(spans)
+        size = 0.8 / max(1, 1 + int(lanes.max(initial=0)))
+        axes.plot([0, row.end - row.begin], [y + 0.46] * 2, color=GREY, linewidth=0.7, zorder=1)
+        for label in np.unique(labels):
+            for lane in np.unique(lanes[labels == label]):
+                some = spans[(labels == label) & (lanes == lane)]
+                bars = np.stack([some[:, 0], some[:, 1] - some[:, 0]], 1)
+                place = (y - 0.4 + lane * size, size)
+                axes.broken_barh(
+                    [(x, w) for x, w in bars],
+                    place,
+                    color=colours[label],
+                    edgecolor="white",
+                    lw=0.4,
+                )
+        seen |= set(labels.tolist())
+    starts = [f" from {row.begin:.3g} s" if row.begin else "" for row in rows]
+    titles = [_short(row.title) + start for row, start in zip(rows, starts, strict=True)]
+    axes.set_yticks(range(len(rows)), titles, fontsize=8, parse_math=False)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlim(0, max(row.end - row.begin for row in rows))
+    axes.set_xlabel("seconds from the left end of each row")
+    axes.tick_params(axis="y", length=0)
+    tidy(axes, grid=False)
+    names = [*classes, "label not known"]
+    shown = sorted(seen, key=lambda label: label % len(names))[:24]
+    if shown:
+        legend = figure.legend(
+            handles=[Patch(color=colours[label]) for label in shown],
+            labels=[_short(names[label]) for label in shown],
+            loc="outside lower center",
+            ncols=min(len(shown), 6),
+            frameon=False,
+            fontsize=8,
+        )
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+    return figure
+
+
+def _lanes(spans: np.ndarray) -> np.ndarray:
+    # Each span in the first lane that is free by its start; the last lane takes what finds none.
+    free = np.full(_MOST_LANES, -np.inf)
+    lanes = np.zeros(len(spans), int)
+    for i in np.argsort(spans[:, 0], kind="stable"):
+        fits = np.flatnonzero(free <= spans[i, 0] + 1e-9)
+        lanes[i] = fits[0] if len(fits) else _MOST_LANES - 1
+        free[lanes[i]] = max(free[lanes[i]], spans[i, 1])
+    return lanes
+
+
+def _short(name: str) -> str:
+    name = "".join(c if c.isprintable() else " " for c in name)
+    return name if len(name) <= 28 else f"{name[:15]}…{name[-12:]}"

@@ -1,0 +1,134 @@
+"""The command spanloc-check: what it prints and writes, and its exit code."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spanloc.data.sample import sample_folder
+from spanloc.data.survey_result import Survey
+
+
+def check(cli, folder, *arguments):
+    return cli("check", *arguments, "hydra.run.dir=out", folder=folder)
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    return sample_folder(tmp_path_factory.mktemp("sample"))
+
+
+def spoilt(sample, target, change):
+    content = json.loads((sample / "annotations.json").read_text())
+    (target / "data").mkdir(parents=True)
+    for path in (sample / "data").iterdir():
+        (target / "data" / path.name).write_bytes(path.read_bytes())
+    change(content)
+    (target / "annotations.json").write_text(json.dumps(content))
+    return target
+
+
+def test_the_sample_can_be_tried_at_once(cli, tmp_path, capsys):
+    assert check(cli, tmp_path, "data.root=sample") == tmp_path
+    printed = capsys.readouterr().out
+    assert "12 recordings, 6:00 min in all, 3 channels at 50 Hz; 1,500 steps each" in printed
+    assert re.search(r"walk\s*│\s*50 │", printed)
+    assert "0 errors, 0 warnings, 0 notes." in printed
+    assert (tmp_path / "runs" / "sample" / "annotations.json").is_file()
+    found = Survey.read(tmp_path / "out" / "check.json")
+    assert (found.num_recordings, found.root) == (12, "runs/sample")
+    page = (tmp_path / "out" / "check.html").read_text()
+    assert page.count("<svg") == 2
+    assert "Nothing was found." in page
+    assert not re.search(r'(src|href)="?(?!#)', page.replace('xlink:href="#', ""))
+    assert not (tmp_path / "out" / "error.txt").exists()
+
+
+def test_a_folder_that_is_called_sample_is_taken_as_it_is(cli, tmp_path):
+    (tmp_path / "sample").mkdir()
+    assert "an error" in check(cli, tmp_path, "data.root=sample")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_errors_are_all_printed_and_end_in_one_line(cli, sample, tmp_path, capsys):
+    def change(content):
+        first = content["database"]["person1-a"]
+        first["annotations"] += [
+            {"segment": [4, 3], "label": "walk"},
+            {"segment": [29, 40], "label": "walk"},
+            {"segment": [5, 6], "label": "<b>fall</b>"},
+        ]
+        content["database"]["person3-a"]["subject"] = "person6"
+
+    root = spoilt(sample, tmp_path / "data_here", change)
+    array = np.load(root / "data" / "person2-b.npy")
+    array[9, 2] = np.nan
+    np.save(root / "data" / "person2-b.npy", array)
+    stop = check(cli, tmp_path, f"data.root={root}")
+    assert stop.startswith(f"spanloc-check: error: {root}: 4 kinds of errors, listed above and in ")
+    assert "\n" not in stop
+    printed = capsys.readouterr().out
+    assert re.search(r"walk\s*│\s*50 │", printed)
+    for line in (
+        "error: 1 span whose end is before the start",
+        "error: 1 span whose label is unknown",
+        "error: 1 NaN or infinite value in 1 recording",
+        f"  where: {root / 'data' / 'person2-b.npy'}, person2-b, row 9: column 2 is nan",
+        "warning: 1 subject in two subsets",
+        "4 errors, 1 warning, 0 notes.",
+    ):
+        assert f"{line}\n" in printed
+    assert printed.index("error:") < printed.index("warning:")
+    found = Survey.read(tmp_path / "out" / "check.json")
+    assert [len(found.of(severity)) for severity in ("error", "warning", "note")] == [4, 1, 0]
+    page = (tmp_path / "out" / "check.html").read_text()
+    assert "1 span whose label is unknown" in page
+    assert "<b>fall" not in page
+
+
+def test_labels_of_any_script_and_markup_are_shown(cli, sample, tmp_path, capsys):
+    def change(content):
+        names = {"walk": "歩く", "turn": "$x_1$", "sit down": "<i>[red]"}
+        content["classes"] = sorted(names.values())
+        for fields in content["database"].values():
+            for row in fields["annotations"]:
+                row["label"] = names[row["label"]]
+
+    root = spoilt(sample, tmp_path / "here", change)
+    assert check(cli, tmp_path, f"data.root={root}") == tmp_path
+    printed = capsys.readouterr().out
+    page = (tmp_path / "out" / "check.html").read_text()
+    for name in ("歩く", "$x_1$"):
+        assert name in printed
+        assert page.count(name) >= 3  # in the table, and in both figures
+    assert "<i>[red]" in printed
+    assert "<i>" not in page
+
+
+def test_annotations_that_cannot_be_read_are_a_finding(cli, sample, tmp_path, capsys):
+    root = spoilt(
+        sample, tmp_path / "here", lambda c: c["database"]["person1-a"].update(subset="train")
+    )
+    stop = check(cli, tmp_path, f"data.root={root}")
+    assert "an error, listed above" in stop
+    assert "subset is 'train'" in capsys.readouterr().out
+    (finding,) = Survey.read(tmp_path / "out" / "check.json").of("error")
+    assert finding.kind == "refused"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ([], "data.root is not set; add data.root=... to the command"),
+        (["data.root=nowhere"], "nowhere: no such folder (data.root)"),
+        (["data=synthetic"], "data has no root; a check is of a folder"),
+        (["data.rot=x"], "there is no setting 'data.rot'"),
+    ],
+)
+def test_a_mistake_in_the_settings_is_one_line(cli, tmp_path, settings, message):
+    stop = check(cli, tmp_path, *settings)
+    assert stop.startswith("spanloc-check: error: ")
+    assert message in stop
+    assert not (Path(tmp_path) / "out").exists()

@@ -1,0 +1,149 @@
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spanloc.config.recipe import BUDGETS, TrainingFacts, choose
+
+OPEN = {
+    "budget": "default",
+    "backbone": {"stride": None},
+    "neck": {"num_levels": None},
+    "data": {
+        "crop_seconds": None, "crops_per_epoch": None, "batch_size": None, "num_workers": None,
+    },
+    "trainer": {"max_epochs": None, "max_steps": -1, "accumulate_grad_batches": 1},
+    "callbacks": {"average": {"decay": None}},
+}  # fmt: skip
+SBHAR = TrainingFacts(
+    seconds_per_step=0.02, steps=[18000] * 33, val_steps=[18000] * 8, shortest=139.0,
+    longest=2030.0, num_spans=646, num_classes=12, one_each=False,
+)  # fmt: skip
+
+
+def chosen(facts, config=OPEN, **changes):
+    return {place: value for place, value, _ in choose({**config, **changes}, facts)}
+
+
+def steps_of(found, facts=SBHAR):
+    return found["trainer.max_epochs"] * found["data.crops_per_epoch"] // found["data.batch_size"]
+
+
+def test_all_that_is_open_is_chosen_with_a_reason():
+    choices = choose(OPEN, SBHAR)
+    places = {f"{group}.{name}" for group, fields in OPEN.items() if group != "budget"
+              for name, value in fields.items() if value is None}  # fmt: skip
+    places = places - {"callbacks.average"} | {"callbacks.average.decay"}
+    assert {choice.place for choice in choices} == places
+    assert all(choice.reason for choice in choices)
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "value"),
+    [
+        ("backbone", "stride", 5), ("neck", "num_levels", 3), ("data", "crop_seconds", 60.0),
+        ("data", "crops_per_epoch", 7), ("data", "batch_size", 3), ("data", "num_workers", 2),
+        ("trainer", "max_epochs", 4),
+    ],
+)  # fmt: skip
+def test_what_is_set_stays_and_the_rest_follows(group, name, value):
+    config = {**OPEN, group: {**OPEN[group], name: value}}
+    found = chosen(SBHAR, config)
+    assert f"{group}.{name}" not in found
+    # The number of steps stays.
+    if name == "max_epochs":
+        assert 4 * found["data.crops_per_epoch"] // found["data.batch_size"] == 600
+    if name == "batch_size":
+        assert found["trainer.max_epochs"] * found["data.crops_per_epoch"] // 3 == 600
+
+
+def test_the_number_of_steps_does_not_depend_on_how_few_recordings_there_are():
+    few = replace(SBHAR, steps=[60000] * 4, val_steps=[60000])
+    assert steps_of(chosen(few)) == steps_of(chosen(SBHAR)) == 600
+
+
+def test_more_spans_and_labels_get_more_steps_up_to_a_limit():
+    many, huge = replace(SBHAR, num_spans=9000), replace(SBHAR, num_spans=10**7)
+    assert 600 < steps_of(chosen(many)) < steps_of(chosen(huge)) == 2000
+
+
+def test_a_budget_scales_the_steps():
+    found = [steps_of(chosen(SBHAR, budget=name)) for name in ("quick", "default", "best")]
+    assert found == [180, 600, 2400]
+    with pytest.raises(ValueError, match="budget is 'huge'; wanted one of quick, default, best"):
+        chosen(SBHAR, budget="huge")
+
+
+def test_a_number_of_steps_that_is_set_holds():
+    trainer = {**OPEN["trainer"], "max_steps": 100}
+    assert steps_of(chosen(SBHAR, trainer=trainer)) == 100
+
+
+def test_recordings_no_longer_than_a_crop_stay_whole():
+    short = replace(SBHAR, steps=[3000] * 33)
+    assert chosen(short)["data.crop_seconds"] == math.inf
+    assert chosen(SBHAR)["data.crop_seconds"] < 360
+
+
+def test_a_long_validation_is_made_less_often():
+    long = replace(SBHAR, val_steps=[10**8])
+    found = chosen(long)
+    assert found["trainer.max_epochs"] == 1
+    assert steps_of(found) == 600
+
+
+def test_spans_too_long_for_the_memory_get_a_coarser_grid():
+    facts = replace(SBHAR, shortest=20.0, longest=200_000.0, steps=[10**6] * 8)
+    found = chosen(facts)
+    assert found["data.crop_seconds"] / 0.02 > 200_000
+    assert found["data.crop_seconds"] / 0.02 / found["backbone.stride"] < 20_000
+
+
+def test_signals_that_take_work_to_read_get_a_process_for_it():
+    assert chosen(replace(SBHAR, slow=True))["data.num_workers"] == 1
+
+
+def test_data_without_crops_get_passes_over_all_sequences():
+    found = chosen(replace(SBHAR, steps=[256] * 2000), data={"batch_size": 32})
+    assert found["trainer.max_epochs"] == 10
+
+
+@given(
+    steps=st.lists(st.integers(1, 10**7), min_size=1, max_size=20),
+    val=st.lists(st.integers(1, 10**7), min_size=1, max_size=5),
+    sizes=st.tuples(st.floats(1, 1e5), st.floats(1, 10)),
+    spans=st.integers(1, 10**6),
+    classes=st.integers(1, 500),
+    rate=st.floats(0.01, 1e5),
+)
+def test_choices_are_bounded_whatever_the_data(steps, val, sizes, spans, classes, rate):
+    shortest, times = sizes
+    facts = TrainingFacts(1 / rate, steps, val, shortest, shortest * times, spans, classes, False)
+    found = chosen(facts)
+    stride, batch = found["backbone.stride"], found["data.batch_size"]
+    assert stride >= 1
+    assert 1 <= batch <= 32
+    assert 1 <= found["neck.num_levels"] <= 20
+    assert 1 <= found["trainer.max_epochs"] <= 20
+    assert 0 < found["callbacks.average.decay"] < 1
+    cells = min(found["data.crop_seconds"] * rate, max(steps)) / stride
+    # A step costs no more memory than one sequence of the longest crop.
+    assert cells * batch < 17_000
+    assert 500 <= steps_of(found) <= 2100
+    # A short span has several cells, unless it has no more steps.
+    assert shortest / stride >= min(8, shortest) or facts.longest / stride > 1000
+
+
+def test_the_facts_are_those_of_the_training_data(annotated):
+    from spanloc.data import AnnotatedData
+
+    data = AnnotatedData(annotated)
+    data.setup()
+    facts = TrainingFacts.of(data)
+    assert sum(len(lengths) for lengths in data.span_lengths()) == facts.num_spans
+    assert (facts.shortest, facts.longest, facts.num_classes) == (15, 20, 2)
+    assert not facts.one_each
+    assert not facts.slow
+    assert set(BUDGETS) == {"quick", "default", "best"}

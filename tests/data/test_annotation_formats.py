@@ -1,0 +1,144 @@
+"""Tables of annotations, subsets, and which format a folder holds."""
+
+import pandas as pd
+import pytest
+from recordings import RATE, recording, said
+
+from spanloc.data import read_annotations
+
+TABLE = [("a", 0.5, 1.0, "walk"), ("a", 2.0, 2.5, "sit"), ("b", 1.0, 4.0, "walk")]
+FRAME = pd.DataFrame(TABLE, columns=["sequence", "start", "end", "label"])
+WRITERS = {
+    "csv": lambda path: FRAME.to_csv(path, index=False),
+    "tsv": lambda path: FRAME.to_csv(path, index=False, sep="\t", encoding="utf-8-sig"),
+    "jsonl": lambda path: FRAME.to_json(path, orient="records", lines=True),
+    "parquet": FRAME.to_parquet,
+}
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_a_table_is_read_whatever_its_suffix(tmp_path, suffix):
+    recording(tmp_path / "data", "a", "b", "c")
+    WRITERS[suffix](tmp_path / f"annotations.{suffix}")
+    found = read_annotations(tmp_path, fps=RATE)
+    assert found.classes == ["sit", "walk"]
+    assert said(found) == {
+        "a": [(0.5, 1.0, "walk"), (2.0, 2.5, "sit")],
+        "b": [(1.0, 4.0, "walk")],
+        "c": [],
+    }
+    assert [len(found.subsets[name]) for name in found.subsets] == [3, 0, 0]
+
+
+def test_columns_of_other_names_and_subsets_of_other_names(tmp_path):
+    recording(tmp_path, "1", "2")
+    (tmp_path / "annotations.csv").write_text(
+        "file,onset_s,offset_s,what,split,who\n1,0,1,x,train,ann\n2,,,,val,bob\n"
+    )
+    columns = {"sequence": "file", "start": "onset_s", "end": "offset_s", "label": "what",
+               "subset": "split", "subject": "who"}  # fmt: skip
+    names = {"train": "training", "val": "validation"}
+    found = read_annotations(tmp_path, fps=RATE, columns=columns, subset_map=names)
+    assert said(found) == {"1": [(0, 1, "x")], "2": []}
+    assert [(r.id, r.subject) for r in found.subsets["validation"]] == [("2", "bob")]
+
+
+def test_a_table_without_labels_has_one_class(tmp_path):
+    recording(tmp_path, "a")
+    (tmp_path / "annotations.csv").write_text("sequence,start,end\na,0,1\n")
+    assert said(read_annotations(tmp_path, fps=RATE)) == {"a": [(0, 1, "span")]}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "annotations.csv: the file is empty; wanted text"),
+        ("sequence,start\na,1\n", "line 1: there is no column 'end'; found sequence, start"),
+        ("sequence,start,end\na,x,1\n", "line 2: start is 'x'; wanted a number"),
+        ("sequence,start,end\na,nan,1\n", "line 2: start is 'nan'; wanted a number"),
+        ("sequence,start,end\na,1\n", "line 2: 2 fields; the header has 3"),
+        ("sequence,start,end\n,1,2\n", "line 2: sequence is empty; wanted the id"),
+        ("sequence,start,end,end\na,1,2,3\n", "line 1: the column 'end' is there twice"),
+        ("sequence,start,end,subset\na,1,2,train\n", "line 2: subset is 'train'; wanted one of"),
+        (
+            "sequence,start,end,subset\na,1,2,training\na,3,4,testing\n",
+            "line 3: subset of 'a' is 'testing'; the rows before say 'training'",
+        ),
+        ("sequence,start,end,subset\na,1,2,training\n", "there is no row of 'b'"),
+        ("sequence,start,end\nx,1,2\n", "x.npy: no such file, nor one of another suffix"),
+        ("sequence,start,end\n../a,1,2\n", "'../a': its array would lie outside"),
+        ("sequence,start,end\na,3,2\n", "'a': line 2: span is [3.0, 2.0]; wanted 0 <= start"),
+        ("sequence,start,end,label\na,1,2,\n", "'a': line 2: label is ''; wanted one of classes"),
+        ("sequence,start,end\né,1,2\n".encode("latin-1"), "not UTF-8 text"),
+        (b"\0\1\2", "annotations.csv: binary data; wanted text"),
+    ],
+)
+def test_a_mistake_in_a_table_is_named_in_one_line(tmp_path, text, message):
+    recording(tmp_path, "a", "b")
+    content = text if isinstance(text, bytes) else text.encode()
+    (tmp_path / "annotations.csv").write_bytes(content)
+    with pytest.raises((ValueError, FileNotFoundError)) as caught:
+        read_annotations(tmp_path, fps=RATE)
+    assert message in str(caught.value)
+    assert "annotations.csv" in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_a_table_of_lines_with_a_mistake_is_named(tmp_path):
+    recording(tmp_path, "a")
+    for line, message in (
+        ("{", "line 2: not valid JSON"),
+        ("3", "line 2: wanted an object"),
+        ('{"sequence": "a", "start": 1, "end": 2}', "line 2: some rows have a label, and some"),
+        ('{"sequence": ["a"], "start": 1, "end": 2}', "line 2: sequence is ['a']; wanted a name"),
+        ('{"sequence": "a", "start": true, "end": 2, "label": "x"}', "line 2: start is True"),
+    ):
+        first = '{"sequence": "a", "start": 1, "end": 2, "label": "x"}\n'
+        (tmp_path / "annotations.jsonl").write_text(first + line)
+        with pytest.raises(ValueError) as caught:
+            read_annotations(tmp_path, fps=RATE)
+        assert message in str(caught.value)
+    (tmp_path / "annotations.jsonl").unlink()
+    (tmp_path / "annotations.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ValueError, match=r"annotations.parquet: not a Parquet file"):
+        read_annotations(tmp_path, fps=RATE)
+
+
+def test_subsets_come_from_a_file_or_from_folders(tmp_path):
+    for name, subset in (("a", "training"), ("b", "testing")):
+        recording(tmp_path / subset, name)
+        (tmp_path / subset / f"{name}.txt").write_text("0\t1\tx\n")
+    found = read_annotations(tmp_path, fps=RATE)
+    assert [[r.id for r in found.subsets[s]] for s in found.subsets] == [["a"], [], ["b"]]
+    file = tmp_path / "subsets.csv"
+    file.write_text("sequence,subset,subject\na,validation,p\nb,training,p\n")
+    found = read_annotations(tmp_path, fps=RATE)
+    assert [[r.id for r in found.subsets[s]] for s in found.subsets] == [["b"], ["a"], []]
+    assert found.subsets["training"][0].subject == "p"
+    file.write_text("sequence,subset\na,validation\n")
+    with pytest.raises(ValueError, match=r"subsets.csv: there is no row of the sequence 'b'"):
+        read_annotations(tmp_path, fps=RATE)
+    file.write_text("sequence,subset\na,val\n")
+    with pytest.raises(ValueError, match=r"subsets.csv: line 2: subset is 'val'; wanted one of"):
+        read_annotations(tmp_path, fps=RATE)
+
+
+def test_several_formats_in_one_folder_are_named(tmp_path):
+    recording(tmp_path, "a")
+    (tmp_path / "a.txt").write_text("0.5\t1\twalk\n")
+    (tmp_path / "a.TextGrid").write_text("")
+    with pytest.raises(ValueError, match=r"audacity \(.*a.txt\) and textgrid \(.*a.TextGrid\)"):
+        read_annotations(tmp_path, fps=RATE)
+    assert said(read_annotations(tmp_path, fps=RATE, format="audacity")) == {
+        "a": [(0.5, 1.0, "walk")]
+    }
+    with pytest.raises(
+        ValueError, match="data.format is 'praat'; wanted auto or one of json, table"
+    ):
+        read_annotations(tmp_path, format="praat")
+    WRITERS["csv"](tmp_path / "annotations.csv")
+    WRITERS["jsonl"](tmp_path / "annotations.jsonl")
+    with pytest.raises(
+        ValueError, match=r"holds annotations.csv and annotations.jsonl; wanted one"
+    ):
+        read_annotations(tmp_path, fps=RATE)

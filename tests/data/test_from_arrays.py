@@ -1,0 +1,174 @@
+"""Data from memory."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from spanloc.data import from_arrays, from_dataset
+
+ROWS = [("a", 0.5, 1.0, "walk"), ("b", 1.0, 4.0, "sit")]
+COLUMNS = ["sequence", "start", "end", "label"]
+
+
+def signals(*names, steps=500):
+    rng = np.random.default_rng(0)
+    return {name: rng.normal(size=(steps, 3)) for name in names}
+
+
+SPANS = {
+    "lists": {"a": [(0.5, 1.0, "walk")], "b": np.array([[1.0, 4.0, "sit"]], object)},
+    "pandas": pd.DataFrame(ROWS, columns=COLUMNS),
+    "polars": pl.DataFrame(ROWS, schema=COLUMNS, orient="row"),
+    "arrow": pl.DataFrame(ROWS, schema=COLUMNS, orient="row").to_arrow(),
+    "rows": [dict(zip(COLUMNS, row, strict=True)) for row in ROWS],
+}
+
+
+def records(data):
+    return {r.id: r for part in data.annotations.subsets.values() for r in part}
+
+
+@pytest.mark.parametrize("kind", SPANS)
+def test_spans_of_any_kind_give_the_same(kind):
+    data = from_arrays(signals("a", "b", "c"), SPANS[kind], rate=50)
+    found = records(data)
+    assert data.annotations.classes == ["sit", "walk"]
+    assert {name: r.spans.tolist() for name, r in found.items()} == {
+        "a": [[25, 50]], "b": [[50, 200]], "c": [],
+    }  # fmt: skip
+    assert found["a"].labels.tolist() == [1]
+    assert found["a"].timeline.seconds_per_step == 1 / 50
+
+
+def test_the_data_are_those_of_a_model():
+    arrays = signals("a", "b", "c", "d")
+    subsets = {"c": "validation", "d": "testing"}
+    data = from_arrays(
+        arrays, {name: [(1, 2)] for name in arrays}, rate=50, subsets=subsets,
+        subjects={"a": "ann"}, channels=["x", "y", "z"], batch_size=2, label_map={"span": "event"},
+    )  # fmt: skip
+    data.setup("fit")
+    assert data.classes == ["event"]
+    assert records(data)["a"].subject == "ann"
+    assert [r.id for r in data.annotations.subsets["testing"]] == ["d"]
+    batch = next(iter(data.train_dataloader()))
+    assert sorted(batch.ids) == ["a", "b"]
+    place = batch.ids.index("a")
+    np.testing.assert_allclose(batch.features[place], arrays["a"].T.astype(np.float32))
+    assert records(data)["a"].signal.channels == ("x", "y", "z")
+
+
+def test_options_say_what_the_numbers_mean():
+    options = {"unit": "steps", "ends": "inclusive", "first_index": 1}
+    data = from_arrays(signals("a"), {"a": [(1, 5, "x")]}, rate=50, **options)
+    assert records(data)["a"].spans.tolist() == [[0, 5]]
+    found = []
+    rates = {"a": 50, "b": 100}
+    spans = {"a": [(9, 11, "x")], "b": [(1, 2, "x")]}
+    data = from_arrays(signals("a", "b"), spans, rate=rates, bad_spans="clip", found=found)
+    assert records(data)["a"].spans.tolist() == [[450, 500]]
+    assert records(data)["b"].spans.tolist() == [[100, 200]]
+    assert [bad.kind for bad in found] == ["past the end"]
+
+
+def test_features_of_videos_have_the_rate_of_the_frames():
+    arrays = {"v": np.zeros((12, 3))}
+    for rate in (30, {"v": 30}):
+        data = from_arrays(
+            arrays, {"v": [(8 / 30, 16 / 30, "x")]}, rate=rate, feature_stride=4, feature_window=16
+        )
+        np.testing.assert_allclose(records(data)["v"].spans, [[0.5, 2.5]], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"spans": {"A": [(1, 2)]}}, "spans: there is no signal 'A'; there are a"),
+        ({"subsets": {"aa": "testing"}}, "subsets: there is no signal 'aa'; 'a'?"),
+        ({"subsets": {"a": "test"}}, "subset is 'test'; wanted one of training"),
+        ({"spans": {"a": [(1,)]}}, "spans: 'a': [0] is (1,); wanted (start, end, label)"),
+        ({"spans": {"a": [3]}}, "spans: 'a': [0] is 3; wanted (start, end, label)"),
+        ({"spans": {"a": [(1, "x")]}}, "end is 'x'; wanted a number"),
+        ({"spans": {"a": [(2, 1, "x")]}}, "sequence 'a': row 0: span is [2.0, 1.0]; wanted 0 <="),
+        ({"spans": [(1, 2)]}, "spans: row 0 is (1, 2); wanted lists by id, or rows with columns"),
+        (
+            {"spans": pd.DataFrame({"sequence": ["a"]})},
+            "there is no column 'start'; found sequence",
+        ),
+        ({"signals": {}, "spans": {}}, "signals: there are none"),
+        ({"signals": {"a": np.zeros((9, 2, 2))}}, "signals: 'a': a: shape is (9, 2, 2)"),
+        ({"signals": {"a": [["x"]]}}, "signals: 'a': a: dtype is <U1; wanted float32"),
+        ({"rate": 0}, "data.fps is 0; wanted a number above 0"),
+        ({"rate": {"b": 1}}, "rate: there is none of 'a'"),
+        ({"val_share": 2}, "data.val_share is 2"),
+    ],
+)
+def test_a_mistake_is_named(arguments, message):
+    usual = {"signals": signals("a"), "spans": {"a": [(1, 2)]}, "rate": 50}
+    with pytest.raises(ValueError) as caught:
+        from_arrays(**(usual | arguments))
+    assert message in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_an_unknown_option_is_an_error():
+    with pytest.raises(TypeError, match="bath_size"):
+        from_arrays(signals("a"), {}, rate=50, bath_size=3)
+
+
+def rows(**change):
+    features = np.zeros((500, 3)).tolist()
+    usual = {
+        "id": "a", "features": features, "spans": [{"start": 0.5, "end": 1.0, "label": "walk"}],
+        "subset": "training", "hz": 50,
+    }  # fmt: skip
+    other = {"id": "b", "features": features, "spans": [], "subset": "testing", "hz": 50}
+    return [usual | change, other]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"spans": {"start": [0.5], "end": [1.0], "label": ["walk"]}},
+        {"spans": [(0.5, 1.0, "walk")]},
+        {"spans": [[0.5, 1.0]], "names": ["walk"]},
+    ],
+)
+def test_rows_of_a_data_set(change):
+    labels = "names" if "names" in change else None
+    made = rows(**change)
+    made[1]["names"] = []
+    data = from_dataset(made, rate="hz", labels=labels)
+    found = records(data)
+    assert data.annotations.classes == ["walk"]
+    assert found["a"].spans.tolist() == [[25, 50]]
+    assert (found["b"].subset, len(found["b"].spans)) == ("testing", 0)
+
+
+def test_splits_of_a_data_set_are_its_subsets():
+    first, second = rows()
+    data = from_dataset({"train": [first], "test": [second]}, rate=50)
+    assert {r.id: r.subset for r in records(data).values()} == {"a": "training", "b": "testing"}
+    with pytest.raises(ValueError, match="there is a split 'dev'; wanted train, validation, test"):
+        from_dataset({"dev": [first]}, rate=50)
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        ({}, {"spans": "span"}, "row 0: there is no column 'span'; 'spans'?"),
+        ({}, {"rate": "fps"}, "row 0: there is no column 'fps'; there are id, features"),
+        ({"id": "b"}, {}, "row 1: id is 'b', as in a row before"),
+        ({"spans": [{"start": 1}]}, {}, "row 0: spans: [0] is {'start': 1}; wanted start and end"),
+        ({"spans": {"start": [1]}}, {}, "row 0: spans: wanted lists start, end and label"),
+        ({"spans": [(1, 2)], "names": []}, {"labels": "names"}, "1 spans and 0 labels; wanted one"),
+        ({"features": [["x"]]}, {}, "signals: 'a': "),
+        ({"subset": "train"}, {}, "subset is 'train'; wanted one of training"),
+    ],
+)
+def test_a_mistake_in_a_row_is_named(change, options, message):
+    with pytest.raises(ValueError) as caught:
+        from_dataset(rows(**change), **({"rate": 50} | options))
+    assert message in str(caught.value)

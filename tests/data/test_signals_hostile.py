@@ -1,0 +1,230 @@
+"""Files that hold something else than a reader expects, by mistake or on purpose."""
+
+import io
+import pickle
+import warnings
+import zipfile
+
+import edfio
+import h5py
+import numpy as np
+import pytest
+import soundfile
+
+from spanloc.data.signals import open_signal, reading
+
+
+class Evil:
+    def __reduce__(self):
+        raise AssertionError("a pickle was opened")
+
+
+def read_all(path):
+    signal = open_signal(path)
+    return signal.read(0, signal.num_steps)
+
+
+def refused(path, said):
+    with pytest.raises((ValueError, OSError)) as error:
+        read_all(path)
+    text = str(error.value)
+    assert text.startswith(str(path)), text
+    assert said in text
+    assert len(text.splitlines()) == 1
+
+
+def npz(path, **members):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+
+
+def header(shape, dtype="<f4"):
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        file, {"shape": shape, "fortran_order": False, "descr": dtype}
+    )
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.zeros((3, 2), complex), "dtype is complex128; wanted float32"),
+        (np.array(["a", "b"]), "dtype is <U1"),
+        (np.zeros((2, 2, 2)), "shape is (2, 2, 2); wanted (steps, channels)"),
+        (np.zeros((0, 2)), "shape is (0, 2); wanted at least one step"),
+        (np.zeros((4, 0)), "shape is (4, 0)"),
+    ],
+)
+def test_an_array_that_is_no_signal_is_refused_in_every_container(tmp_path, array, said):
+    np.save(tmp_path / "x.npy", array)
+    refused(tmp_path / "x.npy", said)
+    np.savez(tmp_path / "x.npz", a=array)
+    refused(tmp_path / "x.npz", f"array 'a': {said}")
+    if array.dtype.kind == "U":
+        return
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["a"] = array
+    refused(tmp_path / "x.h5", f"data set 'a': {said}")
+
+
+def test_no_pickle_is_opened(tmp_path):
+    objects = io.BytesIO()
+    np.lib.format.write_array(objects, np.array([None, "x"], object))
+    for name, content in (("x.npy", objects.getvalue()), ("y.npz", pickle.dumps([1, 2]))):
+        (tmp_path / name).write_bytes(content)
+        refused(tmp_path / name, "not a")
+    npz(tmp_path / "z.npz", a=objects.getvalue())
+    refused(tmp_path / "z.npz", "dtype is object")
+
+
+def test_an_archive_that_says_more_than_it_holds_is_refused(tmp_path):
+    npz(tmp_path / "x.npz", a=header((10**8, 2)) + b"\0" * 80)
+    refused(tmp_path / "x.npz", "not all of it is there")
+    npz(tmp_path / "x.npz", a=header((10**12, 2)))
+    refused(tmp_path / "x.npz", "GiB of memory to read; wanted at most 2; save it as .npy")
+    npz(tmp_path / "x.npz")
+    refused(tmp_path / "x.npz", "holds no array of numbers")
+
+
+def test_a_data_set_of_hdf5_must_be_written_and_lie_in_the_file(tmp_path, monkeypatch):
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"s" * 800)
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("a", (100,), "f8", external=[(str(secret), 0, 800)])
+    refused(path, "data set 'a': its values lie in other files")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["a"] = np.zeros(9)
+    with h5py.File(path, "w") as file:
+        layout = h5py.VirtualLayout((9,), "f8")
+        layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "a", (9,))
+        file.create_virtual_dataset("a", layout)
+    refused(path, "data set 'a': its values lie in other files")
+    with h5py.File(path, "w") as file:
+        file["a"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "a")
+    refused(path, "holds no data set of numbers")
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("a", (10**7, 4), "f4", chunks=(1000, 4), compression="gzip")
+        data[:1000] = np.random.default_rng(0).normal(size=(1000, 4))
+    refused(path, "but not all is written")
+    with h5py.File(path, "w") as file:
+        file.create_dataset("a", data=np.zeros((2000, 2)), chunks=(2000, 2), compression="gzip")
+    assert open_signal(path).num_steps == 2000
+    monkeypatch.setattr(reading, "MOST_BYTES", 31999)
+    refused(path, "write it with smaller chunks")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("fs", "fast", "rate is nan; wanted a number above 0"),
+        ("rate", 0.0, "rate is 0.0"),
+        ("sampling_rate", [1.0, 2.0], "rate is nan"),
+        ("channels", ["a"], "attribute 'channels' has 1 entries; wanted 2"),
+    ],
+)
+def test_attributes_of_hdf5_that_cannot_be_are_refused(tmp_path, name, value, said):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["a"] = np.zeros((9, 2))
+        file["a"].attrs[name] = value
+    refused(tmp_path / "x.h5", said)
+
+
+def edf(path, rates=(100, 100), write=None, **options):
+    signals = [
+        edfio.EdfSignal(np.arange(10 * r) % 50, r, label=f"S{i}", physical_range=(0, 50), **options)
+        for i, r in enumerate(rates)
+    ]
+    edfio.Edf(signals, annotations=[edfio.EdfAnnotation(0, 1, "x")]).write(path)
+    content = bytearray(path.read_bytes())
+    for place, text in (write or {}).items():
+        content[place : place + len(text)] = text
+    path.write_bytes(content)
+    return path
+
+
+def test_signals_of_edf_must_have_one_rate(tmp_path):
+    refused(
+        edf(tmp_path / "x.edf", (100, 50)),
+        "its signals differ in their rate: 'S0 at 100 Hz', 'S1 at 50 Hz'; wanted one",
+    )
+
+
+def test_an_edf_file_that_is_shorter_than_its_header_says_is_refused(tmp_path):
+    path = edf(tmp_path / "x.edf")
+    path.write_bytes(path.read_bytes()[:-5])
+    refused(path, "has 9 records; its header says 10")
+    # A recorder that crashed wrote -1.
+    content = bytearray(path.read_bytes())
+    content[236:244] = b"-1      "
+    path.write_bytes(content)
+    signal = open_signal(path)
+    assert signal.num_steps == 900
+    assert np.abs(signal.read(0, 900)[:, 0] - np.arange(900) % 50).max() < 1e-3
+
+
+def test_an_edf_file_without_signals_or_ranges_or_with_gaps_is_refused(tmp_path):
+    edfio.Edf([], annotations=[edfio.EdfAnnotation(0, 1, "x")]).write(tmp_path / "x.edf")
+    refused(tmp_path / "x.edf", "holds annotations only; wanted signals")
+    # Three signals; the physical minima begin at 256 + 3 * (16 + 80 + 8).
+    refused(edf(tmp_path / "x.edf", write={568: b"50      "}), "signal 'S0' has no range")
+    # Marked as one with gaps, of which it has none.
+    path = edf(tmp_path / "x.edf", write={192: b"EDF+D"})
+    assert open_signal(path).num_steps == 1000
+    content = path.read_bytes()
+    # The sixth record begins a second late.
+    assert content.count(b"+5\x14\x14") == 1
+    path.write_bytes(content.replace(b"+5\x14\x14", b"+6\x14\x14"))
+    refused(path, "the recording has gaps (EDF+D); wanted one stretch")
+
+
+def test_labels_of_edf_that_are_not_ascii_are_one_line(tmp_path):
+    path = edf(tmp_path / "x.edf", write={256: "Temp °C".encode("latin-1")})
+    assert open_signal(path).channels[0].startswith("Temp")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x 1 100 10\n/etc/passwd 16 1/mV 16 0 0 0 0 I\n", "invalid syntax"),
+        ("x 1 100 10\n../x.dat 16 1/mV 16 0 0 0 0 I\n", "invalid syntax"),
+        ("x 1 100 10\ns3::y.dat 16 1/mV 16 0 0 0 0 I\n", "invalid syntax"),
+        ("x 1 100 10\ny.dat 16 1/mV 16 0 0 0 0 I\n", "no such file"),
+        ("x/2 1 100 10\na 5\nb 5\n", "a record of several segments"),
+        ("x 1 100 10\nx.dat 16x4 1/mV 16 0 0 0 0 I\n", "its signals differ in their rate"),
+        ("x 1 100 1000000000\nx.dat 16 1/mV 16 0 0 0 0 I\n", "not a WFDB record, or not all of it"),
+        ("x 2 100 10\nx.dat 16 1/mV 16 0 0 0 0 I\n", "does not have the signals that it says"),
+        ("x 0 100 10\n", "does not have the signals that it says"),
+        ("x 1 100\nx.dat 16 1/mV 16 0 0 0 0 I\n", "does not say how many samples"),
+        ("", "not a WFDB record"),
+    ],
+)
+def test_a_wfdb_header_names_files_beside_it_that_are_there(tmp_path, text, said):
+    (tmp_path / "x.dat").write_bytes(b"\1\0" * 100)
+    (tmp_path / "x.hea").write_text(text)
+    with pytest.raises((ValueError, OSError)) as error:
+        open_signal(tmp_path / "x.hea")
+    assert said in str(error.value)
+    assert str(error.value).startswith(str(tmp_path))
+
+
+def test_audio_that_ends_early_is_refused_and_that_of_a_stream_is_not(tmp_path):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, np.zeros(1000), 8000)
+    content = bytearray(path.read_bytes())
+    place = content.index(b"data") + 4
+    path.write_bytes(content[:-200])
+    refused(path, "ends too early: 1800 bytes of sound; its header says 2000")
+    content[place : place + 4] = b"\xff" * 4
+    path.write_bytes(content)
+    assert open_signal(path).num_steps == 1000
+
+
+def test_wfdb_says_nothing_about_pandas(tmp_path):
+    (tmp_path / "x.dat").write_bytes(b"\1\0" * 10)
+    (tmp_path / "x.hea").write_text("x 1 100 10\nx.dat 16 1/mV 16 0 0 0 0 I\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        open_signal(tmp_path / "x.hea").read(0, 5)

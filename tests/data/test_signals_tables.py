@@ -1,0 +1,168 @@
+"""Tables as signals: headers, times, and errors that say where."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from spanloc.data.signals import NpySignal, open_signal, reading
+from spanloc.data.signals.clock import regular_rate
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(text, name="x.csv"):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
+
+
+def test_the_first_line_names_the_channels_only_if_it_is_not_all_numbers(table):
+    plain = open_signal(table("1,2\n3,4\n"))
+    assert (plain.num_steps, plain.channels) == (2, None)
+    assert plain.read(0, 2).tolist() == [[1, 2], [3, 4]]
+    named = open_signal(table(b'\xef\xbb\xbf"x, left",y\r\n1,2\r\n3,4\r\n'))
+    assert (named.num_steps, named.channels) == (2, ("x, left", "y"))
+    assert named.read(1, 2).tolist() == [[3, 4]]
+
+
+def test_missing_fields_are_nan_and_the_index_of_pandas_is_no_channel(table):
+    signal = open_signal(table(",x,y\n0,,2\n1,3,NaN\n2,inf,-1e3\n"))
+    assert signal.channels == ("x", "y")
+    found = signal.read(0, 3)
+    assert np.array_equal(found, [[np.nan, 2], [3, np.nan], [np.inf, -1000]], equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("head", "times", "rate"),
+    [
+        ("time", [0, 0.02, 0.04, 0.06], 50),
+        ("Timestamp (ms)", [1.7e12, 1.7e12 + 8, 1.7e12 + 16, 1.7e12 + 24], 125),
+        ("t", ["2024-05-01 12:00:00.00", "2024-05-01 12:00:00.25", "2024-05-01 12:00:00.5"], 4),
+        ("t", ["2024-05-01T12:00:00", "2024-05-01T12:00:01"], 1),
+        ("time_us", [5, 15, 25], 1e5),
+        ("time", [7.5], None),
+    ],
+)
+def test_a_regular_time_column_gives_the_rate(table, head, times, rate):
+    signal = open_signal(table(f"x,{head}\n" + "".join(f"1,{t}\n" for t in times)))
+    assert signal.channels == ("x",)
+    assert signal.rate == rate
+
+
+def test_the_rate_of_rounded_times_has_the_digits_that_they_can_tell(tmp_path):
+    rng = np.random.default_rng(0)
+    times = np.arange(5000) / 128
+    for seen in (np.round(times, 3), times + rng.uniform(-1e-3, 1e-3, 5000), 1.7e9 + times):
+        assert regular_rate(tmp_path, "t", seen, 1.0, first_row=0) == 128
+    assert regular_rate(tmp_path, "t", np.arange(5000) / 99.98, 1.0, first_row=0) == 99.98
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        (
+            "0 1 2 4 5 6 7",
+            "row 5 comes 2 s after the one before, at 4 s, where most come after 1 s",
+        ),
+        ("0 1 2 2 3 4 5", "row 5 comes 0 s after"),
+        ("0 1 2 3 1 2 3", "row 6 comes -2 s after"),
+        ("0 1 2  3 4 5", "no time in row 5"),
+        ("0 0 0", "row 3 comes 0 s after"),
+        ("0 1 2 3 4 5 6 7 8 9 10 11.4 12.8 14.2 15.6 17 18.4 19.8 21.2 22.6 24", "regular: row 9"),
+        ("1700000000000 1700000001000", "wanted seconds, or a name that says the unit"),
+    ],
+)
+def test_an_irregular_time_column_is_refused_with_the_row(table, times, said):
+    path = table("time,x\n" + "".join(f"{t},1\n" for t in times.split(" ")))
+    with pytest.raises(ValueError, match=rf"x\.csv: column 'time'.*{said}"):
+        open_signal(path)
+    signal = open_signal(path, rate=2)
+    assert (signal.rate, signal.channels) == (2, ("x",))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x,y\n1,2\n1,two\n", "row 3, column 'y' is 'two'; wanted a number"),
+        ("1,2\n1,2\n1,two\n", "row 3, column 2 is 'two'; wanted a number"),
+        ("x,y\n1,2\n1\n", "row 3 has 1 columns; wanted 2"),
+        ("x,y\n1,2,3\n", "row 2 has 3 columns; wanted 2"),
+        ("x;y\n1;2\n", "row 2, column 'x;y' is '1;2'; wanted a number"),
+        ("x,x\n1,2\n", "row 1 names column 'x' more than once"),
+        ("x,,y\n1,2,3\n", "row 1: column 2 has no name"),
+        ("x,y\n", "has no rows"),
+        ("time\n1\n", "no columns of numbers beside the time"),
+        ("\n1,2\n", "row 1 is empty"),
+        ("", "row 1 is empty"),
+        (b"x\n\xff\xfe\n", "not a table"),
+        ("x\n" + "1" * 3_000_000 + "\n", "x.csv: not a table"),
+        # More than Arrow takes at once.
+        ("x,y\n" + f"{'0' * 99},2\n" * 20_000 + "1,z\n", "row 20002, column 'y' is 'z'"),
+    ],
+)
+def test_what_is_off_in_a_table_is_named_with_row_and_column(table, text, said):
+    with pytest.raises(ValueError, match=rf"^/.*x\.csv: .*{said}|^/.*{said}") as error:
+        open_signal(table(text))
+    assert len(str(error.value)) < 400
+
+
+def test_a_table_that_takes_too_much_memory_is_refused(table, monkeypatch):
+    path = table("x,y\n" + "1,2\n" * 1000)
+    monkeypatch.setattr(reading, "MOST_BYTES", 7999)
+    with pytest.raises(ValueError, match=r"wanted at most .*; save it as \.npy or \.parquet"):
+        open_signal(path)
+    monkeypatch.setattr(reading, "MOST_BYTES", 8000)
+    assert open_signal(path).num_steps == 1000
+
+
+def test_decoded_files_are_kept_up_to_a_limit_and_read_again_when_they_change(table, monkeypatch):
+    monkeypatch.setattr(reading, "KEPT_BYTES", 5000)
+    signals = [open_signal(table("x\n" + "1\n" * 1000, f"{i}.csv")) for i in range(3)]
+    assert len(reading._kept) == 1
+    assert [signal.read(0, 1000).sum() for signal in signals] == [1000] * 3
+    signals[2].path.write_text("x\n" + "2\n" * 1000 + "\n")
+    assert signals[2].read(0, 1000).sum() == 2000
+    with pytest.raises(ValueError, match="read-only"):
+        signals[2].read(0, 5)[:] = 0
+
+
+def test_parquet_columns_of_numbers_are_channels_and_others_are_refused(tmp_path):
+    path = tmp_path / "x.parquet"
+    columns = {"x": [1, 2, None], "b": [True, False, True], "h": np.ones(3, np.float16)}
+    parquet.write_table(pa.table(columns), path)
+    signal = open_signal(path)
+    assert (signal.channels, signal.rate) == (("x", "b", "h"), None)
+    expected = [[1, 1, 1], [2, 0, 1], [np.nan, 1, 1]]
+    assert np.array_equal(signal.read(0, 3), expected, equal_nan=True)
+    parquet.write_table(pa.table({"x": [1.0], "label": ["a"]}), path)
+    with pytest.raises(
+        ValueError, match=r"x\.parquet: column 'label' holds (large_)?string; wanted"
+    ):
+        open_signal(path)
+    times = pa.array([0, 250_000, 500_000], pa.timestamp("us", "UTC"))
+    parquet.write_table(pa.table({"t": times, "x": [1, 2, 3]}), path)
+    assert open_signal(path).rate == 4
+    parquet.write_table(pa.table({"time": [0, 1, 2, 4], "x": [1, 2, 3, 4]}), path)
+    with pytest.raises(ValueError, match=r"column 'time' is not regular: row 3"):
+        open_signal(path)
+    parquet.write_table(pa.table({"x": pa.array([], pa.float32())}), path)
+    with pytest.raises(ValueError, match="has no rows"):
+        open_signal(path)
+
+
+def test_a_stretch_of_a_parquet_file_reads_its_row_groups_only(tmp_path, monkeypatch):
+    path = tmp_path / "x.parquet"
+    parquet.write_table(pa.table({"x": np.arange(1000.0)}), path, row_group_size=100)
+    signal, loaded = open_signal(path), []
+    usual = type(signal)._load
+    monkeypatch.setattr(type(signal), "_load", lambda s, i: loaded.append(i) or usual(s, i))
+    assert signal.read(250, 401)[:, 0].tolist() == list(range(250, 401))
+    assert loaded == [2, 3, 4]
+
+
+def test_an_array_of_numpy_is_not_copied(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((1000, 2)))
+    assert isinstance(NpySignal(tmp_path / "x.npy").read(0, 10).base, np.memmap)

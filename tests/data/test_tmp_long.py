@@ -1,0 +1,145 @@
+"""A file of annotations in any format, with any mistake in it, is read, or refused in one line."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mutated import broken, csv_files, files, harmless, json_files, often
+from recordings import RATE, recording
+from test_annotation_formats import TABLE, WRITERS
+from test_recording_formats import REGIONS, TEXTS
+
+from spanloc.data import read_annotations
+
+CELLS = [["sequence", "start", "end", "label"], *([str(cell) for cell in row] for row in TABLE)]
+TASKS = [
+    {"data": {"csv": "a.csv"}, "annotations": [{"result": REGIONS}]},
+    {"data": {"csv": "b.csv"}, "annotations": [{"result": []}]},
+]
+DATABASE = {
+    "database": {
+        "a": {
+            "subset": "training",
+            "annotated": [[0, 4.5], [5, 10]],
+            "annotations": [{"segment": [1, 2], "label": "x"}],
+        }
+    }
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("around") / "set"
+    recording(folder / "data", "a", "b")
+    return folder
+
+
+def check(folder, name, content, **options):
+    file = folder / name
+    file.write_bytes(content)
+    try:
+        with harmless(folder.parent, str(folder), "unknown", "label_map"):
+            found = read_annotations(folder, fps=RATE, bad_spans="drop", **options)
+            for records in found.subsets.values():
+                for record in records:
+                    for spans in (record.spans, record.ignored):
+                        start, end = spans.unbind(1)
+                        assert ((start >= 0) & (start < end) & (end <= 500)).all()
+    finally:
+        file.unlink()
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_text_with_a_mistake(folder, name):
+    file, text, options = TEXTS[name]
+
+    @often(1000)
+    @given(files(text) | broken(text.encode(), 200).map(bytes))
+    def run(content):
+        check(folder, file, content, **options)
+
+    run()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+def test_a_table_with_a_mistake(folder, suffix):
+    @often(1000)
+    @given(csv_files(CELLS))
+    def run(content):
+        check(folder, f"annotations.{suffix}", content)
+
+    run()
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_a_file_of_rows_with_a_mistake(folder, tmp_path, suffix):
+    WRITERS[suffix](tmp_path / "whole")
+    whole = (tmp_path / "whole").read_bytes()
+
+    @often(1000)
+    @given(broken(whole) | broken(whole, 60))
+    def run(content):
+        check(folder, f"annotations.{suffix}", content)
+
+    run()
+
+
+@often(1000)
+@given(json_files(TASKS))
+def test_an_export_of_tasks_with_a_mistake(folder, content):
+    check(folder, "export.json", content, format="labelstudio")
+
+
+@often(1000)
+@given(json_files(DATABASE), st.sampled_from(["seconds", "steps"]))
+def test_stretches_and_no_rate(folder, content, unit):
+    check(folder, "annotations.json", content, unit=unit, ends="inclusive")
+
+
+def test_the_checks_see_the_whole_file(folder):
+    check(folder, "annotations.json", json.dumps(DATABASE).encode())
+
+
+def eaf(folder):
+    content = pytest.importorskip("pympi.Elan").Eaf()
+    content.add_tier("acts")
+    content.add_annotation("acts", 500, 1000, "walk")
+    content.to_file(str(folder / "a.eaf"))
+
+
+def wfdb_waves(folder):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wfdb = pytest.importorskip("wfdb")
+        wfdb.wrann("a", "atr", np.array([25, 30, 50]), list("(p)"), fs=RATE, write_dir=str(folder))
+
+
+def edf(folder):
+    edfio = pytest.importorskip("edfio")
+    signal = edfio.EdfSignal(np.arange(500) % 2.0, RATE, label="x")
+    notes = [edfio.EdfAnnotation(0.5, 0.5, "walk")]
+    edfio.Edf([signal], annotations=notes).write(folder / "c.edf")
+
+
+@pytest.mark.parametrize(
+    ("write", "name", "kind"),
+    [
+        (eaf, "a.eaf", "elan"),
+        (wfdb_waves, "a.atr", "wfdb"),
+        (edf, "c.edf", "edf"),
+    ],
+)
+def test_a_file_of_a_library_with_a_mistake(folder, tmp_path, write, name, kind):
+    write(tmp_path)
+    whole = (tmp_path / name).read_bytes()
+
+    @often(1000)
+    @given(broken(whole, 800) | broken(whole))
+    def run(content):
+        check(folder, name, content, format=kind)
+
+    check(folder, name, whole, format=kind)
+    run()

@@ -1,0 +1,137 @@
+"""What an evaluation may judge, counted by hand, the slow way, and seen by every metric."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import CONFIGS
+from metric_rows import rows, tensors
+
+from spanloc.config.build import build
+from spanloc.metrics.assessable import assessable
+from spanloc.structures import Predictions, Targets
+
+METRICS = {
+    name: node
+    for path in sorted((CONFIGS / "metric").glob("*.yaml"))
+    for name, node in yaml.safe_load(path.read_text())["metrics"].items()
+}
+
+
+def made(spans, labels=None, ignored=(), **options):
+    spans = torch.tensor(spans).reshape(-1, 2)
+    zeros = torch.zeros(len(spans), dtype=torch.int64)
+    labels = zeros if labels is None else torch.tensor(labels)
+    if options:
+        return Predictions(spans, labels, zeros, ("a",), scores=zeros.float())
+    stretches = (torch.tensor(ignored).reshape(-1, 2),) if len(ignored) else ()
+    return Targets(spans, labels, zeros, ("a",), ignored=stretches)
+
+
+@pytest.mark.parametrize(
+    ("spans", "kept"),
+    [
+        ([9.0, 11.0], True),  # half of it is no more than half
+        ([9.0, 11.5], False),
+        ([12.0, 13.0], False),
+        ([17.0, 25.0], False),  # the two stretches overlap: [10, 22) is ignored
+        ([17.0, 28.0], True),
+        ([0.0, 60.0], True),
+        ([32.0, 36.0], False),  # in the target without a label
+        ([21.0, 35.0], True),  # 1 of 14 in a stretch, 5 in that target
+        ([19.0, 33.0], True),  # 3 and 3 of 14
+        ([41.5, 47.0], False),  # the target [42, 48] goes with its stretch, [44, 50)
+        ([48.0, 53.0], True),
+        ([51.0, 51.0], True),
+        ([12.0, 12.0], False),
+        ([22.0, 22.0], True),
+        ([55.0, 65.0], True),  # tIoU 4 / 13 with the target [52, 59]; it stays
+        ([58.5, 66.0], False),  # 0.5 / 14
+        ([58.0, 60.5], True),  # 0.5 of 2.5 is ignored
+    ],
+)
+def test_what_can_be_assessed_by_hand(spans, kept):
+    targets = made(
+        [[30.0, 40.0], [42.0, 48.0], [52.0, 59.0]],
+        [-1, 0, 1],
+        [[10.0, 20.0], [15.0, 22.0], [44.0, 50.0], [60.0, 70.0]],
+    )
+    found, true = assessable(made(spans, scores=1), targets)
+    assert len(found) == kept
+    assert true.spans.tolist() == [[52.0, 59.0]]
+    assert true.ignored == ()
+
+
+def test_nothing_to_leave_out_gives_back_what_came():
+    found, true = tensors(*rows())
+    for some in (true, replace(true, ignored=(torch.zeros(0, 2),) * len(true.ids))):
+        one, other = assessable(found, some)
+        assert one is found
+        assert other is some
+
+
+def half_seen(seed):
+    """Rows with stretches, some of which overlap; and some targets without a label."""
+    found, true = tensors(*rows(seed=seed))
+    random = np.random.default_rng(seed)
+    starts = [random.uniform(0, 45, (int(random.integers(4)), 1)) for _ in true.ids]
+    stretches = [torch.tensor(np.hstack([s, s + random.uniform(0.5, 12, s.shape)])) for s in starts]
+    labels = torch.where(torch.from_numpy(random.random(len(true)) < 0.2), -1, true.labels)
+    return found, replace(true, ignored=tuple(stretches), labels=labels)
+
+
+def share(span, hidden, grid=2e-4):
+    """How much of a span is hidden, counted on a fine grid."""
+    places = np.arange(span[0] + grid / 2, span[1], grid)
+    return np.any([(a <= places) & (places < b) for a, b in hidden], 0).mean() if hidden else 0.0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_can_be_assessed_is_that_of_the_slow_way(seed):
+    found, true = half_seen(seed)
+    expected, kept_targets = [], []
+    for place in range(len(true.ids)):
+        own, mine = true.of(place), found.of(place)
+        hidden = own.ignored[0].tolist()
+        pairs = list(zip(own.spans.tolist(), own.labels.tolist(), strict=True))
+        lost = [span for span, label in pairs if label < 0 or share(span, hidden) > 0.5]
+        kept = [span for span, _ in pairs if span not in lost]
+        kept_targets += kept
+        for a, b in mine.spans.tolist():
+            shared = [(min(b, d) - max(a, c), max(b, d) - min(a, c)) for c, d in kept]
+            about = any(inner >= 0.1 * outer for inner, outer in shared)
+            if about or share((a, b), hidden + lost) <= 0.5:
+                expected.append([a, b])
+    one, other = assessable(found, true)
+    assert sorted(one.spans.tolist()) == sorted(expected)
+    assert sorted(other.spans.tolist()) == sorted(kept_targets)
+    assert 0 < len(one) < len(found)
+    assert 0 < len(other) < len(true)
+
+
+@pytest.mark.parametrize("node", METRICS.values(), ids=METRICS)
+def test_no_metric_sees_what_is_predicted_in_ignored_stretches(node):
+    found, true = half_seen(5)
+    # All targets end before 60.
+    far = torch.tensor([[70.0, 90.0]])
+    true = replace(true, ignored=tuple(torch.cat([s, far]) for s in true.ignored))
+    junk = torch.arange(len(true.ids)).repeat(3)
+    starts = 68.0 + torch.arange(len(junk)) % 20
+    more = Predictions(
+        torch.cat([found.spans, torch.stack([starts, starts + 4.5], 1)]),
+        torch.cat([found.labels, junk % 3]),
+        torch.cat([found.places, junk]),
+        found.ids,
+        scores=torch.cat([found.scores, 2 + torch.rand(len(junk))]),
+    )
+    values = []
+    for some in (found, more):
+        metric = build(node)
+        metric.update(*assessable(some, true))
+        values.append({name: float(v) for name, v in metric.compute().items()})
+    assert values[0] == pytest.approx(values[1], abs=1e-12, nan_ok=True)
+    metric = build(node)
+    metric.update(more, replace(true, ignored=(), labels=true.labels.clamp(min=0)))
+    assert values[0] != pytest.approx({k: float(v) for k, v in metric.compute().items()})
