@@ -11,7 +11,7 @@ from spanloc.data import AnnotatedData, read_annotations
 from spanloc.models.sizing import levels_for, stride_for
 
 SHORT = ("trainer.max_epochs=1", "+trainer.limit_train_batches=2", "+trainer.limit_val_batches=1",
-         "backbone.width=16", "data.crops_per_sequence=1", "trainer.accelerator=cpu",
+         "backbone.width=16", "data.crops_per_epoch=16", "trainer.accelerator=cpu",
          "hydra.run.dir=run")  # fmt: skip
 SETS = {"sbhar": (61, 6, 12, 1214, 50.0), "birdsong": (42, 32, 13, 2472, 200.0)}
 

@@ -6,16 +6,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.text import Text
 
 from spanloc.cli.entry import run_folder
 from spanloc.cli.show import plain_console, show_table
 from spanloc.data.annotations.folder import SUBSETS, Annotations, BadSpan, read_annotations
-from spanloc.data.sample import sample_folder
+from spanloc.data.sample import data_folder
 from spanloc.data.survey import survey_records
-from spanloc.data.survey_result import SEVERITIES, Survey
-from spanloc.data.survey_signals import Progress
+from spanloc.data.survey.result import SEVERITIES, Survey
+from spanloc.data.survey.signals import Progress
 from spanloc.files import replacing
 from spanloc.reports.check_page import (
     check_page,
@@ -26,7 +27,6 @@ from spanloc.reports.check_page import (
 )
 
 log = logging.getLogger(__name__)
-_SAMPLE = "sample"
 _STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
 
 
@@ -61,13 +61,6 @@ def run(config: DictConfig) -> None:
     if errors := result.of("error"):
         kinds = "an error" if len(errors) == 1 else f"{len(errors)} kinds of errors"
         raise ValueError(f"{root}: {kinds}, listed above and in {folder / 'check.html'}")
-
-
-def data_folder(root: str) -> Path:
-    """The folder of the data; ``sample`` is a made-up one, unless there is a folder of that name."""
-    if root == _SAMPLE and not Path(root).exists():
-        return sample_folder()
-    return Path(root)
 
 
 def _read(root: Path, data: DictConfig, found: list[BadSpan]) -> tuple[Annotations, list[str]]:
@@ -109,8 +102,17 @@ def _progress() -> Progress:
 
 
 def _recipe_lines(result: Survey) -> list[str]:
-    # What training would choose for these data, in a line each.
-    return []
+    """What training would choose for these data, in a line each."""
+    if result.of("error"):
+        return []
+    from spanloc.cli.settings import choices_for
+
+    texts = [text for text in HydraConfig.get().overrides.task if text.startswith("data")]
+    try:
+        found, notes = choices_for(texts, result.root)
+    except (ValueError, OSError) as error:
+        return [f"training would stop: {error}"]
+    return [*notes, *(f"{place} = {value}: {reason}" for place, value, reason in found)]
 
 
 def _show(result: Survey, recipe: list[str]) -> None:

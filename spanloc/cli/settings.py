@@ -1,7 +1,6 @@
 """The settings of a training run: those of the command, and those that it leaves to the data."""
 
 import logging
-from pathlib import Path
 from typing import Any, cast
 
 import hydra
@@ -15,8 +14,10 @@ from spanloc.config.build import build
 from spanloc.config.checks import check
 from spanloc.config.recipe import Choice, TrainingFacts, choose
 from spanloc.data import SpanDataModule
+from spanloc.data.sample import data_folder
 
 log = logging.getLogger(__name__)
+_FROM_DATA = "from_data"
 
 
 def prepared(config: DictConfig) -> tuple[dict[str, Any], SpanDataModule, list[Choice]]:
@@ -25,27 +26,42 @@ def prepared(config: DictConfig) -> tuple[dict[str, Any], SpanDataModule, list[C
         raise ValueError(f"seed is {config.seed!r}; wanted a whole number, at least 0")
     seed_everything(config.seed, workers=True, verbose=False)
     root = config.data.get("root")
-    if isinstance(root, str) and Path(root).exists():
+    if isinstance(root, str) and (folder := data_folder(root)).exists():
         # So that it means the same where the run is resumed or evaluated.
-        config.data.root = str(Path(root).absolute())
-    plain = _plain(config)
-    check(plain)
-    datamodule = _set_up({k: v for k, v in plain["data"].items() if v is not None})
-    facts = TrainingFacts.of(datamodule)
+        config.data.root = str(folder.absolute())
+    explicit = HydraConfig.get().runtime.choices.get("task") != _FROM_DATA
+    datamodule, facts = _first_look(config)
     choices: list[Choice] = []
-    if HydraConfig.get().runtime.choices.get("task") == "from_data":
-        task, why = ("single", "") if facts.one_each else ("detection", "not ")
-        choices.append(Choice("task", task, f"{why}every recording has exactly one span"))
+    if not explicit:
+        choices.append(_task(facts))
         if facts.one_each:
-            config = _with_task(task, config.data.get("root"))
-    found = choose(_plain(config), facts)
+            config = _with_task("single", config.data.get("root"))
+    found = choose(_values(config), facts)
     for place, value, _ in found:
         OmegaConf.update(config, place, value)
-    plain = _plain(config)
+    plain = _values(config)
     check(plain)
     if any(choice.place.startswith("data.") for choice in found):
-        datamodule = _set_up(plain["data"], getattr(datamodule, "annotations", None))
+        datamodule = _set_up(plain["data"], datamodule)
     return plain, datamodule, [*choices, *found]
+
+
+def choices_for(overrides: list[str], root: str) -> tuple[list[Choice], list[str]]:
+    """What training would choose for the data of some settings, and notes on how they are read.
+
+    Args:
+        overrides: Settings of ``data``, as on the command line.
+        root: Their folder.
+    """
+    kept = [text for text in overrides if not text.startswith("data.root")]
+    config = hydra.compose("train", overrides=["data=annotations", *kept])
+    config.data.root = root
+    datamodule, facts = _first_look(config)
+    task = _task(facts)
+    overrides = ["data=annotations", *kept, f"task={task.value}"]
+    config = hydra.compose("train", overrides=overrides)
+    config.data.root = root
+    return [task, *choose(_values(config), facts)], getattr(datamodule, "notes", [])
 
 
 def show_choices(choices: list[Choice], datamodule: SpanDataModule) -> None:
@@ -61,11 +77,24 @@ def show_choices(choices: list[Choice], datamodule: SpanDataModule) -> None:
     console.print(table)
 
 
-def _set_up(data: dict[str, Any], annotations: Any = None) -> SpanDataModule:
+def _first_look(config: DictConfig) -> tuple[SpanDataModule, TrainingFacts]:
+    """The data as far as the config says what they are, and the facts of them."""
+    data = _values(config.data)
+    check({"data": data})
+    datamodule = _set_up({name: value for name, value in data.items() if value is not None})
+    return datamodule, TrainingFacts.of(datamodule)
+
+
+def _task(facts: TrainingFacts) -> Choice:
+    task, why = ("single", "") if facts.one_each else ("detection", "not ")
+    return Choice("task", task, f"{why}every recording has exactly one span")
+
+
+def _set_up(data: dict[str, Any], known: Any = None) -> SpanDataModule:
     datamodule: Any = build(data)
-    if annotations is not None:
-        # They need not be read again.
-        datamodule.annotations = annotations
+    if hasattr(known, "annotations"):
+        # The files need not be read again.
+        datamodule.annotations, datamodule.notes = known.annotations, known.notes
     # As Lightning will do again, to no effect: what is wrong with the data is said at once.
     datamodule.prepare_data()
     datamodule.setup("fit")
@@ -82,5 +111,5 @@ def _with_task(task: str, root: Any) -> DictConfig:
     return config
 
 
-def _plain(config: DictConfig) -> dict[str, Any]:
+def _values(config: DictConfig) -> dict[str, Any]:
     return cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))

@@ -174,6 +174,9 @@ class _Recipe:
         count = min(max(int(_VALIDATION * steps / validation), 1), _MOST_VALIDATIONS)
         parts = int(self._get("trainer.accumulate_grad_batches", 1))
         own = self._get("trainer.max_epochs")
+        # So that the last epoch is as long as the others.
+        even = max(n for n in range(1, count + 1) if steps % n == 0)
+        count = even if 2 * even > count else count
         count = count if own in (None, -1) else int(own)
         each = math.ceil(steps / count)
         self._choose("data.crops_per_epoch", each * batch * parts, f"{each} steps an epoch")

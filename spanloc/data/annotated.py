@@ -87,7 +87,7 @@ class AnnotatedData(SpanDataModule):
             raise ValueError(f"data.crops_per_epoch is {crops_per_epoch}; it must be above 0")
         if features not in (None, *_FEATURES):
             raise ValueError(f"data.features is {features!r}; wanted one of {', '.join(_FEATURES)}")
-        known = set(inspect.signature(read_annotations).parameters) - {"root", "found"}
+        known = set(inspect.signature(read_annotations).parameters) - {"root", "found", "refused"}
         for name in reading:
             if name not in known:
                 raise ValueError(f"data.{name}: there is no such setting")

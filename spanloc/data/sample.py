@@ -7,6 +7,7 @@ import numpy as np
 
 from spanloc.files import replacing, write_json
 
+_NAME = "sample"
 CLASSES = ("sit down", "turn", "walk")
 _RATE, _SECONDS = 50, 30
 _SUBSETS = ("training",) * 4 + ("validation", "testing")
@@ -20,6 +21,13 @@ class _Act(NamedTuple):
     label: str
     first: int
     last: int
+
+
+def data_folder(root: str) -> Path:
+    """The folder of the data; ``sample`` is a made-up one, unless there is a folder of that name."""
+    if root == _NAME and not Path(root).exists():
+        return sample_folder()
+    return Path(root)
 
 
 def sample_folder(folder: str | Path = Path("runs") / "sample") -> Path:

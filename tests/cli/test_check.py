@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spanloc.data.sample import sample_folder
-from spanloc.data.survey_result import Survey
+from spanloc.data.survey.result import Survey
 
 
 def check(cli, folder, *arguments):

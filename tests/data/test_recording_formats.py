@@ -156,24 +156,46 @@ def test_edf_annotations_that_last_are_spans(tmp_path):
         read_annotations(tmp_path, format="edf")
 
 
-def test_wfdb_waves_lie_between_their_parentheses(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    # The last wave has no onset, as T waves of some data sets.
-    symbols, samples = list("(p)(N)t)"), [25, 30, 50, 100, 110, 125, 150, 160]
+def wfdb_annotations(folder, samples, symbol=None, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         wfdb = pytest.importorskip("wfdb")
-        wfdb.wrsamp("a", RATE, ["mV"], ["ii"], np.zeros((500, 1)) + 0.1, fmt=["16"])
-        wfdb.wrann("a", "ii", np.array(samples), symbols)
+        wfdb.wrann("a", "ii", np.array(samples), symbol, write_dir=str(folder), **options)
+
+
+def test_wfdb_waves_lie_between_their_parentheses(tmp_path):
+    recording(tmp_path, "a", seconds=40)
+    # The third wave has no onset, as T waves of some data sets; the last is after a long pause.
+    samples = [25, 30, 50, 100, 110, 125, 150, 160, 1900, 1905, 1910]
+    wfdb_annotations(tmp_path, samples, list("(p)(N)t)(u)"), fs=RATE)
     found = []
     options = {"extension": "ii", "found": found}
     content = read_annotations(tmp_path, bad_spans="drop", **options)
-    assert said(content) == {"a": [(0.5, 1.0, "p"), (2.0, 2.5, "N")]}
+    assert said(content) == {"a": [(0.5, 1.0, "p"), (2.0, 2.5, "N"), (38.0, 38.2, "u")]}
     assert [(bad.kind, bad.row) for bad in found] == [("empty", 2)]
-    with pytest.raises(ValueError, match=r"a.ii: sequence 'a': annotation 7: span is \[3.0, nan"):
+    with pytest.raises(ValueError, match=r"a.ii: sequence 'a': sample 150: span is \[3.0, nan"):
         read_annotations(tmp_path, **options)
     later = read_annotations(tmp_path, bad_spans="drop", ends="inclusive", **options)
-    assert said(later) == {"a": [(0.5, 1.02, "p"), (2.0, 2.52, "N")]}
+    assert said(later)["a"][:2] == [(0.5, 1.02, "p"), (2.0, 2.52, "N")]
+
+
+def test_wfdb_rates_and_labels_may_be_in_a_header_and_in_notes(tmp_path):
+    recording(tmp_path / "data", "a")
+    labels = {"custom_labels": [(42, "X", "my wave")]}
+    notes = ["", "(AFIB", ""]
+    wfdb_annotations(
+        tmp_path, [25, 30, 50], label_store=np.array([39, 42, 40]), aux_note=notes, **labels
+    )
+    with pytest.raises(
+        ValueError, match=r"a.ii: does not say its sampling frequency, nor does a.hea"
+    ):
+        read_annotations(tmp_path, extension="ii")
+    (tmp_path / "a.hea").write_text("# a comment\na 0 50/100(3) 500 12:00\n")
+    found = read_annotations(tmp_path, extension="ii", format="wfdb")
+    assert said(found) == {"a": [(0.5, 1.0, "X")]}
+    (tmp_path / "a.ii").write_bytes(b"\x19\x9c\x05")
+    with pytest.raises(ValueError, match=r"a.ii: not a WFDB annotation file, or not all of it"):
+        read_annotations(tmp_path, extension="ii", format="wfdb")
 
 
 REGIONS = [

@@ -7,7 +7,7 @@ import pytest
 
 from spanloc.data import read_annotations
 from spanloc.data.survey import survey_records
-from spanloc.data.survey_result import SEVERITIES
+from spanloc.data.survey.result import SEVERITIES
 
 
 def noise(steps, seed=0):

@@ -56,7 +56,7 @@ def check(folder, name, content, **options):
 def test_a_text_with_a_mistake(folder, name):
     file, text, options = TEXTS[name]
 
-    @often(1000)
+    @often(600)
     @given(files(text) | broken(text.encode(), 200).map(bytes))
     def run(content):
         check(folder, file, content, **options)
@@ -66,7 +66,7 @@ def test_a_text_with_a_mistake(folder, name):
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv"])
 def test_a_table_with_a_mistake(folder, suffix):
-    @often(1000)
+    @often(600)
     @given(csv_files(CELLS))
     def run(content):
         check(folder, f"annotations.{suffix}", content)
@@ -79,7 +79,7 @@ def test_a_file_of_rows_with_a_mistake(folder, tmp_path, suffix):
     WRITERS[suffix](tmp_path / "whole")
     whole = (tmp_path / "whole").read_bytes()
 
-    @often(1000)
+    @often(600)
     @given(broken(whole) | broken(whole, 60))
     def run(content):
         check(folder, f"annotations.{suffix}", content)
@@ -87,13 +87,13 @@ def test_a_file_of_rows_with_a_mistake(folder, tmp_path, suffix):
     run()
 
 
-@often(1000)
+@often(600)
 @given(json_files(TASKS))
 def test_an_export_of_tasks_with_a_mistake(folder, content):
     check(folder, "export.json", content, format="labelstudio")
 
 
-@often(1000)
+@often(600)
 @given(json_files(DATABASE), st.sampled_from(["seconds", "steps"]))
 def test_stretches_and_no_rate(folder, content, unit):
     check(folder, "annotations.json", content, unit=unit, ends="inclusive")
@@ -136,7 +136,7 @@ def test_a_file_of_a_library_with_a_mistake(folder, tmp_path, write, name, kind)
     write(tmp_path)
     whole = (tmp_path / name).read_bytes()
 
-    @often(1000)
+    @often(600)
     @given(broken(whole, 800) | broken(whole))
     def run(content):
         check(folder, name, content, format=kind)

@@ -68,11 +68,13 @@ def test_spans_keep_their_seconds_when_the_rate_changes(known):
 
 def test_the_rate_is_that_of_most_seconds_of_training_unless_it_is_given():
     records = [
-        record("a", 100, 40, subset="testing"), record("b", 50, 12), record("c", 200, 7),
+        record("a", 100, 40, subset="testing"), record("b", 50, 14), record("c", 200, 7),
         record("d", 200, 6),
     ]  # fmt: skip
-    # 13 s at 200 Hz, 12 s at 50 Hz; 40 s at 100 Hz are for testing.
-    assert {r.timeline.seconds_per_step for r in uniform(records)[0]} == {1 / 200}
+    # 13 s at 200 Hz, 14 s at 50 Hz; 40 s at 100 Hz are for testing.
+    assert {r.timeline.seconds_per_step for r in uniform(records)[0]} == {1 / 50}
+    (more, *_), _ = uniform([*records, record("e", 200, 9)])
+    assert more.timeline.seconds_per_step == 1 / 200
     assert {r.timeline.seconds_per_step for r in uniform(records, rate=25)[0]} == {1 / 25}
     tests = [replace(r, subset="testing") for r in records]
     assert {r.timeline.seconds_per_step for r in uniform(tests)[0]} == {1 / 100}
@@ -115,6 +117,11 @@ def test_channels_are_those_that_all_have_in_the_order_of_the_first():
     assert means == [[0, 2], [1, 0], [0, 1]]
     wanted = "channels 'EEG2', 'EEG1' taken of 2 of 3 recordings; left out: 'EMG'"
     assert notes == [wanted]
+
+
+def test_a_name_that_a_recording_has_twice_is_not_shared():
+    records = [record("a", 50, channels=("x", "x", "EMG")), record("b", 50, channels=("x", "EMG"))]
+    assert [r.signal.channels for r in uniform(records)[0]] == [("EMG",)] * 2
 
 
 def test_channels_are_chosen_by_name_or_number():

@@ -40,7 +40,8 @@ def test_plain_fit_gives_the_weights_of_the_command_bit_for_bit(cli, annotated):
     run = cli(
         "train", "task=detection", "data=annotations", f"data.root={annotated}", "backbone.width=8",
         "data.crop_seconds=3", "data.batch_size=2", "trainer.max_epochs=2", "test=false",
-        "trainer.accelerator=cpu", "callbacks.convergence=null", "hydra.run.dir=run",
+        "trainer.accelerator=cpu", "callbacks.convergence=null", "callbacks.average=null",
+        "span_loss=giou", "head.num_layers=2", "data.crops_per_epoch=9", "hydra.run.dir=run",
     )  # fmt: skip
     expected = torch.load(run / "run" / "last.ckpt", weights_only=True)["state_dict"]
     seed_everything(0, workers=True, verbose=False)
@@ -50,7 +51,7 @@ def test_plain_fit_gives_the_weights_of_the_command_bit_for_bit(cli, annotated):
         scheduler=schedules.cosine,
     )
     trainer = their_trainer(max_epochs=2, gradient_clip_val=1.0, num_sanity_val_steps=1)
-    trainer.fit(task, AnnotatedData(annotated, crop_seconds=3, batch_size=2))
+    trainer.fit(task, AnnotatedData(annotated, crop_seconds=3, crops_per_epoch=9, batch_size=2))
     found = task.state_dict()
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], value) for name, value in expected.items())

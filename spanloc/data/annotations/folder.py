@@ -32,6 +32,7 @@ def read_annotations(
     ignore: Sequence[str] = (),
     bad_spans: Policy = "error",
     found: list[BadSpan] | None = None,
+    refused: list[str] | None = None,
 ) -> Annotations:
     """Read and check a folder of annotated recordings: its annotations, and the header of each signal.
 
@@ -100,6 +101,8 @@ def read_annotations(
             there twice. ``error`` raises at the first (not at a duplicate, which is kept). ``clip``
             cuts off what lies outside and drops what that does not help. ``drop`` drops them all.
         found: A list that gets all such spans.
+        refused: A list that gets the errors of single sequences, which are then left out. None: the
+            first such error is raised.
 
     Raises:
         FileNotFoundError: The folder, a file of annotations or a signal is missing.
@@ -125,4 +128,4 @@ def read_annotations(
     )
     reading = Reading(columns or {}, subset_map or {}, tier, extension)
     content = read_content(root, format, reading, seconds=unit == "seconds")
-    return lay(content, lambda entry: signal_of(entry, root, key), meaning)
+    return lay(content, lambda entry: signal_of(entry, root, key), meaning, refused)

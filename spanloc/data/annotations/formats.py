@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from spanloc.data.annotations import activitynet, flat, recorders, texts, tiers
+from spanloc.data.annotations import activitynet, flat, recorders, texts, tiers, waves
 from spanloc.data.annotations.beside import folders, signals_in
 from spanloc.data.annotations.rows import SUBSETS, Annotated, Content, Reading, listed
 from spanloc.data.signals.arrays import shown_path
@@ -22,7 +22,7 @@ _ONE: dict[str, tuple[str, Callable[[Path, str, Reading], Iterable[Annotated]]]]
     "boris": (".csv", texts.boris),
     "csv": (".csv", flat.of_recording),
     "edf": (".edf", recorders.edf),
-    "wfdb": ("", recorders.wfdb),
+    "wfdb": ("", waves.wfdb),
 }
 # A file for several recordings.
 _MANY: dict[str, tuple[str, Callable[[Path, Collection[str], Reading], Iterable[Annotated]]]] = {

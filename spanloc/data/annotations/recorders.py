@@ -1,8 +1,7 @@
-"""Annotations in the files of recorders and labelling tools: EDF+, WFDB, Label Studio."""
+"""Annotations in the files of recorders and labelling tools: EDF+ and Label Studio."""
 
 import math
 import re
-import warnings
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from spanloc.data.annotations.rows import Annotated, Reading, Row, needs, number, read_row
 from spanloc.data.signals.arrays import shown_path
 from spanloc.data.signals.reading import reading as library_reading
-from spanloc.files import read_bytes, read_json, shown
+from spanloc.files import read_json, shown
 
 
 def edf(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
@@ -25,40 +24,6 @@ def edf(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
         end = math.nan if note.duration is None else round(note.onset + note.duration, 9)
         rows.append(Row(note.onset, end, note.text.strip(), f"annotation {i}"))
     yield Annotated(name, rows, file)
-
-
-def wfdb(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
-    """Waves between ``(`` and ``)``; the symbol between them is the label.
-
-    A symbol that lacks one of the two is a bad span. ``)`` is where the wave ends.
-    """
-    with needs(file, "wfdb", "wfdb"):
-        import wfdb as library
-    read_bytes(file)
-    with library_reading(file, "a WFDB annotation file"), warnings.catch_warnings():
-        # wfdb uses pandas in a way that ends with pandas 4.
-        warnings.simplefilter("ignore")
-        found = library.rdann(str(file.with_suffix("").absolute()), file.suffix[1:])
-        samples, symbols, fps = found.sample.tolist(), found.symbol, found.fs
-        if not fps:
-            raise ValueError("the sampling frequency is missing")
-    rows: list[Row] = []
-    start, mark = None, None
-    for i, (sample, symbol) in enumerate(zip(samples, symbols, strict=True), 1):
-        if symbol == ")" and start is not None and mark is not None:
-            rows.append(Row(start / fps, sample / fps, mark[1], mark[2]))
-            start, mark = None, None
-            continue
-        if mark is not None and (start is None or symbol != ")"):
-            rows.append(Row(mark[0] / fps, math.nan, mark[1], mark[2]))
-            mark = None
-        if symbol in "()":
-            start = sample if symbol == "(" else None
-        else:
-            mark = (sample, symbol, f"annotation {i}")
-    if mark is not None:
-        rows.append(Row(mark[0] / fps, math.nan, mark[1], mark[2]))
-    yield Annotated(name, rows, file, fps=float(fps))
 
 
 def label_studio(file: Path, signals: Collection[str], reading: Reading) -> Iterator[Annotated]:

@@ -149,7 +149,10 @@ class Meaning:
 
 
 def lay(
-    content: Content, signal_of: Callable[[Annotated], Signal], meaning: Meaning
+    content: Content,
+    signal_of: Callable[[Annotated], Signal],
+    meaning: Meaning,
+    refused: list[str] | None = None,
 ) -> Annotations:
     """What files say, laid over the signals.
 
@@ -157,6 +160,7 @@ def lay(
         content: Of the files.
         signal_of: Opens the signal of a sequence.
         meaning: Of the rows.
+        refused: As in :func:`read_annotations`.
 
     Raises:
         ValueError: A row or a signal is off.
@@ -179,27 +183,34 @@ def lay(
     )
     subsets: dict[str, list[Record]] = {subset: [] for subset in SUBSETS}
     for entry in content.sequences:
-        signal = signal_of(entry)
-        grid = grid_of(
-            entry,
-            signal,
-            fps=meaning.fps,
-            feature_stride=meaning.feature_stride,
-            feature_window=meaning.feature_window,
-        )
-        placed = placer.place(entry, grid)
-        subset = entry.subset or "training"
-        subsets[subset].append(
-            Record(
-                id=entry.id,
-                signal=signal,
-                subset=subset,
-                subject=entry.subject,
-                timeline=grid.timeline,
-                spans=placed.spans,
-                labels=placed.labels,
-                weight=entry.weight,
-                ignored=placed.ignored,
-            )
-        )
+        try:
+            record = _record(entry, signal_of(entry), placer, meaning)
+        except (ValueError, OSError) as error:
+            if refused is None:
+                raise
+            refused.append(str(error))
+        else:
+            subsets[record.subset].append(record)
     return Annotations(list(names.classes), subsets)
+
+
+def _record(entry: Annotated, signal: Signal, placer: Placer, meaning: Meaning) -> Record:
+    grid = grid_of(
+        entry,
+        signal,
+        fps=meaning.fps,
+        feature_stride=meaning.feature_stride,
+        feature_window=meaning.feature_window,
+    )
+    placed = placer.place(entry, grid)
+    return Record(
+        id=entry.id,
+        signal=signal,
+        subset=entry.subset or "training",
+        subject=entry.subject,
+        timeline=grid.timeline,
+        spans=placed.spans,
+        labels=placed.labels,
+        weight=entry.weight,
+        ignored=placed.ignored,
+    )

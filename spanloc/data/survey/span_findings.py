@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from spanloc.data.annotations.rows import BadSpan
-from spanloc.data.survey_facts import Facts, counted
-from spanloc.data.survey_result import Finding, LabelSpans
-from spanloc.data.survey_spans import SAME, gaps
+from spanloc.data.survey.facts import Facts, counted
+from spanloc.data.survey.result import Finding, LabelSpans
+from spanloc.data.survey.spans import SAME, gaps
 
 # Spans of the most frequent label over those of the rarest; spans that are too few to learn from.
 _IMBALANCE, _FEW = 100, 10

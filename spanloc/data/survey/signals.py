@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from spanloc.data.annotations.folder import Record
-from spanloc.data.survey_result import Channel
+from spanloc.data.survey.result import Channel
 
 # Values that are read at once, whatever the number of channels: 16 MB of float32.
 _PIECE = 2**22

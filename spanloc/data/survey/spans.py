@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from spanloc.data.annotations.folder import Record
-from spanloc.data.survey_result import LabelSpans, Overlaps, Quantiles
+from spanloc.data.survey.result import LabelSpans, Overlaps, Quantiles
 
 # Steps. Spans are float32, and seconds in files are rounded: what is nearer than this is equal.
 _NEAR = 0.02

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from spanloc.data.annotations.folder import Record
-from spanloc.data.survey_result import LabelSpans, Overlaps
-from spanloc.data.survey_signals import Scan
-from spanloc.data.survey_spans import Pair
+from spanloc.data.survey.result import LabelSpans, Overlaps
+from spanloc.data.survey.signals import Scan
+from spanloc.data.survey.spans import Pair
 
 
 @dataclass(frozen=True)

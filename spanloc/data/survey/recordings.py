@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spanloc.data import survey_findings as recordings
-from spanloc.data import survey_span_findings as spans
+from spanloc.data.survey import findings as recordings
+from spanloc.data.survey import span_findings as spans
 from spanloc.data.annotations.folder import SUBSETS, Record
 from spanloc.data.annotations.rows import BadSpan
-from spanloc.data.survey_facts import Facts
-from spanloc.data.survey_result import SEVERITIES, Finding, Part, Survey
-from spanloc.data.survey_signals import Progress, channel_table, channels, scan
-from spanloc.data.survey_spans import SAME, covered, label_spans, overlapping, quantiles, span_table
+from spanloc.data.survey.facts import Facts
+from spanloc.data.survey.result import SEVERITIES, Finding, Part, Survey
+from spanloc.data.survey.signals import Progress, channel_table, channels, scan
+from spanloc.data.survey.spans import SAME, covered, label_spans, overlapping, quantiles, span_table
 
 
 def survey_records(

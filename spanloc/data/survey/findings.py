@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from spanloc.data.annotations.folder import Record
-from spanloc.data.survey_facts import Facts, counted
-from spanloc.data.survey_result import Finding
+from spanloc.data.survey.facts import Facts, counted
+from spanloc.data.survey.result import Finding
 
 # Standard deviations of one channel that differ by more than this are of different units, or of a dead sensor.
 _SCALES = 1000
