@@ -1,7 +1,7 @@
 """The settings of a training run: those of the command, and those that it leaves to the data."""
 
 import logging
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -20,8 +20,17 @@ log = logging.getLogger(__name__)
 _FROM_DATA = "from_data"
 
 
-def prepared(config: DictConfig) -> tuple[dict[str, Any], SpanDataModule, list[Choice]]:
-    """The config as plain values, complete; the data it names, set up; and what was left to the data."""
+class Prepared(NamedTuple):
+    """The config as plain values, complete; the data it names, set up; and how it came about."""
+
+    config: dict[str, Any]
+    datamodule: SpanDataModule
+    choices: list[Choice]
+    notes: list[str]
+
+
+def prepared(config: DictConfig) -> Prepared:
+    """A config whose data are read, and what it leaves to them chosen."""
     if not isinstance(config.seed, int) or config.seed < 0:
         raise ValueError(f"seed is {config.seed!r}; wanted a whole number, at least 0")
     seed_everything(config.seed, workers=True, verbose=False)
@@ -31,6 +40,7 @@ def prepared(config: DictConfig) -> tuple[dict[str, Any], SpanDataModule, list[C
         config.data.root = str(folder.absolute())
     explicit = HydraConfig.get().runtime.choices.get("task") != _FROM_DATA
     datamodule, facts = _first_look(config)
+    notes: list[str] = getattr(datamodule, "notes", [])
     choices: list[Choice] = []
     if not explicit:
         choices.append(_task(facts))
@@ -43,7 +53,7 @@ def prepared(config: DictConfig) -> tuple[dict[str, Any], SpanDataModule, list[C
     check(plain)
     if any(choice.place.startswith("data.") for choice in found):
         datamodule = _set_up(plain["data"], datamodule)
-    return plain, datamodule, [*choices, *found]
+    return Prepared(plain, datamodule, [*choices, *found], notes)
 
 
 def choices_for(overrides: list[str], root: str) -> tuple[list[Choice], list[str]]:
@@ -64,13 +74,13 @@ def choices_for(overrides: list[str], root: str) -> tuple[list[Choice], list[str
     return [task, *choose(_values(config), facts)], getattr(datamodule, "notes", [])
 
 
-def show_choices(choices: list[Choice], datamodule: SpanDataModule) -> None:
+def show_choices(choices: list[Choice], notes: list[str]) -> None:
     """Print what was left to the data, and why it is what it is."""
-    console = plain_console()
-    for note in getattr(datamodule, "notes", ()):
+    for note in notes:
         log.info("%s", note)
     if not choices:
         return
+    console = plain_console()
     table = Table("setting", "value", "why", title="Chosen for these data")
     for place, value, reason in choices:
         table.add_row(place, f"{value}", reason)
@@ -94,7 +104,7 @@ def _set_up(data: dict[str, Any], known: Any = None) -> SpanDataModule:
     datamodule: Any = build(data)
     if hasattr(known, "annotations"):
         # The files need not be read again.
-        datamodule.annotations, datamodule.notes = known.annotations, known.notes
+        datamodule.annotations = known.annotations
     # As Lightning will do again, to no effect: what is wrong with the data is said at once.
     datamodule.prepare_data()
     datamodule.setup("fit")

@@ -41,7 +41,7 @@ _FIXED = (
 def run(config: DictConfig) -> None:
     """Run ``spanloc-train``."""
     folder = run_folder()
-    plain, datamodule, choices = prepared(config)
+    plain, datamodule, choices, notes = prepared(config)
     if plain["test"] and not len(datamodule.test_set):
         raise ValueError("the data have no sequences to test on; test=false goes without")
     task: SpanLocalizer = build(plain["module"])
@@ -58,7 +58,7 @@ def run(config: DictConfig) -> None:
     if plain["ckpt_path"] is not None and _has_nothing_to_do(plain):
         return
     _warn_of_several(task, datamodule)
-    show_choices(choices, datamodule)
+    show_choices(choices, notes)
     parts = {
         group: [build(node) for node in (plain.get(group) or {}).values() if node]
         for group in ("callbacks", "logger")
@@ -235,4 +235,3 @@ def _warn_of_several(task: SpanLocalizer, datamodule: SpanDataModule) -> None:
             several,
             len(counts),
         )
-

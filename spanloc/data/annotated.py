@@ -151,8 +151,8 @@ class AnnotatedData(SpanDataModule):
         return [length(record.spans) for record in self._train]
 
     def sizes(self) -> dict[str, list[int]]:
-        """Steps of each sequence: of ``train``, ``val`` and ``test``."""
-        parts = {"train": self._train, "val": self._val, "test": self._test}
+        """Steps of each sequence: of ``train`` and ``val``."""
+        parts = {"train": self._train, "val": self._val}
         return {name: [record.num_steps for record in found] for name, found in parts.items()}
 
     def _read(self) -> Annotations:
@@ -183,15 +183,16 @@ class AnnotatedData(SpanDataModule):
             raise ValueError(f"{self.root}: no sequence has the subset 'training'")
         if not self._test and self.test_share:
             train, self._test = _held_out(train, self.test_share, self.seed, "testing")
-            self.notes.append(f"{_counted(self._test)} held out to test on: no subset is for that")
+            self._note_held_out(self._test, "testing")
         if not self._val:
             train, self._val = _held_out(train, self.val_share, self.seed, "validation")
-            self.notes.append(f"{_counted(self._val)} held out to validate on: no subset is")
+            self._note_held_out(self._val, "validation")
         self._train = train
 
-
-def _counted(records: Sequence[Any]) -> str:
-    return f"{len(records)} recording{'s' * (len(records) != 1)}"
+    def _note_held_out(self, records: Sequence[Record], what: str) -> None:
+        subjects = {record.subject for record in records} - {None}
+        whom = f" of {len(subjects)} subjects" if subjects else ""
+        self.notes.append(f"no recording is of the subset {what}: {len(records)}{whom} held out")
 
 
 def _require_room(records: Sequence[Record], crop: float, min_kept: float, step: float) -> None:

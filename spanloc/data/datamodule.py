@@ -70,10 +70,10 @@ class SpanDataModule(LightningDataModule):
         return [length(sample.spans) for sample in self._samples()]
 
     def sizes(self) -> dict[str, list[int]]:
-        """Steps of each sequence: of ``train``, ``val`` and ``test``."""
+        """Steps of each sequence: of ``train`` and ``val``."""
         return {
             name: [dataset[i].features.shape[1] for i in range(len(dataset))]
-            for name in ("train", "val", "test")
+            for name in ("train", "val")
             for dataset in [self._set(f"{name}_set")]
         }
 

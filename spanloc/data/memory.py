@@ -1,5 +1,6 @@
 """Data from memory: arrays and spans, data frames, data sets of rows."""
 
+import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 
 from spanloc.data.annotated import AnnotatedData
 from spanloc.data.annotations.flat import content_of
+from spanloc.data.annotations.folder import read_annotations
 from spanloc.data.annotations.records import Meaning, lay
 from spanloc.data.annotations.rows import Annotated, Content, Reading, nearest
 from spanloc.data.annotations.tables import NO_LABEL
@@ -16,6 +18,7 @@ from spanloc.data.signals import ArraySignal
 from spanloc.files import shown
 
 _MEANING = {field.name for field in fields(Meaning)} - {"fps"}
+_OF_FILES = {*inspect.signature(read_annotations).parameters} - _MEANING
 _SPLITS = {"train": "training", "validation": "validation", "test": "testing"}
 _FILE = Path("spans")
 
@@ -142,6 +145,9 @@ def _data(
 ) -> AnnotatedData:
     if not entries:
         raise ValueError("signals: there are none")
+    for name in options:
+        if name in _OF_FILES:
+            raise ValueError(f"{name}: that is for files")
 
     def signal_of(entry: Annotated) -> ArraySignal:
         if isinstance(rate, Mapping) and entry.id not in rate:

@@ -199,6 +199,13 @@ def test_a_label_that_is_not_there_is_named(annotated, unchecked, options, messa
     assert message in str(caught.value)
 
 
+def test_subsets_of_a_json_file_may_have_other_names(annotated):
+    edit(annotated, subset="Validation")
+    with pytest.raises(ValueError, match="'s2': subset is 'Validation'; wanted one of training"):
+        read_annotations(annotated)
+    assert record_of(annotated, subset_map={"Validation": "validation"}).subset == "validation"
+
+
 def test_the_order_of_the_classes_can_be_said(annotated):
     found = read_annotations(annotated, classes=["walk", "sit"])
     assert found.subsets["training"][0].labels.tolist() == [0, 1]

@@ -112,9 +112,11 @@ def test_a_mistake_is_named(arguments, message):
     assert str(caught.value).isprintable()
 
 
-def test_an_unknown_option_is_an_error():
-    with pytest.raises(TypeError, match="bath_size"):
+def test_an_option_that_is_not_there_is_an_error():
+    with pytest.raises(ValueError, match="bath_size: there is no such setting"):
         from_arrays(signals("a"), {}, rate=50, bath_size=3)
+    with pytest.raises(ValueError, match="tier: that is for files"):
+        from_arrays(signals("a"), {}, rate=50, tier="x")
 
 
 def rows(**change):

@@ -88,6 +88,8 @@ def names_of(
             raise ValueError(f"{content.file}: label_map: no label {old!r}{nearest(old, sources)}")
         if not isinstance(new, str) or not new:
             raise ValueError(f"label_map: {old!r} becomes {shown(new)}; wanted a name")
+    # In a config, a label may be a number.
+    unknown, ignore = [*map(str, unknown)], [*map(str, ignore)]
     names = list(dict.fromkeys(renamed.get(name, name) for name in sources))
     for option, chosen in (("unknown", unknown), ("ignore", ignore)):
         for name in chosen:

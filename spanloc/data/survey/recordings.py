@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spanloc.data.survey import findings as recordings
-from spanloc.data.survey import span_findings as spans
 from spanloc.data.annotations.folder import SUBSETS, Record
 from spanloc.data.annotations.rows import BadSpan
+from spanloc.data.survey import findings as recordings
+from spanloc.data.survey import span_findings as spans
 from spanloc.data.survey.facts import Facts
 from spanloc.data.survey.result import SEVERITIES, Finding, Part, Survey
 from spanloc.data.survey.signals import Progress, channel_table, channels, scan

@@ -1,0 +1,104 @@
+"""From a folder to a model: what the command chooses, and that it goes through."""
+
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+import yaml
+from made_data import SETS, write
+
+import spanloc
+
+# As few steps as show that all of it works.
+SHORT = (
+    "trainer.max_steps=2", "backbone.width=8", "trainer.accelerator=cpu",
+    "callbacks.convergence=null", "hydra.run.dir=run",
+)  # fmt: skip
+
+
+def trained(cli, folder, *arguments, short=SHORT):
+    found = cli("train", *arguments, *short, folder=folder)
+    assert found == folder, found
+    return yaml.safe_load((folder / "run" / "config.yaml").read_text())
+
+
+@pytest.fixture(scope="module", params=SETS)
+def made(request, tmp_path_factory):
+    return request.param, write(request.param, tmp_path_factory.mktemp("made"), small=True)
+
+
+def test_a_folder_is_all_that_a_training_needs(cli, made, tmp_path, capsys):
+    name, folder = made
+    config = trained(cli, tmp_path, f"data.root={folder}")
+    printed = capsys.readouterr().out
+    assert config["data"]["_target_"] == "spanloc.data.AnnotatedData"
+    assert config["metric"]["monitor"] == "val/mAP"
+    for place in ("backbone.stride", "data.batch_size", "trainer.max_epochs"):
+        assert re.search(rf"{place}\s*│", printed)
+    shortest = {"ecg": 0.05 * 250, "spindles": 0.5 * 200, "gait": 0.3 * 100}[name]
+    assert 6 <= shortest / config["backbone"]["stride"] <= 20
+    if name == "spindles":
+        assert "recordings resampled from" in printed
+        assert config["seconds_per_step"] == 1 / 200
+    # What was chosen travels in the checkpoint.
+    task = spanloc.load(tmp_path / "run" / "best.ckpt")
+    assert task.config == config
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test/mAP"] >= 0
+
+
+def test_one_span_in_each_recording_is_a_task_of_its_own(cli, annotated, tmp_path, capsys):
+    path = annotated / "annotations.json"
+    content = json.loads(path.read_text())
+    for fields in content["database"].values():
+        fields["annotations"] = [{"segment": [1.0, 3.0], "label": "walk"}]
+    path.write_text(json.dumps(content))
+    config = trained(cli, tmp_path, f"data.root={annotated}")
+    assert config["metric"]["monitor"] == "val/tiou"
+    assert config["head"]["_target_"] == "spanloc.models.SingleHead"
+    assert "every recording has exactly one span" in capsys.readouterr().out
+    config = trained(cli, tmp_path, f"data.root={annotated}", "task=detection")
+    assert config["metric"]["monitor"] == "val/mAP"
+
+
+def test_what_is_set_by_hand_holds(cli, annotated, tmp_path):
+    by_hand = (
+        "data.crop_seconds=3",
+        "data.batch_size=3",
+        "backbone.stride=2",
+        "trainer.max_epochs=1",
+    )
+    config = trained(cli, tmp_path, f"data.root={annotated}", *by_hand)
+    assert config["data"]["crop_seconds"] == 3
+    assert config["data"]["batch_size"] == 3
+    assert config["backbone"]["stride"] == config["localizer"]["backbone"]["stride"] == 2
+    assert config["trainer"]["max_epochs"] == 1
+    assert config["data"]["crops_per_epoch"] == 6
+
+
+def test_five_recordings_and_recordings_without_spans_work(cli, tmp_path, capsys):
+    folder = tmp_path / "few"
+    (folder / "data").mkdir(parents=True)
+    lines = ["sequence,start,end,label"]
+    for i in range(5):
+        np.save(folder / "data" / f"r{i}.npy", np.random.default_rng(i).normal(size=(400, 2)))
+        if i % 2 == 0:
+            lines += [f"r{i},{start},{start + 2.5},cough" for start in (1, 10, 20)]
+    (folder / "annotations.csv").write_text("\n".join(lines))
+    config = trained(cli, tmp_path, f"data.root={folder}", "data.fps=10")
+    assert config["module"]["classes"] == ["cough"]
+    assert math.isinf(config["data"]["crop_seconds"])
+    printed = re.sub(r"\s+", " ", capsys.readouterr().out)
+    for subset in ("testing", "validation"):
+        assert f"no recording is of the subset {subset}: 1 held out" in printed
+
+
+def test_a_budget_that_does_not_exist_is_one_line(cli, annotated):
+    line = cli("train", f"data.root={annotated}", "budget=huge")
+    assert "budget is 'huge'; wanted one of quick, default, best" in line
+
+
+def test_the_sample_can_be_trained_on_at_once(cli, tmp_path):
+    trained(cli, tmp_path, "data.root=sample")
+    assert (tmp_path / "runs" / "sample" / "annotations.json").is_file()
