@@ -11,6 +11,7 @@ from rich.table import Table
 
 from spanloc.cli.show import plain_console
 from spanloc.config.build import build
+from spanloc.config.checkpoint import read
 from spanloc.config.checks import check
 from spanloc.config.recipe import Choice, TrainingFacts, choose
 from spanloc.data import SpanDataModule
@@ -47,6 +48,8 @@ def prepared(config: DictConfig) -> Prepared:
         if facts.one_each:
             config = _with_task("single", config.data.get("root"))
     found = choose(_values(config), facts)
+    if config.ckpt_path is not None:
+        found = _as_before(found, str(config.ckpt_path))
     for place, value, _ in found:
         OmegaConf.update(config, place, value)
     plain = _values(config)
@@ -93,6 +96,17 @@ def _first_look(config: DictConfig) -> tuple[SpanDataModule, TrainingFacts]:
     check({"data": data})
     datamodule = _set_up({name: value for name, value in data.items() if value is not None})
     return datamodule, TrainingFacts.of(datamodule)
+
+
+def _as_before(choices: list[Choice], path: str) -> list[Choice]:
+    """What a run that goes on was left to the data, as it was then: an epoch stays as long as it was."""
+    saved = OmegaConf.create(read(path)["spanloc"]["config"])
+    kept = []
+    for choice in choices:
+        value = OmegaConf.select(saved, choice.place)
+        reason = "as in the run that goes on"
+        kept.append(choice if value is None else Choice(choice.place, value, reason))
+    return kept
 
 
 def _task(facts: TrainingFacts) -> Choice:

@@ -12,6 +12,8 @@ Budget = Literal["quick", "default", "best"]
 BUDGETS: dict[str, float] = {"quick": 0.3, "default": 1.0, "best": 4.0}
 # Cells of the finest level: of a training step, of a crop if nothing else decides, of a crop at most.
 _STEP_CELLS, _CROP_CELLS, _MOST_CELLS = 8192, 800, 16384
+# Cells of a short span, where a tIoU up to the first is wanted, and where a higher one is.
+_LOW_TIOU, _FEW_CELLS, _MANY_CELLS = 0.7, 10, 12
 _LEAST_STEPS, _MOST_STEPS = 600, 2000
 _MOST_BATCH, _MOST_VALIDATIONS = 32, 20
 # Of the time of training, that validation may take.
@@ -125,14 +127,20 @@ class _Recipe:
     def _seconds(self, steps: float) -> str:
         return f"{steps * self.facts.seconds_per_step:.3g} s"
 
+    def _cells(self) -> int:
+        """Cells that a short span is to have, for the tIoU that counts."""
+        metrics = self._get("metric.metrics", {}).values()
+        thresholds = [t for metric in metrics for t in metric.get("thresholds") or ()]
+        return _FEW_CELLS if thresholds and max(thresholds) <= _LOW_TIOU else _MANY_CELLS
+
     def _stride(self) -> int:
-        facts = self.facts
-        stride = stride_for(facts.shortest)
+        facts, cells = self.facts, self._cells()
+        stride = stride_for(facts.shortest, cells)
         reason = f"{facts.shortest / stride:.0f} cells in a short span, of {self._seconds(facts.shortest)}"
         # A crop must have room for the longest span.
         coarsest = facts.longest * 1.5 / _MOST_CELLS
         if stride < coarsest:
-            stride = stride_for(12 * math.ceil(coarsest) * 1.25)
+            stride = stride_for(1.25 * coarsest, cells=1)
             reason = f"as coarse as the longest span wants, of {self._seconds(facts.longest)}"
         stride = int(self._choose("backbone.stride", stride, reason))
         levels = levels_for(facts.longest, stride)

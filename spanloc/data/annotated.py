@@ -67,7 +67,7 @@ class AnnotatedData(SpanDataModule):
         channels: Sequence[str | int] | None = None,
         features: str | None = None,
         feature_options: Mapping[str, Any] | None = None,
-        val_share: float = 0.2,
+        val_share: float = 0.15,
         test_share: float = 0.2,
         transforms: Mapping[str, Transform | None] | Sequence[Transform] = (),
         batch_size: int = 8,

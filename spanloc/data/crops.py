@@ -45,6 +45,13 @@ class Crops(Dataset[Sample]):
     def __len__(self) -> int:
         return self.count
 
+    def lengths(self) -> list[int] | None:
+        """Steps of every sample, where each is one whole recording, in their order; else None."""
+        # Where every share is 1 and there are as many samples, sample i lies in the share of recording i.
+        if not self.count == len(self.records) == self._ends[-1]:
+            return None
+        return [record.num_steps for record in self.records]
+
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < self.count:
             raise IndexError(f"index {index} of {self.count} crops")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from spanloc.data.sampling import EpochSampler, EvaluationSampler
+from spanloc.data.sampling import EpochSampler, EvaluationSampler, known_lengths
 from spanloc.data.sequences import channel_statistics
 from spanloc.data.synthetic import SyntheticSequences
 from spanloc.lightning import LightningDataModule
@@ -91,10 +91,16 @@ class SpanDataModule(LightningDataModule):
         return DataFacts(channels, len(self.classes), shortest, longest)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Training batches, in a new order every epoch."""
-        return self._loader(
-            self._set("train_set"), EpochSampler(len(self._set("train_set")), self.seed)
-        )
+        """Training batches, in a new order every epoch.
+
+        Where the training set knows the lengths of its sequences without reading them, as a list of
+        samples does, or by a method ``lengths``, those of a batch have similar ones
+        (:class:`~spanloc.data.EpochSampler`).
+        """
+        dataset = self._set("train_set")
+        lengths = known_lengths(dataset)
+        sampler = EpochSampler(len(dataset), self.seed, lengths=lengths, batch_size=self.batch_size)
+        return self._loader(dataset, sampler)
 
     def whole_train_dataloader(self, *, num_replicas: int = 1, rank: int = 0) -> DataLoader[Any]:
         """Every step of the training sequences once, in order, without a random crop: to measure on.

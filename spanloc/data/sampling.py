@@ -1,11 +1,14 @@
 """Samplers: which sequences a process takes, and in what order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
 from torch import distributed
 from torch.utils.data import Dataset, DistributedSampler
+
+# Batches that share their sequences out by length: the more, the less padding, and the less random.
+_WINDOW = 16
 
 
 class EpochIndex(int):
@@ -32,27 +35,65 @@ class EpochSampler(DistributedSampler[Any]):
     It gives an :class:`EpochIndex` for each sequence. Several processes share an epoch between them,
     without the rest that does not divide.
 
+    With ``lengths``, sequences of similar lengths come together, which saves padding: of the random order,
+    every 16 batches are sorted by length and cut into batches again, and the order of all batches is
+    random. What does not fill a batch comes last, as it is. Batches that processes take at the same time
+    are of similar lengths too.
+
     Args:
         size: Length of the data set.
         seed: Of the orders.
+        lengths: Of the sequences, at least roughly, in any unit. None: order does not depend on length.
+        batch_size: Of each process; used with ``lengths`` only.
         num_replicas, rank: How many processes there are, and which this is; None: as
             ``torch.distributed`` says, or one.
+
+    Raises:
+        ValueError: There are more or fewer lengths than sequences.
     """
 
     def __init__(
-        self, size: int, seed: int = 0, *, num_replicas: int | None = None, rank: int | None = None
+        self,
+        size: int,
+        seed: int = 0,
+        *,
+        lengths: Sequence[int] | None = None,
+        batch_size: int = 1,
+        num_replicas: int | None = None,
+        rank: int | None = None,
     ) -> None:
+        if lengths is not None and len(lengths) != size:
+            raise ValueError(
+                f"there are {len(lengths)} lengths of {size} sequences; wanted one each"
+            )
         num_replicas, rank = _processes(num_replicas, rank)
         # Lightning leaves a DistributedSampler as it is and tells it the epoch; any other it would
         # wrap, and not tell.
         places = cast("Dataset[int]", range(size))
         super().__init__(places, num_replicas, rank, seed=seed, drop_last=True)
-        self.size = size
+        self.size, self.batch_size = size, batch_size
+        self.lengths = None if lengths is None else np.asarray(lengths)
 
     def __iter__(self) -> Iterator[EpochIndex]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.size)
-        mine = order[self.rank : self.total_size : self.num_replicas]
+        rng = np.random.default_rng([self.seed, self.epoch])
+        order = rng.permutation(self.size)[: self.total_size]
+        if self.lengths is not None:
+            order = self._by_length(order, self.lengths, rng)
+        mine = order[self.rank :: self.num_replicas]
         return iter([EpochIndex(i, self.epoch) for i in mine.tolist()])
+
+    def _by_length(
+        self, order: np.ndarray, lengths: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        # What all processes take at a time is one batch here.
+        size = self.batch_size * self.num_replicas
+        full = len(order) // size * size
+        order, rest = order[:full], order[full:]
+        for first in range(0, full, size * _WINDOW):
+            window = order[first : first + size * _WINDOW]
+            # Of the same length, what came first stays first.
+            window[:] = window[np.argsort(lengths[window], kind="stable")]
+        return np.concatenate([rng.permutation(order.reshape(-1, size)).ravel(), rest])
 
 
 class EvaluationSampler(DistributedSampler[Any]):
@@ -85,6 +126,17 @@ class EvaluationSampler(DistributedSampler[Any]):
 
     def __iter__(self) -> Iterator[int]:
         return iter(range(self.rank, self.size, self.num_replicas))
+
+
+def known_lengths(dataset: object) -> Sequence[int] | None:
+    """Steps of each sequence, where they are known without reading any; else None.
+
+    They are of a list of samples, and of a data set that has a method ``lengths``, unless it returns None.
+    """
+    if isinstance(dataset, list | tuple):
+        return [sample.features.shape[1] for sample in dataset]
+    lengths = getattr(dataset, "lengths", None)
+    return lengths() if callable(lengths) else None
 
 
 def _processes(num_replicas: int | None, rank: int | None) -> tuple[int, int]:

@@ -16,18 +16,19 @@ _CELLS = 12
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-def stride_for(shortest: float) -> int:
-    """Steps per cell with which a short span has at least 12 cells, or 1.
+def stride_for(shortest: float, cells: int = _CELLS) -> int:
+    """Steps per cell with which a short span has at least so many cells, or 1.
 
     It is a product of 2, 3 and 5, which a backbone can take in small strides.
 
     Args:
         shortest: Length of a short span, in steps.
+        cells: That it is to have.
 
     >>> stride_for(26.0), stride_for(140.0), stride_for(3.0)
     (2, 10, 1)
     """
-    most = max(1, int(shortest / _CELLS))
+    most = max(1, int(shortest / cells))
     powers = range(most.bit_length())
     products = (2**a * 3**b * 5**c for a, b, c in product(powers, repeat=3))
     return max((n for n in products if n <= most), default=1)

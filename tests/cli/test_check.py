@@ -132,3 +132,17 @@ def test_a_mistake_in_the_settings_is_one_line(cli, tmp_path, settings, message)
     assert stop.startswith("spanloc-check: error: ")
     assert message in stop
     assert not (Path(tmp_path) / "out").exists()
+
+
+def test_a_broken_recording_does_not_hide_the_others(cli, sample, tmp_path, capsys):
+    def change(content):
+        content["database"]["person2-a"]["subset"] = "train"
+        content["database"]["person3-a"]["annotations"][0]["segment"] = [29, 40]
+
+    folder = spoilt(sample, tmp_path / "spoilt", change)
+    (folder / "data" / "person1-a.npy").write_bytes(b"nothing")
+    check(cli, tmp_path, f"data.root={folder}")
+    found = Survey.read(tmp_path / "out" / "check.json")
+    counts = {finding.kind: finding.count for finding in found.findings}
+    assert sorted(counts.values()) == [1, 2]
+    assert found.num_recordings == 10

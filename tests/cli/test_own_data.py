@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from made_data import SETS, write
 
@@ -92,6 +93,18 @@ def test_five_recordings_and_recordings_without_spans_work(cli, tmp_path, capsys
     printed = re.sub(r"\s+", " ", capsys.readouterr().out)
     for subset in ("testing", "validation"):
         assert f"no recording is of the subset {subset}: 1 held out" in printed
+
+
+def test_a_run_that_goes_on_for_longer_keeps_the_length_of_its_epochs(cli, annotated, tmp_path):
+    short = ("data.batch_size=2", "backbone.width=8", "trainer.accelerator=cpu", "budget=quick",
+             "callbacks.convergence=null", "test=false", "hydra.run.dir=run")  # fmt: skip
+    before = trained(
+        cli, tmp_path, f"data.root={annotated}", "trainer.max_epochs=60", *short, short=()
+    )
+    assert before["data"]["crops_per_epoch"] == 6
+    after = trained(cli, tmp_path, f"resume={tmp_path / 'run'}", "trainer.max_epochs=61", short=())
+    assert after["data"]["crops_per_epoch"] == 6
+    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["global_step"] == 61 * 3
 
 
 def test_a_budget_that_does_not_exist_is_one_line(cli, annotated):

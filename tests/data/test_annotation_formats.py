@@ -110,6 +110,10 @@ def test_subsets_come_from_a_file_or_from_folders(tmp_path):
         (tmp_path / subset / f"{name}.txt").write_text("0\t1\tx\n")
     found = read_annotations(tmp_path, fps=RATE)
     assert [[r.id for r in found.subsets[s]] for s in found.subsets] == [["a"], [], ["b"]]
+    (tmp_path / "data").mkdir()
+    (tmp_path / "testing" / "b.npy").rename(tmp_path / "data" / "b.npy")
+    found = read_annotations(tmp_path, fps=RATE)
+    assert [[r.id for r in found.subsets[s]] for s in found.subsets] == [["a"], [], ["b"]]
     file = tmp_path / "subsets.csv"
     file.write_text("sequence,subset,subject\na,validation,p\nb,training,p\n")
     found = read_annotations(tmp_path, fps=RATE)

@@ -150,6 +150,8 @@ def test_what_was_not_looked_at_is_ignored(annotated):
     assert record_of(annotated).ignored.shape == (0, 2)
     edit(annotated, annotated=[[1.0, 3.0], [2.5, 4.0], [5.0, 99.0]])
     assert record_of(annotated).ignored.tolist() == [[0, 10], [40, 50]]
+    edit(annotated, annotated=[[5.0, 99.0], [1.0, 4.0], [2.0, 3.0]])
+    assert record_of(annotated).ignored.tolist() == [[0, 10], [40, 50]]
     edit(annotated, annotated=[])
     assert record_of(annotated).ignored.tolist() == [[0, 70]]
     edit(annotated, annotated=[[1, "x"]])

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from spanloc.data import AnnotatedData, Crops, SpanDataModule, SyntheticData
+from spanloc.data import (
+    AnnotatedData,
+    Crops,
+    EpochIndex,
+    EpochSampler,
+    SpanDataModule,
+    SyntheticData,
+    from_arrays,
+)
+from spanloc.data.transforms import Jitter, Transformed
 from spanloc.structures import DataFacts, Sample
 
 
@@ -205,3 +214,65 @@ def test_without_a_subset_to_test_on_a_share_by_subject_is_held_out(annotated):
 def test_an_option_of_reading_that_does_not_exist_is_named(annotated):
     with pytest.raises(ValueError, match=r"data.unti: there is no such setting"):
         AnnotatedData(annotated, unti="steps")
+
+
+def recordings(*steps, **options):
+    """A DataModule over recordings of these numbers of steps, most of which are to train on."""
+    signals = {f"r{i}": np.zeros((n, 2), np.float32) for i, n in enumerate(steps)}
+    data = from_arrays(signals, {name: [(0.0, 0.5, "a")] for name in signals}, rate=10, **options)
+    data.setup("fit")
+    return data
+
+
+def known(data):
+    lengths = data.train_dataloader().sampler.lengths
+    return None if lengths is None else lengths.tolist()
+
+
+@pytest.mark.parametrize("transforms", [(), (Jitter(),)])
+def test_batches_of_whole_recordings_go_by_length(transforms):
+    data = recordings(*range(10, 90), batch_size=4, transforms=transforms)
+    count = len(data.train_set)
+    actual = [data.train_set[EpochIndex(i, 3)].features.shape[1] for i in range(count)]
+    assert known(data) == actual
+    batches = sorted(sorted(batch.mask.sum(1).tolist()) for batch in data.train_dataloader())
+    assert len(batches) == count // 4
+    for one, following in zip(batches, batches[1:], strict=False):
+        assert one[-1] <= following[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "whole"),
+    [
+        ({}, True),
+        ({"crop_seconds": 9.0}, True),  # as long as the longest
+        ({"crop_seconds": 2.0}, False),
+        ({"crops_per_epoch": 33}, False),
+    ],
+)
+def test_lengths_are_known_where_each_sample_is_one_whole_recording(options, whole):
+    data = recordings(10, 20, 30, 40, 50, 60, 70, 90, batch_size=2, **options)
+    assert (known(data) is not None) == whole
+
+
+def test_lengths_are_known_of_lists_and_of_data_sets_that_say_them():
+    samples = [sample(f"s{i}", [[0.0] * (i % 7 + 1)]) for i in range(20)]
+
+    class Said:
+        def __init__(self, lengths):
+            self.lengths = lengths
+
+        def __len__(self):
+            return len(samples)
+
+        def __getitem__(self, index):
+            return samples[index]
+
+    lengths = [i % 7 + 1 for i in range(20)]
+    assert known(Listed(samples)) == known(Listed(tuple(samples))) == lengths
+    assert known(Listed(Transformed(samples, []))) == lengths
+    assert known(Listed(Said(lambda: range(20)))) == list(range(20))
+    # None, and what is no method, say nothing: the order is that of the seed.
+    for unsaid in (Said(lambda: None), Said([3, 4]), Transformed(Said(lambda: None), [])):
+        assert known(Listed(unsaid)) is None
+        assert list(Listed(unsaid).train_dataloader().sampler) == list(EpochSampler(20))

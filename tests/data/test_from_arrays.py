@@ -79,6 +79,7 @@ def test_features_of_videos_have_the_rate_of_the_frames():
             arrays, {"v": [(8 / 30, 16 / 30, "x")]}, rate=rate, feature_stride=4, feature_window=16
         )
         np.testing.assert_allclose(records(data)["v"].spans, [[0.5, 2.5]], atol=1e-5)
+        assert records(data)["v"].signal.rate is None
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,7 @@ def test_rows_of_a_data_set(change):
 
 
 def test_splits_of_a_data_set_are_its_subsets():
-    first, second = rows()
+    first, second = rows(subset=None)
     data = from_dataset({"train": [first], "test": [second]}, rate=50)
     assert {r.id: r.subset for r in records(data).values()} == {"a": "training", "b": "testing"}
     with pytest.raises(ValueError, match="there is a split 'dev'; wanted train, validation, test"):

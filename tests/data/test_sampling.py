@@ -3,6 +3,7 @@
 import copy
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -88,6 +89,115 @@ def test_processes_share_an_epoch():
         assert [len(order) for order in orders] == [11, 5, 5]
         assert len(parts[0]) == 5
         assert set(orders[1]) | set(orders[2]) == set(orders[0][:10])
+
+
+def skewed(size, seed=0):
+    """Lengths of which few are long, as those of recordings are."""
+    return np.random.default_rng(seed).lognormal(5, 1, size).astype(int).tolist()
+
+
+def batches(samplers, batch_size):
+    """What each process takes at each step: (steps, processes, batch), without a smaller last one."""
+    orders = np.array([list(sampler) for sampler in samplers])
+    full = orders.shape[1] // batch_size * batch_size
+    return orders[:, :full].reshape(len(samplers), -1, batch_size).swapaxes(0, 1)
+
+
+def padding(lengths, taken):
+    found = np.array(lengths)[taken]
+    return (found.max(-1, keepdims=True) - found).sum()
+
+
+def test_without_lengths_an_order_is_the_permutation_of_its_seed_and_epoch():
+    sampler = EpochSampler(50, seed=4, batch_size=8)
+    sampler.set_epoch(3)
+    assert list(sampler) == np.random.default_rng([4, 3]).permutation(50).tolist()
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 129, 1000])
+def test_with_lengths_an_epoch_is_still_every_sequence_once_by_seed_and_epoch_alone(size):
+    lengths = skewed(size)
+    orders = []
+    for epoch in (0, 1, 0):
+        sampler = EpochSampler(size, seed=4, lengths=lengths, batch_size=8)
+        sampler.set_epoch(epoch)
+        orders.append(list(sampler))
+        assert sorted(orders[-1]) == list(range(size))
+        assert {index.epoch for index in orders[-1]} <= {epoch}
+        assert list(sampler) == orders[-1]
+        # What does not fill a batch is what it would be without lengths, so not the longest.
+        plain = EpochSampler(size, seed=4)
+        plain.set_epoch(epoch)
+        full = size // 8 * 8
+        assert orders[-1][full:] == list(plain)[full:]
+    assert orders[2] == orders[0]
+    if size > 16:  # one batch alone is always sorted
+        assert orders[1] != orders[0]
+        other = EpochSampler(size, seed=5, lengths=lengths, batch_size=8)
+        assert list(other) != orders[0]
+
+
+def test_lengths_halve_the_padding_at_least():
+    lengths = skewed(2000)
+    for epoch in range(3):
+        found = []
+        for known in (None, lengths):
+            sampler = EpochSampler(2000, lengths=known, batch_size=8)
+            sampler.set_epoch(epoch)
+            found.append(padding(lengths, batches([sampler], 8)))
+        assert found[1] < 0.5 * found[0]
+
+
+def test_the_order_of_batches_does_not_go_by_length():
+    lengths = skewed(4000)
+    taken = batches([EpochSampler(4000, lengths=lengths, batch_size=8)], 8)
+    means = np.log(np.array(lengths)[taken].mean(-1)).ravel()
+    assert abs(np.corrcoef(means[1:], means[:-1])[0, 1]) < 0.15
+    # A sequence meets others in the next epoch.
+    sampler = EpochSampler(4000, lengths=lengths, batch_size=8)
+    sampler.set_epoch(1)
+    again = {frozenset(batch) for batch in batches([sampler], 8)[:, 0].tolist()}
+    assert not again & {frozenset(batch) for batch in taken[:, 0].tolist()}
+
+
+def test_windows_of_sixteen_batches_are_sorted_and_ties_keep_their_order():
+    order = np.random.default_rng([0, 0]).permutation(80)
+    # Of equal length: batches of the plain order, whole, in another order.
+    taken = batches([EpochSampler(80, lengths=[5] * 80, batch_size=2)], 2)[:, 0].tolist()
+    assert taken != order.reshape(-1, 2).tolist()
+    assert sorted(taken) == sorted(order.reshape(-1, 2).tolist())
+    # The index is the length: the first window is of the first 32 of the order, sorted.
+    taken = batches([EpochSampler(80, lengths=range(80), batch_size=2)], 2)[:, 0].tolist()
+    parts = [sorted(order[i : i + 32].tolist()) for i in (0, 32, 64)]
+    expected = [part[i : i + 2] for part in parts for i in range(0, len(part), 2)]
+    assert sorted(taken) == sorted(expected)
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_processes_share_similar_lengths_without_repeats(processes):
+    lengths = skewed(1003)
+    samplers = [
+        EpochSampler(
+            1003, lengths=lengths, batch_size=4, num_replicas=processes, rank=rank
+        )
+        for rank in range(processes)
+    ]  # fmt: skip
+    orders = [list(sampler) for sampler in samplers]
+    assert [len(order) for order in orders] == [len(sampler) for sampler in samplers]
+    everything = sorted(index for order in orders for index in order)
+    assert len(everything) == len(set(everything)) == 1003 // processes * processes
+    plain = [EpochSampler(1003, num_replicas=processes, rank=r) for r in range(processes)]
+    assert everything == sorted(index for sampler in plain for index in sampler)
+    own, theirs = (batches(some, 4) for some in (samplers, plain))
+    assert padding(lengths, own) < 0.5 * padding(lengths, theirs)
+    # Nobody waits for a process that got long ones.
+    own, theirs = (taken.reshape(len(taken), -1) for taken in (own, theirs))
+    assert padding(lengths, own) < 0.5 * padding(lengths, theirs)
+
+
+def test_lengths_of_other_sequences_are_refused():
+    with pytest.raises(ValueError, match="there are 3 lengths of 4 sequences; wanted one each"):
+        EpochSampler(4, lengths=[1, 2, 3])
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

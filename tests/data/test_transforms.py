@@ -11,7 +11,17 @@ from torch.utils.data import DataLoader
 
 from spanloc.config.build import build
 from spanloc.data import EpochIndex, transforms
-from spanloc.data.transforms import ChannelDrop, Jitter, Rotate, Scale, Speed, TimeWarp, Transformed
+from spanloc.data.transforms import (
+    ChannelDrop,
+    DrawsOthers,
+    Jitter,
+    MixBackground,
+    Rotate,
+    Scale,
+    Speed,
+    TimeWarp,
+    Transformed,
+)
 from spanloc.structures import Sample, Timeline, collate
 
 NODES = {}
@@ -21,13 +31,8 @@ for path in sorted((CONFIGS / "transforms").glob("*.yaml")):
 STRONG = {
     "jitter": Jitter(0.5), "scale": Scale(1.0), "channel_drop": ChannelDrop(1.0),
     "rotate": Rotate(180.0, [[5, 0, 2]]), "speed": Speed(0.5, 1.5), "time_warp": TimeWarp(0.5),
+    "mix_background": MixBackground(1.0, 10.0),
 }  # fmt: skip
-EVERY = {name: build(node) for name, node in NODES.items()}
-EVERY |= {f"strong {name}": transform for name, transform in STRONG.items()}
-every_transform = pytest.mark.parametrize("transform", EVERY.values(), ids=EVERY)
-in_time = pytest.mark.parametrize(
-    "transform", [t for t in EVERY.values() if isinstance(t, Speed | TimeWarp)], ids=str
-)
 
 
 def sample(seed=0, steps=400, num_spans=4):
@@ -44,6 +49,21 @@ def sample(seed=0, steps=400, num_spans=4):
     )
 
 
+def alone(transform):
+    """A transform that takes a sample and a generator, also where it draws other samples."""
+    if isinstance(transform, DrawsOthers):
+        return transform.drawn_from([sample(i) for i in (0, 20, 21)], 0)
+    return transform
+
+
+EVERY = {name: alone(build(node)) for name, node in NODES.items()}
+EVERY |= {f"strong {name}": alone(transform) for name, transform in STRONG.items()}
+every_transform = pytest.mark.parametrize("transform", EVERY.values(), ids=EVERY)
+in_time = pytest.mark.parametrize(
+    "transform", [t for t in EVERY.values() if isinstance(t, Speed | TimeWarp)], ids=str
+)
+
+
 def equal(one, other):
     tensors = ("features", "spans", "labels", "ignored")
     return all(torch.equal(getattr(one, name), getattr(other, name)) for name in tensors)
@@ -56,9 +76,7 @@ def draws(transform, count=8, **options):
 
 def test_every_transform_is_in_a_config_and_the_other_way_round():
     named = {node["_target_"].rsplit(".", 1)[1] for node in NODES.values()}
-    public = {k: v for k, v in vars(transforms).items() if isinstance(v, type)}
-    own = {k for k, v in public.items() if v.__module__ == transforms.__name__}
-    assert named == own - {"Transformed"}
+    assert named == set(transforms.__all__) - {"DrawsOthers", "Transform", "Transformed"}
     assert STRONG.keys() == NODES.keys()
 
 
@@ -154,7 +172,9 @@ def test_a_warp_changes_the_speed_by_no_more_than_its_strength():
 
 
 def test_no_strength_is_no_change():
-    for transform in (Jitter(0.0), Scale(0.0), ChannelDrop(0.0), Speed(1.0, 1.0), TimeWarp(0.0)):
+    mixed = (alone(MixBackground(1.0, 0.0)), alone(MixBackground(0.0)))
+    rest = (Jitter(0.0), Scale(0.0), ChannelDrop(0.0), Speed(1.0, 1.0), TimeWarp(0.0))
+    for transform in (*mixed, *rest):
         assert equal(transform(sample(), np.random.default_rng(0)), sample()), transform
     turned = Rotate(0.0)(sample(), np.random.default_rng(0))
     torch.testing.assert_close(turned.features, sample().features)
@@ -206,6 +226,8 @@ def test_a_rotation_keeps_lengths_and_turns_all_triples_alike():
         (lambda: Speed(0.4), r"low is 0.4; it must lie in \[0.5, 1.5\]"),
         (lambda: Speed(1.2, 1.1), r"high is 1.1; it must lie in \[1.2, 1.5\]"),
         (lambda: TimeWarp(0.6), "strength is 0.6"),
+        (lambda: MixBackground(1.5), r"MixBackground: probability is 1.5; it must lie in \[0, 1\]"),
+        (lambda: MixBackground(strength=-1.0), "MixBackground: strength is -1.0"),
         (lambda: Rotate(200.0), "max_degrees is 200.0"),
         (lambda: Rotate(triples=[[0, 1]]), r"a triple is \[0, 1\]; wanted three channels"),
         (lambda: Rotate(triples=[[0, 1, 2], [2, 3, 4]]), "a channel is there twice"),

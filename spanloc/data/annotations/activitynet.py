@@ -35,9 +35,16 @@ def read(root: Path, reading: Reading) -> Content:
             raise ValueError(f"{file}: classes is {shown(classes)}; wanted a list of names")
         if len(set(classes)) != len(classes):
             raise ValueError(f"{file}: classes holds a name twice")
-    sequences = [_entry(file, name, own, reading) for name, own in content["database"].items()]
-    if not sequences:
+    if not content["database"]:
         raise ValueError(f"{file}: database is empty")
+    sequences = []
+    for name, own in content["database"].items():
+        try:
+            sequences.append(_entry(file, name, own, reading))
+        except ValueError as error:
+            if reading.refused is None:
+                raise
+            reading.refused.append(str(error))
     return Content(file, sequences, classes, "segment", subsets_known=True)
 
 

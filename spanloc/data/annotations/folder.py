@@ -126,6 +126,6 @@ def read_annotations(
         bad_spans=bad_spans,
         found=found,
     )
-    reading = Reading(columns or {}, subset_map or {}, tier, extension)
+    reading = Reading(columns or {}, subset_map or {}, tier, extension, refused)
     content = read_content(root, format, reading, seconds=unit == "seconds")
     return lay(content, lambda entry: signal_of(entry, root, key), meaning, refused)

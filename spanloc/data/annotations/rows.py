@@ -111,6 +111,7 @@ class Reading:
     subset_map: Mapping[str, str] = field(default_factory=dict)
     tier: str | None = None
     extension: str = "atr"
+    refused: list[str] | None = None
 
     def column(self, name: str) -> str:
         """The name of a column in the file."""

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from spanloc.data.annotations.problems import Problems
+from spanloc.data.annotations.rows import is_number
 from spanloc.data.annotations.tables import NO_LABEL, Piece, listed_rows, read_rows
 from spanloc.files import read_json, shown
 from spanloc.structures import Predictions, Targets
@@ -51,7 +53,8 @@ def read_scored(
     read whole, or JSON Lines or comma-separated values of ``sequence, start, end, label, score``, read
     in pieces. Without a label it is ``span``, without a score 1. The sequences and the labels are
     those of the annotations. A sequence without any is listed in JSON with none, and in the others by
-    a row of its name alone.
+    a row of its name alone. A sequence of JSON may have ``"annotated": [[start, end]]``, the stretches
+    that were looked at; the rest of it, up to its duration where that is known, is ignored.
 
     Args:
         predictions, annotations: Files, named ``.json``, ``.jsonl`` or ``.csv``.
@@ -73,7 +76,7 @@ def read_scored(
             what = f"{kind}; wanted a file" if path.exists() else "no such file"
             raise FileNotFoundError(f"{path}: {what} ({name})")
     true = _Columns(Problems(str(annotations), "annotations"))
-    pieces, known, durations = _annotated(paths["annotations"], subset)
+    pieces, known, durations, unseen = _annotated(paths["annotations"], subset)
     for name in known.get("sequences", ()):
         true.sequences.setdefault(name, len(true.sequences))
     for name in known.get("classes", ()):
@@ -92,9 +95,11 @@ def read_scored(
     ids = tuple(true.sequences)
     spans, scores, labels, places = found.tensors()
     true_spans, _, true_labels, true_places = true.tensors()
+    nothing = torch.zeros(0, 2, dtype=torch.float64)
+    ignored = tuple(unseen.get(name, nothing) for name in ids) if unseen else ()
     return Scored(
         Predictions(spans, labels, places, ids, scores=scores),
-        Targets(true_spans, true_labels, true_places, ids),
+        Targets(true_spans, true_labels, true_places, ids, ignored=ignored),
         list(true.labels),
         durations,
         [true.problems, found.problems],
@@ -159,7 +164,7 @@ class _Columns:
         self._numbers(piece.sequence, self.sequences, new=True)
         return Piece(*(list(compress(column, there)) for column in piece))
 
-    def tensors(self) -> tuple[torch.Tensor, ...]:
+    def tensors(self) -> tuple[Tensor, ...]:
         """Spans, scores, labels and the places of the sequences."""
         if not self.parts:
             none = torch.zeros(0, dtype=torch.int64)
@@ -226,11 +231,11 @@ def _predicted(file: Path) -> Iterator[Piece]:
 
 def _annotated(
     file: Path, subset: str | None
-) -> tuple[Iterator[Piece], Mapping[str, list[str]], Mapping[str, float]]:
+) -> tuple[Iterator[Piece], Mapping[str, list[str]], Mapping[str, float], Mapping[str, Tensor]]:
     if file.suffix.lower() != ".json":
         if subset is not None:
             raise ValueError(f"subset is {subset!r}; only annotations in a .json have subsets")
-        return read_rows(file), {}, {}
+        return read_rows(file), {}, {}, {}
     content = read_json(file)
     database = content.get("database") if isinstance(content, dict) else None
     if not isinstance(database, dict) or not all(isinstance(v, dict) for v in database.values()):
@@ -261,4 +266,31 @@ def _annotated(
     durations = {name: _float(fields.get("duration")) for name, fields in database.items()}
     durations = {name: value for name, value in durations.items() if _LEAST < value < _MOST}
     known = {"sequences": list(database), "classes": classes}
-    return listed_rows(lists, f"{file}: annotations"), known, durations
+    unseen = {
+        name: _unseen(fields["annotated"], durations.get(name), f"{file}: sequence {shown(name)}")
+        for name, fields in database.items()
+        if "annotated" in fields
+    }
+    return listed_rows(lists, f"{file}: annotations"), known, durations, unseen
+
+
+def _unseen(annotated: Any, duration: float | None, where: str) -> Tensor:
+    # What lies between the stretches that were looked at.
+    if not isinstance(annotated, list):
+        raise ValueError(
+            f"{where}: annotated is {shown(annotated)}; wanted a list of stretches [start, end]"
+        )
+    for i, ends in enumerate(annotated):
+        pair = isinstance(ends, list) and len(ends) == 2
+        if not (pair and all(is_number(end, -_MOST, _MOST) for end in ends) and ends[0] <= ends[1]):
+            raise ValueError(
+                f"{where}: annotated[{i}] is {shown(ends)}; wanted [start, end] in seconds, with "
+                f"start <= end, within {_MOST:g} of 0"
+            )
+    place, last = (-_MOST, _MOST) if duration is None else (0.0, duration)
+    unseen = []
+    for start, end in [*sorted(annotated), [last, last]]:
+        if place < min(start, last):
+            unseen.append([place, float(min(start, last))])
+        place = max(place, float(end))
+    return torch.tensor(unseen, dtype=torch.float64).reshape(-1, 2)

@@ -1,0 +1,87 @@
+"""A data set with transforms, and the kinds of transforms there are."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from spanloc.data.datamodule import Samples
+from spanloc.data.sampling import known_lengths
+from spanloc.structures import Sample
+
+# So that no other draw from the same numbers, such as that of a crop, is the same.
+_OWN = 9
+
+_Change = Callable[[Sample, np.random.Generator], Sample]
+
+
+@runtime_checkable
+class DrawsOthers(Protocol):
+    """A transform that also needs other sequences of the data set."""
+
+    def drawn_from(self, dataset: Samples, index: int, /) -> _Change:
+        """The transform of one sample.
+
+        Args:
+            dataset: Of the sequences as they are.
+            index: Of the sample; where it is an :class:`~spanloc.data.EpochIndex`, the others are to be
+                asked for in the same epoch.
+        """
+
+
+Transform = _Change | DrawsOthers
+
+
+class Transformed(Dataset[Sample]):
+    """A data set whose sequences are changed at random, by one transform after the other.
+
+    What is drawn depends on ``(seed, epoch, index)`` alone, so not on the number of workers; the epoch is
+    that of an :class:`~spanloc.data.EpochIndex`, 0 for a plain number.
+
+    Args:
+        dataset: Of the sequences as they are; it gets the same index.
+        transforms: In their order; by name, where None leaves one out, or listed. Each takes a sample, which
+            it leaves as it is, and a generator, and gives a sample; or it is one that
+            :class:`DrawsOthers`.
+        seed: Of the changes.
+    """
+
+    def __init__(
+        self,
+        dataset: Samples,
+        transforms: Mapping[str, Transform | None] | Sequence[Transform],
+        seed: int = 0,
+    ) -> None:
+        named = transforms.values() if isinstance(transforms, Mapping) else transforms
+        self.transforms = [transform for transform in named if transform is not None]
+        self.dataset, self.seed = dataset, seed
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = self.dataset[index]
+        rng = np.random.default_rng([self.seed, getattr(index, "epoch", 0), int(index), _OWN])
+        for transform in self.transforms:
+            if isinstance(transform, DrawsOthers):
+                sample = transform.drawn_from(self.dataset, index)(sample, rng)
+            else:
+                sample = transform(sample, rng)
+        return sample
+
+    def lengths(self) -> Sequence[int] | None:
+        """Steps of the sequences before any change, where the data set knows them."""
+        return known_lengths(self.dataset)
+
+
+def require(transform: object, name: str, low: float, high: float) -> None:
+    """Check an option of a transform.
+
+    Raises:
+        ValueError: It does not lie in ``[low, high]``.
+    """
+    value = getattr(transform, name)
+    if not low <= value <= high:
+        kind = type(transform).__name__
+        raise ValueError(f"{kind}: {name} is {value}; it must lie in [{low:g}, {high:g}]")

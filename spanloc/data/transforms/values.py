@@ -1,0 +1,145 @@
+"""Random changes of values: no span moves."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from spanloc.data.transforms.applied import require
+from spanloc.structures import Sample
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """Adds noise to every value.
+
+    Args:
+        std: Of the noise, relative to each channel's own standard deviation in the sequence; in [0, 10].
+
+    Raises:
+        ValueError: ``std`` is out of range.
+    """
+
+    std: float = 0.05
+
+    def __post_init__(self) -> None:
+        require(self, "std", 0, 10)
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """The sample with noise."""
+        features = sample.features
+        noise = torch.from_numpy(rng.standard_normal(tuple(features.shape), np.float32))
+        size = self.std * features.std(1, correction=0, keepdim=True)
+        return replace(sample, features=features + size * noise)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Multiplies every channel by a factor of its own, around 1.
+
+    Args:
+        std: Of the factors' logarithm: 0.1 for about 10 % more or less; in [0, 1].
+
+    Raises:
+        ValueError: ``std`` is out of range.
+    """
+
+    std: float = 0.1
+
+    def __post_init__(self) -> None:
+        require(self, "std", 0, 1)
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """The sample at another scale."""
+        factors = np.exp(self.std * rng.standard_normal(len(sample.features))).astype(np.float32)
+        return replace(sample, features=sample.features * torch.from_numpy(factors)[:, None])
+
+
+@dataclass(frozen=True)
+class ChannelDrop:
+    """Takes channels away: all their values become their mean over the sequence.
+
+    One channel at least stays.
+
+    Args:
+        probability: That a channel goes, each for itself; in [0, 1].
+
+    Raises:
+        ValueError: ``probability`` is out of range.
+    """
+
+    probability: float = 0.1
+
+    def __post_init__(self) -> None:
+        require(self, "probability", 0, 1)
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """The sample with fewer channels that say something."""
+        features = sample.features
+        gone = rng.random(len(features)) < self.probability
+        gone[rng.integers(len(features))] &= not gone.all()
+        mean = features.mean(1, keepdim=True)
+        return replace(
+            sample, features=torch.where(torch.from_numpy(gone)[:, None], mean, features)
+        )
+
+
+@dataclass(frozen=True)
+class Rotate:
+    """Turns the axes of three-dimensional sensors: as if the device were worn another way.
+
+    All triples turn alike, as the sensors of one device do; several devices are several transforms. The
+    axis is uniform over all directions, the angle up to the largest.
+
+    Args:
+        max_degrees: The largest angle; in [0, 180].
+        triples: Channels that are x, y and z of one sensor, from 0; None: 0 to 2, 3 to 5 and so on.
+
+    Raises:
+        ValueError: ``max_degrees`` is out of range, or triples are none; or, when called, the sequence
+            does not have such channels.
+    """
+
+    max_degrees: float = 15.0
+    triples: Sequence[Sequence[int]] | None = None
+
+    def __post_init__(self) -> None:
+        require(self, "max_degrees", 0, 180)
+        for triple in self.triples or ():
+            if len(set(triple)) != 3 or len(triple) != 3 or min(triple) < 0:
+                raise ValueError(f"Rotate: a triple is {triple}; wanted three channels, from 0")
+        channels = [channel for triple in self.triples or () for channel in triple]
+        if len(set(channels)) != len(channels):
+            raise ValueError(f"Rotate: triples is {self.triples}; a channel is there twice")
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """The sample with its axes turned."""
+        axis = rng.standard_normal(3)
+        x, y, z = axis / np.linalg.norm(axis)
+        angle = math.radians(self.max_degrees) * rng.uniform(-1, 1)
+        # Rodrigues' formula.
+        cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+        turn = np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * cross @ cross
+        features = sample.features.clone()
+        for triple in self._triples(sample):
+            features[triple] = torch.from_numpy(turn.astype(np.float32)) @ sample.features[triple]
+        return replace(sample, features=features)
+
+    def _triples(self, sample: Sample) -> list[list[int]]:
+        num_channels = len(sample.features)
+        if self.triples is None:
+            if num_channels % 3:
+                raise ValueError(
+                    f"sequence {sample.id!r}: {num_channels} channels are no triples; Rotate needs "
+                    "triples, such as [[0, 1, 2]]"
+                )
+            return [[i, i + 1, i + 2] for i in range(0, num_channels, 3)]
+        most = max((max(triple) for triple in self.triples), default=-1)
+        if most >= num_channels:
+            raise ValueError(
+                f"sequence {sample.id!r}: there is no channel {most}, which is in a triple of Rotate; "
+                f"there are {num_channels}, from 0"
+            )
+        return [list(triple) for triple in self.triples]

@@ -1,0 +1,117 @@
+"""Stretches of a sequence that were looked at, in files that are scored: the rest counts neither way."""
+
+import json
+import re
+
+import pytest
+import torch
+
+from spanloc.data.annotations.scored import read_scored
+from spanloc.metrics import average_precision
+from spanloc.metrics.assessable import assessable
+
+TRUE = [[10.0, 20.0], [30.0, 40.0]]
+FOUND = [([60.0, 70.0], 0.9), ([10.0, 20.0], 0.8), ([80.0, 95.0], 0.7), ([30.0, 40.0], 0.6)]
+
+
+def write(folder, **fields):
+    """Two targets and four predictions of one sequence, and what else is said of it."""
+    truths = [{"segment": segment, "label": "a"} for segment in TRUE]
+    database = {"one": {"subset": "testing", "annotations": truths} | fields}
+    database["two"] = {"subset": "training", "annotations": []}
+    found = [{"segment": segment, "label": "a", "score": score} for segment, score in FOUND]
+    (folder / "a.json").write_text(json.dumps({"database": database}))
+    (folder / "p.json").write_text(json.dumps({"results": {"one": found}}))
+    return folder / "p.json", folder / "a.json"
+
+
+def mean_ap(paths):
+    scored = read_scored(*paths)
+    _, table = average_precision(*assessable(scored.predictions, scored.targets), [0.5])
+    return float(table.mean())
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        # Right at ranks 2 and 4, of 2 targets: precision is 1/2 at both.
+        ({}, 0.5),
+        ({"annotated": [[0, 100]], "duration": 100}, 0.5),
+        # Ranks 1 and 3 go: all that stay are right.
+        ({"annotated": [[0, 50]], "duration": 100}, 1.0),
+        ({"annotated": [[0, 50]]}, 1.0),
+        ({"annotated": [[5, 50]], "duration": 100.0}, 1.0),
+        # In two stretches that overlap, in no order.
+        ({"annotated": [[25, 50], [0, 30.5]]}, 1.0),
+        # Only the first prediction goes: right at ranks 1 and 3, precision 1 and 2/3.
+        ({"annotated": [[0, 50], [75, 100]], "duration": 100}, (1 + 2 / 3) / 2),
+        # A prediction is left out where more than half of it was not looked at: [80, 95] from 87.5 on.
+        ({"annotated": [[0, 50], [87.5, 100]]}, (1 + 2 / 3) / 2),
+        ({"annotated": [[0, 50], [87.6, 100]]}, 1.0),
+        # The second target goes, and the prediction of it: the one that stays is right at rank 1.
+        ({"annotated": [[0, 25]], "duration": 100}, 1.0),
+        # It alone was looked at, and the wrong one of rank 1 was too: rank 2 of 2.
+        ({"annotated": [[0, 25], [55, 75]]}, 0.5),
+        # Past the end of a sequence nothing is ignored: the last two of rank 1 and 3 are wrong.
+        ({"annotated": [[0, 45]], "duration": 45}, 0.5),
+    ],
+)
+def test_map_by_hand(tmp_path, fields, expected):
+    assert mean_ap(write(tmp_path, **fields)) == pytest.approx(expected)
+
+
+def ignored(folder, **fields):
+    targets = read_scored(*write(folder, **fields)).targets
+    assert all(stretches.dtype == torch.float64 for stretches in targets.ignored)
+    return [stretches.tolist() for stretches in targets.ignored]
+
+
+def test_what_was_not_looked_at_is_the_rest_of_the_duration(tmp_path):
+    assert ignored(tmp_path) == []
+    # By place of the sequence; one that says nothing was looked at as a whole.
+    assert ignored(tmp_path, annotated=[[-5, 3], [50, 60], [60, 70], [90, 200]], duration=100) == [
+        [[3, 50], [70, 90]], [],
+    ]  # fmt: skip
+    assert ignored(tmp_path, annotated=[], duration=100) == [[[0, 100]], []]
+    assert ignored(tmp_path, annotated=[[1, 2]]) == [[[-1e100, 1], [2, 1e100]], []]
+    assert ignored(tmp_path, annotated=[]) == [[[-1e100, 1e100]], []]
+    # A duration that is none is unknown.
+    assert ignored(tmp_path, annotated=[[1, 2]], duration="long")[0][1] == [2, 1e100]
+
+
+def test_a_subset_keeps_its_own(tmp_path):
+    paths = write(tmp_path, annotated=[[0, 50]], duration=100)
+    targets = read_scored(*paths, subset="testing").targets
+    assert targets.ids == ("one",)
+    assert [stretches.tolist() for stretches in targets.ignored] == [[[50, 100]]]
+
+
+@pytest.mark.parametrize(
+    ("annotated", "message"),
+    [
+        (None, "annotated is None; wanted a list of stretches [start, end]"),
+        ({"start": 1}, "annotated is {'start': 1}; wanted a list of stretches"),
+        ([1, 2], "annotated[0] is 1; wanted [start, end] in seconds"),
+        ([[0, 1], [2, 3, 4]], "annotated[1] is [2, 3, 4]; wanted [start, end]"),
+        ([[0, "1"]], "annotated[0] is [0, '1']; wanted [start, end]"),
+        ([[0, True]], "annotated[0] is [0, True]; wanted"),
+        ([[5, 3]], "annotated[0] is [5, 3]; wanted [start, end] in seconds, with start <= end"),
+        ([[0, float("nan")]], "annotated[0] is [0, nan]; wanted"),
+        ([[0, float("inf")]], "annotated[0] is [0, inf]; wanted"),
+        ([[-1e101, 0]], "annotated[0] is [-1e+101, 0]; wanted"),
+    ],
+)
+@pytest.mark.parametrize("invalid", ["error", "skip"])
+def test_a_bad_stretch_is_one_line(tmp_path, annotated, message, invalid):
+    paths = write(tmp_path, annotated=annotated)
+    with pytest.raises(ValueError, match=re.escape(f"a.json: sequence 'one': {message}")) as error:
+        read_scored(*paths, invalid=invalid)
+    assert "\n" not in str(error.value)
+
+
+def test_the_command_counts_what_was_looked_at(tmp_path, cli):
+    predictions, annotations = write(tmp_path, annotated=[[0, 50]], duration=100)
+    given = (f"predictions={predictions}", f"annotations={annotations}", "hydra.run.dir=run")
+    scores = json.loads((cli("score", *given, "tiou=[0.5]") / "run" / "scores.json").read_text())
+    assert scores["metrics"]["mAP@0.50"] == 1
+    assert scores["diagnosis"]["num_predictions"] == 2

@@ -1,0 +1,308 @@
+"""What docs/your-own-data.md says is run: its commands, its Python, its examples and its tables."""
+
+import csv
+import json
+import math
+import re
+import shlex
+import tomllib
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from conftest import CONFIGS, HINTS_OF_LIGHTNING
+
+from spanloc.config.recipe import BUDGETS, TrainingFacts, choose
+from spanloc.data import read_annotations
+from spanloc.data.annotations.formats import FORMATS
+from spanloc.data.sample import sample_folder
+from spanloc.data.signals.opening import SUFFIXES
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs" / "your-own-data.md").read_text()
+BLOCKS = re.findall(r"```(\w*)\n(.*?)\n```", PAGE, re.DOTALL)
+COMMANDS = [line for kind, text in BLOCKS if kind == "sh" for line in text.split("\n")]
+PYTHON = [text for kind, text in BLOCKS if kind == "python"]
+PRINTED = [text for kind, text in BLOCKS if not kind]
+# What the page's trainings are shortened by: few steps of a small model, nothing but the training.
+SHORT = (
+    "trainer.max_steps=4", "backbone.width=8", "neck.width=8", "head.width=8",
+    "trainer.accelerator=cpu", "callbacks.convergence=null", "callbacks.gradients=null",
+    "data.num_workers=0", "test=false",
+)  # fmt: skip
+SPANS = (
+    ((2.0, 5.0, "walk"), (8.0, 10.0, "sit")),
+    ((3.0, 6.5, "walk"), (12.0, 13.5, "sit")),
+    ((1.0, 4.0, "walk"), (20.0, 23.0, "sit")),
+)
+
+
+def printed(beginning):
+    (text,) = [text for text in PRINTED if text.startswith(beginning)]
+    return text
+
+
+def write_table(root, rows, *columns):
+    root.mkdir(exist_ok=True)
+    with (root / "annotations.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([columns, *rows])
+
+
+def write_signals(root, names, *, seconds=30, rate=10):
+    (root / "data").mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    for name in names:
+        times = np.arange(seconds * rate) / rate
+        values = np.column_stack([times, rng.normal(size=(len(times), 3))])
+        np.savetxt(
+            root / "data" / f"{name}.csv", values, "%.3f", ",", header="time,acc_x,acc_y,acc_z",
+            comments="",
+        )  # fmt: skip
+
+
+def rows_of(*more, spans=SPANS):
+    return [
+        (f"rec{i}", start, end, label, f"person{i // 2}")
+        for i in range(8)
+        for start, end, label in (*spans[i % len(spans)], *more)
+    ]
+
+
+COLUMNS = ("sequence", "start", "end", "label", "subject")
+
+
+def plain(root):
+    write_signals(root, [f"rec{i}" for i in range(8)])
+    write_table(root, rows_of(), *COLUMNS)
+
+
+def in_steps(root):
+    plain(root)
+    # Steps from 1, the last one inside: the span [2, 5) s at 10 Hz is 21 to 50.
+    rows = [(name, int(10 * a) + 1, int(10 * b), *rest) for name, a, b, *rest in rows_of()]
+    write_table(root, rows, *COLUMNS)
+
+
+def other_columns(root):
+    plain(root)
+    write_table(root, rows_of((15.0, 16.0, "stroll")), "file", "onset", "offset", *COLUMNS[3:])
+
+
+def more_labels(root):
+    plain(root)
+    write_table(root, rows_of((15.0, 16.0, "moving"), (26.0, 29.0, "sensor off")), *COLUMNS)
+
+
+def label_tracks(root):
+    plain(root)
+    (root / "annotations.csv").unlink()
+    for i in range(8):
+        lines = [f"{start}\t{end}\t{label}\n" for start, end, label in SPANS[i % 3]]
+        (root / "data" / f"rec{i}.txt").write_text("".join(lines))
+
+
+def sounds(root):
+    (root / "data").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for i in range(8):
+        with wave.open(str(root / "data" / f"rec{i}.wav"), "wb") as file:
+            file.setparams((1, 2, 2000, 0, "NONE", ""))
+            file.writeframes(rng.integers(-9000, 9000, 30 * 2000).astype("<i2").tobytes())
+    write_table(root, rows_of(), *COLUMNS)
+
+
+# The folder that a command of the page is about, by what the command says of it.
+FOLDERS = {
+    "data.unit=steps": in_steps,
+    "data.columns": other_columns,
+    "data.unknown": more_labels,
+    "audacity": label_tracks,
+    "log_spectrogram": sounds,
+}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    made = {}
+
+    def folder(line):
+        make = next((make for said, make in FOLDERS.items() if said in line), plain)
+        if make not in made:
+            made[make] = tmp_path_factory.mktemp(make.__name__)
+            make(made[make])
+        return made[make]
+
+    return folder
+
+
+def test_the_page_has_blocks_of_all_kinds():
+    kinds = [kind for kind, _ in BLOCKS]
+    assert PAGE.count("```") == 2 * len(BLOCKS)
+    assert set(kinds) == {"", "sh", "csv", "json", "python"}
+    assert {line.split()[0] for line in COMMANDS} == {"spanloc-check", "spanloc-train"}
+    assert set(FOLDERS) == {said for said in FOLDERS if any(said in line for line in COMMANDS)}
+
+
+@HINTS_OF_LIGHTNING
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_runs(cli, folders, tmp_path, line):
+    command, *arguments = shlex.split(line.replace("FOLDER", str(folders(line))))
+    command = command.removeprefix("spanloc-")
+    more = SHORT if command == "train" else ()
+    found = cli(command, *arguments, *more, "hydra.run.dir=out", folder=tmp_path)
+    assert found == tmp_path, found
+    if command == "check":
+        survey = json.loads((tmp_path / "out" / "check.json").read_text())
+        assert not [f for f in survey["findings"] if f["severity"] != "note"]
+        return
+    config = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())
+    assert (tmp_path / "out" / "best.ckpt").is_file()
+    for text in arguments:
+        name, _, value = text.lstrip("+").partition("=")
+        if name.startswith("data.") and name != "data.root":
+            own = config["data"][name.removeprefix("data.")]
+            assert own == pytest.approx(yaml.safe_load(value.replace(":", ": "))), name
+
+
+def test_the_same_spans_whatever_the_conventions(folders):
+    usual = read_annotations(folders(""))
+    counted = dict(unit="steps", ends="inclusive", first_index=1)
+    for line, options in (("data.unit=steps", counted), ("audacity", {"format": "audacity"})):
+        other = read_annotations(folders(line), **options)
+        for one, two in zip(*(x.subsets["training"] for x in (usual, other)), strict=True):
+            assert (one.id, one.spans.tolist()) == (two.id, pytest.approx(two.spans.tolist()))
+
+
+def test_the_table_and_the_json_say_the_same(tmp_path):
+    found = {}
+    for kind in ("csv", "json"):
+        root = tmp_path / kind
+        write_signals(root, ["monday", "tuesday", "wednesday"], rate=50)
+        (text,) = [text for name, text in BLOCKS if name == kind]
+        (root / f"annotations.{kind}").write_text(text)
+        read = read_annotations(root)
+        assert read.classes == ["sit", "walk"]
+        found[kind] = [
+            (r.id, r.subset, r.subject, r.spans.tolist(), r.labels.tolist())
+            for records in read.subsets.values()
+            for r in records
+        ]
+    assert found["csv"] == found["json"]
+    assert [len(spans) for *_, spans, _ in found["csv"]] == [2, 0, 1]
+    # What nobody looked at.
+    (tuesday,) = read.subsets["testing"]
+    assert tuesday.ignored.tolist() == [[12 * 50, 30 * 50]]
+
+
+def test_a_spoilt_sample_gives_the_findings_that_are_shown(cli, tmp_path, capsys):
+    root = sample_folder(tmp_path / "spoilt")
+    file = root / "annotations.json"
+    content = json.loads(file.read_text())
+    content["database"]["person1-a"]["annotations"].append({"segment": [29.0, 40.0], "label": "walk"})
+    content["database"]["person2-a"]["annotations"][0]["label"] = "wakl"
+    file.write_text(json.dumps(content))
+    stop = cli("check", f"data.root={root}", "hydra.run.dir=out", folder=tmp_path)
+    assert stop.startswith(f"spanloc-check: error: {root}: 2 kinds of errors")
+    lines = printed("error: 1 span").replace("FOLDER", str(root)).split("\n")
+    assert not set(lines) - set(capsys.readouterr().out.split("\n"))
+
+
+def test_the_choices_for_the_sample_are_those_that_are_shown(cli, tmp_path, capsys):
+    cli("check", "data.root=sample", "hydra.run.dir=out", folder=tmp_path)
+    lines = capsys.readouterr().out.split("\n")
+    rows = [[cell.strip() for cell in row.split("│")[1:4]] for row in printed("│ task").split("\n")]
+    first = lines.index("What training would choose") + 1
+    assert lines[first : first + len(rows)] == [f"{a} = {b}: {c}" for a, b, c in rows]
+    assert lines[first + len(rows)].endswith("0 notes.")
+
+
+def test_what_is_held_out_is_said_as_shown(cli, folders, tmp_path, capsys):
+    cli("check", f"data.root={folders('')}", "hydra.run.dir=out", folder=tmp_path)
+    assert printed("no recording") in capsys.readouterr().out.split("\n")
+    data = yaml.safe_load((CONFIGS / "data" / "annotations.yaml").read_text())
+    for name, value in re.findall(r"`data\.(\w+_share)` \(default ([\d.]+)\)", PAGE):
+        assert data[name] == float(value)
+    for name, value in re.findall(r"^\| `data\.(\w+)` \| `([\w-]+)`", PAGE, re.MULTILINE):
+        assert str(data[name]) == value
+
+
+def test_the_number_of_steps_follows_the_rule():
+    def steps(spans, labels, budget="default"):
+        facts = TrainingFacts(
+            seconds_per_step=0.1, steps=[300], val_steps=[300], shortest=20, longest=50,
+            num_spans=spans, num_classes=labels, one_each=False,
+        )  # fmt: skip
+        parts = {"data": {"crops_per_epoch": None}, "trainer": {"max_epochs": None}}
+        (reason,) = [
+            choice.reason
+            for choice in choose({"budget": budget, **parts}, facts)
+            if choice.place == "trainer.max_epochs"
+        ]
+        return int(reason.split()[0])
+
+    rule = re.search(r"(\d+) × √labels \+ spans / (\d+), at least (\d+) and at most (\d+)", PAGE)
+    each, spans_each, least, most = map(int, rule.groups())
+    assert steps(10, 1) == least
+    assert steps(10**6, 9) == most
+    # Whole epochs: up to 20 more.
+    assert 0 <= steps(6000, 25) - (each * math.sqrt(25) + 6000 / spans_each) < 20
+    factors = re.search(r"`budget=quick` takes ([\d.]+) times as many, `budget=best` (\d+)", PAGE)
+    assert [BUDGETS["quick"], BUDGETS["best"]] == [float(text) for text in factors.groups()]
+
+
+def test_the_tables_name_all_that_there_is():
+    cells = [row.split("|")[1:-1] for row in PAGE.split("\n") if row.startswith("| `")]
+    named = [set(re.findall(r"`([\w.]+)`", row[0])) for row in cells]
+    suffixes = set().union(*(names for names in named if min(names).startswith(".")))
+    assert suffixes == set(SUFFIXES)
+    assert {name for names in named for name in names if name in FORMATS} == set(FORMATS)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(re.findall(r"spanloc\[(\w+)\]", PAGE)) == set(extras) - {"dev"}
+    transforms = {path.stem: yaml.safe_load(path.read_text()) for path in CONFIGS.glob("transforms/*")}
+    shown = {min(names): row[-1] for names, row in zip(named, cells, strict=True)}
+    del transforms["none"]
+    assert set(transforms) <= set(shown)
+    for name, content in transforms.items():
+        for setting, value in re.findall(r"`(\w+)` \(([\d.]+)\)", shown[name]):
+            assert content[name][setting] == float(value), name
+
+
+@HINTS_OF_LIGHTNING
+@pytest.mark.filterwarnings("ignore:.*ModelSummary.*", "ignore:.*rank_zero.*")
+def test_the_python_learns_and_prints_what_it_says(capsys):
+    names = {}
+    for code in PYTHON:
+        exec(code, names)
+    output = capsys.readouterr().out
+    for code in PYTHON:
+        for line in re.findall(r"^print\(.*# (no recording.*|\[.*)$", code, re.MULTILINE):
+            assert line in output
+    assert names["trainer"].callback_metrics["val/mAP@0.50"] > 0.8
+    (((start, end, _),),) = [names["spans"][names["predictions"].ids[0]]]
+    assert names["predictions"].spans[0].tolist() == pytest.approx([start, end], abs=2.0)
+
+
+def test_the_errors_are_those_that_are_shown(cli, tmp_path):
+    without_rate, other_names, unknown = printed("FOLDER/annotations.csv: seq").split("\n")
+    rows = [("rec0", 2.0, 5.0, "walk", "training")]
+    columns = ("sequence", "start", "end", "label", "subset")
+
+    def stops(root, line):
+        stop = cli("train", f"data.root={root}", *SHORT, "hydra.run.dir=out", folder=tmp_path)
+        assert stop == f"spanloc-train: error: {line.replace('FOLDER', str(root))}"
+
+    root = tmp_path / "without_rate"
+    (root / "data").mkdir(parents=True)
+    np.save(root / "data" / "rec0.npy", np.zeros((300, 3)))
+    write_table(root, rows, *columns)
+    stops(root, without_rate)
+    root = tmp_path / "other_names"
+    write_signals(root, ["rec0"])
+    write_table(root, [row[:4] for row in rows], "file", "onset", "offset", "label")
+    stops(root, other_names)
+    root = tmp_path / "unknown"
+    write_signals(root, ["rec0", "rec9"])
+    write_table(root, rows, *columns)
+    stops(root, unknown)
