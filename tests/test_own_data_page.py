@@ -1,16 +1,19 @@
 """What docs/your-own-data.md says is run: its commands, its Python, its examples and its tables."""
 
 import csv
+import io
 import json
 import math
 import re
 import shlex
 import tomllib
 import wave
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from conftest import CONFIGS, HINTS_OF_LIGHTNING
 
@@ -28,7 +31,7 @@ PYTHON = [text for kind, text in BLOCKS if kind == "python"]
 PRINTED = [text for kind, text in BLOCKS if not kind]
 # What the page's trainings are shortened by: few steps of a small model, nothing but the training.
 SHORT = (
-    "trainer.max_steps=4", "backbone.width=8", "neck.width=8", "head.width=8",
+    "trainer.max_steps=2", "trainer.max_epochs=1", "backbone.width=8", "neck.width=8", "head.width=8",
     "trainer.accelerator=cpu", "callbacks.convergence=null", "callbacks.gradients=null",
     "data.num_workers=0", "test=false",
 )  # fmt: skip
@@ -145,34 +148,51 @@ def test_the_page_has_blocks_of_all_kinds():
     assert set(FOLDERS) == {said for said in FOLDERS if any(said in line for line in COMMANDS)}
 
 
+@pytest.fixture(scope="module")
+def ran(cli, folders, tmp_path_factory):
+    """Runs a command of the page, once: its folder or its error, and what it printed."""
+    done = {}
+
+    def run(line):
+        if line not in done:
+            command, *arguments = shlex.split(line.replace("FOLDER", str(folders(line))))
+            command = command.removeprefix("spanloc-")
+            more = SHORT if command == "train" else ()
+            folder, output = tmp_path_factory.mktemp("ran"), io.StringIO()
+            with redirect_stdout(output):
+                found = cli(command, *arguments, *more, "hydra.run.dir=out", folder=folder)
+            done[line] = found, output.getvalue().split("\n")
+        return done[line]
+
+    return run
+
+
 @HINTS_OF_LIGHTNING
 @pytest.mark.parametrize("line", COMMANDS)
-def test_every_command_runs(cli, folders, tmp_path, line):
-    command, *arguments = shlex.split(line.replace("FOLDER", str(folders(line))))
-    command = command.removeprefix("spanloc-")
-    more = SHORT if command == "train" else ()
-    found = cli(command, *arguments, *more, "hydra.run.dir=out", folder=tmp_path)
-    assert found == tmp_path, found
-    if command == "check":
-        survey = json.loads((tmp_path / "out" / "check.json").read_text())
+def test_every_command_runs(ran, line):
+    folder, _ = ran(line)
+    assert isinstance(folder, Path), folder
+    if "-check" in line:
+        survey = json.loads((folder / "out" / "check.json").read_text())
         assert not [f for f in survey["findings"] if f["severity"] != "note"]
         return
-    config = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())
-    assert (tmp_path / "out" / "best.ckpt").is_file()
-    for text in arguments:
+    config = yaml.safe_load((folder / "out" / "config.yaml").read_text())
+    assert (folder / "out" / "best.ckpt").is_file()
+    for text in shlex.split(line):
         name, _, value = text.lstrip("+").partition("=")
         if name.startswith("data.") and name != "data.root":
             own = config["data"][name.removeprefix("data.")]
-            assert own == pytest.approx(yaml.safe_load(value.replace(":", ": "))), name
+            assert own == yaml.safe_load(value.replace(":", ": ")), name
 
 
 def test_the_same_spans_whatever_the_conventions(folders):
     usual = read_annotations(folders(""))
-    counted = dict(unit="steps", ends="inclusive", first_index=1)
+    counted = {"unit": "steps", "ends": "inclusive", "first_index": 1}
     for line, options in (("data.unit=steps", counted), ("audacity", {"format": "audacity"})):
         other = read_annotations(folders(line), **options)
         for one, two in zip(*(x.subsets["training"] for x in (usual, other)), strict=True):
-            assert (one.id, one.spans.tolist()) == (two.id, pytest.approx(two.spans.tolist()))
+            assert one.id == two.id
+            torch.testing.assert_close(one.spans, two.spans)
 
 
 def test_the_table_and_the_json_say_the_same(tmp_path):
@@ -200,7 +220,9 @@ def test_a_spoilt_sample_gives_the_findings_that_are_shown(cli, tmp_path, capsys
     root = sample_folder(tmp_path / "spoilt")
     file = root / "annotations.json"
     content = json.loads(file.read_text())
-    content["database"]["person1-a"]["annotations"].append({"segment": [29.0, 40.0], "label": "walk"})
+    content["database"]["person1-a"]["annotations"].append(
+        {"segment": [29.0, 40.0], "label": "walk"}
+    )
     content["database"]["person2-a"]["annotations"][0]["label"] = "wakl"
     file.write_text(json.dumps(content))
     stop = cli("check", f"data.root={root}", "hydra.run.dir=out", folder=tmp_path)
@@ -209,18 +231,17 @@ def test_a_spoilt_sample_gives_the_findings_that_are_shown(cli, tmp_path, capsys
     assert not set(lines) - set(capsys.readouterr().out.split("\n"))
 
 
-def test_the_choices_for_the_sample_are_those_that_are_shown(cli, tmp_path, capsys):
-    cli("check", "data.root=sample", "hydra.run.dir=out", folder=tmp_path)
-    lines = capsys.readouterr().out.split("\n")
+def test_the_choices_for_the_sample_are_those_that_are_shown(ran):
+    _, lines = ran("spanloc-check data.root=sample")
     rows = [[cell.strip() for cell in row.split("│")[1:4]] for row in printed("│ task").split("\n")]
     first = lines.index("What training would choose") + 1
     assert lines[first : first + len(rows)] == [f"{a} = {b}: {c}" for a, b, c in rows]
     assert lines[first + len(rows)].endswith("0 notes.")
 
 
-def test_what_is_held_out_is_said_as_shown(cli, folders, tmp_path, capsys):
-    cli("check", f"data.root={folders('')}", "hydra.run.dir=out", folder=tmp_path)
-    assert printed("no recording") in capsys.readouterr().out.split("\n")
+def test_what_is_held_out_is_said_as_shown(ran):
+    _, lines = ran("spanloc-check data.root=FOLDER")
+    assert printed("no recording") in lines
     data = yaml.safe_load((CONFIGS / "data" / "annotations.yaml").read_text())
     for name, value in re.findall(r"`data\.(\w+_share)` \(default ([\d.]+)\)", PAGE):
         assert data[name] == float(value)
@@ -258,9 +279,13 @@ def test_the_tables_name_all_that_there_is():
     suffixes = set().union(*(names for names in named if min(names).startswith(".")))
     assert suffixes == set(SUFFIXES)
     assert {name for names in named for name in names if name in FORMATS} == set(FORMATS)
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
     assert set(re.findall(r"spanloc\[(\w+)\]", PAGE)) == set(extras) - {"dev"}
-    transforms = {path.stem: yaml.safe_load(path.read_text()) for path in CONFIGS.glob("transforms/*")}
+    transforms = {
+        path.stem: yaml.safe_load(path.read_text()) for path in CONFIGS.glob("transforms/*")
+    }
     shown = {min(names): row[-1] for names, row in zip(named, cells, strict=True)}
     del transforms["none"]
     assert set(transforms) <= set(shown)
@@ -279,7 +304,8 @@ def test_the_python_learns_and_prints_what_it_says(capsys):
     for code in PYTHON:
         for line in re.findall(r"^print\(.*# (no recording.*|\[.*)$", code, re.MULTILINE):
             assert line in output
-    assert names["trainer"].callback_metrics["val/mAP@0.50"] > 0.8
+    (found,) = re.findall(r"^tensor\((.*)\)$", output, re.MULTILINE)
+    assert float(found) > 0.8
     (((start, end, _),),) = [names["spans"][names["predictions"].ids[0]]]
     assert names["predictions"].spans[0].tolist() == pytest.approx([start, end], abs=2.0)
 

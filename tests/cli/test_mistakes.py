@@ -165,7 +165,7 @@ def test_help_and_errors_outside_of_tests(tmp_path):
     helped = subprocess.run(
         [command, "--help"], capture_output=True, text=True, cwd=tmp_path, check=True
     ).stdout
-    for word in ("spanloc-train experiment=sbhar", "span_loss:", "smooth_giou", "annotations.json"):
+    for word in ("spanloc-train data.root=FOLDER", "span_loss:", "smooth_giou", "annotations.json"):
         assert word in helped
     failed = subprocess.run(
         [command, "span_loss=smooth_giou", "span_loss.phi=square", *SMALL, "hydra.run.dir=run"],

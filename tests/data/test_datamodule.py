@@ -1,6 +1,7 @@
 """DataModules: what is trained on, and what is known of it."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -237,7 +238,7 @@ def test_batches_of_whole_recordings_go_by_length(transforms):
     assert known(data) == actual
     batches = sorted(sorted(batch.mask.sum(1).tolist()) for batch in data.train_dataloader())
     assert len(batches) == count // 4
-    for one, following in zip(batches, batches[1:], strict=False):
+    for one, following in pairwise(batches):
         assert one[-1] <= following[0]
 
 
@@ -247,11 +248,13 @@ def test_batches_of_whole_recordings_go_by_length(transforms):
         ({}, True),
         ({"crop_seconds": 9.0}, True),  # as long as the longest
         ({"crop_seconds": 2.0}, False),
+        ({"crop_seconds": 2.0, "crops_per_epoch": 5}, False),
         ({"crops_per_epoch": 33}, False),
     ],
 )
 def test_lengths_are_known_where_each_sample_is_one_whole_recording(options, whole):
     data = recordings(10, 20, 30, 40, 50, 60, 70, 90, batch_size=2, **options)
+    assert len(data.train_set.records) == 5
     assert (known(data) is not None) == whole
 
 

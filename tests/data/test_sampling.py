@@ -171,6 +171,11 @@ def test_windows_of_sixteen_batches_are_sorted_and_ties_keep_their_order():
     parts = [sorted(order[i : i + 32].tolist()) for i in (0, 32, 64)]
     expected = [part[i : i + 2] for part in parts for i in range(0, len(part), 2)]
     assert sorted(taken) == sorted(expected)
+    # Three lengths, and one window: Python's sort keeps the order of ties.
+    lengths = [i % 3 for i in range(1024)]
+    expected = sorted(np.random.default_rng([0, 0]).permutation(1024), key=lambda i: lengths[i])
+    taken = batches([EpochSampler(1024, lengths=lengths, batch_size=64)], 64)[:, 0].tolist()
+    assert sorted(taken) == sorted(np.reshape(expected, (-1, 64)).tolist())
 
 
 @pytest.mark.parametrize("processes", [2, 3])

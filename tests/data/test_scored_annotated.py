@@ -72,6 +72,10 @@ def test_what_was_not_looked_at_is_the_rest_of_the_duration(tmp_path):
     assert ignored(tmp_path, annotated=[[-5, 3], [50, 60], [60, 70], [90, 200]], duration=100) == [
         [[3, 50], [70, 90]], [],
     ]  # fmt: skip
+    # In any order, one inside another too.
+    assert ignored(tmp_path, annotated=[[60, 80], [0, 50], [10, 20]], duration=100) == [
+        [[50, 60], [80, 100]], [],
+    ]  # fmt: skip
     assert ignored(tmp_path, annotated=[], duration=100) == [[[0, 100]], []]
     assert ignored(tmp_path, annotated=[[1, 2]]) == [[[-1e100, 1], [2, 1e100]], []]
     assert ignored(tmp_path, annotated=[]) == [[[-1e100, 1e100]], []]
