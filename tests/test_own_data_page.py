@@ -31,7 +31,7 @@ PYTHON = [text for kind, text in BLOCKS if kind == "python"]
 PRINTED = [text for kind, text in BLOCKS if not kind]
 # What the page's trainings are shortened by: few steps of a small model, nothing but the training.
 SHORT = (
-    "trainer.max_steps=2", "trainer.max_epochs=1", "backbone.width=8", "neck.width=8", "head.width=8",
+    "trainer.max_steps=2", "trainer.max_epochs=1", "trainer.num_sanity_val_steps=0", "backbone.width=8", "neck.width=8", "head.width=8",
     "trainer.accelerator=cpu", "callbacks.convergence=null", "callbacks.gradients=null",
     "data.num_workers=0", "test=false",
 )  # fmt: skip

@@ -15,6 +15,7 @@ _STEP_CELLS, _CROP_CELLS, _MOST_CELLS = 8192, 800, 16384
 # Cells of a short span, where a tIoU up to the first is wanted, and where a higher one is.
 _LOW_TIOU, _FEW_CELLS, _MANY_CELLS = 0.7, 10, 12
 _LEAST_STEPS, _MOST_STEPS = 600, 2000
+_WARMUP = 60  # steps
 _MOST_BATCH, _MOST_VALIDATIONS = 32, 20
 # Of the time of training, that validation may take.
 _VALIDATION = 0.1
@@ -102,7 +103,7 @@ class _Recipe:
             self._epochs(steps, batch, cells, stride)
         else:
             self._passes(steps, batch)
-        self._average(steps)
+        self._schedule(steps)
         self._workers()
 
     def _open(self, place: str) -> bool:
@@ -197,7 +198,9 @@ class _Recipe:
         count = max(1, math.ceil(steps / each))
         self._choose("trainer.max_epochs", count, f"{count * each} steps for {self._said}")
 
-    def _average(self, steps: int) -> None:
+    def _schedule(self, steps: int) -> None:
+        warmup = round(min(max(0.1, _WARMUP / max(steps, 1)), 0.25), 3)
+        self._choose("scheduler.warmup", warmup, f"{warmup * steps:.0f} steps up to the full rate")
         decay = round(1 - 10 / max(steps, 20), 4)
         self._choose("callbacks.average.decay", decay, "weights of the last tenth of the steps")
 

@@ -15,6 +15,7 @@ OPEN = {
         "crop_seconds": None, "crops_per_epoch": None, "batch_size": None, "num_workers": None,
     },
     "trainer": {"max_epochs": None, "max_steps": -1, "accumulate_grad_batches": 1},
+    "scheduler": {"warmup": None},
     "callbacks": {"average": {"decay": None}},
 }  # fmt: skip
 SBHAR = TrainingFacts(

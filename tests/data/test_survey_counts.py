@@ -8,12 +8,11 @@ import pytest
 import torch
 
 from spanloc.data import read_annotations
-from spanloc.data.survey import signals
 from spanloc.data.annotations.folder import Record
 from spanloc.data.annotations.rows import BadSpan
 from spanloc.data.sample import sample_folder
 from spanloc.data.signals.arrays import ArraySignal
-from spanloc.data.survey import survey_records
+from spanloc.data.survey import signals, survey_records
 from spanloc.data.survey.result import Survey
 from spanloc.structures import Timeline
 
