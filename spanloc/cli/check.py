@@ -51,13 +51,15 @@ def run(config: DictConfig) -> None:
         refused=refused,
         progress=_progress(),
     )
-    recipe = _recipe_lines(result)
+    recipe, stop = _recipe(result)
     result.write(folder / "check.json")
     with replacing(folder / "check.html") as path:
         text = check_page(result, records, annotations.classes, recipe)
         path.write_text(text, encoding="utf-8")
     _show(result, recipe)
     plain_console().print(f"The page is {folder / 'check.html'}", soft_wrap=True)
+    if stop is not None:
+        raise ValueError(f"{root}: training would stop: {stop}")
     if errors := result.of("error"):
         kinds = "an error" if len(errors) == 1 else f"{len(errors)} kinds of errors"
         raise ValueError(f"{root}: {kinds}, listed above and in {folder / 'check.html'}")
@@ -101,18 +103,18 @@ def _progress() -> Progress:
     return line
 
 
-def _recipe_lines(result: Survey) -> list[str]:
-    """What training would choose for these data, in a line each."""
+def _recipe(result: Survey) -> tuple[list[str], str | None]:
+    """What training would choose for these data, in a line each; and what would stop it."""
     if result.of("error"):
-        return []
+        return [], None
     from spanloc.cli.settings import choices_for
 
     texts = [text for text in HydraConfig.get().overrides.task if text.startswith("data")]
     try:
         found, notes = choices_for(texts, result.root)
     except (ValueError, OSError) as error:
-        return [f"training would stop: {error}"]
-    return [*notes, *(f"{place} = {value}: {reason}" for place, value, reason in found)]
+        return [], str(error)
+    return [*notes, *(f"{place} = {value}: {reason}" for place, value, reason in found)], None
 
 
 def _show(result: Survey, recipe: list[str]) -> None:

@@ -155,7 +155,9 @@ class _Recipe:
         room = 3 * facts.longest
         steps = min(max(_CROP_CELLS * stride, room), _MOST_CELLS * stride)
         reason = f"{steps / stride:.0f} cells, and room for the longest span"
-        if steps >= longest:
+        if self._get("decode.max_predictions") == 1:
+            seconds, reason = math.inf, "whole recordings: each has one span"
+        elif steps >= longest:
             seconds, reason = math.inf, "whole recordings: they are short enough"
         else:
             seconds = float(f"{steps * facts.seconds_per_step:.3g}")

@@ -23,6 +23,7 @@ from spanloc.data.sequences import AnnotatedSequences, TiledSequences
 from spanloc.data.signals import ArraySignal, LogSpectrogram, NpySignal
 from spanloc.data.transforms import Transform, Transformed
 from spanloc.data.uniform import uniform, with_features
+from spanloc.files import shown
 from spanloc.ops import length
 
 _FEATURES = {"log_spectrogram": LogSpectrogram}
@@ -92,6 +93,7 @@ class AnnotatedData(SpanDataModule):
             if name not in known:
                 raise ValueError(f"data.{name}: there is no such setting")
         self.features, self.feature_options = features, dict(feature_options or {})
+        _require_options(features, self.feature_options)
         self.rate, self.on_rate, self.channels, self.reading = rate, on_rate, channels, reading
         #: What was read, or is to be trained on.
         self.annotations = root if isinstance(root, Annotations) else None
@@ -163,9 +165,10 @@ class AnnotatedData(SpanDataModule):
         if not records:
             raise ValueError(f"{self.root}: there are no recordings")
         if found:
-            self.notes.append(
-                f"{len(found)} spans are bad (data.bad_spans); the first: {found[0].text}"
-            )
+            first = f"{found[0].file}: sequence {shown(found[0].sequence)}: {found[0].text}"
+            what = {"drop": "dropped", "clip": "clipped or dropped"}
+            done = what.get(self.reading.get("bad_spans", ""), "there twice, and kept")
+            self.notes.append(f"{len(found)} bad spans {done}; the first: {first}")
         records, notes = uniform(
             records, rate=self.rate, on_rate=self.on_rate, channels=self.channels
         )
@@ -191,8 +194,23 @@ class AnnotatedData(SpanDataModule):
 
     def _note_held_out(self, records: Sequence[Record], what: str) -> None:
         subjects = {record.subject for record in records} - {None}
-        whom = f" of {len(subjects)} subjects" if subjects else ""
+        several = "s" * (len(subjects) > 1)
+        whom = f" of {len(subjects)} subject{several}" if subjects else ""
         self.notes.append(f"no recording is of the subset {what}: {len(records)}{whom} held out")
+
+
+def _require_options(features: str | None, options: Mapping[str, Any]) -> None:
+    if features is None:
+        if options:
+            raise ValueError("data.feature_options is set, and no data.features")
+        return
+    known = [name for name in inspect.signature(_FEATURES[features]).parameters if name != "signal"]
+    for name in options:
+        if name not in known:
+            raise ValueError(
+                f"data.feature_options.{name}: there is no such option of {features}; it has "
+                f"{', '.join(known)}"
+            )
 
 
 def _require_room(records: Sequence[Record], crop: float, min_kept: float, step: float) -> None:

@@ -88,6 +88,11 @@ def test_recordings_no_longer_than_a_crop_stay_whole():
     assert chosen(SBHAR)["data.crop_seconds"] < 360
 
 
+def test_where_one_span_is_to_be_found_recordings_stay_whole():
+    assert chosen(SBHAR, decode={"max_predictions": 1})["data.crop_seconds"] == math.inf
+    assert chosen(SBHAR, decode={"max_predictions": 200})["data.crop_seconds"] < 360
+
+
 def test_a_long_validation_is_made_less_often():
     long = replace(SBHAR, val_steps=[10**8])
     found = chosen(long)

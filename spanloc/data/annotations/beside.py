@@ -104,7 +104,7 @@ def grid_of(
         if frames is None:
             raise ValueError(
                 f"{where}: fps is missing; features of feature_stride={feature_stride:g} frames need "
-                "the frames per second of the video: as fps of the sequence, or set fps"
+                "the frames per second of the video: as fps of the sequence, or as data.fps"
             )
     else:
         if entry.fps and signal.rate and not math.isclose(entry.fps, signal.rate, rel_tol=1e-5):
@@ -114,7 +114,7 @@ def grid_of(
         frames = next((rate for rate in (entry.fps, signal.rate, fps) if rate is not None), None)
         if frames is None:
             raise ValueError(
-                f"{where}: fps is missing, and {path} does not say its rate; set fps (steps per "
+                f"{where}: fps is missing, and {path} does not say its rate; set data.fps (steps per "
                 "second), or feature_stride and fps for features of a video"
             )
     stride = 1.0 if feature_stride is None else feature_stride

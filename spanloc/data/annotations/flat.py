@@ -65,11 +65,11 @@ def content_of(
                     f"{where}: {place}: there is no column {column!r} (columns: {field}); found "
                     f"{listed(list(map(str, row)))}"
                 )
-        for column in (sequence, start, end):
+        for field, column in (("sequence", sequence), ("start", start), ("end", end)):
             if column not in row:
                 raise ValueError(
                     f"{where}: {place}: there is no column {column!r}; found "
-                    f"{listed(list(map(str, row)))}"
+                    f"{listed(list(map(str, row)))} (another name: data.columns={{{field}: NAME}})"
                 )
         name = _name(row[sequence], f"{where}: {place}: {sequence}")
         if name is None:
