@@ -144,6 +144,8 @@ class _Recipe:
             stride = stride_for(1.25 * coarsest, cells=1)
             reason = f"as coarse as the longest span wants, of {self._seconds(facts.longest)}"
         stride = int(self._choose("backbone.stride", stride, reason))
+        if stride < 1:
+            raise ValueError(f"stride is {stride}; it must be at least 1")
         levels = levels_for(facts.longest, stride)
         self._choose("neck.num_levels", levels, f"up to spans of {self._seconds(facts.longest)}")
         return stride
@@ -183,19 +185,19 @@ class _Recipe:
         # A step goes forward and back, which costs about three times as much as forward alone.
         validation = sum(self.facts.val_steps) / stride / (3 * batch * cells)
         count = min(max(int(_VALIDATION * steps / validation), 1), _MOST_VALIDATIONS)
-        parts = int(self._get("trainer.accumulate_grad_batches", 1))
+        parts = max(int(self._get("trainer.accumulate_grad_batches", 1)), 1)
         own = self._get("trainer.max_epochs")
         # So that the last epoch is as long as the others.
         even = max(n for n in range(1, count + 1) if steps % n == 0)
         count = even if 2 * even > count else count
-        count = count if own in (None, -1) else int(own)
+        count = count if own in (None, -1) else max(int(own), 1)
         each = math.ceil(steps / count)
         self._choose("data.crops_per_epoch", each * batch * parts, f"{each} steps an epoch")
         reason = f"{count * each} steps for {self._said}; validated {count} times"
         self._choose("trainer.max_epochs", count, reason)
 
     def _passes(self, steps: int, batch: int) -> None:
-        parts = int(self._get("trainer.accumulate_grad_batches", 1))
+        parts = max(int(self._get("trainer.accumulate_grad_batches", 1)), 1)
         each = max(1, len(self.facts.steps) // batch // parts)
         count = max(1, math.ceil(steps / each))
         self._choose("trainer.max_epochs", count, f"{count * each} steps for {self._said}")

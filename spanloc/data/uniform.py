@@ -107,7 +107,8 @@ def _chosen(signal: Signal, channels: Sequence[str | int]) -> Signal:
 def _conflict(first: Signal, second: Signal) -> ValueError:
     def has(signal: Signal) -> str:
         names = "" if signal.channels is None else f": {listed(signal.channels)}"
-        return f"{signal.num_channels} channels{names or ' without names'}"
+        several = "s" * (signal.num_channels > 1)
+        return f"{signal.num_channels} channel{several}{names or ' without names'}"
 
     return ValueError(
         f"{shown_path(second.path)}: has {has(second)}; {shown_path(first.path)} has {has(first)}; "

@@ -144,7 +144,7 @@ def test_a_mistake_in_a_folder_is_one_line(cli, annotated):
     np.save(annotated / "data" / "s3.npy", np.zeros((75,), np.float32))
     line = cli("train", "data=annotations", f"data.root={annotated}", "hydra.run.dir=run")
     assert line.startswith("spanloc-train: error: ")
-    assert "s3.npy: shape is (75,); wanted (steps, channels)" in line
+    assert "s3.npy: has 1 channel without names" in line
 
 
 def test_evaluate_s_mistakes(cli, trained, annotated):

@@ -193,7 +193,7 @@ def test_recordings_of_another_rate_are_resampled_and_their_spans_stay_in_place(
 def test_a_recording_with_another_number_of_channels_is_refused(annotated):
     path = annotated / "data" / "s3.npy"
     np.save(path, np.load(path)[:, :1])
-    with pytest.raises(ValueError, match=r"s3.npy: has 1 channels .*s0.npy has 2 channels"):
+    with pytest.raises(ValueError, match=r"s3.npy: has 1 channel .*s0.npy has 2 channels"):
         read(annotated)
     assert read(annotated, channels=[0]).num_channels == 1
 
