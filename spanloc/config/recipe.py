@@ -9,7 +9,7 @@ from spanloc.models.sizing import levels_for, stride_for
 
 Budget = Literal["quick", "default", "best"]
 #: Training steps, as a multiple of the default.
-BUDGETS: dict[str, float] = {"quick": 0.3, "default": 1.0, "best": 4.0}
+BUDGETS: dict[str, float] = {"quick": 0.3, "default": 1.0, "best": 6.0}
 # Cells of the finest level: of a training step, of a crop if nothing else decides, of a crop at most.
 _STEP_CELLS, _CROP_CELLS, _MOST_CELLS = 8192, 800, 16384
 # Cells of a short span, where a tIoU up to the first is wanted, and where a higher one is.
@@ -209,11 +209,16 @@ class _Recipe:
         self._choose("callbacks.average.decay", decay, "weights of the last tenth of the steps")
 
     def _workers(self) -> None:
-        self._choose(
-            "data.num_workers",
-            int(self.facts.slow),
-            "reading takes work" if self.facts.slow else "reading takes next to no time",
-        )
+        work = [
+            what
+            for what, there in (
+                ("reading takes work", self.facts.slow),
+                ("transforms take work", bool(self._get("data.transforms"))),
+            )
+            if there
+        ]
+        reason = " and ".join(work) or "reading takes next to no time"
+        self._choose("data.num_workers", int(bool(work)), reason)
 
 
 def _mean(numbers: Sequence[int]) -> float:

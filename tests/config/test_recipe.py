@@ -72,7 +72,7 @@ def test_more_spans_and_labels_get_more_steps_up_to_a_limit():
 
 def test_a_budget_scales_the_steps():
     found = [steps_of(chosen(SBHAR, budget=name)) for name in ("quick", "default", "best")]
-    assert found == [180, 600, 2400]
+    assert found == [180, 600, 3600]
     with pytest.raises(ValueError, match="budget is 'huge'; wanted one of quick, default, best"):
         chosen(SBHAR, budget="huge")
 
@@ -108,7 +108,10 @@ def test_spans_too_long_for_the_memory_get_a_coarser_grid():
 
 
 def test_signals_that_take_work_to_read_get_a_process_for_it():
+    assert chosen(SBHAR)["data.num_workers"] == 0
     assert chosen(replace(SBHAR, slow=True))["data.num_workers"] == 1
+    data = {**OPEN["data"], "transforms": {"speed": {"low": 0.9}}}
+    assert chosen(SBHAR, data=data)["data.num_workers"] == 1
 
 
 def test_data_without_crops_get_passes_over_all_sequences():
