@@ -49,6 +49,7 @@ def run(config: DictConfig) -> None:
         root=str(root),
         found=found,
         refused=refused,
+        bad_spans=str(config.data.get("bad_spans", "error")),
         progress=_progress(),
     )
     recipe, stop = _recipe(result)

@@ -49,7 +49,7 @@ def prepared(config: DictConfig) -> Prepared:
             config = _with_task("single", config.data.get("root"))
     found = choose(_values(config), facts)
     if config.ckpt_path is not None:
-        found = _as_before(found, str(config.ckpt_path))
+        found = _as_before(found, config)
     for place, value, _ in found:
         OmegaConf.update(config, place, value)
     plain = _values(config)
@@ -98,13 +98,15 @@ def _first_look(config: DictConfig) -> tuple[SpanDataModule, TrainingFacts]:
     return datamodule, TrainingFacts.of(datamodule)
 
 
-def _as_before(choices: list[Choice], path: str) -> list[Choice]:
-    """What a run that goes on was left to the data, as it was then: an epoch stays as long as it was."""
-    saved = OmegaConf.create(read(path)["spanloc"]["config"])
+def _as_before(choices: list[Choice], config: DictConfig) -> list[Choice]:
+    """What a run that goes on left to the data, as it was then: an epoch stays as long as it was."""
+    saved = OmegaConf.create(read(config.ckpt_path)["spanloc"]["config"])
+    steps = config.trainer.max_steps
     kept = []
     for choice in choices:
-        value = OmegaConf.select(saved, choice.place)
-        reason = "as in the run that goes on"
+        value, reason = OmegaConf.select(saved, choice.place), "as in the run that goes on"
+        if choice.place == "trainer.max_epochs" and steps != saved.trainer.max_steps:
+            value, reason = -1, f"trainer.max_steps is {steps}"
         kept.append(choice if value is None else Choice(choice.place, value, reason))
     return kept
 

@@ -33,7 +33,7 @@ class AnnotatedData(SpanDataModule):
     """A folder of annotated recordings (:func:`~spanloc.data.read_annotations`).
 
     The model is chosen by the ``validation`` subset and evaluated on ``testing``. Where one of them is
-    missing, a share of the training recordings takes its place, drawn by ``seed``; recordings of one
+    missing, a share of the training recordings takes its place, drawn by ``split_seed``; recordings of one
     ``subject`` stay together. What the final evaluation is made on is checked with the rest, and loaded
     by that evaluation only.
 
@@ -52,6 +52,8 @@ class AnnotatedData(SpanDataModule):
         transforms: Changes that training makes to its samples, one after the other
             (:mod:`spanloc.data.transforms`).
         batch_size, num_workers, seed: As in :class:`SpanDataModule`.
+        split_seed: Of the recordings that are held out; apart from ``seed``, so that runs with other
+            seeds are evaluated on the same ones.
         reading: How the files are to be read: ``format``, ``unit``, ``ends``, ``label_map``,
             ``bad_spans`` and the others of :func:`~spanloc.data.read_annotations`.
     """
@@ -74,6 +76,7 @@ class AnnotatedData(SpanDataModule):
         batch_size: int = 8,
         num_workers: int = 0,
         seed: int = 0,
+        split_seed: int = 0,
         **reading: Any,
     ) -> None:
         super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed)
@@ -88,6 +91,15 @@ class AnnotatedData(SpanDataModule):
             raise ValueError(f"data.crops_per_epoch is {crops_per_epoch}; it must be above 0")
         if features not in (None, *_FEATURES):
             raise ValueError(f"data.features is {features!r}; wanted one of {', '.join(_FEATURES)}")
+        mappings = {"feature_options": feature_options, **reading}
+        for name in ("feature_options", "label_map", "columns", "subset_map"):
+            if not isinstance(mappings.get(name) or {}, Mapping):
+                raise ValueError(
+                    f"data.{name} is {mappings[name]!r}; wanted {{name: value}}, in quotes: "
+                    f"'data.{name}={{...}}'"
+                )
+        if isinstance(channels, str | int):
+            raise ValueError(f"data.channels is {channels!r}; wanted a list: 'data.channels=[...]'")
         known = set(inspect.signature(read_annotations).parameters) - {"root", "found", "refused"}
         for name in reading:
             if name not in known:
@@ -98,7 +110,7 @@ class AnnotatedData(SpanDataModule):
         #: What was read, or is to be trained on.
         self.annotations = root if isinstance(root, Annotations) else None
         self.root = Path() if isinstance(root, Annotations) else Path(root)
-        self.val_share, self.test_share = val_share, test_share
+        self.val_share, self.test_share, self.split_seed = val_share, test_share, split_seed
         self.min_kept, self.transforms = min_kept, transforms
         self.crop_seconds, self.crops_per_epoch = crop_seconds, crops_per_epoch
         #: What was done to the data on the way, in a line each.
@@ -169,6 +181,7 @@ class AnnotatedData(SpanDataModule):
             what = {"drop": "dropped", "clip": "clipped or dropped"}
             done = what.get(self.reading.get("bad_spans", ""), "there twice, and kept")
             self.notes.append(f"{len(found)} bad spans {done}; the first: {first}")
+        self.notes += _remarks(records, self.features is not None)
         records, notes = uniform(
             records, rate=self.rate, on_rate=self.on_rate, channels=self.channels
         )
@@ -185,18 +198,37 @@ class AnnotatedData(SpanDataModule):
         if not train:
             raise ValueError(f"{self.root}: no sequence has the subset 'training'")
         if not self._test and self.test_share:
-            train, self._test = _held_out(train, self.test_share, self.seed, "testing")
+            train, self._test = _held_out(train, self.test_share, self.split_seed, "testing")
             self._note_held_out(self._test, "testing")
         if not self._val:
-            train, self._val = _held_out(train, self.val_share, self.seed, "validation")
+            train, self._val = _held_out(train, self.val_share, self.split_seed, "validation")
             self._note_held_out(self._val, "validation")
         self._train = train
 
     def _note_held_out(self, records: Sequence[Record], what: str) -> None:
-        subjects = {record.subject for record in records} - {None}
-        several = "s" * (len(subjects) > 1)
-        whom = f" of {len(subjects)} subject{several}" if subjects else ""
-        self.notes.append(f"no recording is of the subset {what}: {len(records)}{whom} held out")
+        names = [shown(record.id) for record in records]
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        self.notes.append(f"for {what}, no subset being that: {', '.join(names[:5])}{more}")
+
+
+def _remarks(records: Sequence[Record], features: bool) -> list[str]:
+    """What is easily overlooked in the signals."""
+    found = []
+    late = [
+        record
+        for record in records
+        if abs(getattr(record.signal, "begins", None) or 0) > record.timeline.seconds_per_step
+    ]
+    if late:
+        begins = getattr(late[0].signal, "begins", 0)
+        found.append(
+            f"the time of {late[0].signal.path} begins at {begins:g} s: spans count from the first "
+            f"row, not from 0 of that time ({len(late)} of {len(records)} recordings)"
+        )
+    fast = any(record.signal.path.suffix.lower() in (".wav", ".flac") for record in records)
+    if fast and not features:
+        found.append("the model sees the sound itself; data.features=log_spectrogram is for sound")
+    return found
 
 
 def _require_options(features: str | None, options: Mapping[str, Any]) -> None:

@@ -27,6 +27,7 @@ from spanloc.structures import Sample, Timeline, collate
 NODES = {}
 for path in sorted((CONFIGS / "transforms").glob("*.yaml")):
     NODES |= yaml.safe_load(path.read_text())
+NODES.pop("defaults")  # of several together
 # Beside the defaults the strongest that are allowed.
 STRONG = {
     "jitter": Jitter(0.5), "scale": Scale(1.0), "channel_drop": ChannelDrop(1.0),

@@ -38,9 +38,12 @@ def read(root: Path, reading: Reading) -> Content:
     if not content["database"]:
         raise ValueError(f"{file}: database is empty")
     sequences = []
+    # Without any, all are for training.
+    entries = content["database"].values()
+    subsets = any(isinstance(own, dict) and "subset" in own for own in entries)
     for name, own in content["database"].items():
         try:
-            sequences.append(_entry(file, name, own, reading))
+            sequences.append(_entry(file, name, own, reading, subsets=subsets))
         except ValueError as error:
             if reading.refused is None:
                 raise
@@ -48,7 +51,9 @@ def read(root: Path, reading: Reading) -> Content:
     return Content(file, sequences, classes, "segment", subsets_known=True)
 
 
-def _entry(file: Path, name: str, fields: Any, reading: Reading) -> Annotated:
+def _entry(
+    file: Path, name: str, fields: Any, reading: Reading, *, subsets: bool = True
+) -> Annotated:
     where = f"{file}: sequence {shown(name)}"
 
     def refuse(field: str, wanted: str) -> ValueError:
@@ -63,9 +68,9 @@ def _entry(file: Path, name: str, fields: Any, reading: Reading) -> Annotated:
     for field in ("duration", "fps"):
         if field in fields and not is_number(fields[field], LEAST, MOST):
             raise refuse(field, f"a number above 0, from {LEAST:g} to {MOST:g}")
-    if "subset" not in fields:
+    if subsets and "subset" not in fields:
         raise refuse("subset", f"one of {', '.join(SUBSETS)}")
-    subset = reading.subset(fields["subset"], where)
+    subset = reading.subset(fields["subset"], where) if subsets else None
     if not isinstance(fields.get("annotations"), list):
         raise refuse("annotations", "a list")
     weight = fields.get("weight", 1.0)

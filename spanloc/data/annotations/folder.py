@@ -72,8 +72,8 @@ def read_annotations(
 
     In the other formats, a sequence is of the subset and the subject that ``subsets.csv`` (sequence,
     subset, and perhaps subject) says; or of the subset whose folder (``training``, ``validation``,
-    ``testing``) it lies in; else all are for training. A signal that a table has no row of is a sequence
-    without spans; a recording without a file of its own is left out.
+    ``testing``) it lies in; else all are for training. A recording that a table has no row of is left
+    out, and so is one without a file of its own; a row without start and end says that nothing is there.
 
     Args:
         root: The folder.

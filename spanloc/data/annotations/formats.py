@@ -168,7 +168,14 @@ def _with_silent(content: Content, signals: Mapping[str, Path]) -> Content:
             f"{content.file}: there is no row of {shown(silent[0].id)} ({shown_path(signals[silent[0].id])}), "
             "so that its subset is not known; add one, without start and end where it has no spans"
         )
-    return replace(content, sequences=[*content.sequences, *silent])
+    if silent:
+        # To train on what nobody has annotated yet as if nothing were in it would spoil the model.
+        log.warning(
+            "%s: left out, without a row (one without start and end says that nothing is there): %s",
+            shown_path(content.file),
+            listed([entry.id for entry in silent]),
+        )
+    return content
 
 
 def _with_subsets(

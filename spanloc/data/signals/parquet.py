@@ -32,6 +32,9 @@ class ParquetSignal:
 
     units: tuple[str, ...] | None = None
 
+    #: What a column of times begins with, in seconds.
+    begins: float | None = None
+
     def __init__(self, path: Path, rate: float | None = None) -> None:
         from pyarrow import types
 
@@ -72,6 +75,7 @@ class ParquetSignal:
                 batches = file.iter_batches(_PIECE, columns=[name], use_threads=False)
                 times = np.concatenate([times_of(batch.column(0)) for batch in batches])
                 self.rate = regular_rate(path, name, times, unit, first_row=0)
+                self.begins = float(times[0]) * unit
 
     def read(self, first: int, last: int) -> np.ndarray:
         """The steps from ``first`` to before ``last``, ``(last - first, channels)``."""

@@ -32,6 +32,9 @@ class CsvSignal:
 
     units: tuple[str, ...] | None = None
 
+    #: What a column of times begins with, in seconds.
+    begins: float | None = None
+
     def __init__(self, path: Path, rate: float | None = None) -> None:
         self.path = path
         self._separator = "\t" if path.suffix.lower() == ".tsv" else ","
@@ -44,6 +47,7 @@ class CsvSignal:
         if self._time and rate is None:
             name, unit = self._time
             self.rate = regular_rate(path, name, times, unit, first_row=2)
+            self.begins = float(times[0]) * unit
 
     def read(self, first: int, last: int) -> np.ndarray:
         """The steps from ``first`` to before ``last``, ``(last - first, channels)``."""

@@ -22,6 +22,7 @@ def survey_records(
     root: str = "",
     found: Sequence[BadSpan] = (),
     refused: Sequence[str] = (),
+    bad_spans: str = "error",
     progress: Progress | None = None,
 ) -> Survey:
     """Read every signal once, in pieces, and count what matters for training.
@@ -34,6 +35,7 @@ def survey_records(
         classes: Names of the labels.
         root: The folder, for the result.
         found: Spans that were left out when the annotations were read.
+        bad_spans: What training does with such spans: ``error``, ``clip`` or ``drop``.
         refused: Messages about what of the annotations could not be read at all.
         progress: Called after each recording with how many are done and how many there are.
     """
@@ -67,7 +69,9 @@ def survey_records(
         coverage=covered(table) / annotated if annotated else float("nan"),
         imbalance=max(counts) / min(counts) if counts else float("nan"),
         overlaps=overlaps,
-        findings=_findings(facts, found, refused),
+        findings=_findings(
+            facts, [*recordings.refused(refused), *spans.bad_spans(found, bad_spans)]
+        ),
     )
 
 
@@ -83,8 +87,8 @@ def _part(name: str, records: Sequence[Record]) -> Part:
     )
 
 
-def _findings(facts: Facts, found: Sequence[BadSpan], refused: Sequence[str]) -> list[Finding]:
-    listed = [*recordings.refused(refused), *spans.bad_spans(found)]
+def _findings(facts: Facts, of_reading: Sequence[Finding]) -> list[Finding]:
+    listed = list(of_reading)
     for rule in (
         recordings.unreadable,
         recordings.not_finite,

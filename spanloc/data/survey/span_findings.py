@@ -28,12 +28,17 @@ _BAD = {
 }
 
 
-def bad_spans(found: Sequence[BadSpan]) -> Iterator[Finding]:
-    """Spans that were left out when the annotations were read, by kind."""
+def bad_spans(found: Sequence[BadSpan], policy: str) -> Iterator[Finding]:
+    """Spans that were left out when the annotations were read, by kind.
+
+    Args:
+        found: All of them.
+        policy: What training does with them: ``error``, ``clip`` or ``drop``.
+    """
     for kind in dict.fromkeys(bad.kind for bad in found):
         own = [bad for bad in found if bad.kind == kind]
         what, advice = _BAD.get(kind, (f"with a problem: {kind}", "Correct or remove them."))
-        severity = "warning" if kind == "duplicate" else "error"
+        severity = "error" if policy == "error" and kind != "duplicate" else "warning"
         first = own[0]
         text = f"{counted(len(own), 'span')} {what}"
         place = (first.file, first.sequence, first.row, first.text)

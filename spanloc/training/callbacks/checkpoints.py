@@ -59,6 +59,13 @@ class RunCheckpoint(ModelCheckpoint):
         ):
             self.best_model_path = str(_brought(self._source / name, here / name))
 
+    def check_monitor_top_k(self, trainer: Any, current: Tensor | None = None) -> bool:
+        """Whether a score is among the best; of equal ones the later: it has been trained for longer."""
+        kth = self.best_k_models.get(self.kth_best_model_path)
+        if current is not None and kth is not None and bool(current == kth):
+            return True
+        return bool(super().check_monitor_top_k(trainer, current))
+
     def _own(self, path: Any, state_dict: dict[str, Any]) -> str | None:
         """The place in its folder of a checkpoint that this callback wrote, if it is still there."""
         name = os.path.relpath(str(path), str(state_dict.get("dirpath")))
