@@ -136,7 +136,7 @@ class AnnotatedData(SpanDataModule):
         self.slow = any(not isinstance(signal, NpySignal | ArraySignal) for signal in signals)
         crop = max(1.0, self.crop_seconds / self.seconds_per_step)
         crop = round(crop) if math.isfinite(crop) else crop
-        longest = max(record.num_steps for record in self._train)
+        longest = int(min(crop, max(record.num_steps for record in self._train)))
         if math.isfinite(crop):
             _require_room(self._train, crop, self.min_kept, self.seconds_per_step)
             self.whole_train_set = TiledSequences(self._train, int(crop), min_kept=self.min_kept)
@@ -147,8 +147,9 @@ class AnnotatedData(SpanDataModule):
         )
         self.train_set = crops
         if self.transforms:
-            self.train_set = Transformed(crops, self.transforms, self.seed)
-        longest = int(min(crop, longest))
+            self.train_set = Transformed(
+                crops, self.transforms, self.seed, most=longest, min_kept=self.min_kept
+            )
         self.val_set, self.test_set = AnnotatedSequences(self._val), AnnotatedSequences(self._test)
         # Evaluation keeps no gradients, so that several times the steps of a training batch need less
         # memory than it does.

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from spanloc.data import AnnotatedSequences, Crops, EpochIndex, from_arrays
+from spanloc.data.transforms import Speed, Transformed
 
 
 def records(*steps):
@@ -68,3 +69,21 @@ def test_an_epoch_covers_the_time_once_unless_told_otherwise():
 def test_there_is_no_crop_beyond_an_epoch(index):
     with pytest.raises(IndexError, match=f"index {index} of 7 crops"):
         Crops(records(95, 40), 20)[index]
+
+
+def test_a_slower_crop_is_cut_at_its_length_with_its_spans():
+    (record,) = records(140)
+    crops = Crops([record], 100, count=40)
+    slow = Transformed(crops, [Speed(0.5, 0.5)], most=100, min_kept=0.6)
+    kept = 0
+    for i in range(40):
+        sample, before = slow[i], crops[i]
+        assert sample.features.shape == (1, 100)
+        expected = [
+            [2 * start, min(2 * end, 100.0)]
+            for start, end in before.spans.tolist()
+            if min(2 * end, 100) - 2 * start >= 0.6 * 2 * (end - start)
+        ]
+        assert sample.spans.tolist() == pytest.approx(expected)
+        kept += len(expected)
+    assert kept

@@ -1,6 +1,8 @@
 """A data set with transforms, and the kinds of transforms there are."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -45,6 +47,9 @@ class Transformed(Dataset[Sample]):
             it leaves as it is, and a generator, and gives a sample; or it is one that
             :class:`DrawsOthers`.
         seed: Of the changes.
+        most: Steps that a sample may have in the end: what is beyond is cut off. Batches of ever other
+            lengths would cost memory, as the CPU keeps a plan for each.
+        min_kept: A span that is cut then is kept where at least this fraction of it is inside.
     """
 
     def __init__(
@@ -52,10 +57,14 @@ class Transformed(Dataset[Sample]):
         dataset: Samples,
         transforms: Mapping[str, Transform | None] | Sequence[Transform],
         seed: int = 0,
+        *,
+        most: float = math.inf,
+        min_kept: float = 0.5,
     ) -> None:
         named = transforms.values() if isinstance(transforms, Mapping) else transforms
         self.transforms = [transform for transform in named if transform is not None]
         self.dataset, self.seed = dataset, seed
+        self.most, self.min_kept = most, min_kept
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -68,11 +77,26 @@ class Transformed(Dataset[Sample]):
                 sample = transform.drawn_from(self.dataset, index)(sample, rng)
             else:
                 sample = transform(sample, rng)
+        if sample.features.shape[1] > self.most:
+            sample = _first_steps(sample, int(self.most), self.min_kept)
         return sample
 
     def lengths(self) -> Sequence[int] | None:
         """Steps of the sequences before any change, where the data set knows them."""
         return known_lengths(self.dataset)
+
+
+def _first_steps(sample: Sample, steps: int, min_kept: float) -> Sample:
+    inside, ignored = sample.spans.clamp(max=steps), sample.ignored.clamp(max=steps)
+    kept = inside.diff(dim=1)[:, 0]
+    keep = (kept > 0) & (kept >= min_kept * sample.spans.diff(dim=1)[:, 0])
+    return replace(
+        sample,
+        features=sample.features[:, :steps],
+        spans=inside[keep],
+        labels=sample.labels[keep],
+        ignored=ignored[ignored[:, 0] < ignored[:, 1]],
+    )
 
 
 def require(transform: object, name: str, low: float, high: float) -> None:
