@@ -110,7 +110,9 @@ def _recipe(result: Survey) -> tuple[list[str], str | None]:
         return [], None
     from spanloc.cli.settings import choices_for
 
-    texts = [text for text in HydraConfig.get().overrides.task if text.startswith("data")]
+    texts = [
+        text for text in HydraConfig.get().overrides.task if text.lstrip("+").startswith("data")
+    ]
     try:
         found, notes = choices_for(texts, result.root)
     except (ValueError, OSError) as error:

@@ -66,7 +66,8 @@ def choices_for(overrides: list[str], root: str) -> tuple[list[Choice], list[str
         overrides: Settings of ``data``, as on the command line.
         root: Their folder.
     """
-    kept = [text for text in overrides if not text.startswith("data.root")]
+    ours = ("data.root=", "data=")
+    kept = [text for text in overrides if not text.lstrip("+").startswith(ours)]
     config = hydra.compose("train", overrides=["data=annotations", *kept])
     config.data.root = root
     datamodule, facts = _first_look(config)

@@ -12,6 +12,8 @@ Budget = Literal["quick", "default", "best"]
 BUDGETS: dict[str, float] = {"quick": 0.3, "default": 1.0, "best": 6.0}
 # Cells of the finest level: of a training step, of a crop if nothing else decides, of a crop at most.
 _STEP_CELLS, _CROP_CELLS, _MOST_CELLS = 8192, 800, 16384
+# Steps of a training step: the first layer sees them all, however coarse the grid is.
+_STEP_STEPS = 2**21
 # Cells of a short span, where a tIoU up to the first is wanted, and where a higher one is.
 _LOW_TIOU, _FEW_CELLS, _MANY_CELLS = 0.7, 10, 12
 _LEAST_STEPS, _MOST_STEPS = 600, 2000
@@ -97,12 +99,9 @@ class _Recipe:
         stride = self._stride()
         crops = "crops_per_epoch" in config["data"]
         cells = self._crop(stride) if crops else _mean(facts.steps) / stride
-        batch = self._batch(cells)
+        batch = self._batch(cells, stride)
         steps = self._steps()
-        if crops:
-            self._epochs(steps, batch, cells, stride)
-        else:
-            self._passes(steps, batch)
+        steps = self._epochs(steps, batch, cells, stride) if crops else self._passes(steps, batch)
         self._schedule(steps)
         self._workers()
 
@@ -155,7 +154,7 @@ class _Recipe:
         facts = self.facts
         longest = max(facts.steps)
         room = 3 * facts.longest
-        steps = min(max(_CROP_CELLS * stride, room), _MOST_CELLS * stride)
+        steps = min(max(min(_CROP_CELLS * stride, _STEP_STEPS), room), _MOST_CELLS * stride)
         reason = f"{steps / stride:.0f} cells, and room for the longest span"
         if self._get("decode.max_predictions") == 1:
             seconds, reason = math.inf, "whole recordings: each has one span"
@@ -166,8 +165,9 @@ class _Recipe:
         seconds = float(self._choose("data.crop_seconds", seconds, reason))
         return min(seconds / facts.seconds_per_step, longest) / stride
 
-    def _batch(self, cells: float) -> int:
-        batch = min(max(round(_STEP_CELLS / cells), 1), _MOST_BATCH)
+    def _batch(self, cells: float, stride: int) -> int:
+        most = min(_MOST_BATCH, max(1, int(_STEP_STEPS / (cells * stride))))
+        batch = min(max(round(_STEP_CELLS / cells), 1), most)
         return int(
             self._choose("data.batch_size", batch, f"about {batch * cells:.0f} cells a step")
         )
@@ -181,11 +181,14 @@ class _Recipe:
         self._said = f"{facts.num_spans} spans of {facts.num_classes} labels"
         return round(steps) if most in (None, -1) else int(most)
 
-    def _epochs(self, steps: int, batch: int, cells: float, stride: int) -> None:
+    def _epochs(self, steps: int, batch: int, cells: float, stride: int) -> int:
+        parts = max(int(self._get("trainer.accumulate_grad_batches", 1)), 1)
+        crops = self._get("data.crops_per_epoch")
+        if crops is not None:
+            return self._passes_of(int(crops), steps, batch)
         # A step goes forward and back, which costs about three times as much as forward alone.
         validation = sum(self.facts.val_steps) / stride / (3 * batch * cells)
         count = min(max(int(_VALIDATION * steps / validation), 1), _MOST_VALIDATIONS)
-        parts = max(int(self._get("trainer.accumulate_grad_batches", 1)), 1)
         own = self._get("trainer.max_epochs")
         # So that the last epoch is as long as the others.
         even = max(n for n in range(1, count + 1) if steps % n == 0)
@@ -195,12 +198,23 @@ class _Recipe:
         self._choose("data.crops_per_epoch", each * batch * parts, f"{each} steps an epoch")
         reason = f"{count * each} steps for {self._said}; validated {count} times"
         self._choose("trainer.max_epochs", count, reason)
+        return self._at_most(count * each)
 
-    def _passes(self, steps: int, batch: int) -> None:
+    def _passes(self, steps: int, batch: int) -> int:
+        return self._passes_of(len(self.facts.steps), steps, batch)
+
+    def _passes_of(self, samples: int, steps: int, batch: int) -> int:
+        """Epochs whose length is given; how many steps they have."""
         parts = max(int(self._get("trainer.accumulate_grad_batches", 1)), 1)
-        each = max(1, len(self.facts.steps) // batch // parts)
+        each = math.ceil(max(1, samples // batch) / parts)
         count = max(1, math.ceil(steps / each))
-        self._choose("trainer.max_epochs", count, f"{count * each} steps for {self._said}")
+        reason = f"{count * each} steps for {self._said}"
+        count = int(self._choose("trainer.max_epochs", count, reason))
+        return self._at_most(count * each if count > 0 else steps)
+
+    def _at_most(self, steps: int) -> int:
+        most = self._get("trainer.max_steps", -1)
+        return steps if most in (None, -1) else min(steps, int(most))
 
     def _schedule(self, steps: int) -> None:
         warmup = round(min(max(0.1, _WARMUP / max(steps, 1)), 0.25), 3)

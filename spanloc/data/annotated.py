@@ -4,10 +4,10 @@ import inspect
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from spanloc.data.annotations.folder import (
@@ -113,6 +113,7 @@ class AnnotatedData(SpanDataModule):
         self.val_share, self.test_share, self.split_seed = val_share, test_share, split_seed
         self.min_kept, self.transforms = min_kept, transforms
         self.crop_seconds, self.crops_per_epoch = crop_seconds, crops_per_epoch
+        self._in_memory = self.annotations is not None
         #: What was done to the data on the way, in a line each.
         self.notes: list[str] = []
 
@@ -127,6 +128,8 @@ class AnnotatedData(SpanDataModule):
             return
         if self.annotations is None:
             self.annotations = self._read()
+        elif self._in_memory:
+            self.annotations = self._alike(self.annotations)
         self.classes = self.annotations.classes
         self.num_channels = self.annotations.num_channels
         self.seconds_per_step = self.annotations.seconds_per_step
@@ -174,14 +177,18 @@ class AnnotatedData(SpanDataModule):
         """The folder, its recordings all alike."""
         found: list[BadSpan] = []
         read = read_annotations(self.root, found=found, **self.reading)
-        records = [record for subset in SUBSETS for record in read.subsets[subset]]
-        if not records:
+        if not any(read.subsets.values()):
             raise ValueError(f"{self.root}: there are no recordings")
         if found:
             first = f"{found[0].file}: sequence {shown(found[0].sequence)}: {found[0].text}"
             what = {"drop": "dropped", "clip": "clipped or dropped"}
             done = what.get(self.reading.get("bad_spans", ""), "there twice, and kept")
             self.notes.append(f"{len(found)} bad spans {done}; the first: {first}")
+        return self._alike(read)
+
+    def _alike(self, read: Annotations) -> Annotations:
+        """Recordings of one rate, with the same channels, or features of them."""
+        records = [record for subset in SUBSETS for record in read.subsets.get(subset, ())]
         self.notes += _remarks(records, self.features is not None)
         records, notes = uniform(
             records, rate=self.rate, on_rate=self.on_rate, channels=self.channels
@@ -199,7 +206,9 @@ class AnnotatedData(SpanDataModule):
         if not train:
             raise ValueError(f"{self.root}: no sequence has the subset 'training'")
         if not self._test and self.test_share:
-            train, self._test = _held_out(train, self.test_share, self.split_seed, "testing")
+            least = 1 if self._val else 2  # somebody is to validate too
+            share, seed = self.test_share, self.split_seed
+            train, self._test = _held_out(train, share, seed, "testing", least)
             self._note_held_out(self._test, "testing")
         if not self._val:
             train, self._val = _held_out(train, self.val_share, self.split_seed, "validation")
@@ -257,19 +266,35 @@ def _require_room(records: Sequence[Record], crop: float, min_kept: float, step:
 
 
 def _held_out(
-    records: Sequence[Record], share: float, seed: int, what: str
+    records: Sequence[Record], share: float, seed: int, what: str, least: int = 1
 ) -> tuple[list[Record], list[Record]]:
+    """Recordings to go on with, of ``least`` subjects at least, and those that are held out."""
     groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(record.subject or f"sequence {record.id}", []).append(record)
-    if len(groups) < 2:
+    if len(groups) <= least:
+        other = "; or data.test_share=0 test=false" if what == "testing" else ""
         raise ValueError(
-            f"the training subset has {len(records)} sequences of one subject; {what} needs "
-            f"sequences of a second one, or a '{what}' subset"
+            f"the training subset has {len(records)} recordings, of {len(groups)} subjects or of none; "
+            f"to hold out some for {what}, {least + 1} are wanted, or a '{what}' subset{other}"
         )
-    names = sorted(groups)
-    np.random.default_rng(seed).shuffle(names)
-    held: list[Record] = []
-    while len(names) > 1 and (not held or len(held) < share * len(records)):
-        held += groups[names.pop()]
-    return [record for name in sorted(names) for record in groups[name]], held
+    # By a hash, so that a recording that is added later does not shuffle the others.
+    names = sorted(groups, key=lambda name: sha256(f"{seed} {name}".encode()).digest())
+    spans = sum(len(record.spans) for record in records)
+    most = max(1.0, 1.5 * share * len(records))
+
+    def fits(held: list[str]) -> bool:
+        # Nobody who has most of the recordings or all spans: there would be nothing to train on.
+        own = [record for name in held for record in groups[name]]
+        return len(own) <= most and not (spans and sum(len(r.spans) for r in own) == spans)
+
+    held: list[str] = []
+    for name in names:
+        count = sum(len(groups[chosen]) for chosen in held)
+        if held and (count >= share * len(records) or len(names) - len(held) <= least):
+            break
+        if fits([*held, name]):
+            held.append(name)
+    held = held or [min(names, key=lambda name: len(groups[name]))]
+    rest = sorted(set(names) - set(held))
+    return [r for name in rest for r in groups[name]], [r for n in held for r in groups[n]]

@@ -63,5 +63,8 @@ class Crops(Dataset[Sample]):
         record = self.records[i]
         if record.num_steps <= self.crop:
             return cut(record, 0, record.num_steps, self.min_kept)
-        first = int(rng.integers(0, record.num_steps - int(self.crop), endpoint=True))
+        # Where the share lies in the recording, so that an epoch goes over all of it.
+        share = 1 - (self._ends[i] - place) * self.crop / record.num_steps
+        room = record.num_steps - int(self.crop)
+        first = min(max(int(share * (room + 1)), 0), room)
         return cut(record, first, first + int(self.crop), self.min_kept)

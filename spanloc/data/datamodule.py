@@ -60,6 +60,7 @@ class SpanDataModule(LightningDataModule):
             raise ValueError(f"data.num_workers is {num_workers}; it must lie between 0 and 1024")
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.evaluation_batch_size = batch_size
+        self._first_epoch = 0
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation per channel, ``(C,)``, of the training sequences."""
@@ -86,6 +87,8 @@ class SpanDataModule(LightningDataModule):
         lengths = torch.cat(self.span_lengths())
         if not len(lengths):
             raise ValueError("the training sequences have no spans at all")
+        if not self.classes:
+            raise ValueError("no span has a label that is a class: all are unknown or ignored")
         channels = self.num_channels or len(next(self._samples()).features)
         shortest, longest = float(lengths.quantile(0.05)), float(lengths.max())
         return DataFacts(channels, len(self.classes), shortest, longest)
@@ -100,7 +103,19 @@ class SpanDataModule(LightningDataModule):
         dataset = self._set("train_set")
         lengths = known_lengths(dataset)
         sampler = EpochSampler(len(dataset), self.seed, lengths=lengths, batch_size=self.batch_size)
+        # Lightning sets the epoch when workers have begun to load already: of a resumed run, epoch 0.
+        sampler.set_epoch(self._first_epoch)
+        self._first_epoch = 0
         return self._loader(dataset, sampler)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The epoch that a resumed run begins with."""
+        trainer: Any = self.trainer
+        return {"epoch": trainer.fit_loop.epoch_progress.current.processed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes up the epoch of the run that is resumed."""
+        self._first_epoch = int(state_dict["epoch"])
 
     def whole_train_dataloader(self, *, num_replicas: int = 1, rank: int = 0) -> DataLoader[Any]:
         """Every step of the training sequences once, in order, without a random crop: to measure on.

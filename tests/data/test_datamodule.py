@@ -159,7 +159,7 @@ def test_one_subject_alone_cannot_validate(annotated):
         annotated,
         lambda content: [record.update(subject="one") for record in content["database"].values()],
     )
-    with pytest.raises(ValueError, match="sequences of one subject"):
+    with pytest.raises(ValueError, match="6 recordings, of 1 subjects or of none"):
         read(annotated)
 
 
