@@ -39,6 +39,7 @@ def prepared(config: DictConfig) -> Prepared:
     if isinstance(root, str) and (folder := data_folder(root)).exists():
         # So that it means the same where the run is resumed or evaluated.
         config.data.root = str(folder.absolute())
+    check(_values(config))
     explicit = HydraConfig.get().runtime.choices.get("task") != _FROM_DATA
     datamodule, facts = _first_look(config)
     notes: list[str] = getattr(datamodule, "notes", [])

@@ -15,7 +15,7 @@ def cosine(
     optimizer: Optimizer,
     total_steps: int,
     *,
-    warmup: float = 0.1,
+    warmup: float | None = None,
     start: float = 0.04,
     final: float = 0.0,
 ) -> LambdaLR:
@@ -24,12 +24,13 @@ def cosine(
     Args:
         optimizer: Its rate is the highest one.
         total_steps: Optimizer steps until the end; later ones stay at the final rate.
-        warmup: Share of the steps that goes up, in ``[0, 1)``.
+        warmup: Share of the steps that goes up, in ``[0, 1)``. None: a tenth.
         start, final: First and last rate, as fractions of the highest.
 
     Raises:
         ValueError: ``warmup`` is out of range.
     """
+    warmup = 0.1 if warmup is None else warmup
     if not 0 <= warmup < 1:
         raise ValueError(f"warmup is {warmup}; it must lie in [0, 1)")
     rising = warmup * total_steps

@@ -103,7 +103,7 @@ def test_an_error_that_cannot_be_noted_is_still_said(cli, tmp_path, monkeypatch)
         (["data.num_spans=100000"], "num_spans is 100000; it may be at most 10000"),
         (["data.span_length=[9,999]"], "spans may be 999 steps long"),
         (["data.batch_size=0"], "data.batch_size is 0; it must be at least 1"),
-        (["+span_loss.smoohting=1"], "giou_loss has no option 'smoohting'"),
+        (["+span_loss.smoohting=1"], "has no option 'smoohting'"),
         (["span_loss=smooth_giou", "span_loss.smoothing=2"], "it must lie in (0, 0.7]"),
         (["ckpt_path=none.ckpt"], "none.ckpt: no such checkpoint"),
         (

@@ -95,16 +95,28 @@ def test_five_recordings_and_recordings_without_spans_work(cli, tmp_path, capsys
         assert re.search(f"for {subset}, no subset being that: 'r[0-4]'", printed)
 
 
-def test_a_run_that_goes_on_for_longer_keeps_the_length_of_its_epochs(cli, annotated, tmp_path):
-    short = ("data.batch_size=2", "backbone.width=8", "trainer.accelerator=cpu", "budget=quick",
-             "callbacks.convergence=null", "test=false", "hydra.run.dir=run")  # fmt: skip
-    before = trained(
-        cli, tmp_path, f"data.root={annotated}", "trainer.max_epochs=60", *short, short=()
+def test_a_run_that_goes_on_for_longer_is_as_one_that_was_not_stopped(cli, annotated, tmp_path):
+    short = (
+        "data.batch_size=2", "backbone.width=8", "trainer.accelerator=cpu", "data.num_workers=1",
+        "scheduler=constant", "callbacks.convergence=null", "test=false", "hydra.run.dir=run",
+    )  # fmt: skip
+    limits = ("trainer.max_epochs=2", "trainer.max_steps=4")
+    before = trained(cli, tmp_path, f"data.root={annotated}", *limits, *short, short=())
+    assert before["data"]["crops_per_epoch"] == 4
+    limits = ("trainer.max_epochs=3", "trainer.max_steps=-1")
+    after = trained(cli, tmp_path, f"resume={tmp_path / 'run'}", *limits, short=())
+    # By itself it would be that of 600 steps in 3 epochs.
+    assert after["data"]["crops_per_epoch"] == 4
+    (tmp_path / "whole").mkdir()
+    limits = ("trainer.max_epochs=3", "data.crops_per_epoch=4", "callbacks.average.decay=0.5")
+    trained(cli, tmp_path / "whole", f"data.root={annotated}", *limits, *short, short=())
+    found, expected = (
+        torch.load(folder / "run" / "last.ckpt", weights_only=True)
+        for folder in (tmp_path, tmp_path / "whole")
     )
-    assert before["data"]["crops_per_epoch"] == 6
-    after = trained(cli, tmp_path, f"resume={tmp_path / 'run'}", "trainer.max_epochs=61", short=())
-    assert after["data"]["crops_per_epoch"] == 6
-    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["global_step"] == 61 * 3
+    assert found["global_step"] == expected["global_step"] == 6
+    for name, value in expected["state_dict"].items():
+        assert torch.equal(found["state_dict"][name], value), name
 
 
 def test_a_budget_that_does_not_exist_is_one_line(cli, annotated):
