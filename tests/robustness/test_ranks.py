@@ -114,7 +114,7 @@ def test_a_value_that_is_not_finite_is_named_whoever_reads_it(tmp_path, annotate
     array[30] = np.nan
     np.save(annotated / "data" / f"{sequence}.npy", array)
     code, errors, mark = run(
-        tmp_path, "task=detection", "data=annotations", f"data.root={annotated}",
+        tmp_path, "task=detection", "data=annotations", f"data.root={annotated}", "data.crops_per_epoch=8",
         "data.batch_size=2", "backbone.width=8", "trainer.max_epochs=1",
     )  # fmt: skip
     assert code == 1
