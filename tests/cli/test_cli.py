@@ -213,7 +213,7 @@ def test_the_testing_subset_is_not_opened_before_the_end(cli, annotated, monkeyp
 
     monkeypatch.setattr(NpySignal, "read", spy)
     options = (
-        "train", "task=detection", "data=annotations", f"data.root={annotated}", "data.crops_per_epoch=8", "backbone.width=8",
+        "train", "task=detection", "data=annotations", f"data.root={annotated}", "data.crops_per_epoch=8", "data.num_workers=0", "backbone.width=8",
         "trainer.max_epochs=1", "trainer.accelerator=cpu", "hydra.run.dir=run",
     )  # fmt: skip
     cli(*options, "test=false")
