@@ -19,7 +19,7 @@ from made_data import SETS, write
 from rich.console import Console
 from rich.table import Table
 
-#: Found by trying strides, lengths of crops and rates on the validation recordings of each set.
+#: As one would set them from the lengths of the spans, without trying others.
 BY_HAND = {
     "ecg": (
         "backbone.stride=2",
