@@ -19,6 +19,8 @@ from spanloc.data.sample import data_folder
 
 log = logging.getLogger(__name__)
 _FROM_DATA = "from_data"
+# What says how long a training is, where its epochs are left to the data.
+_LENGTH = ("budget", "trainer.max_steps")
 
 
 class Prepared(NamedTuple):
@@ -50,7 +52,7 @@ def prepared(config: DictConfig) -> Prepared:
             config = _with_task("single", config.data.get("root"))
     found = choose(_values(config), facts)
     if config.ckpt_path is not None:
-        found = _as_before(found, config)
+        found = _as_before(found, config, facts)
     for place, value, _ in found:
         OmegaConf.update(config, place, value)
     plain = _values(config)
@@ -100,17 +102,22 @@ def _first_look(config: DictConfig) -> tuple[SpanDataModule, TrainingFacts]:
     return datamodule, TrainingFacts.of(datamodule)
 
 
-def _as_before(choices: list[Choice], config: DictConfig) -> list[Choice]:
+def _as_before(choices: list[Choice], config: DictConfig, facts: TrainingFacts) -> list[Choice]:
     """What a run that goes on left to the data, as it was then: an epoch stays as long as it was."""
     saved = OmegaConf.create(read(config.ckpt_path)["spanloc"]["config"])
-    steps = config.trainer.max_steps
     kept = []
     for choice in choices:
         value, reason = OmegaConf.select(saved, choice.place), "as in the run that goes on"
-        if choice.place == "trainer.max_epochs" and steps != saved.trainer.max_steps:
-            value, reason = -1, f"trainer.max_steps is {steps}"
         kept.append(choice if value is None else Choice(choice.place, value, reason))
-    return kept
+    if all(OmegaConf.select(saved, place) == OmegaConf.select(config, place) for place in _LENGTH):
+        return kept
+    # Another number of steps is wanted, in epochs as long as they were.
+    config = config.copy()
+    for place, value, _ in kept:
+        if place != "trainer.max_epochs":
+            OmegaConf.update(config, place, value)
+    again = {choice.place: choice for choice in choose(_values(config), facts)}
+    return [again.get(choice.place, choice) for choice in kept]
 
 
 def _task(facts: TrainingFacts) -> Choice:

@@ -115,7 +115,9 @@ class SpanDataModule(LightningDataModule):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes up the epoch of the run that is resumed."""
-        self._first_epoch = int(state_dict["epoch"])
+        trainer: Any = self.trainer
+        if trainer.state.fn == "fit":
+            self._first_epoch = int(state_dict["epoch"])
 
     def whole_train_dataloader(self, *, num_replicas: int = 1, rank: int = 0) -> DataLoader[Any]:
         """Every step of the training sequences once, in order, without a random crop: to measure on.

@@ -81,7 +81,7 @@ def from_dataset(
     rows: Any,
     *,
     rate: float | str,
-    id: str = "id",  # noqa: A002
+    id: str = "id",  # noqa: A002, as the column is called
     features: str = "features",
     spans: str = "spans",
     labels: str | None = None,

@@ -102,6 +102,14 @@ class SpanLocalizer(BuiltModule):
         """Starts a new step, at the rate of the schedule: an interrupted one has left its parts."""
         self.criterion.pending = 0.0
         self._watch.clear()
+        loop: Any = self.trainer.fit_loop
+        if loop.restarted_on_epoch_end:
+            # With trainer.max_steps Lightning would go through an epoch without batches first, and count it.
+            loop.epoch_progress.total.completed = loop.epoch_progress.total.processed
+            loop.epoch_progress.current.completed = loop.epoch_progress.current.processed
+            loop.reset_restart_stage()
+            loop._restarting = False
+            loop.epoch_loop.restarting = False
         for config in self.trainer.lr_scheduler_configs:
             if isinstance(schedule := config.scheduler, LambdaLR):
                 # A run that goes on for longer than it was meant to is at another place of its schedule;

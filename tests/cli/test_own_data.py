@@ -95,16 +95,25 @@ def test_five_recordings_and_recordings_without_spans_work(cli, tmp_path, capsys
         assert re.search(f"for {subset}, no subset being that: 'r[0-4]'", printed)
 
 
-def test_a_run_that_goes_on_for_longer_is_as_one_that_was_not_stopped(cli, annotated, tmp_path):
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (("trainer.max_steps=4",), ("trainer.max_steps=-1",)),
+        (("trainer.max_steps=6", "data.crops_per_epoch=4"), ()),
+    ],
+)
+def test_a_run_that_goes_on_for_longer_is_as_one_that_was_not_stopped(
+    first, then, cli, annotated, tmp_path
+):
     short = (
         "data.batch_size=2", "backbone.width=8", "trainer.accelerator=cpu", "data.num_workers=1",
         "scheduler=constant", "callbacks.convergence=null", "test=false", "hydra.run.dir=run",
     )  # fmt: skip
-    limits = ("trainer.max_epochs=2", "trainer.max_steps=4")
-    before = trained(cli, tmp_path, f"data.root={annotated}", *limits, *short, short=())
+    first = ("trainer.max_epochs=2", *first)
+    before = trained(cli, tmp_path, f"data.root={annotated}", *first, *short, short=())
     assert before["data"]["crops_per_epoch"] == 4
-    limits = ("trainer.max_epochs=3", "trainer.max_steps=-1")
-    after = trained(cli, tmp_path, f"resume={tmp_path / 'run'}", *limits, short=())
+    then = ("trainer.max_epochs=3", *then)
+    after = trained(cli, tmp_path, f"resume={tmp_path / 'run'}", *then, short=())
     # By itself it would be that of 600 steps in 3 epochs.
     assert after["data"]["crops_per_epoch"] == 4
     (tmp_path / "whole").mkdir()

@@ -14,7 +14,7 @@ __all__ = ["SUBSETS", "Annotations", "BadSpan", "Record", "read_annotations"]
 def read_annotations(
     root: str | Path,
     *,
-    format: str = "auto",  # noqa: A002
+    format: str = "auto",  # noqa: A002, as the setting is called
     fps: float | None = None,
     unit: Unit = "seconds",
     ends: Ends = "half-open",

@@ -38,26 +38,26 @@ _ANY_TEXT = ("audacity", "boris", "csv")
 _ANY_UNIT = ("json", "table", "csv", "labelstudio")
 
 
-def read_content(root: Path, format: str, reading: Reading, *, seconds: bool) -> Content:  # noqa: A002
+def read_content(root: Path, kind: str, reading: Reading, *, seconds: bool) -> Content:
     """What the files of a folder say, in the format of that name.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The folder holds files of several formats, or one of them is off.
     """
-    if format not in ("auto", *FORMATS):
-        raise ValueError(f"data.format is {format!r}; wanted auto or one of {', '.join(FORMATS)}")
-    if format == "auto":
-        format = _chosen(root, reading)  # noqa: A001
-    if not seconds and format not in _ANY_UNIT:
-        raise ValueError(f"data.unit is not seconds; the times of format={format} are in seconds")
-    if format == "json":
+    if kind not in ("auto", *FORMATS):
+        raise ValueError(f"data.format is {kind!r}; wanted auto or one of {', '.join(FORMATS)}")
+    if kind == "auto":
+        kind = _chosen(root, reading)
+    if not seconds and kind not in _ANY_UNIT:
+        raise ValueError(f"data.unit is not seconds; the times of format={kind} are in seconds")
+    if kind == "json":
         return activitynet.read(root, reading)
     signals = signals_in(root)
-    if format == "table":
+    if kind == "table":
         content = _with_silent(flat.read(_table(root), reading), signals)
     else:
-        content = _per_recording(root, format, reading, signals)
+        content = _per_recording(root, kind, reading, signals)
     content = _with_subsets(content, root, reading, signals)
     if not content.sequences:
         raise ValueError(f"{content.file}: there is no sequence")

@@ -24,9 +24,9 @@ _PLAIN: dict[str, _Opener] = {
     ".bdf": EdfSignal,
     ".hea": WfdbSignal,
 }
-SUFFIXES = tuple(
-    ".npy .npz .csv .tsv .parquet .h5 .hdf5 .wav .flac .edf .bdf .hea".split()  # noqa: SIM905
-)
+SUFFIXES = (
+    ".npy", ".npz", ".csv", ".tsv", ".parquet", ".h5", ".hdf5", ".wav", ".flac", ".edf", ".bdf", ".hea",
+)  # fmt: skip
 
 
 def open_signal(path: str | Path, *, key: str | None = None, rate: float | None = None) -> Signal:
