@@ -236,7 +236,7 @@ def test_the_choices_for_the_sample_are_those_that_are_shown(ran):
 
 def test_what_is_held_out_is_said_as_shown(ran):
     _, lines = ran("spanloc-check data.root=FOLDER")
-    assert printed("for testing") in lines
+    assert printed("held out for testing") in lines
     data = yaml.safe_load((CONFIGS / "data" / "annotations.yaml").read_text())
     for name, value in re.findall(r"`data\.(\w+_share)` \(default ([\d.]+)\)", PAGE):
         assert data[name] == float(value)
@@ -252,7 +252,7 @@ def test_the_python_learns_and_prints_what_it_says(capsys):
         exec(code, names)
     output = capsys.readouterr().out
     for code in PYTHON:
-        for line in re.findall(r"^print\(.*# (for testing.*|\[.*)$", code, re.MULTILINE):
+        for line in re.findall(r"^print\(.*# (held out for testing.*|\[.*)$", code, re.MULTILINE):
             assert line in output
     (found,) = re.findall(r"^tensor\((.*)\)$", output, re.MULTILINE)
     assert float(found) > 0.8

@@ -218,7 +218,7 @@ class AnnotatedData(SpanDataModule):
     def _note_held_out(self, records: Sequence[Record], what: str) -> None:
         names = [shown(record.id) for record in records]
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        self.notes.append(f"for {what}, no subset being that: {', '.join(names[:5])}{more}")
+        self.notes.append(f"held out for {what}: {', '.join(names[:5])}{more}")
 
 
 def _remarks(records: Sequence[Record], features: bool) -> list[str]:

@@ -92,7 +92,7 @@ def test_five_recordings_and_recordings_without_spans_work(cli, tmp_path, capsys
     assert math.isinf(config["data"]["crop_seconds"])
     printed = re.sub(r"\s+", " ", capsys.readouterr().out)
     for subset in ("testing", "validation"):
-        assert re.search(f"for {subset}, no subset being that: 'r[0-4]'", printed)
+        assert re.search(f"held out for {subset}: 'r[0-4]'", printed)
 
 
 @pytest.mark.parametrize(
