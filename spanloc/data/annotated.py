@@ -4,7 +4,6 @@ import inspect
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from spanloc.data.annotations.folder import (
 )
 from spanloc.data.crops import Crops
 from spanloc.data.datamodule import SpanDataModule
+from spanloc.data.held_out import hold_out
 from spanloc.data.sequences import AnnotatedSequences, TiledSequences
 from spanloc.data.signals import ArraySignal, LogSpectrogram, NpySignal
 from spanloc.data.transforms import Transform, Transformed
@@ -42,6 +42,7 @@ class AnnotatedData(SpanDataModule):
         crop_seconds: Length of the random crops that are trained on; infinite: whole recordings.
         crops_per_epoch: How many crops an epoch has. None: as many as cover the recordings once.
         min_kept: A crop keeps a span where at least this fraction of it is inside.
+        with_spans: At least this fraction of the crops hold a span, where spans are rare.
         rate, on_rate, channels: What recordings of different rates and channels are brought to
             (:func:`~spanloc.data.uniform.uniform`).
         features: ``log_spectrogram`` computes bands of frequencies from the signals, as they are read
@@ -65,6 +66,7 @@ class AnnotatedData(SpanDataModule):
         crop_seconds: float = math.inf,
         crops_per_epoch: int | None = None,
         min_kept: float = 0.5,
+        with_spans: float = 0.5,
         rate: float | None = None,
         on_rate: str = "resample",
         channels: Sequence[str | int] | None = None,
@@ -83,8 +85,9 @@ class AnnotatedData(SpanDataModule):
         for name, value in (("val_share", val_share), ("min_kept", min_kept)):
             if not 0 < value < 1:
                 raise ValueError(f"data.{name} is {value}; it must lie between 0 and 1")
-        if not 0 <= test_share < 1:
-            raise ValueError(f"data.test_share is {test_share}; it must lie in [0, 1)")
+        for name, value in (("test_share", test_share), ("with_spans", with_spans)):
+            if not 0 <= value < 1:
+                raise ValueError(f"data.{name} is {value}; it must lie in [0, 1)")
         if not crop_seconds > 0:
             raise ValueError(f"data.crop_seconds is {crop_seconds}; it must be above 0")
         if crops_per_epoch is not None and not 0 < crops_per_epoch <= 10**9:
@@ -111,7 +114,7 @@ class AnnotatedData(SpanDataModule):
         self.annotations = root if isinstance(root, Annotations) else None
         self.root = Path() if isinstance(root, Annotations) else Path(root)
         self.val_share, self.test_share, self.split_seed = val_share, test_share, split_seed
-        self.min_kept, self.transforms = min_kept, transforms
+        self.min_kept, self.with_spans, self.transforms = min_kept, with_spans, transforms
         self.crop_seconds, self.crops_per_epoch = crop_seconds, crops_per_epoch
         self._in_memory = self.annotations is not None
         #: What was done to the data on the way, in a line each.
@@ -146,7 +149,12 @@ class AnnotatedData(SpanDataModule):
         else:
             self.whole_train_set = AnnotatedSequences(self._train)
         crops = Crops(
-            self._train, crop, count=self.crops_per_epoch, min_kept=self.min_kept, seed=self.seed
+            self._train,
+            crop,
+            count=self.crops_per_epoch,
+            min_kept=self.min_kept,
+            with_spans=self.with_spans,
+            seed=self.seed,
         )
         self.train_set = crops
         if self.transforms:
@@ -208,10 +216,10 @@ class AnnotatedData(SpanDataModule):
         if not self._test and self.test_share:
             least = 1 if self._val else 2  # somebody is to validate too
             share, seed = self.test_share, self.split_seed
-            train, self._test = _held_out(train, share, seed, "testing", least)
+            train, self._test = hold_out(train, share, seed, "testing", least)
             self._note_held_out(self._test, "testing")
         if not self._val:
-            train, self._val = _held_out(train, self.val_share, self.split_seed, "validation")
+            train, self._val = hold_out(train, self.val_share, self.split_seed, "validation")
             self._note_held_out(self._val, "validation")
         self._train = train
 
@@ -263,38 +271,3 @@ def _require_room(records: Sequence[Record], crop: float, min_kept: float, step:
             f"data.crop_seconds is {crop * step:g}: no crop holds {min_kept:.0%} of a span "
             f"(data.min_kept); the shortest has {min(lengths) * step:g} s"
         )
-
-
-def _held_out(
-    records: Sequence[Record], share: float, seed: int, what: str, least: int = 1
-) -> tuple[list[Record], list[Record]]:
-    """Recordings to go on with, of ``least`` subjects at least, and those that are held out."""
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(record.subject or f"sequence {record.id}", []).append(record)
-    if len(groups) <= least:
-        other = "; or data.test_share=0 test=false" if what == "testing" else ""
-        raise ValueError(
-            f"the training subset has {len(records)} recordings, of {len(groups)} subjects or of none; "
-            f"to hold out some for {what}, {least + 1} are wanted, or a '{what}' subset{other}"
-        )
-    # By a hash, so that a recording that is added later does not shuffle the others.
-    names = sorted(groups, key=lambda name: sha256(f"{seed} {name}".encode()).digest())
-    spans = sum(len(record.spans) for record in records)
-    most = max(1.0, 1.5 * share * len(records))
-
-    def fits(held: list[str]) -> bool:
-        # Nobody who has most of the recordings or all spans: there would be nothing to train on.
-        own = [record for name in held for record in groups[name]]
-        return len(own) <= most and not (spans and sum(len(r.spans) for r in own) == spans)
-
-    held: list[str] = []
-    for name in names:
-        count = sum(len(groups[chosen]) for chosen in held)
-        if held and (count >= share * len(records) or len(names) - len(held) <= least):
-            break
-        if fits([*held, name]):
-            held.append(name)
-    held = held or [min(names, key=lambda name: len(groups[name]))]
-    rest = sorted(set(names) - set(held))
-    return [r for name in rest for r in groups[name]], [r for n in held for r in groups[n]]

@@ -17,7 +17,8 @@ class Crops(Dataset[Sample]):
     A crop is drawn from ``(seed, epoch, index)`` alone, so it does not depend on the number of workers;
     the epoch is that of an :class:`~spanloc.data.EpochIndex`, 0 for a plain number. The recordings are
     laid end to end, and each of the ``count`` crops of an epoch comes from a share of its own of the
-    whole, so that no epoch misses a part that is longer than such a share.
+    whole, so that no epoch misses a part that is longer than such a share. Where spans are rare, some
+    crops are drawn around a span instead.
 
     Args:
         records: The recordings, from :func:`read_annotations`.
@@ -25,6 +26,9 @@ class Crops(Dataset[Sample]):
             of that length. ``inf``: all stay whole, each drawn as often as any other.
         count: Crops per epoch. None: as many as cover the time of all recordings once.
         min_kept: A crop keeps a span, clipped, where at least this fraction of it is inside.
+        with_spans: At least this fraction of the crops hold a span, on average, in [0, 1). Where spread
+            evenly fewer would, as many as are missing are drawn around a span, each span as often as any
+            other. 0: all are spread evenly.
         seed: Of the crops.
     """
 
@@ -35,36 +39,75 @@ class Crops(Dataset[Sample]):
         *,
         count: int | None = None,
         min_kept: float = 0.5,
+        with_spans: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.records, self.crop, self.min_kept, self.seed = list(records), crop, min_kept, seed
-        shares = [max(record.num_steps / crop, 1.0) for record in self.records]
+        shares = np.array([max(record.num_steps / crop, 1.0) for record in self.records])
         self._ends = np.cumsum(shares)
         self.count = math.ceil(self._ends[-1]) if count is None else count
+        holding = [_holding_a_span(record, crop, min_kept) for record in self.records]
+        evenly = float(np.average(holding, weights=shares))
+        spans = [record.spans[record.labels >= 0].double().numpy() for record in self.records]
+        self._spans = np.concatenate(spans)
+        self._of = np.repeat(np.arange(len(spans)), [len(own) for own in spans])
+        #: Fraction of the crops that are drawn around a span.
+        self.around = 0.0
+        if len(self._spans) and evenly < with_spans:
+            self.around = (with_spans - evenly) / (1 - evenly)
 
     def __len__(self) -> int:
         return self.count
 
-    def lengths(self) -> list[int] | None:
-        """Steps of every sample, where each is one whole recording, in their order; else None."""
-        # Where every share is 1 and there are as many samples, sample i lies in the share of recording i.
-        if not self.count == len(self.records) == self._ends[-1]:
-            return None
-        return [record.num_steps for record in self.records]
+    def lengths(self, epoch: int = 0) -> list[int]:
+        """Steps of every sample of an epoch, without reading any."""
+        places = (self._place(epoch * self.count + index, index) for index in range(self.count))
+        return [last - first for _, first, last in places]
 
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < self.count:
             raise IndexError(f"index {index} of {self.count} crops")
         number = getattr(index, "epoch", 0) * self.count + int(index)
+        i, first, last = self._place(number, int(index))
+        return cut(self.records[i], first, last, self.min_kept)
+
+    def _place(self, number: int, index: int) -> tuple[int, int, int]:
+        """Which recording, from which step to before which."""
         rng = np.random.default_rng([self.seed, number])
         place = (index + rng.random()) / self.count * self._ends[-1]
-        # Rounding may lead to the very end.
-        i = min(int(np.searchsorted(self._ends, place, side="right")), len(self.records) - 1)
-        record = self.records[i]
-        if record.num_steps <= self.crop:
-            return cut(record, 0, record.num_steps, self.min_kept)
-        # Where the share lies in the recording, so that an epoch goes over all of it.
-        share = 1 - (self._ends[i] - place) * self.crop / record.num_steps
-        room = record.num_steps - int(self.crop)
-        first = min(max(int(share * (room + 1)), 0), room)
-        return cut(record, first, first + int(self.crop), self.min_kept)
+        around = self.around and rng.random() < self.around
+        if around:
+            chosen = int(rng.integers(len(self._spans)))
+            i = int(self._of[chosen])
+        else:
+            # Rounding may lead to the very end.
+            i = min(int(np.searchsorted(self._ends, place, side="right")), len(self.records) - 1)
+        steps = self.records[i].num_steps
+        if steps <= self.crop:
+            return i, 0, steps
+        size = int(self.crop)
+        if around:
+            # Anywhere that has all of the span, or, of a longer one, nothing but the span.
+            low, high = sorted((self._spans[chosen][0], self._spans[chosen][1] - size))
+            first = int(low + rng.random() * (high - low))
+        else:
+            # Where the share lies in the recording, so that an epoch goes over all of it.
+            share = 1 - (self._ends[i] - place) * self.crop / steps
+            first = int(share * (steps - size + 1))
+        first = min(max(first, 0), steps - size)
+        return i, first, first + size
+
+
+def _holding_a_span(record: Record, crop: float, min_kept: float) -> float:
+    """Of the crops of a recording, spread evenly, the fraction that hold a span."""
+    spans = record.spans[record.labels >= 0].double().numpy()
+    if record.num_steps <= crop or not len(spans):
+        return float(len(spans) > 0)
+    room = record.num_steps - crop
+    kept = min_kept * (spans[:, 1] - spans[:, 0])
+    # First steps of the crops that keep a span; of a span that is too long for any there are none.
+    low, high = np.clip([spans[:, 0] + kept - crop, spans[:, 1] - kept], 0, room)
+    order = np.argsort(low)
+    low, high = low[order], high[order]
+    before = np.maximum.accumulate(np.concatenate([[0.0], high[:-1]]))
+    return float(np.maximum(high - np.maximum(low, before), 0).sum() / room)

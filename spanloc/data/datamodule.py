@@ -97,8 +97,8 @@ class SpanDataModule(LightningDataModule):
         """Training batches, in a new order every epoch.
 
         Where the training set knows the lengths of its sequences without reading them, as a list of
-        samples does, or by a method ``lengths``, those of a batch have similar ones
-        (:class:`~spanloc.data.EpochSampler`).
+        samples does, or by ``lengths`` (a list, or a method of the epoch), those of a batch have similar
+        ones (:class:`~spanloc.data.EpochSampler`).
         """
         dataset = self._set("train_set")
         lengths = known_lengths(dataset)

@@ -1,11 +1,14 @@
 """Samplers: which sequences a process takes, and in what order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
 from torch import distributed
 from torch.utils.data import Dataset, DistributedSampler
+
+#: Steps of the sequences: the same in every epoch, or by epoch.
+Lengths = Sequence[int] | Callable[[int], Sequence[int]]
 
 # Batches that share their sequences out by length: the more, the less padding, and the less random.
 _WINDOW = 16
@@ -57,30 +60,38 @@ class EpochSampler(DistributedSampler[Any]):
         size: int,
         seed: int = 0,
         *,
-        lengths: Sequence[int] | None = None,
+        lengths: Lengths | None = None,
         batch_size: int = 1,
         num_replicas: int | None = None,
         rank: int | None = None,
     ) -> None:
-        if lengths is not None and len(lengths) != size:
-            raise ValueError(
-                f"there are {len(lengths)} lengths of {size} sequences; wanted one each"
-            )
         num_replicas, rank = _processes(num_replicas, rank)
         # Lightning leaves a DistributedSampler as it is and tells it the epoch; any other it would
         # wrap, and not tell.
         places = cast("Dataset[int]", range(size))
         super().__init__(places, num_replicas, rank, seed=seed, drop_last=True)
         self.size, self.batch_size = size, batch_size
-        self.lengths = None if lengths is None else np.asarray(lengths)
+        self.lengths = lengths
+        self._lengths()
 
     def __iter__(self) -> Iterator[EpochIndex]:
         rng = np.random.default_rng([self.seed, self.epoch])
         order = rng.permutation(self.size)[: self.total_size]
-        if self.lengths is not None:
-            order = self._by_length(order, self.lengths, rng)
+        lengths = self._lengths()
+        if lengths is not None and len(set(lengths.tolist())) > 1:
+            order = self._by_length(order, lengths, rng)
         mine = order[self.rank :: self.num_replicas]
         return iter([EpochIndex(i, self.epoch) for i in mine.tolist()])
+
+    def _lengths(self) -> np.ndarray | None:
+        if self.lengths is None:
+            return None
+        found = np.asarray(self.lengths(self.epoch) if callable(self.lengths) else self.lengths)
+        if len(found) != self.size:
+            raise ValueError(
+                f"there are {len(found)} lengths of {self.size} sequences; wanted one each"
+            )
+        return found
 
     def _by_length(
         self, order: np.ndarray, lengths: np.ndarray, rng: np.random.Generator
@@ -128,15 +139,15 @@ class EvaluationSampler(DistributedSampler[Any]):
         return iter(range(self.rank, self.size, self.num_replicas))
 
 
-def known_lengths(dataset: object) -> Sequence[int] | None:
+def known_lengths(dataset: object) -> Lengths | None:
     """Steps of each sequence, where they are known without reading any; else None.
 
-    They are of a list of samples, and of a data set that has a method ``lengths``, unless it returns None.
+    They are of a list of samples, and of a data set that has ``lengths``: a list, or a method of the epoch.
     """
     if isinstance(dataset, list | tuple):
         return [sample.features.shape[1] for sample in dataset]
-    lengths = getattr(dataset, "lengths", None)
-    return lengths() if callable(lengths) else None
+    lengths: Lengths | None = getattr(dataset, "lengths", None)
+    return lengths
 
 
 def _processes(num_replicas: int | None, rank: int | None) -> tuple[int, int]:

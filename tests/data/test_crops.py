@@ -1,7 +1,9 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from spanloc.data import AnnotatedSequences, Crops, EpochIndex, from_arrays
 from spanloc.data.transforms import Speed, Transformed
@@ -58,6 +60,60 @@ def test_whole_recordings_are_drawn_equally_often():
     assert len(crops) == 3
     assert sorted(starts(crops, 1)) == [("r0", 0), ("r1", 0), ("r2", 0)]
     assert [crops[i].features.shape[1] for i in range(3)] == [10, 500, 90]
+
+
+def rare(*places, steps=10_000):
+    """A recording with spans of 10 steps at these places."""
+    spans = {"r": [(at / 10, at / 10 + 1, "a") for at in places]}
+    values = {"r": np.arange(steps, dtype=np.float32)[:, None]}
+    data = from_arrays(values, spans, rate=10).annotations
+    return data.subsets["training"]
+
+
+def share_with_spans(crops, epochs=20):
+    drawn = [crops[EpochIndex(i, e)] for e in range(epochs) for i in range(len(crops))]
+    return np.mean([len(sample.spans) > 0 for sample in drawn])
+
+
+@pytest.mark.parametrize("places", [(5,), (0, 4000, 4030, 9990), range(0, 1000, 20)])
+def test_crops_around_spans_make_up_for_rare_ones(places):
+    found = rare(*places)
+    evenly = Crops(found, 100, count=100)
+    most = Crops(found, 100, count=100, with_spans=0.99)
+    expected = share_with_spans(evenly)
+    # What spreading evenly gives is counted right, from where the spans are.
+    assert 1 - 0.01 / (1 - most.around) == pytest.approx(expected, abs=0.02)
+    assert evenly.around == 0
+    assert share_with_spans(Crops(found, 100, count=100, with_spans=0.5)) == pytest.approx(
+        0.5, abs=0.04
+    )
+    # Where that is enough already, nothing changes.
+    same = Crops(found, 100, count=100, with_spans=0.8 * expected)
+    assert starts(same, 2) == starts(evenly, 2)
+
+
+def test_a_crop_around_a_span_has_all_of_it_anywhere_and_of_a_longer_one_a_part():
+    crops = Crops(rare(5000), 100, count=400, with_spans=0.999)
+    where = []
+    for i in range(400):
+        sample = crops[i]
+        if len(sample.spans):
+            start, end = sample.spans[0].tolist()
+            assert end - start == pytest.approx(10, abs=1e-3) or start == 0 or end == 100
+            where.append(start)
+    assert min(where) < 5
+    assert max(where) > 85
+    long = Crops(rare(5000), 6, count=200, with_spans=0.9)
+    firsts = [round(float(long[i].features[0, 0])) for i in range(200)]
+    assert sum(5000 <= first <= 5004 for first in firsts) > 150
+
+
+def test_spans_of_no_class_and_ends_of_recordings_need_no_crops():
+    (record,) = rare(0, 9990)
+    unknown = replace(record, labels=torch.full_like(record.labels, -1))
+    assert Crops([unknown], 100, with_spans=0.5).around == 0
+    crops = Crops([record], 100, count=300, with_spans=0.9)
+    assert {len(crops[i].features[0]) for i in range(300)} == {100}
 
 
 def test_an_epoch_covers_the_time_once_unless_told_otherwise():

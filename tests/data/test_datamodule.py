@@ -16,7 +16,7 @@ from spanloc.data import (
     SyntheticData,
     from_arrays,
 )
-from spanloc.data.transforms import Jitter, Transformed
+from spanloc.data.transforms import Jitter, Speed, Transformed
 from spanloc.structures import DataFacts, Sample
 
 
@@ -231,8 +231,7 @@ def recordings(*steps, **options):
 
 
 def known(data):
-    lengths = data.train_dataloader().sampler.lengths
-    return None if lengths is None else lengths.tolist()
+    return data.train_dataloader().sampler.lengths
 
 
 @pytest.mark.parametrize("transforms", [(), (Jitter(),)])
@@ -240,7 +239,7 @@ def test_batches_of_whole_recordings_go_by_length(transforms):
     data = recordings(*range(10, 90), batch_size=4, transforms=transforms)
     count = len(data.train_set)
     actual = [data.train_set[EpochIndex(i, 3)].features.shape[1] for i in range(count)]
-    assert known(data) == actual
+    assert known(data)(3) == actual
     batches = sorted(sorted(batch.mask.sum(1).tolist()) for batch in data.train_dataloader())
     assert len(batches) == count // 4
     for one, following in pairwise(batches):
@@ -248,19 +247,27 @@ def test_batches_of_whole_recordings_go_by_length(transforms):
 
 
 @pytest.mark.parametrize(
-    ("options", "whole"),
+    ("options", "lengths"),
     [
-        ({}, True),
-        ({"crop_seconds": 9.0}, True),  # as long as the longest
-        ({"crop_seconds": 2.0}, False),
-        ({"crop_seconds": 2.0, "crops_per_epoch": 5}, False),
-        ({"crops_per_epoch": 33}, False),
+        ({}, [30, 40, 60, 70, 90]),
+        ({"crop_seconds": 5.0}, None),
+        ({"crops_per_epoch": 33}, None),
+        ({"crop_seconds": 5.0, "transforms": [Speed(1.0, 1.0)]}, None),
     ],
 )
-def test_lengths_are_known_where_each_sample_is_one_whole_recording(options, whole):
+def test_lengths_of_the_samples_of_each_epoch_are_known_without_reading(options, lengths):
     data = recordings(10, 20, 30, 40, 50, 60, 70, 90, batch_size=2, **options)
-    assert len(data.train_set.records) == 5
-    assert (known(data) is not None) == whole
+    if lengths:
+        lengths = [record.num_steps for record in data.train_set.records]
+    drawn = set()
+    for epoch in range(3):
+        found = [
+            data.train_set[EpochIndex(i, epoch)].features.shape[1]
+            for i in range(len(data.train_set))
+        ]
+        assert known(data)(epoch) == found == (lengths or found)
+        drawn |= set(found)
+    assert len(drawn) > 1
 
 
 def test_lengths_are_known_of_lists_and_of_data_sets_that_say_them():
@@ -278,9 +285,9 @@ def test_lengths_are_known_of_lists_and_of_data_sets_that_say_them():
 
     lengths = [i % 7 + 1 for i in range(20)]
     assert known(Listed(samples)) == known(Listed(tuple(samples))) == lengths
-    assert known(Listed(Transformed(samples, []))) == lengths
-    assert known(Listed(Said(lambda: range(20)))) == list(range(20))
-    # None, and what is no method, say nothing: the order is that of the seed.
-    for unsaid in (Said(lambda: None), Said([3, 4]), Transformed(Said(lambda: None), [])):
+    assert known(Listed(Transformed(samples, []))) == known(Listed(Said(lengths))) == lengths
+    by_epoch = Listed(Said(lambda epoch: [epoch * n for n in lengths]))
+    assert known(by_epoch)(2) == [2 * n for n in lengths]
+    for unsaid in (Said(None), Transformed(Said(None), [])):
         assert known(Listed(unsaid)) is None
         assert list(Listed(unsaid).train_dataloader().sampler) == list(EpochSampler(20))

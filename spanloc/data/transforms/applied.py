@@ -65,6 +65,8 @@ class Transformed(Dataset[Sample]):
         self.transforms = [transform for transform in named if transform is not None]
         self.dataset, self.seed = dataset, seed
         self.most, self.min_kept = most, min_kept
+        #: Steps of the sequences before any change, where the data set knows them.
+        self.lengths = known_lengths(dataset)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -80,10 +82,6 @@ class Transformed(Dataset[Sample]):
         if sample.features.shape[1] > self.most:
             sample = _first_steps(sample, int(self.most), self.min_kept)
         return sample
-
-    def lengths(self) -> Sequence[int] | None:
-        """Steps of the sequences before any change, where the data set knows them."""
-        return known_lengths(self.dataset)
 
 
 def _first_steps(sample: Sample, steps: int, min_kept: float) -> Sample:

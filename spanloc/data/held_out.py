@@ -1,0 +1,41 @@
+"""Which recordings are held out, where no file says so."""
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+from spanloc.data.annotations.folder import Record
+
+
+def hold_out(
+    records: Sequence[Record], share: float, seed: int, what: str, least: int = 1
+) -> tuple[list[Record], list[Record]]:
+    """Recordings to go on with, of ``least`` subjects at least, and those that are held out."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record.subject or f"sequence {record.id}", []).append(record)
+    if len(groups) <= least:
+        other = "; or data.test_share=0 test=false" if what == "testing" else ""
+        raise ValueError(
+            f"the training subset has {len(records)} recordings, of {len(groups)} subjects or of none; "
+            f"to hold out some for {what}, {least + 1} are wanted, or a '{what}' subset{other}"
+        )
+    # By a hash, so that a recording that is added later does not shuffle the others.
+    names = sorted(groups, key=lambda name: sha256(f"{seed} {name}".encode()).digest())
+    spans = sum(len(record.spans) for record in records)
+    most = max(1.0, 1.5 * share * len(records))
+
+    def fits(held: list[str]) -> bool:
+        # Nobody who has most of the recordings or all spans: there would be nothing to train on.
+        own = [record for name in held for record in groups[name]]
+        return len(own) <= most and not (spans and sum(len(r.spans) for r in own) == spans)
+
+    held: list[str] = []
+    for name in names:
+        count = sum(len(groups[chosen]) for chosen in held)
+        if held and (count >= share * len(records) or len(names) - len(held) <= least):
+            break
+        if fits([*held, name]):
+            held.append(name)
+    held = held or [min(names, key=lambda name: len(groups[name]))]
+    rest = sorted(set(names) - set(held))
+    return [r for name in rest for r in groups[name]], [r for n in held for r in groups[n]]
