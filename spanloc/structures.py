@@ -3,13 +3,16 @@
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, cast
 
 import torch
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Unit = Literal["steps", "seconds"]
 _Some = TypeVar("_Some", bound="_Spans")
@@ -184,28 +187,6 @@ def collate(samples: Sequence[Sample]) -> Batch:
 
 
 @dataclass(frozen=True)
-class DataFacts:
-    """What a model may need to know of the training data before it is built.
-
-    Args:
-        num_channels, num_classes: Of the features; of the labels.
-        shortest: A typical short span, in steps: the 5 % quantile of the lengths.
-        longest: The longest span, in steps.
-    """
-
-    num_channels: int
-    num_classes: int
-    shortest: float
-    longest: float
-
-    def __post_init__(self) -> None:
-        # They may come from a file, and decide how large a model becomes.
-        sizes = self.num_channels >= 1 and self.num_classes >= 1
-        if not (sizes and 0 <= self.shortest <= self.longest <= 1e9):
-            raise ValueError(f"{self}: wanted sizes >= 1, 0 <= shortest <= longest <= 1e9")
-
-
-@dataclass(frozen=True)
 class Output:
     """What a localizer gives for a batch: a span, and a score per label, for each of P predictions.
 
@@ -288,9 +269,25 @@ class Predictions(_Spans):
 
     Args:
         scores: Higher is better.
+        classes: Names of the labels, where they are known.
     """
 
     scores: Float[Tensor, " spans"] = field(kw_only=True)
+    classes: tuple[str, ...] = ()
+
+    def to_pandas(self) -> "DataFrame":
+        """A row a span: ``sequence``, ``start``, ``end``, ``label`` (its name where known), ``score``."""
+        from pandas import DataFrame
+
+        names = dict(enumerate(self.classes))
+        columns = {
+            "sequence": [self.ids[place] for place in self.places.tolist()],
+            "start": self.spans[:, 0].tolist(),
+            "end": self.spans[:, 1].tolist(),
+            "label": [names.get(label, label) for label in self.labels.tolist()],
+            "score": self.scores.tolist(),
+        }
+        return DataFrame(columns)
 
     def in_seconds(self, timelines: Sequence[Timeline]) -> "Predictions":
         """Predictions in seconds (float64); ``timelines`` of the sequences, in the order of ``ids``."""

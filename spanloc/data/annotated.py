@@ -19,14 +19,13 @@ from spanloc.data.annotations.folder import (
 from spanloc.data.crops import Crops
 from spanloc.data.datamodule import SpanDataModule
 from spanloc.data.held_out import hold_out
+from spanloc.data.inputs import FEATURES, facts_of
 from spanloc.data.sequences import AnnotatedSequences, TiledSequences
-from spanloc.data.signals import ArraySignal, LogSpectrogram, NpySignal
+from spanloc.data.signals import ArraySignal, NpySignal
 from spanloc.data.transforms import Transform, Transformed
 from spanloc.data.uniform import uniform, with_features
 from spanloc.files import shown
 from spanloc.ops import length
-
-_FEATURES = {"log_spectrogram": LogSpectrogram}
 
 
 class AnnotatedData(SpanDataModule):
@@ -92,8 +91,8 @@ class AnnotatedData(SpanDataModule):
             raise ValueError(f"data.crop_seconds is {crop_seconds}; it must be above 0")
         if crops_per_epoch is not None and not 0 < crops_per_epoch <= 10**9:
             raise ValueError(f"data.crops_per_epoch is {crops_per_epoch}; it must be above 0")
-        if features not in (None, *_FEATURES):
-            raise ValueError(f"data.features is {features!r}; wanted one of {', '.join(_FEATURES)}")
+        if features not in (None, *FEATURES):
+            raise ValueError(f"data.features is {features!r}; wanted one of {', '.join(FEATURES)}")
         mappings = {"feature_options": feature_options, **reading}
         for name in ("feature_options", "label_map", "columns", "subset_map"):
             if not isinstance(mappings.get(name) or {}, Mapping):
@@ -112,7 +111,7 @@ class AnnotatedData(SpanDataModule):
         self.rate, self.on_rate, self.channels, self.reading = rate, on_rate, channels, reading
         #: What was read, or is to be trained on.
         self.annotations = root if isinstance(root, Annotations) else None
-        self.root = Path() if isinstance(root, Annotations) else Path(root)
+        self.root = Path() if isinstance(root, Annotations) else Path(str(root))
         self.val_share, self.test_share, self.split_seed = val_share, test_share, split_seed
         self.min_kept, self.with_spans, self.transforms = min_kept, with_spans, transforms
         self.crop_seconds, self.crops_per_epoch = crop_seconds, crops_per_epoch
@@ -184,7 +183,8 @@ class AnnotatedData(SpanDataModule):
     def _read(self) -> Annotations:
         """The folder, its recordings all alike."""
         found: list[BadSpan] = []
-        read = read_annotations(self.root, found=found, **self.reading)
+        ours: dict[str, Any] = {"channels": self.channels, "on_rate": self.on_rate}
+        read = read_annotations(self.root, found=found, **ours, **self.reading)
         if not any(read.subsets.values()):
             raise ValueError(f"{self.root}: there are no recordings")
         if found:
@@ -202,8 +202,12 @@ class AnnotatedData(SpanDataModule):
             records, rate=self.rate, on_rate=self.on_rate, channels=self.channels
         )
         self.notes += notes
+        if records:
+            first = records[0]
+            #: What the model is trained on.
+            self.input = facts_of(first.signal, first.timeline, self.features, self.feature_options)
         if self.features is not None:
-            make = partial(_FEATURES[self.features], **self.feature_options)
+            make = partial(FEATURES[self.features], **self.feature_options)
             records = [with_features(record, make) for record in records]
         subsets = {name: [r for r in records if r.subset == name] for name in SUBSETS}
         return Annotations(read.classes, subsets)
@@ -254,7 +258,7 @@ def _require_options(features: str | None, options: Mapping[str, Any]) -> None:
         if options:
             raise ValueError("data.feature_options is set, and no data.features")
         return
-    known = [name for name in inspect.signature(_FEATURES[features]).parameters if name != "signal"]
+    known = [name for name in inspect.signature(FEATURES[features]).parameters if name != "signal"]
     for name in options:
         if name not in known:
             raise ValueError(

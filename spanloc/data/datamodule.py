@@ -10,9 +10,10 @@ from torch.utils.data import DataLoader, Dataset
 from spanloc.data.sampling import EpochSampler, EvaluationSampler, known_lengths
 from spanloc.data.sequences import channel_statistics
 from spanloc.data.synthetic import SyntheticSequences
+from spanloc.facts import DataFacts
 from spanloc.lightning import LightningDataModule
 from spanloc.ops import length
-from spanloc.structures import DataFacts, Sample, Timeline, collate
+from spanloc.structures import Sample, Timeline, collate
 
 
 @runtime_checkable

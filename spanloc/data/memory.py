@@ -18,7 +18,8 @@ from spanloc.data.signals import ArraySignal
 from spanloc.files import shown
 
 _MEANING = {field.name for field in fields(Meaning)} - {"fps"}
-_OF_FILES = {*inspect.signature(read_annotations).parameters} - _MEANING
+# What arrays have too: whether their rates may differ.
+_OF_FILES = {*inspect.signature(read_annotations).parameters} - _MEANING - {"on_rate"}
 _SPLITS = {"train": "training", "validation": "validation", "test": "testing"}
 _FILE = Path("spans")
 

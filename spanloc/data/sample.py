@@ -23,8 +23,13 @@ class _Act(NamedTuple):
     last: int
 
 
-def data_folder(root: str) -> Path:
-    """The folder of the data; ``sample`` is a made-up one, unless there is a folder of that name."""
+def data_folder(root: str | float) -> Path:
+    """The folder of the data; ``sample`` is a made-up one, unless there is a folder of that name.
+
+    Args:
+        root: Of a folder that is called 2024, a config may hold the number.
+    """
+    root = str(root)
     if root == _NAME and not Path(root).exists():
         return sample_folder()
     return Path(root)

@@ -1,6 +1,7 @@
 """Data sets of annotated sequences from files."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from spanloc.structures import Sample, Timeline
 
 # Steps that are read at once for the statistics.
 _PIECE = 2**20
+# A channel that varies by less than this part of its mean does not vary.
+_CONSTANT = 1e-6
 
 
 class AnnotatedSequences(Dataset[Sample]):
@@ -37,7 +40,7 @@ class AnnotatedSequences(Dataset[Sample]):
         def pieces(record: Record) -> Iterator[np.ndarray]:
             for first in range(0, record.num_steps, _PIECE):
                 piece = record.signal.read(first, min(first + _PIECE, record.num_steps))
-                _require_finite(record, piece, first)
+                require_finite(record.signal.path, piece, first)
                 yield piece.T
 
         return channel_statistics(piece for record in self.records for piece in pieces(record))
@@ -77,7 +80,7 @@ def cut(record: Record, first: int, last: int, min_kept: float = 0.5) -> Sample:
     stretches that nobody looked at.
     """
     values = np.array(record.signal.read(first, last).T, np.float32, order="C")
-    _require_finite(record, values.T, first)
+    require_finite(record.signal.path, values.T, first)
     inside = record.spans.clamp(first, last)
     size, kept = record.spans.diff(dim=1)[:, 0], inside.diff(dim=1)[:, 0]
     keep = (kept > 0) & (kept >= min_kept * size)
@@ -97,7 +100,9 @@ def cut(record: Record, first: int, last: int, min_kept: float = 0.5) -> Sample:
 def channel_statistics(sequences: Iterable[np.ndarray]) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of every channel over all steps of all sequences, ``(C,)``.
 
-    A constant channel has a standard deviation of 1, so that dividing by it is safe.
+    A constant channel has a standard deviation of 1, so that dividing by it is safe. Constant is one
+    that varies by less than a millionth of its magnitude, which rounding and resampling do too; so the
+    unit of a channel does not matter.
 
     Args:
         sequences: Features ``(C, T)``, one after the other, so that they need not fit in memory at once.
@@ -105,20 +110,34 @@ def channel_statistics(sequences: Iterable[np.ndarray]) -> tuple[Tensor, Tensor]
     >>> channel_statistics([np.array([[1.0, 3.0], [7.0, 7.0]]), np.array([[5.0], [7.0]])])
     (tensor([3., 7.]), tensor([1.6330, 1.0000]))
     """
-    count, total, squares = 0, np.zeros(()), np.zeros(())
+    count, mean, squares = 0, np.zeros(()), np.zeros(())
     for features in sequences:
         values = np.asarray(features, np.float64)
-        count += values.shape[1]
-        total = total + values.sum(1)
-        squares = squares + np.square(values).sum(1)
-    mean = total / count
-    std = np.sqrt(np.maximum(squares / count - mean**2, 0))
-    std[std < 1e-6 * np.maximum(np.abs(mean), 1e-6)] = 1.0
+        number = values.shape[1]
+        if not number:
+            continue
+        own = values.mean(1)
+        # Sums of squares about two means, as one about their common mean: no digits are lost.
+        apart, weight = own - mean, number / (count + number)
+        squares = squares + np.square(values - own[:, None]).sum(1) + apart**2 * count * weight
+        mean, count = mean + apart * weight, count + number
+    std = np.sqrt(squares / count)
+    # Zeros alone are constant too, and what float32 cannot divide by.
+    std[(std < _CONSTANT * np.abs(mean)) | (std < np.finfo(np.float32).tiny)] = 1.0
     return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
 
 
-def _require_finite(record: Record, values: np.ndarray, first: int = 0) -> None:
+def require_finite(path: Path, values: np.ndarray, first: int = 0) -> None:
+    """Refuse values ``(steps, channels)`` that are NaN or infinite.
+
+    Args:
+        path: Of their file, for the error.
+        first: The number of the first step.
+
+    Raises:
+        ValueError: Such a value is there; its row and column are named.
+    """
     if not np.isfinite(values).all():
         row, channel = np.argwhere(~np.isfinite(values))[0]
         value = values[row, channel]
-        raise ValueError(f"{record.signal.path}: row {first + row}, column {channel} is {value}")
+        raise ValueError(f"{path}: row {first + row}, column {channel} is {value}")

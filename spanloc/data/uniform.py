@@ -7,7 +7,8 @@ from torch import Tensor
 
 from spanloc.data.annotations.records import Record
 from spanloc.data.signals import Signal
-from spanloc.data.signals.channels import Channels
+from spanloc.data.signals.channels import choice_of, some_channels
+from spanloc.data.signals.mixed import MixedRates, require_one_rate
 from spanloc.data.signals.reading import checked_rate, listed, shown_path
 from spanloc.data.signals.resampled import Rated, Resampled
 from spanloc.structures import Timeline
@@ -31,10 +32,11 @@ def uniform(
     Args:
         rate: Steps per second that all get. By default the rate that most seconds of the training
             recordings have, or of all recordings where none is for training; of two the higher one.
-        on_rate: ``"resample"``, or ``"error"``, which refuses recordings of another rate.
+        on_rate: ``"resample"``, or ``"error"``, which refuses recordings of another rate, and those
+            whose channels differ in their rate.
         channels: Names, or numbers from 0. By default all, where the recordings have the same number
             of them and no different names; and of different names those that all have, in the order
-            of the first recording.
+            of the first recording. Recordings that were opened for these channels have them already.
 
     Returns:
         The recordings in their order, and what was done, in short notes; none if nothing was.
@@ -51,10 +53,13 @@ def uniform(
     if rate is None:
         rate = _most_frequent_rate(found)
     checked_rate(found[0].signal.path, rate)
+    for record in found:
+        require_one_rate(record.signal, on_rate)
     other = [record for record in found if not _same(_rate(record), rate)]
     if other and on_rate == "error":
         where = shown_path(other[0].signal.path)
         raise ValueError(f"{where}: rate is {_rate(other[0]):g}; wanted {rate:g}")
+    notes += _mixed_note(found, rate)
     found = [_with_rate(record, rate) for record in found]
     if other:
         rates = sorted({float(f"{_rate(record):.6g}") for record in other})
@@ -87,21 +92,26 @@ def _with_channels(
         chosen = [name for name in every[0] if all(names.count(name) == 1 for names in every)]
         if not chosen:
             raise _conflict(named[0], different)
-    taken = [_chosen(signal, chosen) for signal in signals]
-    count = sum(new is not old for new, old in zip(taken, signals, strict=True))
+    taken: list[Signal] = []
+    count, more = 0, set[str]()
+    for signal in signals:
+        choice = choice_of(signal)
+        if choice is not None and choice.wanted == tuple(chosen):
+            taken.append(signal)
+            count += choice.some
+            more.update(choice.left)
+        else:
+            taken.append(some_channels(signal, chosen))
+            count += taken[-1] is not signal
     notes = []
     if count:
         names = listed([str(channel) for channel in chosen])
-        left = sorted({name for s in named for name in s.channels or ()} - {*map(str, chosen)})
+        more.update(name for signal in named for name in signal.channels or ())
+        left = sorted(more - {*map(str, chosen)})
         notes.append(f"channels {names} taken of {count} of {len(records)} recordings")
         if left and all(isinstance(channel, str) for channel in chosen):
             notes[0] += f"; left out: {listed(left)}"
     return [replace(r, signal=s) for r, s in zip(records, taken, strict=True)], notes
-
-
-def _chosen(signal: Signal, channels: Sequence[str | int]) -> Signal:
-    taken = Channels(signal, channels)
-    return signal if taken.numbers == list(range(signal.num_channels)) else taken
 
 
 def _conflict(first: Signal, second: Signal) -> ValueError:
@@ -110,10 +120,26 @@ def _conflict(first: Signal, second: Signal) -> ValueError:
         several = "s" * (signal.num_channels > 1)
         return f"{signal.num_channels} channel{several}{names or ' without names'}"
 
+    turned = all(signal.num_channels > signal.num_steps for signal in (first, second))
+    hint = "; rows are steps: if these are (channels, steps), transpose them" if turned else ""
     return ValueError(
         f"{shown_path(second.path)}: has {has(second)}; {shown_path(first.path)} has {has(first)}; "
-        "wanted the same, or the channels to take"
+        f"wanted the same, or the channels to take (data.channels){hint}"
     )
+
+
+def _mixed_note(records: Sequence[Record], rate: float) -> list[str]:
+    mixed = [r.signal for r in records if isinstance(r.signal, MixedRates)]
+    if not mixed:
+        return []
+    rates: dict[str, float] = {}
+    for signal in mixed:
+        for i, own in enumerate(signal.rates):
+            if not _same(own, rate):
+                rates.setdefault(signal.channels[i] if signal.channels else str(i), own)
+    names = listed([f"{name} at {own:g} Hz" for name, own in rates.items()], 8)
+    several = f"{len(mixed)} of {len(records)} recordings have channels of several rates"
+    return [f"{several}: {names} resampled to {rate:g} Hz"]
 
 
 def _most_frequent_rate(records: Sequence[Record]) -> float:
@@ -129,7 +155,13 @@ def _with_rate(record: Record, rate: float) -> Record:
     timeline = Timeline(1 / rate, record.timeline.offset)
     if _same(_rate(record), rate):
         return replace(record, timeline=timeline)
-    signal = Resampled(record.signal, rate, source_rate=_rate(record))
+    own = _rate(record)
+    signal: MixedRates | Resampled
+    if isinstance(record.signal, MixedRates):
+        # Each channel is resampled once.
+        signal = record.signal.at(rate, source_rate=own)
+    else:
+        signal = Resampled(record.signal, rate, source_rate=own)
     return _over(record, signal, float(signal.ratio), timeline)
 
 

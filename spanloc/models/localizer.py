@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from spanloc.facts import DataFacts
 from spanloc.models.sizing import complete, levels_for, stride_for
-from spanloc.structures import DataFacts, Output
+from spanloc.structures import Output
 
 Part = nn.Module | Callable[..., nn.Module]
 

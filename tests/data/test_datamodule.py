@@ -17,7 +17,8 @@ from spanloc.data import (
     from_arrays,
 )
 from spanloc.data.transforms import Jitter, Speed, Transformed
-from spanloc.structures import DataFacts, Sample
+from spanloc.facts import DataFacts
+from spanloc.structures import Sample
 
 
 def read(root, **options):

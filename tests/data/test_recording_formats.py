@@ -110,9 +110,11 @@ def test_the_tier_is_said_where_there_are_several(tmp_path):
     recording(tmp_path, "a")
     text = TEXTGRID.replace('"TextTier" "marks" 0 10 1\n3', '"IntervalTier" "words" 0 10 1\n3 4')
     (tmp_path / "a.TextGrid").write_text(text)
-    with pytest.raises(ValueError, match=r"a.TextGrid: set tier to one of acts, words"):
+    with pytest.raises(ValueError, match=r"a.TextGrid: set data.tier to one of acts, words"):
         read_annotations(tmp_path, fps=RATE)
-    with pytest.raises(ValueError, match="there is no tier 'x'; set tier to one of acts, words"):
+    with pytest.raises(
+        ValueError, match="there is no tier 'x'; set data.tier to one of acts, words"
+    ):
         read_annotations(tmp_path, fps=RATE, tier="x")
     assert said(read_annotations(tmp_path, fps=RATE, tier="acts")) == EXPECTED
     assert said(read_annotations(tmp_path, fps=RATE, tier="words")) == {"a": [(3, 4, 'x "y"')]}
@@ -130,7 +132,7 @@ def test_elan_files_are_read_by_tier(tmp_path):
     assert said(read_annotations(tmp_path, fps=RATE, tier="words")) == {"a": []}
     eaf.add_annotation("words", 100, 200, "x")
     eaf.to_file(str(tmp_path / "a.eaf"))
-    with pytest.raises(ValueError, match=r"a.eaf: set tier to one of .*acts, words"):
+    with pytest.raises(ValueError, match=r"a.eaf: set data.tier to one of .*acts, words"):
         read_annotations(tmp_path, fps=RATE)
 
 
@@ -235,7 +237,7 @@ def test_label_tracks_of_audacity_with_frequencies(tmp_path, real_data):
 def test_selection_tables_of_raven(tmp_path, real_data):
     file = "Recording_1_Segment_03.Table.1.selections.txt"
     real(tmp_path, real_data, "raven", file, Recording_1_Segment_03=300)
-    with pytest.raises(ValueError, match=r"no column 'Annotation'; set columns=.*, Species$"):
+    with pytest.raises(ValueError, match=r"no column 'Annotation'; set data.columns=.*, Species$"):
         read_annotations(tmp_path, fps=RATE)
     found = read_annotations(tmp_path, fps=RATE, columns={"label": "Species"})
     assert said(found)["Recording_1_Segment_03"][0] == (7.257, 7.892, "EATO")

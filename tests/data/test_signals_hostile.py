@@ -79,6 +79,34 @@ def test_no_pickle_is_opened(tmp_path):
     refused(tmp_path / "z.npz", "dtype is object")
 
 
+@pytest.mark.parametrize(
+    ("shape", "dtype", "said"),
+    [
+        ((2**30, 3), "<f4", "(its header says the shape (1073741824, 3) of float32; 80 bytes follow)"),
+        ((2**62, 4), "<f4", "of float32; 80 bytes follow)"),
+        ((-1, 2), "<f4", "its header says the shape (-1, 2)"),
+        ((11, 2), "<f4", "its header says the shape (11, 2) of float32; 80 bytes follow"),
+        ((10, 2), "|O", "(dtype is object; wanted float32)"),
+        ((10,), [("a", "<f4"), ("b", "<f4")], "dtype is [('a', '<f4'), ('b', '<f4')]; wanted"),
+        ((), "<f4", "shape is (); wanted (steps, channels)"),
+    ],
+)  # fmt: skip
+def test_a_header_of_numpy_that_lies_is_quoted(tmp_path, shape, dtype, said):
+    (tmp_path / "x.npy").write_bytes(header(shape, dtype) + b"\0" * 80)
+    refused(tmp_path / "x.npy", said)
+
+
+def test_whole_numbers_and_24_bits_are_read(tmp_path):
+    values = np.array([[-(2**15), 2**15 - 1], [0, 1]], np.int16)
+    np.save(tmp_path / "x.npy", values)
+    np.savez(tmp_path / "x.npz", values)
+    for name in ("x.npy", "x.npz"):
+        assert np.array_equal(read_all(tmp_path / name), values)
+    sound = np.array([-(2**23), -1, 0, 1, 2**23 - 1]) / 2**23
+    soundfile.write(tmp_path / "x.wav", sound, 8000, subtype="PCM_24")
+    assert np.array_equal(read_all(tmp_path / "x.wav")[:, 0], sound.astype(np.float32))
+
+
 def test_an_archive_that_says_more_than_it_holds_is_refused(tmp_path):
     npz(tmp_path / "x.npz", a=header((10**8, 2)) + b"\0" * 80)
     refused(tmp_path / "x.npz", "not all of it is there")
@@ -145,13 +173,6 @@ def edf(path, rates=(100, 100), write=None, **options):
     return path
 
 
-def test_signals_of_edf_must_have_one_rate(tmp_path):
-    refused(
-        edf(tmp_path / "x.edf", (100, 50)),
-        "its signals differ in their rate: 'S0 at 100 Hz', 'S1 at 50 Hz'; wanted one",
-    )
-
-
 def test_an_edf_file_that_is_shorter_than_its_header_says_is_refused(tmp_path):
     path = edf(tmp_path / "x.edf")
     path.write_bytes(path.read_bytes()[:-5])
@@ -163,6 +184,36 @@ def test_an_edf_file_that_is_shorter_than_its_header_says_is_refused(tmp_path):
     signal = open_signal(path)
     assert signal.num_steps == 900
     assert np.abs(signal.read(0, 900)[:, 0] - np.arange(900) % 50).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("place", "text", "said"),
+    [
+        (236, b"0       ", "has 0 records; wanted at least one"),
+        (236, b"-5      ", "has -5 records; wanted at least one"),
+        (236, b"99999999", "has 10 records; its header says 99999999"),
+        (244, b"0       ", "not an EDF file, or not all of it (its records last 0 s)"),
+        (244, b"nan     ", "(its records last nan s)"),
+        (244, b"1e99    ", "rate is 1e-97; wanted a number above 0"),
+        (252, b"9999", "(the header has another length than it says)"),
+    ],
+)
+def test_a_header_of_edf_that_lies_is_quoted(tmp_path, place, text, said):
+    refused(edf(tmp_path / "x.edf", write={place: text}), said)
+
+
+def test_an_edf_file_that_ends_in_its_header_says_so(tmp_path):
+    path = edf(tmp_path / "x.edf")
+    content = path.read_bytes()
+    for length, said in (
+        (0, "the file is empty (0 bytes)"),
+        (255, "(255 bytes, where a header has"),
+        (256, "(it ends within its header, which says 1024 bytes)"),
+        (1023, "(it ends within its header"),
+        (1024, "has 0 records; its header"),
+    ):
+        path.write_bytes(content[:length])
+        refused(path, said)
 
 
 def test_an_edf_file_without_signals_or_ranges_or_with_gaps_is_refused(tmp_path):
@@ -193,12 +244,12 @@ def test_labels_of_edf_that_are_not_ascii_are_one_line(tmp_path):
         ("x 1 100 10\ns3::y.dat 16 1/mV 16 0 0 0 0 I\n", "invalid syntax"),
         ("x 1 100 10\ny.dat 16 1/mV 16 0 0 0 0 I\n", "no such file"),
         ("x/2 1 100 10\na 5\nb 5\n", "a record of several segments"),
-        ("x 1 100 10\nx.dat 16x4 1/mV 16 0 0 0 0 I\n", "its signals differ in their rate"),
+        ("x 1 100 10\nx.dat 16x0 1/mV 16 0 0 0 0 I\n", "its frames hold nothing"),
         ("x 1 100 1000000000\nx.dat 16 1/mV 16 0 0 0 0 I\n", "not a WFDB record, or not all of it"),
         ("x 2 100 10\nx.dat 16 1/mV 16 0 0 0 0 I\n", "does not have the signals that it says"),
         ("x 0 100 10\n", "does not have the signals that it says"),
         ("x 1 100\nx.dat 16 1/mV 16 0 0 0 0 I\n", "does not say how many samples"),
-        ("", "not a WFDB record"),
+        ("\n", "not a WFDB record"),
     ],
 )
 def test_a_wfdb_header_names_files_beside_it_that_are_there(tmp_path, text, said):

@@ -1,51 +1,10 @@
 """The survey of annotated recordings: every finding with its near miss."""
 
-import json
-
 import numpy as np
 import pytest
+from surveyed import Folder, noise
 
-from spanloc.data import read_annotations
-from spanloc.data.survey import survey_records
 from spanloc.data.survey.result import SEVERITIES
-
-
-def noise(steps, seed=0):
-    return np.random.default_rng(seed).normal(size=(steps, 2)).astype(np.float32)
-
-
-class Folder:
-    """Four recordings with which nothing is wrong: 12 s of two channels at 10 Hz, 12 spans each."""
-
-    def __init__(self):
-        self.classes = ["a", "b"]
-        self.arrays, self.database = {}, {}
-        subsets = {"s": "training", "t": "training", "u": "validation", "v": "testing"}
-        for seed, (name, subset) in enumerate(subsets.items()):
-            self.arrays[name] = noise(120, seed)
-            spans = [{"segment": [i + 0.1, i + 0.6], "label": "ab"[i % 2]} for i in range(12)]
-            self.database[name] = {
-                "subset": subset, "subject": f"of {name}", "duration": 12, "fps": 10,
-                "annotations": spans,
-            }  # fmt: skip
-
-    def spans(self, name):
-        return self.database[name]["annotations"]
-
-    def add(self, name, start, end, label="a"):
-        self.spans(name).append({"segment": [start, end], "label": label})
-
-    def survey(self, place, **options):
-        (place / "data").mkdir()
-        for name, array in self.arrays.items():
-            np.save(place / "data" / f"{name}.npy", array)
-            self.database[name]["duration"] = len(array) / self.database[name]["fps"]
-        content = {"classes": self.classes, "database": self.database}
-        (place / "annotations.json").write_text(json.dumps(content))
-        found = []
-        read = read_annotations(place, bad_spans="drop", found=found)
-        records = [record for some in read.subsets.values() for record in some]
-        return survey_records(records, read.classes, found=found, **options)
 
 
 def spans_of(*ends, label="a"):
@@ -159,6 +118,20 @@ def rate(fps, name="u"):
     return change
 
 
+def looked_at(*stretches):
+    return lambda folder: folder.database["s"].update(annotated=[*map(list, stretches)])
+
+
+def sparse(seconds):
+    """Ten seconds of spans in so many seconds of training, and little of it in the other subsets."""
+
+    def change(folder):
+        all_replaced(spans_of((1, 6)))(folder)
+        folder.arrays.update(s=noise(10 * seconds - 120))
+
+    return change
+
+
 def constant(rows):
     return lambda folder: folder.arrays["u"].__setitem__((slice(rows), 1), 2.5)
 
@@ -169,10 +142,10 @@ def unchanged(_):
 
 # kind: (what has it, what nearly has it, severity, cases, part of the place).
 CASES = {
-    "not finite": (set_value(np.nan), set_value(1e30), "error", 1, "row 7: column 1 is nan"),
+    "not finite": (set_value(np.nan), set_value(1e30), "error", 1, "t.npy, t, row 7: column 1 is nan"),
     "not finite, as float32": (
         lambda f: f.arrays.update(t=np.where(f.arrays["t"] > 9, 0, 1e39)),
-        set_value(3e38), "error", 240, "row 0: column 0 is inf",
+        set_value(3e38), "error", 1, "t.npy, t, row 0: column 0 is inf; in all 240 such values",
     ),
     "no training": (
         set_subset(s="testing", t="testing"), set_subset(s="testing"), "error", 0, "",
@@ -192,10 +165,13 @@ CASES = {
         lambda f: (no_subjects(f), set_subset(u="testing")(f)), no_subjects, "note", 4, "",
     ),
     "label not in training": (with_c(v=1), with_c(v=1, s=1), "error", 1, "'c'"),
-    "rare label": (with_c(s=5, t=4, u=9, v=9), with_c(s=5, t=5), "note", 1, "'c'"),
+    "few spans": (with_c(s=4, u=9, v=9), with_c(s=4, t=1), "warning", 1, "'c': 4 spans"),
+    "rare label": (with_c(s=5, t=4, u=9, v=9), with_c(s=5, t=5), "note", 1, "'c': 9 spans"),
+    "rare label, with few": (with_c(s=5), with_c(s=4), "note", 1, "'c': 5 spans"),
+    "rare spans": (sparse(2010), sparse(1990), "note", 1, ""),
     "label not in testing": (with_c(s=9, u=1), with_c(s=9, v=1), "note", 1, "'c'"),
     "label not in validation": (with_c(s=9, v=1), with_c(s=9, u=1), "note", 1, "'c'"),
-    "label without spans": (classes("a", "b", "c", "d"), classes("b", "a"), "warning", 2, "'c', 'd'"),
+    "label without spans": (classes("a", "b", "c", "d"), classes("b", "a"), "warning", 2, "'c'"),
     "imbalance": (imbalanced(101), imbalanced(100), "warning", 1, "'a' 101, 'b' 1"),
     "span: reversed": (added((3, 2)), added((2.65, 3)), "error", 1, "segment is [3, 2]"),
     "span: empty": (added((3, 3)), added((2.65, 3)), "error", 1, "segment is [3, 3]"),
@@ -209,18 +185,27 @@ CASES = {
     "span: duplicate": (added((0.1, 0.6)), added((0.1, 0.6, "b")), "warning", 1, "[0.1, 0.6]"),
     "overlap: same label": (
         added((0.3, 0.9)), added((0.6, 0.9)), "warning", 1,
-        "s: 'a' from 0.1 to 0.6 s and 'a' from 0.3 to 0.9 s",
+        "annotations.json, s, annotations[0]: 'a' from 0.1 to 0.6 s and 'a' from 0.3 to 0.9 s",
     ),
     "overlap: different labels": (
         added((0.3, 1.3)), added((0.6, 1.1)), "note", 1,
-        "s: 'a' from 0.3 to 1.3 s and 'b' from 1.1 to 1.6 s",
+        "s, annotations[12]: 'a' from 0.3 to 1.3 s and 'b' from 1.1 to 1.6 s",
     ),
     "short spans": (
-        added((0.7, 0.85)), added((0.7, 0.9)), "warning", 1, "s: 'a' from 0.7 to 0.85 s",
+        added((0.7, 0.85)), added((0.7, 0.9)), "warning", 1, "s, annotations[12]: 'a' from 0.7 to 0.85 s",
+    ),
+    "outside of annotated": (
+        looked_at((0, 11.4)), looked_at((0, 11.55)), "warning", 1,
+        "annotations.json, s, annotations[11]: 'b' from 11.1 to 11.6 s, 0.2 s of it outside",
+    ),
+    "outside of annotated, wholly": (
+        lambda f: (added((11.65, 11.7))(f), looked_at((0, 11.6))(f)),
+        lambda f: (added((11.65, 11.7))(f), looked_at((0, 11.6), (11.6, 12))(f)),
+        "warning", 1, "annotations[12]: 'a' from 11.65 to 11.7 s, 0.05 s",
     ),
     "inclusive ends": (
         in_a_row(0.1), in_a_row(0.0), "warning", 36,
-        "s: 'a' from 0.1 to 1 s and 'a' from 1.1 to 2 s",
+        "s, annotations[0]: 'a' from 0.1 to 1 s and 'a' from 1.1 to 2 s",
     ),
     "inclusive ends, not all apart": (
         lambda f: (in_a_row(0.1)(f), replaced("v", spans_of(*[(i, i + 1) for i in range(3)]))(f)),
@@ -235,11 +220,11 @@ CASES = {
         "'a' from 0.01 to 1 s and 'a' from 1.01 to 2 s",
     ),
     "no spans": (replaced("u", []), replaced("u", spans_of((1, 2))), "note", 1, "u"),
-    "long recordings": (long(10_001), long(10_000), "note", 1, "s: 10,001 steps"),
-    "different rates": (rate(20), rate(10), "note", 1, "u: 20 steps per second; the first has 10"),
+    "long recordings": (long(10_001), long(10_000), "note", 1, "s.npy, s: 10,001 steps"),
+    "different rates": (rate(20), rate(10), "note", 1, "u.npy, u: 20 steps per second; the first has 10"),
     "different channels": (
         lambda f: f.arrays.update(u=f.arrays["u"][:, :1]), unchanged, "warning", 1,
-        "u: 1 without names; the first has 2 without names",
+        "u: 1 channel without names; the first has 2 channels without names",
     ),
     "constant channel": (constant(120), constant(119), "warning", 1, "u: column 1 is 2.5"),
     "scale": (scaled(1001), scaled(999), "warning", 1, "u: column 0 has the standard deviation"),
@@ -259,7 +244,8 @@ def test_a_finding_is_there_where_it_is_and_only_there(tmp_path, case):
             assert kind not in found
             continue
         assert (found[kind].severity, found[kind].count) == (severity, count)
-        assert place in found[kind].place
+        assert place in (found[kind].cases[0].line if found[kind].cases else "")
+        assert len(found[kind].cases) in (0, count)
         assert found[kind].advice.endswith(".")
         assert not found[kind].text.endswith(".")
 

@@ -9,11 +9,12 @@ import torch
 
 from spanloc.data import read_annotations
 from spanloc.data.annotations.folder import Record
-from spanloc.data.annotations.rows import BadSpan
+from spanloc.data.annotations.records import Source
+from spanloc.data.annotations.rows import BadSpan, Case
 from spanloc.data.sample import sample_folder
 from spanloc.data.signals.arrays import ArraySignal
 from spanloc.data.survey import signals, survey_records
-from spanloc.data.survey.result import Survey
+from spanloc.data.survey.result import MOST_CASES, Survey
 from spanloc.structures import Timeline
 
 
@@ -70,12 +71,31 @@ def test_what_nobody_annotated_covers_nothing():
     assert found.coverage == found.labels[0].coverage == pytest.approx(2 / 3.5)
 
 
+def test_only_what_was_annotated_is_covered():
+    array = np.arange(10.0)
+    # Of 4 s that were annotated, 0 to 1 and 3 to 6, the spans cover 2 + 1.
+    one = record(
+        "x", array, [[0, 4], [2, 3], [5, 10]], [0, 0, 1], step=1, ignored=[[1, 3], [6, 10]]
+    )
+    found = survey_records([one], ["a", "b"])
+    assert (found.seconds, found.annotated) == (10, 4)
+    assert found.coverage == 3 / 4
+    assert [label.coverage for label in found.labels] == [2 / 4, 1 / 4]
+    assert not [one for one in found.findings if one.kind == "outside of annotated"]
+    # A label that is ignored may well overlap with others: only what nobody looked at is a mistake.
+    source = Source("f.csv", ["line 2", "line 3", "line 4"], torch.tensor([[6.0, 10.0]]))
+    found = survey_records([replace(one, source=source)], ["a", "b"])
+    (outside,) = [one for one in found.findings if one.kind == "outside of annotated"]
+    line = "f.csv, x, line 4: 'b' from 105 to 110 s, 4 s of it outside"
+    assert [case.line for case in outside.cases] == [line]
+
+
 def test_a_label_that_is_not_known_is_of_no_class():
     spans = [[0, 1.5], [4, 6]]
     found = survey_records([record("x", range(10), spans, [-1, 0])], ["a"])
     assert (found.labels[0].num_spans, found.labels[0].share) == (1, 0.5)
     (short,) = [one for one in found.findings if one.kind == "short spans"]
-    assert short.first == "no known label from 100 to 100.75 s"
+    assert short.cases[0].text == "no known label from 100 to 100.75 s"
 
 
 @pytest.mark.parametrize("piece", [1, 7, 12, 10**6])
@@ -105,7 +125,7 @@ def test_channels_with_names_go_by_name():
     means = [(c.name, c.num_recordings, round(c.mean, 6)) for c in found.channels]
     assert means == [("p", 1, 1.0), ("q", 2, 1.333333)]
     (other,) = [one for one in found.findings if one.kind == "different channels"]
-    assert other.first == "q; the first has p, q"
+    assert other.cases[0].text == "q; the first has p, q"
 
 
 def test_a_recording_that_breaks_does_not_stop_the_others():
@@ -127,20 +147,56 @@ def test_a_recording_that_breaks_does_not_stop_the_others():
     found = survey_records(records, [], progress=lambda *where: seen.append(where))
     findings = {one.kind: one for one in found.findings}
     assert findings["unreadable"].count == 2
-    assert findings["unreadable"].place == "x.flac, x: RuntimeError: frame 3 is lost"
-    assert findings["not finite"].sequence == "z"
+    first, second = findings["unreadable"].cases
+    assert first.line == "x.flac, x: RuntimeError: frame 3 is lost"
+    assert second[:2] == ("y.flac", "y")
+    assert findings["not finite"].cases[0].sequence == "z"
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_what_could_not_be_read_of_the_annotations_is_a_finding():
     bad = BadSpan("f.csv", "x", 4, "upside down", "line 5: what")
-    found = survey_records([], [], refused=["one", "two"], found=[bad])
-    assert [(one.kind, one.count, one.first) for one in found.findings] == [
-        ("refused", 2, "one"),
-        ("span: upside down", 1, "line 5: what"),
+    refused = [Case("f.csv", "", "line 2", "one"), Case(text="two")]
+    found = survey_records([], [], refused=refused, found=[bad, bad._replace(where="line 5")])
+    assert [(one.kind, one.count) for one in found.findings] == [
+        ("refused", 2),
+        ("span: upside down", 2),
     ]
-    assert found.findings[1].place == "f.csv, x, row 4: line 5: what"
+    lines = [case.line for finding in found.findings for case in finding.cases]
+    assert lines == [
+        "f.csv, line 2: one",
+        "two",
+        "f.csv, x, row 4: line 5: what",
+        "f.csv, x, line 5: what",
+    ]
     assert found.num_recordings == 0
+
+
+def test_the_cases_are_bounded_and_their_number_is_kept(tmp_path):
+    many = MOST_CASES + 7
+    bad = [BadSpan("f", "x", i, "empty", "no length") for i in range(many)]
+    # Any two of 60 overlap.
+    spans = [[i / 100, 9] for i in range(60)]
+    found = survey_records([record("x", range(10), spans, [0] * 60)], ["a"], found=bad)
+    found.write(tmp_path / "check.json")
+    findings = {one.kind: one for one in Survey.read(tmp_path / "check.json").findings}
+    for kind, count in (("span: empty", many), ("overlap: same label", 60 * 59 // 2)):
+        assert (findings[kind].count, len(findings[kind].cases)) == (count, MOST_CASES)
+    assert [case.row for case in findings["span: empty"].cases[:2]] == ["row 0", "row 1"]
+
+
+def test_every_pair_that_overlaps_is_a_case():
+    spans = [[0, 4], [2, 6], [3, 5], [5.5, 7], [8, 9]]
+    found = survey_records([record("x", range(10), spans, [0, 0, 1, 0, 0], step=1)], ["a", "b"])
+    findings = {one.kind: one for one in found.findings}
+    for kind, pairs in (("same", [(0, 2), (2, 5.5)]), ("different", [(0, 3), (2, 3)])):
+        (finding,) = (one for name, one in findings.items() if name.startswith(f"overlap: {kind}"))
+        texts = [case.text for case in finding.cases]
+        assert finding.count == len(texts) == 2
+        for text, (first, second) in zip(texts, pairs, strict=True):
+            one, two = text.split(" and ")
+            assert f" from {100 + first:g} to " in one
+            assert f" from {100 + second:g} to " in two
 
 
 def test_the_result_is_read_as_it_was_written(tmp_path):

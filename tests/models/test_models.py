@@ -11,8 +11,9 @@ from omegaconf import OmegaConf
 
 from spanloc import models, ops
 from spanloc.config.build import build
+from spanloc.facts import DataFacts
 from spanloc.models import Localizer
-from spanloc.structures import DataFacts, Sample, collate
+from spanloc.structures import Sample, collate
 
 FACTS = {"num_channels": 3, "num_classes": 2}
 HEADS = sorted(path.stem for path in (CONFIGS / "head").glob("*.yaml"))

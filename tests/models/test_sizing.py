@@ -7,9 +7,9 @@ import torch
 from conftest import make_batch
 
 from spanloc import models
+from spanloc.facts import DataFacts
 from spanloc.models import ConvBackbone, Localizer, PointsHead, PyramidNeck, SingleHead
 from spanloc.models.sizing import LEVEL_RANGE, complete, levels_for, open_arguments, stride_for
-from spanloc.structures import DataFacts
 
 FACTS = DataFacts(num_channels=3, num_classes=2, shortest=50.0, longest=300.0)
 

@@ -2,15 +2,17 @@
 
 from spanloc.data.signals.arrays import ArraySignal, NpySignal, NpzSignal
 from spanloc.data.signals.audio import AudioSignal
-from spanloc.data.signals.biosignals import EdfSignal, WfdbSignal
 from spanloc.data.signals.channels import Channels
+from spanloc.data.signals.edf import EdfSignal
 from spanloc.data.signals.hdf5 import Hdf5Signal
+from spanloc.data.signals.mixed import MixedRates
 from spanloc.data.signals.opening import SUFFIXES, find_signal, open_signal
 from spanloc.data.signals.parquet import ParquetSignal
 from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.resampled import Resampled
 from spanloc.data.signals.spectrogram import LogSpectrogram
 from spanloc.data.signals.tables import CsvSignal
+from spanloc.data.signals.wfdb import WfdbSignal
 
 __all__ = [
     "SUFFIXES",
@@ -21,6 +23,7 @@ __all__ = [
     "EdfSignal",
     "Hdf5Signal",
     "LogSpectrogram",
+    "MixedRates",
     "NpySignal",
     "NpzSignal",
     "ParquetSignal",

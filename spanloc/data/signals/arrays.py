@@ -41,7 +41,7 @@ class NpySignal:
         except Exception:
             # numpy's own words, of many kinds, advise to allow pickles, which could run code.
             raise ValueError(
-                f"{where}: not a plain .npy array of numbers, or not all of it"
+                f"{where}: not a plain .npy array of numbers, or not all of it{_header_of(path)}"
             ) from None
         self.num_steps, self.num_channels = checked_shape(path, array.shape, array.dtype)
 
@@ -143,6 +143,25 @@ class ArraySignal:
         return self._array[first:last]
 
 
+def _header_of(path: Path) -> str:
+    """What the header of a ``.npy`` file says that cannot be opened, in brackets, if it has one."""
+    try:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            shape, _, dtype = (
+                np.lib.format.read_array_header_1_0(file)
+                if version == (1, 0)
+                else np.lib.format.read_array_header_2_0(file)
+            )
+            there = path.stat().st_size - file.tell()
+    except (OSError, ValueError, EOFError):
+        return ""
+    if dtype.hasobject:
+        return f" (dtype is {dtype!s:.60}; wanted float32)"
+    said = f"its header says the shape {shape} of {dtype!s:.20}"
+    return f" ({said:.120}; {there} bytes follow)"
+
+
 def chosen_key(path: Path, names: Sequence[str], key: str | None, what: str) -> str:
     """The wanted one of what a file holds, or the only one.
 
@@ -153,7 +172,9 @@ def chosen_key(path: Path, names: Sequence[str], key: str | None, what: str) -> 
     if not names:
         raise ValueError(f"{where}: holds no {what} of numbers")
     if key is None and len(names) > 1:
-        raise ValueError(f"{where}: holds {len(names)} {what}s: {listed(names)}; wanted: a key")
+        raise ValueError(
+            f"{where}: holds {len(names)} {what}s: {listed(names)}; set data.key to one"
+        )
     if key is not None and key not in names:
         raise ValueError(f"{where}: has no {what} {key!r}; it has {listed(names)}")
     return names[0] if key is None else key

@@ -1,6 +1,7 @@
 """Some channels of a signal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -18,12 +19,12 @@ class Channels:
         ValueError: The signal has no such channel, or two of that name; it says what it has.
     """
 
+    rate: float | None
+
     def __init__(self, signal: Signal, chosen: Sequence[str | int]) -> None:
-        if isinstance(chosen, str) or not len(chosen):
-            raise ValueError(f"channels is {chosen!r}; wanted a list of names or numbers")
         self.signal, self.path, self.num_steps = signal, signal.path, signal.num_steps
         self.rate = signal.rate
-        self.numbers = [_number(signal, channel) for channel in chosen]
+        self.numbers = numbers_of(signal, chosen)
         self.num_channels = len(self.numbers)
         self.channels = self._of(signal.channels)
         self.units = self._of(signal.units)
@@ -36,7 +37,110 @@ class Channels:
         return None if names is None else tuple(names[i] for i in self.numbers)
 
 
-def _number(signal: Signal, channel: str | int) -> int:
+class Choice(NamedTuple):
+    """The channels that a file was opened for.
+
+    Args:
+        wanted: Names and numbers, as they were asked for.
+        some: Whether that changed anything.
+        left: Names of the channels of the file that were not taken.
+    """
+
+    wanted: tuple[str | int, ...]
+    some: bool
+    left: tuple[str, ...]
+
+    @classmethod
+    def of(cls, wanted: Sequence[str | int], names: Any, count: int, numbers: Any) -> "Choice":
+        """The choice of these numbers among the channels of a file."""
+        left = [name for i, name in enumerate(names or ()) if i not in numbers]
+        return cls(tuple(wanted), list(numbers) != list(range(count)), tuple(left))
+
+
+def choice_of(signal: Signal) -> Choice | None:
+    """The channels that the file was opened for, None where it was opened for all."""
+    choice: Choice | None = getattr(signal, "choice", None)
+    return choice
+
+
+def some_channels(signal: Signal, chosen: Sequence[str | int]) -> Signal:
+    """The signal with the chosen channels alone: itself, where these are all in their order.
+
+    A signal with a method ``only`` (of numbers) leaves out the others by itself, and reads less.
+
+    Raises:
+        ValueError: As :class:`Channels`.
+    """
+    numbers = numbers_of(signal, chosen)
+    if numbers == list(range(signal.num_channels)):
+        return signal
+    only = getattr(signal, "only", None)
+    return Channels(signal, numbers) if only is None else cast(Signal, only(numbers))
+
+
+def opened_for(signal: Signal, chosen: Sequence[str | int] | None) -> Signal:
+    """A newly opened signal with the chosen channels alone, marked with the :class:`Choice`.
+
+    None: all. A signal whose reader has chosen already stays as it is.
+    """
+    if chosen is None or choice_of(signal) is not None:
+        return signal
+    numbers = numbers_of(signal, chosen)
+    found = some_channels(signal, numbers)
+    vars(found)["choice"] = Choice.of(chosen, signal.channels, signal.num_channels, numbers)
+    return found
+
+
+class Named(NamedTuple):
+    """The channels of a file whose signal is not made yet."""
+
+    path: Any
+    channels: tuple[str, ...] | None
+    num_channels: int
+
+
+def numbers_of(signal: Signal | Named, chosen: Sequence[str | int]) -> list[int]:
+    """The places of the chosen channels, from names, or numbers from 0.
+
+    Raises:
+        ValueError: There is no such channel, or two of that name; it says which there are.
+    """
+    if isinstance(chosen, str | int) or not len(chosen):
+        raise ValueError(f"data.channels is {chosen!r}; wanted a list of names or numbers")
+    found = [_number(signal, channel) for channel in chosen]
+    for i, number in enumerate(found):
+        if number in found[:i]:
+            where = shown_path(signal.path)
+            raise ValueError(f"{where}: data.channels names channel {chosen[i]!r:.100} twice")
+    return found
+
+
+def columns_for(
+    file: Named, kinds: Mapping[int, str], chosen: Sequence[str | int] | None
+) -> list[int]:
+    """The columns of a table that become channels: the chosen ones, or all.
+
+    Args:
+        file: The columns but for that of the time.
+        kinds: What those hold that hold no numbers, by place.
+        chosen: Names, or numbers from 0. None: all.
+
+    Raises:
+        ValueError: One of them holds no numbers, or is not there.
+    """
+    count, names = file.num_channels, file.channels or ()
+    numbers = list(range(count)) if chosen is None else numbers_of(file, chosen)
+    bad = [i for i in numbers if i in kinds]
+    if not bad:
+        return numbers
+    holds = f"s {listed([names[i] for i in bad])} hold" if len(bad) > 1 else ""
+    holds = holds or f" {names[bad[0]]!r:.60} holds"
+    what = " and ".join(list(dict.fromkeys(f"{kinds[i]:.60}" for i in bad))[:3])
+    hint = "" if len(bad) == count else ": choose others with data.channels"
+    raise ValueError(f"{shown_path(file.path)}: column{holds} {what}; wanted numbers{hint}")
+
+
+def _number(signal: Signal | Named, channel: str | int) -> int:
     where, names = shown_path(signal.path), signal.channels
     has = f"its {signal.num_channels} channels have no names" if names is None else ""
     if isinstance(channel, str):
@@ -46,7 +150,7 @@ def _number(signal: Signal, channel: str | int) -> int:
         if found:
             return found[0]
         has = has or f"it has {listed(names or ())}"
-    elif not isinstance(channel, bool) and 0 <= channel < signal.num_channels:
+    elif type(channel) is int and 0 <= channel < signal.num_channels:
         return channel
     else:
         has = f"it has {signal.num_channels}, counted from 0"

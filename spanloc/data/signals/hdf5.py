@@ -1,6 +1,6 @@
 """Signals in HDF5 files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from spanloc.data.signals.arrays import chosen_key
+from spanloc.data.signals.channels import Choice, Named, columns_for
+from spanloc.data.signals.clock import regular_rate, time_column
 from spanloc.data.signals.reading import (
     checked_rate,
     checked_shape,
@@ -22,30 +24,48 @@ _RATES = ("rate", "fs", "sampling_rate")
 
 
 class Hdf5Signal:
-    """A data set ``(steps, channels)`` or ``(steps,)`` of an HDF5 file.
+    """A data set ``(steps, channels)`` or ``(steps,)`` of an HDF5 file, or a table with named columns.
 
     Attributes of it, or else of the file, may say the rate (``rate``, ``fs`` or ``sampling_rate``);
-    its own may name ``channels`` and ``units``, one a column.
+    its own may name ``channels`` and ``units``, one a column. A table is a data set of rows with fields
+    (a compound type); its column with the time is used as in a :class:`CsvSignal`.
 
     Args:
-        key: Path of the data set in the file; not needed where there is only one of numbers.
+        key: Path of the data set in the file; not needed where there is only one of numbers, or no such
+            and one table.
+        rate: Steps per second; the time column of a table is then ignored.
+        channels: Of a table: names, or numbers from 0, of the columns to take, so that the others need
+            hold no numbers. The time is not counted. None: all.
 
     Raises:
         ValueError: There is no such data set, it holds no real numbers, or the file is damaged.
         OSError: It cannot be read.
     """
 
-    def __init__(self, path: Path, key: str | None = None) -> None:
+    choice: Choice | None = None
+    units: tuple[str, ...] | None = None
+
+    #: What a column of times begins with, in seconds.
+    begins: float | None = None
+
+    def __init__(
+        self,
+        path: Path,
+        key: str | None = None,
+        rate: float | None = None,
+        channels: Sequence[str | int] | None = None,
+    ) -> None:
         self.path = path
         where = shown_path(path)
         with _opened(path) as file:
-            found = _datasets(file)
+            found, tables = _datasets(file)
+            if key is not None or not found:
+                found |= tables
             self._key = chosen_key(path, list(found), key and key.strip("/"), "data set")
             data = found[self._key]
             place = f"data set {self._key!r:.60}: "
             if data.external or data.is_virtual:
                 raise ValueError(f"{where}: {place}its values lie in other files; wanted them here")
-            self.num_steps, self.num_channels = checked_shape(path, data.shape, data.dtype, place)
             if data.chunks:
                 chunk = int(np.prod(data.chunks, dtype=float)) * data.dtype.itemsize
                 require_size(path, chunk, "write it with smaller chunks")
@@ -57,14 +77,53 @@ class Hdf5Signal:
                 for attributes in (file.attrs, data.attrs):
                     if name in attributes:
                         self.rate = checked_rate(path, _number(attributes[name]))
+            self._fields: list[str] | None = None
+            if data.dtype.names:
+                self._open_table(data, rate, channels)
+                return
+            self.num_steps, self.num_channels = checked_shape(path, data.shape, data.dtype, place)
             self.channels = self._strings(data, "channels")
             self.units = self._strings(data, "units")
 
     def read(self, first: int, last: int) -> np.ndarray:
         """The steps from ``first`` to before ``last``, ``(last - first, channels)``."""
         with _opened(self.path) as file:
-            array: np.ndarray = file[self._key][first:last]
+            data = file[self._key]
+            if self._fields is not None:
+                rows = data.fields(self._fields)[first:last]
+                return np.stack([rows[name].astype(np.float32) for name in self._fields], axis=1)
+            array: np.ndarray = data[first:last]
             return array.reshape(-1, self.num_channels)
+
+    def _open_table(
+        self, data: Any, rate: float | None, channels: Sequence[str | int] | None
+    ) -> None:
+        names, dtype = data.dtype.names, data.dtype
+        time = time_column(names)
+        columns = tuple(name for name in names if not (time and name == time[0]))
+        if not columns:
+            raise ValueError(f"{shown_path(self.path)}: has no columns of numbers beside the time")
+        kinds = {
+            i: "text" if dtype[name].kind in "OSU" else str(dtype[name])
+            for i, name in enumerate(columns)
+            if dtype[name].kind not in "fiub"
+        }
+        numbers = columns_for(Named(self.path, columns, len(columns)), kinds, channels)
+        if channels is not None:
+            self.choice = Choice.of(channels, columns, len(columns), numbers)
+        self._fields = [columns[i] for i in numbers]
+        shape = (*data.shape, len(self._fields))
+        self.num_steps, self.num_channels = checked_shape(self.path, shape, np.dtype(np.float32))
+        self.channels = tuple(self._fields)
+        if time and rate is None and self.rate is None:
+            name, unit = time
+            if dtype[name].kind not in "fiu":
+                kind = "text" if dtype[name].kind in "OSU" else str(dtype[name])
+                came = f"column {name!r:.60} holds {kind:.60}; wanted seconds"
+                raise ValueError(f"{shown_path(self.path)}: {came}")
+            times = data.fields(name)[:].astype(np.float64)
+            self.rate = regular_rate(self.path, name, times, unit, first_row=0)
+            self.begins = float(times[0]) * unit
 
     def _strings(self, data: Any, name: str) -> tuple[str, ...] | None:
         if name not in data.attrs:
@@ -72,9 +131,11 @@ class Hdf5Signal:
         names = np.atleast_1d(data.attrs[name]).tolist()
         texts = tuple(n.decode(errors="replace") if isinstance(n, bytes) else str(n) for n in names)
         if len(texts) != self.num_channels:
+            turned = len(texts) == self.num_steps
+            hint = ": the array seems to be (channels, steps); transpose it" if turned else ""
             raise ValueError(
                 f"{shown_path(self.path)}: attribute {name!r} has {len(texts)} entries; "
-                f"wanted {self.num_channels}, one a column"
+                f"wanted {self.num_channels}, one a column{hint}"
             )
         return texts
 
@@ -87,16 +148,20 @@ def _opened(path: Path) -> Iterator[Any]:
         yield file
 
 
-def _datasets(file: Any) -> dict[str, Any]:
-    # This follows no links, so nothing outside of the file is opened.
-    found = {}
+def _datasets(file: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    # Arrays of numbers, and tables. This follows no links, so nothing outside of the file is opened.
+    found: tuple[dict[str, Any], dict[str, Any]] = {}, {}
 
     def add(name: str, item: Any) -> None:
-        if hasattr(item, "dtype") and item.dtype.kind in "fiuc":
-            found[name] = item
+        if hasattr(item, "dtype") and (item.dtype.kind in "fiuc" or _is_table(item)):
+            found[_is_table(item)][name] = item
 
     file.visititems(add)
     return found
+
+
+def _is_table(item: Any) -> bool:
+    return bool(item.dtype.names) and len(item.shape or ()) == 1
 
 
 def _number(value: Any) -> float:

@@ -1,35 +1,47 @@
 """The reader for a file, by its suffix."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from spanloc.data.signals.arrays import NpySignal, NpzSignal
 from spanloc.data.signals.audio import AudioSignal
-from spanloc.data.signals.biosignals import EdfSignal, WfdbSignal
+from spanloc.data.signals.channels import opened_for
+from spanloc.data.signals.edf import open_edf
 from spanloc.data.signals.hdf5 import Hdf5Signal
+from spanloc.data.signals.mixed import require_one_rate
 from spanloc.data.signals.parquet import ParquetSignal
 from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import checked_rate, shown_path
 from spanloc.data.signals.tables import CsvSignal
+from spanloc.data.signals.wfdb import open_wfdb
 
 _Opener = Callable[..., Signal]
-_WITH_KEY: dict[str, _Opener] = {".npz": NpzSignal, ".h5": Hdf5Signal, ".hdf5": Hdf5Signal}
-_WITH_RATE: dict[str, _Opener] = {".csv": CsvSignal, ".tsv": CsvSignal, ".parquet": ParquetSignal}
-_PLAIN: dict[str, _Opener] = {
-    ".npy": NpySignal,
-    ".wav": AudioSignal,
-    ".flac": AudioSignal,
-    ".edf": EdfSignal,
-    ".bdf": EdfSignal,
-    ".hea": WfdbSignal,
+# What the opener of a suffix takes beside the path.
+_OPENERS: dict[str, tuple[_Opener, tuple[str, ...]]] = {
+    ".npy": (NpySignal, ()),
+    ".npz": (NpzSignal, ("key",)),
+    ".h5": (Hdf5Signal, ("key", "rate", "channels")),
+    ".csv": (CsvSignal, ("rate", "channels")),
+    ".parquet": (ParquetSignal, ("rate", "channels")),
+    ".wav": (AudioSignal, ()),
+    ".edf": (open_edf, ("channels",)),
+    ".hea": (open_wfdb, ("channels",)),
 }
+_ALIKE = {".hdf5": ".h5", ".tsv": ".csv", ".flac": ".wav", ".bdf": ".edf"}
 SUFFIXES = (
     ".npy", ".npz", ".csv", ".tsv", ".parquet", ".h5", ".hdf5", ".wav", ".flac", ".edf", ".bdf", ".hea",
 )  # fmt: skip
 
 
-def open_signal(path: str | Path, *, key: str | None = None, rate: float | None = None) -> Signal:
+def open_signal(
+    path: str | Path,
+    *,
+    key: str | None = None,
+    rate: float | None = None,
+    channels: Sequence[str | int] | None = None,
+    on_rate: str = "resample",
+) -> Signal:
     """The recording in a file: a reader of any stretch of it, chosen by the suffix.
 
     ======================  =======================================================================
@@ -50,6 +62,10 @@ def open_signal(path: str | Path, *, key: str | None = None, rate: float | None 
         key: Name of the array in a file that may hold several.
         rate: Steps per second; needed where the file does not say it. It takes the place of the
             file's own, from which it may differ by 1 %, and of a column with the time.
+        channels: Names, or numbers from 0, of those to take; None: all. What the others hold and at
+            which rate does not matter then. In tables, neither the time nor an index is counted.
+        on_rate: Where channels of one file differ in their rate: ``"resample"`` brings them to the
+            highest, ``"error"`` refuses them.
 
     Raises:
         ValueError: The suffix is unknown, its library is not installed, or the content is off.
@@ -65,16 +81,16 @@ def open_signal(path: str | Path, *, key: str | None = None, rate: float | None 
                 f"{where}: suffix is {path.suffix!r}; wanted one of {', '.join(SUFFIXES)}"
             )
         path, suffix = header, ".hea"
-    if key is not None and suffix not in _WITH_KEY:
+    if path.is_file() and not path.stat().st_size:
+        raise ValueError(f"{where}: the file is empty (0 bytes)")
+    opener, takes = _OPENERS[_ALIKE.get(suffix, suffix)]
+    if key is not None and "key" not in takes:
         raise ValueError(f"{where}: key is {key!r}; a {suffix} file holds one signal only")
     if rate is not None:
         checked_rate(path, rate)
-    if suffix in _WITH_KEY:
-        signal = _WITH_KEY[suffix](path, key)
-    elif suffix in _WITH_RATE:
-        signal = _WITH_RATE[suffix](path, rate)
-    else:
-        signal = _PLAIN[suffix](path)
+    given = {"key": key, "rate": rate, "channels": channels}
+    signal = opened_for(opener(path, **{name: given[name] for name in takes}), channels)
+    require_one_rate(signal, on_rate)
     if rate is not None:
         if signal.rate is not None and abs(signal.rate / rate - 1) > 0.01:
             raise ValueError(f"{where}: rate is {signal.rate:g} in the file; wanted {rate:g}")

@@ -1,6 +1,6 @@
 """Signals in Parquet files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from spanloc.data.signals.channels import Choice, Named, columns_for
 from spanloc.data.signals.clock import regular_rate, time_column
 from spanloc.data.signals.reading import kept, reading, require_file, require_size, shown_path
 from spanloc.data.signals.tables import columns_of, times_of
@@ -24,6 +25,8 @@ class ParquetSignal:
 
     Args:
         rate: Steps per second; the time column is then ignored.
+        channels: Names, or numbers from 0, of the columns to take, so that the others need hold no
+            numbers. The time and the index are not counted. None: all.
 
     Raises:
         ValueError: A column holds no numbers, the times are not regular, or the file is damaged.
@@ -31,11 +34,17 @@ class ParquetSignal:
     """
 
     units: tuple[str, ...] | None = None
+    choice: Choice | None = None
 
     #: What a column of times begins with, in seconds.
     begins: float | None = None
 
-    def __init__(self, path: Path, rate: float | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        rate: float | None = None,
+        channels: Sequence[str | int] | None = None,
+    ) -> None:
         from pyarrow import types
 
         self.path = path
@@ -45,17 +54,18 @@ class ParquetSignal:
             schema, metadata = file.schema_arrow, file.metadata
             names = [n for n in schema.names if not n.startswith("__index_level_")]
             time = time_column(names)
-            self._chosen = [name for name in names if not (time and name == time[0])]
-            for name in self._chosen:
-                kind = schema.field(name).type
-                if not (
-                    types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
-                ):
-                    raise ValueError(
-                        f"{where}: column {name!r:.60} holds {kind!s:.60}; wanted numbers"
-                    )
-            if not self._chosen:
+            columns = tuple(name for name in names if not (time and name == time[0]))
+            if not columns:
                 raise ValueError(f"{where}: has no columns of numbers beside the time")
+            kinds = {}
+            for i, name in enumerate(columns):
+                kind = schema.field(name).type
+                if not any(is_one(kind) for is_one in _numbers(types)):
+                    kinds[i] = str(kind)
+            numbers = columns_for(Named(path, columns, len(columns)), kinds, channels)
+            self._chosen = [columns[i] for i in numbers]
+            if channels is not None:
+                self.choice = Choice.of(channels, columns, len(columns), numbers)
             counts = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
             self._firsts = np.cumsum([0, *counts])
             if not metadata.num_rows:
@@ -83,7 +93,8 @@ class ParquetSignal:
         group = int(np.searchsorted(self._firsts, first, side="right")) - 1
         pieces = [np.empty((0, self.num_channels), np.float32)]
         while group < len(self._firsts) - 1 and (start := int(self._firsts[group])) < last:
-            rows = kept(self.path, f"row group {group}", partial(self._load, group))
+            part = f"row group {group} of {self._chosen}"
+            rows = kept(self.path, part, partial(self._load, group))
             pieces.append(rows[max(first - start, 0) : last - start])
             group += 1
         return pieces[1] if len(pieces) == 2 else np.concatenate(pieces)
@@ -97,6 +108,10 @@ class ParquetSignal:
             if found.num_rows != num_rows:
                 raise ValueError(f"{found.num_rows} rows where {num_rows} should be")
             return columns_of(found, self._chosen)
+
+
+def _numbers(types: Any) -> tuple[Any, ...]:
+    return types.is_integer, types.is_floating, types.is_boolean, types.is_decimal
 
 
 @contextmanager

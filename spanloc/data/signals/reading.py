@@ -12,6 +12,8 @@ import numpy as np
 
 # Bytes of one recording that may be held decoded, and of all that a process keeps from earlier reads.
 MOST_BYTES, KEPT_BYTES = 2**31, 2**30
+# No sensor and no feature extractor has more, recordings often have as many steps.
+_MOST_CHANNELS = 2**13
 _kept: OrderedDict[tuple[str, str, int, int], np.ndarray] = OrderedDict()
 
 
@@ -93,6 +95,8 @@ def checked_shape(
 ) -> tuple[int, int]:
     """Steps and channels of an array; one dimension is one channel.
 
+    More columns than features have, in fewer rows, are steps: the array lies on its side.
+
     Args:
         place: Of the array in its file, for the error.
 
@@ -106,6 +110,11 @@ def checked_shape(
         raise ValueError(f"{where}dtype is {dtype!s:.60}; wanted float32")
     if not shape[0]:
         raise ValueError(f"{where}shape is {shape}; wanted at least one step")
+    if len(shape) == 2 and shape[1] > max(_MOST_CHANNELS, shape[0]):
+        raise ValueError(
+            f"{where}shape is {shape}; wanted (steps, channels): it seems to be (channels, steps), so "
+            "save its transpose"
+        )
     return shape[0], shape[1] if len(shape) == 2 else 1
 
 

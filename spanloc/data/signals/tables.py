@@ -1,4 +1,4 @@
-"""Signals in tables of text, with separated columns."""
+"""Signals in tables of text: columns separated by commas, semicolons or tabs."""
 
 import csv
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from spanloc.data.signals.channels import Choice, Named, columns_for
 from spanloc.data.signals.clock import regular_rate, time_column
 from spanloc.data.signals.reading import kept, reading, require_file, require_size, shown_path
 
@@ -14,15 +15,22 @@ _MISSING = {"", "NA", "N/A", "#N/A", "#NA", "n/a", "null", "NULL", "NaN", "nan"}
 
 
 class CsvSignal:
-    """Columns of numbers, one row a step, separated by commas, or by tabs in a ``.tsv``.
+    """Columns of numbers, one row a step.
 
-    The first line names the channels if anything in it is not a number. A column with the time (see
-    :func:`~spanloc.data.signals.clock.time_column`) gives the rate and is no channel; nor is a first
-    column without a name, the index that pandas writes. Empty fields are NaN. The file is read whole,
-    as float32, and kept in memory. Errors count rows as lines of the file, from 1.
+    In a ``.tsv`` tabs separate the columns. Otherwise the first line says what does: tabs where it has
+    one outside quotes, else semicolons where it has one, else commas. Beside semicolons, numbers may
+    have a decimal comma, all of the file then.
+
+    The first line names the channels if anything in it is not a number; blanks around names do not
+    count. A column with the time (see :func:`~spanloc.data.signals.clock.time_column`) gives the rate
+    and is no channel; nor is a first column without a name, the index that pandas writes. Empty fields
+    are NaN. The file is read whole, as float32, and kept in memory. Errors count rows as lines of the
+    file, from 1.
 
     Args:
         rate: Steps per second; the time column is then ignored.
+        channels: Names, or numbers from 0, of the columns to take, so that the others need hold no
+            numbers. The time and the index are not counted. None: all.
 
     Raises:
         ValueError: A field is no number, a row has more or fewer columns, the times are not regular,
@@ -31,89 +39,133 @@ class CsvSignal:
     """
 
     units: tuple[str, ...] | None = None
+    choice: Choice | None = None
 
     #: What a column of times begins with, in seconds.
     begins: float | None = None
 
-    def __init__(self, path: Path, rate: float | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        rate: float | None = None,
+        channels: Sequence[str | int] | None = None,
+    ) -> None:
         self.path = path
-        self._separator = "\t" if path.suffix.lower() == ".tsv" else ","
-        self._read_header()
+        self._read_header(channels)
         values, times = self._parse()
-        kept(path, "", lambda: values)
+        kept(path, self._part, lambda: values)
         self.num_steps, self.num_channels = values.shape
-        self.channels = tuple(self._chosen) if self._named else None
+        self.channels = tuple(self._names[i] for i in self._chosen) if self._named else None
         self.rate: float | None = None
         if self._time and rate is None:
-            name, unit = self._time
-            self.rate = regular_rate(path, name, times, unit, first_row=2)
+            number, unit = self._time
+            self.rate = regular_rate(path, self._names[number], times, unit, first_row=2)
             self.begins = float(times[0]) * unit
 
     def read(self, first: int, last: int) -> np.ndarray:
         """The steps from ``first`` to before ``last``, ``(last - first, channels)``."""
-        return kept(self.path, "", lambda: self._parse()[0])[first:last]
+        return kept(self.path, self._part, lambda: self._parse()[0])[first:last]
 
-    def _read_header(self) -> None:
+    @property
+    def _part(self) -> str:
+        return ",".join(map(str, self._chosen))
+
+    def _read_header(self, channels: Sequence[str | int] | None) -> None:
         where = shown_path(self.path)
         require_file(self.path)
         with reading(self.path, "a table in UTF-8"), self.path.open(encoding="utf-8-sig") as file:
-            rows = csv.reader(
-                [file.readline(2**20), file.readline(2**20)], delimiter=self._separator
-            )
+            lines = [file.readline(2**20), file.readline(2**20)]
+            tabs = self.path.suffix.lower() == ".tsv"
+            self._separator = "\t" if tabs else separator_of(lines[0])
+            rows = csv.reader(lines, delimiter=self._separator, skipinitialspace=not tabs)
             head, second = next(rows, []), next(rows, [])
         if not any(head):
             raise ValueError(f"{where}: row 1 is empty; wanted columns of numbers")
-        self._named = not all(is_number(field) for field in head)
-        self._names = (
-            [f.strip() for f in head] if self._named else [str(i) for i in range(len(head))]
-        )
-        for i, name in enumerate(self._names):
-            if name in self._names[:i]:
-                raise ValueError(f"{where}: row 1 names column {name!r:.60} more than once")
-            if i and not name:
-                raise ValueError(f"{where}: row 1: column {i + 1} has no name")
-        self._time = time_column(self._names)
-        self._dates = False
-        if self._time and len(second) == len(self._names):
-            self._dates = not is_number(second[self._names.index(self._time[0])])
+        #: Decimal points that numbers may have.
+        self._points = ".," if self._separator == ";" else "."
+        self._named = not all(is_number(field, self._points) for field in head)
+        names = [field.strip() for field in head]
+        self._names = names if self._named else [str(i) for i in range(len(head))]
+        time = time_column(self._names)
+        self._time = time and (self._names.index(time[0]), time[1])
+        whole = len(second) == len(head)
+        texts = {}
+        if whole and self._named:
+            texts = {i: f for i, f in enumerate(second) if not is_number(f, self._points)}
+        self._dates = bool(self._time and self._time[0] in texts)
         if self._time and self._dates:
             self._time = self._time[0], 1e-9
-        skipped = {"", self._time and self._time[0]}
-        self._chosen = [name for name in self._names if name not in skipped]
-        if not self._chosen:
+        skipped = {self._time and self._time[0], None if self._names[0] else 0}
+        columns = [i for i in range(len(head)) if i not in skipped]
+        if not columns:
             raise ValueError(f"{where}: has no columns of numbers beside the time")
+        if channels is None:
+            self._require_names(columns)
+        own = tuple(self._names[i] for i in columns)
+        listing = Named(self.path, own if self._named else None, len(own))
+        kinds = {
+            place: f"text ({texts[i]!r:.30} in row 2)"
+            for place, i in enumerate(columns)
+            if i in texts
+        }
+        numbers = columns_for(listing, kinds, channels)
+        self._chosen = [columns[number] for number in numbers]
+        if channels is not None:
+            self._require_names(self._chosen)
+            self.choice = Choice.of(channels, listing.channels, len(own), numbers)
+
+    def _require_names(self, columns: Sequence[int]) -> None:
+        where, names = shown_path(self.path), self._names
+        for i in columns:
+            if names[i] in [names[other] for other in columns if other < i]:
+                raise ValueError(f"{where}: row 1 names column {names[i]!r:.60} more than once")
+            if not names[i]:
+                raise ValueError(f"{where}: row 1: column {i + 1} has no name")
 
     def _parse(self) -> tuple[np.ndarray, np.ndarray]:
         import pyarrow
+
+        for point in self._points:
+            try:
+                values, times = self._parsed(point)
+            except pyarrow.ArrowInvalid as error:
+                failed = error
+            else:
+                # Read again, it is known.
+                self._points = point
+                return values, times
+        raise self._explained(failed) from None
+
+    def _parsed(self, point: str) -> tuple[np.ndarray, np.ndarray]:
+        import pyarrow
         from pyarrow import csv as arrow
 
-        types: dict[str, Any] = dict.fromkeys(self._chosen, pyarrow.float32())
-        if self._time:
-            types[self._time[0]] = pyarrow.timestamp("ns") if self._dates else pyarrow.float64()
+        # Names may be there twice, so that columns go by their numbers.
+        chosen = [str(i) for i in self._chosen]
+        types: dict[str, Any] = dict.fromkeys(chosen, pyarrow.float32())
+        time = self._time and str(self._time[0])
+        if time:
+            types[time] = pyarrow.timestamp("ns") if self._dates else pyarrow.float64()
         options = {
             "read_options": arrow.ReadOptions(
-                use_threads=False, column_names=self._names, skip_rows=int(self._named)
+                use_threads=False,
+                column_names=[str(i) for i in range(len(self._names))],
+                skip_rows=int(self._named),
             ),
             "parse_options": arrow.ParseOptions(delimiter=self._separator),
             "convert_options": arrow.ConvertOptions(
-                column_types=types, include_columns=list(types)
+                column_types=types, include_columns=list(types), decimal_point=point
             ),
         }
         pieces, times, num_bytes = [], [], 0
-        try:
-            with (
-                pyarrow.OSFile(str(self.path)) as file,
-                arrow.open_csv(file, **options) as batches,
-            ):
-                for batch in batches:
-                    pieces.append(columns_of(batch, self._chosen))
-                    num_bytes += pieces[-1].nbytes
-                    hint = "save it as .npy or .parquet, which are read piece by piece"
-                    require_size(self.path, num_bytes, hint)
-                    if self._time:
-                        times.append(times_of(batch.column(self._time[0])))
-        except pyarrow.ArrowInvalid as error:
-            raise self._explained(error) from None
+        with pyarrow.OSFile(str(self.path)) as file, arrow.open_csv(file, **options) as batches:
+            for batch in batches:
+                pieces.append(columns_of(batch, chosen))
+                num_bytes += pieces[-1].nbytes
+                hint = "save it as .npy or .parquet, which are read piece by piece"
+                require_size(self.path, num_bytes, hint)
+                if time:
+                    times.append(times_of(batch.column(time)))
         if not num_bytes:
             raise ValueError(f"{shown_path(self.path)}: has no rows; wanted at least one")
         return np.concatenate(pieces), np.concatenate(times) if times else np.zeros(0)
@@ -121,7 +173,9 @@ class CsvSignal:
     def _explained(self, error: Exception) -> ValueError:
         # Arrow counts neither rows nor columns as a reader of the file does, so look again.
         where = shown_path(self.path)
-        dates = self._time[0] if self._time and self._dates else ""
+        read = {*self._chosen, *(() if self._dates or not self._time else (self._time[0],))}
+        with_comma: tuple[str, str] | None = None
+        with_point: tuple[str, str] | None = None
         try:
             with self.path.open(encoding="utf-8-sig", newline="") as file:
                 rows = csv.reader(file, delimiter=self._separator)
@@ -132,15 +186,36 @@ class CsvSignal:
                     if len(fields) != len(self._names):
                         wanted = f"{len(fields)} columns; wanted {len(self._names)}"
                         return ValueError(f"{where}: row {number} has {wanted}")
-                    for i, (name, field) in enumerate(zip(self._names, fields, strict=True)):
-                        if name not in ("", dates) and not is_number(field):
-                            column = f"{name!r:.60}" if self._named else i + 1
-                            came = f"column {column} is {field!r:.60}; wanted a number"
-                            return ValueError(f"{where}: row {number}, {came}")
+                    for i in sorted(read):
+                        field, name = fields[i], self._names[i]
+                        column = f"{name!r:.60}" if self._named else i + 1
+                        place = f"row {number}, column {column}", f"{field!r:.60}"
+                        if not is_number(field, self._points):
+                            hint = ", or choose other columns with data.channels"
+                            came = f"{' is '.join(place)}; wanted a number{hint}"
+                            return ValueError(f"{where}: {came}")
+                        with_comma = with_comma or (place if "," in field else None)
+                        with_point = with_point or (place if "." in field else None)
+                        if with_comma and with_point:
+                            came = f"{' is '.join(with_comma)} and {' is '.join(with_point)}"
+                            wanted = "wanted decimal commas or points, not both"
+                            return ValueError(f"{where}: {came}; {wanted}")
         except (UnicodeDecodeError, csv.Error):
             pass
         said = "".join(c for c in (str(error).splitlines() or [""])[0] if c.isprintable())
         return ValueError(f"{where}: not a table of numbers in UTF-8 ({said:.120})")
+
+
+def separator_of(line: str) -> str:
+    """What separates the columns, by the first line: of tab, semicolon and comma the first it has.
+
+    What lies between quotes does not count.
+
+    >>> separator_of('time;"a;b";c, left'), separator_of("x,y"), separator_of("x")
+    (';', ',', ',')
+    """
+    bare = "".join(line.split('"')[::2])
+    return next((mark for mark in "\t;" if mark in bare), ",")
 
 
 def columns_of(batch: Any, names: Sequence[str]) -> np.ndarray:
@@ -161,13 +236,20 @@ def times_of(column: Any) -> np.ndarray:
     return times
 
 
-def is_number(field: str) -> bool:
-    """Whether a field is a number, or missing."""
+def is_number(field: str, points: str = ".") -> bool:
+    """Whether a field is a number, or missing.
+
+    Args:
+        points: What may be its decimal point.
+    """
     field = field.strip()
     if field in _MISSING:
         return True
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return "_" not in field
+    for point in points:
+        if point == "." or "." not in field:
+            try:
+                float(field.replace(point, "."))
+            except ValueError:
+                continue
+            return "_" not in field
+    return False

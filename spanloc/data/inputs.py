@@ -1,0 +1,118 @@
+"""How a recording becomes what a model was trained on."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spanloc.data.signals import LogSpectrogram, MixedRates, Resampled, Signal
+from spanloc.data.signals.channels import some_channels
+from spanloc.data.signals.reading import listed, shown_path
+from spanloc.data.signals.resampled import Rated
+from spanloc.facts import InputFacts
+from spanloc.structures import Timeline
+
+FEATURES = {"log_spectrogram": LogSpectrogram}
+# Rates that differ by less than this part of them are one.
+_SAME = 1e-6
+
+
+def facts_of(
+    signal: Signal,
+    timeline: Timeline,
+    features: str | None = None,
+    feature_options: Mapping[str, Any] | None = None,
+) -> InputFacts:
+    """The facts of signals that are all like this one."""
+    channels, units = (
+        None if names is None else list(names) for names in (signal.channels, signal.units)
+    )
+    rate, offset = 1 / timeline.seconds_per_step, timeline.offset
+    options = dict(feature_options or {})
+    return InputFacts(signal.num_channels, rate, offset, channels, units, features, options)
+
+
+def as_input(
+    signal: Signal,
+    facts: InputFacts,
+    rate: float | None = None,
+    *,
+    channels: Sequence[str | int] | None = None,
+    on_rate: str = "resample",
+) -> tuple[Signal, list[str]]:
+    """What a model gets of a recording, and what was done to it, in short notes.
+
+    Channels are taken by name where the model and the recording have names, whatever their order.
+
+    Args:
+        facts: Of the signals that the model was trained on.
+        rate: Steps per second of the recording, where it does not say it.
+        channels: Names or numbers, from 0, of its channels, in the order of those of training.
+        on_rate: ``"resample"`` brings it to the rate of training, ``"error"`` refuses another rate.
+
+    Raises:
+        ValueError: It lacks a channel, has another number of them, its rate is not known or may not be
+            changed; it names the file.
+    """
+    if on_rate not in ("resample", "error"):
+        raise ValueError(f"on_rate is {on_rate!r}; wanted 'resample' or 'error'")
+    where = shown_path(signal.path)
+    notes = _other_units(signal, facts)
+    signal, left = _with_channels(signal, facts, channels)
+    if left:
+        notes.append(f"without the channels {listed(left)}")
+    source = signal.rate or rate
+    if facts.rate is not None and source is None:
+        raise ValueError(f"{where}: its rate is not known; set rate (steps per second)")
+    if facts.rate is not None and source is not None and abs(source / facts.rate - 1) > _SAME:
+        if on_rate == "error":
+            raise ValueError(f"{where}: rate is {source:g}; wanted {facts.rate:g} (on_rate)")
+        if isinstance(signal, MixedRates):
+            # Each channel is resampled once.
+            signal = signal.at(facts.rate, source_rate=source)
+        else:
+            signal = Resampled(signal, facts.rate, source_rate=source)
+        notes.append(f"resampled from {source:g} to {facts.rate:g} Hz")
+    if facts.features is not None:
+        known = facts.rate or source
+        if signal.rate is None and known is not None:
+            signal = Rated(signal, known)
+        signal = FEATURES[facts.features](signal, **facts.feature_options)
+    return signal, notes
+
+
+def _with_channels(
+    signal: Signal, facts: InputFacts, chosen: Sequence[str | int] | None
+) -> tuple[Signal, list[str]]:
+    there, left = signal.channels, list[str]()
+    if chosen is not None:
+        signal = some_channels(signal, chosen)
+    elif facts.channels and there and len(set(facts.channels)) == len(facts.channels):
+        if lacking := [name for name in facts.channels if name not in there]:
+            raise ValueError(
+                f"{shown_path(signal.path)}: it lacks the channels {listed(lacking)}; it has "
+                f"{listed(there)}; channels=[...] names those that take their places"
+            )
+        left = [name for name in there if name not in facts.channels]
+        signal = some_channels(signal, facts.channels)
+    if signal.num_channels != facts.num_channels:
+        wanted = f": {listed(facts.channels)}" if facts.channels else ""
+        has = f": {listed(there)}" if there else ""
+        raise ValueError(
+            f"{shown_path(signal.path)}: it has {signal.num_channels} channels{has}; the model was "
+            f"trained on {facts.num_channels}{wanted}"
+        )
+    return signal, left
+
+
+def _other_units(signal: Signal, facts: InputFacts) -> list[str]:
+    trained = dict(zip(facts.channels or (), facts.units or (), strict=False))
+    found = zip(signal.channels or (), signal.units or (), strict=False)
+    return [
+        f"the unit of {name!r:.40} is {unit!r:.20}; trained on {trained[name]!r:.20}"
+        for name, unit in found
+        if unit and trained.get(name) and _plain(unit) != _plain(trained[name])
+    ]
+
+
+def _plain(unit: str) -> str:
+    # Micro is a sign of its own, a Greek letter, or a u.
+    return unit.strip().replace("\N{MICRO SIGN}", "u").replace("\N{GREEK SMALL LETTER MU}", "u")

@@ -1,0 +1,209 @@
+"""Signals in EDF and BDF files."""
+
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from spanloc.data.signals.channels import Choice, Named, numbers_of
+from spanloc.data.signals.mixed import grouped, of_rates
+from spanloc.data.signals.protocol import Signal
+from spanloc.data.signals.reading import (
+    checked_rate,
+    checked_shape,
+    library,
+    reading,
+    require_file,
+    shown_path,
+)
+
+# A signal of this name holds text, also in a file that is no EDF+.
+_ANNOTATIONS = ("edf annotations", "bdf annotations")
+
+
+def open_edf(path: Path, channels: Sequence[str | int] | None = None) -> Signal:
+    """The signals of an ``.edf`` or ``.bdf`` file in their units, without the annotations.
+
+    Only the header is read. Signals of several rates become one signal of the highest
+    (:class:`~spanloc.data.signals.MixedRates`); signals that are not chosen may have any rate.
+
+    Args:
+        channels: Names, or numbers from 0 that do not count annotations. None: all.
+
+    Raises:
+        ValueError: There is no such signal, the recording has gaps, the file is damaged or shorter than
+            its header says, or edfio is not installed.
+        OSError: It cannot be read.
+    """
+    header = _header(path)
+    names = tuple(signal.label for signal in header.signals)
+    count = len(names)
+    chosen = list(range(count))
+    choice = None
+    if channels is not None:
+        chosen = numbers_of(Named(path, names, count), channels)
+        choice = Choice.of(channels, names, count, chosen)
+    for i in chosen:
+        _require_range(path, header.signals[i])
+    groups, order = grouped([header.signals[i].size for i in chosen])
+    parts = [EdfSignal(header, [chosen[i] for i in group]) for group in groups]
+    found = of_rates(parts, order)
+    vars(found)["choice"] = choice
+    return found
+
+
+class EdfSignal:
+    """Signals of one rate of an EDF or BDF file; see :func:`open_edf`."""
+
+    def __init__(self, header: "EdfHeader", numbers: Sequence[int]) -> None:
+        self._header, self._numbers = header, list(numbers)
+        self.path = header.path
+        signals = [header.signals[i] for i in numbers]
+        self.channels: tuple[str, ...] | None = tuple(signal.label for signal in signals)
+        self.units: tuple[str, ...] | None = tuple(signal.unit for signal in signals)
+        self._size = signals[0].size
+        shape = (header.num_records * self._size, len(signals))
+        self.num_steps, self.num_channels = checked_shape(self.path, shape, np.dtype(np.float32))
+        self.rate: float | None = checked_rate(self.path, self._size / header.duration)
+
+    def read(self, first: int, last: int) -> np.ndarray:
+        """The steps from ``first`` to before ``last``, ``(last - first, channels)``."""
+        size, last, header = self._size, min(last, self.num_steps), self._header
+        from_record, to_record = first // size, max(-(-last // size), first // size)
+        shape = (header.num_records, header.length, header.width)
+        with reading(self.path, "an EDF file"):
+            file = np.memmap(self.path, np.uint8, "r", header.offset, shape)
+            records = file[from_record:to_record]
+            array = np.empty(((to_record - from_record) * size, self.num_channels), np.float32)
+            for i, number in enumerate(self._numbers):
+                signal = header.signals[number]
+                values = records[:, signal.start : signal.start + size]
+                digital = _integers(values.reshape(-1, header.width))
+                array[:, i] = (digital + signal.offset) * signal.gain
+        skipped = from_record * size
+        return array[first - skipped : max(last, first) - skipped]
+
+    def only(self, numbers: Sequence[int]) -> "EdfSignal":
+        """Some of the channels."""
+        found = EdfSignal(self._header, [self._numbers[i] for i in numbers])
+        found.rate = self.rate
+        return found
+
+
+class EdfChannel(NamedTuple):
+    """A signal of a header.
+
+    Args:
+        start: Its first sample in a record.
+        size: Samples in a record.
+        gain, offset: Physical values are ``(digital + offset) * gain``; a gain of 0: they have no range.
+    """
+
+    label: str
+    unit: str
+    start: int
+    size: int
+    gain: float
+    offset: float
+
+
+@dataclass(frozen=True)
+class EdfHeader:
+    """Of an EDF or BDF file.
+
+    Args:
+        offset: Bytes before the records.
+        width: Bytes of a sample.
+        length: Samples of a record, annotations too.
+        duration: Of a record in seconds.
+        signals: Without annotations.
+    """
+
+    path: Path
+    offset: int
+    width: int
+    length: int
+    num_records: int
+    duration: float
+    signals: tuple[EdfChannel, ...]
+
+
+def _header(path: Path) -> EdfHeader:
+    where, edfio = shown_path(path), library(path, "edfio", "edf")
+    require_file(path)
+    bdf = path.suffix.lower() == ".bdf"
+    width, kind = (3, "a BDF file") if bdf else (2, "an EDF file")
+    read = edfio.read_bdf if bdf else edfio.read_edf
+    with reading(path, kind), path.open("rb") as file, warnings.catch_warnings():
+        # The library takes the header alone and warns that no values follow.
+        warnings.simplefilter("ignore")
+        begin = file.read(256)
+        if len(begin) < 256:
+            raise ValueError(f"{len(begin)} bytes, where a header has 256 at least")
+        offset = 256 * (1 + int(begin[252:256]))
+        if int(begin[184:192]) != offset:
+            raise ValueError("the header has another length than it says")
+        rest = file.read(offset - 256)
+        if len(rest) < offset - 256:
+            raise ValueError(f"it ends within its header, which says {offset} bytes")
+        num_records, duration = int(begin[236:244]), float(begin[244:252])
+        # One signal alone may be annotations, whose records have no length.
+        if offset > 512 and not duration > 0:
+            raise ValueError(f"its records last {duration:g} s")
+        header = read(io.BytesIO(begin + rest))
+        every = [int(signal.samples_per_data_record) for signal in header._signals]
+        length, starts = sum(every), np.cumsum([0, *every])
+        ours = [
+            (int(start), signal)
+            for start, signal in zip(starts, header._signals, strict=False)
+            if signal.label.strip().lower() not in _ANNOTATIONS
+        ]
+        if min(every, default=0) < 1 or (ours and not duration > 0):
+            raise ValueError("its records hold nothing")
+        if not ours:
+            raise ValueError(f"{where}: holds annotations only; wanted signals")
+        signals = tuple(_channel(start, signal) for start, signal in ours)
+        gaps = begin[192:197].decode() in ("EDF+D", "BDF+D")
+    # -1 while it is being recorded, and for ever after a crash.
+    there = (path.stat().st_size - offset) // (width * length)
+    num_records = there if num_records == -1 else num_records
+    if num_records < 1:
+        raise ValueError(f"{where}: has {num_records} records; wanted at least one")
+    if num_records > there:
+        raise ValueError(f"{where}: has {there} records; its header says {num_records}")
+    if gaps and not _is_continuous(path, read, kind):
+        raise ValueError(f"{where}: the recording has gaps ({kind[-8:-5]}+D); wanted one stretch")
+    return EdfHeader(path, offset, width, length, num_records, duration, signals)
+
+
+def _channel(start: int, signal: Any) -> EdfChannel:
+    digital, physical = signal.digital_range, signal.physical_range
+    names, size = (signal.label, signal.physical_dimension), int(signal.samples_per_data_record)
+    if digital.min == digital.max or physical.min == physical.max:
+        return EdfChannel(*names, start, size, 0.0, 0.0)
+    gain = (physical.max - physical.min) / (digital.max - digital.min)
+    return EdfChannel(*names, start, size, gain, physical.max / gain - digital.max)
+
+
+def _require_range(path: Path, signal: EdfChannel) -> None:
+    if not signal.gain:
+        raise ValueError(
+            f"{shown_path(path)}: signal {signal.label!r:.60} has no range; wanted min < max, or other "
+            "signals: choose them with data.channels"
+        )
+
+
+def _integers(values: np.ndarray) -> np.ndarray:
+    if values.shape[1] == 2:
+        return values.view("<i2")[:, 0].astype(np.float64)
+    low, middle, high = values.astype(np.int32).T
+    return (low | middle << 8 | (high ^ 128) - 128 << 16).astype(np.float64)
+
+
+def _is_continuous(path: Path, read: Any, kind: str) -> bool:
+    with reading(path, kind):
+        return bool(read(path).is_continuous)

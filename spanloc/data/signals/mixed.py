@@ -1,0 +1,141 @@
+"""Signals of one recording that have several rates, as one signal."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from spanloc.data.signals.channels import some_channels
+from spanloc.data.signals.protocol import Signal
+from spanloc.data.signals.reading import listed, shown_path
+from spanloc.data.signals.resampled import Resampled
+
+# Rates that differ by less than this part of them are one.
+_SAME = 1e-6
+Order = Sequence[tuple[int, int]]
+
+
+class MixedRates:
+    """Channels of several rates, brought to one: by default the highest, so that nothing is lost.
+
+    Each part is resampled by itself (:class:`Resampled`), directly to the wanted rate, and only the
+    stretch that is read. All parts begin at the same time. Where rounding leaves a part a step short
+    of the others, its last value is repeated.
+
+    Args:
+        parts: A signal for each rate.
+        order: Of the channels: for each the number of its part, and its column there.
+        rate: Steps per second that are wanted.
+        source_rate: Of the fastest part, where the annotations say another than the file.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[Signal],
+        order: Order,
+        *,
+        rate: float | None = None,
+        source_rate: float | None = None,
+    ) -> None:
+        rates = [part.rate or 1.0 for part in parts]
+        highest = max(rates)
+        scale = (source_rate or highest) / highest
+        wanted = highest * scale if rate is None else rate
+        self.path, self._parts, self._order = parts[0].path, tuple(parts), tuple(order)
+        self._signals = [
+            part if _same(own * scale, wanted) else Resampled(part, wanted, source_rate=own * scale)
+            for part, own in zip(parts, rates, strict=True)
+        ]
+        fastest = self._signals[rates.index(highest)]
+        #: Steps for each step of the fastest part.
+        self.ratio = float(fastest.ratio) if isinstance(fastest, Resampled) else 1.0
+        self.num_steps, self.num_channels = fastest.num_steps, len(self._order)
+        self.rate: float | None = wanted
+        self.channels = self._of([part.channels for part in parts])
+        self.units = self._of([part.units for part in parts])
+        #: Rate of each channel in the file.
+        self.rates = [rates[part] for part, _ in self._order]
+
+    def read(self, first: int, last: int) -> np.ndarray:
+        """The steps from ``first`` to before ``last``, ``(last - first, channels)``."""
+        last = min(last, self.num_steps)
+        array = np.empty((max(last - first, 0), self.num_channels), np.float32)
+        if not len(array):
+            return array
+        for number, signal in enumerate(self._signals):
+            end = signal.num_steps
+            low = min(first, end - 1)
+            values = signal.read(low, min(last, end))
+            rows = np.minimum(np.arange(first, last), end - 1) - low
+            for i, (part, column) in enumerate(self._order):
+                if part == number:
+                    array[:, i] = values[rows, column]
+        return array
+
+    def at(self, rate: float, *, source_rate: float | None = None) -> "MixedRates":
+        """The same channels at another rate, each resampled once."""
+        return MixedRates(self._parts, self._order, rate=rate, source_rate=source_rate)
+
+    def only(self, numbers: Sequence[int]) -> Signal:
+        """Some of the channels, at the same rate; parts of which none is chosen are not read."""
+        kept = [self._order[i] for i in numbers]
+        # The fastest part says how long the recording is, and how many steps there are.
+        fastest = max(range(len(self._parts)), key=lambda i: self._parts[i].rate or 1.0)
+        parts = sorted({part for part, _ in kept} | {fastest})
+        order = [(parts.index(part), column) for part, column in kept]
+        if len(parts) == 1 and self._signals[fastest] is self._parts[fastest]:
+            part = some_channels(self._parts[fastest], [column for _, column in order])
+            part.rate = self.rate
+            return part
+        found = MixedRates([self._parts[part] for part in parts], order)
+        return found if self.rate is None else found.at(self.rate)
+
+    def _of(self, names: Sequence[tuple[str, ...] | None]) -> tuple[str, ...] | None:
+        found = []
+        for part, column in self._order:
+            own = names[part]
+            if own is None:
+                return None
+            found.append(own[column])
+        return tuple(found)
+
+
+def require_one_rate(signal: Signal, on_rate: str) -> None:
+    """Refuse channels of several rates where ``on_rate`` is ``"error"``.
+
+    Raises:
+        ValueError: It is, and there are several; or it is another word than that or ``"resample"``.
+    """
+    if on_rate not in ("resample", "error"):
+        raise ValueError(f"data.on_rate is {on_rate!r}; wanted 'resample' or 'error'")
+    if on_rate == "error" and isinstance(signal, MixedRates):
+        names = signal.channels or [str(i) for i in range(signal.num_channels)]
+        rates = [f"{name} at {rate:g} Hz" for name, rate in zip(names, signal.rates, strict=True)]
+        raise ValueError(
+            f"{shown_path(signal.path)}: its channels differ in their rate: {listed(rates)}; wanted "
+            "one: choose some with data.channels, or set data.on_rate=resample"
+        )
+
+
+def of_rates(path_parts: Sequence[Signal], order: Order) -> Signal:
+    """Parts of different rates as one signal; a single one stays as it is."""
+    single = len(path_parts) == 1
+    return path_parts[0] if single else MixedRates(path_parts, order)
+
+
+def grouped(rates: Sequence[float]) -> tuple[list[list[int]], list[tuple[int, int]]]:
+    """Channels by rate: the numbers of each group, and where each channel is.
+
+    >>> grouped([100, 1, 100])
+    ([[0, 2], [1]], [(0, 0), (1, 0), (0, 1)])
+    """
+    groups: dict[float, list[int]] = {}
+    order = []
+    for i, rate in enumerate(rates):
+        own = groups.setdefault(rate, [])
+        own.append(i)
+        order.append((list(groups).index(rate), len(own) - 1))
+    return list(groups.values()), order
+
+
+def _same(rate: float, other: float) -> bool:
+    return abs(rate / other - 1) <= _SAME

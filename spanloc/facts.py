@@ -1,0 +1,48 @@
+"""What is known of data before a model is built, and what a model was trained on."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What a model may need to know of the training data before it is built.
+
+    Args:
+        num_channels, num_classes: Of the features; of the labels.
+        shortest: A typical short span, in steps: the 5 % quantile of the lengths.
+        longest: The longest span, in steps.
+    """
+
+    num_channels: int
+    num_classes: int
+    shortest: float
+    longest: float
+
+    def __post_init__(self) -> None:
+        # They may come from a file, and decide how large a model becomes.
+        sizes = self.num_channels >= 1 and self.num_classes >= 1
+        if not (sizes and 0 <= self.shortest <= self.longest <= 1e9):
+            raise ValueError(f"{self}: wanted sizes >= 1, 0 <= shortest <= longest <= 1e9")
+
+
+@dataclass(frozen=True)
+class InputFacts:
+    """The signals that a model was trained on; they travel in its checkpoint.
+
+    Args:
+        num_channels: Of the signals, before features.
+        rate: Steps per second, before features; None: not known.
+        offset: Seconds from the start of a recording to its first step, of features of a video.
+        channels, units: Of the channels, where they are known.
+        features: Computed from the signals, such as ``log_spectrogram``; None: the signals themselves.
+        feature_options: Of these.
+    """
+
+    num_channels: int
+    rate: float | None = None
+    offset: float = 0.0
+    channels: list[str] | None = None
+    units: list[str] | None = None
+    features: str | None = None
+    feature_options: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,150 @@
+"""Tables of other tools as signals: semicolons, decimal commas, tabs, byte order marks, text beside numbers."""
+
+import numpy as np
+import pytest
+
+from spanloc.data.signals import open_signal
+from spanloc.data.signals.tables import is_number, separator_of
+
+EXPECTED = [[0.5, -1e3], [np.nan, 2.25], [3, 4]]
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(text, name="x.csv", encoding="utf-8"):
+        path = tmp_path / name
+        path.write_bytes(text.encode(encoding))
+        return path
+
+    return write
+
+
+def values(signal):
+    return signal.read(0, signal.num_steps)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "time;x;acc y|0,00;0,5;-1e3|0,02;;2,25|0,04;3;4",
+        "time;x;acc y|0.00;0.5;-1000|0.02;;2.25|0.04;3;4",
+        "time\tx\tacc y|0\t0.5\t-1e3|0.02\t\t2.25|0.04\t3\t4",
+        'time, x , "acc y"|0,0.5,-1e3|0.02,,2.25|0.04,3,4',
+        '"time" ; "x";acc y |0;0,5;-1000|0,02;NA;2,25|0,04;3;4',
+    ],
+)
+def test_the_separator_is_that_of_the_first_line(table, rows, end, encoding):
+    signal = open_signal(table(rows.replace("|", end) + end, encoding=encoding))
+    assert (signal.channels, signal.rate) == (("x", "acc y"), 50)
+    assert np.array_equal(values(signal), EXPECTED, equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("line", "separator"),
+    [
+        ("a,b", ","), ("a;b", ";"), ("a\tb", "\t"), ("a", ","), ("a;b,c", ";"),
+        ("a,b;c\td", "\t"), ('"a;b","c\td"', ","), ("1,5;2,5", ";"),
+    ],
+)  # fmt: skip
+def test_of_several_separators_tab_goes_before_semicolon_before_comma(line, separator):
+    assert separator_of(line) == separator
+
+
+def test_a_tsv_is_separated_by_tabs_whatever_its_names(table):
+    signal = open_signal(table("x, left\ty;z\n1\t2\n", "x.tsv"))
+    assert signal.channels == ("x, left", "y;z")
+    assert values(signal).tolist() == [[1, 2]]
+
+
+def test_numbers_without_names_have_decimal_commas_beside_semicolons_only(table):
+    signal = open_signal(table("1,5;2\n3;4,25\n", encoding="utf-8-sig"))
+    assert signal.channels is None
+    assert values(signal).tolist() == [[1.5, 2], [3, 4.25]]
+    assert values(open_signal(table("1,5\n3,4\n"))).tolist() == [[1, 5], [3, 4]]
+
+
+def test_whole_numbers_before_the_first_decimal_comma_do_not_matter(table):
+    text = "x;y\n" + "1;2\n" * 300_000 + "1;2,5\n"
+    found = values(open_signal(table(text)))
+    assert found.shape == (300_001, 2)
+    assert found[-1].tolist() == [1, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("field", "points", "known"),
+    [
+        ("1,5", ".", False), ("1,5", ".,", True), ("1.5", ".,", True), ("1.234,5", ".,", False),
+        ("1,2,3", ".,", False), ("1_0", ".,", False), (" NA ", ".", True), ("-1,5e3", ".,", True),
+    ],
+)  # fmt: skip
+def test_what_counts_as_a_number(field, points, known):
+    assert is_number(field, points) is known
+
+
+@pytest.mark.parametrize(
+    ("times", "rate"),
+    [
+        (("0,0", "0,25", "0,5"), 4),
+        (("2024-05-01 12:00:00.00", "2024-05-01 12:00:00.50", "2024-05-01 12:00:01"), 2),
+        (("1700000000000", "1700000000008", "1700000000016"), 125),
+    ],
+)
+def test_a_column_of_times_gives_the_rate_beside_semicolons(table, times, rate):
+    name = "Timestamp (ms)" if rate == 125 else "time"
+    text = f"x;{name};y\n" + "".join(f"1,5;{time};2\n" for time in times)
+    signal = open_signal(table(text))
+    assert (signal.channels, signal.rate) == (("x", "y"), rate)
+    assert values(signal).tolist() == [[1.5, 2]] * 3
+    # Where no decimal comma comes, too.
+    assert open_signal(table(text.replace("1,5", "1"))).rate == rate
+
+
+def test_columns_of_text_are_named_and_others_can_be_chosen(table):
+    path = table("time,x,label,y,note\n0,1,walk,2,a\n1,3,sit,4,b\n")
+    with pytest.raises(ValueError) as caught:
+        open_signal(path)
+    wanted = "columns 'label', 'note' hold text ('walk' in row 2) and text ('a' in row 2); wanted"
+    assert str(caught.value) == f"{path}: {wanted} numbers: choose others with data.channels"
+    for channels in (["y", "x"], [2, 0]):
+        signal = open_signal(path, channels=channels)
+        assert (signal.channels, signal.rate) == (("y", "x"), 1)
+        assert values(signal).tolist() == [[2, 1], [4, 3]]
+    with pytest.raises(ValueError, match=r"x\.csv: column 'label' holds text \('walk' in row 2\)"):
+        open_signal(path, channels=["x", "label"])
+    with pytest.raises(ValueError, match=r"no channel 'z'; it has 'x', 'label', 'y', 'note'$"):
+        open_signal(path, channels=["z"])
+    with pytest.raises(ValueError, match=r"no channel 4; it has 4, counted from 0$"):
+        open_signal(path, channels=[4])
+    with pytest.raises(ValueError, match=r"names channel 0 twice"):
+        open_signal(path, channels=["x", 0])
+
+
+def test_text_after_the_first_rows_is_named_with_its_row(table):
+    path = table("x,label\n1,\n2,walk\n")
+    with pytest.raises(ValueError, match=r"row 3, column 'label' is 'walk'.*with data\.channels$"):
+        open_signal(path)
+    assert values(open_signal(path, channels=["x"])).tolist() == [[1], [2]]
+
+
+def test_columns_that_are_not_chosen_need_no_names_of_their_own(table):
+    path = table("x,y,x,\n1,2,3,\n4,5,6,\n")
+    with pytest.raises(ValueError, match="row 1 names column 'x' more than once"):
+        open_signal(path)
+    assert values(open_signal(path, channels=["y"])).tolist() == [[2], [5]]
+    assert values(open_signal(path, channels=[2, 1])).tolist() == [[3, 2], [6, 5]]
+    with pytest.raises(ValueError, match="has 2 channels 'x'; wanted numbers"):
+        open_signal(path, channels=["x"])
+    with pytest.raises(ValueError, match="row 1: column 4 has no name"):
+        open_signal(path, channels=[3])
+    # Two choices of one file are kept apart in memory.
+    first, second = open_signal(path, channels=["y"]), open_signal(path, channels=[2])
+    assert (first.read(0, 1)[0, 0], second.read(0, 1)[0, 0]) == (2, 3)
+
+
+def test_other_encodings_are_one_line(table):
+    for encoding in ("utf-16", "latin-1"):
+        path = table("x;é\n1;2\n", encoding=encoding)
+        with pytest.raises(ValueError, match=r"^/.*x\.csv: not a table in UTF-8"):
+            open_signal(path)
