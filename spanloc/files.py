@@ -156,6 +156,15 @@ def shown(value: Any) -> str:
     return _SHORT.repr(value)
 
 
+def counted(count: int, noun: str) -> str:
+    """A number and its noun.
+
+    >>> counted(1, "span"), counted(2000, "span")
+    ('1 span', '2,000 spans')
+    """
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def plain(value: Any) -> Any:
     """Dataclasses and named tuples as dictionaries, tuples as lists, at any depth; other values as they are."""
     if is_dataclass(value):

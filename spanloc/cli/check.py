@@ -12,9 +12,16 @@ from rich.text import Text
 
 from spanloc.cli.entry import run_folder
 from spanloc.cli.show import plain_console, show_table
-from spanloc.data.annotations.folder import SUBSETS, Annotations, BadSpan, read_annotations
+from spanloc.data.annotations.folder import (
+    SUBSETS,
+    Annotations,
+    BadSpan,
+    Case,
+    read_annotations,
+)
 from spanloc.data.sample import data_folder
 from spanloc.data.survey import survey_records
+from spanloc.data.survey.facts import counted
 from spanloc.data.survey.result import SEVERITIES, Survey
 from spanloc.data.survey.signals import Progress
 from spanloc.files import replacing
@@ -62,16 +69,16 @@ def run(config: DictConfig) -> None:
     if stop is not None:
         raise ValueError(f"{root}: training would stop: {stop}")
     if errors := result.of("error"):
-        kinds = "an error" if len(errors) == 1 else f"{len(errors)} kinds of errors"
+        kinds = f"{len(errors)} kinds of errors" if len(errors) > 1 else "one kind of error"
         raise ValueError(f"{root}: {kinds}, listed above and in {folder / 'check.html'}")
 
 
-def _read(root: Path, data: DictConfig, found: list[BadSpan]) -> tuple[Annotations, list[str]]:
+def _read(root: Path, data: DictConfig, found: list[BadSpan]) -> tuple[Annotations, list[Case]]:
     # The settings of data that are about reading; what is wrong is to be found, not to stop the check.
     known = inspect.signature(read_annotations).parameters
     names = [str(name) for name in data if name in known and name != "root"]
     options: dict[str, Any] = {name: _plain(data[name]) for name in names}
-    refused: list[str] = []
+    refused: list[Case] = []
     ours: dict[str, Any] = {"bad_spans": "drop", "found": found, "refused": refused}
     options |= {name: value for name, value in ours.items() if name in known}
     if not root.is_dir():
@@ -79,7 +86,12 @@ def _read(root: Path, data: DictConfig, found: list[BadSpan]) -> tuple[Annotatio
     try:
         return read_annotations(root, **options), refused
     except (ValueError, OSError) as error:
-        return Annotations([], {}), [str(error)]
+        file, colon, text = str(error).partition(": ")
+        whole = not (colon and Path(file).exists())
+        return Annotations([], {}), [
+            *refused,
+            Case(text=str(error)) if whole else Case(file, text=text),
+        ]
 
 
 def _plain(value: Any) -> Any:
@@ -95,11 +107,12 @@ def _progress() -> Progress:
         if time.monotonic() - begin < 2:
             return
         # It imports Lightning, which takes longer than most checks.
-        from spanloc.training.callbacks.pace import Pace, counted
+        from spanloc.training.callbacks import pace as training
 
-        pace = pace or Pace(lambda: time.monotonic() - begin)
+        pace = pace or training.Pace(lambda: time.monotonic() - begin)
         if pace.due():
-            log.info("%s", counted(done, total, "recordings", time.monotonic() - begin))
+            seconds = time.monotonic() - begin
+            log.info("%s", training.counted(done, total, "recordings", seconds))
 
     return line
 
@@ -138,5 +151,5 @@ def _show(result: Survey, recipe: list[str]) -> None:
     for line in recipe:
         console.print(Text(line), soft_wrap=True)
     counts = [(severity, len(result.of(severity))) for severity in SEVERITIES]
-    totals = ", ".join(f"{n} {severity}{'s' * (n != 1)}" for severity, n in counts)
+    totals = ", ".join(counted(count, severity) for severity, count in counts)
     console.print(f"{totals}.", highlight=False)

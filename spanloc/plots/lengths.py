@@ -1,9 +1,10 @@
 """Figures of annotated spans: how long they are, and where they lie."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator
@@ -11,6 +12,8 @@ from matplotlib.ticker import LogLocator
 from spanloc.plots.style import BLUE, GREY, ORANGE, palette, tidy
 
 _MOST_LABELS, _MOST_DOTS, _MOST_LANES = 40, 300, 4
+# Paler than any span, on the white of a figure.
+_SHADE = "#e2e5e9"
 
 
 class Row(NamedTuple):
@@ -21,6 +24,7 @@ class Row(NamedTuple):
         begin, end: Of the stretch, in seconds.
         spans: ``(n, 2)``, in seconds; what lies outside the stretch is cut off.
         labels: Of the spans; negative: not known.
+        ignored: ``(R, 2)``, in seconds: what was not annotated, or does not count.
     """
 
     title: str
@@ -28,6 +32,12 @@ class Row(NamedTuple):
     end: float
     spans: np.ndarray
     labels: np.ndarray
+    ignored: np.ndarray = np.zeros((0, 2))
+
+    def inside(self, stretches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which of these stretches lie in the row, and their ends from its begin, cut off."""
+        there = (stretches[:, 1] > self.begin) & (stretches[:, 0] < self.end)
+        return there, np.clip(stretches[there], self.begin, self.end) - self.begin
 
 
 def span_lengths(lengths: Sequence[tuple[str, np.ndarray]]) -> Figure | None:
@@ -77,7 +87,7 @@ def span_lengths(lengths: Sequence[tuple[str, np.ndarray]]) -> Figure | None:
 def span_rows(rows: Sequence[Row], classes: Sequence[str]) -> Figure | None:
     """Spans on time lines, a row a recording, a colour a label; None without a row.
 
-    Each row begins at the left. Spans that overlap lie in up to four lanes.
+    Each row begins at the left. Spans that overlap lie in up to four lanes. What is ignored is shaded.
 
     Args:
         rows: Stretches of recordings.
@@ -88,26 +98,21 @@ def span_rows(rows: Sequence[Row], classes: Sequence[str]) -> Figure | None:
     figure = Figure(figsize=(9, 1.3 + 0.42 * len(rows)), layout="constrained")
     axes = figure.subplots()
     colours = [*palette(len(classes)), (0.6, 0.6, 0.6)]
-    seen: set[int] = set()
+    seen, shaded = set[int](), False
     for y, row in enumerate(rows):
-        inside = (row.spans[:, 1] > row.begin) & (row.spans[:, 0] < row.end)
-        spans = np.clip(row.spans[inside], row.begin, row.end) - row.begin
+        inside, spans = row.inside(row.spans)
         labels = row.labels[inside]
+        _, stretches = row.inside(row.ignored)
+        shaded |= bool(len(stretches))
+        _bars(axes, stretches, (y - 0.46, 0.92), color=_SHADE, zorder=0)
         lanes = _lanes(spans)
         size = 0.8 / max(1, 1 + int(lanes.max(initial=0)))
         axes.plot([0, row.end - row.begin], [y + 0.46] * 2, color=GREY, linewidth=0.7, zorder=1)
         for label in np.unique(labels):
             for lane in np.unique(lanes[labels == label]):
                 some = spans[(labels == label) & (lanes == lane)]
-                bars = np.stack([some[:, 0], some[:, 1] - some[:, 0]], 1)
                 place = (y - 0.4 + lane * size, size)
-                axes.broken_barh(
-                    [(x, w) for x, w in bars],
-                    place,
-                    color=colours[label],
-                    edgecolor="white",
-                    lw=0.4,
-                )
+                _bars(axes, some, place, color=colours[label], edgecolor="white", lw=0.4)
         seen |= set(labels.tolist())
     starts = [f" from {row.begin:.3g} s" if row.begin else "" for row in rows]
     titles = [_short(row.title) + start for row, start in zip(rows, starts, strict=True)]
@@ -119,18 +124,25 @@ def span_rows(rows: Sequence[Row], classes: Sequence[str]) -> Figure | None:
     tidy(axes, grid=False)
     names = [*classes, "label not known"]
     shown = sorted(seen, key=lambda label: label % len(names))[:24]
-    if shown:
+    entries = [(Patch(color=colours[label]), _short(names[label])) for label in shown]
+    if shaded:
+        entries.append((Patch(color=_SHADE), "not annotated or ignored"))
+    if entries:
         legend = figure.legend(
-            handles=[Patch(color=colours[label]) for label in shown],
-            labels=[_short(names[label]) for label in shown],
+            handles=[patch for patch, _ in entries],
+            labels=[name for _, name in entries],
             loc="outside lower center",
-            ncols=min(len(shown), 6),
+            ncols=min(len(entries), 6),
             frameon=False,
             fontsize=8,
         )
         for text in legend.get_texts():
             text.set_parse_math(False)
     return figure
+
+
+def _bars(axes: Axes, ends: np.ndarray, place: tuple[float, float], **style: Any) -> None:
+    axes.broken_barh([(start, end - start) for start, end in ends], place, **style)
 
 
 def _lanes(spans: np.ndarray) -> np.ndarray:

@@ -8,7 +8,8 @@ from html import escape
 import numpy as np
 
 from spanloc.data.annotations.folder import Record
-from spanloc.data.survey.result import Finding, Survey
+from spanloc.data.survey.facts import counted
+from spanloc.data.survey.result import MOST_CASES, Finding, Survey
 from spanloc.plots.lengths import Row, span_lengths, span_rows
 from spanloc.reports.cells import NONE, Cell, number, shortened
 from spanloc.reports.html import document, figures_section, table_section
@@ -17,6 +18,8 @@ from spanloc.reports.tables import Table
 _MOST_ROWS = 12
 # Of a row of a time line: so many spans of median length.
 _SPANS_A_ROW = 40
+# Cases of a finding, in a terminal and on the page.
+_PRINTED, _LISTED = 3, 100
 
 
 def check_page(
@@ -34,6 +37,7 @@ def check_page(
     parts = [
         f'<p class="soft">{escape(survey.root)}: {escape(overview(survey))}</p>',
         *table_section(finding_table(survey)),
+        *(line for finding in survey.findings for line in _cases(finding)),
         *(
             ["<section><h2>What training would choose</h2>", *chosen, "</section>"]
             if chosen
@@ -50,6 +54,8 @@ def check_page(
 
 
 def _figures(records: Sequence[Record], classes: Sequence[str]) -> list[str]:
+    rows = _rows(records)
+    grey = " Grey: not annotated, or ignored." if any(len(row.ignored) for row in rows) else ""
     figures = [
         (
             span_lengths(_lengths(records, classes)),
@@ -57,8 +63,8 @@ def _figures(records: Sequence[Record], classes: Sequence[str]) -> list[str]:
             "to the 95 % quantile, the mark is the median.",
         ),
         (
-            span_rows(_rows(records), classes),
-            "Where spans lie in some recordings, each from a little before its first span.",
+            span_rows(rows, classes),
+            f"Where spans lie in some recordings, each from a little before its first span.{grey}",
         ),
     ]
     with warnings.catch_warnings():
@@ -72,10 +78,10 @@ def overview(survey: Survey) -> str:
     if not survey.num_recordings:
         return "no recordings."
     rates = " or ".join(f"{rate:g} Hz" for rate, _ in survey.rates[:3])
-    numbers = " or ".join(str(count) for count, _ in survey.num_channels[:3])
-    one = survey.num_channels == [(1, survey.num_recordings)]
+    *others, last = [count for count, _ in survey.num_channels[:3]]
+    channels = " or ".join([*map(str, others), counted(last, "channel")])
     steps = survey.steps
-    size = f"{steps.most:,.0f} steps each"
+    size = counted(round(steps.most), "step") + " each" * (survey.num_recordings > 1)
     if steps.least < steps.most:
         size = (
             f"{steps.least:,.0f} to {steps.most:,.0f} steps, median {steps.median:,.0f}, the longest "
@@ -86,17 +92,22 @@ def overview(survey: Survey) -> str:
     spans = sum(part.num_spans for part in survey.parts)
     overlaps = f", up to {survey.overlaps.most_at_once} at once" if spans else ""
     return (
-        f"{survey.num_recordings:,} recordings, {_time(survey.seconds)} in all{left}, {numbers} "
-        f"channel{'s' * (not one)} at {rates}; {size}. {spans:,} spans "
-        f"of {len(survey.labels):,} labels{overlaps}."
+        f"{counted(survey.num_recordings, 'recording')}, {_time(survey.seconds)} in all{left}, "
+        f"{channels} at {rates}; {size}. {counted(spans, 'span')} "
+        f"of {counted(len(survey.labels), 'label')}{overlaps}."
     )
 
 
 def finding_lines(finding: Finding) -> Iterator[str]:
-    """A finding as lines of text: what, the first case, and what to do."""
+    """A finding as lines of text: what, the first cases, and what to do."""
     yield f"{finding.severity}: {finding.text}"
-    if finding.place:
-        yield f"  {'first' if finding.count > 1 else 'where'}: {finding.place}"
+    for i, case in enumerate(finding.cases[:_PRINTED]):
+        yield f"{'         ' if i else '  where: '}{case.line}"
+    if finding.cases and (more := finding.count - _PRINTED) > 0:
+        place = "in check.html" if finding.count <= _LISTED else "in check.json"
+        if finding.count > MOST_CASES:
+            place = f"the first {MOST_CASES:,} cases are in check.json"
+        yield f"         and {more:,} more, {place}"
     yield f"  {finding.advice}"
 
 
@@ -107,7 +118,7 @@ def finding_table(survey: Survey) -> Table:
             Cell(finding.text),
             Cell(finding.severity),
             Cell(f"{finding.count:,}", finding.count),
-            Cell(finding.place or NONE),
+            Cell(finding.cases[0].line if finding.cases else NONE),
             Cell(finding.advice),
         ]
         for finding in survey.findings
@@ -120,6 +131,23 @@ def finding_table(survey: Survey) -> Table:
         ("what to do", ""),
     ]  # fmt: skip
     return Table("Findings", columns, rows, () if rows else ["Nothing was found."])
+
+
+def _cases(finding: Finding) -> Iterator[str]:
+    """The cases of a finding, folded, where there is more than the one in the table of findings."""
+    if len(finding.cases) < 2:
+        return
+    cases = finding.cases[:_LISTED]
+    # A column that says nothing is left out, such as the file of a label.
+    kept = [i for i in range(4) if any(case[i] for case in cases)]
+    columns = [(("file", "sequence", "row", "what")[i], "") for i in kept]
+    rows = [[Cell(case[i] or NONE) for i in kept] for case in cases]
+    few = f"the first {len(cases):,} of" if len(cases) < finding.count else "all"
+    # The summary stands in place of the heading.
+    _, *table = table_section(Table(finding.text, columns, rows))
+    yield f"<details><summary>{escape(finding.text)}: {few} {finding.count:,} cases</summary><section>"
+    yield from table
+    yield "</details>"
 
 
 def part_table(survey: Survey) -> Table:
@@ -226,7 +254,9 @@ def _rows(records: Sequence[Record]) -> list[Row]:
     rows = []
     for record, ends, end in zip(chosen, spans, lasting, strict=True):
         begin = max(0.0, min(float(ends[:, 0].min()) - 0.05 * width, end - width))
-        rows.append(Row(record.id, begin, min(end, begin + width), ends, record.labels.numpy()))
+        ignored = record.ignored.double().numpy() * record.timeline.seconds_per_step
+        labels = record.labels.numpy()
+        rows.append(Row(record.id, begin, min(end, begin + width), ends, labels, ignored))
     return rows
 
 

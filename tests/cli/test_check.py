@@ -48,7 +48,7 @@ def test_the_sample_can_be_tried_at_once(cli, tmp_path, capsys):
 
 def test_a_folder_that_is_called_sample_is_taken_as_it_is(cli, tmp_path):
     (tmp_path / "sample").mkdir()
-    assert "an error" in check(cli, tmp_path, "data.root=sample")
+    assert "one kind of error" in check(cli, tmp_path, "data.root=sample")
     assert not (tmp_path / "runs").exists()
 
 
@@ -112,7 +112,7 @@ def test_annotations_that_cannot_be_read_are_a_finding(cli, sample, tmp_path, ca
         sample, tmp_path / "here", lambda c: c["database"]["person1-a"].update(subset="train")
     )
     stop = check(cli, tmp_path, f"data.root={root}")
-    assert "an error, listed above" in stop
+    assert "one kind of error, listed above" in stop
     assert "subset is 'train'" in capsys.readouterr().out
     (finding,) = Survey.read(tmp_path / "out" / "check.json").of("error")
     assert finding.kind == "refused"
@@ -146,3 +146,100 @@ def test_a_broken_recording_does_not_hide_the_others(cli, sample, tmp_path, caps
     counts = {finding.kind: finding.count for finding in found.findings}
     assert sorted(counts.values()) == [1, 2]
     assert found.num_recordings == 10
+
+
+def table(folder, rows, *, steps=500, channels=2):
+    (folder / "data").mkdir(parents=True)
+    noise = np.random.default_rng(0).normal(size=(steps, channels))
+    np.save(folder / "data" / "a.npy", noise.astype(np.float32))
+    lines = ["sequence,start,end,label", *rows]
+    (folder / "annotations.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_every_broken_row_is_listed_and_the_others_are_read(cli, tmp_path, capsys):
+    broken = [("a,x,2,walk", "a,1,nan,walk", "a,1", ",1,2,walk")[i % 4] for i in range(200)]
+    root = table(tmp_path / "here", [*broken, "a,1,2,walk", "a,9,12,walk", "a,3,4,walk"])
+    check(cli, tmp_path, f"data.root={root}", "data.fps=50")
+    printed = capsys.readouterr().out
+    file = root / "annotations.csv"
+    shown = f"""\
+error: 200 mistakes in the annotations, or between them and the signals
+  where: {file}, a, line 2: start is 'x'; wanted a number
+         {file}, a, line 3: end is 'nan'; wanted a number
+         {file}, line 4: 2 fields; the header has 4
+         and 197 more, in check.json
+  Correct this"""
+    assert shown in printed
+    assert f"{file}, a, line 203: span is [9.0, 12.0]" in printed
+    found = Survey.read(tmp_path / "out" / "check.json")
+    refused, past = found.findings[:2]
+    assert refused.count == len(refused.cases) == 200
+    assert [case.row for case in refused.cases] == [f"line {i}" for i in range(2, 202)]
+    assert {case.file for case in refused.cases} == {str(file)}
+    assert (past.kind, past.count) == ("span: past the end", 1)
+    assert found.labels[0].num_spans == 2
+    page = (tmp_path / "out" / "check.html").read_text()
+    (folded,) = re.findall(r"<details><summary>200 mistakes.*?</details>", page, re.DOTALL)
+    assert "the first 100 of 200 cases" in folded
+    assert folded.count("<tr>") == 1 + 100
+    assert "<td>line 101</td>" in folded
+    assert "<td>line 102</td>" not in folded
+
+
+def test_one_of_each_is_said_in_the_singular(cli, tmp_path, capsys):
+    root = table(tmp_path / "here", ["a,1,2,walk", "a,x,2,walk"], channels=1)
+    check(cli, tmp_path, f"data.root={root}", "data.fps=50")
+    printed = capsys.readouterr().out
+    overview = "1 recording, 0:10 min in all, 1 channel at 50 Hz; 500 steps. 1 span of 1 label, up"
+    assert overview in printed
+    assert not re.search(
+        r"\b1 (\w+ )?(recordings|channels|spans|labels|mistakes|errors)\b", printed
+    )
+
+
+def test_what_was_not_annotated_is_shaded_and_named(cli, sample, tmp_path, capsys):
+    def change(content):
+        content["database"]["person1-a"]["annotated"] = [[0, 10]]
+
+    for name, edit in (("whole", lambda content: None), ("part", change)):
+        root = spoilt(sample, tmp_path / name, edit)
+        check(cli, tmp_path, f"data.root={root}")
+        shaded = name == "part"
+        page = (tmp_path / "out" / "check.html").read_text()
+        assert ("not annotated or ignored" in page) == shaded
+        assert ("#e2e5e9" in page) == shaded
+        assert ("Grey: not annotated, or ignored." in page) == shaded
+        printed = capsys.readouterr().out
+        assert ("outside of the annotated stretches" in printed) == shaded
+    found = Survey.read(tmp_path / "out" / "check.json")
+    (outside,) = (one for one in found.findings if one.kind == "outside of annotated")
+    spans = json.loads((root / "annotations.json").read_text())["database"]["person1-a"]
+    late = [i for i, row in enumerate(spans["annotations"]) if row["segment"][1] > 10.02]
+    assert [case.row for case in outside.cases] == [f"annotations[{i}]" for i in late]
+    assert {(case.file, case.sequence) for case in outside.cases} == {
+        (str(root / "annotations.json"), "person1-a")
+    }
+
+
+def test_a_folder_without_a_signal_says_so(cli, tmp_path, capsys):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "a.txt").write_text("1\t2\tx\n")
+    check(cli, tmp_path, "data.root=here")
+    assert "it holds no signal either" in capsys.readouterr().out
+    root = table(tmp_path / "gone", ["a,1,2,x", "b,1,2,x"])
+    (root / "data" / "a.npy").unlink()
+    check(cli, tmp_path, f"data.root={root}", "data.fps=50")
+    # That there is no signal is all there is to say: labels are not missing as well.
+    (finding,) = Survey.read(tmp_path / "out" / "check.json").findings
+    assert [case.sequence for case in finding.cases] == ["a", "b"]
+
+
+def test_broken_rows_are_listed_although_all_of_the_file_is_refused(cli, tmp_path):
+    root = table(tmp_path / "here", ["a,1,2,walk", "a,x,2,walk"])
+    check(cli, tmp_path, f"data.root={root}", "data.fps=50", "data.label_map={run:jog}")
+    (finding,) = Survey.read(tmp_path / "out" / "check.json").findings
+    row, whole = finding.cases
+    assert (row.file, row.row) == (str(root / "annotations.csv"), "line 3")
+    assert (whole.file, whole.row) == (row.file, "")
+    assert whole.text.startswith("label_map: no label 'run'")

@@ -15,6 +15,7 @@ from spanloc.data.annotations.rows import (
     Reading,
     Row,
     is_number,
+    refuse,
 )
 from spanloc.files import read_json, shown
 
@@ -45,9 +46,7 @@ def read(root: Path, reading: Reading) -> Content:
         try:
             sequences.append(_entry(file, name, own, reading, subsets=subsets))
         except ValueError as error:
-            if reading.refused is None:
-                raise
-            reading.refused.append(str(error))
+            refuse(reading.refused, error, str(file), sequence=name)
     return Content(file, sequences, classes, "segment", subsets_known=True)
 
 
@@ -86,16 +85,8 @@ def _entry(
         raise refuse("annotated", "a list of stretches [start, end]")
     rows = []
     for i, annotation in enumerate(fields["annotations"]):
-        place = f"annotations[{i}]"
-        if not isinstance(annotation, dict):
-            raise ValueError(f"{where}: {place} is {shown(annotation)}; wanted an object")
-        segment: Any = annotation.get("segment")
-        if not _is_span(segment):
-            raise ValueError(
-                f"{where}: {place}: segment is {shown(segment)}; wanted [start, end] in seconds"
-            )
-        start, end = segment
-        rows.append(Row(start, end, annotation.get("label", MISSING), place))
+        with reading.row(str(file), place := f"annotations[{i}]", name):
+            rows.append(_row(annotation, where, place))
     return Annotated(
         name,
         rows,
@@ -107,6 +98,18 @@ def _entry(
         weight=float(weight),
         annotated=None if annotated is None else [(start, end) for start, end in annotated],
     )
+
+
+def _row(annotation: Any, where: str, place: str) -> Row:
+    if not isinstance(annotation, dict):
+        raise ValueError(f"{where}: {place} is {shown(annotation)}; wanted an object")
+    segment: Any = annotation.get("segment")
+    if not _is_span(segment):
+        raise ValueError(
+            f"{where}: {place}: segment is {shown(segment)}; wanted [start, end] in seconds"
+        )
+    start, end = segment
+    return Row(start, end, annotation.get("label", MISSING), place)
 
 
 @lru_cache(1000)

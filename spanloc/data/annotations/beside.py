@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from spanloc.data.annotations.placed import Grid
@@ -32,13 +33,19 @@ def signals_in(root: Path) -> dict[str, Path]:
     return found
 
 
-def signal_of(entry: Annotated, root: Path, key: str | None = None) -> Signal:
+def signal_of(
+    entry: Annotated,
+    root: Path,
+    key: str | None = None,
+    channels: Sequence[str | int] | None = None,
+    on_rate: str = "resample",
+) -> Signal:
     """The signal of a sequence: ``<id>`` with a suffix, in ``data`` or beside its annotations.
 
     Args:
         entry: The sequence.
         root: The folder.
-        key: As in :func:`~spanloc.data.signals.open_signal`.
+        key, channels, on_rate: As in :func:`~spanloc.data.signals.open_signal`.
 
     Raises:
         FileNotFoundError: There is none.
@@ -48,7 +55,7 @@ def signal_of(entry: Annotated, root: Path, key: str | None = None) -> Signal:
     for folder in dict.fromkeys([root / "data", entry.file.parent, *folders(root)]):
         found = _found(folder, entry)
         if found is not None:
-            return open_signal(found, key=key)
+            return open_signal(found, key=key, channels=channels, on_rate=on_rate)
     where = shown_path(path)
     kind = "not a regular file" if path.exists() else "no such file, nor one of another suffix"
     raise FileNotFoundError(f"{where}: {kind}; {entry.file.name} lists {shown(entry.id)}")

@@ -23,15 +23,17 @@ def read(file: Path, reading: Reading) -> Content:
     if file.suffix == ".parquet":
         rows = _parquet(file)
     elif file.suffix == ".jsonl":
-        rows = _json_lines(file)
+        rows = _json_lines(file, reading)
     else:
-        rows = table_rows(file, "\t" if file.suffix == ".tsv" else ",", needed=needed)
+        separator = "\t" if file.suffix == ".tsv" else ","
+        rows = table_rows(file, separator, needed=needed, refused=reading.refused)
     return content_of(rows, file, reading)
 
 
 def of_recording(file: Path, name: str, reading: Reading) -> Iterable[Annotated]:
     """The rows of a table that is of one recording, and does not name it."""
-    rows = table_rows(file, ",", needed=(reading.column("start"), reading.column("end")))
+    needed = (reading.column("start"), reading.column("end"))
+    rows = table_rows(file, ",", needed=needed, refused=reading.refused)
     named = ((place, {reading.column("sequence"): name, **row}) for place, row in rows)
     found = content_of(named, file, reading).sequences
     if any(entry.id != name for entry in found):
@@ -51,56 +53,81 @@ def content_of(
             subsets or subjects.
     """
     where = shown_path(file)
-    sequence, start, end, label, subset, subject = map(reading.column, _COLUMNS)
     if unknown := reading.columns.keys() - {*_COLUMNS}:
         raise ValueError(f"columns: no field {min(unknown)!r}; wanted some of {listed(_COLUMNS)}")
-    by_name: dict[str, list[Row]] = {}
-    said: dict[tuple[str, str], str] = {}
-    labelled: bool | None = None
-    subset_there = False
+    table = _Table(where, reading)
+    # What one row of these lacks, all lack; objects of JSON may differ.
+    alike, checked = file.suffix != ".jsonl", False
     for place, row in rows:
-        for field, column in reading.columns.items():
-            if column not in row:
-                raise ValueError(
-                    f"{where}: {place}: there is no column {column!r} (columns: {field}); found "
-                    f"{listed(list(map(str, row)))}"
-                )
-        for field, column in (("sequence", sequence), ("start", start), ("end", end)):
-            if column not in row:
-                raise ValueError(
-                    f"{where}: {place}: there is no column {column!r}; found "
-                    f"{listed(list(map(str, row)))} (another name: data.columns={{{field}: NAME}})"
-                )
-        name = _name(row[sequence], f"{where}: {place}: {sequence}")
-        if name is None:
-            raise ValueError(f"{where}: {place}: {sequence} is empty; wanted the id of a sequence")
-        for field, column in (("subset", subset), ("subject", subject)):
-            value = _name(row.get(column), f"{where}: {place}: {column}")
-            if value is None:
-                continue
-            if field == "subset":
-                value, subset_there = reading.subset(value, f"{where}: {place}"), True
-            if said.setdefault((field, name), value) != value:
-                raise ValueError(
-                    f"{where}: {place}: {column} of {shown(name)} is {shown(value)}; the rows before "
-                    f"say {shown(said[field, name])}"
-                )
-        own = by_name.setdefault(name, [])
-        if _is_empty(row[start]) and _is_empty(row[end]):
-            continue
-        if labelled is not None and labelled != (label in row):
-            raise ValueError(f"{where}: {place}: some rows have a {label}, and some have none")
-        labelled = label in row
-        title = _name(row.get(label), f"{where}: {place}: {label}") if labelled else NO_LABEL
-        title = "" if title is None else title
-        own.append(read_row(row[start], row[end], title, where, place, (start, end)))
+        if alike and not checked:
+            checked = True
+            table.check_columns(place, row)
+        name = row.get(table.columns["sequence"])
+        with reading.row(where, place, name if isinstance(name, str) else ""):
+            if not alike:
+                table.check_columns(place, row)
+            table.add(place, row)
+    said = table.said
     sequences = [
         Annotated(
             name, own, file, subset=said.get(("subset", name)), subject=said.get(("subject", name))
         )
-        for name, own in by_name.items()
+        for name, own in table.by_name.items()
     ]
-    return Content(file, sequences, subsets_known=subset_there)
+    return Content(file, sequences, subsets_known=any(field == "subset" for field, _ in said))
+
+
+class _Table:
+    """The rows so far, by sequence, and what they say of it."""
+
+    def __init__(self, where: str, reading: Reading) -> None:
+        self.where, self.reading = where, reading
+        self.columns = {field: reading.column(field) for field in _COLUMNS}
+        self.by_name: dict[str, list[Row]] = {}
+        self.said: dict[tuple[str, str], str] = {}
+        self.labelled: bool | None = None
+
+    def check_columns(self, place: str, row: Mapping[str, Any]) -> None:
+        found = f"found {listed(list(map(str, row)))}"
+        for field, column in self.reading.columns.items():
+            if column not in row:
+                raise ValueError(
+                    f"{self.where}: {place}: there is no column {column!r} (columns: {field}); {found}"
+                )
+        for field in _COLUMNS[:3]:
+            if self.columns[field] not in row:
+                raise ValueError(
+                    f"{self.where}: {place}: there is no column {self.columns[field]!r}; {found} "
+                    f"(another name: data.columns={{{field}: NAME}})"
+                )
+
+    def add(self, place: str, row: Mapping[str, Any]) -> None:
+        at = f"{self.where}: {place}"
+        sequence, start, end, label, *about = self.columns.values()
+        name = _name(row[sequence], f"{at}: {sequence}")
+        if name is None:
+            raise ValueError(f"{at}: {sequence} is empty; wanted the id of a sequence")
+        # Before anything else may be wrong: that there is such a sequence is known.
+        own = self.by_name.setdefault(name, [])
+        for field, column in zip(("subset", "subject"), about, strict=True):
+            value = _name(row.get(column), f"{at}: {column}")
+            if value is None:
+                continue
+            if field == "subset":
+                value = self.reading.subset(value, at)
+            if self.said.setdefault((field, name), value) != value:
+                raise ValueError(
+                    f"{at}: {column} of {shown(name)} is {shown(value)}; the rows before say "
+                    f"{shown(self.said[field, name])}"
+                )
+        if _is_empty(row[start]) and _is_empty(row[end]):
+            return
+        if self.labelled is not None and self.labelled != (label in row):
+            raise ValueError(f"{at}: some rows have a {label}, and some have none")
+        self.labelled = label in row
+        title = _name(row.get(label), f"{at}: {label}") if self.labelled else NO_LABEL
+        title = "" if title is None else title
+        own.append(read_row(row[start], row[end], title, self.where, place, (start, end)))
 
 
 def _name(value: Any, where: str) -> str | None:
@@ -122,17 +149,19 @@ def _is_empty(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)
 
 
-def _json_lines(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _json_lines(file: Path, reading: Reading) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    where = shown_path(file)
     for i, line in enumerate(read_text(file).split("\n"), 1):
         if not line.strip():
             continue
-        try:
-            row = parse_json(line.encode())
-        except ValueError as error:
-            raise ValueError(f"{shown_path(file)}: line {i}: not valid JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise ValueError(f"{shown_path(file)}: line {i}: wanted an object")
-        yield f"line {i}", row
+        with reading.row(where, place := f"line {i}"):
+            try:
+                row = parse_json(line.encode())
+            except ValueError as error:
+                raise ValueError(f"{where}: {place}: not valid JSON: {error}") from None
+            if not isinstance(row, dict):
+                raise ValueError(f"{where}: {place}: wanted an object")
+            yield place, row
 
 
 def _parquet(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -6,9 +6,9 @@ from pathlib import Path
 from spanloc.data.annotations.beside import signal_of
 from spanloc.data.annotations.formats import read_content
 from spanloc.data.annotations.records import Annotations, Meaning, Record, lay
-from spanloc.data.annotations.rows import SUBSETS, BadSpan, Ends, Policy, Reading, Unit
+from spanloc.data.annotations.rows import SUBSETS, BadSpan, Case, Ends, Policy, Reading, Unit
 
-__all__ = ["SUBSETS", "Annotations", "BadSpan", "Record", "read_annotations"]
+__all__ = ["SUBSETS", "Annotations", "BadSpan", "Case", "Record", "read_annotations"]
 
 
 def read_annotations(
@@ -26,13 +26,15 @@ def read_annotations(
     tier: str | None = None,
     extension: str = "atr",
     key: str | None = None,
+    channels: Sequence[str | int] | None = None,
+    on_rate: str = "resample",
     classes: Sequence[str] | None = None,
     label_map: Mapping[str, str] | None = None,
     unknown: Sequence[str] = (),
     ignore: Sequence[str] = (),
     bad_spans: Policy = "error",
     found: list[BadSpan] | None = None,
-    refused: list[str] | None = None,
+    refused: list[Case] | None = None,
 ) -> Annotations:
     """Read and check a folder of annotated recordings: its annotations, and the header of each signal.
 
@@ -89,9 +91,12 @@ def read_annotations(
         columns: What the columns ``sequence``, ``start``, ``end``, ``label``, ``subset``, ``subject``
             are called in a table.
         subset_map: Subsets that have another name in the files, as ``{"val": "validation"}``.
-        tier: Of ``textgrid`` and ``elan``; needed where there are several.
+        tier: Of ``textgrid`` and ``elan``; needed where there are several. ``*``: all, of ``textgrid``.
         extension: Of the annotations of ``wfdb``.
         key: The name of the array, where files hold several (``.npz``, ``.h5``).
+        channels, on_rate: Which channels of the files to take, by name or by number from 0, and
+            whether those of one file may differ in their rate, as in
+            :func:`~spanloc.data.signals.open_signal`.
         classes: The classes in their order. None: those of the file, or the labels in use, sorted.
         label_map: Labels that get another name, several the same too, as ``{"jog": "run"}``. What
             follows is about the new names.
@@ -101,15 +106,17 @@ def read_annotations(
             there twice. ``error`` raises at the first (not at a duplicate, which is kept). ``clip``
             cuts off what lies outside and drops what that does not help. ``drop`` drops them all.
         found: A list that gets all such spans.
-        refused: A list that gets the errors of single sequences, which are then left out. None: the
-            first such error is raised.
+        refused: A list that gets the errors of single rows, files and sequences, which are then left
+            out. None: the first such error is raised.
 
     Raises:
         FileNotFoundError: The folder, a file of annotations or a signal is missing.
         ValueError: Something in them is off; it names the file, the sequence and the field. Or a format
             needs a package that is not installed.
     """
-    root = Path(root)
+    root = Path(str(root))  # a folder may be called 2024
+    if isinstance(channels, str | int):
+        raise ValueError(f"data.channels is {channels!r}; wanted a list: 'data.channels=[...]'")
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder (data.root)")
     meaning = Meaning(
@@ -128,4 +135,6 @@ def read_annotations(
     )
     reading = Reading(columns or {}, subset_map or {}, tier, extension, refused)
     content = read_content(root, format, reading, seconds=unit == "seconds")
-    return lay(content, lambda entry: signal_of(entry, root, key), meaning, refused)
+    return lay(
+        content, lambda entry: signal_of(entry, root, key, channels, on_rate), meaning, refused
+    )

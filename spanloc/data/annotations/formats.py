@@ -7,7 +7,14 @@ from pathlib import Path
 
 from spanloc.data.annotations import activitynet, flat, recorders, texts, tiers, waves
 from spanloc.data.annotations.beside import folders, signals_in
-from spanloc.data.annotations.rows import SUBSETS, Annotated, Content, Reading, listed
+from spanloc.data.annotations.rows import (
+    SUBSETS,
+    Annotated,
+    Content,
+    Reading,
+    listed,
+    refuse,
+)
 from spanloc.data.signals.arrays import shown_path
 from spanloc.files import shown
 
@@ -55,11 +62,11 @@ def read_content(root: Path, kind: str, reading: Reading, *, seconds: bool) -> C
         return activitynet.read(root, reading)
     signals = signals_in(root)
     if kind == "table":
-        content = _with_silent(flat.read(_table(root), reading), signals)
+        content = _with_silent(flat.read(_table(root), reading), signals, reading)
     else:
         content = _per_recording(root, kind, reading, signals)
     content = _with_subsets(content, root, reading, signals)
-    if not content.sequences:
+    if not content.sequences and not reading.refused:
         raise ValueError(f"{content.file}: there is no sequence")
     return content
 
@@ -82,9 +89,10 @@ def _chosen(root: Path, reading: Reading) -> str:
         both = " and ".join(f"{name} ({shown_path(file)})" for name, file in found.items())
         raise ValueError(f"{root}: holds annotations of several formats: {both}; set data.format")
     if not found:
+        none = "" if signals else "; it holds no signal either"
         raise FileNotFoundError(
             f"{root / 'annotations.json'}: no such file; data.root must hold annotations.json, a table "
-            f"annotations{', '.join(flat.SUFFIXES)}, or files of annotations beside its signals (data.format)"
+            f"annotations{', '.join(flat.SUFFIXES)}, or files of annotations beside its signals (data.format){none}"
         )
     return next(iter(found))
 
@@ -134,41 +142,49 @@ def _per_recording(root: Path, kind: str, reading: Reading, signals: Mapping[str
     if kind == "labelstudio" and len(files) > 1:
         raise ValueError(f"{root}: holds {listed([f.name for f in files])}; wanted one .json")
     entries: dict[str, Annotated] = {}
+    broken = set()
     for file in files:
-        if kind in _ONE:
-            name = _name_of(file, signals)
-            if kind in _ANY_TEXT and signals.get(name, file) == file:
-                log.warning("%s: left out: no recording of that name", shown_path(file))
-                continue
-            own = _ONE[kind][1](file, name, reading)
-        else:
-            own = _MANY[kind][1](file, signals, reading)
-        for entry in own:
-            if entry.id in entries:
-                raise ValueError(
-                    f"{shown_path(file)}: sequence {shown(entry.id)} is annotated in "
-                    f"{shown_path(entries[entry.id].file)} too"
-                )
-            parent = file.parent.name
-            entries[entry.id] = replace(entry, subset=parent if parent in SUBSETS else None)
-    if not entries:
+        name = _name_of(file, signals)
+        if kind in _ANY_TEXT and signals.get(name, file) == file:
+            log.warning("%s: left out: no recording of that name", shown_path(file))
+            continue
+        try:
+            if kind in _ONE:
+                own = _ONE[kind][1](file, name, reading)
+            else:
+                own = _MANY[kind][1](file, signals, reading)
+            _join(entries, own, file)
+        except (ValueError, OSError) as error:
+            broken.add(name)
+            refuse(reading.refused, error, shown_path(file))
+    if not entries and not reading.refused:
         raise FileNotFoundError(f"{root}: there are no annotations of a recording (format={kind})")
-    if left := [name for name in signals if name not in entries]:
-        log.warning(
-            "%s: %d recordings left out, without annotations: %s", root, len(left), listed(left)
-        )
+    if left := [name for name in signals if name not in entries and name not in broken]:
+        log.warning("%s: recordings left out, without annotations: %s", root, listed(left))
     return Content(root, list(entries.values()))
 
 
-def _with_silent(content: Content, signals: Mapping[str, Path]) -> Content:
+def _join(entries: dict[str, Annotated], own: Iterable[Annotated], file: Path) -> None:
+    parent = file.parent.name
+    for entry in own:
+        if entry.id in entries:
+            raise ValueError(
+                f"{shown_path(file)}: sequence {shown(entry.id)} is annotated in "
+                f"{shown_path(entries[entry.id].file)} too"
+            )
+        entries[entry.id] = replace(entry, subset=parent if parent in SUBSETS else None)
+
+
+def _with_silent(content: Content, signals: Mapping[str, Path], reading: Reading) -> Content:
     known = {entry.id for entry in content.sequences}
     silent = [Annotated(name, [], content.file) for name in signals if name not in known]
-    if silent and content.subsets_known:
-        raise ValueError(
-            f"{content.file}: there is no row of {shown(silent[0].id)} ({shown_path(signals[silent[0].id])}), "
+    for entry in silent if content.subsets_known else ():
+        error = ValueError(
+            f"{content.file}: there is no row of {shown(entry.id)} ({shown_path(signals[entry.id])}), "
             "so that its subset is not known; add one, without start and end where it has no spans"
         )
-    if silent:
+        refuse(reading.refused, error, str(content.file), sequence=entry.id)
+    if silent and not content.subsets_known:
         # To train on what nobody has annotated yet as if nothing were in it would spoil the model.
         log.warning(
             "%s: left out, without a row (one without start and end says that nothing is there): %s",
@@ -191,21 +207,20 @@ def _with_subsets(
             subset = entry.subset or (parent if parent in SUBSETS else None)
             entries.append(replace(entry, subset=subset))
         return replace(content, sequences=entries)
-    said = {}
-    for place, row in texts.table_rows(file, ",", needed=("sequence", "subset")):
-        where = f"{shown_path(file)}: {place}"
-        if row["sequence"] in said:
-            raise ValueError(f"{where}: sequence {shown(row['sequence'])} is there twice")
-        said[row["sequence"]] = reading.subset(row["subset"], where), row.get("subject") or None
+    said: dict[str, tuple[str | None, str | None]] = {}
+    where, needed = shown_path(file), ("sequence", "subset")
+    for place, row in texts.table_rows(file, ",", needed=needed, refused=reading.refused):
+        with reading.row(where, place, name := row["sequence"]):
+            if name in said:
+                raise ValueError(f"{where}: {place}: sequence {shown(name)} is there twice")
+            said[name] = None, row.get("subject") or None
+            said[name] = reading.subset(row["subset"], f"{where}: {place}"), said[name][1]
+    sequences = []
     for entry in content.sequences:
-        if entry.id not in said:
-            raise ValueError(
-                f"{shown_path(file)}: there is no row of the sequence {shown(entry.id)}"
-            )
-    return replace(
-        content,
-        sequences=[
-            replace(entry, subset=said[entry.id][0], subject=entry.subject or said[entry.id][1])
-            for entry in content.sequences
-        ],
-    )
+        if entry.id in said:
+            subset, subject = said[entry.id]
+            sequences.append(replace(entry, subset=subset, subject=entry.subject or subject))
+            continue
+        error = ValueError(f"{where}: there is no row of the sequence {shown(entry.id)}")
+        refuse(reading.refused, error, where, sequence=entry.id)
+    return replace(content, sequences=sequences)

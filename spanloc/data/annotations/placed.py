@@ -133,11 +133,18 @@ class Grid(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """Spans in steps, their labels, and the stretches that are ignored."""
+    """Spans in steps, their labels and places in the file.
+
+    Args:
+        ignored: Stretches that count neither as a span nor as background.
+        unseen: Those of them that nobody looked at.
+    """
 
     spans: Tensor
     labels: Tensor
+    rows: list[str]
     ignored: Tensor
+    unseen: Tensor
 
 
 class Placer:
@@ -178,7 +185,9 @@ class Placer:
         """
         spans: list[tuple[float, float]] = []
         labels: list[int] = []
-        ignored = self._unseen(entry, grid)
+        rows: list[str] = []
+        unseen = self._unseen(entry, grid)
+        ignored = list(unseen)
         seen = set()
         for i, row in enumerate(entry.rows):
             span, problem = self._span(row, grid)
@@ -205,10 +214,13 @@ class Placer:
             seen.add((*span, name))
             spans.append(span)
             labels.append(self._numbers[name])
+            rows.append(row.where)
         return Placed(
-            torch.tensor(spans, dtype=torch.float32).reshape(-1, 2),
+            _tensor(spans),
             torch.tensor(labels, dtype=torch.int64),
-            torch.tensor(_merged(ignored), dtype=torch.float32).reshape(-1, 2),
+            rows,
+            _tensor(_merged(ignored)),
+            _tensor(unseen),
         )
 
     def _in_steps(self, start: float, end: float, grid: Grid) -> tuple[float, float, float, float]:
@@ -249,9 +261,10 @@ class Placer:
 
     def _report(self, entry: Annotated, i: int, kind: str, text: str) -> None:
         row = entry.rows[i]
-        self.found.append(BadSpan(str(entry.file), entry.id, i, kind, f"{row.where}: {text}"))
+        text = f"{row.where}: {text}"
+        self.found.append(BadSpan(str(entry.file), entry.id, i, kind, text, row.where))
         if self.bad_spans == "error" and kind != "duplicate":
-            raise ValueError(f"{entry.where}: {row.where}: {text}")
+            raise ValueError(f"{entry.where}: {text}")
 
     def _unseen(self, entry: Annotated, grid: Grid) -> list[tuple[float, float]]:
         if entry.annotated is None:
@@ -263,6 +276,10 @@ class Placer:
             place = end
         unseen.append((place, float(grid.num_steps)))
         return [stretch for stretch in unseen if stretch[0] < stretch[1]]
+
+
+def _tensor(stretches: Sequence[tuple[float, float]]) -> Tensor:
+    return torch.tensor(stretches, dtype=torch.float32).reshape(-1, 2)
 
 
 def _merged(stretches: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

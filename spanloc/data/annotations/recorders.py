@@ -32,22 +32,34 @@ def label_studio(file: Path, signals: Collection[str], reading: Reading) -> Iter
     if not isinstance(content, list):
         raise ValueError(f"{where}: wanted a list of tasks, as Label Studio exports them")
     for i, task in enumerate(content):
-        place = f"{where}: task {i}"
-        if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
-            raise ValueError(
-                f"{place}: wanted an object with 'data' (export as JSON, not JSON_MIN)"
-            )
-        name = _task_name(task["data"], signals, place)
-        annotations = task.get("annotations")
-        if not isinstance(annotations, list) or not all(isinstance(a, dict) for a in annotations):
-            raise ValueError(f"{place}: annotations is {shown(annotations)}; wanted a list")
-        made = [a for a in annotations if not a.get("was_cancelled")]
-        if len(made) != 1:
-            raise ValueError(f"{place} ({shown(name)}): {len(made)} annotations; wanted one")
-        yield Annotated(name, list(_regions(made[0].get("result"), place)), file)
+        with reading.row(where, f"task {i}"):
+            yield _task(task, file, f"task {i}", signals, reading)
+
+
+def _task(task: Any, file: Path, row: str, signals: Collection[str], reading: Reading) -> Annotated:
+    place = f"{shown_path(file)}: {row}"
+    if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
+        raise ValueError(f"{place}: wanted an object with 'data' (export as JSON, not JSON_MIN)")
+    name = _task_name(task["data"], signals, place)
+    annotations = task.get("annotations")
+    if not isinstance(annotations, list) or not all(isinstance(a, dict) for a in annotations):
+        raise ValueError(f"{place}: annotations is {shown(annotations)}; wanted a list")
+    made = [a for a in annotations if not a.get("was_cancelled")]
+    if len(made) != 1:
+        raise ValueError(f"{place} ({shown(name)}): {len(made)} annotations; wanted one")
+    result, rows = made[0].get("result"), list[Row]()
+    if not isinstance(result, list):
+        raise ValueError(f"{place}: result is {shown(result)}; wanted a list")
+    for k, region in enumerate(result):
+        with reading.row(shown_path(file), f"{row}: result[{k}]", name):
+            rows += _region(region, place, f"result[{k}]")
+    return Annotated(name, rows, file)
 
 
 def _task_name(data: dict[str, Any], signals: Collection[str], place: str) -> str:
+    # Tasks with predictions of ours say it.
+    if isinstance(data.get("sequence"), str) and data["sequence"] in signals:
+        return data["sequence"]
     stems = [Path(value).stem for value in data.values() if isinstance(value, str)]
     # An upload gets eight letters in front.
     stems += [re.sub(r"^[0-9a-f]{8}-", "", stem) for stem in stems]
@@ -57,22 +69,18 @@ def _task_name(data: dict[str, Any], signals: Collection[str], place: str) -> st
     return found[0]
 
 
-def _regions(result: Any, place: str) -> Iterator[Row]:
-    if not isinstance(result, list):
-        raise ValueError(f"{place}: result is {shown(result)}; wanted a list")
-    for k, region in enumerate(result):
-        value = region.get("value") if isinstance(region, dict) else None
-        if not isinstance(value, dict):
-            raise ValueError(f"{place}: result[{k}]: wanted an object with 'value'")
-        labels = value.get("timeserieslabels", value.get("labels"))
-        if labels is None:
+def _region(region: Any, task: str, row: str) -> Iterator[Row]:
+    value = region.get("value") if isinstance(region, dict) else None
+    if not isinstance(value, dict):
+        raise ValueError(f"{task}: {row}: wanted an object with 'value'")
+    labels = value.get("timeserieslabels", value.get("labels"))
+    if labels is None:
+        return
+    if not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
+        raise ValueError(f"{task}: {row}: labels are {shown(labels)}; wanted names")
+    for label in labels:
+        if value.get("instant"):
+            start = number(value.get("start"), f"{task}: {row}", "start")
+            yield Row(start, math.nan, label, row)
             continue
-        if not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
-            raise ValueError(f"{place}: result[{k}]: labels are {shown(labels)}; wanted names")
-        for label in labels:
-            if value.get("instant"):
-                yield Row(
-                    number(value.get("start"), place, "start"), math.nan, label, f"result[{k}]"
-                )
-                continue
-            yield read_row(value.get("start"), value.get("end"), label, place, f"result[{k}]")
+        yield read_row(value.get("start"), value.get("end"), label, task, row)

@@ -1,7 +1,8 @@
 """Annotated sequences: what files say, laid over the signals."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,15 +15,31 @@ from spanloc.data.annotations.rows import (
     SUBSETS,
     Annotated,
     BadSpan,
+    Case,
     Content,
     Ends,
     Policy,
     Unit,
     is_number,
+    refuse,
 )
 from spanloc.data.signals import Signal
 from spanloc.data.signals.arrays import shown_path
 from spanloc.structures import Timeline
+
+
+class Source(NamedTuple):
+    """Where the spans of a record are written.
+
+    Args:
+        file: Of the annotations.
+        rows: The place of each span in it, in words.
+        unseen: Stretches in steps, ``(R, 2)``, that nobody looked at.
+    """
+
+    file: str
+    rows: Sequence[str]
+    unseen: Tensor
 
 
 @dataclass(frozen=True)
@@ -40,6 +57,8 @@ class Record:
         weight: What the sequence counts in the loss.
         ignored: Stretches in steps, ``(R, 2)``, in order and apart, that nobody looked at or that count
             neither as a span nor as background.
+        source: Of its spans as they were read; only where errors are noted, see ``refused`` of
+            :func:`~spanloc.data.read_annotations`.
     """
 
     id: str
@@ -51,6 +70,7 @@ class Record:
     labels: Tensor
     weight: float
     ignored: Tensor = field(default_factory=lambda: torch.zeros(0, 2))
+    source: Source | None = None
 
     @property
     def num_steps(self) -> int:
@@ -152,7 +172,7 @@ def lay(
     content: Content,
     signal_of: Callable[[Annotated], Signal],
     meaning: Meaning,
-    refused: list[str] | None = None,
+    refused: list[Case] | None = None,
 ) -> Annotations:
     """What files say, laid over the signals.
 
@@ -186,10 +206,11 @@ def lay(
         try:
             record = _record(entry, signal_of(entry), placer, meaning)
         except (ValueError, OSError) as error:
-            if refused is None:
-                raise
-            refused.append(str(error))
+            refuse(refused, error, str(entry.file), sequence=entry.id)
         else:
+            if refused is None:
+                # A check wants to know where a span is written; training would carry it for nothing.
+                record = replace(record, source=None)
             subsets[record.subset].append(record)
     return Annotations(list(names.classes), subsets)
 
@@ -213,4 +234,5 @@ def _record(entry: Annotated, signal: Signal, placer: Placer, meaning: Meaning) 
         labels=placed.labels,
         weight=entry.weight,
         ignored=placed.ignored,
+        source=Source(str(entry.file), placed.rows, placed.unseen),
     )

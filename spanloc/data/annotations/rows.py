@@ -84,6 +84,46 @@ class Content:
     subsets_known: bool = False
 
 
+class Case(NamedTuple):
+    """Something that is wrong, and where.
+
+    Args:
+        file, sequence: Where it is; empty where that is not known.
+        row: The place in the file, in words, such as ``line 3`` or ``annotations[8]``.
+        text: What came and what is wanted, in one line.
+    """
+
+    file: str = ""
+    sequence: str = ""
+    row: str = ""
+    text: str = ""
+
+    @property
+    def line(self) -> str:
+        """All of it in one line."""
+        # An id may hold a line break.
+        known = (part if part.isprintable() else shown(part) for part in self[:3] if part)
+        return ": ".join(filter(None, (", ".join(known), self.text)))
+
+
+def refuse(
+    refused: list[Case] | None, error: Exception, file: str, row: str = "", sequence: str = ""
+) -> None:
+    """Raise an error, or note it so that the rest can be read.
+
+    Args:
+        refused: Gets the error; None: it is raised.
+        error: Its message may begin with the place.
+        file, row, sequence: The place.
+    """
+    if refused is None:
+        raise error
+    text = str(error)
+    for where in (file, f"sequence {shown(sequence)}", row):
+        text = text.removeprefix(where).removeprefix(":").strip()
+    refused.append(Case(file, sequence, row, text))
+
+
 class BadSpan(NamedTuple):
     """An annotation that cannot be used as it is.
 
@@ -93,7 +133,8 @@ class BadSpan(NamedTuple):
         row: Its place among the annotations of the sequence, from 0.
         kind: ``reversed``, ``empty``, ``before the start``, ``past the end``, ``label`` or
             ``duplicate``.
-        text: What came and what is wanted, in one line.
+        text: What came and what is wanted, in one line; it begins with ``where``.
+        where: The place in the file, in words.
     """
 
     file: str
@@ -101,6 +142,7 @@ class BadSpan(NamedTuple):
     row: int
     kind: str
     text: str
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,7 +153,15 @@ class Reading:
     subset_map: Mapping[str, str] = field(default_factory=dict)
     tier: str | None = None
     extension: str = "atr"
-    refused: list[str] | None = None
+    refused: list[Case] | None = None
+
+    @contextmanager
+    def row(self, file: str, row: str, sequence: str = "") -> Iterator[None]:
+        """A block that reads one row: an error is raised, or noted, see :func:`refuse`."""
+        try:
+            yield
+        except ValueError as error:
+            refuse(self.refused, error, file, row, sequence)
 
     def column(self, name: str) -> str:
         """The name of a column in the file."""

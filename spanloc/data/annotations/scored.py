@@ -53,8 +53,9 @@ def read_scored(
     read whole, or JSON Lines or comma-separated values of ``sequence, start, end, label, score``, read
     in pieces. Without a label it is ``span``, without a score 1. The sequences and the labels are
     those of the annotations. A sequence without any is listed in JSON with none, and in the others by
-    a row of its name alone. A sequence of JSON may have ``"annotated": [[start, end]]``, the stretches
-    that were looked at; the rest of it, up to its duration where that is known, is ignored.
+    a row of its name alone, with empty fields. A sequence of JSON may have ``"annotated": [[start,
+    end]]``, the stretches that were looked at; the rest of it, up to its duration where that is known,
+    is ignored.
 
     Args:
         predictions, annotations: Files, named ``.json``, ``.jsonl`` or ``.csv``.
@@ -116,8 +117,7 @@ class _Columns:
         self.parts: list[tuple[np.ndarray, ...]] = []
 
     def add(self, piece: Piece, *, new_labels: bool) -> None:
-        if not self.closed:
-            piece = self._spans_of(piece)
+        piece = self._spans_of(piece)
         sequences = self._numbers(piece.sequence, self.sequences, not self.closed)
         labels = self._numbers(piece.label, self.labels, new_labels)
         start, end, score = (_floats(values) for values in piece[1:3] + piece[4:5])
@@ -156,12 +156,16 @@ class _Columns:
         )
 
     def _spans_of(self, piece: Piece) -> Piece:
-        # A row that names a sequence alone says that there is nothing in it.
-        ends = zip(piece.start, piece.end, strict=True)
-        there = [not all(end is None or end == "" for end in pair) for pair in ends]
+        # A row that names a sequence alone says that there is nothing in it; a prediction with a score
+        # lacks its span.
+        fields = (piece.start, piece.end, *([piece.score] if self.closed else []))
+        there = [any(v is not None and v != "" for v in row) for row in zip(*fields, strict=True)]
         if all(there):
             return piece
-        self._numbers(piece.sequence, self.sequences, new=True)
+        if self.closed:
+            there = [there[i] or str(n) not in self.sequences for i, n in enumerate(piece.sequence)]
+        else:
+            self._numbers(piece.sequence, self.sequences, new=True)
         return Piece(*(list(compress(column, there)) for column in piece))
 
     def tensors(self) -> tuple[Tensor, ...]:

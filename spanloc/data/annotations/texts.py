@@ -5,8 +5,18 @@ import io
 import math
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from spanloc.data.annotations.rows import Annotated, Reading, Row, listed, number, read_row
+from spanloc.data.annotations.rows import (
+    Annotated,
+    Case,
+    Reading,
+    Row,
+    listed,
+    number,
+    read_row,
+    refuse,
+)
 from spanloc.data.signals.arrays import shown_path
 from spanloc.files import read_bytes, shown
 
@@ -15,8 +25,12 @@ _BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-s
 _LONGEST = 2**28
 
 
-def read_text(file: Path) -> str:
+def read_text(file: Path, *, empty: bool = False) -> str:
     """The text of a file in UTF-8, or in UTF-16 with its mark.
+
+    Args:
+        file: With a text.
+        empty: Whether it may have no text.
 
     Raises:
         ValueError: It is empty, not text, or in another encoding.
@@ -28,14 +42,19 @@ def read_text(file: Path) -> str:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         raise ValueError(f"{where}: not UTF-8 text: {error}; save it as UTF-8") from None
-    if not text.strip() or "\0" in text:
+    if (not empty and not text.strip()) or "\0" in text:
         kind = "binary data" if "\0" in text else "the file is empty"
         raise ValueError(f"{where}: {kind}; wanted text")
     return text
 
 
 def table_rows(
-    file: Path, separator: str, *, begin: int = 0, needed: tuple[str, ...] = ()
+    file: Path,
+    separator: str,
+    *,
+    begin: int = 0,
+    needed: tuple[str, ...] = (),
+    refused: list[Case] | None = None,
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """The rows of a text with a header, each with its place.
 
@@ -44,6 +63,7 @@ def table_rows(
         separator: Between the fields.
         begin: Lines before the header.
         needed: Columns that must be there.
+        refused: Gets the rows of too many or too few fields. None: the first of them is an error.
 
     Raises:
         ValueError: A column is missing or there twice, or a row has too many or too few fields.
@@ -52,43 +72,64 @@ def table_rows(
     lines = io.StringIO(read_text(file), newline="")
     for _ in range(begin):
         lines.readline()
-    reader = csv.reader(lines, delimiter=separator, skipinitialspace=separator != "\t")
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        for name in needed:
-            if name not in header:
-                raise ValueError(
-                    f"{where}: line {begin + 1}: there is no column {name!r}; found {listed(header)}"
-                )
-        twice = next((name for name in header if name and header.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"{where}: line {begin + 1}: the column {shown(twice)} is there twice")
-        for fields in reader:
-            place = f"line {begin + reader.line_num}"
-            if not any(fields):
-                continue
-            if len(fields) != len(header):
-                raise ValueError(
-                    f"{where}: {place}: {len(fields)} fields; the header has {len(header)}"
-                )
-            yield place, dict(zip(header, (text.strip() for text in fields), strict=True))
-    except csv.Error as error:
-        raise ValueError(f"{where}: line {begin + reader.line_num}: {error}") from None
+    # Strict: else a quote that is never closed takes all that follows into one cell, without a word.
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=separator != "\t", strict=True)
+    rows = _fields(reader, where, begin, refused)
+    _, _, first = next(rows, ("", "", []))
+    header = [name.strip() for name in first]
+    for name in needed:
+        if name not in header:
+            raise ValueError(
+                f"{where}: line {begin + 1}: there is no column {name!r}; found {listed(header)}"
+            )
+    twice = next((name for name in header if name and header.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{where}: line {begin + 1}: the column {shown(twice)} is there twice")
+    for place, last, fields in rows:
+        if not any(fields):
+            continue
+        if len(fields) != len(header):
+            over = "" if place == last else f" (a quote that is open goes on to {last})"
+            text = f"{len(fields)} fields; the header has {len(header)}{over}"
+            refuse(refused, ValueError(f"{where}: {place}: {text}"), where, place)
+            continue
+        yield place, dict(zip(header, (text.strip() for text in fields), strict=True))
+
+
+def _fields(
+    reader: Any, where: str, begin: int, refused: list[Case] | None
+) -> Iterator[tuple[str, str, list[str]]]:
+    # The first and the last line of each row, since a quote may go on over lines, and its fields.
+    while True:
+        place = f"line {begin + reader.line_num + 1}"
+        try:
+            fields = next(reader, None)
+        except csv.Error as error:
+            kind = "a quote is not closed" if "unexpected end" in str(error) else str(error)
+            refuse(refused, ValueError(f"{where}: {place}: {kind}"), where, place)
+            continue
+        if fields is None:
+            return
+        yield place, f"line {begin + reader.line_num}", fields
 
 
 def audacity(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
-    """A label track: start, end and label, apart by tabs; lines of frequencies begin with a backslash."""
+    """A label track: start, end and label, apart by tabs; lines of frequencies begin with a backslash.
+
+    A track without labels is an empty file.
+    """
     where, rows = shown_path(file), []
-    for i, line in enumerate(read_text(file).splitlines(), 1):
+    for i, line in enumerate(read_text(file, empty=True).splitlines(), 1):
         if not line.strip() or line.startswith("\\"):
             continue
-        start, *others = line.split("\t", 2)
-        if not others:
-            raise ValueError(
-                f"{where}: line {i}: {shown(line)}; wanted start, end and label, apart by tabs"
-            )
-        label = others[1].strip() if len(others) > 1 else ""
-        rows.append(read_row(start, others[0], label, where, f"line {i}"))
+        with reading.row(where, place := f"line {i}", name):
+            start, *others = line.split("\t", 2)
+            if not others:
+                raise ValueError(
+                    f"{where}: {place}: {shown(line)}; wanted start, end and label, apart by tabs"
+                )
+            label = others[1].strip() if len(others) > 1 else ""
+            rows.append(read_row(start, others[0], label, where, place))
     yield Annotated(name, rows, file)
 
 
@@ -101,17 +142,18 @@ def raven(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
     )
     label = reading.columns.get("label", "Annotation")
     needed = (start, end)
-    for place, row in table_rows(file, "\t", needed=needed):
+    for place, row in table_rows(file, "\t", needed=needed, refused=reading.refused):
         if label not in row:
             raise ValueError(
-                f"{where}: line 1: there is no column {label!r}; set columns={{label: ...}} to one of "
+                f"{where}: line 1: there is no column {label!r}; set data.columns={{label: ...}} to one of "
                 f"{listed(list(row))}"
             )
         selection = row.get("Selection", place)
         if selection in seen:
             continue
         seen.add(selection)
-        rows.append(read_row(row[start], row[end], row[label], where, place, needed))
+        with reading.row(where, place, name):
+            rows.append(read_row(row[start], row[end], row[label], where, place, needed))
     yield Annotated(name, rows, file)
 
 
@@ -128,11 +170,13 @@ def boris(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
     rows: list[Row] = []
     # Of what is open: its start, and its place.
     since: dict[tuple[str, str], tuple[float, str]] = {}
-    for place, row in table_rows(file, ",", begin=begin, needed=("Behavior",)):
+    table = table_rows(file, ",", begin=begin, needed=("Behavior",), refused=reading.refused)
+    for place, row in table:
         at, label = f"{where}: {place}", row["Behavior"]
         if "Start (s)" in row and "Stop (s)" in row:
             ends = row["Start (s)"], row["Stop (s)"]
-            rows.append(read_row(*ends, label, where, place))
+            with reading.row(where, place, name):
+                rows.append(read_row(*ends, label, where, place))
             continue
         status = next((row[key] for key in ("Behavior type", "Status") if key in row), None)
         if status is None or "Time" not in row:
@@ -140,19 +184,22 @@ def boris(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
                 f"{where}: line {begin + 1}: wanted the columns 'Start (s)' and 'Stop (s)', or 'Time' and "
                 f"'Behavior type'; found {listed(list(row))}"
             )
-        time, key = number(row["Time"], at, "'Time'"), (row.get("Subject", ""), label)
-        if status.upper() == "START" and key not in since:
-            since[key] = time, place
-        elif status.upper() == "STOP" and key in since:
-            rows.append(Row(since.pop(key)[0], time, label, place))
-        elif status.upper() == "POINT":
-            rows.append(Row(time, math.nan, label, place))
-        else:
-            other = "no start before" if status.upper() == "STOP" else "wanted START, STOP or POINT"
-            other = f"started twice, first in {since[key][1]}" if key in since else other
-            raise ValueError(f"{at}: {shown(label)}: {shown(status)}: {other}")
+        status, key = status.upper(), (row.get("Subject", ""), label)
+        with reading.row(where, place, name):
+            time = number(row["Time"], at, "'Time'")
+            if status == "START" and key not in since:
+                since[key] = time, place
+            elif status == "STOP" and key in since:
+                rows.append(Row(since.pop(key)[0], time, label, place))
+            elif status == "POINT":
+                rows.append(Row(time, math.nan, label, place))
+            else:
+                other = "no start before" if status == "STOP" else "wanted START, STOP or POINT"
+                other = f"started twice, first in {since[key][1]}" if key in since else other
+                raise ValueError(f"{at}: {shown(label)}: {shown(status)}: {other}")
     for (_, label), (_, place) in since.items():
-        raise ValueError(f"{where}: {place}: {shown(label)} starts and never stops")
+        with reading.row(where, place, name):
+            raise ValueError(f"{where}: {place}: {shown(label)} starts and never stops")
     yield Annotated(name, sorted(rows, key=lambda row: row.start), file)
 
 
@@ -163,35 +210,39 @@ def rttm(file: Path, signals: Collection[str], reading: Reading) -> Iterator[Ann
         fields = line.split()
         if not fields or fields[0].startswith(";") or fields[0] != "SPEAKER":
             continue
-        if len(fields) < 8:
-            raise ValueError(
-                f"{where}: line {i}: {len(fields)} fields; wanted SPEAKER, recording, channel, start, "
-                "duration, two more, speaker"
+        with reading.row(where, place := f"line {i}"):
+            if len(fields) < 8:
+                raise ValueError(
+                    f"{where}: {place}: {len(fields)} fields; wanted SPEAKER, recording, channel, start, "
+                    "duration, two more, speaker"
+                )
+            rows = by_name.setdefault(fields[1], [])
+            start, size = (
+                number(text, f"{where}: {place}", what)
+                for what, text in (("start", fields[3]), ("duration", fields[4]))
             )
-        start, size = (
-            number(text, f"{where}: line {i}", what)
-            for what, text in (("start", fields[3]), ("duration", fields[4]))
-        )
-        rows = by_name.setdefault(fields[1], [])
-        # Sums of decimals, without the noise of binary ones.
-        rows.append(Row(start, round(start + size, 9), fields[7], f"line {i}"))
-    looked_at = _uem(file.with_suffix(".uem")) if file.with_suffix(".uem").exists() else None
+            # Sums of decimals, without the noise of binary ones.
+            rows.append(Row(start, round(start + size, 9), fields[7], place))
+    stretches_file = file.with_suffix(".uem")
+    looked_at = _uem(stretches_file, reading) if stretches_file.exists() else None
     names = by_name if looked_at is None else {**dict.fromkeys(looked_at), **by_name}
     for name in names:
         stretches = None if looked_at is None else looked_at.get(name, [])
         yield Annotated(name, by_name.get(name, []), file, annotated=stretches)
 
 
-def _uem(file: Path) -> Mapping[str, list[tuple[float, float]]]:
+def _uem(file: Path, reading: Reading) -> Mapping[str, list[tuple[float, float]]]:
     where, found = shown_path(file), dict[str, list[tuple[float, float]]]()
     for i, line in enumerate(read_text(file).splitlines(), 1):
         fields = line.split()
         if not fields or fields[0].startswith(";"):
             continue
-        if len(fields) != 4:
-            raise ValueError(
-                f"{where}: line {i}: {len(fields)} fields; wanted recording, channel, start, end"
-            )
-        start, end = (number(text, f"{where}: line {i}", "a time") for text in fields[2:])
-        found.setdefault(fields[0], []).append((start, end))
+        with reading.row(where, place := f"line {i}"):
+            if len(fields) != 4:
+                raise ValueError(
+                    f"{where}: {place}: {len(fields)} fields; wanted recording, channel, start, end"
+                )
+            stretches = found.setdefault(fields[0], [])
+            start, end = (number(text, f"{where}: {place}", "a time") for text in fields[2:])
+            stretches.append((start, end))
     return found

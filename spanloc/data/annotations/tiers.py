@@ -10,12 +10,14 @@ from spanloc.data.signals.arrays import shown_path
 from spanloc.data.signals.reading import reading as library_reading
 from spanloc.files import read_bytes
 
+#: In place of the name of a tier.
+ALL = "*"
 # What Praat reads of its text files, long or short: texts in quotes, numbers, flags; the rest is comment.
 _TOKEN = re.compile(r'"((?:[^"]|"")*)"|(?<!\S)([-+]?[\d.]+(?:[eE][-+]?\d+)?)(?=\s|$)|<(\w+)>')
 
 
 def textgrid(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
-    """The intervals of one tier that have a text."""
+    """The intervals of one tier that have a text, or of all with ``*``."""
     where, text = shown_path(file), read_text(file)
     if "ooTextFile" not in text[:200] or "TextGrid" not in text[:200]:
         raise ValueError(f"{where}: not a TextGrid of Praat in text form")
@@ -49,9 +51,13 @@ def textgrid(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
                 end = take(1, f"the end of {place}")
             label = take(0, f"the text of {place}").replace('""', '"').strip()
             if label:
-                rows.append(read_row(start, end, label, where, place))
+                with reading.row(where, place, name):
+                    rows.append(read_row(start, end, label, where, place))
         if kind == "IntervalTier":
             tiers.append((title, rows))
+    if reading.tier == ALL and tiers:
+        yield Annotated(name, [row for _, rows in tiers for row in rows], file)
+        return
     title = _chosen(where, [title for title, _ in tiers], reading.tier)
     yield Annotated(name, next(rows for own, rows in tiers if own == title), file)
 
@@ -72,22 +78,25 @@ def elan(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
     rows = []
     for i, (start, end, label, *_) in enumerate(found, 1):
         place = f"tier {title!r}, annotation {i}"
-        if start is None or end is None:
-            raise ValueError(f"{where}: {place}: has no time; wanted start and end")
-        if (label or "").strip():
-            rows.append(Row(start / 1000, end / 1000, label.strip(), place))
+        with reading.row(where, place, name):
+            if start is None or end is None:
+                raise ValueError(f"{where}: {place}: has no time; wanted start and end")
+            if (label or "").strip():
+                rows.append(Row(start / 1000, end / 1000, label.strip(), place))
     yield Annotated(name, rows, file)
 
 
 def _chosen(where: str, titles: list[str], tier: str | None) -> str:
-    if tier is None and len(titles) == 1:
-        return titles[0]
     if not titles:
         raise ValueError(f"{where}: there is no tier with intervals")
-    if tier is None:
-        raise ValueError(f"{where}: set tier to one of {listed(titles)}")
+    names = list(dict.fromkeys(titles))
+    if tier is None and len(names) > 1:
+        raise ValueError(f"{where}: set data.tier to one of {listed(names)}")
+    tier = names[0] if tier is None else tier
     if tier not in titles:
-        raise ValueError(f"{where}: there is no tier {tier!r}; set tier to one of {listed(titles)}")
+        raise ValueError(
+            f"{where}: there is no tier {tier!r}; set data.tier to one of {listed(names)}"
+        )
     if titles.count(tier) > 1:
         raise ValueError(f"{where}: {titles.count(tier)} tiers are called {tier!r}; wanted one")
     return tier

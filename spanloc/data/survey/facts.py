@@ -1,14 +1,16 @@
 """What the findings of a survey are made of."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import pandas as pd
 
 from spanloc.data.annotations.folder import Record
-from spanloc.data.survey.result import LabelSpans, Overlaps
+from spanloc.data.annotations.rows import Case
+from spanloc.data.signals.arrays import shown_path
+from spanloc.data.survey.result import MOST_CASES, Finding, LabelSpans, Overlaps
 from spanloc.data.survey.signals import Scan
-from spanloc.data.survey.spans import Pair
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Facts:
     Attributes:
         spans, every: Span tables, without and with spans that are there twice.
         channels: The channel table.
-        pairs: The first spans that overlap, with one label and with two.
+        training: Share of the annotated training time that spans cover.
     """
 
     records: Sequence[Record]
@@ -29,7 +31,7 @@ class Facts:
     channels: pd.DataFrame
     labels: Sequence[LabelSpans]
     overlaps: Overlaps
-    pairs: Sequence[Pair | None]
+    training: float
 
     def span(self, row: int, table: pd.DataFrame | None = None) -> str:
         """A span in words."""
@@ -40,9 +42,25 @@ class Facts:
         name = "no known label" if label < 0 else repr(self.classes[label])
         return f"{name} from {start} to {end} s"
 
-    def id_of(self, row: int) -> str:
-        """The recording of a span."""
-        return self.records[self.spans["place"][row]].id
+    def of_span(self, row: int, more: str = "", table: pd.DataFrame | None = None) -> Case:
+        """A case that a span is, and perhaps more of it in words."""
+        found = (self.spans if table is None else table).loc[row]
+        record = self.records[found["place"]]
+        file = "" if record.source is None else record.source.file
+        return Case(file, record.id, found["row"], self.span(row, table) + more)
+
+
+def of_record(record: Record, text: str = "", row: str = "") -> Case:
+    """A case in the signal of a recording."""
+    return Case(shown_path(record.signal.path), record.id, row, text)
+
+
+def finding(
+    severity: str, kind: str, text: str, advice: str, cases: Iterable[Case], count: int
+) -> Iterator[Finding]:
+    """The finding of these cases, of which it keeps the first; none without a case."""
+    if count:
+        yield Finding(severity, kind, text, count, advice, list(islice(cases, MOST_CASES)))
 
 
 def counted(count: int, noun: str) -> str:

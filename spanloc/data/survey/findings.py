@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from spanloc.data.annotations.folder import Record
-from spanloc.data.survey.facts import Facts, counted
+from spanloc.data.annotations.rows import Case
+from spanloc.data.survey.facts import Facts, counted, finding, of_record
 from spanloc.data.survey.result import Finding
 
 # Standard deviations of one channel that differ by more than this are of different units, or of a dead sensor.
@@ -15,57 +16,49 @@ _SCALES = 1000
 _LONG = 10_000
 
 
-def refused(messages: Sequence[str]) -> Iterator[Finding]:
-    """What could not be read of the annotations, so that there is no record of it."""
-    if messages:
-        yield Finding(
-            "error",
-            "refused",
-            f"{counted(len(messages), 'thing')} in the annotations that cannot be read",
-            len(messages),
-            "Correct this, then check again: what it belongs to was not looked at.",
-            first=messages[0],
-        )
+def refused(cases: Sequence[Case]) -> Iterator[Finding]:
+    """What could not be read of the annotations: rows, files and sequences."""
+    yield from finding(
+        "error",
+        "refused",
+        f"{counted(len(cases), 'mistake')} in the annotations, or between them and the signals",
+        "Correct this, then check again: what it belongs to was left out of this check.",
+        cases,
+        len(cases),
+    )
 
 
 def unreadable(facts: Facts) -> Iterator[Finding]:
     """Recordings that failed while they were read."""
-    own = [(r, s) for r, s in zip(facts.records, facts.scans, strict=True) if s.problem]
-    if own:
-        record, scan = own[0]
-        yield Finding(
-            "error",
-            "unreadable",
-            f"{counted(len(own), 'recording')} that cannot be read",
-            len(own),
-            "Write the files again, or take these recordings out of the annotations.",
-            str(record.signal.path),
-            record.id,
-            first=scan.problem,
-        )
+    pairs = zip(facts.records, facts.scans, strict=True)
+    own = [of_record(record, scan.problem) for record, scan in pairs if scan.problem]
+    yield from finding(
+        "error",
+        "unreadable",
+        f"{counted(len(own), 'recording')} that cannot be read",
+        "Write the files again, or take these recordings out of the annotations.",
+        own,
+        len(own),
+    )
 
 
 def not_finite(facts: Facts) -> Iterator[Finding]:
-    """NaN and infinite values."""
-    own = [
-        (record, scan.not_finite)
-        for record, scan in zip(facts.records, facts.scans, strict=True)
-        if scan.not_finite
-    ]
-    if own:
-        record, first = own[0]
-        count = sum(values.total for _, values in own)
-        yield Finding(
-            "error",
-            "not finite",
-            f"{counted(count, 'NaN or infinite value')} in {counted(len(own), 'recording')}",
-            count,
-            "Fill or cut out these stretches: training refuses such values.",
-            str(record.signal.path),
-            record.id,
-            first.row,
-            f"column {first.column} is {first.value}",
-        )
+    """NaN and infinite values, a case a recording."""
+    cases, total = [], 0
+    for record, scan in zip(facts.records, facts.scans, strict=True):
+        if scan.not_finite:
+            count, row, column, value = scan.not_finite
+            more = f"; in all {counted(count, 'such value')}" if count > 1 else ""
+            cases.append(of_record(record, f"column {column} is {value}{more}", f"row {row}"))
+            total += count
+    yield from finding(
+        "error",
+        "not finite",
+        f"{counted(total, 'NaN or infinite value')} in {counted(len(cases), 'recording')}",
+        "Fill or cut out these stretches: training refuses such values.",
+        cases,
+        len(cases),
+    )
 
 
 def empty_subsets(facts: Facts) -> Iterator[Finding]:
@@ -115,13 +108,15 @@ def copies(facts: Facts) -> Iterator[Finding]:
         ),
     ):
         some = [g for g in own if (len({r.subset for r in g}) > 1) == across]
-        if some:
-            first, *others = some[0]
-            other = next((r for r in others if r.subset != first.subset), others[0])
-            place = f"{_of(first)} and {_of(other)}"
-            text = f"{counted(len(some), 'recording')} {text}"
-            file = str(first.signal.path)
-            yield Finding(severity, kind, text, len(some), advice, file, first.id, first=place)
+        text = f"{counted(len(some), 'recording')} {text}"
+        yield from finding(severity, kind, text, advice, map(_copy, some), len(some))
+
+
+def _copy(group: Sequence[Record]) -> Case:
+    first, *others = group
+    other = next((record for record in others if record.subset != first.subset), others[0])
+    more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
+    return of_record(first, f"{_of(first)} and {_of(other)}{more}")
 
 
 def subjects(facts: Facts) -> Iterator[Finding]:
@@ -130,16 +125,15 @@ def subjects(facts: Facts) -> Iterator[Finding]:
     for record in facts.records:
         if record.subject is not None:
             subsets.setdefault(record.subject, set()).add(record.subset)
-    own = [subject for subject, found in subsets.items() if len(found) > 1]
-    if own:
-        yield Finding(
-            "warning",
-            "subject in two subsets",
-            f"{counted(len(own), 'subject')} in two subsets",
-            len(own),
-            "Keep a subject in one subset, unless the model is only for people it has seen.",
-            first=f"{own[0]!r} in {' and '.join(sorted(subsets[own[0]]))}",
-        )
+    own = [(subject, sorted(found)) for subject, found in subsets.items() if len(found) > 1]
+    yield from finding(
+        "warning",
+        "subject in two subsets",
+        f"{counted(len(own), 'subject')} in two subsets",
+        "Keep a subject in one subset, unless the model is only for people it has seen.",
+        (Case(text=f"{subject!r} in {' and '.join(found)}") for subject, found in own),
+        len(own),
+    )
     held = {record.subset for record in facts.records} >= {"validation", "testing"}
     if facts.records and not subsets and not held:
         yield Finding(
@@ -154,27 +148,24 @@ def subjects(facts: Facts) -> Iterator[Finding]:
 def others(facts: Facts) -> Iterator[Finding]:
     """Recordings without spans, and long ones."""
     empty = [record for record in facts.records if not len(record.spans)]
-    if empty:
-        yield Finding(
-            "note",
-            "no spans",
-            f"{counted(len(empty), 'recording')} without a span",
-            len(empty),
-            "Fine where nothing happens in them; take out those that nobody annotated.",
-            sequence=empty[0].id,
-        )
+    yield from finding(
+        "note",
+        "no spans",
+        f"{counted(len(empty), 'recording')} without a span",
+        "Fine where nothing happens in them; take out those that nobody annotated.",
+        map(of_record, empty),
+        len(empty),
+    )
     long = [record for record in facts.records if record.num_steps > _LONG]
-    if long:
-        longest = max(long, key=lambda record: record.num_steps)
-        yield Finding(
-            "note",
-            "long recordings",
-            f"{counted(len(long), 'recording')} longer than {_LONG:,} steps",
-            len(long),
-            "Train on crops (data.crop_seconds=...) of a few times the longest span.",
-            sequence=longest.id,
-            first=f"{longest.num_steps:,} steps, the longest",
-        )
+    long.sort(key=lambda record: -record.num_steps)
+    yield from finding(
+        "note",
+        "long recordings",
+        f"{counted(len(long), 'recording')} longer than {_LONG:,} steps",
+        "Train on crops (data.crop_seconds=...) of a few times the longest span.",
+        (of_record(record, f"{record.num_steps:,} steps") for record in long),
+        len(long),
+    )
 
 
 def differences(facts: Facts) -> Iterator[Finding]:
@@ -198,61 +189,55 @@ def differences(facts: Facts) -> Iterator[Finding]:
             "with other channels than the first one",
             "Training takes the channels whose names all have, or those in data.channels; without names "
             "and data.channels it refuses.",
-            [", ".join(names or (f"{count} without names",)) for count, names in shapes],
+            [
+                ", ".join(names or (f"{counted(count, 'channel')} without names",))
+                for count, names in shapes
+            ],
         ),
     ):
-        if odd:
-            first = facts.records[odd[0]]
-            yield Finding(
-                severity,
-                kind,
-                f"{counted(len(odd), 'recording')} {what}",
-                len(odd),
-                advice,
-                str(first.signal.path),
-                first.id,
-                first=f"{shown[odd[0]]}; the first has {shown[0]}",
-            )
+        cases = (of_record(facts.records[i], f"{shown[i]}; the first has {shown[0]}") for i in odd)
+        text = f"{counted(len(odd), 'recording')} {what}"
+        yield from finding(severity, kind, text, advice, cases, len(odd))
 
 
 def channels(facts: Facts) -> Iterator[Finding]:
     """Constant channels, and channels of different scales."""
     table = facts.channels.assign(std=np.sqrt(facts.channels["squares"] / facts.channels["count"]))
     flat = table[(table["least"] == table["most"]) & (table["count"] > 1)]
-    if len(flat):
-        row = flat.iloc[0]
-        record = facts.records[row["place"]]
-        yield Finding(
-            "warning",
-            "constant channel",
-            f"{counted(flat['name'].nunique(), 'channel')} constant over a recording, in "
-            f"{counted(flat['place'].nunique(), 'recording')}",
-            len(flat),
-            "Look for a sensor that was off; a channel that is constant everywhere can be left out.",
-            str(record.signal.path),
-            record.id,
-            first=f"column {row['name']} is {row['least']:g}",
-        )
-    stds = table[table["std"] > 0].groupby("name")["std"]
+    rows = zip(flat["place"], flat["name"], flat["least"], strict=True)
+    yield from finding(
+        "warning",
+        "constant channel",
+        f"{counted(flat['name'].nunique(), 'channel')} constant over a recording, in "
+        f"{counted(flat['place'].nunique(), 'recording')}",
+        "Look for a sensor that was off; a channel that is constant everywhere can be left out.",
+        (of_record(facts.records[i], f"column {name} is {value:g}") for i, name, value in rows),
+        len(flat),
+    )
+    varying = table[table["std"] > 0]
+    stds = varying.groupby("name")["std"]
     ratio = (stds.max() / stds.min()).sort_values(ascending=False)
     ratio = ratio[ratio > _SCALES]
-    if len(ratio):
-        own = table[(table["name"] == ratio.index[0]) & (table["std"] > 0)]
+
+    def odd_one(name: str) -> Case:
+        own = varying[varying["name"] == name]
         middle = own["std"].median()
         row = own.loc[np.abs(np.log(own["std"] / middle)).idxmax()]
-        record = facts.records[row["place"]]
-        yield Finding(
-            "warning",
-            "scale",
-            f"{counted(len(ratio), 'channel')} on scales that differ more than {_SCALES:,}-fold between "
-            "recordings",
-            len(ratio),
-            "Bring all recordings to one unit; leave out those of a dead sensor.",
-            str(record.signal.path),
-            record.id,
-            first=f"column {row['name']} has the standard deviation {row['std']:.3g}; "
-            f"the median recording {middle:.3g}",
+        return of_record(
+            facts.records[row["place"]],
+            f"column {name} has the standard deviation {row['std']:.3g}; the median recording "
+            f"{middle:.3g}",
         )
+
+    yield from finding(
+        "warning",
+        "scale",
+        f"{counted(len(ratio), 'channel')} on scales that differ more than {_SCALES:,}-fold between "
+        "recordings",
+        "Bring all recordings to one unit; leave out those of a dead sensor.",
+        map(odd_one, ratio.index),
+        len(ratio),
+    )
 
 
 def _of(record: Record) -> str:

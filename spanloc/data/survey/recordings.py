@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from spanloc.data.annotations.folder import SUBSETS, Record
-from spanloc.data.annotations.rows import BadSpan
+from spanloc.data.annotations.rows import BadSpan, Case
 from spanloc.data.survey import findings as recordings
 from spanloc.data.survey import span_findings as spans
 from spanloc.data.survey.facts import Facts
@@ -21,7 +22,7 @@ def survey_records(
     *,
     root: str = "",
     found: Sequence[BadSpan] = (),
-    refused: Sequence[str] = (),
+    refused: Sequence[Case] = (),
     bad_spans: str = "error",
     progress: Progress | None = None,
 ) -> Survey:
@@ -31,12 +32,12 @@ def survey_records(
     count once.
 
     Args:
-        records: Of all subsets.
+        records: Of all subsets. Read with ``refused``, they say where their spans are written.
         classes: Names of the labels.
         root: The folder, for the result.
         found: Spans that were left out when the annotations were read.
         bad_spans: What training does with such spans: ``error``, ``clip`` or ``drop``.
-        refused: Messages about what of the annotations could not be read at all.
+        refused: What of the annotations could not be read at all.
         progress: Called after each recording with how many are done and how many there are.
     """
     scans = scan(records, progress)
@@ -46,13 +47,16 @@ def survey_records(
     step_sizes = np.array([record.timeline.seconds_per_step for record in records], float)
     seconds = float((steps * step_sizes).sum())
     subsets = [name for name in SUBSETS if any(record.subset == name for record in records)]
-    unseen = np.array([float(record.ignored.diff(dim=1).sum()) for record in records])
-    annotated = float(((steps - unseen) * step_sizes).sum())
+    ignored = np.array([float(record.ignored.diff(dim=1).sum()) for record in records])
+    known = (steps - ignored) * step_sizes
+    annotated = float(known.sum())
+    training = float(known[np.array([r.subset == "training" for r in records], bool)].sum())
     labels = label_spans(table, classes, subsets, annotated)
-    overlaps, *pairs = overlapping(table)
+    overlaps = overlapping(table)
     counts = [label.num_spans for label in labels if label.num_spans]
     by_channel = channel_table(scans)
-    facts = Facts(records, classes, scans, table, every, by_channel, labels, overlaps, pairs)
+    share = _share(table[table["subset"] == "training"], training)
+    facts = Facts(records, classes, scans, table, every, by_channel, labels, overlaps, share)
     return Survey(
         root=root,
         parts=[_part(name, records) for name in subsets],
@@ -66,13 +70,17 @@ def survey_records(
         channels=channels(by_channel),
         labels=labels,
         spans=quantiles(table["seconds"].to_numpy()),
-        coverage=covered(table) / annotated if annotated else float("nan"),
+        coverage=_share(table, annotated),
         imbalance=max(counts) / min(counts) if counts else float("nan"),
         overlaps=overlaps,
         findings=_findings(
             facts, [*recordings.refused(refused), *spans.bad_spans(found, bad_spans)]
         ),
     )
+
+
+def _share(table: pd.DataFrame, seconds: float) -> float:
+    return covered(table) / seconds if seconds else float("nan")
 
 
 def _part(name: str, records: Sequence[Record]) -> Part:

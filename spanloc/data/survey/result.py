@@ -4,10 +4,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from spanloc.data.annotations.rows import Case
 from spanloc.files import read_json, record, write_json
 
 #: The gravest first: training refuses errors, or its results would mean nothing.
 SEVERITIES = ("error", "warning", "note")
+#: That a finding lists.
+MOST_CASES = 1000
 
 
 class Quantiles(NamedTuple):
@@ -71,7 +74,7 @@ class Overlaps(NamedTuple):
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of problem, with its first case.
+    """One kind of problem, with its cases.
 
     Args:
         severity: ``error``, ``warning`` or ``note``.
@@ -79,8 +82,7 @@ class Finding:
         text: A sentence without its full stop.
         count: How many cases there are.
         advice: What to do about it, a sentence.
-        file, sequence, row: Where the first case is, as far as that is known.
-        first: The first case.
+        cases: The first of them, at most :data:`MOST_CASES`; none where the finding is about the whole.
     """
 
     severity: str
@@ -88,19 +90,7 @@ class Finding:
     text: str
     count: int
     advice: str
-    file: str | None = None
-    sequence: str | None = None
-    row: int | None = None
-    first: str = ""
-
-    @property
-    def place(self) -> str:
-        """Where the first case is, and what it is."""
-        # What a file of annotations says of itself has the row in it.
-        shown = self.row is None or f"[{self.row}]" in self.first
-        row = None if shown else f"row {self.row}"
-        where = ", ".join(filter(None, (self.file, self.sequence, row)))
-        return ": ".join(filter(None, (where, self.first)))
+    cases: list[Case] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 
-from spanloc.data.annotations.rows import BadSpan
-from spanloc.data.survey.facts import Facts, counted
+from spanloc.data.annotations.rows import BadSpan, Case
+from spanloc.data.survey.facts import Facts, counted, finding
 from spanloc.data.survey.result import Finding, LabelSpans
-from spanloc.data.survey.spans import SAME, gaps
+from spanloc.data.survey.spans import SAME, gaps, pairs
 
-# Spans of the most frequent label over those of the rarest; spans that are too few to learn from.
-_IMBALANCE, _FEW = 100, 10
+# Spans of the most frequent label over those of the rarest.
+_IMBALANCE = 100
+# Training spans of a label that are too few to learn from, and that are not many.
+_FEW, _RARE = 5, 10
+# Share of the annotated training time: where spans cover less, nearly all is background.
+_COVERED = 0.005
 # Steps: the ends of shorter spans are finer than the grid that a model predicts on.
 _SHORT = 2
 
@@ -39,44 +43,61 @@ def bad_spans(found: Sequence[BadSpan], policy: str) -> Iterator[Finding]:
         own = [bad for bad in found if bad.kind == kind]
         what, advice = _BAD.get(kind, (f"with a problem: {kind}", "Correct or remove them."))
         severity = "error" if policy == "error" and kind != "duplicate" else "warning"
-        first = own[0]
         text = f"{counted(len(own), 'span')} {what}"
-        place = (first.file, first.sequence, first.row, first.text)
-        yield Finding(severity, f"span: {kind}", text, len(own), advice, *place)
+        yield from finding(severity, f"span: {kind}", text, advice, map(_case, own), len(own))
+
+
+def _case(bad: BadSpan) -> Case:
+    text = bad.text.removeprefix(f"{bad.where}: ")
+    return Case(bad.file, bad.sequence, bad.where or f"row {bad.row}", text)
 
 
 def label_findings(facts: Facts) -> Iterator[Finding]:
     """Labels that are missing somewhere, rare, or out of balance."""
+    if not facts.records:
+        return
     here = {record.subset for record in facts.records if len(record.spans)}
+    known = [label for label in facts.labels if label.num_spans]
 
     def about(severity: str, kind: str, own: list[LabelSpans], text: str, advice: str):
-        if own:
-            names = ", ".join(repr(label.name) for label in own[:3]) + ", …" * (len(own) > 3)
-            text = f"{counted(len(own), 'label')} {text}"
-            yield Finding(severity, kind, text, len(own), advice, first=names)
+        subset = "training" if kind in ("few spans", "rare label") else ""
+        cases = (Case(text=repr(one.name) + _count(one, subset)) for one in own)
+        text = f"{counted(len(own), 'label')} {text}"
+        yield from finding(severity, kind, text, advice, cases, len(own))
 
-    known = [label for label in facts.labels if label.num_spans]
-    counts = {label.name: label.subsets.get("training", 0) for label in known}
+    def trained(least: int, below: int) -> list[LabelSpans]:
+        return [one for one in known if least <= one.subsets.get("training", 0) < below]
+
     if "training" in here:
         yield from about(
             "error",
             "label not in training",
-            [label for label in known if not counts[label.name]],
+            trained(0, 1),
             "in other subsets, but not in training",
             "Move some of these recordings to training, or leave the label out: it cannot be learnt.",
         )
+        advice = "Annotate more of it, or join it with a similar label."
         yield from about(
-            "note",
-            "rare label",
-            [label for label in known if 0 < counts[label.name] < _FEW],
+            "warning",
+            "few spans",
+            trained(1, _FEW),
             f"with fewer than {_FEW} spans in training",
-            "Annotate more of it, or join it with a similar label.",
+            advice,
         )
+        text = f"with {_FEW} to {_RARE - 1} spans in training"
+        yield from about("note", "rare label", trained(_FEW, _RARE), text, advice)
+        if facts.training < _COVERED:
+            text = f"Spans cover {100 * facts.training:.2g} % of the annotated training time"
+            advice = (
+                "Fine where events are rare; look at precision and recall, and take out long stretches "
+                "of background if training is slow."
+            )
+            yield Finding("note", "rare spans", text, 1, advice)
     for subset in sorted(here - {"training"}) if "training" in here else ():
         yield from about(
             "note",
             f"label not in {subset}",
-            [label for label in known if counts[label.name] and not label.subsets.get(subset)],
+            [one for one in known if one.subsets.get("training") and not one.subsets.get(subset)],
             f"in training, but not in {subset}",
             "Nothing will be known about how well it is found there.",
         )
@@ -90,37 +111,34 @@ def label_findings(facts: Facts) -> Iterator[Finding]:
     if known:
         most, least = (f(known, key=lambda label: label.num_spans) for f in (max, min))
         ratio = most.num_spans / least.num_spans
-        if ratio > _IMBALANCE:
-            yield Finding(
-                "warning",
-                "imbalance",
-                f"The most frequent label has {ratio:,.0f} times the spans of the rarest",
-                1,
-                "Look at the figures of single labels: the mean hides the rare ones.",
-                first=f"{most.name!r} {most.num_spans:,}, {least.name!r} {least.num_spans:,}",
-            )
+        text = f"The most frequent label has {ratio:,.0f} times the spans of the rarest"
+        advice = "Look at the figures of single labels: the mean hides the rare ones."
+        case = Case(text=f"{most.name!r} {most.num_spans:,}, {least.name!r} {least.num_spans:,}")
+        yield from finding("warning", "imbalance", text, advice, [case], int(ratio > _IMBALANCE))
+
+
+def _count(label: LabelSpans, subset: str) -> str:
+    return f": {counted(label.subsets.get(subset, 0), 'span')}" if subset else ""
 
 
 def span_findings(facts: Facts) -> Iterator[Finding]:
-    """Spans that are there twice, overlap, or are short."""
-    twice = facts.every[facts.every.duplicated(SAME)]
-    if len(twice):
-        row = int(twice.index[0])
-        yield Finding(
-            "warning",
-            "span: duplicate",
-            f"{counted(len(twice), 'span')} given twice",
-            len(twice),
-            _BAD["duplicate"][1],
-            sequence=facts.records[twice["place"][row]].id,
-            first=facts.span(row, facts.every),
-        )
-    for severity, kind, count, pair, what, advice in (
+    """Spans that are there twice, overlap, are short, or lie where nobody looked."""
+    every, spans = facts.every, facts.spans
+    twice = every.index[every.duplicated(SAME)]
+    yield from finding(
+        "warning",
+        "span: duplicate",
+        f"{counted(len(twice), 'span')} given twice",
+        _BAD["duplicate"][1],
+        (facts.of_span(row, table=every) for row in twice),
+        len(twice),
+    )
+    for severity, kind, count, same, what, advice in (
         (
             "warning",
             "overlap: same label",
             facts.overlaps.same_label,
-            facts.pairs[0],
+            True,
             "of one label",
             "Join or part them: suppression keeps one of two that overlap much.",
         ),
@@ -128,34 +146,36 @@ def span_findings(facts: Facts) -> Iterator[Finding]:
             "note",
             "overlap: different labels",
             facts.overlaps.different_labels,
-            facts.pairs[1],
+            False,
             "of different labels",
             "Detection can have both; one span a sequence, or one label a step, cannot.",
         ),
     ):
-        if pair is not None:
-            yield Finding(
-                severity,
-                kind,
-                f"{counted(count, 'pair')} of overlapping spans {what}",
-                count,
-                advice,
-                sequence=facts.id_of(pair.first),
-                first=f"{facts.span(pair.first)} and {facts.span(pair.second)}",
-            )
-    sizes = facts.spans["end"] - facts.spans["start"]
-    short = facts.spans[sizes < _SHORT - 1e-3]
-    if len(short):
-        row = int(short.index[0])
-        yield Finding(
-            "warning",
-            "short spans",
-            f"{counted(len(short), 'span')} shorter than {_SHORT} steps",
-            len(short),
-            "Use a higher rate, or check the unit of the ends.",
-            sequence=facts.id_of(row),
-            first=facts.span(row),
-        )
+        text = f"{counted(count, 'pair')} of overlapping spans {what}"
+        found = pairs(spans, same_label=same)
+        cases = (facts.of_span(i, f" and {facts.span(j)}") for i, j in found)
+        yield from finding(severity, kind, text, advice, cases, count)
+    sizes = spans["end"] - spans["start"]
+    short = spans.index[sizes < _SHORT - 1e-3]
+    yield from finding(
+        "warning",
+        "short spans",
+        f"{counted(len(short), 'span')} shorter than {_SHORT} steps",
+        "Use a higher rate, or check the unit of the ends.",
+        map(facts.of_span, short),
+        len(short),
+    )
+    # Less than a step may stick out, as at the ends of a recording.
+    outside = spans[spans["unseen"] >= sizes.clip(upper=1) - 1e-3]
+    unseen = zip(outside.index, outside["unseen"] * outside["step"], strict=True)
+    yield from finding(
+        "warning",
+        "outside of annotated",
+        f"{counted(len(outside), 'span')} at least partly outside of the annotated stretches",
+        "Correct 'annotated' or these spans: what lies outside is neither trained on nor evaluated.",
+        (facts.of_span(row, f", {seconds:.3g} s of it outside") for row, seconds in unseen),
+        len(outside),
+    )
 
 
 def end_findings(facts: Facts) -> Iterator[Finding]:
@@ -164,16 +184,16 @@ def end_findings(facts: Facts) -> Iterator[Finding]:
     # Where ends are half-open, neighbours touch; where they are not, hardly any do.
     many = found.apart >= max(5, 0.1 * found.neighbours)
     if many and found.touching <= 0.1 * found.apart:
-        row = found.example
         unit = "one step" if found.unit == "step" else found.unit
-        yield Finding(
+        yield from finding(
             "warning",
             "inclusive ends",
             f"{counted(found.apart, 'span')} that start {unit} after the one before has ended, and "
-            f"{found.touching} that touch it: ends look inclusive",
+            f"{found.touching:,} that start at its end: ends look inclusive",
+            "If the files mean the last step of a span by its end, set data.ends=inclusive."
+            if unit == "one step"
+            else f"If the files mean the last moment of a span by its end, add {unit} to every end: here, "
+            "spans are half-open.",
+            (facts.of_span(row, f" and {facts.span(row + 1)}") for row in found.rows),
             found.apart,
-            f"If the files mean the last {'step' if unit == 'one step' else 'moment'} of a span by its "
-            f"end, add {unit} to every end: here, spans are half-open.",
-            sequence=facts.id_of(row),
-            first=f"{facts.span(row)} and {facts.span(row + 1)}",
         )

@@ -1,10 +1,11 @@
 """Spans of a survey: lengths, coverage, overlaps, and what their ends look like."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
 from spanloc.data.annotations.folder import Record
 from spanloc.data.survey.result import LabelSpans, Overlaps, Quantiles
@@ -15,33 +16,28 @@ _NEAR = 0.02
 SAME = ["place", "start", "end", "label"]
 
 
-class Pair(NamedTuple):
-    """Two rows of a span table that overlap."""
-
-    first: int
-    second: int
-
-
 class Gaps(NamedTuple):
     """Spans that follow each other: all such pairs, those that touch, and those one unit apart.
 
     Attributes:
         unit: What the unit is, in words.
-        example: A row of the span table whose successor starts one unit later.
+        rows: Of the span table, those whose successor starts one unit later.
     """
 
     neighbours: int
     touching: int
     apart: int
     unit: str
-    example: int
+    rows: Sequence[int]
 
 
 def span_table(records: Sequence[Record]) -> pd.DataFrame:
     """A row a span, sorted by recording and start.
 
     Columns: ``place`` (number of the recording), ``start`` and ``end`` in steps, ``label``, ``step`` and
-    ``seconds`` (a step, and the span, in seconds), ``subset``.
+    ``seconds`` (a step, and the span, in seconds), ``subset``, ``row`` (the place in the file, in words,
+    where it is known), ``from`` and ``to`` (the ends in steps that count: those that were annotated and
+    are not ignored), ``unseen`` (steps of the span that nobody looked at, as far as the source says so).
     """
     counts = [len(record.spans) for record in records]
     steps = np.array([record.timeline.seconds_per_step for record in records], float)
@@ -54,8 +50,18 @@ def span_table(records: Sequence[Record]) -> pd.DataFrame:
             "label": np.concatenate([np.zeros(0, int), *(r.labels.numpy() for r in records)]),
             "step": np.repeat(steps, counts),
             "subset": np.repeat(np.array([r.subset for r in records], object), counts),
+            "row": np.array([row for record in records for row in _rows(record)], object),
         }
     )
+    ends = table[["start", "end"]].to_numpy()
+    firsts = np.cumsum([0, *counts])
+    left_out, unseen = np.zeros_like(ends), np.zeros_like(ends)
+    for record, first, last in zip(records, firsts, firsts[1:], strict=False):
+        left_out[first:last] = _before(ends[first:last], record.ignored)
+        if record.source is not None:
+            unseen[first:last] = _before(ends[first:last], record.source.unseen)
+    table[["from", "to"]] = ends - left_out
+    table["unseen"] = unseen[:, 1] - unseen[:, 0]
     table["seconds"] = (table["end"] - table["start"]) * table["step"]
     return table.sort_values(["place", "start", "end", "label"], ignore_index=True)
 
@@ -100,21 +106,27 @@ def label_spans(
 
 
 def covered(table: pd.DataFrame) -> float:
-    """Seconds that the spans cover, each moment of a recording counted once."""
-    latest = table.groupby("place")["end"].cummax().groupby(table["place"]).shift(fill_value=0.0)
-    new = table["end"] - np.maximum(table["start"], latest)
+    """Annotated seconds that the spans cover, each moment of a recording counted once."""
+    latest = table.groupby("place")["to"].cummax().groupby(table["place"]).shift(fill_value=0.0)
+    new = table["to"] - np.maximum(table["from"], latest)
     return float((new.clip(lower=0) * table["step"]).sum())
 
 
-def overlapping(table: pd.DataFrame) -> tuple[Overlaps, Pair | None, Pair | None]:
-    """How many spans overlap, and the first pair with one label and with two."""
-    same, first_same, _ = _pairs(table, ["place", "label"])
-    every, _, counts = _pairs(table, ["place"])
-    first_different = None
-    if every > same:
-        first_different = _first_different(table, counts)
+def overlapping(table: pd.DataFrame) -> Overlaps:
+    """How many spans overlap."""
+    same = int(_later(table, ["place", "label"]).sum())
+    every = int(_later(table, ["place"]).sum())
     most = max((_most_at_once(rows) for _, rows in table.groupby("place")), default=0)
-    return Overlaps(same, every - same, most), first_same, first_different
+    return Overlaps(same, every - same, most)
+
+
+def pairs(table: pd.DataFrame, *, same_label: bool) -> Iterator[tuple[int, int]]:
+    """Rows of spans that overlap, with one label or with two."""
+    labels, counts = table["label"].to_numpy(), _later(table, ["place"])
+    for i in np.flatnonzero(counts):
+        same = labels[i + 1 : i + 1 + counts[i]] == labels[i]
+        for j in np.flatnonzero(same == same_label):
+            yield int(i), int(i + 1 + j)
 
 
 def gaps(table: pd.DataFrame) -> Gaps:
@@ -133,8 +145,21 @@ def gaps(table: pd.DataFrame) -> Gaps:
         size = digit / table["step"][following]
         choices.append((f"{digit:g} s", ((gap - size).abs() < 0.2 * size) & (size >= 2 * _NEAR)))
     unit, apart = max(choices, key=lambda choice: int(choice[1].sum()))
-    example = int(apart.idxmax()) if len(apart) else 0
-    return Gaps(len(gap), touching, int(apart.sum()), unit, example)
+    rows = apart.index[apart].tolist()
+    return Gaps(len(gap), touching, len(rows), unit, rows)
+
+
+def _rows(record: Record) -> Sequence[str]:
+    return [""] * len(record.spans) if record.source is None else record.source.rows
+
+
+def _before(times: np.ndarray, stretches: Tensor) -> np.ndarray:
+    """Steps of these stretches, which are in order and apart, before each of the times."""
+    if not len(stretches):
+        return np.zeros_like(times)
+    ends = stretches.double().numpy()
+    sums = np.cumsum(np.diff(ends, prepend=ends[:, :1], axis=1))
+    return np.interp(times, ends.ravel(), sums)
 
 
 def _last_digit(table: pd.DataFrame) -> float | None:
@@ -151,28 +176,14 @@ def _last_digit(table: pd.DataFrame) -> float | None:
     return None
 
 
-def _pairs(table: pd.DataFrame, by: list[str]) -> tuple[int, Pair | None, np.ndarray]:
-    total, first = 0, None
+def _later(table: pd.DataFrame, by: list[str]) -> np.ndarray:
+    # Of the rows of a group that follow each row, how many start before its end.
     counts = np.zeros(len(table), int)
     for _, rows in table.groupby(by):
         starts, ends = rows["start"].to_numpy(), rows["end"].to_numpy()
-        # Of those that start later or at the same time, the ones that start before it ends.
         later = np.searchsorted(starts, ends - _NEAR) - np.arange(len(rows)) - 1
-        counts[rows.index] = later = np.maximum(later, 0)
-        total += int(later.sum())
-        if first is None and later.any():
-            i = int(np.flatnonzero(later)[0])
-            first = Pair(int(rows.index[i]), int(rows.index[i + 1]))
-    return total, first, counts
-
-
-def _first_different(table: pd.DataFrame, counts: np.ndarray) -> Pair | None:
-    labels = table["label"].to_numpy()
-    for i in np.flatnonzero(counts):
-        others = labels[i + 1 : i + 1 + counts[i]] != labels[i]
-        if others.any():
-            return Pair(int(i), int(i + 1 + others.argmax()))
-    return None
+        counts[rows.index] = np.maximum(later, 0)
+    return counts
 
 
 def _most_at_once(rows: pd.DataFrame) -> int:

@@ -1,0 +1,178 @@
+"""Commands on folders of recordings of other tools: several rates, text columns, names that are numbers."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import edfio
+import numpy as np
+import pytest
+import soundfile
+import yaml
+from conftest import HINTS_OF_LIGHTNING
+
+from spanloc.cli.resume import with_text_roots
+from spanloc.data.sample import data_folder
+
+SHORT = (
+    "trainer.max_steps=2", "trainer.max_epochs=1", "trainer.num_sanity_val_steps=0", "backbone.width=8", "neck.width=8", "head.width=8",
+    "trainer.accelerator=cpu", "callbacks.convergence=null", "callbacks.gradients=null",
+    "data.num_workers=0", "test=false", "hydra.run.dir=out",
+)  # fmt: skip
+SECONDS = 30
+
+
+def signals():
+    rng = np.random.default_rng(0)
+    rates = {"EEG": 50, "EOG": 50, "Temp": 1}
+    return [
+        edfio.EdfSignal(
+            rng.uniform(-1, 1, SECONDS * rate), rate, label=name, physical_range=(-1, 1)
+        )
+        for name, rate in rates.items()
+    ]
+
+
+def write_edf(path):
+    edfio.Edf(signals(), annotations=[edfio.EdfAnnotation(0, 1, "x")]).write(path)
+
+
+def write_wav(path):
+    soundfile.write(path, np.random.default_rng(0).uniform(-1, 1, (300, 2)), 10)
+
+
+def write_csv(path):
+    rng = np.random.default_rng(0)
+    rows = [
+        f"{i / 10:.2f};{x:.3f};walk".replace(".", ",") for i, x in enumerate(rng.normal(size=300))
+    ]
+    path.write_text("\n".join(["time; x ;label", *rows]) + "\n", encoding="utf-8-sig")
+
+
+def folder(root, write, suffix):
+    (root / "data").mkdir(parents=True)
+    rows = ["sequence,start,end,label"]
+    for i in range(6):
+        write(root / "data" / f"r{i}{suffix}")
+        rows += [f"r{i},3,6.5,a", f"r{i},{10 + i},{14 + i},b"]
+    (root / "annotations.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+def said(stop):
+    assert isinstance(stop, str), stop
+    assert len(stop.splitlines()) == 1
+    return stop
+
+
+@HINTS_OF_LIGHTNING
+def test_a_night_of_several_rates_is_checked_and_trained_on(cli, tmp_path, capsys):
+    root = folder(tmp_path / "night", write_edf, ".edf")
+    assert cli("check", f"data.root={root}", "hydra.run.dir=out", folder=tmp_path) == tmp_path
+    note = "6 of 6 recordings have channels of several rates: 'Temp at 1 Hz' resampled to 50 Hz"
+    assert note in capsys.readouterr().out.split("\n")
+    assert cli("train", f"data.root={root}", *SHORT, folder=tmp_path) == tmp_path
+    config = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())
+    assert config["localizer"]["backbone"]["num_channels"] == 3
+    stop = said(cli("train", f"data.root={root}", "data.on_rate=error", *SHORT, folder=tmp_path))
+    assert f"{root}/data/r0.edf: its channels differ in their rate: 'EEG at 50 Hz'" in stop
+    chosen = ("data.on_rate=error", "data.channels=[EOG,EEG]")
+    arguments = (f"data.root={root}", *chosen, "hydra.run.dir=out")
+    assert cli("check", *arguments, folder=tmp_path) == tmp_path
+    survey = json.loads((tmp_path / "out" / "check.json").read_text())
+    assert [channel["name"] for channel in survey["channels"]] == ["EOG", "EEG"]
+    assert survey["rates"] == [[50.0, 6]]
+
+
+@HINTS_OF_LIGHTNING
+def test_a_table_with_semicolons_and_text_is_trained_on_by_its_numbers(cli, tmp_path):
+    root = folder(tmp_path / "tables", write_csv, ".csv")
+    stop = said(cli("train", f"data.root={root}", *SHORT, folder=tmp_path))
+    text = "column 'label' holds text ('walk' in row 2); wanted numbers: choose others with data.channels"
+    assert f"{root}/data/r0.csv: {text}" in stop
+    arguments = (f"data.root={root}", "data.channels=[x]", *SHORT)
+    assert cli("train", *arguments, folder=tmp_path) == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("r0.wav", b"", "the file is empty (0 bytes)"),
+        ("r0.edf", b"0       ", "not an EDF file, or not all of it (8 bytes, where a header has 256"),
+        ("r0.csv", b"x;y\n1;2\n1,5;2.5\n", "row 3, column 'x' is '1,5' and row 3, column 'y' is '2.5'"),
+        ("r0.parquet", b"PAR1", "not a Parquet file, or not all of it"),
+        ("r0.npz", b"PK\x03\x04", "not a .npz archive of plain arrays, or not all of it"),
+        ("r0.npy", b"\x93NUMPY\x01\x00", "not a plain .npy array of numbers, or not all of it"),
+    ],
+)  # fmt: skip
+def test_a_broken_recording_is_one_line(cli, tmp_path, name, content, message):
+    root = folder(tmp_path / "some", write_wav, ".wav")
+    (root / "data" / "r0.wav").unlink()
+    (root / "data" / name).write_bytes(content)
+    for command, more in (("train", SHORT), ("check", ("hydra.run.dir=out",))):
+        stop = said(cli(command, f"data.root={root}", *more, folder=tmp_path))
+        if command == "train":
+            assert f"{root}/data/{name}: {message}" in stop
+        else:
+            findings = json.loads((tmp_path / "out" / "check.json").read_text())["findings"]
+            assert any(message in str(finding) for finding in findings)
+
+
+@HINTS_OF_LIGHTNING
+@pytest.mark.parametrize("name", ["2024", "2024_05", "1e3", "2024.10"])
+def test_a_folder_may_be_called_as_a_number(cli, tmp_path, name):
+    root = folder(tmp_path / name, write_wav, ".wav")
+    assert cli("check", f"data.root={name}", "hydra.run.dir=out", folder=tmp_path) == tmp_path
+    if name not in ("2024", "2024_05"):
+        return
+    assert cli("train", f"data.root={name}", *SHORT, folder=tmp_path) == tmp_path
+    config = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())
+    assert config["data"]["root"] == str(root)
+    if name == "2024":
+        more = ("checkpoint=out/best.ckpt", f"data.root={name}", "hydra.run.dir=evaluated")
+        assert cli("evaluate", *more, folder=tmp_path) == tmp_path
+
+
+def test_only_what_hydra_takes_for_a_number_is_put_in_quotes():
+    same = [
+        "data.root=here",
+        "data.root='2024'",
+        "data.rate=5",
+        "data.root=2024/x",
+        "data.root=",
+        "-m",
+    ]
+    assert with_text_roots(same) == same
+    assert with_text_roots(["+data.root=7", "data.root=-1e5"]) == [
+        "+data.root='7'",
+        "data.root='-1e5'",
+    ]
+
+
+@HINTS_OF_LIGHTNING
+def test_a_number_as_the_folder_of_a_config_is_a_folder(cli, tmp_path):
+    root = folder(tmp_path / "2024", write_wav, ".wav")
+    own = tmp_path / "conf" / "experiment"
+    own.mkdir(parents=True)
+    text = "# @package _global_\ndefaults: [override /data: annotations]\ndata: {root: 2024}\n"
+    (own / "own.yaml").write_text(text)
+    arguments = (f"--config-dir={own.parent}", "experiment=own", *SHORT)
+    assert cli("train", *arguments, folder=tmp_path) == tmp_path
+    config = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())
+    assert config["data"]["root"] == str(root)
+    assert data_folder(2024) == Path("2024")
+
+
+def test_the_command_itself_prints_no_traceback(tmp_path):
+    root = folder(tmp_path / "2024", write_edf, ".edf")
+    (root / "data" / "r3.edf").write_bytes((root / "data" / "r3.edf").read_bytes()[:700])
+    script = Path(sys.executable).with_name("spanloc-train")
+    done = subprocess.run(
+        [script, "data.root=2024", *SHORT], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    wanted = "r3.edf: not an EDF file, or not all of it (it ends within its header, which says 1280 bytes)"
+    assert done.stderr == f"spanloc-train: error: {root}/data/{wanted}\n"
