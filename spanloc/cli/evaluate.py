@@ -1,5 +1,6 @@
 """``spanloc-evaluate``: metrics and figures of a trained model."""
 
+import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,17 @@ from pytorch_lightning import Trainer
 
 from spanloc import metrics, plots
 from spanloc.cli.entry import run_folder
+from spanloc.cli.fit import (
+    chosen_options,
+    fit_checkpoint,
+    having,
+    report_fit,
+    wanted_options,
+)
 from spanloc.cli.score import write_scores
 from spanloc.cli.show import show_metrics
 from spanloc.config.build import build
-from spanloc.config.checkpoint import load, trust
+from spanloc.config.checkpoint import file_of, load, trust
 from spanloc.config.checks import check
 from spanloc.data import SpanDataModule
 from spanloc.data.datamodule import Samples
@@ -25,12 +33,16 @@ from spanloc.structures import Timeline, collate
 from spanloc.training.callbacks import Evaluated, progress_display
 from spanloc.training.task import SpanLocalizer
 
+log = logging.getLogger(__name__)
+
 
 def run(config: DictConfig) -> None:
     """Run ``spanloc-evaluate``."""
     folder = run_folder()
     if config.subset not in ("test", "val"):
         raise ValueError(f"subset is {config.subset!r}; it may be test or val")
+    chosen = chosen_options(config.decode)
+    options = [name for name in wanted_options(config.fit_decode) if name not in chosen]
     task = load(config.checkpoint, allow=config.allow)
     trained_with: dict[str, Any] = task.config or {}
     if not isinstance(trained_with.get("data"), dict):
@@ -55,13 +67,32 @@ def run(config: DictConfig) -> None:
             raise ValueError(f"{name} of the data: {there}; the model was trained on {trained}")
     trainer: Any = OmegaConf.to_container(config.trainer, resolve=True)
     check({"trainer": trainer})
+    task.decode = having(task.decode, chosen)
     found, evaluated = evaluate(task, datamodule, trainer, config.subset)
+    if options:
+        if config.subset == "val":
+            log.warning("the decoding is fitted to the same sequences that subset=val evaluates on")
+        source = file_of(config.checkpoint)
+        to = config.fit_into or source.with_name(f"{source.stem}.fitted.ckpt")
+        fitted = fit_checkpoint(
+            source, datamodule, options, to=to, chosen=chosen, calibration=config.calibration,
+            allow=config.allow, device=_device(trainer),
+        )  # fmt: skip
+        before, task.decode = evaluated, fitted.decode
+        found, evaluated = evaluate(task, datamodule, trainer, config.subset)
+        report_fit(fitted, before, evaluated, config.subset, Path(to), folder)
     samples = datamodule.test_set if config.subset == "test" else datamodule.val_set
     plots.save_figure(timelines(task, samples), folder / "figures" / "timelines.png")
     write_metrics(found, folder)
     write_evaluation(found, evaluated, task.classes, config.subset, folder)
     write_predictions(evaluated, task.classes, folder)
     show_metrics(found, folder)
+
+
+def _device(trainer_config: dict[str, Any]) -> torch.device:
+    trainer: Any = build(trainer_config, logger=False, enable_checkpointing=False)
+    device: torch.device = trainer.strategy.root_device
+    return device
 
 
 def evaluate(
@@ -98,6 +129,7 @@ def write_evaluation(
         diagnosis=diagnosis,
         num_sequences=len(evaluated.targets.ids),
         subset=subset,
+        reliability=metrics.reliability(*rows),
     )
     write_scores(scores, folder)
 

@@ -14,6 +14,7 @@ from pytorch_lightning import Callback, Trainer
 from spanloc import plots
 from spanloc.cli.entry import run_folder
 from spanloc.cli.evaluate import evaluate, timelines, write_evaluation, write_metrics
+from spanloc.cli.fit import fit_checkpoint, wanted_options
 from spanloc.cli.ranks import lost_another
 from spanloc.cli.resume import save_settings
 from spanloc.cli.settings import prepared, show_choices
@@ -44,6 +45,7 @@ def run(config: DictConfig) -> None:
     plain, datamodule, choices, notes = prepared(config)
     if plain["test"] and not len(datamodule.test_set):
         raise ValueError("the data have no sequences to test on; test=false goes without")
+    wanted_options(plain["fit_decode"])
     task: SpanLocalizer = build(plain["module"])
     _try_loss(task)
     task.prepare(datamodule)
@@ -90,8 +92,11 @@ def run(config: DictConfig) -> None:
     log.info("trained up to step %d", trainer.global_step)
     if trainer.is_global_zero:
         _draw_curves(trainer, folder)
-    if plain["test"]:
-        _test(plain, trainer, datamodule, results, folder)
+    path = _best_of(trainer, folder)
+    if path.is_file():
+        _fit_decode(path, plain, trainer, datamodule)
+        if plain["test"]:
+            _test(path, plain, trainer, datamodule, results, folder)
     # Last: of this step there is all that a run has.
     results.add(trainer, {"step": float(trainer.global_step)})
     if trainer.is_global_zero:
@@ -142,20 +147,41 @@ def _draw_curves(trainer: Any, folder: Path) -> None:
             plots.save_figure(plots.curves(callback.history()), folder / "figures" / "curves.png")
 
 
+def _best_of(trainer: Any, folder: Path) -> Path:
+    best = trainer.checkpoint_callback
+    path = best.best_model_path if best is not None else ""
+    return Path(path) if path else folder / "last.ckpt"
+
+
+def _fit_decode(
+    path: Path, plain: dict[str, Any], trainer: Any, datamodule: SpanDataModule
+) -> None:
+    given = plain["decode"]
+    options = [name for name in wanted_options(plain["fit_decode"]) if not given.get(name)]
+    ours = given["_target_"] == "spanloc.decode.Decode"
+    if not options or not ours or not len(datamodule.val_set):
+        return
+    first = trainer.is_global_zero
+    device = trainer.strategy.root_device
+    fit_checkpoint(
+        path, datamodule, options, to=path if first else None, allow=_roots(plain), device=device
+    )
+    trainer.strategy.barrier()
+
+
+def _roots(plain: dict[str, Any]) -> set[str]:
+    return {node["_target_"].split(".")[0] for _, node in targets(plain["module"])}
+
+
 def _test(
+    path: Path,
     plain: dict[str, Any],
     trainer: Any,
     datamodule: SpanDataModule,
     results: _Results,
     folder: Path,
 ) -> None:
-    best = trainer.checkpoint_callback
-    best_path = Path(best.best_model_path) if best is not None and best.best_model_path else None
-    path = best_path or folder / "last.ckpt"
-    if not path.is_file():
-        return
-    roots = {node["_target_"].split(".")[0] for _, node in targets(plain["module"])}
-    task = load(path, allow=roots)
+    task = load(path, allow=_roots(plain))
     found, evaluated = evaluate(task, datamodule, plain["trainer"], "test")
     results.add(trainer, found)
     if trainer.is_global_zero:

@@ -1,14 +1,19 @@
-"""Output to predictions: candidates, their scores, suppression."""
+"""Output to predictions: candidates, their scores, suppression, and what is done with the rest."""
 
+import copy
+import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from spanloc import ops
 from spanloc.structures import Batch, Output, Predictions
 
 Suppress = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+#: Scores and labels of one sequence, ``(n,)`` each, to calibrated scores ``(n,)``.
+Calibrate = Callable[[Tensor, Tensor], Tensor]
 
 
 class Scored(NamedTuple):
@@ -22,15 +27,36 @@ class Scored(NamedTuple):
 class Decode:
     """Turns the output of a batch into its predictions, best first within each sequence.
 
-    Every pair of a predicted span and a label is a candidate, scored by the sigmoid of its logit.
+    Every pair of a predicted span and a label is a candidate, scored by the sigmoid of its logit. What
+    is done with the candidates of a sequence is done in the order of the options below, from ``bias`` on;
+    those from ``bias`` to ``max_per_sequence`` do nothing, and cost nothing, unless they are set.
 
     Args:
         min_score: Candidates scored lower are dropped.
         max_candidates: At most so many candidates of a sequence, the best-scored ones, are kept; of one
             that is evaluated in windows, of each window.
+        bias: By label, steps that are added to each start and each end, ``(K, 2)``: minus the constant
+            error of the model, see :func:`~spanloc.decode.boundary_bias`. A span that this would turn
+            round has both ends in its middle. After it, spans are clipped to their sequence.
         suppress: Such as :func:`spanloc.ops.soft_nms`; takes spans, scores and labels of a sequence
             and gives indices and scores, best first. None keeps all.
         max_predictions: At most so many predictions per sequence, or window; 1 is one per sequence.
+        voting: Boundaries of what is left become the weighted mean of those of all candidates (before
+            suppression) of the label with a tIoU of at least this, see :func:`spanloc.ops.vote`.
+        calibration: Gives scores the meaning of a probability of being right: such as
+            :class:`~spanloc.decode.Temperature` or :class:`~spanloc.decode.Isotonic`.
+        min_scores: By label, ``(K,)``: what then scores lower is dropped.
+        exclusive: No two spans of a sequence overlap, whatever their labels: the set with the highest total
+            score, see :func:`spanloc.ops.exclusive`.
+        trim: The share of its length that a span may give up at either end for ``exclusive``.
+        fill_gaps: Spans of one label that are at most so many **seconds** apart, or overlap, become one,
+            see :func:`spanloc.ops.fill_gaps`; with ``exclusive`` only where no other span lies between.
+            It is meant for few predictions, such as ``exclusive`` or ``min_scores`` leave.
+        min_length: Spans shorter than so many **seconds** are dropped.
+        max_per_sequence: At most so many predictions per sequence, however many windows it has.
+
+    Raises:
+        ValueError: An option is out of range.
     """
 
     def __init__(
@@ -38,18 +64,49 @@ class Decode:
         *,
         min_score: float = 1e-3,
         max_candidates: int = 2000,
+        bias: Sequence[Sequence[float]] | None = None,
         suppress: Suppress | None = None,
         max_predictions: int = 200,
+        voting: float | None = None,
+        calibration: Calibrate | None = None,
+        min_scores: Sequence[float] | None = None,
+        exclusive: bool = False,
+        trim: float = 0.05,
+        fill_gaps: float = 0.0,
+        min_length: float = 0.0,
+        max_per_sequence: int | None = None,
     ) -> None:
         self.min_score, self.max_candidates = min_score, max_candidates
-        self.suppress, self.max_predictions = suppress, max_predictions
+        self.bias, self.suppress, self.max_predictions = bias, suppress, max_predictions
+        self.voting, self.calibration, self.min_scores = voting, calibration, min_scores
+        self.exclusive, self.trim, self.fill_gaps = exclusive, trim, fill_gaps
+        self.min_length, self.max_per_sequence = min_length, max_per_sequence
+        self._check()
+
+    def having(self, **options: Any) -> "Decode":
+        """The same with other options.
+
+        Raises:
+            ValueError: There is no such option, or it is out of range.
+        """
+        found = copy.copy(self)
+        for name, value in options.items():
+            if name not in vars(self):
+                raise ValueError(f"decode has no option {name!r}; it has {', '.join(vars(self))}")
+            setattr(found, name, value)
+        found._check()
+        return found
 
     def __call__(self, output: Output, batch: Batch) -> Predictions:
         """Predictions in steps, inside their sequence."""
         lengths = batch.mask.sum(1).tolist()
         found = [self.candidates(output, i) for i in range(len(batch))]
         return joined(
-            [self.select(*c, steps) for c, steps in zip(found, lengths, strict=True)], batch
+            [
+                self.select(*c, steps, seconds_per_step=line.seconds_per_step)
+                for c, steps, line in zip(found, lengths, batch.timelines, strict=True)
+            ],
+            batch,
         )
 
     def candidates(self, output: Output, i: int) -> Scored:
@@ -65,22 +122,110 @@ class Decode:
         return Scored(spans, scores[candidates], candidates % num_labels)
 
     def select(
-        self, spans: Tensor, scores: Tensor, labels: Tensor, steps: int, *, times: int = 1
+        self,
+        spans: Tensor,
+        scores: Tensor,
+        labels: Tensor,
+        steps: int,
+        *,
+        times: int = 1,
+        seconds_per_step: float | None = None,
     ) -> Scored:
-        """The predictions among the candidates of a sequence of ``steps`` steps.
+        """The predictions among the candidates of a sequence of ``steps`` steps, best first.
 
         Args:
             spans, scores, labels: Best first.
             steps: Of the sequence, to which spans are clipped.
             times: How many windows it was seen in, each with as many predictions.
+            seconds_per_step: Of the sequence; ``fill_gaps`` and ``min_length`` need it.
+
+        Raises:
+            ValueError: An option needs ``seconds_per_step``, or has not as many values as there are labels.
         """
+        if self.bias is not None:
+            spans = shifted(spans, self._by_label("bias", labels, spans))
         spans = spans.clamp(min=0, max=steps)
+        voters = Scored(spans, scores, labels)
         if self.suppress is not None:
             kept, scores = self.suppress(spans, scores, labels)
             spans, labels = spans[kept], labels[kept]
         # One span per sequence is one, however long it is.
         cut = slice(self.max_predictions * (times if self.max_predictions > 1 else 1))
+        found = Scored(spans[cut], scores[cut], labels[cut])
+        if self.voting is not None:
+            voted = ops.vote(found.spans, found.labels, *voters, threshold=self.voting)
+            found = found._replace(spans=voted)
+        return self._finished(found, seconds_per_step)
+
+    def _finished(self, found: Scored, seconds_per_step: float | None) -> Scored:
+        spans, scores, labels = found
+        if self.calibration is not None:
+            scores = self.calibration(scores, labels)
+        if self.min_scores is not None:
+            high = scores >= self._by_label("min_scores", labels, scores)
+            spans, scores, labels = spans[high], scores[high], labels[high]
+        if self.exclusive:
+            kept, spans = ops.exclusive(spans, scores, trim=self.trim)
+            scores, labels = scores[kept], labels[kept]
+        if self.fill_gaps or self.min_length:
+            if seconds_per_step is None:
+                raise ValueError(
+                    "decode.fill_gaps and decode.min_length are in seconds: give select() the "
+                    "seconds_per_step of the sequence"
+                )
+            if self.fill_gaps:
+                longest = self.fill_gaps / seconds_per_step
+                kept, spans = ops.fill_gaps(
+                    spans, scores, labels, longest=longest, blocked=self.exclusive
+                )
+                scores, labels = scores[kept], labels[kept]
+            long = spans[:, 1] - spans[:, 0] >= self.min_length / seconds_per_step
+            spans, scores, labels = spans[long], scores[long], labels[long]
+        if self.calibration is not None or self.exclusive or self.fill_gaps:
+            # Labels have been calibrated each on its own; a set of spans comes in order of time.
+            order = scores.argsort(descending=True, stable=True)
+            spans, scores, labels = spans[order], scores[order], labels[order]
+        cut = slice(self.max_per_sequence)
         return Scored(spans[cut], scores[cut], labels[cut])
+
+    def _by_label(self, name: str, labels: Tensor, like: Tensor) -> Tensor:
+        values = torch.as_tensor(getattr(self, name), dtype=torch.float64)
+        if len(labels) and int(labels.max()) >= len(values):
+            raise ValueError(
+                f"decode.{name} has {len(values)} values; there is a label {int(labels.max())}, from 0"
+            )
+        return values.to(like)[labels]
+
+    def _check(self) -> None:
+        numbers = (("trim", 0.5), ("fill_gaps", math.inf), ("min_length", math.inf))
+        for name, most in numbers:
+            value = getattr(self, name)
+            if not 0 <= value < most:
+                raise ValueError(f"decode.{name} is {value}; it must lie in [0, {most:g})")
+        if self.voting is not None and not 0 < self.voting <= 1:
+            raise ValueError(f"decode.voting is {self.voting}; it must lie in (0, 1]")
+        if self.max_per_sequence is not None and self.max_per_sequence < 1:
+            raise ValueError(
+                f"decode.max_per_sequence is {self.max_per_sequence}; it must be at least 1"
+            )
+        for name, shape in (("bias", "a start and an end"), ("min_scores", "a number")):
+            values = getattr(self, name)
+            if values is None:
+                continue
+            try:
+                table = torch.as_tensor(values, dtype=torch.float64)
+            except (TypeError, ValueError):
+                table = torch.zeros(())
+            fits = table.ndim == 1 if name == "min_scores" else table.shape[1:] == (2,)
+            if not fits or not table.isfinite().all():
+                raise ValueError(f"decode.{name} is {values!r:.80}; wanted {shape} for each label")
+
+
+def shifted(spans: Tensor, bias: Tensor) -> Tensor:
+    """Spans ``(n, 2)`` with ``bias (n, 2)`` added; where that turns one round, both ends in its middle."""
+    spans = spans + bias
+    middle = spans.mean(-1, keepdim=True)
+    return torch.where(spans[:, :1] <= spans[:, 1:], spans, middle)
 
 
 def joined(parts: Sequence[Scored], batch: Batch) -> Predictions:

@@ -40,26 +40,26 @@ class Reach(NamedTuple):
 
 def windows(
     model: Model,
-    batch: Batch,
-    index: int,
+    part_of: Callable[[int, int], Batch],
+    steps: int,
     size: int,
     reach: Reach,
     look: Callable[[Output, Batch], None] | None = None,
 ) -> Iterator[Window]:
-    """A model's outputs for one sequence of a batch, window by window.
+    """A model's outputs for one sequence, window by window.
 
     Neighbouring windows overlap by what the model looks to both sides, so that the predictions are those of
     one pass over the whole sequence, wherever the model looks no further than ``reach`` says.
 
     Args:
         model: Features ``(1, C, T)`` and mask to an output.
-        batch: With the sequence.
-        index: Of the sequence in the batch.
+        part_of: Gives the steps from the first number to before the second, as a batch of one, such as
+            :func:`stretch` of a batch.
+        steps: Of the sequence.
         size: Steps of a window, at most, or four times the reach where that is more.
         reach: Of the model, from :func:`reach_of`.
         look: Called with the output and the batch of each window.
     """
-    steps = int(batch.mask[index].sum())
     grid = reach.stride
     margin = -(-reach.steps // grid) * grid
     # However far the model looks, half of a window is its own.
@@ -70,7 +70,7 @@ def windows(
         first, last = number * hop, min(number * hop + size, steps)
         own_first = first + margin if number else 0
         own_last = last - margin if number + 1 < num_windows else math.inf
-        part = stretch(batch, index, first, last)
+        part = part_of(first, last)
         output = model(part.features, part.mask)
         if output.points is not None:
             place = output.points[:, 0] + first
@@ -118,8 +118,9 @@ def decode_windows(decode: Decode, parts: Iterable[Window], steps: int, size: in
         steps: Of the sequence.
         size: Of a window.
     """
-    found, times = [], 1
+    found, times, seconds_per_step = [], 1, 1.0
     for part in parts:
+        seconds_per_step = part.batch.timelines[0].seconds_per_step
         if part.output.points is not None:
             times = -(-steps // size)
         spans, *rest = decode.candidates(part.output, 0)
@@ -127,7 +128,14 @@ def decode_windows(decode: Decode, parts: Iterable[Window], steps: int, size: in
         found.append((spans.double() + part.first, *rest))
     spans, scores, labels = (torch.cat(field) for field in zip(*found, strict=True))
     order = scores.argsort(descending=True, stable=True)
-    return decode.select(spans[order], scores[order], labels[order], steps, times=times)
+    return decode.select(
+        spans[order],
+        scores[order],
+        labels[order],
+        steps,
+        times=times,
+        seconds_per_step=seconds_per_step,
+    )
 
 
 def stretch(batch: Batch, index: int, first: int, last: int) -> Batch:

@@ -1,6 +1,7 @@
 """Metrics of predicted spans. They have no unit: give predictions and targets in the same one."""
 
 from spanloc.metrics.boundary import BoundaryError, boundary_errors
+from spanloc.metrics.calibration import matches, reliability
 from spanloc.metrics.detection import AveragePrecision, average_precision
 from spanloc.metrics.diagnosis import FOUND, KINDS, check_limits, diagnose
 from spanloc.metrics.events import EventF1, SegmentF1
@@ -25,4 +26,6 @@ __all__ = [
     "boundary_errors",
     "check_limits",
     "diagnose",
+    "matches",
+    "reliability",
 ]

@@ -1,11 +1,15 @@
 from .overlaps import half_open, hull, length, overlap, tiou
 from .points import anchor_points, decode_offsets, encode_offsets
+from .selection import exclusive, fill_gaps
 from .suppress import nms, soft_nms
+from .voting import vote
 
 __all__ = [
     "anchor_points",
     "decode_offsets",
     "encode_offsets",
+    "exclusive",
+    "fill_gaps",
     "half_open",
     "hull",
     "length",
@@ -13,4 +17,5 @@ __all__ = [
     "overlap",
     "soft_nms",
     "tiou",
+    "vote",
 ]

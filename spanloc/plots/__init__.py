@@ -3,6 +3,7 @@
 from spanloc.plots.convergence import convergence
 from spanloc.plots.errors import error_gains, error_ranks, error_sensitivity, target_fates
 from spanloc.plots.probe import error_over_steps, gradient_against_loss, match
+from spanloc.plots.reliability import reliability
 from spanloc.plots.report import Curve, group_colours, loss_gradient, seed_dots
 from spanloc.plots.style import inline_svg, save_figure
 from spanloc.plots.timelines import timelines
@@ -21,6 +22,7 @@ __all__ = [
     "inline_svg",
     "loss_gradient",
     "match",
+    "reliability",
     "save_figure",
     "seed_dots",
     "target_fates",

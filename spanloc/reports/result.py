@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 
 from spanloc.files import record, write_json
 from spanloc.metrics import FOUND, KINDS
+from spanloc.metrics.calibration import Reliability
 from spanloc.reports.content import one_line, read_values
 
 
@@ -59,6 +60,7 @@ class ScoreResult:
         predictions, annotations: The files; None where there are none.
         settings: What was asked for.
         notes: What is not wrong, but likely not meant; see :func:`spanloc.reports.notes`.
+        reliability: Of :func:`spanloc.metrics.reliability`; None where scores are no probabilities.
     """
 
     metrics: dict[str, float]
@@ -69,6 +71,7 @@ class ScoreResult:
     annotations: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    reliability: Reliability | None = None
 
     @property
     def share_found(self) -> float:

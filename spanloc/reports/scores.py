@@ -10,6 +10,7 @@ from spanloc.metrics import KINDS
 from spanloc.reports.cells import NONE, Cell, fixed, number, spread
 from spanloc.reports.groups import Group
 from spanloc.reports.html import document, figures_section, table_section
+from spanloc.reports.reliability import reliability_section
 from spanloc.reports.result import Diagnosis, ScoreResult
 from spanloc.reports.runs import Run
 from spanloc.reports.tables import Table
@@ -60,6 +61,7 @@ def score_page(scores: ScoreResult) -> str:
         *targets,
         *sensitivity,
         *labels,
+        *reliability_section(scores.reliability),
         *(table_section(_setting_table(scores.settings)) if scores.settings else ()),
     ]
     return document("Scores and errors", parts)

@@ -16,7 +16,7 @@ from conftest import (
 
 from spanloc import Criterion, SpanLocalizer, losses, ops
 from spanloc.data import AnnotatedData
-from spanloc.decode import Decode, reach_of, windows
+from spanloc.decode import Decode, reach_of, stretch, windows
 from spanloc.matching import match_points, match_single
 from spanloc.metrics import AveragePrecision
 from spanloc.models import ConvBackbone, DistributionHead, Localizer, PointsHead, PyramidNeck
@@ -82,7 +82,8 @@ def test_the_points_of_all_windows_are_those_of_one_pass_each_once(long_batch):
         reach = reach_of(model, 3, 512, torch.device("cpu"))
         for i in range(3):
             seen = []
-            for part in windows(model, long_batch, i, 512, reach):
+            steps = int(long_batch.mask[i].sum())
+            for part in windows(model, partial(stretch, long_batch, i), steps, 512, reach):
                 own = part.output.mask[0]
                 seen.append(part.output.points[own] + torch.tensor([part.first, 0.0]))
             order = torch.cat(seen).tolist()

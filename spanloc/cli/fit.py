@@ -1,0 +1,170 @@
+"""Options of the decoding fitted on validation sequences, for ``spanloc-evaluate`` and the end of a training."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from omegaconf import ListConfig, OmegaConf
+from torch.utils.data import DataLoader, Dataset
+
+from spanloc.cli.show import plain_console, show_table
+from spanloc.config.checkpoint import file_of, load, store_decode
+from spanloc.config.checks import check
+from spanloc.data import SpanDataModule
+from spanloc.decode import Decode, Fitted, collect, figures, fit_decode
+from spanloc.decode.fitting import OF_SETS, RANKED
+from spanloc.files import write_json
+from spanloc.reports import Cell, Table
+from spanloc.structures import Sample, collate
+from spanloc.training.callbacks import Evaluated
+
+log = logging.getLogger(__name__)
+_SHOWN = {
+    "mAP": "over tIoU 0.3:0.7:0.1",
+    "mAP@0.50:0.95": "",
+    "AP@0.75": "",
+    "AP@0.90": "",
+    "F1": "of all predictions as a set, at tIoU 0.5",
+    "Brier": "mean squared error of scores as probabilities of being right at tIoU 0.5",
+    "ECE": "expected calibration error",
+    "ECE_from_0.1": "that of the predictions from a score of 0.1 on",
+}
+
+_SHORT = {"mAP@0.50:0.95": "0.50:0.95", "ECE_from_0.1": "ECE ≥ 0.1"}
+
+
+def wanted_options(value: Any) -> Sequence[str]:
+    """The options that the setting ``fit_decode`` names; none for false.
+
+    Raises:
+        ValueError: It names something else.
+    """
+    if isinstance(value, bool) or value is None:
+        return RANKED if value else ()
+    names = list(value) if isinstance(value, ListConfig | list | tuple) else [value]
+    known = (*RANKED, *OF_SETS)
+    if not names or any(name not in known for name in names):
+        raise ValueError(
+            f"fit_decode is {value}; wanted true, false or a list of {', '.join(known)}"
+        )
+    return names
+
+
+def chosen_options(config: Any) -> dict[str, Any]:
+    """The options of the decoding that the settings ``decode.NAME`` give, without those that are null."""
+    plain: Any = (
+        OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
+    )
+    return {str(name): value for name, value in (plain or {}).items() if value is not None}
+
+
+def having(decode: Any, options: Mapping[str, Any]) -> Any:
+    """A decoding with other options.
+
+    Raises:
+        ValueError: It has no such option, or a value is out of range.
+    """
+    if not options:
+        return decode
+    if not isinstance(decode, Decode):
+        kind = type(decode).__name__
+        raise ValueError(
+            f"decode.{next(iter(options))}: the model is decoded by {kind}, without it"
+        )
+    check({"decode": {"_target_": "spanloc.decode.Decode", **options}})
+    return decode.having(**options)
+
+
+def fit_checkpoint(
+    path: str | Path,
+    datamodule: SpanDataModule,
+    options: Sequence[str] = ("calibration",),
+    *,
+    to: str | Path | None = None,
+    chosen: Mapping[str, Any] | None = None,
+    calibration: str = "temperature",
+    allow: Iterable[str] = (),
+    device: torch.device | str = "cpu",
+) -> Fitted:
+    """Fit options of the decoding of a trained model on the validation set, and store them.
+
+    Every process may call it: it goes through all validation sequences in each, with the same result. Only
+    one should be given a file to write.
+
+    Args:
+        path: Of the checkpoint.
+        datamodule: After its ``setup``.
+        options, calibration: As in :func:`spanloc.decode.fit_decode`.
+        to: The checkpoint to write, atomically: ``path`` itself, or another; None: none.
+        chosen: Options that are set before, and stored too.
+        allow: As in :func:`spanloc.load`.
+        device: Where the model predicts.
+
+    Returns:
+        What was fitted; its ``decode`` is that of the model that is then loaded from ``to``.
+
+    Raises:
+        ValueError: The validation set is empty, or as in :func:`spanloc.load`.
+    """
+    samples = datamodule.val_set
+    if not len(samples):
+        raise ValueError("the decoding cannot be fitted: the validation set is empty")
+    task = load(path, allow=allow).to(device)
+    loader = DataLoader(
+        cast("Dataset[Sample]", samples),
+        batch_size=datamodule.evaluation_batch_size,
+        collate_fn=collate,
+        num_workers=datamodule.num_workers,
+    )
+    log.info("fitting %s on %d validation sequences", ", ".join(options), len(samples))
+    task.decode = having(task.decode, chosen or {})
+    collected = collect(task, loader)
+    fitted = fit_decode(task.decode, collected, len(task.classes), options, calibration=calibration)
+    if to is not None:
+        store_decode(file_of(path), {**(chosen or {}), **fitted.settings}, to, off=options)
+    return fitted
+
+
+def report_fit(
+    fitted: Fitted, before: Evaluated, after: Evaluated, subset: str, to: Path, folder: Path
+) -> None:
+    """Print what was tried and what it gave, and write ``decode_fit.json``."""
+    console = plain_console()
+    columns = [("option", ""), *((_SHORT.get(n, n), text) for n, text in _SHOWN.items())]
+    columns += [("gain ± s.e.", ""), ("taken", "")]
+    rows = [_row("before", fitted.before)]
+    for tried in fitted.tried:
+        gain = f"{tried.gain:+.4f} ± {tried.error:.4f}"
+        taken = "yes" if tried.taken else "no"
+        rows.append(_row(f"{tried.option}: {tried.value}", tried.figures, gain, taken))
+    judged = {tried.option: tried.judged_by for tried in fitted.tried}
+    by = ", ".join(f"{figure} ({option})" for option, figure in judged.items())
+    rule = f"The gain is in {by}; it has to be above twice its standard error."
+    notes = (*fitted.notes, rule) if judged else fitted.notes
+    title = "Options tried on the validation set"
+    table = Table(title, columns, rows, notes, brief=(0, 1, 4, 5, 8, 9, 10))
+    show_table(console, table, most=len(rows), notes=True)
+    content: dict[str, Any] = {
+        "checkpoint": str(to),
+        "settings": fitted.settings,
+        "validation": {"before": fitted.before, "tried": fitted.tried, "notes": fitted.notes},
+    }
+    both = {
+        name: figures(found.predictions.to("cpu"), found.targets.to("cpu"))
+        for name, found in (("before", before), ("after", after))
+        if found.predictions is not None and found.targets is not None
+    }
+    if both:
+        content[subset] = both
+        shown = [_row(name, values) for name, values in both.items()]
+        table = Table(f"The {subset} set", columns, shown, brief=(0, 1, 2, 4, 5, 6, 8))
+        show_table(console, table, most=2)
+    write_json(folder / "decode_fit.json", content)
+    console.print(f"The model with what was taken: {to}", soft_wrap=True)
+
+
+def _row(name: str, values: dict[str, float], gain: str = "", taken: str = "") -> list[Cell]:
+    numbers = [Cell(f"{values[key]:.3f}", values[key]) for key in _SHOWN]
+    return [Cell(name), *numbers, Cell(gain), Cell(taken)]

@@ -1,0 +1,177 @@
+"""Candidates of labelled sequences, kept, so that ways to decode them can be compared without the model."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spanloc.decode.calibration import brier_score
+from spanloc.decode.decode import Decode, Scored, joined
+from spanloc.metrics import average_precision
+from spanloc.metrics.assessable import assessable
+from spanloc.metrics.calibration import matches, reliability
+from spanloc.structures import Batch, Output, Predictions, Targets
+
+_LOW, _HIGH = (0.3, 0.4, 0.5, 0.6, 0.7), tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
+#: Names of what :func:`figures` gives: fractions.
+FIGURES = ("mAP", "mAP@0.50:0.95", "AP@0.75", "AP@0.90", "F1", "Brier", "ECE", "ECE_from_0.1")
+
+
+class _Row(NamedTuple):
+    candidates: Scored
+    steps: int
+    times: int
+    batch: Batch
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The candidates of some sequences before suppression, and their targets.
+
+    Args:
+        rows: By sequence.
+        targets: In seconds, of all sequences, in the same order.
+    """
+
+    rows: list[_Row]
+    targets: Targets
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def predictions(self, decodes: Sequence[Decode]) -> Predictions:
+        """Predictions in seconds, of each sequence by the :class:`Decode` at its place."""
+        parts, last = [], None
+        for i, (row, decode) in enumerate(zip(self.rows, decodes, strict=True)):
+            line = row.batch.timelines[0]
+            found = decode.select(
+                *row.candidates, row.steps, times=row.times, seconds_per_step=line.seconds_per_step
+            )
+            last = joined([found], row.batch).in_seconds(row.batch.timelines)
+            parts.append((last.spans, last.labels, last.places + i, last.scores.double()))
+        spans, labels, places, scores = (torch.cat(field) for field in zip(*parts, strict=True))
+        return Predictions(spans, labels, places, self.targets.ids, "seconds", scores=scores)
+
+    def judged(self, decodes: Sequence[Decode]) -> tuple[Predictions, Targets]:
+        """The predictions and targets that can be right or wrong."""
+        return assessable(self.predictions(decodes), self.targets)
+
+    @property
+    def seconds_per_step(self) -> Tensor:
+        """Of each sequence, ``(n,)``."""
+        return torch.tensor(
+            [row.batch.timelines[0].seconds_per_step for row in self.rows], dtype=torch.float64
+        )
+
+
+def collect(task: Any, batches: Iterable[Batch]) -> Collected:
+    """The candidates that a model finds in batches of labelled sequences.
+
+    Args:
+        task: Such as a :class:`~spanloc.SpanLocalizer`: it has ``decode``, ``device`` and ``predict_step``.
+        batches: Of whole sequences, each of them once. About 40 kB a sequence are kept (of a window, if it
+            has several).
+
+    Raises:
+        ValueError: There are no sequences.
+    """
+    decode, training = task.decode, task.training
+    keeper = _Keeper(decode)
+    rows, targets = [], []
+    task.decode = keeper
+    task.eval()
+    try:
+        with torch.inference_mode():
+            for batch in batches:
+                keeper.found.clear()
+                task.predict_step(batch.to(task.device))
+                targets.append(batch.targets("seconds").to("cpu"))
+                rows += [_Row(*found, _empty(batch, i)) for i, found in enumerate(keeper.found)]
+    finally:
+        task.decode = decode
+        task.train(training)
+    if not rows:
+        raise ValueError("there are no sequences to fit the decoding on")
+    return Collected(rows, _all(targets))
+
+
+class _Keeper(Decode):
+    # Stands in for a Decode: keeps what it is to select from, and selects nothing.
+    def __init__(self, decode: Decode) -> None:
+        self.decode = decode
+        self.found: list[tuple[Scored, int, int]] = []
+
+    def candidates(self, output: Output, i: int) -> Scored:
+        return self.decode.candidates(output, i)
+
+    def select(
+        self, spans: Tensor, scores: Tensor, labels: Tensor, steps: int, *, times: int = 1, **_: Any
+    ) -> Scored:
+        kept = Scored(*(field.cpu().clone() for field in (spans, scores, labels)))
+        self.found.append((kept, steps, times))
+        return Scored(spans[:0], scores[:0], labels[:0])
+
+
+def _empty(batch: Batch, i: int) -> Batch:
+    # What knows the id and the times of a sequence, without its features.
+    none = batch.mask[:0, :0].cpu()
+    return replace(
+        batch,
+        features=batch.features[i : i + 1, :, :0].cpu(),
+        mask=none.new_zeros(1, 0),
+        spans=torch.zeros(1, 1, 2),
+        labels=torch.zeros(1, 1, dtype=torch.int64),
+        target_mask=none.new_zeros(1, 1),
+        ids=batch.ids[i : i + 1],
+        timelines=batch.timelines[i : i + 1],
+        weights=None,
+        ignored=None,
+    )
+
+
+def _all(parts: Sequence[Targets]) -> Targets:
+    firsts = np.cumsum([0, *(len(part.ids) for part in parts)]).tolist()
+    ignored = [
+        part.ignored or tuple(torch.zeros(0, 2, dtype=torch.float64) for _ in part.ids)
+        for part in parts
+    ]
+    return Targets(
+        torch.cat([part.spans for part in parts]),
+        torch.cat([part.labels for part in parts]),
+        torch.cat([part.places + first for part, first in zip(parts, firsts, strict=False)]),
+        tuple(name for part in parts for name in part.ids),
+        parts[0].unit,
+        ignored=tuple(stretches for some in ignored for stretches in some),
+    )
+
+
+def figures(predictions: Predictions, targets: Targets) -> dict[str, float]:
+    """What predictions are worth: :data:`FIGURES`.
+
+    ``mAP`` is over tIoU 0.3:0.7:0.1; ``F1`` is of all predictions as a set, at tIoU 0.5, over all labels;
+    ``Brier`` (mean squared error) and the two ``ECE`` (:func:`~spanloc.metrics.reliability`) are of the scores
+    as probabilities of being right at tIoU 0.5.
+    """
+    _, low = average_precision(predictions, targets, _LOW)
+    _, high = average_precision(predictions, targets, _HIGH)
+    right = matches(predictions, targets) >= 0
+    total = len(predictions) + len(targets)
+    reliable = reliability(predictions, targets)
+    return {
+        "mAP": _mean(low),
+        "mAP@0.50:0.95": _mean(high),
+        "AP@0.75": _mean(high[:, 5]),
+        "AP@0.90": _mean(high[:, 8]),
+        "F1": 2 * float(right.sum()) / total if total else 0.0,
+        "Brier": brier_score(predictions.scores.numpy(), right),
+        "ECE": reliable.error if reliable else math.nan,
+        "ECE_from_0.1": reliable.error_from if reliable else math.nan,
+    }
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else 0.0

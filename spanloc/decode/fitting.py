@@ -1,0 +1,266 @@
+"""Options of the decoding, fitted on validation sequences and kept only where they help."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from spanloc.decode.calibration import Isotonic, Temperature, fit_calibration
+from spanloc.decode.collected import Collected, figures
+from spanloc.decode.decode import Decode
+from spanloc.decode.estimates import (
+    best_thresholds,
+    boundary_bias,
+    share_overlapping,
+    shortest_gap,
+)
+from spanloc.metrics.calibration import matches
+from spanloc.structures import Predictions, Targets
+
+#: Options that are judged by the ranking of the predictions, or leave it as it is.
+RANKED = ("bias", "voting", "calibration")
+#: Options that make a set of predictions out of a ranking, judged by its F1.
+OF_SETS = ("min_scores", "exclusive", "fill_gaps", "min_length")
+_OFF: dict[str, Any] = {
+    "bias": None, "voting": None, "calibration": None, "min_scores": None, "exclusive": False,
+    "fill_gaps": 0.0, "min_length": 0.0,
+}  # fmt: skip
+# The figure that an option has to raise, and the sign of better.
+_WANTED = dict.fromkeys(OF_SETS, ("F1", 1))
+_WANTED |= {"bias": ("mAP@0.50:0.95", 1), "voting": ("mAP@0.50:0.95", 1)}
+_WANTED |= {"calibration": ("Brier", -1)}
+_OF_RANKINGS = ("mAP", "mAP@0.50:0.95", "AP@0.75", "AP@0.90", "F1")
+_VOTERS = (0.6, 0.7, 0.8, 0.9)
+_SHARES = (0.25, 0.5, 0.75)
+_MOST_FOLDS = 10
+
+
+class Tried(NamedTuple):
+    """An option that was tried on the validation sequences.
+
+    Args:
+        option: Its name.
+        value: As text.
+        figures: Of :func:`~spanloc.decode.collected.figures`, fitted on other sequences than these are of.
+        gain: In what it is judged by, ``judged_by``; positive is better.
+        error: Standard error of the gain, over the sequences.
+        taken: Whether the gain is above twice its error, and the highest of its option.
+    """
+
+    option: str
+    value: str
+    judged_by: str
+    figures: dict[str, float]
+    gain: float
+    error: float
+    taken: bool = False
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What :func:`fit_decode` found.
+
+    Args:
+        decode: With the options that help.
+        settings: These options, as plain values of a config.
+        before: Figures on the validation sequences without them.
+        tried: Everything that was tried, in that order.
+        notes: What could not be fitted, and why.
+    """
+
+    decode: Decode
+    settings: dict[str, Any]
+    before: dict[str, float]
+    tried: list[Tried] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class _Choice(NamedTuple):
+    # A value of an option: what it is fitted to, of rows of some sequences, are changes of a Decode.
+    text: str
+    fit: Callable[[np.ndarray], dict[str, Any]]
+
+
+def fit_decode(
+    decode: Decode,
+    collected: Collected,
+    num_labels: int,
+    options: Sequence[str] = RANKED,
+    *,
+    calibration: str = "temperature",
+) -> Fitted:
+    """Fit options of a decoding to labelled sequences that the model was not trained on, one after the other.
+
+    Each option is set where that is better on these sequences by more than two standard errors (a
+    jackknife over up to ten groups of them), and left off otherwise. What has values by label is
+    judged cross-fitted: fitted on the other groups, and applied to the one.
+
+    ``bias`` and ``voting`` are judged by mAP over tIoU 0.5:0.95:0.05, ``calibration`` by the Brier score
+    at tIoU 0.5; ``min_scores``, ``exclusive``, ``fill_gaps`` and ``min_length`` by the F1 of the
+    predictions as a set, at tIoU 0.5. These cost average precision, which asks for long rankings: the default
+    leaves them out.
+
+    Args:
+        decode: What is fitted; the options named are off at first.
+        collected: From :func:`~spanloc.decode.collect`, of at least two sequences.
+        num_labels: How many labels there are.
+        options: Names, of :data:`RANKED` and :data:`OF_SETS`; fitted in the order of these.
+        calibration: ``temperature`` or ``isotonic``.
+
+    Raises:
+        ValueError: An option is unknown.
+    """
+    unknown = [name for name in options if name not in _OFF]
+    if unknown:
+        raise ValueError(f"decode.{unknown[0]} cannot be fitted; {', '.join(_OFF)} can")
+    decode = decode.having(**{name: _OFF[name] for name in options})
+    fit = _Fit(decode, collected, num_labels, calibration)
+    if len(collected) < 2:
+        fit.notes.append("nothing is fitted: it takes two sequences to see whether that helps")
+        return Fitted(decode, {}, figures(*fit.now), notes=fit.notes)
+    before = figures(*fit.now)
+    settings: dict[str, Any] = {}
+    for name in _OFF:
+        if name in options:
+            settings |= fit.option(name)
+    plain = {name: _plain(value) for name, value in settings.items()}
+    return Fitted(fit.decode, plain, before, fit.tried, fit.notes)
+
+
+class _Fit:
+    def __init__(self, decode: Decode, collected: Collected, num_labels: int, kind: str) -> None:
+        self.decode, self.collected, self.kind = decode, collected, kind
+        self.num_labels = num_labels
+        self.folds = np.arange(len(collected)) % min(_MOST_FOLDS, len(collected))
+        self.now = collected.judged([decode] * len(collected))
+        self.tried: list[Tried] = []
+        self.notes: list[str] = []
+
+    def option(self, name: str) -> dict[str, Any]:
+        """Try an option; the changes that it makes, none where it does not help."""
+        wanted, sign = _WANTED[name]
+        best: tuple[float, int, dict[str, Any]] | None = None
+        for choice in getattr(self, f"_{name}")():
+            rows = self._crossed(choice)
+            gain = sign * (_figure(wanted, *rows) - _figure(wanted, *self.now))
+            error = self._error(wanted, rows)
+            every = choice.fit(np.ones(len(self.folds), bool))
+            shown = figures(*rows)
+            if name == "calibration" and every:
+                # Maps that differ from group to group mix up a ranking, which one map leaves as it is.
+                shown |= {k: v for k, v in figures(*self.now).items() if k in _OF_RANKINGS}
+            self.tried.append(Tried(name, choice.text, wanted, shown, gain, error))
+            if every and gain > 2 * error and (best is None or gain > best[0]):
+                best = gain, len(self.tried) - 1, every
+        if best is None:
+            return {}
+        _, place, changes = best
+        self.tried[place] = self.tried[place]._replace(taken=True)
+        self.decode = self.decode.having(**changes)
+        self.now = self.collected.judged([self.decode] * len(self.collected))
+        return changes
+
+    def _crossed(self, choice: _Choice) -> tuple[Predictions, Targets]:
+        # Of each group by what is fitted on the others.
+        by_fold = [
+            self.decode.having(**choice.fit(self.folds != fold)) for fold in np.unique(self.folds)
+        ]
+        return self.collected.judged([by_fold[fold] for fold in self.folds])
+
+    def _error(self, wanted: str, rows: tuple[Predictions, Targets]) -> float:
+        sign = _jackknife(wanted, rows, self.folds) - _jackknife(wanted, self.now, self.folds)
+        count = len(sign)
+        return float(math.sqrt((count - 1) / count * ((sign - sign.mean()) ** 2).sum()))
+
+    def _rows(self, some: np.ndarray) -> tuple[Predictions, Targets]:
+        return _of(self.now, torch.from_numpy(some))
+
+    def _bias(self) -> Iterator[_Choice]:
+        def fit(some: np.ndarray) -> dict[str, Any]:
+            rows = self._rows(some)
+            bias = boundary_bias(*rows, self.num_labels, self.collected.seconds_per_step)
+            return {"bias": bias} if np.any(bias) else {}
+
+        if fit(np.ones(len(self.folds), bool)):
+            yield _Choice("medians", fit)
+        else:
+            self.notes.append("bias: no label has a constant error that is beyond doubt")
+
+    def _voting(self) -> Iterator[_Choice]:
+        for tiou in _VOTERS:
+            yield _constant(f"{tiou:g}", voting=tiou)
+
+    def _calibration(self) -> Iterator[_Choice]:
+        def fit(some: np.ndarray) -> dict[str, Any]:
+            found, true = self._rows(some)
+            right, labels = matches(found, true) >= 0, found.labels.numpy()
+            if right.all() or not right.any():
+                return {}
+            made = fit_calibration(found.scores.numpy(), right, labels, self.num_labels, self.kind)
+            return {"calibration": made}
+
+        if fit(np.ones(len(self.folds), bool)):
+            yield _Choice(self.kind, fit)
+        else:
+            self.notes.append("calibration: all predictions are right, or all are wrong")
+
+    def _min_scores(self) -> Iterator[_Choice]:
+        def fit(some: np.ndarray) -> dict[str, Any]:
+            found, true = self._rows(some)
+            right = matches(found, true) >= 0
+            counts = np.bincount(true.labels.numpy(), minlength=self.num_labels)
+            rows = (found.scores.numpy(), right, found.labels.numpy(), counts)
+            return {"min_scores": best_thresholds(*rows)}
+
+        yield _Choice("best F1 by label", fit)
+
+    def _exclusive(self) -> Iterator[_Choice]:
+        if share_overlapping(self.collected.targets) > 0.01:
+            self.notes.append("exclusive: the targets overlap one another")
+        else:
+            yield _constant("true", exclusive=True)
+
+    def _fill_gaps(self) -> Iterator[_Choice]:
+        shortest = shortest_gap(self.collected.targets)
+        if not 0 < shortest < math.inf:
+            self.notes.append("fill_gaps: no two targets of a label have a gap between them")
+        elif self.decode.min_scores is None and not self.decode.exclusive:
+            self.notes.append("fill_gaps: it takes min_scores or exclusive, or all would be one")
+        else:
+            for share in _SHARES:
+                yield _constant(f"{share * shortest:.3g} s", fill_gaps=share * shortest)
+
+    def _min_length(self) -> Iterator[_Choice]:
+        spans = self.collected.targets.spans
+        shortest = float((spans[:, 1] - spans[:, 0]).min()) if len(spans) else 0.0
+        for share in _SHARES if shortest > 0 else ():
+            yield _constant(f"{share * shortest:.3g} s", min_length=share * shortest)
+
+
+def _constant(text: str, **changes: Any) -> _Choice:
+    return _Choice(text, lambda some: changes)
+
+
+def _of(rows: tuple[Predictions, Targets], some: torch.Tensor) -> tuple[Predictions, Targets]:
+    found, true = rows
+    return found[some[found.places]], true[some[true.places]]
+
+
+def _figure(name: str, *rows: Any) -> float:
+    return figures(*rows)[name]
+
+
+def _jackknife(name: str, rows: tuple[Predictions, Targets], folds: np.ndarray) -> np.ndarray:
+    # The figure without each group.
+    left = (torch.from_numpy(folds != fold) for fold in np.unique(folds))
+    return np.array([_figure(name, *_of(rows, some)) for some in left])
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Temperature | Isotonic):
+        kept: Mapping[str, Any] = vars(value)
+        return {"_target_": f"spanloc.decode.{type(value).__name__}", **kept}
+    return value

@@ -1,0 +1,153 @@
+"""Sets of spans that fit together: none that overlap, no short gaps: compiled loops, on the CPU."""
+
+from typing import no_type_check
+
+import numba
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+
+def exclusive(
+    spans: Float[Tensor, "n 2"], scores: Float[Tensor, " n"], *, trim: float = 0.0
+) -> tuple[Int64[Tensor, " kept"], Float[Tensor, "kept 2"]]:
+    """The spans with the highest total score of which no two overlap, whatever their labels.
+
+    Found by dynamic programming over the spans by their ends (weighted interval scheduling), in
+    ``O(n log n)``. Spans that only touch do not overlap; one without length may stand where others begin or end.
+
+    Neighbours that share a boundary are rarely predicted without some overlap. So each span may give up a
+    share ``trim`` of its length at either end: spans may be chosen together where what is then left of them
+    does not overlap, and are cut between.
+
+    Args:
+        spans: In any one unit, ordered.
+        scores: Those of 0 or less are never chosen.
+        trim: In ``[0, 0.5)``; 0 moves no boundary.
+
+    Returns:
+        The indices of the chosen spans in ascending order, and these spans, cut where they overlapped.
+
+    Raises:
+        ValueError: ``trim`` is out of range.
+
+    >>> spans = torch.tensor([[0.0, 5.0], [4.0, 9.0], [9.0, 12.0]])
+    >>> exclusive(spans, torch.tensor([0.6, 0.9, 0.5]))[0]
+    tensor([1, 2])
+    >>> exclusive(spans, torch.tensor([0.6, 0.9, 0.5]), trim=0.1)[1]
+    tensor([[ 0.0000,  4.5000],
+            [ 4.5000,  9.0000],
+            [ 9.0000, 12.0000]])
+    """
+    if not 0 <= trim < 0.5:
+        raise ValueError(f"trim is {trim}; it must lie in [0, 0.5)")
+    values = scores.detach().double().cpu().numpy()
+    whole = spans.detach().double().cpu().numpy().copy()
+    away = trim * (whole[:, 1] - whole[:, 0])
+    starts, ends = whole[:, 0] + away, whole[:, 1] - away
+    # Where rounding would turn a span round.
+    ends = np.maximum(starts, ends)
+    order = np.lexsort((starts, ends))
+    before = np.searchsorted(ends[order], starts[order], "right")
+    # Of two without length at one place, and of such a one and those that end there, each stands.
+    before = np.minimum(before, np.arange(len(order)))
+    chosen = order[_best_set(values[order], before)]
+    if trim:
+        _cut(whole, values, starts, ends, chosen)
+    index = torch.from_numpy(np.sort(chosen))
+    return index.to(scores.device), torch.from_numpy(whole)[index].to(spans)
+
+
+def fill_gaps(
+    spans: Float[Tensor, "n 2"],
+    scores: Float[Tensor, " n"],
+    labels: Int64[Tensor, " n"],
+    *,
+    longest: float,
+    blocked: bool = False,
+) -> tuple[Int64[Tensor, " kept"], Float[Tensor, "kept 2"]]:
+    """Spans of one label that are no more than ``longest`` apart, or overlap, as one.
+
+    Each keeps its place in the row of the best-scored of its parts, of equal ones the first, with the hull
+    of them all. What is left is more than ``longest`` apart, so that a second time changes nothing.
+
+    Args:
+        spans, scores, labels: In any order, with any overlaps.
+        longest: The longest gap that is filled, at least 0, in the unit of the spans.
+        blocked: A gap in which a span of another label begins is not filled.
+
+    Returns:
+        The indices of the kept spans in ascending order, and these spans, which may have grown.
+
+    Raises:
+        ValueError: ``longest`` is negative.
+
+    >>> spans = torch.tensor([[0.0, 4.0], [5.0, 9.0], [9.0, 9.5]])
+    >>> fill_gaps(spans, torch.tensor([0.5, 0.9, 0.8]), torch.tensor([0, 0, 1]), longest=1.0)
+    (tensor([1, 2]), tensor([[0.0000, 9.0000],
+            [9.0000, 9.5000]]))
+    """
+    if not longest >= 0:
+        raise ValueError(f"the longest gap is {longest}; it must be at least 0")
+    whole = spans.detach().double().cpu().numpy().copy()
+    kinds = labels.cpu().numpy()
+    # Blocked, the spans of all labels follow one another in time; or else those of each on its own.
+    keys = (whole[:, 1], whole[:, 0]) if blocked else (whole[:, 1], whole[:, 0], kinds)
+    order = np.lexsort(keys)
+    values = scores.detach().double().cpu().numpy()
+    kept = _fill(whole, values, kinds, order, float(longest))
+    index = torch.from_numpy(np.flatnonzero(kept))
+    return index.to(scores.device), torch.from_numpy(whole)[index].to(spans)
+
+
+@numba.njit(cache=True)
+@no_type_check
+def _best_set(scores, before):
+    # best[i]: the highest total of the first i spans by their ends.
+    best = np.zeros(len(scores) + 1)
+    for i in range(len(scores)):
+        best[i + 1] = max(best[i], scores[i] + best[before[i]])
+    chosen, total, i = np.empty(len(scores), np.int64), 0, len(scores)
+    while i > 0:
+        if best[i] > best[i - 1]:
+            chosen[total] = i - 1
+            total += 1
+            i = before[i - 1]
+        else:
+            i -= 1
+    return chosen[:total]
+
+
+@numba.njit(cache=True)
+@no_type_check
+def _cut(spans, scores, starts, ends, chosen):
+    # From the last to the first, as they were chosen; the better-scored one gives up less.
+    for n in range(len(chosen) - 1):
+        later, earlier = chosen[n], chosen[n + 1]
+        if spans[earlier, 1] > spans[later, 0]:
+            low = max(spans[later, 0], ends[earlier])
+            high = min(spans[earlier, 1], starts[later])
+            share = scores[earlier] / (scores[earlier] + scores[later])
+            # An interval may be too short for a number between.
+            place = min(max(low + (high - low) * share, low), high)
+            spans[earlier, 1] = min(spans[earlier, 1], place)
+            spans[later, 0] = max(spans[later, 0], place)
+
+
+@numba.njit(cache=True)
+@no_type_check
+def _fill(spans, scores, labels, order, longest):
+    kept = np.ones(len(spans), np.bool_)
+    for n in range(1, len(order)):
+        now, i = order[n - 1], order[n]
+        if labels[i] != labels[now] or spans[i, 0] - spans[now, 1] > longest:
+            continue
+        # What has been joined lives on in the row of the better one, which stands where the run is.
+        better = scores[i] > scores[now] or (scores[i] == scores[now] and i < now)
+        stays, goes = (i, now) if better else (now, i)
+        spans[stays, 0] = min(spans[i, 0], spans[now, 0])
+        spans[stays, 1] = max(spans[i, 1], spans[now, 1])
+        kept[goes] = False
+        order[n] = stays
+    return kept

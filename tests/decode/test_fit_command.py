@@ -1,0 +1,148 @@
+"""``spanloc-evaluate fit_decode=...``: what it writes, where, and that predictions follow."""
+
+import json
+import re
+import shutil
+
+import pytest
+import torch
+from conftest import HINTS_OF_LIGHTNING
+
+import spanloc
+from spanloc.cli.fit import fit_checkpoint
+from spanloc.config.build import build
+from spanloc.config.checkpoint import read, store_decode
+from spanloc.decode import Temperature
+
+pytestmark = HINTS_OF_LIGHTNING
+ALL = "[bias,voting,calibration,min_scores,exclusive,fill_gaps,min_length]"
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A run of its own, to be written into."""
+    shutil.copy(trained["detection"] / "best.ckpt", tmp_path / "best.ckpt")
+    return tmp_path
+
+
+@pytest.fixture
+def data(run):
+    datamodule = build(read(run)["spanloc"]["config"]["data"])
+    datamodule.setup("fit")
+    return datamodule
+
+
+def same_but_for_decoding(path, other):
+    a, b = (torch.load(p, weights_only=True) for p in (path, other))
+    for saved in (a, b):
+        saved["spanloc"]["config"].pop("decode")
+        saved["spanloc"]["config"]["module"].pop("decode")
+    return str(a) == str(b)
+
+
+def test_what_is_fitted_is_in_a_new_file_beside_and_used_by_all_that_load_it(cli, run):
+    before = (run / "best.ckpt").read_bytes()
+    folder = cli("evaluate", f"checkpoint={run}", "fit_decode=[calibration]", "trainer.accelerator=cpu",
+                 "hydra.run.dir=run") / "run"  # fmt: skip
+    assert (run / "best.ckpt").read_bytes() == before
+    assert sorted(path.name for path in run.iterdir()) == ["best.ckpt", "best.fitted.ckpt"]
+    assert same_but_for_decoding(run / "best.ckpt", run / "best.fitted.ckpt")
+    fit = json.loads((folder / "decode_fit.json").read_text())
+    (tried,) = fit["validation"]["tried"]
+    assert tried["option"] == "calibration"
+    assert set(fit["test"]) == {"before", "after"}
+    assert fit["test"]["before"]["mAP"] == pytest.approx(fit["test"]["after"]["mAP"], abs=1e-12)
+    task = spanloc.load(run / "best.fitted.ckpt")
+    assert (task.decode.calibration is not None) == tried["taken"]
+    if tried["taken"]:
+        node = fit["settings"]["calibration"]
+        assert task.decode.calibration.temperature == node["temperature"]
+    scores = json.loads((folder / "scores.json").read_text())
+    assert scores["reliability"]["error"] == pytest.approx(fit["test"]["after"]["ECE"])
+
+
+def test_the_stored_scores_are_the_calibrated_ones(cli, run, data):
+    # A map that this model would hardly be given: whatever it is, it is applied.
+    node = {"_target_": "spanloc.decode.Temperature", "temperature": [2.0] * 3, "offset": [0.5] * 3}
+    store_decode(run, {"calibration": node}, run / "other.ckpt")
+    plain, calibrated = spanloc.load(run), spanloc.load(run / "other.ckpt")
+    batch = next(iter(data.val_dataloader()))
+    with torch.no_grad():
+        one, other = plain.predict_step(batch), calibrated.predict_step(batch)
+    wanted = Temperature([2.0] * 3, [0.5] * 3)(one.scores, one.labels)
+    torch.testing.assert_close(other.scores.sort().values, wanted.sort().values, rtol=1e-12, atol=0)
+    folder = cli("evaluate", f"checkpoint={run / 'other.ckpt'}", "subset=val", "trainer.accelerator=cpu",
+                 "hydra.run.dir=run") / "run"  # fmt: skip
+    results = json.loads((folder / "predictions.json").read_text())["results"]
+    written = [row["score"] for rows in results.values() for row in rows]
+    assert min(written) == pytest.approx(float(other.scores.min()), rel=1e-6)
+    assert max(written) == pytest.approx(float(other.scores.max()), rel=1e-6)
+
+
+def test_a_checkpoint_is_rewritten_where_that_is_asked_for(cli, run, trained):
+    folder = cli("evaluate", f"checkpoint={run}", f"fit_decode={ALL}", f"fit_into={run}/best.ckpt",
+                 "trainer.accelerator=cpu", "hydra.run.dir=run") / "run"  # fmt: skip
+    assert [path.name for path in run.iterdir()] == ["best.ckpt"]
+    assert same_but_for_decoding(run / "best.ckpt", trained["detection"] / "best.ckpt")
+    settings = json.loads((folder / "decode_fit.json").read_text())["settings"]
+    decode = spanloc.load(run).decode
+    for name, value in settings.items():
+        if name != "calibration":
+            assert getattr(decode, name) == value
+    assert settings
+
+
+def test_the_end_of_a_training_fits_in_one_call(run, data):
+    before = read(run)
+    fitted = fit_checkpoint(run, data, ["calibration"], to=run / "best.ckpt")
+    again = fit_checkpoint(run, data, ["calibration"])
+    assert again.settings == fitted.settings
+    decode = read(run)["spanloc"]["config"]["module"]["decode"]
+    assert decode == {**before["spanloc"]["config"]["module"]["decode"], **fitted.settings}
+    data.val_set = []
+    with pytest.raises(ValueError, match="cannot be fitted: the validation set is empty"):
+        fit_checkpoint(run, data)
+
+
+def test_options_given_by_hand_are_used_and_stay_where_they_are_fitted_into_a_file(cli, run):
+    folder = cli("evaluate", f"checkpoint={run}", "decode.max_per_sequence=2", "decode.exclusive=true",
+                 "trainer.accelerator=cpu", "hydra.run.dir=run") / "run"  # fmt: skip
+    results = json.loads((folder / "predictions.json").read_text())["results"]
+    assert max(map(len, results.values())) == 2
+    assert [path.name for path in run.iterdir()] == ["best.ckpt"]
+    cli("evaluate", f"checkpoint={run}", "decode.voting=0.7", "fit_decode=[calibration,voting]",
+        f"fit_into={run}/new.ckpt", "trainer.accelerator=cpu")  # fmt: skip
+    assert spanloc.load(run / "new.ckpt").decode.voting == 0.7
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (
+            "fit_decode=[bias,votes]",
+            r"fit_decode is \['bias', 'votes'\]; wanted true, false or a list",
+        ),
+        ("fit_decode=votes", "fit_decode is votes; wanted true, false or a list of bias, voting"),
+        ("decode.voting=2", r"decode.voting is 2; it must lie in \(0, 1\]"),
+        ("decode.voting=a", "decode.voting is 'a'; wanted a number"),
+        ("+decode.votes=2", "spanloc.decode.Decode has no option 'votes'"),
+    ],
+)
+def test_a_setting_that_is_none_is_one_line(cli, run, setting, message):
+    line = cli("evaluate", f"checkpoint={run}", setting, "trainer.accelerator=cpu")
+    assert isinstance(line, str), line
+    assert re.search(message, line), line
+
+
+def test_a_checkpoint_that_holds_a_broken_map_is_one_error(run):
+    checkpoint = read(run)
+    node = {"_target_": "spanloc.decode.Temperature", "temperature": [0.0], "offset": [0.0]}
+    checkpoint["spanloc"]["config"]["module"]["decode"]["calibration"] = node
+    torch.save(checkpoint, run / "broken.ckpt")
+    with pytest.raises(
+        ValueError, match=r"broken.ckpt: its model cannot be built: temperature is \[0.0\]"
+    ):
+        spanloc.load(run / "broken.ckpt")
+    with pytest.raises(ValueError, match="has no option 'votes'"):
+        store_decode(run, {"votes": 1}, run / "new.ckpt")
+    assert not (run / "new.ckpt").exists()
