@@ -23,7 +23,9 @@ def _command(name: str) -> Callable[[], None]:
 
 train = _command("train")
 evaluate = _command("evaluate")
+predict = _command("predict")
 score = _command("score")
 probe = _command("probe")
 report = _command("report")
 check = _command("check")
+export = _command("export")

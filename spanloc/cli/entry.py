@@ -28,7 +28,7 @@ from spanloc.cli.ranks import (
     lost_another,
     without_kill,
 )
-from spanloc.cli.resume import with_own_data, with_saved_settings
+from spanloc.cli.resume import ordered, with_own_data, with_saved_settings, with_text_roots
 from spanloc.cli.stopping import code_of, is_child, stopped_by
 from spanloc.files import replacing
 
@@ -89,7 +89,10 @@ def run(name: str) -> None:
                 module.run(config)
 
     with one_line(), _full_errors(True):
-        sys.argv[1:] = with_saved_settings(sys.argv[1:])
+        sys.argv[1:] = (
+            with_saved_settings(sys.argv[1:]) if name == "train" else ordered(sys.argv[1:])
+        )
+        sys.argv[1:] = with_text_roots(sys.argv[1:])
         if name == "train":
             sys.argv[1:] = with_own_data(sys.argv[1:])
         try:

@@ -50,7 +50,7 @@ def with_saved_settings(arguments: Sequence[str]) -> list[str]:
     """
     found = [a for a in arguments if a.startswith("resume=")]
     if not found or found[-1] in ("resume=", "resume=null"):
-        return _ordered(arguments)
+        return ordered(arguments)
     folder = Path(found[-1].removeprefix("resume=").strip("'\"")).absolute()
     folder = folder.parent if folder.is_file() else folder
     given = [a for a in arguments if a not in found]
@@ -106,7 +106,22 @@ def with_own_data(arguments: Sequence[str]) -> list[str]:
     return [*arguments[:first], "data=annotations", *arguments[first:]]
 
 
-def _ordered(arguments: Sequence[str]) -> list[str]:
+def with_text_roots(arguments: Sequence[str]) -> list[str]:
+    """The arguments, with names of folders in quotes where Hydra would take them for numbers.
+
+    >>> with_text_roots(["data.root=2024_05", "seed=1"])
+    ["data.root='2024_05'", 'seed=1']
+    """
+    found = list(arguments)
+    for i in _settings(arguments):
+        name, _, value = arguments[i].partition("=")
+        if _name(name) == "data.root" and re.fullmatch(r"[+-]?[\d_.]+([eE][+-]?\d+)?", value):
+            found[i] = f"{name}='{value}'"
+    return found
+
+
+def ordered(arguments: Sequence[str]) -> list[str]:
+    """The arguments of a command, the settings last, as Hydra wants them."""
     places = _settings(arguments)
     others = [a for i, a in enumerate(arguments) if i not in places]
     return [*others, *(arguments[i] for i in places)]

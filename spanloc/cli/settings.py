@@ -38,6 +38,9 @@ def prepared(config: DictConfig) -> Prepared:
         raise ValueError(f"seed is {config.seed!r}; wanted a whole number, at least 0")
     seed_everything(config.seed, workers=True, verbose=False)
     root = config.data.get("root")
+    if isinstance(root, int | float) and not isinstance(root, bool):
+        # A folder that is called 2024.
+        root = config.data.root = str(root)
     if isinstance(root, str) and (folder := data_folder(root)).exists():
         # So that it means the same where the run is resumed or evaluated.
         config.data.root = str(folder.absolute())
@@ -129,7 +132,7 @@ def _set_up(data: dict[str, Any], known: Any = None) -> SpanDataModule:
     datamodule: Any = build(data)
     if hasattr(known, "annotations"):
         # The files need not be read again.
-        datamodule.annotations = known.annotations
+        datamodule.annotations, datamodule.input = known.annotations, known.input
     # As Lightning will do again, to no effect: what is wrong with the data is said at once.
     datamodule.prepare_data()
     datamodule.setup("fit")

@@ -10,9 +10,9 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from spanloc.config.build import build, resolve, targets
 from spanloc.config.checks import check
+from spanloc.facts import DataFacts, InputFacts
 from spanloc.files import record
-from spanloc.structures import DataFacts
-from spanloc.training.checkpoint_io import require_intact
+from spanloc.training.checkpoint_io import AtomicCheckpointIO, require_intact
 from spanloc.training.task import SpanLocalizer
 
 # The parts of spanloc that a model is made of, and that do nothing but compute.
@@ -91,6 +91,7 @@ def _built(path: str | Path, config: Mapping[str, Any], ours: Mapping[str, Any])
     task.window = record(int | None, ours.get("window"), "window")
     if task.window is not None and task.window < 1:
         raise ValueError(f"window is {task.window}; wanted a number of steps, at least 1")
+    task.input = record(InputFacts | None, ours.get("input"), "input")
     task.build(record(DataFacts, facts, "facts") if facts else None)
     return task
 
@@ -149,6 +150,34 @@ def read(path: str | Path, *, map_location: str | torch.device = "cpu") -> dict[
     if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
         raise ValueError(f"{path}: it holds no weights: state_dict is {type(weights).__name__}")
     return checkpoint
+
+
+def store_decode(
+    path: str | Path, settings: Mapping[str, Any], to: str | Path, *, off: Iterable[str] = ()
+) -> None:
+    """Write a checkpoint with other settings of the decoding, atomically; the rest stays as it is.
+
+    Args:
+        path: Of the checkpoint, as in :func:`load`.
+        settings: Plain values of ``decode``, such as ``settings`` of a :class:`~spanloc.decode.Fitted`.
+        to: The file to write, which may be ``path``.
+        off: Settings that are removed first, so that they have their defaults.
+
+    Raises:
+        FileNotFoundError, ValueError: As in :func:`load`; or ``decode`` has no such setting.
+        OSError: Writing failed; a file that was there stays.
+    """
+    checkpoint = read(path)
+    config = checkpoint["spanloc"]["config"]
+    node = dict(config["module"].get("decode") or {"_target_": "spanloc.decode.Decode"})
+    for name in off:
+        node.pop(name, None)
+    node |= settings
+    check({"decode": node})
+    config["module"]["decode"] = node
+    if "decode" in config:
+        config["decode"] = node
+    AtomicCheckpointIO().save_checkpoint(checkpoint, to)
 
 
 def _require_plain(path: Path, value: Any, where: str, left: list[int]) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from spanloc.facts import DataFacts, InputFacts
 from spanloc.files import record
 from spanloc.lightning import LightningModule
 from spanloc.models.sizing import complete
-from spanloc.structures import DataFacts
 
 
 class BuiltModule(LightningModule):
@@ -18,7 +18,7 @@ class BuiltModule(LightningModule):
 
     Args:
         localizer: A module; or a function that builds one, called with what it takes of the ``facts`` of
-            the training data (:class:`~spanloc.structures.DataFacts`): all of them as ``facts``, or one by
+            the training data (:class:`~spanloc.facts.DataFacts`): all of them as ``facts``, or one by
             one by their names.
         classes: Names of the labels; None: those of the data.
 
@@ -26,6 +26,7 @@ class BuiltModule(LightningModule):
         config: What :func:`spanloc.load` builds the model from; a model built in plain Python has none.
         facts: What the localizer was built from; None if it was given.
         window: Steps that are evaluated at once, as the data have it; None: a whole batch, however long.
+        input: The signals that it was trained on, as the data say it; None: not known.
     """
 
     localizer: Any
@@ -38,6 +39,7 @@ class BuiltModule(LightningModule):
         self.config: dict[str, Any] | None = None
         self.facts: DataFacts | None = None
         self.window: int | None = None
+        self.input: InputFacts | None = None
         self._make_localizer: Callable[..., nn.Module] | None = None
         if isinstance(localizer, nn.Module):
             self._own(localizer)
@@ -63,6 +65,7 @@ class BuiltModule(LightningModule):
         """
         self.classes = self.classes or list(getattr(datamodule, "classes", ()))
         self.window = getattr(datamodule, "window", None) or self.window
+        self.input = getattr(datamodule, "input", None) or self.input
         if self.localizer is None:
             if not hasattr(datamodule, "facts"):
                 raise ValueError(
@@ -115,6 +118,7 @@ class BuiltModule(LightningModule):
         ours = checkpoint.get("spanloc", {})
         self.classes = self.classes or list(ours.get("classes", ()))
         self.window = self.window or ours.get("window")
+        self.input = self.input or record(InputFacts | None, ours.get("input"), "input")
         if ours.get("facts"):
             self.build(record(DataFacts, ours["facts"], "facts"))
 
@@ -123,6 +127,7 @@ class BuiltModule(LightningModule):
         facts = self.facts and asdict(self.facts)
         checkpoint["spanloc"] = {"config": self.config, "classes": self.classes, "facts": facts}
         checkpoint["spanloc"]["window"] = self.window
+        checkpoint["spanloc"]["input"] = self.input and asdict(self.input)
         # They describe the parts, and are no arguments to build this from.
         checkpoint["spanloc"]["hparams"] = checkpoint.pop(self.CHECKPOINT_HYPER_PARAMS_KEY, {})
         checkpoint.pop(self.CHECKPOINT_HYPER_PARAMS_NAME, None)

@@ -1,8 +1,7 @@
 """The LightningModule."""
 
-import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,28 +12,26 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torchmetrics import Metric, MetricCollection
 
 from spanloc.criterion import Criterion, Losses
-from spanloc.decode import Decode, Reach, Window, decode_windows, joined, reach_of, windows
+from spanloc.decode import Decode
 from spanloc.losses.kinds import name_of
 from spanloc.metrics.assessable import assessable
-from spanloc.structures import Batch, Output, Predictions
-from spanloc.training.built import BuiltModule
-from spanloc.training.callbacks.pace import Pace, counted
+from spanloc.structures import Batch, Output
 from spanloc.training.finite import FiniteWatch
+from spanloc.training.predicting import PredictingModule
 
-log = logging.getLogger(__name__)
 MakeOptimizer = Callable[[Iterable[dict[str, Any]]], Optimizer]
 MakeScheduler = Callable[[Optimizer, int], LRScheduler]
 _ADAMW = partial(AdamW, lr=1e-3, weight_decay=0.05)
 
 
-class SpanLocalizer(BuiltModule):
+class SpanLocalizer(PredictingModule):
     """Trains, evaluates and applies a localizer, on batches of :class:`~spanloc.structures.Batch`.
 
     It logs ``train/loss``, ``train/loss_span``, ``train/loss_score`` (and so on, by term) and ``lr`` at
     every training step, and ``val/loss`` and the metrics as ``val/...`` and ``test/...``: of all
     sequences at once, so that they do not depend on batches and processes.
 
-    What the data decide is set up when a ``Trainer`` fits, by :meth:`~BuiltModule.prepare`.
+    What the data decide is set up when a ``Trainer`` fits, by :meth:`~spanloc.training.built.BuiltModule.prepare`.
 
     Args:
         localizer: Such as :class:`~spanloc.models.Localizer`; or a function that builds one, such as a
@@ -67,7 +64,6 @@ class SpanLocalizer(BuiltModule):
         self.test_metrics = collection.clone(prefix="test/")
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self._loss_sums, self._watch = torch.zeros(2), FiniteWatch()
-        self._reach: dict[int, Reach] = {}
         rules: dict[str, Any] = {"matcher": criterion.matcher, "span_loss": criterion.span_loss}
         rules |= {"score_loss": criterion.score_loss, "optimizer": optimizer}
         names = {name: name_of(rule) for name, rule in rules.items()}
@@ -148,14 +144,6 @@ class SpanLocalizer(BuiltModule):
         """Adds a batch to the metrics."""
         self.test_metrics.update(*assessable(self.predict_step(batch), batch.targets("seconds")))
 
-    def predict_step(self, batch: Batch, batch_idx: int = 0) -> Predictions:
-        """Predictions in seconds, with the ids of their sequences.
-
-        Sequences longer than ``window`` steps go through the model in overlapping windows, so that memory
-        does not grow with them.
-        """
-        return self._predict(batch)
-
     def on_validation_epoch_start(self) -> None:
         """Begins to sum up the loss."""
         self._loss_sums = torch.zeros(2, device=self.device)
@@ -203,28 +191,6 @@ class SpanLocalizer(BuiltModule):
             )
         super().setup(stage)
 
-    def _predict(
-        self, batch: Batch, look: Callable[[Output, Batch], None] | None = None
-    ) -> Predictions:
-        def seen(output: Output, batch: Batch) -> None:
-            _require_finite(output, batch.ids)
-            if look is not None:
-                look(output, batch)
-
-        if self.window is None or batch.mask.shape[1] <= self.window:
-            output = self(batch.features, batch.mask)
-            seen(output, batch)
-            return self.decode(output, batch).in_seconds(batch.timelines)
-        size, reach = self.window, self._reach.get(self.window)
-        if reach is None:
-            reach = reach_of(self, batch.features.shape[1], size, batch.mask.device)
-            self._reach[size] = reach
-        parts = []
-        for i, steps in enumerate(batch.mask.sum(1).tolist()):
-            found = windows(self, batch, i, size, reach, seen)
-            parts.append(decode_windows(self.decode, _told(found), steps, size))
-        return joined(parts, batch).in_seconds(batch.timelines)
-
     def _add_loss(self, output: Output, batch: Batch) -> None:
         losses = self.criterion(output, batch)
         self._loss_sums += torch.stack(
@@ -236,20 +202,3 @@ class SpanLocalizer(BuiltModule):
         values = {name: value.float() for name, value in metrics.compute().items()}
         self.log_dict(values, sync_dist=True)
         metrics.reset()
-
-
-def _told(parts: Iterable[Window]) -> Iterator[Window]:
-    # One long sequence is one batch of a progress display.
-    pace = Pace()
-    for part in parts:
-        yield part
-        if pace.due():
-            done = counted(part.number, part.num_windows, "windows", pace.elapsed)
-            log.info("sequence %s: %s", part.batch.ids[0], done)
-
-
-def _require_finite(output: Output, ids: Sequence[str]) -> None:
-    finite = (output.spans.isfinite().all(-1) & output.logits.isfinite().all(-1)).all(-1)
-    if not finite.all():
-        bad = [name for name, fine in zip(ids, finite.tolist(), strict=True) if not fine]
-        raise FloatingPointError(f"the output is not finite for the sequences {', '.join(bad)}")

@@ -1,0 +1,142 @@
+"""Predictions as files that other tools open, and that can be corrected and trained on again."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from spanloc.data.annotations.written import recorders, tables, texts
+from spanloc.data.annotations.written.found import Found, Limit, checked
+from spanloc.data.signals.arrays import shown_path
+from spanloc.files import replacing, shown
+
+__all__ = ["FORMATS", "Found", "joint", "suffix_of", "write"]
+
+_EDGES = r"\A\s|\s\Z"
+# Where Python, and so its readers of texts, ends a line.
+_LINES = r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]"
+_TRIMMED = Limit(
+    re.compile(_EDGES), "no white space around it, which readers of this format cut off"
+)
+_ONE_LINE = Limit(
+    re.compile(rf"{_EDGES}|\t|{_LINES}"), "one line, without tabs and white space around it"
+)
+_CELL = Limit(
+    re.compile(rf"{_EDGES}|\t|{_LINES}|\A\""),
+    "one line, without tabs, white space around it, and a quotation mark in front",
+)
+_WORD = Limit(re.compile(r"\s|\A<NA>\Z"), "no white space, and not <NA>, as RTTM has its fields")
+_UNBROKEN = Limit(
+    re.compile(rf"{_EDGES}|[\x00-\x08\x0a-\x1f]"),
+    "no line breaks or control characters, and no white space around it",
+)
+
+
+class _Format(NamedTuple):
+    suffix: str
+    content: Callable[[Sequence[Found]], bytes]
+    joint: bool = False
+    label: Limit | None = None
+    name: Limit | None = None
+
+
+_FORMATS = {
+    "json": _Format(".json", tables.json, joint=True),
+    "csv": _Format(".csv", tables.csv, joint=True, label=_TRIMMED, name=_TRIMMED),
+    "jsonl": _Format(".jsonl", tables.jsonl, joint=True),
+    "audacity": _Format(".txt", texts.audacity, label=_ONE_LINE),
+    "raven": _Format(".selections.txt", texts.raven, label=_CELL),
+    "textgrid": _Format(".TextGrid", texts.textgrid, label=_TRIMMED),
+    "rttm": _Format(".rttm", texts.rttm, joint=True, label=_WORD, name=_WORD),
+    "edf": _Format(".edf", recorders.edf, label=_UNBROKEN),
+    "labelstudio": _Format(".json", recorders.label_studio, joint=True),
+}
+FORMATS: tuple[str, ...] = tuple(_FORMATS)
+
+
+def suffix_of(format: str) -> str:  # noqa: A002, as the setting is called
+    """The end of the name of a file in a format, with its dot.
+
+    Raises:
+        ValueError: There is no such format.
+
+    >>> suffix_of("textgrid")
+    '.TextGrid'
+    """
+    return _format(format).suffix
+
+
+def joint(format: str) -> bool:  # noqa: A002
+    """Whether one file of a format can hold several recordings.
+
+    Raises:
+        ValueError: There is no such format.
+
+    >>> [name for name in FORMATS if joint(name)]
+    ['json', 'csv', 'jsonl', 'rttm', 'labelstudio']
+    """
+    return _format(format).joint
+
+
+def write(found: Sequence[Found], path: Path, format: str) -> None:  # noqa: A002
+    """Write the spans found in recordings as one file, atomically, by start and end.
+
+    =========== ========================================== ============ =====================
+    format      what is written                            score        a recording without
+                                                                        spans
+    =========== ========================================== ============ =====================
+    json        ``annotations.json``, all for training     ``score``    no annotations
+    csv, jsonl  sequence, start, end, label, score; where  ``score``    a row of its id
+                it is known, ``start_time`` and
+                ``end_time`` on the clock (ISO 8601)
+    audacity    a label track                              left out     an empty file
+    raven       a selection table                          ``Score``    a header alone
+    textgrid    a tier for each label, and further ones    left out     one empty interval
+                for spans that overlap
+    rttm        speaker turns                              confidence   left out
+    edf         EDF+ annotations, with the clock time      left out     no annotations
+    labelstudio tasks with pre-annotations (seconds)       of a region  no regions
+    =========== ========================================== ============ =====================
+
+    Times are in seconds from the start of the recording, in 6 decimal places, or 9 where the rate
+    is above 1000 steps per second; scores in 7 significant digits. What is written is read again by
+    :func:`~spanloc.data.read_annotations` (several tiers with ``tier="*"``; pre-annotations as the
+    export of the project), and ``csv`` and ``jsonl`` as predictions to score.
+
+    Args:
+        found: At least one recording; several only where :func:`joint` says so.
+        path: The file; give it the suffix that :func:`suffix_of` says.
+        format: One of :data:`FORMATS`.
+
+    Raises:
+        ValueError: There is no such format, or it cannot hold several recordings, an id or a label; an
+            id is there twice or is not safe as the name of a file; a span lies outside its recording,
+            or a score outside [0, 1]. Nothing is written then.
+        OSError: Writing failed.
+    """
+    chosen, where = _format(format), shown_path(path)
+    if not found:
+        raise ValueError(f"{where}: there is no recording to write")
+    if len(found) > 1 and not chosen.joint:
+        several = ", ".join(name for name in FORMATS if joint(name))
+        raise ValueError(
+            f"{where}: a file of format {format} holds one recording; got {len(found)}; write a file for "
+            f"each, or choose one of {several}"
+        )
+    ((name, count),) = Counter(one.id for one in found).most_common(1)
+    if count > 1:
+        raise ValueError(f"{where}: sequence {shown(name)} is there {count} times")
+    ready = [checked(one, where, label=chosen.label, name=chosen.name) for one in found]
+    try:
+        content = chosen.content(ready)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+    with replacing(path) as file:
+        file.write_bytes(content)
+
+
+def _format(name: str) -> _Format:
+    if name not in _FORMATS:
+        raise ValueError(f"format is {shown(name)}; wanted one of {', '.join(FORMATS)}")
+    return _FORMATS[name]

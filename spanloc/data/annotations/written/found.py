@@ -1,0 +1,137 @@
+"""Spans found in a recording, checked before they are written."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path, PureWindowsPath
+from typing import NamedTuple
+
+from spanloc.data.annotations.rows import LEAST, MOST, number
+from spanloc.files import shown
+
+# Longer ones are no names; readers of tables refuse rows of 2 ** 18 characters.
+_LONGEST = 10_000
+# Of the duration: spans that come from float32 may end this much past it.
+_SLACK = 1e-6
+
+
+class Found(NamedTuple):
+    """Spans found in one recording.
+
+    Args:
+        id: Of the recording; the path of its signal in the folder of all of them, without the suffix.
+        duration: Of the recording, in seconds.
+        spans: Start and end in seconds from the start of the recording, half-open; label; score in
+            [0, 1]. In any order.
+        rate: Steps per second of the file. None: not known.
+        path: Of the signal.
+        start: Clock time of the first step of the recording. None: not known.
+    """
+
+    id: str
+    duration: float
+    spans: Sequence[tuple[float, float, str, float]]
+    rate: float | None = None
+    path: Path | None = None
+    start: datetime | None = None
+
+
+class Limit(NamedTuple):
+    """Text that a format has no place for.
+
+    Args:
+        pattern: Found in such a text.
+        wanted: What the format has a place for, in words.
+    """
+
+    pattern: re.Pattern[str]
+    wanted: str
+
+
+def decimals(rate: float | None) -> int:
+    """Decimal places of the times of a recording: microseconds, or nanoseconds above 1000 steps per second."""
+    return 6 if rate is None or rate <= 1000 else 9
+
+
+def checked(
+    found: Found, where: str, *, label: Limit | None = None, name: Limit | None = None
+) -> Found:
+    """The spans by start and end, in the precision that is written.
+
+    Times have :func:`decimals` places, and scores 7 significant digits. An end that is past the
+    duration by no more than the rounding of float32 becomes the duration.
+
+    Args:
+        found: Of one recording.
+        where: The file, for errors.
+        label, name: What the format has no place for in a label and in an id.
+
+    Raises:
+        ValueError: A field is not what it has to be; it names the file, the id and the value.
+    """
+    _check_name(found.id, where, name)
+    at = f"{where}: sequence {shown(found.id)}"
+    duration = number(found.duration, at, "duration")
+    if duration < LEAST:
+        raise ValueError(f"{at}: duration is {shown(found.duration)}; wanted seconds above 0")
+    rate = None if found.rate is None else number(found.rate, at, "rate")
+    if rate is not None and not LEAST <= rate <= MOST:
+        raise ValueError(f"{at}: rate is {shown(found.rate)}; wanted steps per second above 0")
+    places, slack, known = decimals(rate), _SLACK * duration, set()
+    spans = []
+    for i, (start, end, text, score) in enumerate(found.spans):
+        begin = round(max(0.0, float(start)), places)
+        stop = min(round(min(float(end), duration), places), duration)
+        if not (-slack <= start and begin < stop and end <= duration + slack):
+            raise ValueError(
+                f"{at}: span {i} is [{start}, {end}]; wanted 0 <= start < end <= duration "
+                f"({duration}), in {places} decimal places"
+            )
+        if not 0 <= score <= 1:
+            raise ValueError(f"{at}: span {i}: score is {score}; wanted a number from 0 to 1")
+        if not isinstance(text, str) or text not in known:
+            _check_label(text, f"{at}: span {i}", label)
+            known.add(text)
+        spans.append((begin, stop, text, float(f"{score:.7g}")))
+    spans.sort(key=lambda span: span[:2])
+    return found._replace(duration=duration, spans=spans, rate=rate)
+
+
+def _check_label(text: object, where: str, limit: Limit | None) -> None:
+    wanted = None
+    if not isinstance(text, str) or not text or len(text) > _LONGEST:
+        wanted = f"a text of 1 to {_LONGEST} characters"
+    elif "\0" in text or _is_broken(text):
+        wanted = "characters that UTF-8 can hold, and no NUL"
+    elif limit is not None and limit.pattern.search(text):
+        wanted = limit.wanted
+    if wanted is not None:
+        raise ValueError(f"{where}: label is {shown(text)}; wanted {wanted}")
+
+
+def _check_name(name: str, where: str, limit: Limit | None) -> None:
+    wanted = None
+    parts = name.split("/")
+    if (
+        not {"", ".", ".."}.isdisjoint(parts)
+        or re.search(r"[\x00-\x1f\x7f\\]", name)
+        or PureWindowsPath(name).drive
+        or _is_broken(name)
+        or max(len(part.encode()) for part in parts) > 255
+    ):
+        wanted = (
+            "what is safe as the name of a file: parts of up to 255 bytes between '/', not empty, '.' "
+            "or '..', without backslashes, drives and control characters"
+        )
+    elif limit is not None and limit.pattern.search(name):
+        wanted = limit.wanted
+    if wanted is not None:
+        raise ValueError(f"{where}: id is {shown(name)}; wanted {wanted}")
+
+
+def _is_broken(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

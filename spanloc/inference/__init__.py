@@ -1,0 +1,1 @@
+"""Trained models at work: on recordings, as exported files."""

@@ -1,0 +1,82 @@
+"""Which recordings a path, a folder or a pattern means."""
+
+import glob
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
+from pathlib import Path
+from typing import NamedTuple
+
+from spanloc.data.annotations.beside import signals_in
+from spanloc.data.signals import SUFFIXES
+from spanloc.files import shown
+
+
+class Recording(NamedTuple):
+    """A file to predict on, and the id that its predictions get."""
+
+    id: str
+    path: Path
+
+
+def find_recordings(inputs: Sequence[str]) -> list[Recording]:
+    """The recordings of files, folders and patterns, each once, in their order.
+
+    The id of a file is its name without the suffix; in a folder, or of a pattern, its path from there.
+    Of a folder with annotations these are left out, and ``data`` is where its recordings lie.
+
+    Args:
+        inputs: Paths; patterns such as ``night*/**/*.edf``.
+
+    Raises:
+        FileNotFoundError: There is no such file or folder, or no recording in it.
+        ValueError: Two recordings would have the same id.
+    """
+    found: dict[Path, Recording] = {}
+    for text in inputs:
+        for recording in _of(text):
+            found.setdefault(recording.path.absolute(), recording)
+    by_id: dict[str, Recording] = {}
+    for recording in found.values():
+        other = by_id.setdefault(recording.id, recording)
+        if other is not recording:
+            raise ValueError(
+                f"{other.path} and {recording.path} would both be {shown(recording.id)}; name one, or "
+                "give a pattern such as 'FOLDER/*.wav'"
+            )
+    return list(by_id.values())
+
+
+def _of(text: str) -> Iterator[Recording]:
+    path = Path(text)
+    if path.is_dir():
+        inside = _in_folder(path)
+        if not inside:
+            raise FileNotFoundError(
+                f"{text}: there is no recording in it, no file of {', '.join(SUFFIXES)}"
+            )
+        yield from inside
+    elif path.exists() or Path(f"{text}.hea").exists():
+        yield Recording(path.stem if path.suffix.lower() in SUFFIXES else path.name, path)
+    elif glob.has_magic(text):
+        matches = sorted(Path(match) for match in glob.glob(text, recursive=True))
+        files = [match for match in matches if match.suffix.lower() in SUFFIXES]
+        if not files:
+            raise FileNotFoundError(
+                f"{text}: no recording matches, no file of {', '.join(SUFFIXES)}"
+            )
+        fixed = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))
+        yield from (Recording(_below(fixed, file), file) for file in files)
+    else:
+        raise FileNotFoundError(f"{text}: no such file or folder (input)")
+
+
+def _in_folder(folder: Path) -> list[Recording]:
+    annotated = (folder / "data").is_dir() and any(folder.glob("annotations.*"))
+    if annotated:
+        return [Recording(name, path) for name, path in sorted(signals_in(folder).items())]
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    return [Recording(_below(folder, path), path) for path in files if path.is_file()]
+
+
+def _below(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).with_suffix("").as_posix()

@@ -1,0 +1,160 @@
+"""A LightningModule that predicts, on sequences of any length."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from spanloc.data.inputs import as_input
+from spanloc.data.sequences import require_finite
+from spanloc.data.signals import ArraySignal, Signal
+from spanloc.decode import (
+    Decode,
+    Reach,
+    Scored,
+    Window,
+    decode_windows,
+    joined,
+    reach_of,
+    stretch,
+    windows,
+)
+from spanloc.facts import InputFacts
+from spanloc.structures import Batch, Output, Predictions, Sample, Timeline, collate
+from spanloc.training.built import BuiltModule
+from spanloc.training.callbacks.pace import Pace, counted
+
+log = logging.getLogger(__name__)
+_Look = Callable[[Output, Batch], None]
+_PartOf = Callable[[int, int], Batch]
+
+
+class PredictingModule(BuiltModule):
+    """Predicts with a localizer; sequences longer than ``window`` steps go through it in windows.
+
+    These overlap by as much as the model looks to each side, so that the predictions are those of one
+    pass, while memory does not grow with the sequence.
+
+    Attributes:
+        decode: How an output becomes predictions.
+    """
+
+    decode: Decode
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._reach: dict[int, Reach] = {}
+        # Of many recordings alike, what was done is said once.
+        self._said: set[str] = set()
+
+    def predict(
+        self,
+        values: Any,
+        rate: float | None = None,
+        *,
+        channels: Sequence[str | int] | None = None,
+        on_rate: str = "resample",
+        name: str = "recording",
+    ) -> Predictions:
+        """The spans in a recording of any length, in seconds from its start, best first.
+
+        Args:
+            values: An array ``(steps, channels)``, or ``(steps,)`` of one channel; or a recording from
+                :func:`spanloc.data.signals.open_signal`, which is read piece by piece.
+            rate: Steps per second; None: as the recording says, or that of training.
+            channels: Names or numbers, from 0, of the channels that the model was trained on, in their
+                order; None: by name where there are names, else all.
+            on_rate: ``"resample"`` brings another rate to that of training, ``"error"`` refuses it.
+            name: Of the recording: the id in the predictions.
+
+        Raises:
+            ValueError: It lacks a channel, has another number of them, or a rate that is refused; or a
+                value is not finite.
+        """
+        signal: Signal = values if isinstance(values, Signal) else ArraySignal(np.asarray(values))
+        # Made in plain Python, the model knows neither rate nor names.
+        facts = self.input or InputFacts(
+            getattr(self.localizer, "num_channels", signal.num_channels)
+        )
+        known = rate or signal.rate or facts.rate
+        signal, notes = as_input(signal, facts, known, channels=channels, on_rate=on_rate)
+        for note in notes:
+            if note not in self._said:
+                log.info("%s: %s", name, note)
+                self._said.add(note)
+        known = signal.rate or facts.rate or known
+        step = 1.0 if known is None else 1 / known
+        none = torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64)
+
+        def part_of(first: int, last: int) -> Batch:
+            found = np.array(signal.read(first, last).T, np.float32, order="C")
+            require_finite(signal.path, found.T, first)
+            line = Timeline(step, facts.offset + first * step)
+            return collate([Sample(name, torch.from_numpy(found), *none, line)]).to(self.device)
+
+        training = self.training
+        self.eval()
+        try:
+            with torch.inference_mode():
+                return self._of_parts(part_of, signal.num_steps)
+        finally:
+            self.train(training)
+
+    def predict_step(self, batch: Batch, batch_idx: int = 0) -> Predictions:
+        """Predictions in seconds, with the ids of their sequences."""
+        return self._predict(batch)
+
+    def _of_parts(self, part_of: _PartOf, steps: int) -> Predictions:
+        if self.window is None or steps <= self.window:
+            return self._predict(part_of(0, steps))
+        found = self._in_windows(part_of, steps, _require_finite)
+        one = part_of(0, 1)
+        return self._in_seconds(joined([found], one), one)
+
+    def _predict(self, batch: Batch, look: _Look | None = None) -> Predictions:
+        def seen(output: Output, batch: Batch) -> None:
+            _require_finite(output, batch)
+            if look is not None:
+                look(output, batch)
+
+        if self.window is None or batch.mask.shape[1] <= self.window:
+            output = self(batch.features, batch.mask)
+            seen(output, batch)
+            return self._in_seconds(self.decode(output, batch), batch)
+        found = [
+            self._in_windows(partial(stretch, batch, i), steps, seen)
+            for i, steps in enumerate(batch.mask.sum(1).tolist())
+        ]
+        return self._in_seconds(joined(found, batch), batch)
+
+    def _in_windows(self, part_of: _PartOf, steps: int, look: _Look) -> Scored:
+        size = self.window or steps
+        if size not in self._reach:
+            channels = part_of(0, 1).features.shape[1]
+            self._reach[size] = reach_of(self, channels, size, self.device)
+        found = windows(self, part_of, steps, size, self._reach[size], look)
+        return decode_windows(self.decode, _told(found), steps, size)
+
+    def _in_seconds(self, predictions: Predictions, batch: Batch) -> Predictions:
+        return replace(predictions.in_seconds(batch.timelines), classes=tuple(self.classes))
+
+
+def _told(parts: Iterable[Window]) -> Iterator[Window]:
+    # One long sequence is one batch of a progress display.
+    pace = Pace()
+    for part in parts:
+        yield part
+        if pace.due():
+            done = counted(part.number, part.num_windows, "windows", pace.elapsed)
+            log.info("sequence %s: %s", part.batch.ids[0], done)
+
+
+def _require_finite(output: Output, batch: Batch) -> None:
+    finite = (output.spans.isfinite().all(-1) & output.logits.isfinite().all(-1)).all(-1)
+    if not finite.all():
+        bad = [name for name, fine in zip(batch.ids, finite.tolist(), strict=True) if not fine]
+        raise FloatingPointError(f"the output is not finite for the sequences {', '.join(bad)}")
