@@ -1,0 +1,179 @@
+"""Exported files: every length and batch, metadata, the example in numpy, failures."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import spanloc
+from spanloc.decode import Decode
+from spanloc.inference.export import ScoredCandidates, decode_options, export
+from spanloc.inference.exported import SUFFIXES, Exported, difference, tolerance
+
+ROOT = Path(__file__).parent.parent.parent
+# In a process of its own: the shape checker of the tests cannot be exported.
+SCRIPT = """
+import sys, spanloc
+from spanloc.inference.export import export
+from spanloc.inference.exported import SUFFIXES
+for name, run in zip(("single", "detection"), sys.argv[2:]):
+    for format, suffix in SUFFIXES.items():
+        export(spanloc.load(run), f"{sys.argv[1]}/{name}{suffix}", format)
+"""
+EVERY = [(task, suffix) for task in ("single", "detection") for suffix in SUFFIXES.values()]
+
+
+@pytest.fixture(scope="module")
+def exported(trained, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported")
+    command = [sys.executable, "-c", SCRIPT, folder, trained["single"], trained["detection"]]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def sequences(channels, lengths, seed=0):
+    random = torch.Generator().manual_seed(seed)
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    features = torch.randn(len(lengths), channels, max(lengths), generator=random)
+    return features * mask[:, None], mask
+
+
+@pytest.mark.parametrize(("name", "suffix"), EVERY)
+def test_every_batch_and_length_gives_what_the_model_gives(name, suffix, trained, exported):
+    task, run = spanloc.load(trained[name]), Exported(exported / f"{name}{suffix}")
+    stride = run.metadata["stride"]
+    cases = [[n] for n in (1, 2, 3, stride - 1, stride, stride + 1, 61, 640, 1001)]
+    for lengths in [*cases, [1] * 7, [97, 96, 50, 13, 7, 2, 1], [5, 40]]:
+        batch = sequences(task.localizer.num_channels, lengths)
+        allowed = tolerance(max(lengths), stride)
+        found = difference(task, run, *batch)
+        assert found.spans <= allowed.spans, lengths
+        assert found.scores <= allowed.scores, lengths
+
+
+def test_a_difference_is_seen(trained, exported):
+    task, run = spanloc.load(trained["detection"]), Exported(exported / "detection.onnx")
+    batch = sequences(task.localizer.num_channels, [50, 40])
+    with torch.no_grad():
+        task.localizer.head.span.bias += 0.01
+    found = difference(task, run, *batch)
+    assert found.spans > 1e-3
+    assert found.scores < 1e-4
+    with torch.no_grad():
+        task.localizer.head.score.bias += 0.1
+    assert difference(task, run, *batch).scores > 1e-4
+
+
+@pytest.mark.parametrize("name", ["single", "detection"])
+def test_scores_are_0_in_the_padding_and_spans_stay_inside(name, trained):
+    task = spanloc.load(trained[name])
+    module = ScoredCandidates(task.localizer, 16)
+    features, mask = sequences(task.localizer.num_channels, [70, 20])
+    with torch.no_grad():
+        spans, scores = module(features, mask)
+        _, alone = module(features[1:, :, :20], mask[1:, :20])
+    assert scores.min() >= 0
+    assert scores.max() <= 1
+    assert (scores[1].amax(-1) > 0).sum() == (alone[0].amax(-1) > 0).sum()
+    assert (spans >= 0).all()
+    assert (spans[0] <= 70).all()
+    assert (spans[1] <= 20).all()
+
+
+@pytest.mark.parametrize(("name", "suffix"), EVERY)
+def test_the_file_says_what_it_needs(name, suffix, trained, exported):
+    task, found = spanloc.load(trained[name]), Exported(exported / f"{name}{suffix}").metadata
+    assert found["labels"] == task.classes
+    assert found["num_channels"] == task.localizer.num_channels
+    assert found["seconds_per_step"] == task.config["seconds_per_step"]
+    assert {"input", "crop_seconds", "window"} <= found.keys()
+    assert found["reach"] > 0 or name == "single"
+    assert found["decode"] == decode_options(task.decode)
+    if name == "detection":
+        assert found["decode"]["suppress"]["function"] == "soft_nms"
+        assert found["decode"]["suppress"]["min_score"] == 1e-3
+
+
+def test_options_that_are_functions_or_objects_are_told_in_words():
+    def ours(spans, scores, labels, most=3):
+        return spans, scores
+
+    found = decode_options(Decode(suppress=ours, min_scores=[0.1, 0.2]))
+    assert found["suppress"] == {"function": "ours", "most": 3}
+    assert found["min_scores"] == [0.1, 0.2]
+    assert found["calibration"] is None
+
+
+def test_an_onnx_file_is_one_file_without_folders_of_the_machine(exported):
+    import onnx
+
+    content = (exported / "detection.onnx").read_bytes()
+    assert str(ROOT).encode() not in content
+    model = onnx.load(exported / "detection.onnx")
+    onnx.checker.check_model(model)
+    assert [o.version for o in model.opset_import if o.domain == ""] == [18]
+    sizes = [
+        [d.dim_param or d.dim_value for d in x.type.tensor_type.shape.dim]
+        for x in model.graph.input
+    ]
+    assert sizes == [["batch", sizes[0][1], "steps"], ["batch", "steps"]]
+
+
+@pytest.mark.parametrize("name", ["single", "detection"])
+def test_the_numpy_example_predicts_what_the_model_predicts(name, trained, exported, tmp_path):
+    task = spanloc.load(trained[name])
+    values = sequences(task.localizer.num_channels, [203], seed=3)[0][0].T.numpy()
+    np.save(tmp_path / "recording.npy", values)
+    script = ROOT / "scripts" / "predict_onnx.py"
+    command = [sys.executable, script, exported / f"{name}.onnx", tmp_path / "recording.npy"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rows = [line.split(",") for line in text.splitlines()]
+    wanted = task.predict(values)
+    assert len(rows) == len(wanted) > 0
+    assert [row[2] for row in rows] == [task.classes[i] for i in wanted.labels.tolist()]
+    found = torch.tensor([[float(row[i]) for i in (0, 1, 3)] for row in rows]).double()
+    expected = torch.cat([wanted.spans, wanted.scores[:, None].double()], 1)
+    torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
+
+
+def test_the_numpy_example_needs_no_more_than_numpy_and_onnx_runtime():
+    text = (ROOT / "scripts" / "predict_onnx.py").read_text()
+    names = [line.split()[1] for line in text.splitlines() if line.startswith(("import", "from"))]
+    assert names == ["json", "sys", "numpy", "onnxruntime"]
+
+
+@pytest.mark.parametrize(
+    ("format", "name", "opset", "said"),
+    [
+        ("tflite", "m.onnx", 18, "format is 'tflite'; wanted onnx or torch_export"),
+        ("onnx", "best.ckpt", 18, "best.ckpt: a file of format=onnx ends in .onnx"),
+        ("onnx", "m.onnx", 11, "opset is 11; wanted at least 18"),
+    ],
+)
+def test_what_cannot_be_is_said_and_no_file_is_touched(
+    format,  # noqa: A002
+    name,
+    opset,
+    said,
+    trained,
+    tmp_path,
+):
+    (tmp_path / name).write_text("earlier")
+    with pytest.raises(ValueError, match=said):
+        export(spanloc.load(trained["single"]), tmp_path / name, format, opset=opset)
+    assert (tmp_path / name).read_text() == "earlier"
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_the_example_reads_json_that_any_program_can(exported):
+    from onnxruntime import InferenceSession
+
+    found = InferenceSession(exported / "single.onnx").get_modelmeta().custom_metadata_map
+    assert json.loads(found["spanloc.json"])["version"] == 1
