@@ -22,9 +22,10 @@ setup: .venv/installed
 train: setup
 	$(BIN)/spanloc-train
 
-# A process for every core, each with one thread; the tests of a file share what they have trained.
+# A process for every core, each with one thread; the tests of a file share what they have trained. In the
+# order of the folders, so that the last files are short ones.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from pytorch_lightning import LightningDataModule, Trainer
 from pytorch_lightning.loggers.logger import Logger
 from torch.utils.data import DataLoader
@@ -21,6 +22,18 @@ from spanloc.structures import collate
 torch.set_num_threads(1)
 
 CONFIGS = Path(__file__).parent.parent / "configs"
+
+
+@pytest.fixture(autouse=True)
+def quick_figures(monkeypatch):
+    """Figures small and without their layout, which takes most of the time of a small run."""
+    savefig = Figure.savefig
+
+    def quick(figure, *args, **options):
+        figure.set_layout_engine("none")
+        savefig(figure, *args, **{**options, "dpi": 20})
+
+    monkeypatch.setattr(Figure, "savefig", quick)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    {"structures", "files", "lightning"},
+    {"structures", "facts", "files", "lightning"},
     {"ops"},
     {"losses", "models", "metrics", "data"},
     {"matching", "decode"},
@@ -20,7 +20,7 @@ FLOORS = [
     {"plots"},
     {"training"},
     {"config"},
-    {"reports"},
+    {"inference", "reports"},
     {"cli"},
 ]
 FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}

@@ -67,6 +67,7 @@ def run(config: DictConfig) -> None:
             "diagnosis": limits,
         },
         notes=reports.notes(found),
+        reliability=metrics.reliability(*rows),
     )
     write_scores(scores, folder)
     console = plain_console()

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from spanloc.config import build as building
 from spanloc.config import checks
 from spanloc.config.recipe import TrainingFacts, choose
-from spanloc.structures import DataFacts
+from spanloc.facts import DataFacts
 
 GROUPS = sorted(
     f"{path.parent.name}={path.stem}"

@@ -230,7 +230,7 @@ def test_a_file_that_may_not_be_read_is_named(annotated, name):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "not a plain .npy array of numbers, or not all of it"),
+        (b"", "the file is empty (0 bytes)"),
         (b"\x93NUMPY\x01\x00v\x00{'descr'", "not a plain .npy array of numbers, or not all of it"),
         (header("(75, 2)") + b"\0" * 599, "not a plain .npy array of numbers, or not all of it"),
         (header("(1000000000000, 2)") + b"\0" * 600, "not a plain .npy array of numbers"),

@@ -73,7 +73,7 @@ def check(commands, folder, kind, expected):
     return what
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2)), 3])
 def test_a_killed_run_ends_as_one_that_was_not(commands, whole, tmp_path, part):
     draw = random.Random(part)
     kind = ("single", "detection")[part % 2]
