@@ -71,14 +71,22 @@ def windows(
         own_first = first + margin if number else 0
         own_last = last - margin if number + 1 < num_windows else math.inf
         part = part_of(first, last)
-        output = model(part.features, part.mask)
-        if output.points is not None:
-            place = output.points[:, 0] + first
-            own = (place >= own_first) & (place < own_last)
-            output = _only(output, own)
+        output = answering(model(part.features, part.mask), first, own_first, own_last)
         if look is not None:
             look(output, part)
         yield Window(first, output, part, number + 1, num_windows)
+
+
+def answering(output: Output, first: int, own_first: float, own_last: float) -> Output:
+    """The output of a window from step ``first`` on, valid only at the points that it answers for.
+
+    Args:
+        own_first, own_last: From which step of the sequence to before which these lie.
+    """
+    if output.points is None:
+        return output
+    place = output.points[:, 0] + first
+    return _only(output, (place >= own_first) & (place < own_last))
 
 
 def reach_of(model: Model, num_channels: int, size: int, device: torch.device) -> Reach:

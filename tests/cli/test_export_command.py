@@ -55,6 +55,7 @@ def test_what_the_page_says_runs(trained, tmp_path):
     assert (tmp_path / "walking" / "model.safetensors").is_file()
 
 
+@pytest.mark.slow  # 10 s
 def test_a_recording_is_what_is_compared(trained, tmp_path):
     channels = spanloc.load(trained["single"]).localizer.num_channels
     np.save(tmp_path / "own.npy", np.random.default_rng(0).normal(size=(75, channels)))

@@ -1,14 +1,16 @@
 """Every file of the config groups is built, and every override in the docs is real."""
 
 import pytest
+import torch
 import yaml
-from conftest import CONFIGS
+from conftest import CONFIGS, make_batch
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from spanloc.config import build as building
 from spanloc.config import checks
 from spanloc.config.recipe import TrainingFacts, choose
+from spanloc.decode import Decode
 from spanloc.facts import DataFacts
 
 GROUPS = sorted(
@@ -120,3 +122,25 @@ def test_no_name_is_a_choice_of_two_groups():
 def test_a_config_that_names_what_does_not_exist(node, message):
     with pytest.raises(ValueError, match=message):
         checks.check({"span_loss": node})
+
+
+@pytest.mark.parametrize("head", ["points", "distribution"])
+@pytest.mark.parametrize("backbone", sorted(p.stem for p in (CONFIGS / "backbone").glob("*.yaml")))
+def test_windows_of_every_backbone_give_the_predictions_of_one_pass(backbone, head, tmp_path):
+    plain = composed(tmp_path, "task=detection", f"backbone={backbone}", f"head={head}")
+    task = build_all(plain, tmp_path).eval()
+    task.decode = Decode(min_score=0.0, max_candidates=10**5, max_predictions=10**5)
+    batch = make_batch((4003,), num_channels=6, num_targets=(1,), seed=1)
+    found = []
+    for window in (None, 2500):
+        task.window = window
+        with torch.no_grad():
+            rows = task.predict_step(batch)
+        order = rows.spans[:, 0].argsort(stable=True)
+        steps = rows[order].spans / batch.timelines[0].seconds_per_step
+        found.append((steps, rows[order].scores))
+    assert task._reach[2500].steps < 1100
+    (steps, scores), (window_steps, window_scores) = found
+    assert len(scores) > 1000
+    torch.testing.assert_close(window_steps, steps, atol=1e-3, rtol=0)
+    torch.testing.assert_close(window_scores, scores, atol=1e-4, rtol=0)

@@ -13,7 +13,7 @@ import torch
 import spanloc
 from spanloc.decode import Decode
 from spanloc.inference.export import ScoredCandidates, decode_options, export
-from spanloc.inference.exported import SUFFIXES, Exported, difference, tolerance
+from spanloc.inference.exported import Exported, difference, tolerance
 
 ROOT = Path(__file__).parent.parent.parent
 # In a process of its own: the shape checker of the tests cannot be exported.
@@ -21,17 +21,18 @@ SCRIPT = """
 import sys, spanloc
 from spanloc.inference.export import export
 from spanloc.inference.exported import SUFFIXES
-for name, run in zip(("single", "detection"), sys.argv[2:]):
-    for format, suffix in SUFFIXES.items():
-        export(spanloc.load(run), f"{sys.argv[1]}/{name}{suffix}", format)
+for name, suffix, run in zip(*[iter(sys.argv[2:])] * 3):
+    format = next(f for f in SUFFIXES if SUFFIXES[f] == suffix)
+    export(spanloc.load(run), f"{sys.argv[1]}/{name}{suffix}", format)
 """
-EVERY = [(task, suffix) for task in ("single", "detection") for suffix in SUFFIXES.values()]
+EVERY = [("single", ".onnx"), ("detection", ".onnx"), ("detection", ".pt2")]
 
 
 @pytest.fixture(scope="module")
 def exported(trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
-    command = [sys.executable, "-c", SCRIPT, folder, trained["single"], trained["detection"]]
+    cases = [word for name, suffix in EVERY for word in (name, suffix, trained[name])]
+    command = [sys.executable, "-c", SCRIPT, folder, *cases]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -73,7 +73,7 @@ def check(commands, folder, kind, expected):
     return what
 
 
-@pytest.mark.parametrize("part", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2)), 3])
+@pytest.mark.parametrize("part", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3))])
 def test_a_killed_run_ends_as_one_that_was_not(commands, whole, tmp_path, part):
     draw = random.Random(part)
     kind = ("single", "detection")[part % 2]
@@ -84,6 +84,7 @@ def test_a_killed_run_ends_as_one_that_was_not(commands, whole, tmp_path, part):
     check(commands, tmp_path, kind, expected)
 
 
+@pytest.mark.slow  # 15 s
 def test_the_command_itself_is_killed_while_it_trains(commands, whole, tmp_path):
     path = os.path.join(os.path.dirname(sys.executable), "spanloc-train")
     process = subprocess.Popen(

@@ -25,6 +25,9 @@ class LogSpectrogram:
         low, high: Outer ends of the bands in Hz; half the rate without ``high``.
         floor: The least power that is told from silence, of a tone of amplitude 1.
 
+    Attributes:
+        ahead: How many frames before the end of a signal change where more of it follows.
+
     Raises:
         ValueError: The rate of the signal is not known, or too low for these values.
 
@@ -66,6 +69,9 @@ class LogSpectrogram:
         self.signal, self.path = signal, signal.path
         self.rate: float | None = signal.rate / self._hop
         self.num_steps = -(-signal.num_steps // self._hop)
+        self.ahead = (
+            -(-(self._window - self._hop) // (2 * self._hop)) if self._window > self._hop else 0
+        )
         self.num_channels, self._floor = num_bands, floor
         self._size = 1 << (self._window - 1).bit_length()
         edges = _hertz(np.linspace(_mel(low), _mel(top), num_bands + 2))
