@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from prediction import bench_prediction
 from pytorch_lightning import Callback, Trainer
 from rich.console import Console
 from rich.table import Table
@@ -272,6 +273,7 @@ def main() -> None:
     torch.set_num_threads(threads)
     bench_update(table)
     bench_step(table)
+    bench_prediction(table)
     bench_gradient_norms(table)
     Console().print(table)
 

@@ -40,7 +40,7 @@ def cpu_seconds(*command: str, repeats: int = 5) -> float:
 
 def bench_startup(table: Table) -> None:
     """Add a row for each command, with what it should stay below."""
-    for name in ("train", "evaluate", "score", "probe", "report"):
+    for name in ("train", "evaluate", "predict", "score", "probe", "report"):
         row = f"CPU time of spanloc-{name} --help"
         table.add_row(row, milliseconds(cpu_seconds(f"spanloc-{name}", "--help")), "at most 1 s")
     score = ("predictions=predictions.csv", "annotations=annotations.csv", "hydra.run.dir=out")
