@@ -21,10 +21,9 @@ from spanloc.data.annotations.folder import (
 )
 from spanloc.data.sample import data_folder
 from spanloc.data.survey import survey_records
-from spanloc.data.survey.facts import counted
 from spanloc.data.survey.result import SEVERITIES, Survey
 from spanloc.data.survey.signals import Progress
-from spanloc.files import replacing
+from spanloc.files import counted, replacing
 from spanloc.reports.check_page import (
     check_page,
     finding_lines,

@@ -8,8 +8,8 @@ from html import escape
 import numpy as np
 
 from spanloc.data.annotations.folder import Record
-from spanloc.data.survey.facts import counted
 from spanloc.data.survey.result import MOST_CASES, Finding, Survey
+from spanloc.files import counted
 from spanloc.plots.lengths import Row, span_lengths, span_rows
 from spanloc.reports.cells import NONE, Cell, number, shortened
 from spanloc.reports.html import document, figures_section, table_section

@@ -160,7 +160,7 @@ def test_one_subject_alone_cannot_validate(annotated):
         annotated,
         lambda content: [record.update(subject="one") for record in content["database"].values()],
     )
-    with pytest.raises(ValueError, match="6 recordings, of 1 subjects or of none"):
+    with pytest.raises(ValueError, match="6 recordings, of 1 subject "):
         read(annotated)
 
 

@@ -63,14 +63,5 @@ def finding(
         yield Finding(severity, kind, text, count, advice, list(islice(cases, MOST_CASES)))
 
 
-def counted(count: int, noun: str) -> str:
-    """A number and its noun.
-
-    >>> counted(2, "span")
-    '2 spans'
-    """
-    return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
 def _short(seconds: float) -> str:
     return f"{seconds:.3f}".rstrip("0").rstrip(".")

@@ -7,8 +7,9 @@ import numpy as np
 
 from spanloc.data.annotations.folder import Record
 from spanloc.data.annotations.rows import Case
-from spanloc.data.survey.facts import Facts, counted, finding, of_record
+from spanloc.data.survey.facts import Facts, finding, of_record
 from spanloc.data.survey.result import Finding
+from spanloc.files import counted
 
 # Standard deviations of one channel that differ by more than this are of different units, or of a dead sensor.
 _SCALES = 1000

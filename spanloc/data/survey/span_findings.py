@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from spanloc.data.annotations.rows import BadSpan, Case
-from spanloc.data.survey.facts import Facts, counted, finding
+from spanloc.data.survey.facts import Facts, finding
 from spanloc.data.survey.result import Finding, LabelSpans
 from spanloc.data.survey.spans import SAME, gaps, pairs
+from spanloc.files import counted
 
 # Spans of the most frequent label over those of the rarest.
 _IMBALANCE = 100
