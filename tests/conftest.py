@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from predicting import TRAIN, signal, write_csv
 from pytorch_lightning import LightningDataModule, Trainer
 from pytorch_lightning.loggers.logger import Logger
 from torch.utils.data import DataLoader
@@ -80,6 +81,20 @@ def trained(cli):
         assert isinstance(run, Path), run
         folders[name] = run / "run"
     return folders
+
+
+@pytest.fixture(scope="session")
+def named_model(cli, tmp_path_factory):
+    """The folder of a short training on recordings of 10 Hz whose channels are called x, y and z."""
+    folder = tmp_path_factory.mktemp("named")
+    rows = ["sequence,start,end,label"]
+    for i in range(6):
+        write_csv(folder / "data" / f"r{i}.csv", signal(i))
+        rows += [f"r{i},3,6.5,walk", f"r{i},{10 + i / 2},{14 + i / 2},sit"]
+    (folder / "annotations.csv").write_text("\n".join(rows) + "\n")
+    found = cli("train", f"data.root={folder}", *TRAIN, folder=folder)
+    assert found == folder, found
+    return folder / "run"
 
 
 @pytest.fixture

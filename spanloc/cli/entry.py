@@ -1,5 +1,6 @@
 """What all commands share: Hydra around a function, and one line for a user's mistake."""
 
+import gc
 import logging
 import os
 import re
@@ -78,7 +79,9 @@ def run(name: str) -> None:
         sweep = HydraConfig.get().mode == RunMode.MULTIRUN
         with nullcontext() if sweep else one_line(), _marking_failure(begin, debug):
             _refuse_several(config)
-            module = import_module(f"spanloc.cli.{name}")
+            first = f"spanloc.cli.{name}" not in sys.modules
+            with _without_collecting() if first else nullcontext():
+                module = import_module(f"spanloc.cli.{name}")
             _quieten()  # again: Lightning sets its level when it is imported
             with (
                 without_kill(
@@ -106,6 +109,20 @@ def run(name: str) -> None:
                 _remove(folder, begin)
             why = cause.strerror or cause
             raise OSError(f"the run folder {folder} cannot be written: {why}") from error
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    # What is imported stays: to look through it for garbage, again and again, is a third of the time of a
+    # short command.
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.freeze()
+            gc.enable()
 
 
 def run_folder() -> Path:

@@ -1,20 +1,23 @@
 """``spanloc-predict``: the spans in new recordings."""
 
 import logging
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from spanloc.cli.entry import run_folder
 from spanloc.cli.show import plain_console
 from spanloc.config.checkpoint import file_of, load
 from spanloc.data.annotations.written import FORMATS, Found, joint, suffix_of, write
-from spanloc.data.signals import open_signal
-from spanloc.files import counted, replacing
+from spanloc.data.signals import Signal, open_signal
+from spanloc.files import counted, record, replacing
 from spanloc.inference.journal import Journal
 from spanloc.inference.recordings import Recording, find_recordings
 from spanloc.training.callbacks.pace import Pace
@@ -24,53 +27,68 @@ from spanloc.training.task import SpanLocalizer
 log = logging.getLogger(__name__)
 # Of these, predictions depend on none of the others.
 _READING = ("rate", "channels", "key", "on_rate", "start", "min_score")
+_TYPES = {
+    "rate": float | None,
+    "min_score": float | None,
+    "joint": bool | None,
+    **dict.fromkeys(("plot", "view", "resume"), bool),
+}
+# What scores lower is left out, but not where a model gives one span and no more.
+_MIN_SCORE = 0.2
 # A page holds the signals too.
 _MOST_IN_VIEW = 20
+_MISTAKES = (ValueError, OSError, FloatingPointError)
 
 
 def run(config: DictConfig) -> None:
     """Run ``spanloc-predict``.
 
     Raises:
-        ValueError: Some recordings could not be predicted on; the others were.
+        ValueError: A setting is wrong; or something is wrong with some recordings: the others are done.
     """
-    folder, settings = run_folder(), _plain(config)
+    folder, settings = run_folder(), _settings(config)
     formats = _formats(settings)
-    if not 0 <= settings["min_score"] < 1:
-        raise ValueError(f"min_score is {settings['min_score']}; it must lie in [0, 1)")
     start = None if settings["start"] is None else _moment(settings["start"])
     recordings = find_recordings(_list(settings["input"]))
     task = load(settings["checkpoint"], allow=settings["allow"])
-    task.to(_device(settings["device"]))
+    task.to(_device(str(settings["device"])))
+    if settings["min_score"] is None:
+        settings["min_score"] = 0.0 if task.decode.max_predictions == 1 else _MIN_SCORE
     state = file_of(settings["checkpoint"]).stat()
     identity = {"checkpoint": [state.st_size, state.st_mtime_ns]}
     identity |= {name: settings[name] for name in _READING}
-    journal = Journal(folder / "done.jsonl", identity, resume=settings["resume"])
+    journal = Journal(folder / "predict.done", identity, resume=settings["resume"])
     found: list[Found] = []
-    failed: list[str] = []
+    problems: list[str] = []
+
+    def note(error: Exception) -> None:
+        # The readers speak of the settings of training.
+        problems.append(re.sub(r"\bdata\.(?=channels|key)", "", str(error)))
+        log.error("%s", problems[-1])
+
     pace = Pace()
-    for recording in recordings:
+    for number, recording in enumerate(recordings, 1):
         try:
             one = journal.found(recording)
             if one is None:
                 one = _find(task, recording, settings, start)
                 journal.add(recording, one)
+            found.append(one)
             for name, together in formats.items():
                 if not together:
-                    _write([one], folder / f"{one.id}{suffix_of(name)}", name)
+                    write([one], folder / f"{one.id}{suffix_of(name)}", name)
             if settings["plot"]:
                 _plot(one, settings, folder / "figures" / f"{one.id}.png")
-        except (ValueError, OSError, FloatingPointError) as error:
-            log.error("%s", error)  # noqa: TRY400 - a mistake in a file is one line
-            failed.append(str(error))
-        else:
-            found.append(one)
-        done = len(found) + len(failed)
-        if pace.due() and done < len(recordings):
-            log.info("%s", progress(done, len(recordings), "recordings", pace.elapsed))
+        except _MISTAKES as error:
+            note(error)
+        if pace.due() and number < len(recordings):
+            log.info("%s", progress(number, len(recordings), "recordings", pace.elapsed))
     for name, together in formats.items():
-        if together and found:
-            _write(found, folder / f"predictions{suffix_of(name)}", name)
+        try:
+            if together and found:
+                write(found, folder / f"predictions{suffix_of(name)}", name)
+        except _MISTAKES as error:
+            note(error)
     if settings["view"] and found:
         _view(found, settings, folder / "view.html")
     spans = sum(len(one.spans) for one in found)
@@ -78,34 +96,48 @@ def run(config: DictConfig) -> None:
         f"{counted(spans, 'span')} in {counted(len(found), 'recording')}; everything is in {folder}"
     )
     plain_console().print(text, soft_wrap=True, highlight=False)
-    if failed:
-        more = f", and {len(failed) - 1} more, named above" if len(failed) > 1 else ""
-        raise ValueError(
-            f"no predictions for {counted(len(failed), 'recording')}: {failed[0]}{more}"
-        )
+    if problems:
+        first, *more = problems
+        also = f", and {len(more)} more, named above"
+        raise ValueError(f"{counted(len(problems), 'problem')}: {first}{also}" if more else first)
 
 
 def _find(
     task: SpanLocalizer, recording: Recording, settings: dict[str, Any], start: datetime | None
 ) -> Found:
-    signal = open_signal(recording.path, key=settings["key"], rate=settings["rate"])
+    signal, chosen = _open(task, recording.path, settings), settings["channels"]
     predictions = task.predict(
         signal,
-        channels=settings["channels"],
+        channels=None if chosen is None else range(signal.num_channels),
         on_rate=settings["on_rate"],
         name=recording.id,
     )
     kept = predictions[predictions.scores >= settings["min_score"]]
-    rate = signal.rate or (task.input.rate if task.input else None)
+    rate = signal.rate or task.rate
+    duration = signal.num_steps / (rate or 1.0) + max(0.0, task.input.offset if task.input else 0.0)
     rows = (kept.spans.tolist(), kept.labels.tolist(), kept.scores.tolist())
-    return Found(
-        recording.id,
-        signal.num_steps / (rate or 1.0),
-        [(*span, task.classes[label], score) for span, label, score in zip(*rows, strict=True)],
-        rate,
-        recording.path,
-        start or getattr(signal, "start", None),
-    )
+    # At another rate there may be a part of a step more than in the file.
+    spans = [
+        (max(0.0, first), min(last, duration), task.classes[label], score)
+        for (first, last), label, score in zip(*rows, strict=True)
+    ]
+    spans = [span for span in spans if span[0] < span[1]]
+    own = start or getattr(signal, "start", None)
+    return Found(recording.id, duration, spans, rate, recording.path, own)
+
+
+def _open(task: SpanLocalizer, path: Path, settings: dict[str, Any]) -> Signal:
+    options: dict[str, Any] = {"key": settings["key"], "rate": settings["rate"]}
+    chosen, names = settings["channels"], task.input.channels if task.input else None
+    try:
+        return open_signal(path, **options, channels=chosen)
+    except ValueError:
+        if chosen is not None or not names:
+            raise
+        # What is wrong may be with channels that the model does not need, such as a column of notes.
+        with suppress(ValueError):
+            return open_signal(path, **options, channels=names)
+        raise
 
 
 def _formats(settings: dict[str, Any]) -> dict[str, bool]:
@@ -117,11 +149,6 @@ def _formats(settings: dict[str, Any]) -> dict[str, bool]:
         if wanted and not joint(name):
             raise ValueError(f"joint is true; a file of format={name} is of one recording")
     return {name: joint(name) if wanted is None else bool(wanted) for name in names}
-
-
-def _write(found: Sequence[Found], path: Path, name: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write(found, path, name)
 
 
 def _plot(found: Found, settings: dict[str, Any], path: Path) -> None:
@@ -173,6 +200,19 @@ def _list(value: Any) -> list[str]:
     return [str(part) for part in (value if isinstance(value, list) else [value])]
 
 
-def _plain(config: DictConfig) -> dict[str, Any]:
-    found: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    return dict(found)
+def _settings(config: DictConfig) -> dict[str, Any]:
+    plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    found = dict(plain)
+    for name, kind in _TYPES.items():
+        found[name] = record(kind, found[name], name)
+    for name in ("checkpoint", "key"):
+        # A name may look like a number.
+        found[name] = found[name] and str(found[name])
+    if found["min_score"] is not None and not 0 <= found["min_score"] < 1:
+        raise ValueError(f"min_score is {found['min_score']}; it must lie in [0, 1)")
+    if found["on_rate"] not in ("resample", "error"):
+        raise ValueError(f"on_rate is {found['on_rate']!r}; wanted resample or error")
+    places = [text.partition("=")[0] for text in HydraConfig.get().overrides.hydra]
+    if found["resume"] and "hydra.run.dir" not in places:
+        raise ValueError("resume=true goes on in a folder; name it with hydra.run.dir=FOLDER")
+    return found

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -11,6 +12,8 @@ from hydra.core.hydra_config import HydraConfig
 from spanloc.files import replacing
 
 _FILE = "overrides.yaml"
+_NUMBER = r"[+-]?[\d_.]+(?:[eE][+-]?\d+)?"
+_NUMBER_IN_LIST = rf"(?<=[\[,]){_NUMBER}(?=[,\]])"
 # Options of Hydra whose value may be the next argument.
 _WITH_VALUE = {
     *("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p"),
@@ -107,17 +110,36 @@ def with_own_data(arguments: Sequence[str]) -> list[str]:
 
 
 def with_text_roots(arguments: Sequence[str]) -> list[str]:
-    """The arguments, with names of folders in quotes where Hydra would take them for numbers.
+    """The arguments, with names of files and folders in quotes where Hydra would take them for numbers.
 
-    >>> with_text_roots(["data.root=2024_05", "seed=1"])
-    ["data.root='2024_05'", 'seed=1']
+    Of ``input`` also those that Hydra could not read, such as ``night (1).edf``.
+
+    >>> with_text_roots(["data.root=2024_05", "seed=1", "input=[2024,a.wav]"])
+    ["data.root='2024_05'", 'seed=1', "input=['2024',a.wav]"]
     """
     found = list(arguments)
     for i in _settings(arguments):
         name, _, value = arguments[i].partition("=")
-        if _name(name) == "data.root" and re.fullmatch(r"[+-]?[\d_.]+([eE][+-]?\d+)?", value):
+        if _name(name) not in ("data.root", "input"):
+            continue
+        if re.fullmatch(_NUMBER, value):
             found[i] = f"{name}='{value}'"
+        elif _name(name) == "input" and value.startswith("["):
+            found[i] = f"{name}={re.sub(_NUMBER_IN_LIST, _in_quotes, value)}"
+        elif _name(name) == "input" and _is_path(value):
+            found[i] = _quoted(name, Path(value))
     return found
+
+
+def _in_quotes(found: re.Match[str]) -> str:
+    return f"'{found[0]}'"
+
+
+def _is_path(value: str) -> bool:
+    # Not what a sweep runs one by one; a name may have a comma too.
+    with suppress(OSError, ValueError):  # too long for a name, or a NUL
+        return bool(value) and (Path(value).exists() or not re.search(r"[,'\"$]", value))
+    return False
 
 
 def ordered(arguments: Sequence[str]) -> list[str]:

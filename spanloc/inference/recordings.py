@@ -1,6 +1,7 @@
 """Which recordings a path, a folder or a pattern means."""
 
 import glob
+import os
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -22,7 +23,8 @@ def find_recordings(inputs: Sequence[str]) -> list[Recording]:
     """The recordings of files, folders and patterns, each once, in their order.
 
     The id of a file is its name without the suffix; in a folder, or of a pattern, its path from there.
-    Of a folder with annotations these are left out, and ``data`` is where its recordings lie.
+    Of a folder with annotations these are left out, and ``data`` is where its recordings lie. Hidden
+    files, and folders that commands wrote their results to, are left out as well.
 
     Args:
         inputs: Paths; patterns such as ``night*/**/*.edf``.
@@ -74,8 +76,13 @@ def _in_folder(folder: Path) -> list[Recording]:
     annotated = (folder / "data").is_dir() and any(folder.glob("annotations.*"))
     if annotated:
         return [Recording(name, path) for name, path in sorted(signals_in(folder).items())]
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    return [Recording(_below(folder, path), path) for path in files if path.is_file()]
+    files = []
+    for place, inside, names in os.walk(folder):
+        # What earlier runs wrote there are no recordings.
+        inside[:] = [n for n in inside if n[0] != "." and not Path(place, n, ".hydra").is_dir()]
+        files += [Path(place, name) for name in names if name[0] != "."]
+    files = [path for path in files if path.suffix.lower() in SUFFIXES and path.is_file()]
+    return [Recording(_below(folder, path), path) for path in sorted(files)]
 
 
 def _below(folder: Path, path: Path) -> str:

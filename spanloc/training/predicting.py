@@ -45,6 +45,15 @@ class PredictingModule(BuiltModule):
 
     decode: Decode
 
+    @property
+    def rate(self) -> float | None:
+        """Steps per second of the recordings that it was trained on; None: not known."""
+        if self.input is not None:
+            return self.input.rate
+        # Of checkpoints that do not say what they were trained on; made-up data have steps alone.
+        step = (self.config or {}).get("seconds_per_step")
+        return 1 / step if step and step != Timeline().seconds_per_step else None
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._reach: dict[int, Reach] = {}
@@ -65,7 +74,8 @@ class PredictingModule(BuiltModule):
         Args:
             values: An array ``(steps, channels)``, or ``(steps,)`` of one channel; or a recording from
                 :func:`spanloc.data.signals.open_signal`, which is read piece by piece.
-            rate: Steps per second; None: as the recording says, or that of training.
+            rate: Steps per second; None: as the recording says, or that of training. Where that is not
+                known either, a step counts as a second.
             channels: Names or numbers, from 0, of the channels that the model was trained on, in their
                 order; None: by name where there are names, else all.
             on_rate: ``"resample"`` brings another rate to that of training, ``"error"`` refuses it.
@@ -76,12 +86,13 @@ class PredictingModule(BuiltModule):
                 value is not finite.
         """
         signal: Signal = values if isinstance(values, Signal) else ArraySignal(np.asarray(values))
-        # Made in plain Python, the model knows neither rate nor names.
-        facts = self.input or InputFacts(
-            getattr(self.localizer, "num_channels", signal.num_channels)
-        )
+        count = getattr(self.localizer, "num_channels", signal.num_channels)
+        facts = self.input or InputFacts(count, self.rate)
         known = rate or signal.rate or facts.rate
+        silent = rate is None and signal.rate is None and known is not None
         signal, notes = as_input(signal, facts, known, channels=channels, on_rate=on_rate)
+        if silent:
+            notes.append(f"its rate is not known; taken for that of training, {known:g} Hz")
         for note in notes:
             if note not in self._said:
                 log.info("%s: %s", name, note)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import numpy as np
 import pytest
-from recordings import RATE, said
+from recordings import RATE, exported, said
 
 from spanloc.data import read_annotations
 from spanloc.data.annotations.formats import read_content
@@ -23,17 +23,6 @@ READ = {
     "jsonl": ("table", {}),
     "textgrid": ("textgrid", {"tier": "*"}),
 }
-
-
-def exported(file):
-    """What Label Studio exports where a person accepts all that was predicted."""
-    tasks = json.loads(file.read_text(encoding="utf-8"))
-    for number, task in enumerate(tasks, 7):
-        (prediction,) = task["predictions"]
-        result = [{**region, "origin": "prediction"} for region in prediction["result"]]
-        task["annotations"] = [{"id": number, "was_cancelled": False, "result": result}]
-        task |= {"id": number, "predictions": [12], "meta": {}, "project": 1}
-    file.write_text(json.dumps(tasks), encoding="utf-8")
 
 
 def written(root, found, kind, **options):

@@ -3,7 +3,9 @@
 import io
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,13 +25,16 @@ from spanloc.data.signals.reading import (
 
 # A signal of this name holds text, also in a file that is no EDF+.
 _ANNOTATIONS = ("edf annotations", "bdf annotations")
+# The first date that the format knows, at midnight: written where none is known.
+_NO_START = datetime(1985, 1, 1)
 
 
 def open_edf(path: Path, channels: Sequence[str | int] | None = None) -> Signal:
     """The signals of an ``.edf`` or ``.bdf`` file in their units, without the annotations.
 
     Only the header is read. Signals of several rates become one signal of the highest
-    (:class:`~spanloc.data.signals.MixedRates`); signals that are not chosen may have any rate.
+    (:class:`~spanloc.data.signals.MixedRates`); signals that are not chosen may have any rate. The
+    attribute ``start`` is the clock time of the first step, None where the file does not say it.
 
     Args:
         channels: Names, or numbers from 0 that do not count annotations. None: all.
@@ -52,7 +57,7 @@ def open_edf(path: Path, channels: Sequence[str | int] | None = None) -> Signal:
     groups, order = grouped([header.signals[i].size for i in chosen])
     parts = [EdfSignal(header, [chosen[i] for i in group]) for group in groups]
     found = of_rates(parts, order)
-    vars(found)["choice"] = choice
+    vars(found).update(choice=choice, start=header.start)
     return found
 
 
@@ -121,6 +126,7 @@ class EdfHeader:
         length: Samples of a record, annotations too.
         duration: Of a record in seconds.
         signals: Without annotations.
+        start: Clock time of the first step; None: not known.
     """
 
     path: Path
@@ -130,6 +136,7 @@ class EdfHeader:
     num_records: int
     duration: float
     signals: tuple[EdfChannel, ...]
+    start: datetime | None = None
 
 
 def _header(path: Path) -> EdfHeader:
@@ -177,7 +184,17 @@ def _header(path: Path) -> EdfHeader:
         raise ValueError(f"{where}: has {there} records; its header says {num_records}")
     if gaps and not _is_continuous(path, read, kind):
         raise ValueError(f"{where}: the recording has gaps ({kind[-8:-5]}+D); wanted one stretch")
-    return EdfHeader(path, offset, width, length, num_records, duration, signals)
+    start = _start(header)
+    return EdfHeader(path, offset, width, length, num_records, duration, signals, start)
+
+
+def _start(header: Any) -> datetime | None:
+    # The library warns where the two dates of a header differ, and raises where one was taken out.
+    with suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        start = datetime.combine(header.startdate, header.starttime)
+        return None if start == _NO_START else start
+    return None
 
 
 def _channel(start: int, signal: Any) -> EdfChannel:

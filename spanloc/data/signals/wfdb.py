@@ -28,7 +28,8 @@ def open_wfdb(path: Path, channels: Sequence[str | int] | None = None) -> Signal
     """The signals of a WFDB record in their units, from its ``.hea`` file and the files it names.
 
     Invalid samples are NaN. Signals with several samples a frame have several times the rate; those of
-    different rates become one signal of the highest (:class:`~spanloc.data.signals.MixedRates`).
+    different rates become one signal of the highest (:class:`~spanloc.data.signals.MixedRates`). The
+    attribute ``start`` is the clock time of the first step, None where the header does not say it.
 
     Args:
         channels: Names, or numbers from 0. None: all.
@@ -61,7 +62,8 @@ def open_wfdb(path: Path, channels: Sequence[str | int] | None = None) -> Signal
         groups, order = grouped([int(header.samps_per_frame[i]) for i in chosen])
         parts = [WfdbSignal(path, header, [chosen[i] for i in group]) for group in groups]
     found = of_rates(parts, order)
-    vars(found)["choice"] = choice
+    # None without a date, or without a time.
+    vars(found).update(choice=choice, start=header.base_datetime)
     return found
 
 

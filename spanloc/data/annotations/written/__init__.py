@@ -50,7 +50,8 @@ _FORMATS = {
     "textgrid": _Format(".TextGrid", texts.textgrid, label=_TRIMMED),
     "rttm": _Format(".rttm", texts.rttm, joint=True, label=_WORD, name=_WORD),
     "edf": _Format(".edf", recorders.edf, label=_UNBROKEN),
-    "labelstudio": _Format(".json", recorders.label_studio, joint=True),
+    # Beside it may lie ``json`` of the same name.
+    "labelstudio": _Format(".labelstudio.json", recorders.label_studio, joint=True),
 }
 FORMATS: tuple[str, ...] = tuple(_FORMATS)
 

@@ -1,0 +1,43 @@
+"""Recordings to predict on, and what was written of them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+RATE = 10
+NAMES = ("x", "y", "z")
+# Of an untrained model all scores are low.
+PREDICT = ("hydra.run.dir=out", "min_score=0.0")
+TRAIN = (
+    "trainer.max_steps=2", "trainer.max_epochs=1", "trainer.num_sanity_val_steps=0",
+    "backbone.width=8", "neck.width=8", "head.width=8", "trainer.accelerator=cpu",
+    "callbacks.convergence=null", "callbacks.gradients=null", "data.num_workers=0", "test=false",
+    "decode.max_predictions=9", "task=detection", "hydra.run.dir=run",
+)  # fmt: skip
+
+
+def signal(seed=0, *, steps=200, channels=3):
+    return np.random.default_rng(seed).normal(size=(steps, channels)).round(3)
+
+
+def write_csv(path, values, *, names=NAMES, rate=RATE):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = np.column_stack([np.arange(len(values)) / rate, values])
+    np.savetxt(path, rows, "%.4f", ",", header=",".join(["time", *names]), comments="")
+
+
+def spans_of(path):
+    """Start, end, label and score in a file of our annotation format, by sequence."""
+    database = json.loads(Path(path).read_text())["database"]
+    return {
+        name: [(*row["segment"], row["label"], row["score"]) for row in fields["annotations"]]
+        for name, fields in database.items()
+    }
+
+
+def outputs(folder):
+    """What a run wrote, without what every run writes."""
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    usual = {"predict.log", "predict.done"}
+    return sorted(p.as_posix() for p in files if p.parts[0] != ".hydra" and p.name not in usual)

@@ -1,0 +1,204 @@
+"""Predictions on recordings: from Python, from a Trainer and from the command; whole and in windows."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+from conftest import HINTS_OF_LIGHTNING, points_model, single_model, their_trainer
+from predicting import NAMES, PREDICT, RATE, signal, spans_of, write_csv
+
+import spanloc
+from spanloc import Criterion, SpanLocalizer, losses
+from spanloc.data import AnnotatedData
+from spanloc.data.signals import ArraySignal, open_signal
+from spanloc.matching import match_points, match_single
+from spanloc.structures import Sample, collate
+
+pytestmark = HINTS_OF_LIGHTNING
+
+
+@pytest.fixture
+def task(named_model):
+    return spanloc.load(named_model)
+
+
+def own(model=points_model, match=match_points):
+    torch.manual_seed(0)
+    return SpanLocalizer(model(), Criterion(match, losses.giou_loss), classes=["a", "b"]).eval()
+
+
+def same(found, other, *, atol=1e-6):
+    assert found.unit == other.unit == "seconds"
+    torch.testing.assert_close(found.spans, other.spans, atol=atol, rtol=0)
+    torch.testing.assert_close(found.scores, other.scores, atol=1e-6, rtol=0)
+    assert found.labels.tolist() == other.labels.tolist()
+
+
+def test_python_a_trainer_and_the_command_find_the_same(cli, task, named_model, tmp_path):
+    lines = ["sequence,start,end,label,subset", "t0,1,2,walk,training", "t3,1,2,sit,validation"]
+    for i, name in enumerate(("t0", "t1", "t2", "t3")):
+        write_csv(tmp_path / "data" / f"{name}.csv", signal(i, steps=150 + 40 * i))
+    lines += [f"t{i},1,{2 + i},sit,testing" for i in (1, 2)]
+    (tmp_path / "annotations.csv").write_text("\n".join(lines) + "\n")
+    data = AnnotatedData(tmp_path, batch_size=2)
+    (batch,) = their_trainer().predict(task, data)
+    words = (f"checkpoint={named_model}", f"input={tmp_path}", *PREDICT)
+    assert cli("predict", *words, folder=tmp_path) == tmp_path
+    written = spans_of(tmp_path / "out" / "predictions.json")
+    assert batch.ids == ("t1", "t2")
+    assert set(written) == {"t0", "t3", *batch.ids}
+    for place, name in enumerate(batch.ids):
+        found = task.predict(open_signal(tmp_path / "data" / f"{name}.csv"), name=name)
+        same(found, batch.of(place))
+        assert found.ids == (name,)
+        rows = found.to_pandas().sort_values(["start", "end"])
+        expected = [(*span, label, score) for *span, label, score in written[name]]
+        assert [row[2] for row in expected] == list(rows["label"])
+        for columns, column in ((["start"], 0), (["end"], 1), (["score"], 3)):
+            wanted = [row[column] for row in expected]
+            np.testing.assert_allclose(rows[columns[0]], wanted, atol=1e-6)
+
+
+def test_the_frame_has_names_of_labels_and_seconds(task):
+    found = task.predict(signal(), rate=RATE, name="monday")
+    frame = found.to_pandas()
+    assert list(frame) == ["sequence", "start", "end", "label", "score"]
+    assert set(frame["sequence"]) == {"monday"}
+    assert set(frame["label"]) <= {"walk", "sit"}
+    assert frame["score"].is_monotonic_decreasing
+    assert frame["end"].max() <= 20
+    assert list(found[:0].to_pandas()) == list(frame)
+
+
+def test_an_array_of_one_channel_may_have_one_dimension():
+    task = own(lambda: points_model(num_channels=1))
+    values = signal(channels=1)
+    same(task.predict(values[:, 0], rate=RATE), task.predict(values, rate=RATE))
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.int16, np.uint8])
+def test_any_kind_of_number_will_do(task, kind):
+    values = (9 * signal()).round().clip(0).astype(kind)
+    same(task.predict(values, rate=RATE), task.predict(values.astype(np.float64), rate=RATE))
+
+
+def test_a_model_of_one_span_gives_one_in_seconds():
+    task = own(single_model, match_single)
+    task.decode.max_predictions = 1
+    found = task.predict(signal(), rate=4)
+    assert found.spans.shape == (1, 2)
+    in_steps = task.predict(signal())
+    torch.testing.assert_close(found.spans * 4, in_steps.spans)
+
+
+def test_a_model_made_in_plain_python_takes_the_rate_that_is_given():
+    task = own()
+    sample = Sample(
+        "a", torch.from_numpy(signal().T).float(), torch.zeros(0, 2), torch.zeros(0).long()
+    )
+    with torch.inference_mode():
+        steps = task.predict_step(collate([sample]))
+    found = task.predict(signal(), rate=50)
+    torch.testing.assert_close(found.spans * 50, steps.spans)
+    assert task.rate is None
+
+
+def test_the_rate_is_that_of_the_facts_or_of_the_config(task):
+    assert task.rate == RATE
+    expected = task.predict(signal())
+    task.input = None
+    assert task.rate == RATE
+    same(task.predict(signal()), expected)
+    task.config = None
+    assert task.rate is None
+
+
+def test_the_mode_of_the_model_stays_as_it_was(task):
+    assert not task.training
+    task.predict(signal(), rate=RATE)
+    assert not task.training
+    expected = task.predict(signal(), rate=RATE)
+    task.train()
+    # In training mode dropout would change it.
+    task.localizer.register_forward_pre_hook(lambda module, _: _require_eval(module))
+    same(task.predict(signal(), rate=RATE), expected)
+    assert task.training
+    with pytest.raises(ValueError, match="channels"):
+        task.predict(signal(channels=2), rate=RATE)
+    assert task.training
+
+
+def _require_eval(module):
+    assert not any(part.training for part in module.modules())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_value_that_is_not_finite_is_named(task, value):
+    values = signal()
+    values[120, 1] = value
+    task.train()
+    with pytest.raises(ValueError, match=r"array: .*(120|channel)") as caught:
+        task.predict(values, rate=RATE)
+    assert "\n" not in str(caught.value)
+    assert task.training
+
+
+def test_windows_find_what_one_pass_finds(task):
+    values = signal(steps=3000)
+    task.window = None
+    # These grow with the number of windows.
+    task.decode.max_candidates = task.decode.max_predictions = 100_000
+    whole = task.predict(values, rate=RATE)
+    task.window = 512
+    pieces = task.predict(values, rate=RATE)
+    assert len(pieces) == len(whole) > 1000
+    # Further down, scores are so close that rounding changes their order.
+    same(pieces[:100], whole[:100], atol=1e-4)
+    assert whole.spans[:100].max() > 250
+
+
+def test_a_long_recording_is_read_piece_by_piece(task):
+    class Counted(ArraySignal):
+        longest = 0
+
+        def read(self, first, last):
+            self.longest = max(self.longest, last - first)
+            return super().read(first, last)
+
+    task.window = 512
+    recording = Counted(signal(steps=5000), RATE)
+    found = task.predict(recording)
+    assert 1 < recording.longest <= 2048
+    assert found.spans.max() > 400
+
+
+def test_a_long_recording_says_how_far_it_is(task, monkeypatch, caplog):
+    ticks = iter(range(0, 10**6, 4))
+    monkeypatch.setattr(
+        "spanloc.training.callbacks.pace.Pace.elapsed", property(lambda _: next(ticks))
+    )
+    task.window = 512
+    with caplog.at_level(logging.INFO, "spanloc"):
+        task.predict(signal(steps=20_000), rate=RATE, name="night")
+    lines = [text for text in caplog.messages if "windows" in text]
+    assert lines
+    assert lines[0].startswith("sequence night: ")
+    assert "left" in lines[0]
+
+
+def test_what_is_done_to_recordings_is_said_once(task, caplog):
+    with caplog.at_level(logging.INFO, "spanloc"):
+        for name in ("a", "b"):
+            task.predict(signal(), rate=20, name=name)
+    assert caplog.messages == ["a: resampled from 20 to 10 Hz"]
+
+
+def test_names_of_channels_decide_in_python_too(task):
+    values = signal()
+    expected = task.predict(ArraySignal(values, RATE, NAMES))
+    turned = ArraySignal(values[:, ::-1].copy(), RATE, NAMES[::-1])
+    same(task.predict(turned), expected)
+    same(task.predict(values[:, ::-1], rate=RATE, channels=[2, 1, 0]), expected)
+    with pytest.raises(ValueError, match="rate is 20; wanted 10"):
+        task.predict(values, rate=20, on_rate="error")
