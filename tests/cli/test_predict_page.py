@@ -2,10 +2,12 @@
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import stream
 from predicting import outputs, signal, write_csv
 
 from spanloc.data.annotations.written import FORMATS, joint, suffix_of
@@ -14,7 +16,8 @@ from spanloc.data.signals import SUFFIXES
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "predicting.md").read_text()
 BLOCKS = re.findall(r"```(\w*)\n(.*?)\n```", PAGE, re.DOTALL)
-COMMANDS = [line for kind, text in BLOCKS if kind == "sh" for line in text.split("\n")]
+LINES = [line for kind, text in BLOCKS if kind == "sh" for line in text.split("\n")]
+COMMANDS = [line for line in LINES if not line.startswith("python")]
 PYTHON = [text for kind, text in BLOCKS if kind == "python"]
 PRINTED = [text for kind, text in BLOCKS if not kind]
 WRITES = {
@@ -97,6 +100,20 @@ def test_the_python_runs(named_model, folder, capsys):
         exec(code.replace("RUN", str(named_model)).replace("FOLDER", str(folder)), names)
     assert "sequence" in capsys.readouterr().out
     assert names["found"].spans.max() <= 20
+
+
+def test_a_file_is_read_as_if_live(named_model, folder, monkeypatch, capsys):
+    (line,) = set(LINES) - set(COMMANDS)
+    line = line.replace("RUN", str(named_model)).replace("FOLDER", str(folder))
+    _, script, *words = shlex.split(line)
+    assert (ROOT / script).is_file()
+    monkeypatch.setattr(sys, "argv", [script, *words, "--min-score", "0.01"])
+    stream.main()
+    first, *rows, last = capsys.readouterr().out.splitlines()
+    assert re.match(r"a span comes at most \d+\.\d s after its end", first)
+    assert rows
+    assert all(re.match(r"at +\d+\.\d\d s: .* s  (sit|walk)  0\.\d\d$", row) for row in rows)
+    assert re.match(r"20\.0 s of recording in .* x real time$", last)
 
 
 def test_the_table_has_all_formats_and_their_files():
