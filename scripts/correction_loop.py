@@ -121,7 +121,7 @@ def loop(source: Path, out: Path, first: int, more: int, seed: int, settings: li
     recordings = ",".join(f'"{path}"' for path in sorted((folder / "data").iterdir()))
     wanted = ["format=labelstudio", "min_score=0.5", f"hydra.run.dir={found}"]
     _run("predict", f"checkpoint={out / 'before'}", f"input=[{recordings}]", *wanted)
-    tasks = json.loads((found / "predictions.json").read_text(encoding="utf-8"))
+    tasks = json.loads((found / "predictions.labelstudio.json").read_text(encoding="utf-8"))
     work: Counter[str] = Counter()
     for task in tasks:
         corrected(task, new[task["data"]["sequence"]]["annotations"], work)

@@ -5,7 +5,7 @@ import time
 from omegaconf import DictConfig, ListConfig
 from rich.text import Text
 
-from spanloc import reports
+from spanloc import plots, reports
 from spanloc.cli.entry import run_folder
 from spanloc.cli.show import MOST_PRINTED, plain_console, show_rest, show_table
 from spanloc.files import replacing
@@ -21,16 +21,25 @@ def run(config: DictConfig) -> None:
         )
     runs = reports.find_runs([str(place) for place in places], now=now)
     groups = reports.group_runs(runs)
+    curves = reports.learning_curves(groups)
     for name, text in (
-        ("report.html", reports.page(runs, groups, now=now)),
-        ("report.md", reports.markdown(runs, groups, now=now)),
+        ("report.html", reports.page(runs, groups, now=now, curves=curves)),
+        ("report.md", reports.markdown(runs, groups, now=now, curves=curves)),
     ):
         with replacing(folder / name) as path:
             path.write_text(text, encoding="utf-8")
+    for number, (metric, same) in enumerate(reports.by_metric(curves).items()):
+        figure = plots.learning_curve(reports.drawn(same), metric)
+        if figure is not None:
+            name = f"learning_curve{number or ''}.png"
+            plots.save_figure(figure, folder / name)
     console = plain_console()
     console.print(f"{reports.count_states(runs)}.")
     for table in (reports.group_table(groups), reports.comparison_table(groups)):
         show_table(console, table)
+    for curve in curves:
+        named = f"{curve.label}: " if len(curves) > 1 else ""
+        console.print(Text(f"{named}{curve.sentences()}"), soft_wrap=True)
     others = [run for run in runs if run.state != "finished" or run.problems]
     for run in others[:MOST_PRINTED]:
         console.print(

@@ -68,6 +68,7 @@ def run(config: DictConfig) -> None:
         },
         notes=reports.notes(found),
         reliability=metrics.reliability(*rows),
+        confusion=metrics.confusion(*rows, found.classes, threshold=config.diagnosis.tiou),
     )
     write_scores(scores, folder)
     console = plain_console()
@@ -78,6 +79,8 @@ def run(config: DictConfig) -> None:
     show_table(console, first, most=len(first.rows))
     for table in others:
         show_table(console, table, notes=True)
+    if len(found.classes) > 1:
+        show_table(console, reports.confusion_table(scores), notes=True)
     console.print(f"Everything is in {folder}", soft_wrap=True)
 
 

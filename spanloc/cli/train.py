@@ -77,6 +77,8 @@ def run(config: DictConfig) -> None:
     save_settings(folder, plain["data"].get("root"))
     log.info("writing to %s", folder)
     results = _Results(folder)
+    if isinstance(count := getattr(datamodule, "num_trained", None), int):
+        results.metrics["data/train_sequences"] = float(count)
     # First, so that it writes before any other callback prints.
     trainer.callbacks.insert(0, results)
     try:

@@ -18,7 +18,7 @@ from spanloc.data.annotations.folder import (
 )
 from spanloc.data.crops import Crops
 from spanloc.data.datamodule import SpanDataModule
-from spanloc.data.held_out import hold_out
+from spanloc.data.held_out import hold_out, nested_share
 from spanloc.data.inputs import FEATURES, facts_of
 from spanloc.data.sequences import AnnotatedSequences, TiledSequences
 from spanloc.data.signals import ArraySignal, NpySignal
@@ -49,6 +49,9 @@ class AnnotatedData(SpanDataModule):
         feature_options: Of these.
         val_share: Share of the training recordings that validates where no subset does, in (0, 1).
         test_share: Share that is evaluated on where no subset is, in [0, 1).
+        train_share: Share of the training recordings that is trained on, in (0, 1], drawn by ``seed``
+            so that a larger share contains a smaller one; for learning curves. Model size and number
+            of steps follow all of them, so that runs of different shares differ in the recordings only.
         transforms: Changes that training makes to its samples, one after the other
             (:mod:`spanloc.data.transforms`).
         batch_size, num_workers, seed: As in :class:`SpanDataModule`.
@@ -73,6 +76,7 @@ class AnnotatedData(SpanDataModule):
         feature_options: Mapping[str, Any] | None = None,
         val_share: float = 0.15,
         test_share: float = 0.2,
+        train_share: float = 1.0,
         transforms: Mapping[str, Transform | None] | Sequence[Transform] = (),
         batch_size: int = 8,
         num_workers: int = 0,
@@ -87,6 +91,8 @@ class AnnotatedData(SpanDataModule):
         for name, value in (("test_share", test_share), ("with_spans", with_spans)):
             if not 0 <= value < 1:
                 raise ValueError(f"data.{name} is {value}; it must lie in [0, 1)")
+        if not 0 < train_share <= 1:
+            raise ValueError(f"data.train_share is {train_share}; it must lie in (0, 1]")
         if not crop_seconds > 0:
             raise ValueError(f"data.crop_seconds is {crop_seconds}; it must be above 0")
         if crops_per_epoch is not None and not 0 < crops_per_epoch <= 10**9:
@@ -113,6 +119,7 @@ class AnnotatedData(SpanDataModule):
         self.annotations = root if isinstance(root, Annotations) else None
         self.root = Path() if isinstance(root, Annotations) else Path(str(root))
         self.val_share, self.test_share, self.split_seed = val_share, test_share, split_seed
+        self.train_share = train_share
         self.min_kept, self.with_spans, self.transforms = min_kept, with_spans, transforms
         self.crop_seconds, self.crops_per_epoch = crop_seconds, crops_per_epoch
         self._in_memory = self.annotations is not None
@@ -172,12 +179,12 @@ class AnnotatedData(SpanDataModule):
         return AnnotatedSequences(self._train).statistics()
 
     def span_lengths(self) -> list[Tensor]:
-        """Lengths, in steps, of the spans of each training sequence."""
-        return [length(record.spans) for record in self._train]
+        """Lengths, in steps, of the spans of each training sequence, whatever ``train_share`` is."""
+        return [length(record.spans) for record in self._all_train]
 
     def sizes(self) -> dict[str, list[int]]:
-        """Steps of each sequence: of ``train`` and ``val``."""
-        parts = {"train": self._train, "val": self._val}
+        """Steps of each sequence: of ``train``, whatever ``train_share`` is, and ``val``."""
+        parts = {"train": self._all_train, "val": self._val}
         return {name: [record.num_steps for record in found] for name, found in parts.items()}
 
     def _read(self) -> Annotations:
@@ -225,7 +232,11 @@ class AnnotatedData(SpanDataModule):
         if not self._val:
             train, self._val = hold_out(train, self.val_share, self.split_seed, "validation")
             self._note_held_out(self._val, "validation")
-        self._train = train
+        self._all_train, self._train = train, nested_share(train, self.train_share, self.seed)
+        #: Recordings that are trained on.
+        self.num_trained = len(self._train)
+        if self.num_trained < len(train):
+            self.notes.append(f"trained on {self.num_trained} of {len(train)} recordings")
 
     def _note_held_out(self, records: Sequence[Record], what: str) -> None:
         names = [shown(record.id) for record in records]

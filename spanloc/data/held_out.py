@@ -1,9 +1,10 @@
-"""Which recordings are held out, where no file says so."""
+"""Which recordings are held out, where no file says so, and which are trained on."""
 
 from collections.abc import Sequence
 from hashlib import sha256
 
 from spanloc.data.annotations.folder import Record
+from spanloc.files import counted
 
 
 def hold_out(
@@ -16,7 +17,8 @@ def hold_out(
     if len(groups) <= least:
         other = "; or data.test_share=0 test=false" if what == "testing" else ""
         raise ValueError(
-            f"the training subset has {len(records)} recordings, of {len(groups)} subjects or of none; "
+            f"the training subset has {counted(len(records), 'recording')}, of "
+            f"{counted(len(groups), 'subject')} (one that names none is its own); "
             f"to hold out some for {what}, {least + 1} are wanted, or a '{what}' subset{other}"
         )
     # By a hash, so that a recording that is added later does not shuffle the others.
@@ -39,3 +41,18 @@ def hold_out(
     held = held or [min(names, key=lambda name: len(groups[name]))]
     rest = sorted(set(names) - set(held))
     return [r for name in rest for r in groups[name]], [r for n in held for r in groups[n]]
+
+
+def nested_share(records: Sequence[Record], share: float, seed: int) -> list[Record]:
+    """A share of the recordings, at least one, in their order; a larger share contains a smaller one.
+
+    One with spans is the first that is drawn, since there is nothing to learn without any.
+    """
+    drawn = sorted(
+        records,
+        key=lambda record: sha256(f"{seed} {record.id}".encode(errors="replace")).digest(),
+    )
+    first = next((record for record in drawn if len(record.spans)), drawn[0])
+    drawn = [first, *(record for record in drawn if record is not first)]
+    taken = {record.id for record in drawn[: max(1, round(share * len(drawn)))]}
+    return [record for record in records if record.id in taken]

@@ -1,5 +1,6 @@
 """Metrics of predicted spans. They have no unit: give predictions and targets in the same one."""
 
+from spanloc.metrics.agreement import Agreement, confusion
 from spanloc.metrics.boundary import BoundaryError, boundary_errors
 from spanloc.metrics.calibration import matches, reliability
 from spanloc.metrics.detection import AveragePrecision, average_precision
@@ -12,6 +13,7 @@ from spanloc.metrics.retrieval import MeanTIoU, RecallAtTIoU, RetrievalPrecision
 __all__ = [
     "FOUND",
     "KINDS",
+    "Agreement",
     "AveragePrecision",
     "AverageRecall",
     "BoundaryError",
@@ -25,6 +27,7 @@ __all__ = [
     "best_tiou",
     "boundary_errors",
     "check_limits",
+    "confusion",
     "diagnose",
     "matches",
     "reliability",

@@ -2,6 +2,7 @@
 
 from spanloc.plots.convergence import convergence
 from spanloc.plots.errors import error_gains, error_ranks, error_sensitivity, target_fates
+from spanloc.plots.learning_curve import Learned, learning_curve
 from spanloc.plots.probe import error_over_steps, gradient_against_loss, match
 from spanloc.plots.reliability import reliability
 from spanloc.plots.report import Curve, group_colours, loss_gradient, seed_dots
@@ -11,6 +12,7 @@ from spanloc.plots.training import curves
 
 __all__ = [
     "Curve",
+    "Learned",
     "convergence",
     "curves",
     "error_gains",
@@ -20,6 +22,7 @@ __all__ = [
     "gradient_against_loss",
     "group_colours",
     "inline_svg",
+    "learning_curve",
     "loss_gradient",
     "match",
     "reliability",

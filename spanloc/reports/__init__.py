@@ -1,8 +1,10 @@
 """Pages and tables over runs."""
 
 from spanloc.reports.cells import NONE, Cell
+from spanloc.reports.confusion import confusion_table
 from spanloc.reports.find import find_runs
 from spanloc.reports.groups import Difference, Group, Summary, compare, group_runs, summarize
+from spanloc.reports.learning_curve import LearningCurve, by_metric, drawn, learning_curves
 from spanloc.reports.markdown import markdown
 from spanloc.reports.notes import notes
 from spanloc.reports.page import page
@@ -23,18 +25,23 @@ __all__ = [
     "Diagnosis",
     "Difference",
     "Group",
+    "LearningCurve",
     "Run",
     "ScoreResult",
     "Summary",
     "Table",
+    "by_metric",
     "compare",
     "comparison_table",
+    "confusion_table",
     "count_rows",
     "count_states",
+    "drawn",
     "error_table",
     "find_runs",
     "group_runs",
     "group_table",
+    "learning_curves",
     "markdown",
     "notes",
     "page",

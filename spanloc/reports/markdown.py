@@ -5,12 +5,19 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from html import escape
 
 from spanloc.reports.groups import Group
+from spanloc.reports.learning_curve import ABOUT, LearningCurve
 from spanloc.reports.runs import Run
 from spanloc.reports.scores import error_table
 from spanloc.reports.tables import Table, comparison_table, count_states, group_table, run_table
 
 
-def markdown(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> str:
+def markdown(
+    runs: Sequence[Run],
+    groups: Sequence[Group],
+    *,
+    now: float,
+    curves: Sequence[LearningCurve] = (),
+) -> str:
     """The tables of the report. Nothing that stands in a file of a run becomes markup."""
     tables = [
         group_table(groups),
@@ -19,6 +26,9 @@ def markdown(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> str
         run_table(runs, groups, now=now),
     ]
     head = ["# Report of spanloc runs", "", f"{count_states(runs)}.", ""]
+    if curves:
+        lines = [f"- {_plain(f'{curve.label}: {curve.sentences()}')}" for curve in curves]
+        head += ["## Learning curve", "", *lines, "", ABOUT, ""]
     # What a label leaves out is listed once, below the first table.
     listed = {label for label, _ in tables[0].groups}
     return "\n".join([*head, *(line for table in tables for line in _lines(table, listed))])

@@ -10,12 +10,19 @@ from spanloc import plots
 from spanloc.reports.cells import shortened
 from spanloc.reports.groups import Group
 from spanloc.reports.html import document, figures_section, table_section
+from spanloc.reports.learning_curve import ABOUT, LearningCurve, by_metric, drawn
 from spanloc.reports.runs import Run
 from spanloc.reports.scores import error_table
 from spanloc.reports.tables import comparison_table, count_states, group_table, run_table
 
 
-def page(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> str:
+def page(
+    runs: Sequence[Run],
+    groups: Sequence[Group],
+    *,
+    now: float,
+    curves: Sequence[LearningCurve] = (),
+) -> str:
     """The whole page. The same runs at the same time give the same page.
 
     Nothing that stands in a file of a run becomes markup; the page's own policy forbids any script
@@ -25,17 +32,34 @@ def page(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> str:
         runs: All of them.
         groups: The groups of these runs.
         now: Seconds since 1970, for the ages.
+        curves: Of these groups.
     """
     date = time.strftime("%Y-%m-%d %H:%M", time.localtime(now))
     parts = [
         f'<p class="soft">{escape(count_states(runs))}. Written {date}.</p>',
         *table_section(group_table(groups)),
         *table_section(comparison_table(groups)),
+        *_learning(curves),
         *_figures(runs, groups),
         *table_section(error_table(groups)),
         *table_section(run_table(runs, groups, now=now)),
     ]
     return document("Report of spanloc runs", parts)
+
+
+def _learning(curves: Sequence[LearningCurve]) -> Iterator[str]:
+    for number, (metric, of_metric) in enumerate(by_metric(curves).items()):
+        yield f"<section><h2>Learning curve: {escape(metric)}</h2>"
+        for curve in of_metric:
+            named = f"{curve.label}: " if len(of_metric) > 1 else ""
+            yield f"<p>{escape(named + curve.sentences())}</p>"
+        caption = (
+            f"{metric} against the number of training sequences; a dot is a run. The line is a power "
+            "law of the error with a floor, dashed beyond the runs; the band is its 95 % interval."
+        )
+        figure = plots.learning_curve(drawn(of_metric), metric)
+        yield from figures_section([(figure, caption)], f"learning{number}-")
+        yield f'<p class="soft">{escape(ABOUT)}</p></section>'
 
 
 def _figures(runs: Sequence[Run], groups: Sequence[Group]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 
 from spanloc.files import record, write_json
 from spanloc.metrics import FOUND, KINDS
+from spanloc.metrics.agreement import Confusion
 from spanloc.metrics.calibration import Reliability
 from spanloc.reports.content import one_line, read_values
 
@@ -61,6 +62,7 @@ class ScoreResult:
         settings: What was asked for.
         notes: What is not wrong, but likely not meant; see :func:`spanloc.reports.notes`.
         reliability: Of :func:`spanloc.metrics.reliability`; None where scores are no probabilities.
+        confusion: Of :func:`spanloc.metrics.confusion`; None where it was not looked at.
     """
 
     metrics: dict[str, float]
@@ -72,6 +74,7 @@ class ScoreResult:
     settings: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     reliability: Reliability | None = None
+    confusion: list[Confusion] | None = None
 
     @property
     def share_found(self) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 from spanloc import plots
 from spanloc.metrics import KINDS
 from spanloc.reports.cells import NONE, Cell, fixed, number, spread
+from spanloc.reports.confusion import confusion_table
 from spanloc.reports.groups import Group
 from spanloc.reports.html import document, figures_section, table_section
 from spanloc.reports.reliability import reliability_section
@@ -61,6 +62,7 @@ def score_page(scores: ScoreResult) -> str:
         *targets,
         *sensitivity,
         *labels,
+        *(table_section(confusion_table(scores)) if scores.confusion is not None else ()),
         *reliability_section(scores.reliability),
         *(table_section(_setting_table(scores.settings)) if scores.settings else ()),
     ]

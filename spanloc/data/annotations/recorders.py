@@ -45,6 +45,11 @@ def _task(task: Any, file: Path, row: str, signals: Collection[str], reading: Re
     if not isinstance(annotations, list) or not all(isinstance(a, dict) for a in annotations):
         raise ValueError(f"{place}: annotations is {shown(annotations)}; wanted a list")
     made = [a for a in annotations if not a.get("was_cancelled")]
+    if not made:
+        raise ValueError(
+            f"{place} ({shown(name)}): nobody has submitted an annotation, and predictions are none; submit "
+            "it, or export the annotated tasks only"
+        )
     if len(made) != 1:
         raise ValueError(f"{place} ({shown(name)}): {len(made)} annotations; wanted one")
     result, rows = made[0].get("result"), list[Row]()

@@ -13,7 +13,13 @@ from torch import Tensor
 
 from spanloc.data.annotations.problems import Problems
 from spanloc.data.annotations.rows import is_number
-from spanloc.data.annotations.tables import NO_LABEL, Piece, listed_rows, read_rows
+from spanloc.data.annotations.tables import (
+    NO_LABEL,
+    Piece,
+    listed_rows,
+    predicted_rows,
+    read_rows,
+)
 from spanloc.files import read_json, shown
 from spanloc.structures import Predictions, Targets
 
@@ -51,7 +57,8 @@ def read_scored(
     A file is ActivityNet's JSON (``{"results": {id: [{"segment": [start, end], "label", "score"}]}}``,
     and ``{"database": {id: {"subset", "duration", "annotations": [{"segment", "label"}]}}}``), which is
     read whole, or JSON Lines or comma-separated values of ``sequence, start, end, label, score``, read
-    in pieces. Without a label it is ``span``, without a score 1. The sequences and the labels are
+    in pieces. Without a label it is ``span``, without a score 1, so that the predictions may be another
+    annotator's annotations. The sequences and the labels are
     those of the annotations. A sequence without any is listed in JSON with none, and in the others by
     a row of its name alone, with empty fields. A sequence of JSON may have ``"annotated": [[start,
     end]]``, the stretches that were looked at; the rest of it, up to its duration where that is known,
@@ -90,7 +97,7 @@ def read_scored(
         where = "" if subset is None else f" in the subset {subset!r}"
         raise ValueError(f"{annotations}: there is no annotated span{where}")
     found = _Columns(Problems(str(predictions), "predictions"), true)
-    for piece in _predicted(paths["predictions"]):
+    for piece in predicted_rows(paths["predictions"]):
         found.add(piece, new_labels=False)
     found.problems.settle(invalid)
     ids = tuple(true.sequences)
@@ -221,16 +228,6 @@ def _written(value: Any) -> str:
     # As it stands in the file, where that does no harm to a terminal.
     short = isinstance(value, str) and value.isprintable() and len(value) <= 60
     return value if short else shown(value)
-
-
-def _predicted(file: Path) -> Iterator[Piece]:
-    if file.suffix.lower() != ".json":
-        return read_rows(file)
-    content = read_json(file)
-    results = content.get("results") if isinstance(content, dict) else None
-    if not isinstance(results, dict):
-        raise ValueError(f"{file}: wanted an object with the field 'results', lists by sequence")
-    return listed_rows(results, f"{file}: results")
 
 
 def _annotated(

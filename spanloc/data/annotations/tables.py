@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, AnyStr, NamedTuple
 
-from spanloc.files import parse_json, shown
+from spanloc.files import parse_json, read_json, shown
 
 # Few, since the interpreter looks through all that are held again and again.
 _ROWS = 1 << 10
@@ -71,6 +71,31 @@ def listed_rows(by_sequence: Mapping[str, Any], where: str) -> Iterator[Piece]:
             rows.clear()
     if rows:
         yield Piece(*map(list, zip(*rows, strict=True)))
+
+
+def predicted_rows(file: Path) -> Iterator[Piece]:
+    """The rows of a file of predictions, or of another annotator's annotations.
+
+    Raises:
+        ValueError: A file of JSON has neither ``results`` nor a ``database``, or rows are not as they
+            should be.
+    """
+    if file.suffix.lower() != ".json":
+        return read_rows(file)
+    content = read_json(file)
+    content = content if isinstance(content, dict) else {}
+    results: Any = content.get("results")
+    database: Any = content.get("database")
+    if isinstance(results, dict):
+        return listed_rows(results, f"{file}: results")
+    there = results is None and isinstance(database, dict)
+    if there and all(isinstance(fields, dict) for fields in database.values()):
+        lists = {name: fields.get("annotations", []) for name, fields in database.items()}
+        return listed_rows(lists, f"{file}: annotations")
+    raise ValueError(
+        f"{file}: wanted an object with the field 'results', lists by sequence; or 'database', as "
+        "annotations have it"
+    )
 
 
 def _csv(file: Path) -> Iterator[Piece]:

@@ -1,0 +1,136 @@
+"""Agreement of two sets of spans: recall and precision at tIoU, and which labels are confused."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+import numpy as np
+
+from spanloc.metrics.kernels.ranked import match_ranked
+from spanloc.metrics.metric import SpanMetric
+from spanloc.metrics.rows import (
+    Grouped,
+    arrays,
+    checked_thresholds,
+    decimal,
+    find_groups,
+    group,
+    group_targets,
+    rank,
+)
+from spanloc.structures import Predictions, Targets
+
+_SURE = 0.5
+
+
+class Agreement(SpanMetric):
+    """How far two annotators agree on spans and labels, or a set of predictions with the targets.
+
+    Spans are matched as for average precision, each with the best free one of its sequence and label.
+    ``compute`` returns, at each threshold, ``recall@0.50``, the share of the targets that are matched,
+    ``precision@0.50``, that of the predictions, and ``F1@0.50``, their harmonic mean; all in [0, 1], and 0
+    where there is nothing. To exchange the two exchanges recall and precision, up to ties. Predictions
+    count whatever their scores: of a model, leave out low ones first.
+
+    Args:
+        thresholds: TIoU from which spans match, in ``(0, 1]``.
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    >>> import torch
+    >>> zero, two = torch.zeros(1, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
+    >>> found = Predictions(torch.tensor([[0.0, 4.0], [7.0, 9.0]]), two, two, ("a",), scores=torch.ones(2))
+    >>> metric = Agreement([0.75])
+    >>> metric.update(found, Targets(torch.tensor([[0.0, 5.0]]), zero, zero, ("a",)))
+    >>> {name: round(float(value), 2) for name, value in metric.compute().items()}
+    {'recall@0.75': 1.0, 'precision@0.75': 0.5, 'F1@0.75': 0.67}
+    """
+
+    def __init__(self, thresholds: Sequence[float] = (0.5, 0.75, 0.9)) -> None:
+        super().__init__()
+        self.thresholds = checked_thresholds(thresholds)
+
+    def values(self, predictions: Predictions, targets: Targets) -> Mapping[str, float]:
+        """Recall, precision and F1 at each threshold."""
+        spans, scores, labels, sequences = arrays(predictions)
+        order = rank(scores, sequences)
+        grouped = group_targets(targets)
+        groups = find_groups(grouped, labels[order], sequences[order])
+        found = _match(spans[order].astype(np.float64), groups, grouped, self.thresholds)
+        values = {}
+        for threshold, hits in zip(self.thresholds, (found >= 0).sum(0).tolist(), strict=True):
+            name = decimal(threshold)
+            values[f"recall@{name}"] = hits / max(len(targets.spans), 1)
+            values[f"precision@{name}"] = hits / max(len(spans), 1)
+            values[f"F1@{name}"] = 2 * hits / max(len(spans) + len(targets.spans), 1)
+        return values
+
+
+class Confusion(TypedDict):
+    """How many targets of a label were given which label; ``prediction`` is None where none was."""
+
+    target: str
+    prediction: str | None
+    count: int
+
+
+def confusion(
+    predictions: Predictions,
+    targets: Targets,
+    classes: Sequence[str],
+    *,
+    threshold: float = 0.5,
+    min_score: float = _SURE,
+) -> list[Confusion]:
+    """The labels that targets were given, the most frequent first: as they should be, otherwise, or none.
+
+    Predictions are matched with targets of their label first, then what is left of both whatever the
+    label, each at most once.
+
+    Args:
+        predictions, targets: Rows of whole sequences.
+        classes: Names of the labels, from 0.
+        threshold: TIoU of a match, in ``(0, 1]``.
+        min_score: Predictions with a lower score are left out. Annotators have scores of 1.
+
+    >>> import torch
+    >>> zero = torch.zeros(1, dtype=torch.int64)
+    >>> found = Predictions(torch.tensor([[0.0, 4.0]]), zero + 1, zero, ("a",), scores=torch.ones(1))
+    >>> confusion(found, Targets(torch.tensor([[0.0, 5.0]]), zero, zero, ("a",)), ["walk", "run"])
+    [{'target': 'walk', 'prediction': 'run', 'count': 1}]
+    """
+    spans, scores, labels, sequences = arrays(predictions)
+    order = rank(scores, sequences)
+    order = order[scores[order] >= min_score]
+    spans, labels, sequences = spans[order].astype(np.float64), labels[order], sequences[order]
+    true_spans, _, true_labels, true_sequences = arrays(targets)
+    given = np.full(len(true_labels), -1)
+    free = np.ones(len(spans), bool)
+    for same in (True, False):
+        rest = np.flatnonzero(given < 0)
+        kinds, own = (
+            (true_labels[rest], labels[free])
+            if same
+            else (np.zeros(len(rest), np.int64), np.zeros(int(free.sum()), np.int64))
+        )
+        grouped = group(true_spans[rest], kinds, true_sequences[rest])
+        groups = find_groups(grouped, own, sequences[free])
+        found = _match(spans[free], groups, grouped, [threshold])[:, 0]
+        mine = np.flatnonzero(free)[found >= 0]
+        given[rest[grouped.order[found[found >= 0]]]] = labels[mine]
+        free[mine] = False
+    pairs, counts = np.unique(np.stack([true_labels, given], 1), axis=0, return_counts=True)
+    rows = [
+        Confusion(
+            target=classes[target], prediction=classes[label] if label >= 0 else None, count=int(n)
+        )
+        for (target, label), n in zip(pairs.tolist(), counts, strict=True)
+    ]
+    return sorted(rows, key=lambda row: -row["count"])
+
+
+def _match(
+    spans: np.ndarray, groups: np.ndarray, grouped: Grouped, thresholds: Sequence[float]
+) -> np.ndarray:
+    limits = np.asarray(thresholds, np.float64)
+    return match_ranked(spans, groups, grouped.spans, grouped.firsts, grouped.order, limits)

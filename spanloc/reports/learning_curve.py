@@ -1,0 +1,167 @@
+"""Do more labels help? A metric against the number of training sequences, over runs."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from spanloc.plots import Learned
+from spanloc.reports.cells import fixed
+from spanloc.reports.groups import Group
+
+#: The metric of a run that says how many sequences it was trained on.
+COUNT = "data/train_sequences"
+# What makes no difference between the runs of one curve.
+_SHARE = "data.train_share="
+_LEAST_SIZES, _LEAST_RUNS = 3, 4
+_DRAWS = 200
+#: What the answer rests on.
+ABOUT = (
+    "The error (1 minus the metric) is fitted by a power law of the number of training sequences with a "
+    "floor. The interval is of the fit: it does not know of other test sequences, and assumes that "
+    "further sequences are like these. With fewer than three seeds it is rough."
+)
+#: A gain in the metric that is worth speaking of.
+WORTHWHILE = 0.01
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """Runs that differ in the number of training sequences and the seed, and what twice as many would give.
+
+    The error ``1 - metric`` is fitted by ``floor + scale * n ** -exponent``, none of them negative, by
+    least squares of its square root, whose scatter hardly depends on its size. Intervals hold at 95 %
+    and are of the fit: those of refits to runs whose residuals have other signs (wild bootstrap). They
+    do not know of other test sequences, and assume that further sequences are like these.
+
+    Attributes:
+        label: The span loss, and the settings that the runs of other curves have otherwise.
+        metric: Its name, such as ``test/mAP``.
+        counts, values: ``(runs,)``: training sequences and metric of each run.
+        parameters: ``(3,)``: floor, scale (at the largest count) and exponent.
+        draws: ``(draws, 3)``: the same of the refits.
+    """
+
+    label: str
+    metric: str
+    counts: np.ndarray
+    values: np.ndarray
+    parameters: np.ndarray
+    draws: np.ndarray
+
+    def at(self, count: float) -> tuple[float, float, float]:
+        """The fitted metric at a number of sequences, with the ends of its interval."""
+        drawn = self._metric(self.draws, count)
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        return float(self._metric(self.parameters, count)), float(low), float(high)
+
+    def gain(self) -> tuple[float, float, float]:
+        """What twice the most sequences would add to the fitted metric, with its interval."""
+        most = float(self.counts.max())
+        drawn = self._metric(self.draws, 2 * most) - self._metric(self.draws, most)
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        return self.at(2 * most)[0] - self.at(most)[0], float(low), float(high)
+
+    def sentences(self) -> str:
+        """The answer, in words."""
+        most = int(self.counts.max())
+        gain, low, high = self.gain()
+        twice, twice_low, twice_high = self.at(2 * most)
+        if low >= WORTHWHILE:
+            answer = "More labels would help"
+        elif high < WORTHWHILE:
+            answer = "More labels of this kind would help little"
+        else:
+            answer = "Whether more labels would help is undetermined by these runs"
+        return (
+            f"{answer}: twice the recordings ({most} to {2 * most}) would give {self.metric} of about "
+            f"{fixed(twice, '.3f')} (95 % interval {fixed(twice_low, '.3f')} to "
+            f"{fixed(twice_high, '.3f')}), {fixed(gain, '+.3f')} ({fixed(low, '+.3f')} to "
+            f"{fixed(high, '+.3f')}) against the {fixed(self.at(most)[0], '.3f')} of now."
+        )
+
+    def drawn(self) -> Learned:
+        """What the figure shows of it: up to twice the most sequences."""
+        most = self.counts.max()
+        below = np.geomspace(self.counts.min(), most, 40)
+        grid = np.concatenate([below, np.geomspace(most, 2 * most, 20)])
+        fit, low, high = np.array([self.at(count) for count in grid]).T
+        return Learned(self.counts, self.values, grid, fit, low, high, self.label)
+
+    def _metric(self, parameters: np.ndarray, count: float) -> np.ndarray:
+        return np.asarray(1 - _error(parameters, count / self.counts.max()))
+
+
+def learning_curves(groups: Sequence[Group]) -> list[LearningCurve]:
+    """A curve of all groups that differ in the share of the training sequences only.
+
+    Groups whose runs have fewer than three numbers of sequences, fewer than four runs in all, or a
+    metric outside ``[0, 1]`` make none.
+    """
+    found: dict[tuple[tuple[str, ...], str], list[tuple[float, float]]] = {}
+    for group in groups:
+        same = tuple(part for part in group.parts if not part.startswith(_SHARE))
+        for run in group.counted.values():
+            count = run.metrics.get(COUNT, math.nan)
+            value = run.metrics.get(group.metric or "", math.nan)
+            if count >= 1 and 0 <= value <= 1:
+                found.setdefault((same, str(group.metric)), []).append((count, value))
+    curves = []
+    for (same, metric), rows in found.items():
+        counts, values = np.array(sorted(rows)).T
+        if len(np.unique(counts)) >= _LEAST_SIZES and len(counts) >= _LEAST_RUNS:
+            label = ", ".join(part for part in same if not part.endswith("=null"))
+            curves.append(
+                LearningCurve(label, metric, counts, values, *_fitted(counts, 1 - values))
+            )
+    return curves
+
+
+def by_metric(curves: Sequence[LearningCurve]) -> dict[str, list[LearningCurve]]:
+    """The curves of each metric."""
+    found: dict[str, list[LearningCurve]] = {}
+    for curve in curves:
+        found.setdefault(curve.metric, []).append(curve)
+    return found
+
+
+def drawn(curves: Sequence[LearningCurve]) -> list[Learned]:
+    """What a figure shows of the curves of one metric; a single one needs no label."""
+    return [c.drawn() if len(curves) > 1 else c.drawn()._replace(label="") for c in curves]
+
+
+def _error(parameters: np.ndarray, share: np.ndarray | float) -> np.ndarray:
+    floor, scale, exponent = np.moveaxis(np.asarray(parameters), -1, 0)
+    return np.asarray(np.minimum(floor + scale * share**-exponent, 1.0))
+
+
+def _fitted(counts: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    share, roots = counts / counts.max(), np.sqrt(errors)
+
+    def fit(wanted: np.ndarray, begins: Sequence[Sequence[float]]) -> np.ndarray:
+        tries = [
+            least_squares(
+                lambda p: np.sqrt(_error(p, share) + 1e-12) - wanted,
+                begin,
+                bounds=([0, 0, 0.05], [1, 1, 3]),
+            )
+            for begin in begins
+        ]
+        best: np.ndarray = min(tries, key=lambda tried: tried.cost).x
+        return best
+
+    last = float(np.clip(errors[counts == counts.max()].mean(), 1e-4, 0.9))
+    begins = [(0.1 * last, 0.9 * last, 0.5), (0.7 * last, 0.3 * last, 1.0)]
+    best = fit(roots, begins)
+    fitted = np.sqrt(_error(best, share))
+    # Three parameters make residuals smaller than the scatter.
+    residuals = (roots - fitted) * np.sqrt(len(roots) / max(len(roots) - 3, 1))
+    random = np.random.default_rng(0)
+    begin = np.clip(best, [1e-6, 1e-6, 0.06], [0.99, 0.99, 2.9]).tolist()
+    refits = [
+        fit(np.clip(fitted + random.choice([-1, 1], len(roots)) * residuals, 0, 1), [begin])
+        for _ in range(_DRAWS)
+    ]
+    return best, np.array(refits)

@@ -1,0 +1,145 @@
+"""Agreement of two annotators: recall at tIoU, and the labels that are confused."""
+
+import json
+from pathlib import Path
+
+import pytest
+import reference_metrics as slow
+import torch
+from metric_rows import node, rows, tensors, value
+
+from spanloc import metrics, reports
+from spanloc.reports.scores import score_page
+from spanloc.structures import Predictions, Targets
+
+CLASSES = ["walk", "run", "sit"]
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_recall_and_precision_are_those_of_slow_matching(ties):
+    predictions, truths = rows(num_sequences=30, ties=ties)
+    found = value(node("Agreement", thresholds=[0.3, 0.6]), (predictions, truths))
+    assert list(found) == [
+        f"{name}@{t}" for t in ("0.30", "0.60") for name in ("recall", "precision", "F1")
+    ]
+    for threshold in (0.3, 0.6):
+        hits = sum(t is not None for t in slow.matched(predictions, truths, threshold))
+        assert 0 < hits < len(truths)
+        recall, precision = hits / len(truths), hits / len(predictions)
+        assert found[f"recall@{threshold:.2f}"] == pytest.approx(recall)
+        assert found[f"precision@{threshold:.2f}"] == pytest.approx(precision)
+        both = 2 * recall * precision / (recall + precision)
+        assert found[f"F1@{threshold:.2f}"] == pytest.approx(both)
+
+
+def test_to_exchange_the_two_exchanges_recall_and_precision():
+    spans = [(s, s % 3, 10.0 * i, 10.0 * i + 4) for s in range(3) for i in range(5)]
+    others = [(s, k, a + 0.5, b + 0.5) for s, k, a, b in spans[:-4]]
+
+    def scored(some):
+        return [(*row, 1.0) for row in some]
+
+    one = value(node("Agreement"), (scored(others), spans))
+    two = value(node("Agreement"), (scored(spans), others))
+    assert one["recall@0.75"] == two["precision@0.75"] == pytest.approx(11 / 15)
+    assert one["precision@0.75"] == two["recall@0.75"] == 1
+    assert one["F1@0.75"] == two["F1@0.75"]
+
+
+def confused(predictions, truths, **options):
+    found = metrics.confusion(*tensors(predictions, truths), CLASSES, **options)
+    return {(row["target"], row["prediction"]): row["count"] for row in found}
+
+
+def test_labels_are_counted_where_spans_match():
+    truths = [(0, 0, 0.0, 4.0), (0, 1, 5.0, 9.0), (0, 2, 10.0, 14.0), (1, 1, 0.0, 4.0)]
+    predictions = [
+        (0, 0, 0.0, 4.5, 1.0),
+        (0, 0, 5.0, 9.0, 0.7),
+        (0, 2, 12.5, 16.0, 0.6),  # tIoU 0.25
+        (1, 2, 0.0, 4.0, 0.4),
+    ]
+    expected = {("walk", "walk"): 1, ("run", "walk"): 1, ("sit", None): 1, ("run", None): 1}
+    assert confused(predictions, truths) == expected
+    less = confused(predictions, truths, min_score=0.3, threshold=0.2)
+    assert less == {
+        ("walk", "walk"): 1, ("run", "walk"): 1, ("sit", "sit"): 1, ("run", "sit"): 1,
+    }  # fmt: skip
+
+
+def test_the_right_label_comes_first_and_each_span_counts_once():
+    # Two targets in one place: neither is confused if both labels are there.
+    truths = [(0, 0, 0.0, 4.0), (0, 1, 0.0, 4.0)]
+    both = [(0, 1, 0.0, 4.0, 1.0), (0, 0, 0.5, 4.0, 1.0)]
+    assert confused(both, truths) == {("walk", "walk"): 1, ("run", "run"): 1}
+    assert confused(both[:1], truths) == {("walk", None): 1, ("run", "run"): 1}
+    assert confused([], truths) == {("walk", None): 1, ("run", None): 1}
+    assert confused(both, []) == {}
+
+
+def write(path, spans):
+    database = {
+        name: {"annotations": [{"segment": [a, b], "label": label} for a, b, label in of_name]}
+        for name, of_name in spans.items()
+    }
+    path.write_text(json.dumps({"classes": ["walk", "run"], "database": database}))
+    return path
+
+
+def test_annotations_are_scored_against_annotations(cli, tmp_path, capsys):
+    one = {"a": [(0, 4, "walk"), (10, 14, "run"), (20, 30, "walk")], "b": [(5, 9, "run")]}
+    two = {"a": [(0.5, 4.5, "walk"), (10, 14, "walk"), (20, 30, "walk")], "b": []}
+    first, second = write(tmp_path / "first.json", one), write(tmp_path / "second.json", two)
+    folder = cli(
+        "score", f"predictions={second}", f"annotations={first}", "metric=agreement",
+        "hydra.run.dir=out",
+    )  # fmt: skip
+    assert isinstance(folder, Path), folder
+    scores = reports.ScoreResult.read(folder / "out" / "scores.json")
+    assert scores.metrics["recall@0.50"] == 0.5
+    assert scores.metrics["precision@0.50"] == pytest.approx(2 / 3)
+    assert scores.metrics["start_bias"] == 0.25
+    assert {"target": "run", "prediction": "walk", "count": 1} in scores.confusion
+    printed = capsys.readouterr().out
+    assert "Of 3 targets that a prediction matches at tIoU 0.5, whatever its label, 2" in printed
+    assert "Confusion of labels" in score_page(scores)
+    # Exchanged, the recall is the precision.
+    other = cli(
+        "score", f"predictions={first}", f"annotations={second}", "metric=agreement",
+        "hydra.run.dir=out",
+    )  # fmt: skip
+    exchanged = reports.ScoreResult.read(other / "out" / "scores.json").metrics
+    assert exchanged["precision@0.50"] == scores.metrics["recall@0.50"]
+    assert exchanged["start_bias"] == -0.25
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"results": []},
+        {"database": []},
+        {"database": {"a": []}},
+        {},
+        {"results": [], "database": {}},
+    ],
+)
+def test_a_file_that_is_neither_is_named(cli, tmp_path, content):
+    first = write(tmp_path / "first.json", {"a": [(0, 4, "walk")]})
+    (tmp_path / "second.json").write_text(json.dumps(content))
+    line = cli("score", f"predictions={tmp_path / 'second.json'}", f"annotations={first}")
+    assert "second.json: wanted an object with the field 'results', lists by sequence; or" in line
+
+
+def test_older_results_without_a_confusion_are_read(tmp_path):
+    zero = torch.zeros(1, dtype=torch.int64)
+    ends = torch.tensor([[0.0, 4.0]])
+    found = Predictions(ends, zero, zero, ("a",), scores=torch.ones(1))
+    diagnosis = metrics.diagnose(found, Targets(ends, zero, zero, ("a",)), ["walk"])
+    scores = reports.ScoreResult({"mAP": 1.0}, diagnosis, 1)
+    scores.write(tmp_path / "scores.json")
+    content = json.loads((tmp_path / "scores.json").read_text())
+    del content["confusion"]
+    (tmp_path / "scores.json").write_text(json.dumps(content))
+    assert "Confusion of labels" not in score_page(
+        reports.ScoreResult.read(tmp_path / "scores.json")
+    )
