@@ -11,7 +11,7 @@ Budget = Literal["quick", "default", "best"]
 #: Training steps, as a multiple of the default.
 BUDGETS: dict[str, float] = {"quick": 0.3, "default": 1.0, "best": 6.0}
 # Cells of the finest level: of a training step, of a crop if nothing else decides, of a crop at most.
-_STEP_CELLS, _CROP_CELLS, _MOST_CELLS = 8192, 800, 16384
+_STEP_CELLS, _CROP_CELLS, _MOST_CELLS = 7200, 800, 16384
 # Steps of a training step: the first layer sees them all, however coarse the grid is.
 _STEP_STEPS = 2**21
 # Cells of a short span, where a tIoU up to the first is wanted, and where a higher one is.
