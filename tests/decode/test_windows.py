@@ -229,3 +229,16 @@ def test_a_model_never_sees_more_steps_at_once_than_a_few_training_batches(annot
     batches = AnnotatedData(annotated, crop_seconds=4, batch_size=2)
     batches.setup()
     assert batches.evaluation_batch_size == 2
+
+
+def test_lengths_in_seconds_hold_in_windows_too(long_batch):
+    whole, parts = (
+        task_of(points_model(), window, max_predictions=10**4, max_candidates=10**5, min_length=1.0)
+        for window in (None, 512)
+    )
+    parts.load_state_dict(whole.state_dict())
+    with torch.no_grad():
+        expected, found = whole.predict_step(long_batch), parts.predict_step(long_batch)
+    lengths = found.spans[:, 1] - found.spans[:, 0]
+    assert lengths.min() >= 1.0
+    assert len(found) == len(expected) > 50

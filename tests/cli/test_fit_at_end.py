@@ -1,0 +1,38 @@
+"""What spanloc-train fits on the validation set when it has ended."""
+
+import json
+
+import pytest
+from conftest import HINTS_OF_LIGHTNING, SMALL
+
+import spanloc
+
+pytestmark = HINTS_OF_LIGHTNING
+DETECTION = (*SMALL, "task=detection", "data.num_val=48", "trainer.max_epochs=4", "test=false")
+
+
+@pytest.fixture(scope="module")
+def folder(cli):
+    return cli("train", *DETECTION, "callbacks.convergence=null", "hydra.run.dir=run") / "run"
+
+
+def test_the_best_checkpoint_is_calibrated_and_the_last_is_as_it_was(folder):
+    task, last = spanloc.load(folder / "best.ckpt"), spanloc.load(folder / "last.ckpt")
+    assert task.decode.calibration is not None
+    assert task.decode.voting is None
+    assert last.decode.calibration is None
+    assert task.config["module"]["decode"]["calibration"]["temperature"]
+
+
+def test_a_resumed_run_goes_on_from_what_was_not_fitted(folder, cli):
+    more = cli("train", f"resume={folder}", "trainer.max_epochs=5", "fit_decode=false")
+    assert not isinstance(more, str), more
+    assert json.loads((folder / "metrics.json").read_text())["step"] == 30
+    assert spanloc.load(folder / "last.ckpt").decode.calibration is None
+
+
+@pytest.mark.parametrize("value", ["nonsense", "[bias,nonsense]", "1"])
+def test_what_cannot_be_fitted_is_said_before_the_training(cli, value):
+    line = cli("train", *DETECTION, f"fit_decode={value}")
+    assert line.startswith("spanloc-train: error: fit_decode is ")
+    assert "wanted true, false or a list of bias, voting, calibration" in line
