@@ -13,15 +13,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from spanloc.cli.entry import run_folder
-from spanloc.cli.show import plain_console
+from spanloc.cli.show import plain_console, with_progress
 from spanloc.config.checkpoint import file_of, load
 from spanloc.data.annotations.written import FORMATS, Found, joint, suffix_of, write
 from spanloc.data.signals import Signal, open_signal
 from spanloc.files import counted, record, replacing
 from spanloc.inference.journal import Journal
 from spanloc.inference.recordings import Recording, find_recordings
-from spanloc.training.callbacks.pace import Pace
-from spanloc.training.callbacks.pace import counted as progress
 from spanloc.training.task import SpanLocalizer
 
 log = logging.getLogger(__name__)
@@ -66,8 +64,7 @@ def run(config: DictConfig) -> None:
         problems.append(re.sub(r"\bdata\.(?=channels|key)", "", str(error)))
         log.error("%s", problems[-1])
 
-    pace = Pace()
-    for number, recording in enumerate(recordings, 1):
+    for recording in with_progress(recordings, "recordings"):
         try:
             one = journal.found(recording)
             if one is None:
@@ -81,8 +78,6 @@ def run(config: DictConfig) -> None:
                 _plot(one, settings, folder / "figures" / f"{one.id}.png")
         except _MISTAKES as error:
             note(error)
-        if pace.due() and number < len(recordings):
-            log.info("%s", progress(number, len(recordings), "recordings", pace.elapsed))
     for name, together in formats.items():
         try:
             if together and found:

@@ -1,21 +1,63 @@
-"""Tables in a terminal."""
+"""Tables and progress in a terminal."""
 
-from collections.abc import Mapping
+import logging
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from spanloc.reports.cells import NONE
 from spanloc.reports.tables import Table as ReportTable
 
+log = logging.getLogger(__name__)
+Item = TypeVar("Item")
 MOST_PRINTED = 15
 
 
 def plain_console() -> Console:
     """A console that prints text as it is: names of folders and of classes may look like markup."""
     return Console(markup=False, emoji=False)
+
+
+def with_progress(items: Sequence[Item], noun: str) -> Iterator[Item]:
+    """The items, and how many are done and how long the rest takes: a bar, or without a terminal some lines.
+
+    Args:
+        noun: What an item is, in the plural.
+    """
+    console = plain_console()
+    if console.is_terminal:
+        columns = (BarColumn(), MofNCompleteColumn(), noun, TimeRemainingColumn())
+        plain = sys.stdout
+        with Progress(*columns, console=console, transient=True) as progress, _logging_from(plain):
+            yield from progress.track(items)
+        return
+    from spanloc.training.callbacks.pace import Pace, counted
+
+    pace = Pace()
+    for number, item in enumerate(items, 1):
+        yield item
+        if pace.due() and number < len(items):
+            log.info("%s", counted(number, len(items), noun, pace.elapsed))
+
+
+@contextmanager
+def _logging_from(plain: Any) -> Iterator[None]:
+    # The bar has put a stream in the place of stdout that keeps lines above it; handlers know the old one.
+    handlers: list[Any] = [h for h in logging.root.handlers if getattr(h, "stream", None) is plain]
+    for handler in handlers:
+        handler.setStream(sys.stdout)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.setStream(plain)
 
 
 def show_metrics(metrics: Mapping[str, float], folder: Path) -> None:

@@ -12,10 +12,13 @@ import pytest
 import torch
 from predicting import PREDICT, RATE, outputs, signal, spans_of, write_csv
 from recordings import exported, said
+from rich.console import Console
 
 import spanloc
+from spanloc.cli import show
 from spanloc.data import read_annotations
 from spanloc.data.annotations.written import FORMATS, joint, suffix_of
+from spanloc.training.callbacks import pace
 from spanloc.training.task import SpanLocalizer
 
 READ = {"csv": "table", "jsonl": "table"}
@@ -278,3 +281,18 @@ def test_it_runs_where_no_graphics_card_is(cli, named_model, recorded):
     wanted = "device is 'cuda:9'; wanted auto, cpu, or one that is there"
     assert cli("predict", *words, "device=cuda:9") == f"spanloc-predict: error: {wanted}"
     assert torch.get_default_device().type == "cpu"
+
+
+def test_without_a_terminal_there_are_lines_and_in_one_a_bar(monkeypatch, caplog, capsys):
+    monkeypatch.setattr(pace.Pace, "due", lambda self: True)
+    with caplog.at_level("INFO"):
+        assert list(show.with_progress([1, 2, 3], "recordings")) == [1, 2, 3]
+    assert [r.message.split(",")[0] for r in caplog.records] == [
+        "1 of 3 recordings",
+        "2 of 3 recordings",
+    ]
+    monkeypatch.setattr(show, "plain_console", lambda: Console(force_terminal=True))
+    caplog.clear()
+    assert list(show.with_progress([1, 2, 3], "recordings")) == [1, 2, 3]
+    assert "3/3" in capsys.readouterr().out
+    assert not caplog.records
