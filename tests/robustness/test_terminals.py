@@ -92,6 +92,7 @@ def test_the_streams_are_as_they_were_afterwards():
     assert (sys.stdout, sys.stderr, logging.raiseExceptions) == before
 
 
+@pytest.mark.slow  # 15 s
 def test_a_training_ends_though_nothing_can_be_printed(tmp_path):
     with Path("/dev/full").open("w") as full:
         done = command("train", *SMALL, "trainer.max_epochs=1", folder=tmp_path, stdout=full,

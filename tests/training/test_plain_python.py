@@ -167,6 +167,7 @@ def test_spans_of_a_sequence_that_starts_late_are_in_its_time():
     torch.testing.assert_close(found, plain * 0.5 + 100)
 
 
+@pytest.mark.slow  # 15 s
 def test_a_compiled_task_trains_to_the_same_weights():
     # In a process of its own, since the shape checker cannot be traced; and without a compiler behind
     # it, since what is traced is what matters here.

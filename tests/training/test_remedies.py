@@ -217,7 +217,7 @@ def is_as_the_theory_says(name, found, row):
     return 1 - found.tiou
 
 
-@pytest.mark.parametrize("name", ["giou", "smooth_giou"])
+@pytest.mark.parametrize("name", [pytest.param("giou", marks=pytest.mark.slow), "smooth_giou"])
 def test_a_few_sequences_are_fitted_and_the_sharp_loss_keeps_its_gradient(cli, name):
     options = (
         "data.num_train=4",
