@@ -5,9 +5,11 @@ python scripts/stream.py RUN recording.wav --live     as fast as it was recorded
 """
 
 import argparse
+import sys
 import time
 
 import spanloc
+from spanloc.data.inputs import in_order
 from spanloc.data.signals import open_signal
 from spanloc.inference.streaming import Stream
 
@@ -30,9 +32,14 @@ def main() -> None:
     )
     options = parser.parse_args()
     task = spanloc.load(options.checkpoint)
-    signal = open_signal(options.recording, rate=options.rate)
-    rate = signal.rate or (task.input and task.input.rate) or 1.0
-    stream = Stream(task, rate, min_score=options.min_score, longest=options.longest)
+    try:
+        signal = open_signal(options.recording, rate=options.rate)
+        if task.input is not None:
+            signal, _ = in_order(signal, task.input)
+        rate = signal.rate or task.rate or 1.0
+        stream = Stream(task, rate, min_score=options.min_score, longest=options.longest)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
     print(
         f"a span comes at most {stream.delay:.1f} s after its end, if no other follows on it closely"
     )

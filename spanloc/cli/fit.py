@@ -134,7 +134,7 @@ def report_fit(
     console = plain_console()
     columns = [("option", ""), *((_SHORT.get(n, n), text) for n, text in _SHOWN.items())]
     columns += [("gain ± s.e.", ""), ("taken", "")]
-    rows = [_row("before", fitted.before)]
+    rows = [_row("without these", fitted.before)]
     for tried in fitted.tried:
         gain = f"{tried.gain:+.4f} ± {tried.error:.4f}"
         taken = "yes" if tried.taken else "no"
@@ -158,11 +158,13 @@ def report_fit(
     }
     if both:
         content[subset] = both
-        shown = [_row(name, values) for name, values in both.items()]
+        said = {"before": "the checkpoint", "after": "with what was taken"}
+        shown = [_row(said[name], values) for name, values in both.items()]
         table = Table(f"The {subset} set", columns, shown, brief=(0, 1, 2, 4, 5, 6, 8))
         show_table(console, table, most=2)
     write_json(folder / "decode_fit.json", content)
-    console.print(f"The model with what was taken: {to}", soft_wrap=True)
+    what = "with what was taken" if fitted.settings else "as it was, since nothing was taken"
+    console.print(f"The model {what}: {to}", soft_wrap=True)
 
 
 def _row(name: str, values: dict[str, float], gain: str = "", taken: str = "") -> list[Cell]:

@@ -151,7 +151,7 @@ def _plot(found: Found, settings: dict[str, Any], path: Path) -> None:
     from spanloc.plots.recording import recording_figure
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_figure(recording_figure(_shown(found, settings)), path)
+    save_figure(recording_figure(_shown(found, settings), threshold=settings["min_score"]), path)
 
 
 def _view(found: Sequence[Found], settings: dict[str, Any], path: Path) -> None:
@@ -159,7 +159,9 @@ def _view(found: Sequence[Found], settings: dict[str, Any], path: Path) -> None:
 
     if len(found) > _MOST_IN_VIEW:
         log.info("%s shows the first %d of %d recordings", path.name, _MOST_IN_VIEW, len(found))
-    text = view_page([_shown(one, settings) for one in found[:_MOST_IN_VIEW]])
+    text = view_page(
+        [_shown(one, settings) for one in found[:_MOST_IN_VIEW]], threshold=settings["min_score"]
+    )
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

@@ -165,9 +165,11 @@ def _fit_decode(
         return
     first = trainer.is_global_zero
     device = trainer.strategy.root_device
-    fit_checkpoint(
+    fitted = fit_checkpoint(
         path, datamodule, options, to=path if first else None, allow=_roots(plain), device=device
     )
+    kept = ", ".join(fitted.settings) or "nothing, the scores stay as they are"
+    log.info("kept of that: %s", kept)
     trainer.strategy.barrier()
 
 

@@ -11,14 +11,14 @@ Budget = Literal["quick", "default", "best"]
 #: Training steps, as a multiple of the default.
 BUDGETS: dict[str, float] = {"quick": 0.3, "default": 1.0, "best": 6.0}
 # Cells of the finest level: of a training step, of a crop if nothing else decides, of a crop at most.
-_STEP_CELLS, _CROP_CELLS, _MOST_CELLS = 7200, 800, 16384
+_STEP_CELLS, _CROP_CELLS, _MOST_CELLS = 8192, 800, 16384
 # Steps of a training step: the first layer sees them all, however coarse the grid is.
 _STEP_STEPS = 2**21
 # Cells of a short span, where a tIoU up to the first is wanted, and where a higher one is.
 _LOW_TIOU, _FEW_CELLS, _MANY_CELLS = 0.7, 10, 12
 _LEAST_STEPS, _MOST_STEPS = 600, 2000
 _WARMUP = 60  # steps
-_MOST_BATCH, _MOST_VALIDATIONS = 32, 20
+_MOST_BATCH, _MOST_VALIDATIONS = 32, 12
 # Of the time of training, that validation may take.
 _VALIDATION = 0.1
 

@@ -1,9 +1,12 @@
 """How a recording becomes what a model was trained on."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from spanloc.data.signals import LogSpectrogram, MixedRates, Resampled, Signal
+import numpy as np
+
+from spanloc.data.signals import ArraySignal, LogSpectrogram, MixedRates, Resampled, Signal
 from spanloc.data.signals.channels import some_channels
 from spanloc.data.signals.reading import listed, shown_path
 from spanloc.data.signals.resampled import Rated
@@ -28,6 +31,22 @@ def facts_of(
     rate, offset = 1 / timeline.seconds_per_step, timeline.offset
     options = dict(feature_options or {})
     return InputFacts(signal.num_channels, rate, offset, channels, units, features, options)
+
+
+def signal_of(values: Any) -> Signal:
+    """A recording in memory as a signal: an array, or a data frame, whose columns name the channels.
+
+    Raises:
+        ValueError: It is none, such as the name of a file.
+    """
+    if isinstance(values, Signal):
+        return values
+    if isinstance(values, str | Path):
+        raise ValueError(
+            f"{values}: a name of a file; give its content: open_signal({str(values)!r})"
+        )
+    names = getattr(values, "columns", None)
+    return ArraySignal(np.asarray(values), channels=None if names is None else [*map(str, names)])
 
 
 def as_input(
@@ -56,7 +75,7 @@ def as_input(
         raise ValueError(f"on_rate is {on_rate!r}; wanted 'resample' or 'error'")
     where = shown_path(signal.path)
     notes = _other_units(signal, facts)
-    signal, left = _with_channels(signal, facts, channels)
+    signal, left = in_order(signal, facts, channels)
     if left:
         notes.append(f"without the channels {listed(left)}")
     source = signal.rate or rate
@@ -79,9 +98,14 @@ def as_input(
     return signal, notes
 
 
-def _with_channels(
-    signal: Signal, facts: InputFacts, chosen: Sequence[str | int] | None
+def in_order(
+    signal: Signal, facts: InputFacts, chosen: Sequence[str | int] | None = None
 ) -> tuple[Signal, list[str]]:
+    """The channels of training in their order, and the names of those that are left out.
+
+    Raises:
+        ValueError: One is lacking, or there are not as many.
+    """
     there, left = signal.channels, list[str]()
     if chosen is not None:
         signal = some_channels(signal, chosen)

@@ -189,7 +189,7 @@ class Decode:
         return Scored(spans[cut], scores[cut], labels[cut])
 
     def _by_label(self, name: str, labels: Tensor, like: Tensor) -> Tensor:
-        values = torch.as_tensor(getattr(self, name), dtype=torch.float64)
+        values = torch.as_tensor(getattr(self, name), dtype=torch.float64, device="cpu")
         if len(labels) and int(labels.max()) >= len(values):
             raise ValueError(
                 f"decode.{name} has {len(values)} values; there is a label {int(labels.max())}, from 0"
@@ -213,9 +213,10 @@ class Decode:
             if values is None:
                 continue
             try:
-                table = torch.as_tensor(values, dtype=torch.float64)
+                # A model is built on the meta device first, where there are no values.
+                table = torch.as_tensor(values, dtype=torch.float64, device="cpu")
             except (TypeError, ValueError):
-                table = torch.zeros(())
+                table = torch.zeros((), device="cpu")
             fits = table.ndim == 1 if name == "min_scores" else table.shape[1:] == (2,)
             if not fits or not table.isfinite().all():
                 raise ValueError(f"decode.{name} is {values!r:.80}; wanted {shape} for each label")

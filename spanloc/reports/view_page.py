@@ -38,6 +38,7 @@ def view_page(
     shown: Sequence[Shown],
     title: str = "Recordings and predictions",
     *,
+    threshold: float | None = None,
     most_bytes: int = 4_000_000,
 ) -> str:
     """Recordings as one HTML page to scroll and zoom through; it needs no network and no other file.
@@ -54,6 +55,8 @@ def view_page(
     Args:
         shown: The recordings. Each is read once, in pieces; its memory does not grow with its length.
         title: Of the page; it becomes no markup, nor do ids, names and labels.
+        threshold: Score from which spans are drawn at first; None:
+            :func:`~spanloc.plots.recording.first_threshold`.
         most_bytes: Of the page, about; spans and tables come first, and the signals share the rest, a
             quarter of it at least.
 
@@ -78,7 +81,7 @@ def view_page(
         "recordings": records,
         "labels": labels,
         "colours": SAFE_COLOURS,
-        "threshold": first_threshold(shown),
+        "threshold": first_threshold(shown) if threshold is None else threshold,
         "lanes": MOST_LANES,
     }
     # What ends a script in HTML must not stand in one.

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from spanloc.data.inputs import as_input
+from spanloc.data.inputs import as_input, signal_of
 from spanloc.data.sequences import require_finite
-from spanloc.data.signals import ArraySignal, Signal
 from spanloc.decode import (
     Decode,
     Reach,
@@ -72,7 +71,8 @@ class PredictingModule(BuiltModule):
         """The spans in a recording of any length, in seconds from its start, best first.
 
         Args:
-            values: An array ``(steps, channels)``, or ``(steps,)`` of one channel; or a recording from
+            values: An array ``(steps, channels)``, or ``(steps,)`` of one channel; a data frame of channels,
+                whose columns are their names; or a recording from
                 :func:`spanloc.data.signals.open_signal`, which is read piece by piece.
             rate: Steps per second; None: as the recording says, or that of training. Where that is not
                 known either, a step counts as a second.
@@ -85,7 +85,7 @@ class PredictingModule(BuiltModule):
             ValueError: It lacks a channel, has another number of them, or a rate that is refused; or a
                 value is not finite.
         """
-        signal: Signal = values if isinstance(values, Signal) else ArraySignal(np.asarray(values))
+        signal = signal_of(values)
         count = getattr(self.localizer, "num_channels", signal.num_channels)
         facts = self.input or InputFacts(count, self.rate)
         known = rate or signal.rate or facts.rate
