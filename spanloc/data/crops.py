@@ -48,7 +48,7 @@ class Crops(Dataset[Sample]):
         self.count = math.ceil(self._ends[-1]) if count is None else count
         holding = [_holding_a_span(record, crop, min_kept) for record in self.records]
         evenly = float(np.average(holding, weights=shares))
-        spans = [record.spans[record.labels >= 0].double().numpy() for record in self.records]
+        spans = [_short_enough(record, crop, min_kept) for record in self.records]
         self._spans = np.concatenate(spans)
         self._of = np.repeat(np.arange(len(spans)), [len(own) for own in spans])
         #: Fraction of the crops that are drawn around a span.
@@ -96,6 +96,12 @@ class Crops(Dataset[Sample]):
             first = int(share * (steps - size + 1))
         first = min(max(first, 0), steps - size)
         return i, first, first + size
+
+
+def _short_enough(record: Record, crop: float, min_kept: float) -> np.ndarray:
+    """The spans of which a crop can keep enough."""
+    spans = record.spans[record.labels >= 0].double().numpy()
+    return spans[min_kept * (spans[:, 1] - spans[:, 0]) <= crop]
 
 
 def _holding_a_span(record: Record, crop: float, min_kept: float) -> float:

@@ -24,7 +24,7 @@ FIGURES = ("mAP", "mAP@0.50:0.95", "AP@0.75", "AP@0.90", "F1", "Brier", "ECE", "
 class _Row(NamedTuple):
     candidates: Scored
     steps: int
-    times: int
+    times: float
     batch: Batch
 
 
@@ -103,13 +103,20 @@ class _Keeper(Decode):
     # Stands in for a Decode: keeps what it is to select from, and selects nothing.
     def __init__(self, decode: Decode) -> None:
         self.decode = decode
-        self.found: list[tuple[Scored, int, int]] = []
+        self.found: list[tuple[Scored, int, float]] = []
 
     def candidates(self, output: Output, i: int) -> Scored:
         return self.decode.candidates(output, i)
 
     def select(
-        self, spans: Tensor, scores: Tensor, labels: Tensor, steps: int, *, times: int = 1, **_: Any
+        self,
+        spans: Tensor,
+        scores: Tensor,
+        labels: Tensor,
+        steps: int,
+        *,
+        times: float = 1.0,
+        **_: Any,
     ) -> Scored:
         kept = Scored(*(field.cpu().clone() for field in (spans, scores, labels)))
         self.found.append((kept, steps, times))

@@ -11,6 +11,8 @@ from torch import Tensor
 from spanloc import ops
 from spanloc.structures import Batch, Output, Predictions
 
+# Valid points of a sequence, on all levels, that the numbers of candidates and predictions are for.
+_POINTS = 2048
 Suppress = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 #: Scores and labels of one sequence, ``(n,)`` each, to calibrated scores ``(n,)``.
 Calibrate = Callable[[Tensor, Tensor], Tensor]
@@ -33,14 +35,15 @@ class Decode:
 
     Args:
         min_score: Candidates scored lower are dropped.
-        max_candidates: At most so many candidates of a sequence, the best-scored ones, are kept; of one
-            that is evaluated in windows, of each window.
+        max_candidates: At most so many candidates of a sequence, the best-scored ones, are kept; more where
+            it has more than 2048 points, in proportion. Of a sequence in windows, each window has its own.
         bias: By label, steps that are added to each start and each end, ``(K, 2)``: minus the constant
             error of the model, see :func:`~spanloc.decode.boundary_bias`. A span that this would turn
             round has both ends in its middle. After it, spans are clipped to their sequence.
         suppress: Such as :func:`spanloc.ops.soft_nms`; takes spans, scores and labels of a sequence
             and gives indices and scores, best first. None keeps all.
-        max_predictions: At most so many predictions per sequence, or window; 1 is one per sequence.
+        max_predictions: At most so many predictions per sequence, more where it has more than 2048
+            points, in proportion; 1 is one per sequence, however long it is.
         voting: Boundaries of what is left become the weighted mean of those of all candidates (before
             suppression) of the label with a tIoU of at least this, see :func:`spanloc.ops.vote`.
         calibration: Gives scores the meaning of a probability of being right: such as
@@ -100,14 +103,12 @@ class Decode:
     def __call__(self, output: Output, batch: Batch) -> Predictions:
         """Predictions in steps, inside their sequence."""
         lengths = batch.mask.sum(1).tolist()
-        found = [self.candidates(output, i) for i in range(len(batch))]
-        return joined(
-            [
-                self.select(*c, steps, seconds_per_step=line.seconds_per_step)
-                for c, steps, line in zip(found, lengths, batch.timelines, strict=True)
-            ],
-            batch,
-        )
+        found = []
+        for i, (steps, line) in enumerate(zip(lengths, batch.timelines, strict=True)):
+            rows, times = self.candidates(output, i), times_of(int(output.mask[i].sum()))
+            step = line.seconds_per_step
+            found.append(self.select(*rows, steps, times=times, seconds_per_step=step))
+        return joined(found, batch)
 
     def candidates(self, output: Output, i: int) -> Scored:
         """The best candidates of the sequence at place ``i``, best first."""
@@ -116,7 +117,8 @@ class Decode:
         # The mask again: where min_score is 0, padding would pass.
         valid = output.mask[i].repeat_interleave(num_labels)
         candidates = ((scores >= self.min_score) & valid).nonzero()[:, 0]
-        order = scores[candidates].argsort(descending=True, stable=True)[: self.max_candidates]
+        most = math.ceil(self.max_candidates * times_of(int(output.mask[i].sum())))
+        order = scores[candidates].argsort(descending=True, stable=True)[:most]
         candidates = candidates[order]
         spans = output.spans[i][candidates // num_labels]
         return Scored(spans, scores[candidates], candidates % num_labels)
@@ -128,7 +130,7 @@ class Decode:
         labels: Tensor,
         steps: int,
         *,
-        times: int = 1,
+        times: float = 1.0,
         seconds_per_step: float | None = None,
     ) -> Scored:
         """The predictions among the candidates of a sequence of ``steps`` steps, best first.
@@ -136,7 +138,7 @@ class Decode:
         Args:
             spans, scores, labels: Best first.
             steps: Of the sequence, to which spans are clipped.
-            times: How many windows it was seen in, each with as many predictions.
+            times: How often it may have ``max_predictions``, from :func:`times_of`.
             seconds_per_step: Of the sequence; ``fill_gaps`` and ``min_length`` need it.
 
         Raises:
@@ -150,7 +152,8 @@ class Decode:
             kept, scores = self.suppress(spans, scores, labels)
             spans, labels = spans[kept], labels[kept]
         # One span per sequence is one, however long it is.
-        cut = slice(self.max_predictions * (times if self.max_predictions > 1 else 1))
+        one = self.max_predictions == 1
+        cut = slice(1 if one else math.ceil(self.max_predictions * times))
         found = Scored(spans[cut], scores[cut], labels[cut])
         if self.voting is not None:
             voted = ops.vote(found.spans, found.labels, *voters, threshold=self.voting)
@@ -220,6 +223,11 @@ class Decode:
             fits = table.ndim == 1 if name == "min_scores" else table.shape[1:] == (2,)
             if not fits or not table.isfinite().all():
                 raise ValueError(f"decode.{name} is {values!r:.80}; wanted {shape} for each label")
+
+
+def times_of(num_points: int) -> float:
+    """How often a sequence of so many valid points, of all levels, may have the numbers of a short one."""
+    return max(1.0, num_points / _POINTS)
 
 
 def shifted(spans: Tensor, bias: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from spanloc.decode.decode import Decode, Scored
+from spanloc.decode.decode import Decode, Scored, times_of
 from spanloc.structures import Batch, Output
 
 Model = Callable[[Tensor, Tensor], Output]
@@ -121,16 +121,15 @@ def decode_windows(decode: Decode, parts: Iterable[Window], steps: int, size: in
     """The predictions of one sequence from its windows: their candidates, and one suppression.
 
     Args:
-        decode: Its numbers of candidates and predictions are those of a window.
+        decode: Its number of candidates is that of a window.
         parts: From :func:`windows`.
         steps: Of the sequence.
         size: Of a window.
     """
-    found, times, seconds_per_step = [], 1, 1.0
+    found, points, seconds_per_step = [], 0, 1.0
     for part in parts:
         seconds_per_step = part.batch.timelines[0].seconds_per_step
-        if part.output.points is not None:
-            times = -(-steps // size)
+        points += int(part.output.mask.sum())
         spans, *rest = decode.candidates(part.output, 0)
         # In float32 a place beyond step 2**22 is only known to half a step.
         found.append((spans.double() + part.first, *rest))
@@ -141,7 +140,7 @@ def decode_windows(decode: Decode, parts: Iterable[Window], steps: int, size: in
         scores[order],
         labels[order],
         steps,
-        times=times,
+        times=times_of(points),
         seconds_per_step=seconds_per_step,
     )
 

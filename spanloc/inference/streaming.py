@@ -14,6 +14,7 @@ from spanloc.decode import Decode, Scored, reach_of
 from spanloc.decode.windows import answering
 from spanloc.facts import InputFacts
 from spanloc.structures import Predictions, Sample, Timeline, collate
+from spanloc.training.predicting import require_finite_output
 from spanloc.training.task import SpanLocalizer
 
 # What these decide of a span may depend on spans at any distance.
@@ -26,9 +27,10 @@ class Stream:
     """Takes a recording in chunks and gives each span as soon as nothing that follows can change it.
 
     All spans together are those of :meth:`~spanloc.SpanLocalizer.predict` on the whole recording, from
-    ``min_score`` on and up to ``longest``: the same ends to 1e-3 of a step, the same scores to 1e-4. For
-    that a span has to wait until the model has seen all that it looks at, and until no span that may still
-    come can overlap it. Memory does not grow with the recording.
+    ``min_score`` on and up to ``longest``, as long as the model finds none that is longer: the same ends to
+    1e-3 of a step, the same scores to 1e-4. For that a span has to wait until the model has seen all that it
+    looks at, and until no span that may still come can overlap it, or one that overlaps it. Memory does not
+    grow with the recording.
 
     Args:
         task: A trained model, from :func:`spanloc.load`; it gives many spans a sequence, and its decoding
@@ -41,8 +43,8 @@ class Stream:
             quarter of what it looks ahead.
 
     Attributes:
-        delay: The most seconds between the end of a span and the moment it is given, where no other spans
-            of its label follow on it closely: what the model looks ahead, ``longest`` and ``every``.
+        delay: The most seconds from the end of a span until it is given: what the model looks ahead,
+            ``longest`` and ``every``. Where candidates of its label overlap it, from the end of the last one.
         seconds: Of what has come so far.
 
     Raises:
@@ -113,6 +115,8 @@ class Stream:
             raise ValueError(
                 f"the chunk has shape {array.shape}; wanted (steps, {self._growing.num_channels})"
             )
+        with np.errstate(over="ignore"):  # that is found next
+            array = array.astype(np.float32)
         require_finite(self._growing.path, array, self._growing.num_steps)
         self._growing.append(array)
         signal = self._signal()
@@ -165,13 +169,14 @@ class Stream:
         training = task.training
         task.eval()
         with torch.inference_mode():
-            output = answering(task(part.features, part.mask), first, own_first, own_last)
+            output = task(part.features, part.mask)
+            require_finite_output(output, part)
+            output = answering(output, first, own_first, own_last)
             spans, scores, labels = (x.cpu() for x in task.decode.candidates(output, 0))
         task.train(training)
         # Only what scores as high can lower the score of a span that is given.
         calibrate = task.decode.calibration
         high = (scores if calibrate is None else calibrate(scores, labels)) >= self.min_score
-        high &= spans[:, 1] - spans[:, 0] <= self._longest
         new = Scored(spans[high].double() + first, scores[high], labels[high])
         self._open = Scored(*(torch.cat(pair) for pair in zip(self._open, new, strict=True)))
         self._seen = last if np.isinf(own_last) else int(own_last)
@@ -188,7 +193,7 @@ class Stream:
         spans, scores, labels = self.task.decode.select(
             *ready, limit, times=times, seconds_per_step=self._step
         )
-        kept = scores >= self.min_score
+        kept = (scores >= self.min_score) & (spans[:, 1] - spans[:, 0] <= self._longest)
         places = torch.zeros(int(kept.sum()), dtype=torch.int64)
         found = Predictions(
             spans[kept], labels[kept], places, ("stream",), "steps", scores=scores[kept],
@@ -209,7 +214,7 @@ class _Growing:
         self._values = np.zeros((0, num_channels), np.float32)
 
     def append(self, values: np.ndarray) -> None:
-        self._values = np.concatenate([self._values, values.astype(np.float32)])
+        self._values = np.concatenate([self._values, values])
         self.num_steps += len(values)
 
     def forget(self, first: int) -> None:

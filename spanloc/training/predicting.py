@@ -122,13 +122,13 @@ class PredictingModule(BuiltModule):
     def _of_parts(self, part_of: _PartOf, steps: int) -> Predictions:
         if self.window is None or steps <= self.window:
             return self._predict(part_of(0, steps))
-        found = self._in_windows(part_of, steps, _require_finite)
+        found = self._in_windows(part_of, steps, require_finite_output)
         one = part_of(0, 1)
         return self._in_seconds(joined([found], one), one)
 
     def _predict(self, batch: Batch, look: _Look | None = None) -> Predictions:
         def seen(output: Output, batch: Batch) -> None:
-            _require_finite(output, batch)
+            require_finite_output(output, batch)
             if look is not None:
                 look(output, batch)
 
@@ -164,7 +164,12 @@ def _told(parts: Iterable[Window]) -> Iterator[Window]:
             log.info("sequence %s: %s", part.batch.ids[0], done)
 
 
-def _require_finite(output: Output, batch: Batch) -> None:
+def require_finite_output(output: Output, batch: Batch) -> None:
+    """Refuse an output that is not finite.
+
+    Raises:
+        FloatingPointError: It names the sequences.
+    """
     finite = (output.spans.isfinite().all(-1) & output.logits.isfinite().all(-1)).all(-1)
     if not finite.all():
         bad = [name for name, fine in zip(batch.ids, finite.tolist(), strict=True) if not fine]

@@ -110,10 +110,17 @@ def test_a_file_is_read_as_if_live(named_model, folder, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [script, *words, "--min-score", "0.01"])
     stream.main()
     first, *rows, last = capsys.readouterr().out.splitlines()
-    assert re.match(r"a span comes at most \d+\.\d s after its end", first)
+    assert re.match(r"a span comes at most \d+\.\d s after the end", first)
     assert rows
     assert all(re.match(r"at +\d+\.\d\d s: .* s  (sit|walk)  0\.\d\d$", row) for row in rows)
     assert re.match(r"20\.0 s of recording in .* x real time$", last)
+    # In another order, the channels are found by their names.
+    write_csv(folder / "monday.csv", signal()[:, ::-1], names=("z", "y", "x"))
+    stream.main()
+    assert capsys.readouterr().out.splitlines()[1:-1] == rows
+    write_csv(folder / "monday.csv", signal(), rate=20)
+    with pytest.raises(SystemExit, match="error: rate is 20; the model was trained on 10"):
+        stream.main()
 
 
 def test_the_table_has_all_formats_and_their_files():

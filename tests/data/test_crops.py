@@ -108,6 +108,17 @@ def test_a_crop_around_a_span_has_all_of_it_anywhere_and_of_a_longer_one_a_part(
     assert sum(5000 <= first <= 5004 for first in firsts) > 150
 
 
+def test_no_crop_is_drawn_around_a_span_that_is_too_long_for_any():
+    spans = {"r": [(200.0, 300.0, "a"), (50.0, 51.0, "a")]}
+    values = {"r": np.arange(10_000, dtype=np.float32)[:, None]}
+    found = from_arrays(values, spans, rate=10).annotations.subsets["training"]
+    crops = Crops(found, 400, count=50, with_spans=0.5)
+    assert share_with_spans(crops) == pytest.approx(0.5, abs=0.06)
+    only = {"r": spans["r"][:1]}
+    found = from_arrays(values, only, rate=10).annotations.subsets["training"]
+    assert Crops(found, 400, count=50, with_spans=0.5).around == 0
+
+
 def test_spans_of_no_class_and_ends_of_recordings_need_no_crops():
     (record,) = rare(0, 9990)
     unknown = replace(record, labels=torch.full_like(record.labels, -1))

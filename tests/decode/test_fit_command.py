@@ -146,3 +146,13 @@ def test_a_checkpoint_that_holds_a_broken_map_is_one_error(run):
     with pytest.raises(ValueError, match="has no option 'votes'"):
         store_decode(run, {"votes": 1}, run / "new.ckpt")
     assert not (run / "new.ckpt").exists()
+
+
+def test_values_by_label_are_there_when_the_checkpoint_is_loaded(run):
+    classes = len(spanloc.load(run / "best.ckpt").classes)
+    settings = {"min_scores": [0.2] * classes, "bias": [[0.5, -0.5]] * classes, "exclusive": True}
+    store_decode(run / "best.ckpt", settings, run / "all.ckpt")
+    decode = spanloc.load(run / "all.ckpt").decode
+    assert decode.min_scores == settings["min_scores"]
+    assert decode.bias == settings["bias"]
+    assert decode.exclusive

@@ -10,7 +10,7 @@ from conftest import make_batch, points_model
 from spanloc import Criterion, SpanLocalizer, losses, ops
 from spanloc.decode import Decode, Scored, best_thresholds, boundary_bias, collect, fit_decode
 from spanloc.decode.collected import FIGURES, Collected, _Row
-from spanloc.decode.fitting import OF_SETS, RANKED
+from spanloc.decode.fitting import OF_SETS, RANKED, errors_beyond_chance
 from spanloc.matching import match_points
 from spanloc.structures import Sample, Targets, Timeline, collate
 
@@ -193,6 +193,17 @@ def test_one_sequence_is_too_few():
     fitted = fit_decode(Decode(), found, 2)
     assert fitted.settings == {}
     assert fitted.notes == ["nothing is fitted: it takes two sequences to see whether that helps"]
+
+
+def test_of_two_sequences_it_takes_more_than_two_standard_errors():
+    assert [round(errors_beyond_chance(n), 1) for n in (2, 3, 10)] == [13.8, 4.5, 2.3]
+    assert errors_beyond_chance(10_000) == pytest.approx(2, abs=0.01)
+    between = 0
+    for seed in range(8):
+        (tried,) = fit_decode(Decode(), planted(2, seed=seed), 2, ["calibration"]).tried
+        assert tried.taken == (tried.gain > errors_beyond_chance(2) * tried.error)
+        between += 2 * tried.error < tried.gain and not tried.taken
+    assert between
 
 
 def test_what_was_fitted_before_is_fitted_from_the_start():

@@ -196,7 +196,11 @@ def test_the_number_of_predictions_grows_with_a_sequence_and_their_places_are_ex
     task = task_of(points_model(), 1024, max_predictions=20, max_candidates=100)
     with torch.no_grad():
         found = task.predict_step(batch)
-    assert len(found) == 20 * steps // 1024
+    # Cells of three levels, from stride 2.
+    assert len(found) == 20 * (steps // 2 + steps // 4 + steps // 8) // 2048
+    task.window = None
+    with torch.no_grad():
+        assert len(task.predict_step(batch)) == len(found)
     assert found.spans.min() >= 0
     assert found.spans.max() <= steps
     assert found.spans[:, 0].max() > steps - 2048

@@ -128,6 +128,20 @@ def test_a_span_comes_within_the_delay(model, values):
     assert len(waits) > 0.8 * sum(len(part) for part in parts)
 
 
+def test_spans_longer_than_expected_are_left_out_and_leave_no_pieces(model, values):
+    task, longest = task_of(model), 0.8
+    parts, _ = pushed(Stream(task, min_score=0.3, longest=longest), values)
+    whole = task.predict(values)
+    lengths = whole.spans[:, 1] - whole.spans[:, 0]
+    assert (lengths > longest).sum() > 30
+    expected = rows_of([whole[(whole.scores >= 0.3) & (lengths <= longest)]])
+    found = {tuple(row[:3].round(2)) for row in rows_of(parts)}
+    wanted = {tuple(row[:3].round(2)) for row in expected}
+    # What a longer one that comes late would have lowered may be there, and nothing else.
+    assert wanted <= found
+    assert len(found - wanted) <= 0.1 * len(wanted)
+
+
 def test_memory_does_not_grow(model):
     task = task_of(model, suppress=SUPPRESS["hard"])
     stream, held = Stream(task, min_score=0.85, longest=1.0, every=5.0), []
@@ -184,6 +198,8 @@ def test_mistakes_are_said(model, values):
     with pytest.raises(ValueError, match=r"shape \(5, 2\); wanted \(steps, 3\)"):
         stream.push(values[:5, :2])
     stream.push(values[:5])
+    with pytest.raises(ValueError, match="row 5, column 0 is inf"):
+        stream.push(np.full((1, 3), 1e39))
     with pytest.raises(ValueError, match="row 5, column 0 is nan"):
         stream.push(np.full((1, 3), np.nan))
     stream.finish()

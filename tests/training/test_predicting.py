@@ -3,6 +3,7 @@
 import logging
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import HINTS_OF_LIGHTNING, points_model, single_model, their_trainer
@@ -202,3 +203,16 @@ def test_names_of_channels_decide_in_python_too(task):
     same(task.predict(values[:, ::-1], rate=RATE, channels=[2, 1, 0]), expected)
     with pytest.raises(ValueError, match="rate is 20; wanted 10"):
         task.predict(values, rate=20, on_rate="error")
+
+
+def test_columns_of_a_data_frame_are_channels_by_name(task):
+    values = signal()
+    frame = pd.DataFrame(values, columns=list(NAMES))
+    same(task.predict(frame[list(NAMES[::-1])]), task.predict(values))
+    with pytest.raises(ValueError, match="it lacks the channels 'y'"):
+        task.predict(frame.drop(columns="y"))
+
+
+def test_a_name_of_a_file_is_no_recording(task):
+    with pytest.raises(ValueError, match=r"a.csv: a name of a file; .* open_signal\('a.csv'\)"):
+        task.predict("a.csv")

@@ -1,6 +1,7 @@
 """Signals in EDF and BDF files."""
 
 import io
+import re
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,6 +28,11 @@ from spanloc.data.signals.reading import (
 _ANNOTATIONS = ("edf annotations", "bdf annotations")
 # The first date that the format knows, at midnight: written where none is known.
 _NO_START = datetime(1985, 1, 1)
+# dd.mm.yy and hh.mm.ss; EDF+ repeats the date in its field of the recording, X where it was taken out.
+_NUMBERS = re.compile(r"([0-9]{1,2})[^0-9]([0-9]{1,2})[^0-9]([0-9]{1,2})")
+_SAID = re.compile(r"Startdate +([^ ]+)")
+_FULL_DATE = re.compile(r"([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4})")
+_MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
 
 
 def open_edf(path: Path, channels: Sequence[str | int] | None = None) -> Signal:
@@ -34,7 +40,8 @@ def open_edf(path: Path, channels: Sequence[str | int] | None = None) -> Signal:
 
     Only the header is read. Signals of several rates become one signal of the highest
     (:class:`~spanloc.data.signals.MixedRates`); signals that are not chosen may have any rate. The
-    attribute ``start`` is the clock time of the first step, None where the file does not say it.
+    attribute ``start`` is the clock time of the first step in whole seconds, None where the file does not
+    say it.
 
     Args:
         channels: Names, or numbers from 0 that do not count annotations. None: all.
@@ -184,15 +191,27 @@ def _header(path: Path) -> EdfHeader:
         raise ValueError(f"{where}: has {there} records; its header says {num_records}")
     if gaps and not _is_continuous(path, read, kind):
         raise ValueError(f"{where}: the recording has gaps ({kind[-8:-5]}+D); wanted one stretch")
-    start = _start(header)
+    start = _start(begin)
     return EdfHeader(path, offset, width, length, num_records, duration, signals, start)
 
 
-def _start(header: Any) -> datetime | None:
-    # The library warns where the two dates of a header differ, and raises where one was taken out.
-    with suppress(Exception), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        start = datetime.combine(header.startdate, header.starttime)
+def _start(begin: bytes) -> datetime | None:
+    # From the bytes: the library reads the first record for it, which is not there yet. The fraction of
+    # a second that EDF+ keeps there is dropped.
+    text = begin.decode("latin-1")
+    time, said = _NUMBERS.fullmatch(text[176:184].strip()), _SAID.match(text[88:168])
+    date = _NUMBERS.fullmatch(text[168:176].strip())
+    with suppress(ValueError):
+        if time is None or (said is not None and said[1].upper() == "X"):
+            return None
+        if said is not None and (full := _FULL_DATE.fullmatch(said[1])):
+            day, month, year = int(full[1]), _MONTHS.index(full[2].upper()) + 1, int(full[3])
+        elif date is not None:
+            day, month, year = map(int, date.groups())
+            year += 1900 if year >= 85 else 2000
+        else:
+            return None
+        start = datetime(year, month, day, *map(int, time.groups()))
         return None if start == _NO_START else start
     return None
 

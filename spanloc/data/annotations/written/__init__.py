@@ -7,11 +7,28 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spanloc.data.annotations.written import recorders, tables, texts
-from spanloc.data.annotations.written.found import Found, Limit, checked
+from spanloc.data.annotations.written.found import (
+    Found,
+    Limit,
+    checked,
+    rounded,
+    wanted_label,
+    wanted_name,
+)
 from spanloc.data.signals.arrays import shown_path
 from spanloc.files import replacing, shown
 
-__all__ = ["FORMATS", "Found", "joint", "suffix_of", "write"]
+__all__ = [
+    "FORMATS",
+    "Found",
+    "content_of",
+    "instead_of_label",
+    "instead_of_name",
+    "joint",
+    "rounded",
+    "suffix_of",
+    "write",
+]
 
 _EDGES = r"\A\s|\s\Z"
 # Where Python, and so its readers of texts, ends a line.
@@ -80,6 +97,20 @@ def joint(format: str) -> bool:  # noqa: A002
     return _format(format).joint
 
 
+def instead_of_label(format: str, label: str) -> str | None:  # noqa: A002
+    """What a label has to be instead for a format to hold it, in words; None: it can hold it.
+
+    >>> instead_of_label("rttm", "sit down")
+    'no white space, and not <NA>, as RTTM has its fields'
+    """
+    return wanted_label(label, _format(format).label)
+
+
+def instead_of_name(format: str, name: str) -> str | None:  # noqa: A002
+    """What the id of a recording has to be instead, as :func:`instead_of_label` says it of labels."""
+    return wanted_name(name, _format(format).name)
+
+
 def write(found: Sequence[Found], path: Path, format: str) -> None:  # noqa: A002
     """Write the spans found in recordings as one file, atomically, by start and end.
 
@@ -116,6 +147,17 @@ def write(found: Sequence[Found], path: Path, format: str) -> None:  # noqa: A00
             or a score outside [0, 1]. Nothing is written then.
         OSError: Writing failed.
     """
+    content = content_of(found, path, format)
+    with replacing(path) as file:
+        file.write_bytes(content)
+
+
+def content_of(found: Sequence[Found], path: Path, format: str) -> bytes:  # noqa: A002
+    """What :func:`write` writes; ``path`` is for errors.
+
+    Raises:
+        ValueError: As there.
+    """
     chosen, where = _format(format), shown_path(path)
     if not found:
         raise ValueError(f"{where}: there is no recording to write")
@@ -130,11 +172,9 @@ def write(found: Sequence[Found], path: Path, format: str) -> None:  # noqa: A00
         raise ValueError(f"{where}: sequence {shown(name)} is there {count} times")
     ready = [checked(one, where, label=chosen.label, name=chosen.name) for one in found]
     try:
-        content = chosen.content(ready)
+        return chosen.content(ready)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
-    with replacing(path) as file:
-        file.write_bytes(content)
 
 
 def _format(name: str) -> _Format:

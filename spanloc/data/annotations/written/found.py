@@ -53,6 +53,23 @@ def decimals(rate: float | None) -> int:
     return 6 if rate is None or rate <= 1000 else 9
 
 
+def rounded(
+    start: float, end: float, *, duration: float, rate: float | None
+) -> tuple[float, float]:
+    """A span in the precision that is written, inside its recording; it may be empty then.
+
+    Args:
+        start, end, duration: In seconds.
+        rate: Of the recording, for :func:`decimals`.
+
+    >>> rounded(-0.1, 2.00000004, duration=3.0, rate=10)
+    (0.0, 2.0)
+    """
+    places = decimals(rate)
+    begin = round(max(0.0, float(start)), places)
+    return begin, min(round(min(float(end), duration), places), duration)
+
+
 def checked(
     found: Found, where: str, *, label: Limit | None = None, name: Limit | None = None
 ) -> Found:
@@ -80,8 +97,7 @@ def checked(
     places, slack, known = decimals(rate), _SLACK * duration, set()
     spans = []
     for i, (start, end, text, score) in enumerate(found.spans):
-        begin = round(max(0.0, float(start)), places)
-        stop = min(round(min(float(end), duration), places), duration)
+        begin, stop = rounded(start, end, duration=duration, rate=rate)
         if not (-slack <= start and begin < stop and end <= duration + slack):
             raise ValueError(
                 f"{at}: span {i} is [{start}, {end}]; wanted 0 <= start < end <= duration "
@@ -97,20 +113,22 @@ def checked(
     return found._replace(duration=duration, spans=spans, rate=rate)
 
 
-def _check_label(text: object, where: str, limit: Limit | None) -> None:
-    wanted = None
+def wanted_label(text: object, limit: Limit | None) -> str | None:
+    """What a label has to be instead, in words; None: a format with this limit can hold it."""
     if not isinstance(text, str) or not text or len(text) > _LONGEST:
-        wanted = f"a text of 1 to {_LONGEST} characters"
-    elif "\0" in text or _is_broken(text):
-        wanted = "characters that UTF-8 can hold, and no NUL"
-    elif limit is not None and limit.pattern.search(text):
-        wanted = limit.wanted
-    if wanted is not None:
+        return f"a text of 1 to {_LONGEST} characters"
+    if "\0" in text or _is_broken(text):
+        return "characters that UTF-8 can hold, and no NUL"
+    return limit.wanted if limit is not None and limit.pattern.search(text) else None
+
+
+def _check_label(text: object, where: str, limit: Limit | None) -> None:
+    if (wanted := wanted_label(text, limit)) is not None:
         raise ValueError(f"{where}: label is {shown(text)}; wanted {wanted}")
 
 
-def _check_name(name: str, where: str, limit: Limit | None) -> None:
-    wanted = None
+def wanted_name(name: str, limit: Limit | None) -> str | None:
+    """What an id has to be instead, in words; None: a format with this limit can hold it."""
     parts = name.split("/")
     if (
         not {"", ".", ".."}.isdisjoint(parts)
@@ -119,13 +137,15 @@ def _check_name(name: str, where: str, limit: Limit | None) -> None:
         or _is_broken(name)
         or max(len(part.encode()) for part in parts) > 255
     ):
-        wanted = (
+        return (
             "what is safe as the name of a file: parts of up to 255 bytes between '/', not empty, '.' "
             "or '..', without backslashes, drives and control characters"
         )
-    elif limit is not None and limit.pattern.search(name):
-        wanted = limit.wanted
-    if wanted is not None:
+    return limit.wanted if limit is not None and limit.pattern.search(name) else None
+
+
+def _check_name(name: str, where: str, limit: Limit | None) -> None:
+    if (wanted := wanted_name(name, limit)) is not None:
         raise ValueError(f"{where}: id is {shown(name)}; wanted {wanted}")
 
 
