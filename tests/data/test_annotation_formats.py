@@ -145,3 +145,18 @@ def test_several_formats_in_one_folder_are_named(tmp_path):
         ValueError, match=r"holds annotations.csv and annotations.jsonl; wanted one"
     ):
         read_annotations(tmp_path, fps=RATE)
+
+
+def test_a_table_without_labels_says_what_is_not_read(tmp_path, caplog):
+    recording(tmp_path, "1")
+    table = tmp_path / "annotations.csv"
+    table.write_text("file,start,end,class,person\n1,0,1,x,ann\n")
+    found = read_annotations(tmp_path, fps=RATE, columns={"sequence": "file"})
+    assert found.classes == ["span"]
+    (line,) = caplog.messages
+    assert "there is no column 'label', so all spans have the label 'span'" in line
+    assert "not read: class, person" in line
+    caplog.clear()
+    table.write_text("sequence,start,end\n1,0,1\n")
+    read_annotations(tmp_path, fps=RATE)
+    assert not caplog.messages

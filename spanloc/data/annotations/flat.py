@@ -1,5 +1,6 @@
 """Flat tables of annotations: a row each, of any sequence."""
 
+import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from spanloc.data.signals.arrays import shown_path
 from spanloc.data.signals.reading import reading as library_reading
 from spanloc.files import parse_json, shown
 
+log = logging.getLogger(__name__)
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 _COLUMNS = ("sequence", "start", "end", "label", "subset", "subject")
 
@@ -67,6 +69,11 @@ def content_of(
             if not alike:
                 table.check_columns(place, row)
             table.add(place, row)
+    if table.labelled is False and table.unread:
+        log.warning(
+            "%s: there is no column %r, so all spans have the label %r; not read: %s (data.columns says "
+            "which column is what)", where, table.columns["label"], NO_LABEL, listed(sorted(table.unread)),
+        )  # fmt: skip
     said = table.said
     sequences = [
         Annotated(
@@ -86,6 +93,7 @@ class _Table:
         self.by_name: dict[str, list[Row]] = {}
         self.said: dict[tuple[str, str], str] = {}
         self.labelled: bool | None = None
+        self.unread: set[str] = set()
 
     def check_columns(self, place: str, row: Mapping[str, Any]) -> None:
         found = f"found {listed(list(map(str, row)))}"
@@ -125,6 +133,7 @@ class _Table:
         if self.labelled is not None and self.labelled != (label in row):
             raise ValueError(f"{at}: some rows have a {label}, and some have none")
         self.labelled = label in row
+        self.unread |= row.keys() - {*self.columns.values()}
         title = _name(row.get(label), f"{at}: {label}") if self.labelled else NO_LABEL
         title = "" if title is None else title
         own.append(read_row(row[start], row[end], title, self.where, place, (start, end)))
