@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from spanloc.files import counted
 from spanloc.models.sizing import levels_for, stride_for
 
 Budget = Literal["quick", "default", "best"]
@@ -178,7 +179,7 @@ class _Recipe:
         steps = 150 * math.sqrt(facts.num_classes) + facts.num_spans / 20
         steps = min(max(steps, _LEAST_STEPS), _MOST_STEPS) * BUDGETS[self.config["budget"]]
         most = self._get("trainer.max_steps", -1)
-        self._said = f"{facts.num_spans} spans of {facts.num_classes} labels"
+        self._said = f"{counted(facts.num_spans, 'span')} of {counted(facts.num_classes, 'label')}"
         return round(steps) if most in (None, -1) else int(most)
 
     def _epochs(self, steps: int, batch: int, cells: float, stride: int) -> int:

@@ -6,6 +6,7 @@ from html import escape
 from typing import Any
 
 from spanloc import plots
+from spanloc.files import counted
 from spanloc.metrics import KINDS
 from spanloc.reports.cells import NONE, Cell, fixed, number, spread
 from spanloc.reports.confusion import confusion_table
@@ -74,8 +75,9 @@ def count_rows(scores: ScoreResult) -> str:
     diagnosis = scores.diagnosis
     subset = f" of the subset {scores.subset}" if scores.subset else ""
     return (
-        f"{diagnosis['num_predictions']:,} predictions and {diagnosis['num_targets']:,} targets in "
-        f"{scores.num_sequences:,} sequences{subset}"
+        f"{counted(diagnosis['num_predictions'], 'prediction')} and "
+        f"{counted(diagnosis['num_targets'], 'target')} in "
+        f"{counted(scores.num_sequences, 'sequence')}{subset}"
     )
 
 
