@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from spanloc.data.datamodule import Samples
 from spanloc.decode import stretch
 from spanloc.files import write_json
 from spanloc.reports.result import ScoreResult
-from spanloc.structures import Timeline, collate
+from spanloc.structures import Predictions, Targets, Timeline, collate
 from spanloc.training.callbacks import Evaluated, progress_display
 from spanloc.training.task import SpanLocalizer
 
@@ -125,13 +126,27 @@ def write_evaluation(
             name.removeprefix(f"{subset}/"): value
             for name, value in found.items()
             if name.startswith(f"{subset}/")
-        },
+        }
+        | _by_label(found, rows, classes),
         diagnosis=diagnosis,
         num_sequences=len(evaluated.targets.ids),
         subset=subset,
         reliability=metrics.reliability(*rows),
     )
     write_scores(scores, folder)
+
+
+def _by_label(
+    found: dict[str, float], rows: tuple[Predictions, Targets], classes: list[str]
+) -> dict[str, float]:
+    """The average precision of each label, at the thresholds of the mean."""
+    at = [name.partition("/mAP@")[2] for name in found]
+    thresholds = sorted(float(text) for text in at if re.fullmatch(r"\d\.\d+", text))
+    if not thresholds:
+        return {}
+    metric = metrics.AveragePrecision(thresholds, classes)
+    values = metric.values(*rows)
+    return {name: float(value) for name, value in values.items() if name.startswith("AP/")}
 
 
 def write_predictions(evaluated: Evaluated, classes: list[str], folder: Path) -> None:

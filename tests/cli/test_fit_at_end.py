@@ -36,3 +36,12 @@ def test_what_cannot_be_fitted_is_said_before_the_training(cli, value):
     line = cli("train", *DETECTION, f"fit_decode={value}")
     assert line.startswith("spanloc-train: error: fit_decode is ")
     assert "wanted true, false or a list of bias, voting, calibration" in line
+
+
+def test_the_scores_have_the_average_precision_of_each_label(folder, cli):
+    run = cli("evaluate", f"checkpoint={folder}", "hydra.run.dir=scored") / "scored"
+    found = json.loads((run / "scores.json").read_text())["metrics"]
+    names = spanloc.load(folder).classes
+    assert {f"AP/{name}" for name in names} <= found.keys()
+    of_labels = [found[f"AP/{name}"] for name in names if found[f"AP/{name}"] is not None]
+    assert found["mAP"] == pytest.approx(sum(of_labels) / len(of_labels), abs=1e-6)
