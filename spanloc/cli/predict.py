@@ -2,9 +2,10 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,25 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from spanloc.cli.entry import run_folder
+from spanloc.cli.fit import chosen_options, having
+from spanloc.cli.predict_files import (
+    check_classes,
+    check_outputs,
+    figure_path,
+    joint_path,
+    left_out,
+    own_path,
+)
 from spanloc.cli.show import plain_console, with_progress
 from spanloc.config.checkpoint import file_of, load
-from spanloc.data.annotations.written import FORMATS, Found, joint, suffix_of, write
+from spanloc.data.annotations.written import (
+    FORMATS,
+    Found,
+    content_of,
+    joint,
+    rounded,
+    write,
+)
 from spanloc.data.signals import Signal, open_signal
 from spanloc.files import counted, record, replacing
 from spanloc.inference.journal import Journal
@@ -35,7 +52,8 @@ _TYPES = {
 _MIN_SCORE = 0.2
 # A page holds the signals too.
 _MOST_IN_VIEW = 20
-_MISTAKES = (ValueError, OSError, FloatingPointError)
+# Dates end with the year 9999.
+_MISTAKES = (ValueError, OSError, FloatingPointError, OverflowError)
 
 
 def run(config: DictConfig) -> None:
@@ -48,22 +66,31 @@ def run(config: DictConfig) -> None:
     formats = _formats(settings)
     start = None if settings["start"] is None else _moment(settings["start"])
     recordings = find_recordings(_list(settings["input"]))
+    without, lines = left_out(formats, recordings)
+    pictures = {name: settings[name] for name in ("plot", "view")}
+    check_outputs(folder, recordings, formats, without, **pictures)
     task = load(settings["checkpoint"], allow=settings["allow"])
+    check_classes(formats, task.classes)
+    options = chosen_options(settings["decode"])
+    task.decode = having(task.decode, options)
     task.to(_device(str(settings["device"])))
     if settings["min_score"] is None:
         settings["min_score"] = 0.0 if task.decode.max_predictions == 1 else _MIN_SCORE
     state = file_of(settings["checkpoint"]).stat()
     identity = {"checkpoint": [state.st_size, state.st_mtime_ns]}
-    identity |= {name: settings[name] for name in _READING}
+    identity |= {name: settings[name] for name in _READING} | {"decode": options or None}
     journal = Journal(folder / "predict.done", identity, resume=settings["resume"])
     found: list[Found] = []
     problems: list[str] = []
 
-    def note(error: Exception) -> None:
+    def note(error: Exception | str, name: str = "") -> None:
+        text = f"{name}: {error}" if isinstance(error, OverflowError) else str(error)
         # The readers speak of the settings of training.
-        problems.append(re.sub(r"\bdata\.(?=channels|key)", "", str(error)))
+        problems.append(re.sub(r"\bdata\.(?=channels|key)", "", text))
         log.error("%s", problems[-1])
 
+    for line in lines:
+        note(line)
     for recording in with_progress(recordings, "recordings"):
         try:
             one = journal.found(recording)
@@ -72,20 +99,22 @@ def run(config: DictConfig) -> None:
                 journal.add(recording, one)
             found.append(one)
             for name, together in formats.items():
-                if not together:
-                    write([one], folder / f"{one.id}{suffix_of(name)}", name)
+                if not together and one.id not in without[name]:
+                    write([one], own_path(folder, name, one.id), name)
             if settings["plot"]:
-                _plot(one, settings, folder / "figures" / f"{one.id}.png")
+                _plot(task, one, settings, figure_path(folder, one.id))
         except _MISTAKES as error:
-            note(error)
+            note(error, recording.id)
     for name, together in formats.items():
-        try:
-            if together and found:
-                write(found, folder / f"predictions{suffix_of(name)}", name)
-        except _MISTAKES as error:
-            note(error)
-    if settings["view"] and found:
-        _view(found, settings, folder / "view.html")
+        if together:
+            path, held = joint_path(folder, name), [o for o in found if o.id not in without[name]]
+            _write_those_that_fit(held, partial(content_of, path=path, format=name), path, note)
+    if settings["view"]:
+        path = folder / "view.html"
+        if len(found) > _MOST_IN_VIEW:
+            log.info("%s shows the first %d of %d recordings", path.name, _MOST_IN_VIEW, len(found))
+        page = partial(_page, task=task, settings=settings)
+        _write_those_that_fit(found[:_MOST_IN_VIEW], page, path, note)
     spans = sum(len(one.spans) for one in found)
     text = (
         f"{counted(spans, 'span')} in {counted(len(found), 'recording')}; everything is in {folder}"
@@ -116,7 +145,9 @@ def _find(
         (max(0.0, first), min(last, duration), task.classes[label], score)
         for (first, last), label, score in zip(*rows, strict=True)
     ]
-    spans = [span for span in spans if span[0] < span[1]]
+    # What the precision of the files leaves nothing of, they refuse.
+    files = (rounded(*span[:2], duration=duration, rate=rate) for span in spans)
+    spans = [span for span, (begin, end) in zip(spans, files, strict=True) if begin < end]
     own = start or getattr(signal, "start", None)
     return Found(recording.id, duration, spans, rate, recording.path, own)
 
@@ -146,31 +177,66 @@ def _formats(settings: dict[str, Any]) -> dict[str, bool]:
     return {name: joint(name) if wanted is None else bool(wanted) for name in names}
 
 
-def _plot(found: Found, settings: dict[str, Any], path: Path) -> None:
+def _write_those_that_fit(
+    found: Sequence[Found],
+    content: Callable[[Sequence[Found]], bytes],
+    path: Path,
+    note: Callable[[Exception, str], None],
+) -> None:
+    """Write one file of several recordings, without those that it cannot be made of; they are noted."""
+    if not found:
+        return
+    try:
+        try:
+            made = content(found)
+        except _MISTAKES:
+            fit = []
+            for one in found:
+                try:
+                    content([one])
+                    fit.append(one)
+                except _MISTAKES as error:
+                    note(error, one.id)
+            if not fit:
+                return
+            made = content(fit)
+        with replacing(path) as temporary:
+            temporary.write_bytes(made)
+    except _MISTAKES as error:
+        note(error, path.name)
+
+
+def _plot(task: SpanLocalizer, found: Found, settings: dict[str, Any], path: Path) -> None:
     from spanloc.plots import save_figure
     from spanloc.plots.recording import recording_figure
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_figure(recording_figure(_shown(found, settings), threshold=settings["min_score"]), path)
+    shown = _shown(task, found, settings)
+    save_figure(recording_figure(shown, threshold=settings["min_score"]), path)
 
 
-def _view(found: Sequence[Found], settings: dict[str, Any], path: Path) -> None:
+def _page(found: Sequence[Found], task: SpanLocalizer, settings: dict[str, Any]) -> bytes:
     from spanloc.reports.view_page import view_page
 
-    if len(found) > _MOST_IN_VIEW:
-        log.info("%s shows the first %d of %d recordings", path.name, _MOST_IN_VIEW, len(found))
-    text = view_page(
-        [_shown(one, settings) for one in found[:_MOST_IN_VIEW]], threshold=settings["min_score"]
-    )
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    shown = [_shown(task, one, settings) for one in found]
+    return view_page(shown, threshold=settings["min_score"]).encode()
 
 
-def _shown(found: Found, settings: dict[str, Any]) -> Any:
+def _shown(task: SpanLocalizer, found: Found, settings: dict[str, Any]) -> Any:
     from spanloc.plots.recording import Shown
 
     assert found.path is not None
-    signal = open_signal(found.path, key=settings["key"], rate=settings["rate"])
+    signal = _open(task, found.path, settings)
+    if found.start is not None:
+        try:
+            # The ticks of an axis of times need some room on both sides.
+            room = timedelta(days=2, seconds=3 * found.duration)
+            _ = found.start - room, found.start + room
+        except OverflowError:
+            raise ValueError(
+                f"{found.id}: start is {found.start}; that is too close to the first or the last date "
+                "of the calendar to draw it"
+            ) from None
     rate = found.rate or 1.0
     return Shown(found.id, signal, rate, signal.channels, found.spans, start=found.start)
 

@@ -11,6 +11,8 @@ from spanloc.data.annotations.written import Found
 from spanloc.files import replacing
 from spanloc.inference.recordings import Recording
 
+_FIELDS = {"id", "file", "duration", "rate", "start", "spans"}
+
 
 class Journal:
     """A line of JSON for each recording that is done; the first line says with which settings.
@@ -28,7 +30,9 @@ class Journal:
         self.path = path
         self._lines: dict[str, dict[str, Any]] = {}
         if resume and path.is_file():
-            before, *lines = _whole_lines(path) or [dict(settings)]
+            before, lines = _read(path)
+            # Without a first line that can be read, nothing says how the others were made.
+            before, lines = (dict(settings), []) if before is None else (before, lines)
             for name, value in settings.items():
                 if before.get(name) != value:
                     raise ValueError(
@@ -60,8 +64,12 @@ class Journal:
             "spans": [list(span) for span in found.spans],
         }
         self._lines[found.id] = line
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(f"{json.dumps(line)}\n")
+        with self.path.open("a+b") as file:
+            # A line that was written only in part, as on a full disk, must not spoil this one.
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 1))
+            torn = size and file.read() != b"\n"
+            file.write(b"\n" * bool(torn) + json.dumps(line).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -69,10 +77,33 @@ class Journal:
 def _state(path: Path) -> list[Any]:
     path = path if path.is_file() else Path(f"{path}.hea")
     state = path.stat()
-    return [str(path.absolute()), state.st_size, state.st_mtime_ns]
+    found = [str(path.absolute()), state.st_size, state.st_mtime_ns]
+    if path.suffix.lower() == ".hea":
+        # A header rarely changes; the signals lie in the files that it names.
+        for name in _named_in(path):
+            beside = path.parent / name
+            state_of = beside.stat() if beside.is_file() else None
+            found.append([name, *((state_of.st_size, state_of.st_mtime_ns) if state_of else ())])
+    return found
 
 
-def _whole_lines(path: Path) -> list[dict[str, Any]]:
-    # A run that was killed may have left half a line at the end.
-    *lines, _ = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines]
+def _named_in(header: Path) -> list[str]:
+    # Of WFDB: the line of the record, then one of each signal, which begins with the name of its file.
+    lines = header.read_text(encoding="latin-1").splitlines()
+    words = [line.split() for line in lines if line.strip() and not line.startswith("#")]
+    return list(dict.fromkeys(parts[0] for parts in words[1:]))
+
+
+def _read(path: Path) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    # A run that was killed, or a full disk, may have left a part of a line anywhere: that recording is
+    # computed again.
+    first, *lines = map(_parsed, path.read_text(encoding="utf-8", errors="replace").split("\n"))
+    return first, [line for line in lines if line is not None and line.keys() >= _FIELDS]
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

@@ -31,12 +31,14 @@ def find_recordings(inputs: Sequence[str]) -> list[Recording]:
 
     Raises:
         FileNotFoundError: There is no such file or folder, or no recording in it.
-        ValueError: Two recordings would have the same id.
+        ValueError: Two recordings would have the same id, or a pattern leads out of its folder.
     """
     found: dict[Path, Recording] = {}
     for text in inputs:
         for recording in _of(text):
-            found.setdefault(recording.path.absolute(), recording)
+            # A pattern with ".." finds a file by several paths. A link to it is a recording of its own.
+            place = recording.path.parent.resolve() / recording.path.name
+            found.setdefault(place, recording)
     by_id: dict[str, Recording] = {}
     for recording in found.values():
         other = by_id.setdefault(recording.id, recording)
@@ -67,7 +69,13 @@ def _of(text: str) -> Iterator[Recording]:
                 f"{text}: no recording matches, no file of {', '.join(SUFFIXES)}"
             )
         fixed = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))
-        yield from (Recording(_below(fixed, file), file) for file in files)
+        for file in files:
+            name = _below(fixed, file)
+            if name.startswith("../"):
+                raise ValueError(
+                    f"{text}: {file} lies outside {fixed}; give a pattern from there on"
+                )
+            yield Recording(name, file)
     else:
         raise FileNotFoundError(f"{text}: no such file or folder (input)")
 
@@ -86,4 +94,4 @@ def _in_folder(folder: Path) -> list[Recording]:
 
 
 def _below(folder: Path, path: Path) -> str:
-    return path.relative_to(folder).with_suffix("").as_posix()
+    return Path(os.path.relpath(path, folder)).with_suffix("").as_posix()

@@ -140,7 +140,7 @@ def test_what_one_format_cannot_hold_is_in_the_others(cli, named_model, tmp_path
     write_csv(tmp_path / "night 1.csv", signal())
     words = (f"checkpoint={named_model}", "input=night 1.csv", "format=[rttm,csv]")
     stop = cli("predict", *words, *PREDICT, folder=tmp_path)
-    assert "predictions.rttm: id is 'night 1'; wanted no white space" in stop
+    assert "left out of format rttm: id is 'night 1'; wanted no white space" in stop
     assert outputs(tmp_path / "out") == ["error.txt", "predictions.csv"]
 
 

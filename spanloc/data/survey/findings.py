@@ -186,7 +186,7 @@ def differences(facts: Facts) -> Iterator[Finding]:
         (
             "warning",
             "different channels",
-            [i for i, shape in enumerate(shapes) if shape != shapes[0]],
+            [i for i, shape in enumerate(shapes) if _sorted(shape) != _sorted(shapes[0])],
             "with other channels than the first one",
             "Training takes the channels whose names all have, or those in data.channels; without names "
             "and data.channels it refuses.",
@@ -199,6 +199,12 @@ def differences(facts: Facts) -> Iterator[Finding]:
         cases = (of_record(facts.records[i], f"{shown[i]}; the first has {shown[0]}") for i in odd)
         text = f"{counted(len(odd), 'recording')} {what}"
         yield from finding(severity, kind, text, advice, cases, len(odd))
+
+
+def _sorted(shape: tuple[int, tuple[str, ...] | None]) -> tuple[int, list[str] | None]:
+    # Channels that have names are found by them, in whatever order.
+    count, names = shape
+    return count, None if names is None else sorted(names)
 
 
 def channels(facts: Facts) -> Iterator[Finding]:

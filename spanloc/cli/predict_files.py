@@ -1,0 +1,137 @@
+"""Where ``spanloc-predict`` writes, checked before it predicts anything."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from os import stat_result
+from pathlib import Path
+
+from spanloc.data.annotations.written import (
+    instead_of_label,
+    instead_of_name,
+    suffix_of,
+)
+from spanloc.files import shown
+from spanloc.inference.recordings import Recording
+
+
+def joint_path(folder: Path, format: str) -> Path:  # noqa: A002, as the setting is called
+    """The file of all recordings."""
+    return folder / f"predictions{suffix_of(format)}"
+
+
+def own_path(folder: Path, format: str, name: str) -> Path:  # noqa: A002
+    """The file of one recording."""
+    return folder / f"{name}{suffix_of(format)}"
+
+
+def figure_path(folder: Path, name: str) -> Path:
+    """The figure of one recording."""
+    return folder / "figures" / f"{name}.png"
+
+
+def check_classes(formats: Iterable[str], classes: Iterable[str]) -> None:
+    """Check that the formats can hold all classes of the model.
+
+    Raises:
+        ValueError: One cannot.
+    """
+    classes = list(classes)
+    for name in formats:
+        for label in classes:
+            if (wanted := instead_of_label(name, label)) is not None:
+                others = "another format, such as csv or json"
+                raise ValueError(
+                    f"format {name} cannot hold the class {shown(label)}; wanted {wanted}; choose {others}"
+                )
+
+
+def left_out(
+    formats: Mapping[str, bool], recordings: Sequence[Recording]
+) -> tuple[dict[str, set[str]], list[str]]:
+    """The ids that each format cannot hold, and a line about each of them.
+
+    Args:
+        formats: Names, and whether one file holds all recordings.
+        recordings: All.
+    """
+    found: dict[str, set[str]] = {name: set() for name in formats}
+    lines = []
+    for name in formats:
+        for recording in recordings:
+            if (wanted := instead_of_name(name, recording.id)) is not None:
+                found[name].add(recording.id)
+                lines.append(
+                    f"{recording.path}: left out of format {name}: id is {shown(recording.id)}; "
+                    f"wanted {wanted}"
+                )
+    return found, lines
+
+
+def check_outputs(
+    folder: Path,
+    recordings: Sequence[Recording],
+    formats: Mapping[str, bool],
+    without: Mapping[str, Collection[str]],
+    *,
+    plot: bool,
+    view: bool,
+) -> None:
+    """Check that no result takes the place of a recording or of another result.
+
+    Args:
+        folder: Of the run.
+        recordings: All.
+        formats: Names, and whether one file holds all recordings.
+        without: Ids that are not written in a format.
+        plot, view: Whether there are figures and the page.
+
+    Raises:
+        ValueError: One would.
+    """
+    # By what the file system says: a path may lead over links, or be written in other letters.
+    inputs = {_key(_file(recording.path).stat()): recording.path for recording in recordings}
+    seen: dict[Path, str] = {}
+    for path, what in _outputs(folder, recordings, formats, without, plot=plot, view=view):
+        if (other := seen.setdefault(path, what)) != what:
+            raise ValueError(
+                f"{path} would hold both {other} and {what}; choose one of them, or rename the recording"
+            )
+        if path.exists() and (recording := inputs.get(_key(path.stat()))) is not None:
+            raise ValueError(
+                f"{recording}: {what} would replace this recording; name another folder with "
+                "hydra.run.dir=FOLDER"
+            )
+
+
+def _outputs(
+    folder: Path,
+    recordings: Sequence[Recording],
+    formats: Mapping[str, bool],
+    without: Mapping[str, Collection[str]],
+    *,
+    plot: bool,
+    view: bool,
+) -> Iterator[tuple[Path, str]]:
+    for name in ("predict.done", "predict.log", "error.txt"):
+        yield folder / name, f"{name} of the run"
+    for name, together in formats.items():
+        if together:
+            yield joint_path(folder, name), f"format {name} of all recordings"
+            continue
+        for recording in recordings:
+            if recording.id not in without[name]:
+                what = f"format {name} of {shown(recording.id)}"
+                yield own_path(folder, name, recording.id), what
+    if plot:
+        for recording in recordings:
+            yield figure_path(folder, recording.id), f"the figure of {shown(recording.id)}"
+    if view:
+        yield folder / "view.html", "the page of view"
+
+
+def _file(path: Path) -> Path:
+    # A WFDB record may be named without the suffix of its header.
+    return path if path.exists() else Path(f"{path}.hea")
+
+
+def _key(state: stat_result) -> tuple[int, int]:
+    return state.st_dev, state.st_ino

@@ -1,0 +1,237 @@
+"""``spanloc-predict``: recordings are never replaced, and one bad one does not cost the others theirs."""
+
+import os
+import shutil
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from predicting import NAMES, PREDICT, RATE, outputs, signal, spans_of, write_csv
+from test_predict import counting
+
+import spanloc.cli.predict as command
+from spanloc.data.annotations.written import Found
+from spanloc.inference.journal import Journal
+from spanloc.inference.recordings import Recording, find_recordings
+
+
+@pytest.fixture
+def predict(cli, named_model, tmp_path):
+    """Runs the command in ``tmp_path``; None, or the line of an error."""
+
+    def run(*words):
+        found = cli("predict", f"checkpoint={named_model}", *PREDICT, *words, folder=tmp_path)
+        return None if found == tmp_path else found.removeprefix("spanloc-predict: error: ")
+
+    return run
+
+
+def write_edf(path, values):
+    edfio = pytest.importorskip("edfio")
+    signals = [
+        edfio.EdfSignal(values[:, i], RATE, label=name, physical_range=(-9, 9))
+        for i, name in enumerate(NAMES)
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    edfio.Edf(signals).write(path)
+
+
+@pytest.mark.parametrize("kind", ["edf", "csv"])
+def test_a_recording_is_not_replaced_by_what_was_found_in_it(predict, tmp_path, kind, monkeypatch):
+    file = tmp_path / "in" / f"a.{kind}"
+    (write_edf if kind == "edf" else write_csv)(file, signal())
+    before, calls = file.read_bytes(), counting(monkeypatch)
+    words = (f"format=[json,{kind}]", "joint=false", "hydra.run.dir=in")
+    stop = predict("input=in", *words)
+    assert stop == (
+        f"{file.relative_to(tmp_path)}: format {kind} of 'a' would replace this recording; name another "
+        "folder with hydra.run.dir=FOLDER"
+    )
+    # Whatever the path is by which it is reached.
+    (tmp_path / "link").symlink_to("in")
+    assert "would replace this recording" in predict("input=link/*", *words)
+    assert file.read_bytes() == before
+    assert not calls
+    assert not (tmp_path / "in" / "a.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("ids", "words"),
+    [
+        (["a", "a.selections"], ["format=[audacity,raven]"]),
+        (["a", "a.labelstudio"], ["format=[json,labelstudio]", "joint=false"]),
+        (["error"], ["format=audacity"]),
+    ],
+)
+def test_two_results_of_one_name_are_refused(predict, tmp_path, ids, words):
+    for name in ids:
+        write_csv(tmp_path / "in" / f"{name}.csv", signal())
+    stop = predict("input=in", *words)
+    assert " would hold both " in stop
+    assert "\n" not in stop
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_id_that_a_format_cannot_hold_costs_only_itself(predict, tmp_path):
+    for name in ("a", "night 1"):
+        write_csv(tmp_path / "in" / f"{name}.csv", signal())
+    stop = predict("input=in", "format=[rttm,csv]")
+    assert stop.startswith(
+        "in/night 1.csv: left out of format rttm: id is 'night 1'; wanted no white"
+    )
+    assert outputs(tmp_path / "out") == ["error.txt", "predictions.csv", "predictions.rttm"]
+    lines = (tmp_path / "out" / "predictions.rttm").read_text().splitlines()
+    assert {line.split()[1] for line in lines} == {"a"}
+    assert "\nnight 1," in (tmp_path / "out" / "predictions.csv").read_text()
+
+
+def test_a_class_that_a_format_cannot_hold_stops_it_at_once(predict, tmp_path, monkeypatch):
+    write_csv(tmp_path / "a.csv", signal())
+    calls, load = counting(monkeypatch), command.load
+
+    def renamed(*args, **options):
+        task = load(*args, **options)
+        task.classes = ["sit down", "walk"]
+        return task
+
+    monkeypatch.setattr(command, "load", renamed)
+    stop = predict("input=a.csv", "format=[csv,rttm]")
+    assert stop.startswith("format rttm cannot hold the class 'sit down'; wanted no white space")
+    assert not calls
+    assert predict("input=a.csv", "format=csv") is None
+
+
+def test_spans_of_which_rounding_leaves_nothing_are_left_out(predict, tmp_path, monkeypatch):
+    write_csv(tmp_path / "a.csv", signal())
+    before = command.SpanLocalizer.predict
+
+    def shrunk(self, *args, **options):
+        found = before(self, *args, **options)
+        spans = found.spans.clone()
+        spans[0] = 2 + spans.new_tensor([0, 2.4e-7])
+        return replace(found, spans=spans)
+
+    assert predict("input=a.csv") is None
+    every = spans_of(tmp_path / "out" / "predictions.json")["a"]
+    monkeypatch.setattr(command.SpanLocalizer, "predict", shrunk)
+    assert predict("input=a.csv") is None
+    assert len(spans_of(tmp_path / "out" / "predictions.json")["a"]) == len(every) - 1
+
+
+def test_what_one_recording_does_not_allow_is_done_of_the_others(predict, tmp_path, monkeypatch):
+    for name in "abc":
+        write_csv(tmp_path / "in" / f"{name}.csv", signal())
+    found = command._find
+
+    def damaged(task, recording, *args):
+        one = found(task, recording, *args)
+        if recording.id == "b":
+            one = one._replace(spans=[(3.0, 99.0, "sit", 0.5)])
+        if recording.id == "c":
+            recording.path.write_text("gone\n")
+        return one
+
+    monkeypatch.setattr(command, "_find", damaged)
+    stop = predict("input=in", "view=true")
+    assert stop.startswith("2 problems: ")
+    assert "sequence 'b': span 0 is [3.0, 99.0]" in stop
+    assert list(spans_of(tmp_path / "out" / "predictions.json")) == ["a", "c"]
+    page = (tmp_path / "out" / "view.html").read_text()
+    assert [f">{name}</option>" in page for name in "ac"] == [True, False]
+
+
+def test_the_page_and_figures_show_the_chosen_channels(predict, tmp_path):
+    write_csv(tmp_path / "a.csv", signal(channels=4), names=("p", "spare", "q", "r"))
+    assert predict("input=a.csv", "channels=[r,p,q]", "view=true", "plot=true") is None
+    page = (tmp_path / "out" / "view.html").read_text()
+    assert '["r", "p", "q"]' in page
+    assert "spare" not in page
+
+
+@pytest.mark.parametrize(
+    "start", ["9999-12-31T23:59:50", "9999-12-31T23:59:39", "0001-01-01T00:00:00+02:00"]
+)
+def test_clock_times_at_the_ends_of_the_calendar_are_one_line(predict, tmp_path, start, capsys):
+    write_csv(tmp_path / "a.csv", signal())
+    stop = predict("input=a.csv", f"start={start}", "plot=true", "view=true")
+    assert "problems: a: start is " in stop
+    assert "too close to the first or the last date" in stop
+    assert "\n" not in stop
+    assert "in 1 recording; everything is in" in capsys.readouterr().out
+    assert len(spans_of(tmp_path / "out" / "predictions.json")["a"]) > 3
+
+
+def test_a_torn_line_costs_one_recording(predict, tmp_path, monkeypatch):
+    for name in "abc":
+        write_csv(tmp_path / "in" / f"{name}.csv", signal())
+    assert predict("input=in") is None
+    done, calls = tmp_path / "out" / "predict.done", counting(monkeypatch)
+    first, a, b, c = done.read_text().splitlines(keepends=True)
+    for torn in (first + a + b[:30] + "\n" + c, first + a + "\0" * 9 + "\n[]\n{}\n" + c):
+        done.write_text(torn)
+        calls.clear()
+        assert predict("input=in", "resume=true") is None
+        assert calls == ["b"]
+    done.write_text(first[:9] + "\n" + a)
+    calls.clear()
+    assert predict("input=in", "resume=true") is None
+    assert calls == ["a", "b", "c"]
+
+
+def test_a_line_begins_anew_after_one_that_was_cut_off(tmp_path):
+    paths = {name: tmp_path / f"{name}.csv" for name in "ab"}
+    for path in paths.values():
+        path.write_text("x\n")
+    journal = Journal(tmp_path / "done", {})
+    with (tmp_path / "done").open("a") as file:
+        file.write('{"id": "b", "fi')
+    journal.add(Recording("a", paths["a"]), Found("a", 1.0, [(0.0, 0.5, "sit", 0.25)]))
+    again = Journal(tmp_path / "done", {}, resume=True)
+    assert again.found(Recording("a", paths["a"])).spans == [(0.0, 0.5, "sit", 0.25)]
+    assert again.found(Recording("b", paths["b"])) is None
+
+
+def test_a_wfdb_record_has_changed_when_its_signals_have(tmp_path):
+    (tmp_path / "a.hea").write_text("# about\na 2 10 9\na.dat 16 200\na.dat 16 200\n# b.dat\n")
+    (tmp_path / "a.dat").write_bytes(bytes(36))
+    for path in (tmp_path / "a.hea", tmp_path / "a"):
+        recording = Recording("a", path)
+        Journal(tmp_path / "done", {}).add(recording, Found("a", 0.9, []))
+        assert Journal(tmp_path / "done", {}, resume=True).found(recording) is not None
+        os.utime(tmp_path / "a.dat", (1, len(str(path))))
+        assert Journal(tmp_path / "done", {}, resume=True).found(recording) is None
+
+
+def test_the_decoding_is_set_and_is_one_of_what_resume_goes_by(predict, tmp_path):
+    write_csv(tmp_path / "a.csv", signal())
+    assert predict("input=a.csv") is None
+    every = spans_of(tmp_path / "out" / "predictions.json")["a"]
+    assert predict("input=a.csv", "decode.exclusive=true", "decode.max_per_sequence=3") is None
+    spans = sorted(spans_of(tmp_path / "out" / "predictions.json")["a"])
+    assert 1 <= len(spans) <= 3 < len(every)
+    assert all(one[1] <= other[0] for one, other in pairwise(spans))
+    stop = predict("input=a.csv", "resume=true")
+    assert "predict.done: decode was {'exclusive': True, 'max_per_sequence': 3} and is None" in stop
+    assert predict("input=a.csv", "decode.voting=2") == "decode.voting is 2; it must lie in (0, 1]"
+    assert "no setting 'decode.vote'" in predict("input=a.csv", "decode.vote=1")
+
+
+def test_a_pattern_finds_each_file_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("x/a", "y/b"):
+        path = tmp_path / "pp" / f"{name}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, signal())
+    assert [one.id for one in find_recordings(["pp/*/../x/*.npy"])] == ["x/a"]
+    assert [one.id for one in find_recordings(["pp/**/*.npy", "pp/x/../y/b.npy"])] == ["x/a", "y/b"]
+    shutil.copytree("pp/x", "qq")
+    with pytest.raises(ValueError, match=r"qq/a.npy lies outside pp; give a pattern from there on"):
+        find_recordings(["pp/*/../../qq/*.npy"])
+
+
+def test_help_names_the_settings_of_channels_rates_and_decoding(cli, capsys):
+    cli("predict", "--help")
+    text = capsys.readouterr().out
+    for word in ("channels=", "on_rate=", "decode."):
+        assert word in text
