@@ -4,17 +4,20 @@
 
 CORRECTED holds the annotations as they come from the tool, and the recordings in data/, as any folder
 of your own data; FOLDER has an annotations.json. The recordings are copied, the annotations added to
-that file. A recording that FOLDER already has is an error: nothing is overwritten.
+that file. A recording that FOLDER already has, in that file or in data/, is an error: nothing is
+overwritten.
 """
 
 import argparse
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from spanloc.data import read_annotations
 from spanloc.data.annotations.folder import Record
+from spanloc.data.signals import find_signal
 from spanloc.files import counted, read_json, replacing, shown, write_json
 
 
@@ -41,20 +44,39 @@ def add(folder: Path, corrected: Path, **reading: Any) -> str:
         raise ValueError(f"{file}: wanted an object with the field 'database', objects by id")
     found = read_annotations(corrected, **reading)
     records = [record for subset in found.subsets.values() for record in subset]
+    copies: dict[Path, Path] = {}
     for record in records:
         if record.id in content["database"]:
             raise ValueError(f"{file}: sequence {shown(record.id)} is there already")
-    for record in records:
-        path = Path(record.signal.path)
-        name = folder / "data" / f"{record.id}{path.suffix}"
-        with replacing(name) as temporary:
+        with suppress(FileNotFoundError):
+            there = find_signal(folder / "data", record.id)
+            raise ValueError(f"{there}: is there already; nothing is overwritten")
+        for to, path in _files(record, folder / "data"):
+            if to.exists() or copies.setdefault(to, path) != path:
+                raise ValueError(f"{to}: is there already; nothing is overwritten")
+    for to, path in copies.items():
+        with replacing(to) as temporary:
             shutil.copyfile(path, temporary)
+    for record in records:
         content["database"][record.id] = _entry(record, found.classes)
     if isinstance(content.get("classes"), list):
         content["classes"] += [name for name in found.classes if name not in content["classes"]]
     write_json(file, content)
     spans = sum(len(record.spans) for record in records)
     return f"{file}: {counted(len(records), 'recording')} with {counted(spans, 'span')} added"
+
+
+def _files(record: Record, data: Path) -> list[tuple[Path, Path]]:
+    # Where to, and where from. A header of WFDB names the files of its signals, which lie beside it.
+    path = Path(record.signal.path)
+    header = data / f"{record.id}{path.suffix}"
+    files = [(header, path)]
+    if path.suffix.lower() == ".hea":
+        text = path.read_text(encoding="utf-8", errors="replace")
+        lines = [line for line in text.splitlines() if line.strip() and line[0] != "#"]
+        names = dict.fromkeys(line.split()[0] for line in lines[1:])
+        files += [(header.with_name(name), path.with_name(name)) for name in names]
+    return files
 
 
 def _entry(record: Record, classes: list[str]) -> dict[str, Any]:
@@ -71,6 +93,12 @@ def _entry(record: Record, classes: list[str]) -> dict[str, Any]:
     }
     if record.subject is not None:
         entry["subject"] = record.subject
+    if record.weight != 1:
+        entry["weight"] = record.weight
+    if len(record.ignored):
+        ends = [0.0, *record.ignored.flatten().tolist(), float(record.num_steps)]
+        pairs = zip(ends[::2], ends[1::2], strict=True)
+        entry["annotated"] = [[round(a * step, 6), round(b * step, 6)] for a, b in pairs if a < b]
     return entry
 
 

@@ -9,6 +9,11 @@ import sys
 import numpy as np
 from onnxruntime import InferenceSession
 
+# Options of the decoding that this example does not do.
+NOT_DONE = (
+    "bias", "voting", "min_scores", "exclusive", "fill_gaps", "min_length", "max_per_sequence",
+)  # fmt: skip
+
 
 def soft_nms(spans, scores, sigma, min_score):
     """Indices and scores of one label's spans, best first: what overlaps a better one scores less."""
@@ -32,14 +37,41 @@ def calibrated(score, label, temperature, offset):
     return 1 / (1 + np.exp(-np.log(score / (1 - score)) / temperature[label] - offset[label]))
 
 
-def predict(session, features):
+def unsupported(decode):
+    """The options of the decoding that are set and that this example does not do."""
+    found = [name for name in NOT_DONE if decode.get(name)]
+    if (suppress := decode["suppress"]) is not None and (
+        (suppress.get("function"), suppress.get("decay")) != ("soft_nms", "gaussian")
+        or suppress.get("max_per_label") is not None
+        or suppress.get("max_total") is not None
+    ):
+        found.append("suppress (other than soft_nms with decay=gaussian)")
+    if (calibration := decode["calibration"]) and calibration.get("type") != "Temperature":
+        found.append("calibration (other than Temperature)")
+    return found
+
+
+def read(file, num_channels):
+    """The features (channels, steps) of an .npy file of (steps, channels)."""
+    try:
+        values = np.lib.format.open_memmap(file, mode="r").astype(np.float32)
+    except (OSError, ValueError) as error:
+        sys.exit(f"{file}: cannot be read as an .npy file of numbers: {error}")
+    if values.ndim != 2 or not len(values) or values.shape[1] != num_channels:
+        sys.exit(f"{file}: has shape {values.shape}; wanted (steps, {num_channels})")
+    return np.ascontiguousarray(values.T)
+
+
+def predict(session, model, features):
     """Start and end in seconds, label and score of each span in features (channels, steps)."""
-    model = json.loads(session.get_modelmeta().custom_metadata_map["spanloc.json"])
     decode, step = model["decode"], model["seconds_per_step"] or 1.0
     inputs = {"features": features[None], "mask": np.ones((1, features.shape[1]), bool)}
     (spans,), (scores,) = session.run(None, inputs)
     keep = (scores >= decode["min_score"]) & (scores > 0)
-    order = np.argsort(-scores[keep], kind="stable")[: decode["max_candidates"]]
+    # Long recordings may have more, in proportion.
+    times = max(1.0, (scores > 0).any(1).sum() / 2048)
+    most = int(np.ceil(decode["max_candidates"] * times))
+    order = np.argsort(-scores[keep], kind="stable")[:most]
     points, labels = (index[order] for index in keep.nonzero())
     spans, scores = spans[points].astype(float), scores[points, labels]
     found = list(enumerate(scores))
@@ -49,7 +81,9 @@ def predict(session, features):
             own = (labels == label).nonzero()[0]
             pairs = soft_nms(spans[own], scores[own], suppress["sigma"], suppress["min_score"])
             found += [(own[i], score) for i, score in pairs]
-    best = sorted(found, key=lambda pair: -pair[1])[: decode["max_predictions"]]
+    most = decode["max_predictions"]
+    most = most if most == 1 else int(np.ceil(most * times))
+    best = sorted(found, key=lambda pair: -pair[1])[:most]
     if (calibration := decode["calibration"]) is not None:
         options = calibration["temperature"], calibration["offset"]
         best = [(i, calibrated(score, labels[i], *options)) for i, score in best]
@@ -59,6 +93,12 @@ def predict(session, features):
 
 
 if __name__ == "__main__":
-    recording = np.ascontiguousarray(np.load(sys.argv[2]).T, np.float32)
-    for start, end, label, score in predict(InferenceSession(sys.argv[1]), recording):
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    session = InferenceSession(sys.argv[1])
+    model = json.loads(session.get_modelmeta().custom_metadata_map["spanloc.json"])
+    if found := unsupported(model["decode"]):
+        sys.exit(f"{sys.argv[1]}: decodes with {', '.join(found)}, which this example does not do")
+    recording = read(sys.argv[2], model["num_channels"])
+    for start, end, label, score in predict(session, model, recording):
         print(f"{start:.3f},{end:.3f},{label},{score:.4f}")

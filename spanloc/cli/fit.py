@@ -141,7 +141,7 @@ def report_fit(
         rows.append(_row(f"{tried.option}: {tried.value}", tried.figures, gain, taken))
     judged = {tried.option: tried.judged_by for tried in fitted.tried}
     by = ", ".join(f"{figure} ({option})" for option, figure in judged.items())
-    rule = f"The gain is in {by}; it has to be above twice its standard error."
+    rule = f"The gain is in {by}; it has to be above two standard errors, more with few recordings."
     notes = (*fitted.notes, rule) if judged else fitted.notes
     title = "Options tried on the validation set"
     table = Table(title, columns, rows, notes, brief=(0, 1, 4, 5, 8, 9, 10))

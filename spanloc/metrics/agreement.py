@@ -85,7 +85,7 @@ def confusion(
     """The labels that targets were given, the most frequent first: as they should be, otherwise, or none.
 
     Predictions are matched with targets of their label first, then what is left of both whatever the
-    label, each at most once.
+    label, each at most once. Targets of the label -1, whose class is not known, are not counted.
 
     Args:
         predictions, targets: Rows of whole sequences.
@@ -119,7 +119,9 @@ def confusion(
         mine = np.flatnonzero(free)[found >= 0]
         given[rest[grouped.order[found[found >= 0]]]] = labels[mine]
         free[mine] = False
-    pairs, counts = np.unique(np.stack([true_labels, given], 1), axis=0, return_counts=True)
+    # A target of -1 is a span of no known class, which has no row.
+    known = true_labels >= 0
+    pairs, counts = np.unique(np.stack([true_labels, given], 1)[known], axis=0, return_counts=True)
     rows = [
         Confusion(
             target=classes[target], prediction=classes[label] if label >= 0 else None, count=int(n)

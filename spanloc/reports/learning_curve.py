@@ -32,7 +32,8 @@ class LearningCurve:
     """Runs that differ in the number of training sequences and the seed, and what twice as many would give.
 
     The error ``1 - metric`` is fitted by ``floor + scale * n ** -exponent``, none of them negative, by
-    least squares of its square root, whose scatter hardly depends on its size. Intervals hold at 95 %
+    least squares of its square root, whose scatter hardly depends on its size. It is at most 1 at the
+    largest count; the reported metric is at least 0 everywhere. Intervals hold at 95 %
     and are of the fit: those of refits to runs whose residuals have other signs (wild bootstrap). They
     do not know of other test sequences, and assume that further sequences are like these.
 
@@ -69,9 +70,10 @@ class LearningCurve:
         most = int(self.counts.max())
         gain, low, high = self.gain()
         twice, twice_low, twice_high = self.at(2 * most)
-        if low >= WORTHWHILE:
+        # Models that find nothing yet do not say when they begin to.
+        if self.values.max() >= WORTHWHILE and low >= WORTHWHILE:
             answer = "More labels would help"
-        elif high < WORTHWHILE:
+        elif self.values.max() >= WORTHWHILE and high < WORTHWHILE:
             answer = "More labels of this kind would help little"
         else:
             answer = "Whether more labels would help is undetermined by these runs"
@@ -91,7 +93,7 @@ class LearningCurve:
         return Learned(self.counts, self.values, grid, fit, low, high, self.label)
 
     def _metric(self, parameters: np.ndarray, count: float) -> np.ndarray:
-        return np.asarray(1 - _error(parameters, count / self.counts.max()))
+        return np.asarray(1 - np.minimum(_law(parameters, count / self.counts.max()), 1))
 
 
 def learning_curves(groups: Sequence[Group]) -> list[LearningCurve]:
@@ -132,9 +134,16 @@ def drawn(curves: Sequence[LearningCurve]) -> list[Learned]:
     return [c.drawn() if len(curves) > 1 else c.drawn()._replace(label="") for c in curves]
 
 
-def _error(parameters: np.ndarray, share: np.ndarray | float) -> np.ndarray:
+def _law(parameters: np.ndarray, share: np.ndarray | float) -> np.ndarray:
+    # Not clipped to 1: where it is, a fit has no gradient and stays where it begins.
     floor, scale, exponent = np.moveaxis(np.asarray(parameters), -1, 0)
-    return np.asarray(np.minimum(floor + scale * share**-exponent, 1.0))
+    return np.asarray(floor + scale * share**-exponent)
+
+
+def _of_share(parameters: Sequence[float] | np.ndarray) -> np.ndarray:
+    # Floor and scale of their sum, which is the error at the largest count, and the floor's share of it.
+    total, share, exponent = parameters
+    return np.array([total * share, total * (1 - share), exponent])
 
 
 def _fitted(counts: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -143,7 +152,7 @@ def _fitted(counts: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndar
     def fit(wanted: np.ndarray, begins: Sequence[Sequence[float]]) -> np.ndarray:
         tries = [
             least_squares(
-                lambda p: np.sqrt(_error(p, share) + 1e-12) - wanted,
+                lambda p: np.sqrt(_law(_of_share(p), share) + 1e-12) - wanted,
                 begin,
                 bounds=([0, 0, 0.05], [1, 1, 3]),
             )
@@ -152,16 +161,16 @@ def _fitted(counts: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndar
         best: np.ndarray = min(tries, key=lambda tried: tried.cost).x
         return best
 
-    last = float(np.clip(errors[counts == counts.max()].mean(), 1e-4, 0.9))
-    begins = [(0.1 * last, 0.9 * last, 0.5), (0.7 * last, 0.3 * last, 1.0)]
-    best = fit(roots, begins)
-    fitted = np.sqrt(_error(best, share))
+    last, mean = np.clip([errors[counts == counts.max()].mean(), errors.mean()], 1e-4, 1 - 1e-4)
+    flat = (float(mean), 0.999, 0.5)
+    found = fit(roots, [(float(last), 0.1, 0.5), (float(last), 0.7, 1.0), flat])
+    fitted = np.sqrt(_law(_of_share(found), share))
     # Three parameters make residuals smaller than the scatter.
     residuals = (roots - fitted) * np.sqrt(len(roots) / max(len(roots) - 3, 1))
     random = np.random.default_rng(0)
-    begin = np.clip(best, [1e-6, 1e-6, 0.06], [0.99, 0.99, 2.9]).tolist()
+    begin = np.clip(found, [1e-6, 1e-6, 0.06], [1 - 1e-6, 0.99, 2.9]).tolist()
     refits = [
-        fit(np.clip(fitted + random.choice([-1, 1], len(roots)) * residuals, 0, 1), [begin])
-        for _ in range(_DRAWS)
+        _of_share(fit(np.maximum(fitted + signs * residuals, 0), [begin, flat]))
+        for signs in random.choice([-1, 1], (_DRAWS, len(roots)))
     ]
-    return best, np.array(refits)
+    return _of_share(found), np.array(refits)

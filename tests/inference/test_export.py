@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 import torch
 
 import spanloc
-from spanloc.decode import Decode
+from spanloc import ops
+from spanloc.decode import Decode, Isotonic, Temperature
 from spanloc.inference.export import ScoredCandidates, decode_options, export
 from spanloc.inference.exported import Exported, difference, tolerance
 
@@ -142,6 +144,58 @@ def test_the_numpy_example_predicts_what_the_model_predicts(name, trained, expor
     found = torch.tensor([[float(row[i]) for i in (0, 1, 3)] for row in rows]).double()
     expected = torch.cat([wanted.spans, wanted.scores[:, None].double()], 1)
     torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
+
+
+def numpy_example(*arguments):
+    command = [sys.executable, ROOT / "scripts" / "predict_onnx.py", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    return done.stderr
+
+
+def test_the_numpy_example_says_what_it_cannot_do(trained, exported, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    model, channels = exported / "detection.onnx", spanloc.load(trained["detection"]).localizer
+    recording = tmp_path / "a.npy"
+    np.save(recording, np.zeros((50, channels.num_channels + 1), np.float32))
+    wanted = f"a.npy: has shape (50, {channels.num_channels + 1}); wanted (steps, "
+    (line,) = numpy_example(model, recording).splitlines()
+    assert wanted in line
+    recording.write_text("no numbers")
+    (line,) = numpy_example(model, recording).splitlines()
+    assert "a.npy: cannot be read as an .npy file of numbers" in line
+    other = onnx.load(model)
+    (entry,) = (p for p in other.metadata_props if p.key == "spanloc.json")
+    content = json.loads(entry.value)
+    content["decode"] |= {"bias": [[1.0, 0.0]], "min_length": 0.5}
+    entry.value = json.dumps(content)
+    onnx.save(other, tmp_path / "m.onnx")
+    (line,) = numpy_example(tmp_path / "m.onnx", recording).splitlines()
+    assert "m.onnx: decodes with bias, min_length, which this example does not do" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, []),
+        ({"suppress": None, "calibration": Temperature([2.0], [0.1])}, []),
+        ({"suppress": partial(ops.soft_nms, sigma=0.3)}, []),
+        ({"suppress": partial(ops.soft_nms, decay="linear")}, ["suppress"]),
+        ({"suppress": partial(ops.soft_nms, max_total=5)}, ["suppress"]),
+        ({"suppress": ops.nms}, ["suppress"]),
+        ({"calibration": Isotonic([[[0.5, 0.8]]])}, ["calibration"]),
+        ({"voting": 0.7, "min_scores": [0.0]}, ["voting", "min_scores"]),
+        ({"exclusive": True, "fill_gaps": 0.1}, ["exclusive", "fill_gaps"]),
+        ({"max_per_sequence": 3}, ["max_per_sequence"]),
+    ],
+)
+def test_the_numpy_example_knows_what_it_cannot_do(options, said, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    import predict_onnx
+
+    options = {"suppress": ops.soft_nms} | options
+    found = predict_onnx.unsupported(decode_options(Decode(**options)))
+    assert [name.split(" (")[0] for name in found] == said
 
 
 def test_the_numpy_example_needs_no_more_than_numpy_and_onnx_runtime():

@@ -77,6 +77,13 @@ def test_the_right_label_comes_first_and_each_span_counts_once():
     assert confused(both, []) == {}
 
 
+def test_targets_of_no_known_class_are_not_counted():
+    truths = [(0, -1, 0.0, 4.0), (0, 2, 10.0, 14.0), (1, -1, 0.0, 4.0)]
+    predictions = [(0, 0, 0.0, 4.0, 1.0), (0, 2, 10.0, 14.0, 1.0)]
+    assert confused(predictions, truths) == {("sit", "sit"): 1}
+    assert confused(predictions, truths[:1]) == {}
+
+
 def write(path, spans):
     database = {
         name: {"annotations": [{"segment": [a, b], "label": label} for a, b, label in of_name]}

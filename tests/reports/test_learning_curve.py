@@ -86,6 +86,36 @@ def test_the_answer_is_in_words(tmp_path, errors, answer):
     )
 
 
+@pytest.mark.parametrize("level", [0.3, 0.905, 0.97])
+@pytest.mark.parametrize("noise", [0.0, 0.003])
+def test_a_flat_curve_goes_on_flat(level, noise):
+    counts = np.repeat([1.0, 2.0, 4.0], 2)
+    errors = level + noise * np.array([1, -1, -1, 1, 1, -1])
+    curve = LearningCurve("", "mAP", counts, 1 - errors, *learning_curve._fitted(counts, errors))
+    assert curve.at(8)[0] == pytest.approx(1 - level, abs=0.01)
+    assert not curve.sentences().startswith("More labels would help")
+    if not noise:
+        assert curve.sentences().startswith("More labels of this kind would help little")
+
+
+def test_models_that_find_nothing_leave_the_answer_open():
+    counts = np.repeat([1.0, 2.0, 4.0], 2)
+    for values in (np.zeros(6), np.array([0, 0.001, 0, 0.002, 0.001, 0])):
+        curve = LearningCurve(
+            "", "mAP", counts, values, *learning_curve._fitted(counts, 1 - values)
+        )
+        assert curve.sentences().startswith("Whether more labels would help is undetermined")
+        assert curve.gain()[0] == pytest.approx(0, abs=5e-3)
+
+
+def test_a_slow_rise_from_high_errors_is_found():
+    counts = np.repeat([4.0, 8.0, 16.0, 32.0], 2)
+    errors = 0.2 + 0.7 * (counts / 4) ** -0.3
+    curve = LearningCurve("", "mAP", counts, 1 - errors, *learning_curve._fitted(counts, errors))
+    assert curve.sentences().startswith("More labels would help")
+    assert curve.at(64)[0] == pytest.approx(1 - (0.2 + 0.7 * 16**-0.3), abs=5e-3)
+
+
 def test_scattered_runs_leave_the_answer_open(tmp_path):
     (curve,) = curves_of(made(tmp_path, noise=0.4))
     assert curve.sentences().startswith("Whether more labels would help is undetermined")

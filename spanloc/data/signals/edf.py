@@ -211,7 +211,7 @@ def _start(begin: bytes) -> datetime | None:
             year += 1900 if year >= 85 else 2000
         else:
             return None
-        start = datetime(year, month, day, *map(int, time.groups()))
+        start = datetime(year, month, day, int(time[1]), int(time[2]), int(time[3]))
         return None if start == _NO_START else start
     return None
 
