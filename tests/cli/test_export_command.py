@@ -86,6 +86,7 @@ def test_a_mistake_is_one_line(settings, said, trained, cli, tmp_path):
     assert os.listdir(tmp_path) == ["best.ckpt"]
 
 
+@pytest.mark.slow  # 8 s
 def test_a_file_that_differs_from_the_checkpoint_is_not_written(trained, tmp_path):
     (tmp_path / "model.onnx").write_text("earlier")
     code = (

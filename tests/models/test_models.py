@@ -191,6 +191,7 @@ def test_a_sequence_in_half_gives_other_spans_than_the_whole():
     assert not torch.allclose(a, b)
 
 
+@pytest.mark.slow  # 8 s
 def test_a_model_is_exported_without_a_loss_in_it(tmp_path):
     # In a process of its own: the checker of shapes cannot be exported.
     file = tmp_path / "model.onnx"

@@ -161,6 +161,7 @@ def test_ctrl_c_while_the_command_is_imported_is_one_line(tmp_path, seconds):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow  # 12 s
 def test_a_training_that_is_terminated_twice_can_be_resumed(tmp_path, cli):
     process = start(tmp_path, "trainer.max_epochs=1000", "data.num_workers=1")
     while not (tmp_path / "run" / "last.ckpt").exists() and process.poll() is None:
