@@ -117,14 +117,13 @@ def reach_of(model: Model, num_channels: int, size: int, device: torch.device) -
     return Reach(size // 4, stride)
 
 
-def decode_windows(decode: Decode, parts: Iterable[Window], steps: int, size: int) -> Scored:
+def decode_windows(decode: Decode, parts: Iterable[Window], steps: int) -> Scored:
     """The predictions of one sequence from its windows: their candidates, and one suppression.
 
     Args:
         decode: Its number of candidates is that of a window.
         parts: From :func:`windows`.
         steps: Of the sequence.
-        size: Of a window.
     """
     found, points, seconds_per_step = [], 0, 1.0
     for part in parts:

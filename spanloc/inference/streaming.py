@@ -86,6 +86,9 @@ class Stream:
                 raise ValueError("the model does not know the length of its spans: set longest")
             longest = _LONGER * task.facts.longest * self._step
         self._longest = longest / self._step
+        bias = task.decode.bias
+        # Ends move by so much before spans are compared.
+        self._shift = 0.0 if bias is None else float(np.abs(bias).max())
         self._first = 0  # Step of the next window.
         self._seen = 0  # All points before this step have answered.
         self._open = Scored(
@@ -130,7 +133,7 @@ class Stream:
             self._first += self._hop
             kept = self._first - self._ahead(signal) - 1
             self._growing.forget(int(kept / self._ratio(signal)))
-        return self._final(self._seen - self._longest)
+        return self._final(self._seen - self._longest - self._shift)
 
     def finish(self) -> Predictions:
         """The spans that are left when the recording has ended.
@@ -183,7 +186,7 @@ class Stream:
 
     def _final(self, before: float, steps: int | None = None) -> Predictions:
         """The spans of which every overlapping one ends before a step; they are open no longer."""
-        done = _apart(self._open, before)
+        done = _apart(self._open, self._shift, before)
         order = self._open.scores[done].argsort(descending=True, stable=True)
         ready = Scored(*(x[done][order] for x in self._open))
         self._open = Scored(*(x[~done] for x in self._open))
@@ -226,9 +229,12 @@ class _Growing:
         return self._values[max(first - self._begin, 0) : last - self._begin]
 
 
-def _apart(found: Scored, before: float) -> torch.Tensor:
-    """Which spans belong to a group, of spans of one label that overlap, that ends before a step."""
-    spans, labels = found.spans.numpy(), found.labels.numpy()
+def _apart(found: Scored, shift: float, before: float) -> torch.Tensor:
+    """Which spans belong to a group that ends before a step.
+
+    A group is of one label, and of spans that overlap when each end moves outwards by ``shift``.
+    """
+    spans, labels = found.spans.numpy() + np.array([-shift, shift]), found.labels.numpy()
     done = np.zeros(len(spans), bool)
     order = np.lexsort((spans[:, 0], labels))
     for group in _groups(spans[order], labels[order]):

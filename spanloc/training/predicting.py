@@ -148,7 +148,7 @@ class PredictingModule(BuiltModule):
             channels = part_of(0, 1).features.shape[1]
             self._reach[size] = reach_of(self, channels, size, self.device)
         found = windows(self, part_of, steps, size, self._reach[size], look)
-        return decode_windows(self.decode, _told(found), steps, size)
+        return decode_windows(self.decode, _told(found), steps)
 
     def _in_seconds(self, predictions: Predictions, batch: Batch) -> Predictions:
         return replace(predictions.in_seconds(batch.timelines), classes=tuple(self.classes))

@@ -117,6 +117,12 @@ def test_calibration_bias_and_least_scores_are_those_of_the_whole(model, values)
     require_same(parts, task.predict(values), 0.25)
 
 
+def test_a_bias_that_makes_spans_overlap_is_no_surprise(model, values):
+    task = task_of(model, suppress=SUPPRESS["hard"], bias=[[-5.0, 5.0]] * 2)
+    stream = Stream(task, min_score=0.7, longest=6.0, every=1.0)
+    require_same(pushed(stream, values)[0], task.predict(values), 0.7)
+
+
 def test_a_span_comes_within_the_delay(model, values):
     task = task_of(model, suppress=SUPPRESS["hard"])
     stream = Stream(task, min_score=0.85, longest=1.0, every=2.0)
