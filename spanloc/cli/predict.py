@@ -21,6 +21,7 @@ from spanloc.cli.predict_files import (
     figure_path,
     joint_path,
     left_out,
+    outputs,
     own_path,
 )
 from spanloc.cli.show import plain_console, with_progress
@@ -68,7 +69,7 @@ def run(config: DictConfig) -> None:
     recordings = find_recordings(_list(settings["input"]))
     without, lines = left_out(formats, recordings)
     pictures = {name: settings[name] for name in ("plot", "view")}
-    check_outputs(folder, recordings, formats, without, **pictures)
+    check_outputs(outputs(folder, recordings, formats, without, **pictures), recordings)
     task = load(settings["checkpoint"], allow=settings["allow"])
     check_classes(formats, task.classes)
     options = chosen_options(settings["decode"])
@@ -108,7 +109,7 @@ def run(config: DictConfig) -> None:
     for name, together in formats.items():
         if together:
             path, held = joint_path(folder, name), [o for o in found if o.id not in without[name]]
-            _write_those_that_fit(held, partial(content_of, path=path, format=name), path, note)
+            _write_those_that_fit(held, partial(content_of, path=path, kind=name), path, note)
     if settings["view"]:
         path = folder / "view.html"
         if len(found) > _MOST_IN_VIEW:

@@ -13,14 +13,14 @@ from spanloc.files import shown
 from spanloc.inference.recordings import Recording
 
 
-def joint_path(folder: Path, format: str) -> Path:  # noqa: A002, as the setting is called
+def joint_path(folder: Path, kind: str) -> Path:
     """The file of all recordings."""
-    return folder / f"predictions{suffix_of(format)}"
+    return folder / f"predictions{suffix_of(kind)}"
 
 
-def own_path(folder: Path, format: str, name: str) -> Path:  # noqa: A002
+def own_path(folder: Path, kind: str, name: str) -> Path:
     """The file of one recording."""
-    return folder / f"{name}{suffix_of(format)}"
+    return folder / f"{name}{suffix_of(kind)}"
 
 
 def figure_path(folder: Path, name: str) -> Path:
@@ -66,43 +66,7 @@ def left_out(
     return found, lines
 
 
-def check_outputs(
-    folder: Path,
-    recordings: Sequence[Recording],
-    formats: Mapping[str, bool],
-    without: Mapping[str, Collection[str]],
-    *,
-    plot: bool,
-    view: bool,
-) -> None:
-    """Check that no result takes the place of a recording or of another result.
-
-    Args:
-        folder: Of the run.
-        recordings: All.
-        formats: Names, and whether one file holds all recordings.
-        without: Ids that are not written in a format.
-        plot, view: Whether there are figures and the page.
-
-    Raises:
-        ValueError: One would.
-    """
-    # By what the file system says: a path may lead over links, or be written in other letters.
-    inputs = {_key(_file(recording.path).stat()): recording.path for recording in recordings}
-    seen: dict[Path, str] = {}
-    for path, what in _outputs(folder, recordings, formats, without, plot=plot, view=view):
-        if (other := seen.setdefault(path, what)) != what:
-            raise ValueError(
-                f"{path} would hold both {other} and {what}; choose one of them, or rename the recording"
-            )
-        if path.exists() and (recording := inputs.get(_key(path.stat()))) is not None:
-            raise ValueError(
-                f"{recording}: {what} would replace this recording; name another folder with "
-                "hydra.run.dir=FOLDER"
-            )
-
-
-def _outputs(
+def outputs(
     folder: Path,
     recordings: Sequence[Recording],
     formats: Mapping[str, bool],
@@ -111,6 +75,15 @@ def _outputs(
     plot: bool,
     view: bool,
 ) -> Iterator[tuple[Path, str]]:
+    """Every file that a run will write, and what it is in words.
+
+    Args:
+        folder: Of the run.
+        recordings: All.
+        formats: Names, and whether one file holds all recordings.
+        without: Ids that are not written in a format.
+        plot, view: Whether there are figures and the page.
+    """
     for name in ("predict.done", "predict.log", "error.txt"):
         yield folder / name, f"{name} of the run"
     for name, together in formats.items():
@@ -126,6 +99,31 @@ def _outputs(
             yield figure_path(folder, recording.id), f"the figure of {shown(recording.id)}"
     if view:
         yield folder / "view.html", "the page of view"
+
+
+def check_outputs(written: Iterable[tuple[Path, str]], recordings: Iterable[Recording]) -> None:
+    """Check that no result takes the place of a recording or of another result.
+
+    Args:
+        written: From :func:`outputs`.
+        recordings: All.
+
+    Raises:
+        ValueError: One would.
+    """
+    # By what the file system says: a path may lead over links, or be written in other letters.
+    inputs = {_key(_file(recording.path).stat()): recording.path for recording in recordings}
+    seen: dict[Path, str] = {}
+    for path, what in written:
+        if (other := seen.setdefault(path, what)) != what:
+            raise ValueError(
+                f"{path} would hold both {other} and {what}; choose one of them, or rename the recording"
+            )
+        if path.exists() and (recording := inputs.get(_key(path.stat()))) is not None:
+            raise ValueError(
+                f"{recording}: {what} would replace this recording; name another folder with "
+                "hydra.run.dir=FOLDER"
+            )
 
 
 def _file(path: Path) -> Path:

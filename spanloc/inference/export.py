@@ -56,7 +56,7 @@ class ScoredCandidates(nn.Module):
 def export(
     task: SpanLocalizer,
     path: str | Path,
-    format: str = "onnx",  # noqa: A002
+    format: str = "onnx",  # noqa: A002 - as the setting is called
     *,
     opset: int = 18,
     check: Callable[["Exported"], None] | None = None,

@@ -73,7 +73,7 @@ _FORMATS = {
 FORMATS: tuple[str, ...] = tuple(_FORMATS)
 
 
-def suffix_of(format: str) -> str:  # noqa: A002, as the setting is called
+def suffix_of(kind: str) -> str:
     """The end of the name of a file in a format, with its dot.
 
     Raises:
@@ -82,10 +82,10 @@ def suffix_of(format: str) -> str:  # noqa: A002, as the setting is called
     >>> suffix_of("textgrid")
     '.TextGrid'
     """
-    return _format(format).suffix
+    return _format(kind).suffix
 
 
-def joint(format: str) -> bool:  # noqa: A002
+def joint(kind: str) -> bool:
     """Whether one file of a format can hold several recordings.
 
     Raises:
@@ -94,24 +94,24 @@ def joint(format: str) -> bool:  # noqa: A002
     >>> [name for name in FORMATS if joint(name)]
     ['json', 'csv', 'jsonl', 'rttm', 'labelstudio']
     """
-    return _format(format).joint
+    return _format(kind).joint
 
 
-def instead_of_label(format: str, label: str) -> str | None:  # noqa: A002
+def instead_of_label(kind: str, label: str) -> str | None:
     """What a label has to be instead for a format to hold it, in words; None: it can hold it.
 
     >>> instead_of_label("rttm", "sit down")
     'no white space, and not <NA>, as RTTM has its fields'
     """
-    return wanted_label(label, _format(format).label)
+    return wanted_label(label, _format(kind).label)
 
 
-def instead_of_name(format: str, name: str) -> str | None:  # noqa: A002
+def instead_of_name(kind: str, name: str) -> str | None:
     """What the id of a recording has to be instead, as :func:`instead_of_label` says it of labels."""
-    return wanted_name(name, _format(format).name)
+    return wanted_name(name, _format(kind).name)
 
 
-def write(found: Sequence[Found], path: Path, format: str) -> None:  # noqa: A002
+def write(found: Sequence[Found], path: Path, kind: str) -> None:
     """Write the spans found in recordings as one file, atomically, by start and end.
 
     =========== ========================================== ============ =====================
@@ -139,7 +139,7 @@ def write(found: Sequence[Found], path: Path, format: str) -> None:  # noqa: A00
     Args:
         found: At least one recording; several only where :func:`joint` says so.
         path: The file; give it the suffix that :func:`suffix_of` says.
-        format: One of :data:`FORMATS`.
+        kind: Its format, one of :data:`FORMATS`.
 
     Raises:
         ValueError: There is no such format, or it cannot hold several recordings, an id or a label; an
@@ -147,24 +147,24 @@ def write(found: Sequence[Found], path: Path, format: str) -> None:  # noqa: A00
             or a score outside [0, 1]. Nothing is written then.
         OSError: Writing failed.
     """
-    content = content_of(found, path, format)
+    content = content_of(found, path, kind)
     with replacing(path) as file:
         file.write_bytes(content)
 
 
-def content_of(found: Sequence[Found], path: Path, format: str) -> bytes:  # noqa: A002
+def content_of(found: Sequence[Found], path: Path, kind: str) -> bytes:
     """What :func:`write` writes; ``path`` is for errors.
 
     Raises:
         ValueError: As there.
     """
-    chosen, where = _format(format), shown_path(path)
+    chosen, where = _format(kind), shown_path(path)
     if not found:
         raise ValueError(f"{where}: there is no recording to write")
     if len(found) > 1 and not chosen.joint:
         several = ", ".join(name for name in FORMATS if joint(name))
         raise ValueError(
-            f"{where}: a file of format {format} holds one recording; got {len(found)}; write a file for "
+            f"{where}: a file of format {kind} holds one recording; got {len(found)}; write a file for "
             f"each, or choose one of {several}"
         )
     ((name, count),) = Counter(one.id for one in found).most_common(1)
