@@ -19,7 +19,8 @@ from torch.nn import functional as F
 
 from spanloc.decode import Decode, reach_of
 from spanloc.files import replacing
-from spanloc.inference.exported import METADATA, SUFFIXES, Exported, evaluating
+from spanloc.inference.exported import METADATA, SUFFIXES, Exported
+from spanloc.training.predicting import evaluating
 from spanloc.training.task import SpanLocalizer
 
 _TRACED_STEPS = 500

@@ -1,8 +1,7 @@
 """Exported models at work: what a file gives, how far from its model, how fast."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spanloc.training.predicting import evaluating
 from spanloc.training.task import SpanLocalizer
 
 #: Formats, and the suffix of their files.
@@ -101,15 +101,3 @@ def latency(run: Callable[[], Any], repeats: int = 20) -> float:
         run()
         times.append(perf_counter() - begin)
     return median(times[3:])
-
-
-@contextmanager
-def evaluating(task: SpanLocalizer) -> Iterator[None]:
-    """Without gradients and in evaluation mode, and afterwards as before."""
-    training = task.training
-    task.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        task.train(training)

@@ -13,8 +13,8 @@ from spanloc.data.signals import LogSpectrogram, Signal
 from spanloc.decode import Decode, Scored, reach_of
 from spanloc.decode.windows import answering
 from spanloc.facts import InputFacts
-from spanloc.structures import Predictions, Sample, Timeline, collate
-from spanloc.training.predicting import require_finite_output
+from spanloc.structures import Predictions, Timeline
+from spanloc.training.predicting import batch_of, evaluating, require_finite_output
 from spanloc.training.task import SpanLocalizer
 
 # What these decide of a span may depend on spans at any distance.
@@ -74,9 +74,8 @@ class Stream:
         self._growing = _Growing(facts.num_channels, facts.rate or rate)
         signal = self._signal()
         self._step = 1 / (signal.rate or 1.0)
-        training = task.training
-        reach = reach_of(task.eval(), signal.num_channels, 4096, task.device)
-        task.train(training)
+        with evaluating(task):
+            reach = reach_of(task, signal.num_channels, 4096, task.device)
         grid = reach.stride
         self._margin = -(-reach.steps // grid) * grid
         hop = self._margin / 4 if every is None else every / self._step
@@ -165,18 +164,12 @@ class Stream:
 
     def _run(self, signal: Signal, first: int, last: int, own_last: float) -> None:
         task, own_first = self.task, first + self._margin if first else 0
-        features = np.array(signal.read(first, last).T, np.float32, order="C")
-        line = Timeline(self._step, 0.0)
-        none = torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64)
-        part = collate([Sample("stream", torch.from_numpy(features), *none, line)]).to(task.device)
-        training = task.training
-        task.eval()
-        with torch.inference_mode():
+        part = batch_of(signal, first, last, Timeline(self._step), "stream").to(task.device)
+        with evaluating(task):
             output = task(part.features, part.mask)
             require_finite_output(output, part)
             output = answering(output, first, own_first, own_last)
             spans, scores, labels = (x.cpu() for x in task.decode.candidates(output, 0))
-        task.train(training)
         # Only what scores as high can lower the score of a span that is given.
         calibrate = task.decode.calibration
         high = (scores if calibrate is None else calibrate(scores, labels)) >= self.min_score

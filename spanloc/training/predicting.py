@@ -2,15 +2,18 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from spanloc.data.inputs import as_input, signal_of
 from spanloc.data.sequences import require_finite
+from spanloc.data.signals import Signal
 from spanloc.decode import (
     Decode,
     Reach,
@@ -99,21 +102,13 @@ class PredictingModule(BuiltModule):
                 self._said.add(note)
         known = signal.rate or facts.rate or known
         step = 1.0 if known is None else 1 / known
-        none = torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64)
 
         def part_of(first: int, last: int) -> Batch:
-            found = np.array(signal.read(first, last).T, np.float32, order="C")
-            require_finite(signal.path, found.T, first)
             line = Timeline(step, facts.offset + first * step)
-            return collate([Sample(name, torch.from_numpy(found), *none, line)]).to(self.device)
+            return batch_of(signal, first, last, line, name).to(self.device)
 
-        training = self.training
-        self.eval()
-        try:
-            with torch.inference_mode():
-                return self._of_parts(part_of, signal.num_steps)
-        finally:
-            self.train(training)
+        with evaluating(self):
+            return self._of_parts(part_of, signal.num_steps)
 
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> Predictions:
         """Predictions in seconds, with the ids of their sequences."""
@@ -152,6 +147,30 @@ class PredictingModule(BuiltModule):
 
     def _in_seconds(self, predictions: Predictions, batch: Batch) -> Predictions:
         return replace(predictions.in_seconds(batch.timelines), classes=tuple(self.classes))
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Without gradients and in evaluation mode, and afterwards as before."""
+    training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        module.train(training)
+
+
+def batch_of(signal: Signal, first: int, last: int, line: Timeline, name: str) -> Batch:
+    """The steps of a recording from ``first`` to before ``last``, as a batch of one without spans.
+
+    Raises:
+        ValueError: A value is not finite.
+    """
+    found = np.array(signal.read(first, last).T, np.float32, order="C")
+    require_finite(signal.path, found.T, first)
+    none = torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64)
+    return collate([Sample(name, torch.from_numpy(found), *none, line)])
 
 
 def _told(parts: Iterable[Window]) -> Iterator[Window]:
