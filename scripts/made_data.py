@@ -94,7 +94,7 @@ def gait(rng: Generator, seconds: float, rate: float, subject: Generator) -> Rec
     place = np.clip((time - turn[0]) / (turn[1] - turn[0]), 0, 1)
     sources[4] = inside * np.sqrt(np.sin(np.pi * place).clip(0))
     sources[5] = _slow(rng, time, 1)[0]
-    values = mixing @ sources + 0.35 * rng.normal(0, 1, (27, len(time)))
+    values = mixing @ sources + 1.5 * rng.normal(0, 1, (27, len(time)))
     return values.T, spans
 
 

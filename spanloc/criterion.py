@@ -10,28 +10,15 @@ from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
 from spanloc.losses import ScoreLoss, SpanLoss, focal_loss
+from spanloc.losses.terms import Pairs
 from spanloc.matching import Matcher
 from spanloc.matching.unjudged import unjudged
-from spanloc.ops import encode_offsets, tiou
+from spanloc.ops import tiou
 from spanloc.structures import Batch, Output
 
 Quality = Literal["tiou", "score"]
+ScoreTarget = Literal["one", "tiou"]
 _OWN = ("span", "score")
-
-
-class Pairs(NamedTuple):
-    """The matched pairs of an output and its batch.
-
-    Spans ``pred (n, 2)`` (with gradients) and ``target (n, 2)`` in steps; the ``weight (n,)`` of each
-    pair in the terms of pairs; and the places of the predictions in the output: those of their
-    ``sequence (n,)`` and their ``prediction (n,)``.
-    """
-
-    pred: Tensor
-    target: Tensor
-    weight: Tensor
-    sequence: Tensor
-    prediction: Tensor
 
 
 @dataclass(frozen=True)
@@ -40,7 +27,7 @@ class Term:
 
     Args:
         loss: Takes the output and its :class:`Pairs`, and gives ``(n,)``, a value per pair. Such as
-            :func:`distribution_focal`.
+            :func:`~spanloc.losses.terms.distribution_focal`.
         weight: In the total, at least 0.
     """
 
@@ -104,6 +91,9 @@ class Criterion(nn.Module):
         score_loss: Of logits and targets of one shape, unreduced.
         span_weight, score_weight: Of the two in the total.
         terms: Further terms by name; None leaves one out.
+        score_target: What the score of a matched prediction's label is to become: ``"one"``; or ``"tiou"``, that
+            of its own span with its target, so that scores rank predictions by their boundaries too. It gets
+            no gradient, and wants a score loss for soft targets: :func:`~spanloc.losses.quality_focal_loss`.
         quality: What a pair counts in the terms of pairs beside its sequence's weight: its tIoU, so
             that targets which the model cannot find, wrong ones among them, count less (a pair without
             overlap is then not learnt from); or the score that it gives the target's label; or, with
@@ -115,7 +105,7 @@ class Criterion(nn.Module):
         pending: Number of pairs in the batches so far of a step that is not complete.
 
     Raises:
-        ValueError: A weight, ``quality`` or ``momentum`` is out of range, or, when called, a loss
+        ValueError: A weight, ``score_target``, ``quality`` or ``momentum`` is out of range, or, when called, a loss
             reduces.
     """
 
@@ -130,12 +120,15 @@ class Criterion(nn.Module):
         span_weight: float = 1.0,
         score_weight: float = 1.0,
         terms: Mapping[str, Term | None] | None = None,
+        score_target: ScoreTarget = "one",
         quality: Quality | None = None,
         momentum: float = 0.9,
     ) -> None:
         super().__init__()
         if quality not in (None, "tiou", "score"):
             raise ValueError(f"quality is {quality!r}; it may be 'tiou', 'score' or None (null)")
+        if score_target not in ("one", "tiou"):
+            raise ValueError(f"score_target is {score_target!r}; it may be 'one' or 'tiou'")
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum is {momentum}; it must lie in [0, 1)")
         self.matcher, self.span_loss, self.score_loss = matcher, span_loss, score_loss
@@ -148,7 +141,7 @@ class Criterion(nn.Module):
             if not 0 <= weight < math.inf:
                 where = f"{name}_weight" if name in _OWN else f"terms.{name}.weight"
                 raise ValueError(f"{where} is {weight}; it must be a number, at least 0")
-        self.quality, self.momentum = quality, momentum
+        self.quality, self.momentum, self.score_target = quality, momentum, score_target
         self.register_buffer("normaliser", torch.zeros(()))
         self.pending: Tensor | float = 0.0
 
@@ -194,9 +187,11 @@ class Criterion(nn.Module):
             )
         layers = [self._layer(layer, batch) for layer in (output, *output.earlier)]
         terms = layers[0].terms
-        for layer in layers[1:]:
+        for earlier, layer in zip(output.earlier, layers[1:], strict=True):
             for name, value in layer.terms.items():
-                terms[name] = terms[name] + value
+                # Scores that two layers share are trained once.
+                if name != "score" or earlier.logits is not output.logits:
+                    terms[name] = terms[name] + value
         return layers[0]._replace(terms=terms, pairs=tuple(layer.pairs[0] for layer in layers))
 
     def _layer(self, output: Output, batch: Batch) -> Sums:
@@ -210,6 +205,9 @@ class Criterion(nn.Module):
         scored = output.mask & torch.where(matched, ~unknown, ~silent)
         wanted = F.one_hot(labels.clamp(min=0), output.logits.shape[-1]).to(output.logits)
         wanted = wanted * (matched & ~unknown)[..., None]
+        overlap = tiou(pred.detach(), target)
+        if self.score_target == "tiou":
+            wanted[matched] *= overlap[:, None].to(wanted)
         scores = self.score_loss(output.logits, wanted) * scored[..., None]
         weight = torch.ones_like(target[:, 0])
         if batch.weights is not None:
@@ -217,11 +215,12 @@ class Criterion(nn.Module):
             weight = batch.weights[sequence]
         num_pairs = weight.sum()
         if self.quality == "tiou":
-            weight = weight * tiou(pred.detach(), target)
+            weight = weight * overlap
         elif self.quality == "score":
             given = output.logits.detach().sigmoid()[matched]
             # Of a label that is not known, the best of all.
-            own = torch.where(unknown[matched], given.amax(-1), (given * wanted[matched]).sum(-1))
+            own = given.gather(1, labels[matched].clamp(min=0)[:, None])[:, 0]
+            own = torch.where(unknown[matched], given.amax(-1), own)
             weight = weight * own
         pairs = Pairs(pred, target, weight, sequence, prediction)
         values = {"span": self.span_loss(pred, target)}
@@ -255,35 +254,3 @@ class Criterion(nn.Module):
 
     def _unit(self) -> Tensor:
         return self.normaliser.clamp(min=1)
-
-
-def distribution_focal(output: Output, pairs: Pairs) -> Tensor:
-    """Distribution focal loss of the boundaries of matched predictions, ``(n,)``, at least 0.
-
-    The cross entropy of each side's distribution with its true offset, shared between the two bins
-    around it by their closeness; the mean of the two sides. An offset beyond the last bin counts as
-    that bin.
-
-    Args:
-        output: Of a :class:`~spanloc.models.DistributionHead`.
-        pairs: The matched pairs.
-
-    Raises:
-        ValueError: The head gives no distributions.
-
-    References:
-        Li et al. 2020, arXiv:2006.04388, equation 6.
-    """
-    if "bins" not in output.extra or output.points is None:
-        raise ValueError("distribution_focal needs a head with distributions: head=distribution")
-    place = (pairs.sequence, pairs.prediction)
-    bins, offsets = output.extra["bins"][place], output.extra["offsets"][place]
-    wanted = encode_offsets(pairs.target, output.points[pairs.prediction])
-    step = offsets[..., 1] - offsets[..., 0]
-    at = (wanted / step).clamp(min=0).clamp(max=bins.shape[-1] - 1)
-    low = at.floor().clamp(max=bins.shape[-1] - 2).long()
-    logs = bins.log_softmax(-1)
-    lower = logs.gather(-1, low[..., None])[..., 0]
-    upper = logs.gather(-1, low[..., None] + 1)[..., 0]
-    share = at - low
-    return -((1 - share) * lower + share * upper).mean(-1)

@@ -198,7 +198,8 @@ class Output:
         mask: False for the predictions that come from padding.
         extra: What a head has beside these, by name, with ``(batch, predictions)`` in front. Only
             the head's own terms and decoding read it.
-        earlier: Outputs of earlier layers, which are trained as well.
+        earlier: Outputs of earlier layers, which are trained as well; one that has the logits of this output,
+            the same tensor, for its spans alone.
     """
 
     spans: Float32[Tensor, "batch predictions 2"]

@@ -8,9 +8,10 @@ from conftest import HINTS_OF_LIGHTNING, TheirData, make_batch, points_model, th
 
 from spanloc import Criterion, SpanLocalizer, Term, losses
 from spanloc.convergence import measure
-from spanloc.criterion import distribution_focal
+from spanloc.losses.terms import distribution_focal
 from spanloc.matching import match_points
 from spanloc.models import ConvBackbone, DistributionHead, Localizer, PyramidNeck
+from spanloc.ops import tiou
 
 
 def squared_start(output, pairs):
@@ -64,6 +65,32 @@ def test_earlier_layers_add_to_every_term_but_not_to_the_number(batch):
     torch.testing.assert_close(both.span(losses.giou_loss), both.terms["span"])
     total = criterion(replace(last, earlier=(first,)), batch)
     torch.testing.assert_close(total.pred, two.pairs[0].pred.detach())
+
+
+def test_scores_that_an_earlier_layer_shares_are_trained_once(batch):
+    first, last = (points_model()(batch.features, batch.mask) for _ in range(2))
+    criterion = Criterion(match_points, losses.giou_loss)
+    one = criterion.sums(replace(first, logits=last.logits), batch)
+    two = criterion.sums(last, batch)
+    both = criterion.sums(replace(last, earlier=(replace(first, logits=last.logits),)), batch)
+    torch.testing.assert_close(both.terms["score"], two.terms["score"])
+    torch.testing.assert_close(both.terms["span"], one.terms["span"] + two.terms["span"])
+
+
+def test_score_targets_are_the_overlaps_of_the_matched_spans(batch):
+    output = points_model()(batch.features, batch.mask)
+    seen = {}
+
+    def remember(logits, targets):
+        seen["targets"] = targets
+        return losses.quality_focal_loss(logits, targets)
+
+    criterion = Criterion(match_points, losses.giou_loss, remember, score_target="tiou")
+    pairs = criterion.sums(output, batch).pairs[0]
+    found = seen["targets"][pairs.sequence, pairs.prediction]
+    torch.testing.assert_close(found.sum(-1), tiou(pairs.pred.detach(), pairs.target))
+    assert not found.requires_grad
+    assert seen["targets"].sum() == pytest.approx(found.sum().item())
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,12 @@ from spanloc.losses.overlap import (
     log_iou_loss,
 )
 from spanloc.losses.penalty import diou_loss, eiou_loss, mpdiou_loss, wise_iou_loss
-from spanloc.losses.score import cross_entropy_loss, focal_loss
+from spanloc.losses.score import (
+    cross_entropy_loss,
+    focal_loss,
+    quality_focal_loss,
+    varifocal_loss,
+)
 from spanloc.losses.smooth import smooth_diou_loss, smooth_giou_loss, smooth_iou_loss
 
 __all__ = [
@@ -49,11 +54,13 @@ __all__ = [
     "l1_loss",
     "log_iou_loss",
     "mpdiou_loss",
+    "quality_focal_loss",
     "smooth_diou_loss",
     "smooth_giou_loss",
     "smooth_iou_loss",
     "smooth_l1_loss",
     "squared_loss",
+    "varifocal_loss",
     "wasserstein_loss",
     "weighted_sum",
     "wise_iou_loss",

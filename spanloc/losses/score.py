@@ -52,3 +52,67 @@ def focal_loss(
     wrong = probability + targets - 2 * probability * targets
     weight = (1 - alpha) + (2 * alpha - 1) * targets
     return weight * wrong.pow(gamma) * cross_entropy_loss(logits, targets)
+
+
+def quality_focal_loss(
+    logits: Float[Tensor, "*n labels"],
+    targets: Float[Tensor, "*n labels"],
+    *,
+    beta: float = 2.0,
+) -> Float[Tensor, "*n labels"]:
+    """Cross entropy with a soft target, times ``|p - target|^beta``, in ``[0, inf)``: least where they agree.
+
+    With ``criterion.score_target=tiou`` scores learn how good their own span is, and rank by it.
+
+    Args:
+        logits: Scores before the sigmoid, ``p`` after it.
+        targets: In ``[0, 1]``, such as the tIoU of a matched prediction with its target.
+        beta: How much less nearly right answers count: 0, or at least 1.
+
+    Raises:
+        ValueError: ``beta`` is out of range.
+
+    Source:
+        Li et al. 2020, arXiv:2006.04388, equation 2.
+
+    >>> quality_focal_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.5]]))
+    tensor([[0.1733, 0.0000]])
+    """
+    if not (beta == 0 or beta >= 1):
+        raise ValueError(f"beta is {beta}; it must be 0 or at least 1")
+    off = (torch.sigmoid(logits) - targets).abs()
+    return off.pow(beta) * cross_entropy_loss(logits, targets)
+
+
+def varifocal_loss(
+    logits: Float[Tensor, "*n labels"],
+    targets: Float[Tensor, "*n labels"],
+    *,
+    alpha: float = 0.75,
+    gamma: float = 2.0,
+) -> Float[Tensor, "*n labels"]:
+    """Cross entropy with a soft target: weighted by the target where it is above 0, by ``alpha p^gamma`` elsewhere.
+
+    Good predictions count for most, and easy background for little. It is at least 0, and 0 only for
+    targets of 0 and 1.
+
+    Args:
+        logits, targets: As in :func:`quality_focal_loss`.
+        alpha: Weight of the background, at least 0.
+        gamma: How much less easy background counts: 0, or at least 1.
+
+    Raises:
+        ValueError: ``gamma`` is out of range.
+
+    Source:
+        Zhang et al. 2021, arXiv:2008.13367, equation 2.
+
+    >>> varifocal_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]]))
+    tensor([[0.6931, 0.1300]])
+    """
+    if not (gamma == 0 or gamma >= 1):
+        raise ValueError(f"gamma is {gamma}; it must be 0 or at least 1")
+    # A weight, not a term: its gradient would reward low scores.
+    background = alpha * torch.sigmoid(logits).detach().pow(gamma)
+    weight = torch.where(targets > 0, targets, background)
+    return weight * cross_entropy_loss(logits, targets)

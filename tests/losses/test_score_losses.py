@@ -39,3 +39,31 @@ def test_focal_loss_without_focus_is_cross_entropy():
 def test_a_focus_with_an_infinite_gradient_is_refused():
     with pytest.raises(ValueError, match="gamma is 0.5; it must be 0 or at least 1"):
         losses.focal_loss(torch.zeros(1, 1), torch.ones(1, 1), gamma=0.5)
+
+
+@pytest.mark.parametrize("target", [0.0, 0.3, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("name", ["quality_focal_loss", "varifocal_loss", "cross_entropy_loss"])
+def test_losses_with_soft_targets_pull_the_score_to_the_target(name, target):
+    # Of background, the varifocal loss weighs by the score: nothing pulls at a score of 0.
+    loss = getattr(losses, name)
+    scores = torch.linspace(0.02, 0.98, 49, dtype=torch.float64)
+    logits = scores.logit().requires_grad_()
+    loss(logits, torch.full_like(logits, target)).sum().backward()
+    away = (scores - target).abs() > 1e-6
+    assert (logits.grad.sign() == (scores - target).sign())[away].all()
+
+
+def test_quality_focal_loss_of_hard_targets_is_focal_loss_without_its_weights():
+    logits, targets = torch.randn(20, 3), torch.rand(20, 3).round()
+    torch.testing.assert_close(
+        losses.quality_focal_loss(logits, targets),
+        2 * losses.focal_loss(logits, targets, alpha=0.5),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [("quality_focal_loss", "beta"), ("varifocal_loss", "gamma")]
+)
+def test_a_soft_focus_with_an_infinite_gradient_is_refused(name, option):
+    with pytest.raises(ValueError, match=f"{option} is 0.5; it must be 0 or at least 1"):
+        getattr(losses, name)(torch.zeros(1, 1), torch.ones(1, 1), **{option: 0.5})

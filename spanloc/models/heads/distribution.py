@@ -18,7 +18,7 @@ class DistributionHead(DenseHead):
     For each side, a softmax over ``num_bins`` offsets from 0 to ``reach`` strides; the offset is its
     expectation. The layers are shared by the levels. ``Output.extra`` holds ``"bins"``, the logits
     ``(B, P, 2, num_bins)``, and ``"offsets"``, the offset of each bin in strides, ``(B, P, 2, num_bins)``
-    too: what :func:`~spanloc.criterion.distribution_focal` is taken of.
+    too: what :func:`~spanloc.losses.terms.distribution_focal` is taken of.
 
     Args:
         num_classes: Labels.
