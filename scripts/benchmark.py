@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from attention_step import bench_attention
 from prediction import bench_prediction
 from pytorch_lightning import Callback, Trainer
 from rich.console import Console
@@ -167,7 +168,9 @@ def bench_metrics(table: Table) -> None:
 
 def bench_update(table: Table) -> None:
     batch = recordings()
-    model = Localizer(ConvBackbone(6, stride=10), PyramidNeck(6), PointsHead(12, 6, num_layers=3))
+    model = Localizer(
+        ConvBackbone(6, stride=10), PyramidNeck(6), PointsHead(12, 6, num_layers=1, num_shared=1)
+    )
     decode = Decode(suppress=ops.soft_nms)
     metric = metrics.AveragePrecision()
 
@@ -201,7 +204,9 @@ def recordings() -> Batch:
 
 def bench_step(table: Table) -> None:
     batch = recordings()
-    model = Localizer(ConvBackbone(6, stride=10), PyramidNeck(6), PointsHead(12, 6, num_layers=3))
+    model = Localizer(
+        ConvBackbone(6, stride=10), PyramidNeck(6), PointsHead(12, 6, num_layers=1, num_shared=1)
+    )
     criterion = Criterion(match_points, losses.diou_loss)
     output = model(batch.features, batch.mask)
 
@@ -273,6 +278,7 @@ def main() -> None:
     torch.set_num_threads(threads)
     bench_update(table)
     bench_step(table)
+    bench_attention(table)
     bench_prediction(table)
     bench_gradient_norms(table)
     Console().print(table)

@@ -35,7 +35,7 @@ def detector(facts: InputFacts) -> SpanLocalizer:
     stride, levels, labels = (10, 6, 12) if facts is _MOTION else (1, 4, 13)
     model = Localizer(
         ConvBackbone(channels, stride=stride), PyramidNeck(levels),
-        PointsHead(labels, levels, num_layers=3),
+        PointsHead(labels, levels, num_layers=1, num_shared=1),
     )  # fmt: skip
     task = SpanLocalizer(
         model, Criterion(match_points, losses.diou_loss), Decode(suppress=_SUPPRESS)

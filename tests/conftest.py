@@ -15,7 +15,14 @@ from torch.utils.data import DataLoader
 import spanloc
 from spanloc.cli import commands
 from spanloc.data import SyntheticSequences
-from spanloc.models import ConvBackbone, Localizer, PointsHead, PyramidNeck, SingleHead
+from spanloc.models import (
+    ConvBackbone,
+    Localizer,
+    PointsHead,
+    PyramidNeck,
+    QueryHead,
+    SingleHead,
+)
 from spanloc.structures import collate
 
 # The models of the tests are small: threads would wait for each other more than they work, above
@@ -168,6 +175,14 @@ def single_model(num_channels=3, width=8):
         ConvBackbone(num_channels, stride=2, width=width, num_blocks=1),
         PyramidNeck(2, width=width, num_blocks=1),
         SingleHead(2, width=width, num_layers=1),
+    )
+
+
+def query_model(num_channels=3, width=8, num_queries=12):
+    return Localizer(
+        ConvBackbone(num_channels, stride=2, width=width, num_blocks=1),
+        PyramidNeck(2, width=width, num_blocks=1),
+        QueryHead(2, 2, width=width, num_queries=num_queries, num_layers=2),
     )
 
 

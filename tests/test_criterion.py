@@ -4,13 +4,17 @@ from functools import partial
 
 import pytest
 import torch
-from conftest import make_batch, points_model, single_model
+from conftest import make_batch, points_model, query_model, single_model
 
 from spanloc import Criterion, Decode, losses, ops
-from spanloc.matching import match_points, match_single
+from spanloc.matching import match_hungarian, match_points, match_single
 from spanloc.structures import Output
 
-MODELS = {"points": (points_model, match_points), "single": (single_model, match_single)}
+MODELS = {
+    "points": (points_model, match_points),
+    "single": (single_model, match_single),
+    "queries": (query_model, match_hungarian),
+}
 every_model = pytest.mark.parametrize(("model", "assign"), MODELS.values(), ids=MODELS)
 
 
@@ -25,20 +29,26 @@ def test_criterion_by_hand(model, assign):
     output = model()(batch.features, batch.mask)
     criterion = Criterion(assign, losses.giou_loss, losses.focal_loss, span_weight=2.0)
     found = criterion(output, batch)
-    index = assign(output, batch)
-    spans, scores, count = 0.0, 0.0, 0
-    for i in range(len(batch)):
-        for p in range(index.shape[1]):
-            target = int(index[i, p])
-            wanted = torch.zeros(2)
-            if target >= 0:
-                count += 1
-                wanted[batch.labels[i, target]] = 1
-                spans += losses.giou_loss(output.spans[i, p], batch.spans[i, target])
-            if output.mask[i, p]:
-                scores += losses.focal_loss(output.logits[i, p], wanted).sum()
+    spans, scores = [], 0.0
+    for layer in (output, *output.earlier):
+        index = assign(layer, batch)
+        spans.append(torch.zeros(()))
+        for i in range(len(batch)):
+            for p in range(index.shape[1]):
+                target = int(index[i, p])
+                wanted = torch.zeros(2)
+                if target >= 0:
+                    wanted[batch.labels[i, target]] = 1
+                    spans[-1] = spans[-1] + losses.giou_loss(
+                        layer.spans[i, p], batch.spans[i, target]
+                    )
+                if layer.mask[i, p]:
+                    scores += losses.focal_loss(layer.logits[i, p], wanted).sum()
+    # The pairs are those of the last layer.
+    count = int((assign(output, batch) >= 0).sum())
     assert count == len(found.pred) > 0
-    torch.testing.assert_close(found.terms["span"], (spans / count).detach())
+    torch.testing.assert_close(found.terms["span"], (spans[0] / count).detach())
+    spans = torch.stack(spans).sum()
     torch.testing.assert_close(found.terms["score"], (scores / count).detach())
     torch.testing.assert_close(found.total, 2 * spans / count + scores / count)
     assert not found.pred.requires_grad

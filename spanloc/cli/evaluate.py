@@ -17,18 +17,21 @@ from spanloc.cli.fit import (
     chosen_options,
     fit_checkpoint,
     having,
+    names_of,
     report_fit,
     wanted_options,
 )
 from spanloc.cli.score import write_scores
-from spanloc.cli.show import show_metrics
+from spanloc.cli.show import plain_console, show_metrics, show_table
 from spanloc.config.build import build
-from spanloc.config.checkpoint import file_of, load, trust
+from spanloc.config.checkpoint import file_of, trust
 from spanloc.config.checks import check
 from spanloc.data import SpanDataModule
 from spanloc.data.datamodule import Samples
 from spanloc.decode import stretch
-from spanloc.files import write_json
+from spanloc.files import record, write_json
+from spanloc.inference.ensemble import load_models
+from spanloc.reports.oracles import oracle_table
 from spanloc.reports.result import ScoreResult
 from spanloc.structures import Predictions, Targets, Timeline, collate
 from spanloc.training.callbacks import Evaluated, progress_display
@@ -42,12 +45,21 @@ def run(config: DictConfig) -> None:
     folder = run_folder()
     if config.subset not in ("test", "val"):
         raise ValueError(f"subset is {config.subset!r}; it may be test or val")
+    if not isinstance(config.oracles, bool):
+        raise ValueError(f"oracles is {config.oracles!r}; it may be true or false")
     chosen = chosen_options(config.decode)
     options = [name for name in wanted_options(config.fit_decode) if name not in chosen]
-    task = load(config.checkpoint, allow=config.allow)
+    checkpoints = names_of(config.checkpoint)
+    shifts: int = record(int, config.tta.shifts, "tta.shifts")
+    if options and (len(checkpoints) > 1 or shifts > 1):
+        raise ValueError(
+            "fit_decode is for one checkpoint with tta.shifts=1, which it is written to"
+        )
+    task = load_models(checkpoints, shifts=shifts, allow=config.allow)
+    checkpoint = checkpoints[0]
     trained_with: dict[str, Any] = task.config or {}
     if not isinstance(trained_with.get("data"), dict):
-        raise ValueError(f"{config.checkpoint}: its config does not say what data it is of")
+        raise ValueError(f"{checkpoint}: its config does not say what data it is of")
     data = dict(trained_with["data"])
     for key, value in config.data.items():
         if value is None:
@@ -55,7 +67,7 @@ def run(config: DictConfig) -> None:
         if key not in data:
             raise ValueError(f"data.{key}: the model was trained on {data['_target_']}, without it")
         data[key] = value
-    trust(config.checkpoint, data, ("spanloc.data", *config.allow))
+    trust(checkpoint, data, ("spanloc.data", *config.allow))
     check({"data": data})
     datamodule: SpanDataModule = build(data)
     datamodule.setup("test")
@@ -73,7 +85,7 @@ def run(config: DictConfig) -> None:
     if options:
         if config.subset == "val":
             log.warning("the decoding is fitted to the same sequences that subset=val evaluates on")
-        source = file_of(config.checkpoint)
+        source = file_of(checkpoint)
         to = config.fit_into or source.with_name(f"{source.stem}.fitted.ckpt")
         fitted = fit_checkpoint(
             source, datamodule, options, to=to, chosen=chosen, calibration=config.calibration,
@@ -85,8 +97,12 @@ def run(config: DictConfig) -> None:
     samples = datamodule.test_set if config.subset == "test" else datamodule.val_set
     plots.save_figure(timelines(task, samples), folder / "figures" / "timelines.png")
     write_metrics(found, folder)
-    write_evaluation(found, evaluated, task.classes, config.subset, folder)
+    scores = write_evaluation(
+        found, evaluated, task.classes, config.subset, folder, oracles=config.oracles
+    )
     write_predictions(evaluated, task.classes, folder)
+    if scores is not None and scores.oracles is not None:
+        show_table(plain_console(), oracle_table(scores.oracles), notes=True)
     show_metrics(found, folder)
 
 
@@ -101,7 +117,7 @@ def evaluate(
 ) -> tuple[dict[str, float], Evaluated]:
     """The metrics of a model on the ``test`` or ``val`` set, named ``<subset>/...``, and the rows."""
     loader = datamodule.test_dataloader() if subset == "test" else datamodule.val_dataloader()
-    samples: Any = loader.dataset
+    samples: Any = getattr(loader, "dataset", loader)
     if not len(samples):
         raise ValueError(f"there are no sequences to evaluate on: the {subset} set is empty")
     evaluated = Evaluated()
@@ -114,11 +130,17 @@ def evaluate(
 
 
 def write_evaluation(
-    found: dict[str, float], evaluated: Evaluated, classes: list[str], subset: str, folder: Path
-) -> None:
+    found: dict[str, float],
+    evaluated: Evaluated,
+    classes: list[str],
+    subset: str,
+    folder: Path,
+    *,
+    oracles: bool = False,
+) -> ScoreResult | None:
     """Write ``scores.json`` and ``scores.html``: the metrics, and what the errors are."""
     if evaluated.predictions is None or evaluated.targets is None:
-        return
+        return None
     rows = (evaluated.predictions, evaluated.targets)
     diagnosis: Any = metrics.diagnose(*rows, classes, durations=evaluated.durations)
     scores = ScoreResult(
@@ -132,8 +154,10 @@ def write_evaluation(
         num_sequences=len(evaluated.targets.ids),
         subset=subset,
         reliability=metrics.reliability(*rows),
+        oracles=metrics.oracles(*rows) if oracles else None,
     )
     write_scores(scores, folder)
+    return scores
 
 
 def _by_label(

@@ -52,6 +52,12 @@ def wanted_options(value: Any) -> Sequence[str]:
     return names
 
 
+def names_of(value: Any) -> list[str]:
+    """What a setting names: one thing, or a list of them. A name may look like a number."""
+    several = value if isinstance(value, ListConfig | list | tuple) else [value]
+    return [str(part) for part in several]
+
+
 def chosen_options(config: Any) -> dict[str, Any]:
     """The options of the decoding that the settings ``decode.NAME`` give, without those that are null."""
     plain: Any = (

@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from spanloc.cli.entry import run_folder
-from spanloc.cli.fit import chosen_options, having
+from spanloc.cli.fit import chosen_options, having, names_of
 from spanloc.cli.predict_files import (
     check_classes,
     check_outputs,
@@ -25,7 +25,7 @@ from spanloc.cli.predict_files import (
     own_path,
 )
 from spanloc.cli.show import plain_console, with_progress
-from spanloc.config.checkpoint import file_of, load
+from spanloc.config.checkpoint import file_of
 from spanloc.data.annotations.written import (
     FORMATS,
     Found,
@@ -36,6 +36,7 @@ from spanloc.data.annotations.written import (
 )
 from spanloc.data.signals import Signal, open_signal
 from spanloc.files import counted, record, replacing
+from spanloc.inference.ensemble import load_models
 from spanloc.inference.journal import Journal
 from spanloc.inference.recordings import Recording, find_recordings
 from spanloc.training.task import SpanLocalizer
@@ -66,19 +67,22 @@ def run(config: DictConfig) -> None:
     folder, settings = run_folder(), _settings(config)
     formats = _formats(settings)
     start = None if settings["start"] is None else _moment(settings["start"])
-    recordings = find_recordings(_list(settings["input"]))
+    recordings = find_recordings(names_of(settings["input"]))
     without, lines = left_out(formats, recordings)
     pictures = {name: settings[name] for name in ("plot", "view")}
     check_outputs(outputs(folder, recordings, formats, without, **pictures), recordings)
-    task = load(settings["checkpoint"], allow=settings["allow"])
+    checkpoints, shifts = names_of(settings["checkpoint"]), settings["tta"]["shifts"]
+    task = load_models(checkpoints, shifts=shifts, allow=settings["allow"])
     check_classes(formats, task.classes)
     options = chosen_options(settings["decode"])
     task.decode = having(task.decode, options)
     task.to(_device(str(settings["device"])))
     if settings["min_score"] is None:
         settings["min_score"] = 0.0 if task.decode.max_predictions == 1 else _MIN_SCORE
-    state = file_of(settings["checkpoint"]).stat()
-    identity = {"checkpoint": [state.st_size, state.st_mtime_ns]}
+    states = [file_of(path).stat() for path in checkpoints]
+    files = [part for state in states for part in (state.st_size, state.st_mtime_ns)]
+    identity: dict[str, Any] = {"checkpoint": files}
+    identity |= {"tta": settings["tta"] if shifts != 1 else None}
     identity |= {name: settings[name] for name in _READING} | {"decode": options or None}
     journal = Journal(folder / "predict.done", identity, resume=settings["resume"])
     found: list[Found] = []
@@ -169,7 +173,7 @@ def _open(task: SpanLocalizer, path: Path, settings: dict[str, Any]) -> Signal:
 
 def _formats(settings: dict[str, Any]) -> dict[str, bool]:
     """The wanted formats, and whether one file holds all recordings."""
-    names, wanted = _list(settings["format"]), settings["joint"]
+    names, wanted = names_of(settings["format"]), settings["joint"]
     for name in names:
         if name not in FORMATS:
             raise ValueError(f"format is {name!r}; wanted some of {', '.join(FORMATS)}")
@@ -260,18 +264,14 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _list(value: Any) -> list[str]:
-    return [str(part) for part in (value if isinstance(value, list) else [value])]
-
-
 def _settings(config: DictConfig) -> dict[str, Any]:
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     found = dict(plain)
     for name, kind in _TYPES.items():
         found[name] = record(kind, found[name], name)
-    for name in ("checkpoint", "key"):
-        # A name may look like a number.
-        found[name] = found[name] and str(found[name])
+    record(int, found["tta"]["shifts"], "tta.shifts")
+    # A name may look like a number.
+    found["key"] = found["key"] and str(found["key"])
     if found["min_score"] is not None and not 0 <= found["min_score"] < 1:
         raise ValueError(f"min_score is {found['min_score']}; it must lie in [0, 1)")
     if found["on_rate"] not in ("resample", "error"):

@@ -31,6 +31,8 @@ def run(config: DictConfig) -> None:
     if not isinstance(wanted, dict):
         raise ValueError(f"metrics is {wanted!r}; choose them by metric={wanted}")
     thresholds = None if config.tiou is None else read_thresholds(_plain(config.tiou))
+    if not isinstance(config.oracles, bool):
+        raise ValueError(f"oracles is {config.oracles!r}; it may be true or false")
     check({"metrics": wanted})
     for name, node in wanted.items():
         if not isinstance(_build(node, thresholds, ()), metrics.SpanMetric):
@@ -69,6 +71,9 @@ def run(config: DictConfig) -> None:
         notes=reports.notes(found),
         reliability=metrics.reliability(*rows),
         confusion=metrics.confusion(*rows, found.classes, threshold=config.diagnosis.tiou),
+        oracles=metrics.oracles(*rows, thresholds or (), tiou=config.diagnosis.tiou)
+        if config.oracles
+        else None,
     )
     write_scores(scores, folder)
     console = plain_console()
@@ -79,6 +84,8 @@ def run(config: DictConfig) -> None:
     show_table(console, first, most=len(first.rows))
     for table in others:
         show_table(console, table, notes=True)
+    if scores.oracles is not None:
+        show_table(console, reports.oracle_table(scores.oracles), notes=True)
     if len(found.classes) > 1:
         show_table(console, reports.confusion_table(scores), notes=True)
     console.print(f"Everything is in {folder}", soft_wrap=True)

@@ -60,6 +60,10 @@ def prepared(config: DictConfig) -> Prepared:
         OmegaConf.update(config, place, value)
     plain = _values(config)
     check(plain)
+    best = plain["callbacks"].get("best")
+    if best and not len(datamodule.val_set):
+        best["monitor"], plain["trainer"]["limit_val_batches"] = None, 0
+        notes = [*notes, "nothing is held out for validation: best.ckpt is that of the last epoch"]
     if any(choice.place.startswith("data.") for choice in found):
         datamodule = _set_up(plain["data"], datamodule)
     return Prepared(plain, datamodule, [*choices, *found], notes)

@@ -13,6 +13,8 @@ Budget = Literal["quick", "default", "best"]
 BUDGETS: dict[str, float] = {"quick": 0.3, "default": 1.0, "best": 6.0}
 # Cells of the finest level: of a training step, of a crop if nothing else decides, of a crop at most.
 _STEP_CELLS, _CROP_CELLS, _MOST_CELLS = 8192, 800, 16384
+# Spans that a crop for queries holds on average, at most; queries for each span that a crop may hold, and at least.
+_CROP_SPANS, _QUERIES_EACH, _LEAST_QUERIES = 10, 3, 20
 # Steps of a training step: the first layer sees them all, however coarse the grid is.
 _STEP_STEPS = 2**21
 # Cells of a short span, where a tIoU up to the first is wanted, and where a higher one is.
@@ -38,6 +40,7 @@ class TrainingFacts:
         num_classes: Labels.
         one_each: Whether every recording has exactly one span.
         slow: Whether reading takes work: resampling, decompression, a spectrogram.
+        most_spans: Of one training recording; 0: not known.
     """
 
     seconds_per_step: float
@@ -49,6 +52,7 @@ class TrainingFacts:
     num_classes: int
     one_each: bool
     slow: bool = False
+    most_spans: int = 0
 
     @classmethod
     def of(cls, datamodule: Any) -> "TrainingFacts":
@@ -65,6 +69,7 @@ class TrainingFacts:
             num_classes=facts.num_classes,
             one_each=set(counts) == {1},
             slow=getattr(datamodule, "slow", False),
+            most_spans=max(counts, default=0),
         )
 
 
@@ -100,6 +105,7 @@ class _Recipe:
         stride = self._stride()
         crops = "crops_per_epoch" in config["data"]
         cells = self._crop(stride) if crops else _mean(facts.steps) / stride
+        self._queries(cells * stride)
         batch = self._batch(cells, stride)
         steps = self._steps()
         steps = self._epochs(steps, batch, cells, stride) if crops else self._passes(steps, batch)
@@ -155,7 +161,10 @@ class _Recipe:
         facts = self.facts
         longest = max(facts.steps)
         room = 3 * facts.longest
-        steps = min(max(min(_CROP_CELLS * stride, _STEP_STEPS), room), _MOST_CELLS * stride)
+        steps: float = min(_CROP_CELLS * stride, _STEP_STEPS)
+        if self._has_queries():
+            steps = min(steps, _CROP_SPANS / self._density())
+        steps = min(max(steps, room), _MOST_CELLS * stride)
         reason = f"{steps / stride:.0f} cells, and room for the longest span"
         if self._get("decode.max_predictions") == 1:
             seconds, reason = math.inf, "whole recordings: each has one span"
@@ -165,6 +174,23 @@ class _Recipe:
             seconds = float(f"{steps * facts.seconds_per_step:.3g}")
         seconds = float(self._choose("data.crop_seconds", seconds, reason))
         return min(seconds / facts.seconds_per_step, longest) / stride
+
+    def _has_queries(self) -> bool:
+        return "num_queries" in self._get("head", {})
+
+    def _density(self) -> float:
+        """Spans per step of the training recordings."""
+        return max(self.facts.num_spans, 1) / sum(self.facts.steps)
+
+    def _queries(self, steps: float) -> None:
+        """Queries for the spans of a crop of so many steps."""
+        if self._has_queries():
+            usual, most = self._density() * steps, self.facts.most_spans or self.facts.num_spans
+            if steps < max(self.facts.steps):
+                # Spans lie closer together in places; a crop has no more of them than a recording.
+                most = min(round(2 * usual), most)
+            count = max(10 * math.ceil(_QUERIES_EACH * most / 10), _LEAST_QUERIES)
+            self._choose("head.num_queries", count, f"about {usual:.3g} spans in a crop")
 
     def _batch(self, cells: float, stride: int) -> int:
         most = min(_MOST_BATCH, max(1, int(_STEP_STEPS / (cells * stride))))
@@ -189,7 +215,8 @@ class _Recipe:
             return self._passes_of(int(crops), steps, batch)
         # A step goes forward and back, which costs about three times as much as forward alone.
         validation = sum(self.facts.val_steps) / stride / (3 * batch * cells)
-        count = min(max(int(_VALIDATION * steps / validation), 1), _MOST_VALIDATIONS)
+        most = _VALIDATION * steps / validation if validation else math.inf
+        count = int(min(max(most, 1), _MOST_VALIDATIONS))
         own = self._get("trainer.max_epochs")
         # So that the last epoch is as long as the others.
         even = max(n for n in range(1, count + 1) if steps % n == 0)
@@ -197,7 +224,8 @@ class _Recipe:
         count = count if own in (None, -1) else max(int(own), 1)
         each = math.ceil(steps / count)
         self._choose("data.crops_per_epoch", each * batch * parts, f"{each} steps an epoch")
-        reason = f"{count * each} steps for {self._said}; validated {count} times"
+        times = f"; validated {count} times" if validation else ""
+        reason = f"{count * each} steps for {self._said}{times}"
         self._choose("trainer.max_epochs", count, reason)
         return self._at_most(count * each)
 

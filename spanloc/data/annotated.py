@@ -47,7 +47,8 @@ class AnnotatedData(SpanDataModule):
         features: ``log_spectrogram`` computes bands of frequencies from the signals, as they are read
             (:class:`~spanloc.data.signals.LogSpectrogram`). None: the signals themselves.
         feature_options: Of these.
-        val_share: Share of the training recordings that validates where no subset does, in (0, 1).
+        val_share: Share of the training recordings that validates where no subset does, in [0, 1). With 0
+            all are trained on, and nothing chooses among the epochs.
         test_share: Share that is evaluated on where no subset is, in [0, 1).
         train_share: Share of the training recordings that is trained on, in (0, 1], drawn by ``seed``
             so that a larger share contains a smaller one; for learning curves. Model size and number
@@ -85,10 +86,10 @@ class AnnotatedData(SpanDataModule):
         **reading: Any,
     ) -> None:
         super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed)
-        for name, value in (("val_share", val_share), ("min_kept", min_kept)):
-            if not 0 < value < 1:
-                raise ValueError(f"data.{name} is {value}; it must lie between 0 and 1")
-        for name, value in (("test_share", test_share), ("with_spans", with_spans)):
+        if not 0 < min_kept < 1:
+            raise ValueError(f"data.min_kept is {min_kept}; it must lie between 0 and 1")
+        shares = {"val_share": val_share, "test_share": test_share, "with_spans": with_spans}
+        for name, value in shares.items():
             if not 0 <= value < 1:
                 raise ValueError(f"data.{name} is {value}; it must lie in [0, 1)")
         if not 0 < train_share <= 1:
@@ -170,8 +171,8 @@ class AnnotatedData(SpanDataModule):
         self.val_set, self.test_set = AnnotatedSequences(self._val), AnnotatedSequences(self._test)
         # Evaluation keeps no gradients, so that several times the steps of a training batch need less
         # memory than it does.
-        self.window = 4 * self.batch_size * longest
-        most = max(record.num_steps for record in (*self._val, *self._test))
+        self.window, self.train_window = 4 * self.batch_size * longest, longest
+        most = max((r.num_steps for r in (*self._val, *self._test)), default=1)
         self.evaluation_batch_size = max(1, min(self.batch_size, self.window // most))
 
     def statistics(self) -> tuple[Tensor, Tensor]:
@@ -229,7 +230,7 @@ class AnnotatedData(SpanDataModule):
             share, seed = self.test_share, self.split_seed
             train, self._test = hold_out(train, share, seed, "testing", least)
             self._note_held_out(self._test, "testing")
-        if not self._val:
+        if not self._val and self.val_share:
             train, self._val = hold_out(train, self.val_share, self.split_seed, "validation")
             self._note_held_out(self._val, "validation")
         self._all_train, self._train = train, nested_share(train, self.train_share, self.seed)

@@ -51,6 +51,8 @@ class SpanDataModule(LightningDataModule):
     num_channels: int | None = None
     #: Steps that a model evaluates at once; longer sequences go through it in windows. None: any.
     window: int | None = None
+    #: Steps of a training sample at most. None: not known.
+    train_window: int | None = None
     seconds_per_step: float = Timeline().seconds_per_step
 
     def __init__(self, *, batch_size: int = 32, num_workers: int = 0, seed: int = 0) -> None:
@@ -137,8 +139,10 @@ class SpanDataModule(LightningDataModule):
             generator=torch.Generator(),
         )
 
-    def val_dataloader(self) -> DataLoader[Any]:
-        """Validation batches."""
+    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """Validation batches; none where nothing is held out."""
+        if not len(self._set("val_set")):
+            return []
         return self._loader(self._set("val_set"), EvaluationSampler(len(self._set("val_set"))))
 
     def test_dataloader(self) -> DataLoader[Any]:

@@ -1,7 +1,7 @@
 """Decoding: outputs to predictions, also of sequences that are too long to be evaluated at once."""
 
 from spanloc.decode.calibration import Isotonic, Temperature, fit_calibration
-from spanloc.decode.collected import Collected, collect, figures
+from spanloc.decode.collected import Collected, Kept, collect, figures, keeping
 from spanloc.decode.decode import Calibrate, Decode, Scored, Suppress, joined
 from spanloc.decode.estimates import best_thresholds, boundary_bias
 from spanloc.decode.fitting import Fitted, Tried, fit_decode
@@ -13,6 +13,7 @@ __all__ = [
     "Decode",
     "Fitted",
     "Isotonic",
+    "Kept",
     "Reach",
     "Scored",
     "Suppress",
@@ -27,6 +28,7 @@ __all__ = [
     "fit_calibration",
     "fit_decode",
     "joined",
+    "keeping",
     "reach_of",
     "stretch",
     "windows",

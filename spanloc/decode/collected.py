@@ -1,7 +1,8 @@
 """Candidates of labelled sequences, kept, so that ways to decode them can be compared without the model."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -79,31 +80,49 @@ def collect(task: Any, batches: Iterable[Batch]) -> Collected:
     Raises:
         ValueError: There are no sequences.
     """
-    decode, training = task.decode, task.training
-    keeper = _Keeper(decode)
-    rows, targets = [], []
-    task.decode = keeper
+    training, rows, targets = task.training, [], []
     task.eval()
     try:
         with torch.inference_mode():
             for batch in batches:
-                keeper.found.clear()
-                task.predict_step(batch.to(task.device))
+                with keeping(task) as found:
+                    task.predict_step(batch.to(task.device))
                 targets.append(batch.targets("seconds").to("cpu"))
-                rows += [_Row(*found, _empty(batch, i)) for i, found in enumerate(keeper.found)]
+                rows += [_Row(*one, _empty(batch, i)) for i, one in enumerate(found)]
     finally:
-        task.decode = decode
         task.train(training)
     if not rows:
         raise ValueError("there are no sequences to fit the decoding on")
     return Collected(rows, _all(targets))
 
 
+class Kept(NamedTuple):
+    """The candidates of a sequence before suppression, best first, and what else ``select`` needs."""
+
+    candidates: Scored
+    steps: int
+    times: float
+
+
+@contextmanager
+def keeping(task: Any) -> Iterator[list[Kept]]:
+    """A list that gets the candidates of each sequence that a model sees meanwhile.
+
+    Of the model's predictions there are none in that time.
+    """
+    decode = task.decode
+    task.decode = keeper = _Keeper(decode)
+    try:
+        yield keeper.found
+    finally:
+        task.decode = decode
+
+
 class _Keeper(Decode):
     # Stands in for a Decode: keeps what it is to select from, and selects nothing.
     def __init__(self, decode: Decode) -> None:
         self.decode = decode
-        self.found: list[tuple[Scored, int, float]] = []
+        self.found: list[Kept] = []
 
     def candidates(self, output: Output, i: int) -> Scored:
         return self.decode.candidates(output, i)
@@ -119,7 +138,7 @@ class _Keeper(Decode):
         **_: Any,
     ) -> Scored:
         kept = Scored(*(field.cpu().clone() for field in (spans, scores, labels)))
-        self.found.append((kept, steps, times))
+        self.found.append(Kept(kept, steps, times))
         return Scored(spans[:0], scores[:0], labels[:0])
 
 

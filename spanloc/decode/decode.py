@@ -123,6 +123,12 @@ class Decode:
         spans = output.spans[i][candidates // num_labels]
         return Scored(spans, scores[candidates], candidates % num_labels)
 
+    def unbiased(self, spans: Tensor, labels: Tensor) -> Tensor:
+        """Spans ``(n, 2)`` in steps without the constant error of their labels."""
+        if self.bias is None:
+            return spans
+        return shifted(spans, self._by_label("bias", labels, spans))
+
     def select(
         self,
         spans: Tensor,
@@ -144,9 +150,7 @@ class Decode:
         Raises:
             ValueError: An option needs ``seconds_per_step``, or has not as many values as there are labels.
         """
-        if self.bias is not None:
-            spans = shifted(spans, self._by_label("bias", labels, spans))
-        spans = spans.clamp(min=0, max=steps)
+        spans = self.unbiased(spans, labels).clamp(min=0, max=steps)
         voters = Scored(spans, scores, labels)
         if self.suppress is not None:
             kept, scores = self.suppress(spans, scores, labels)

@@ -21,7 +21,8 @@ class Window(NamedTuple):
 
     Of the output, the predictions are valid whose points this window has to answer for; those of all
     windows are those of one pass over the whole sequence. Targets are those that overlap the stretch, not
-    clipped. ``number`` counts the windows of the sequence from 1, of ``num_windows``.
+    clipped. Of a head with queries, which has no points, the middles of spans and targets take their place.
+    ``number`` counts the windows of the sequence from 1, of ``num_windows``.
     """
 
     first: int
@@ -32,10 +33,14 @@ class Window(NamedTuple):
 
 
 class Reach(NamedTuple):
-    """How far a model looks: ``steps`` to each side of a point; and its coarsest ``stride``."""
+    """How far a model looks: ``steps`` to each side of a point; and its coarsest ``stride``.
+
+    ``full``: it looks at all of a window, whose length matters; each has the full one, also the last.
+    """
 
     steps: int
     stride: int
+    full: bool = False
 
 
 def windows(
@@ -49,7 +54,8 @@ def windows(
     """A model's outputs for one sequence, window by window.
 
     Neighbouring windows overlap by what the model looks to both sides, so that the predictions are those of
-    one pass over the whole sequence, wherever the model looks no further than ``reach`` says.
+    one pass over the whole sequence, wherever the model looks no further than ``reach`` says. Those of a
+    head with queries are not: each span comes from the window in whose middle half it has its own middle.
 
     Args:
         model: Features ``(1, C, T)`` and mask to an output.
@@ -68,10 +74,16 @@ def windows(
     num_windows = max(1, -(-(steps - 2 * margin) // hop))
     for number in range(num_windows):
         first, last = number * hop, min(number * hop + size, steps)
-        own_first = first + margin if number else 0
+        own_first = first + margin if number else -math.inf
         own_last = last - margin if number + 1 < num_windows else math.inf
+        if reach.full:
+            first = max(0, last - size)
         part = part_of(first, last)
         output = answering(model(part.features, part.mask), first, own_first, own_last)
+        if reach.full:
+            middle = part.spans.mean(-1) + first
+            own = (middle >= own_first) & (middle < own_last)
+            part = replace(part, target_mask=part.target_mask & own)
         if look is not None:
             look(output, part)
         yield Window(first, output, part, number + 1, num_windows)
@@ -80,13 +92,22 @@ def windows(
 def answering(output: Output, first: int, own_first: float, own_last: float) -> Output:
     """The output of a window from step ``first`` on, valid only at the points that it answers for.
 
+    A prediction without a point is where the middle of its span is. One prediction per sequence answers for
+    all of it.
+
     Args:
         own_first, own_last: From which step of the sequence to before which these lie.
     """
-    if output.points is None:
+    if _has_one(output):
         return output
-    place = output.points[:, 0] + first
-    return _only(output, (place >= own_first) & (place < own_last))
+    # Spans of earlier layers lie elsewhere.
+    earlier = tuple(answering(layer, first, own_first, own_last) for layer in output.earlier)
+    if output.points is None:
+        place = output.spans.detach().mean(-1) + first
+    else:
+        place = output.points[:, 0] + first
+    own = (place >= own_first) & (place < own_last)
+    return replace(output, mask=output.mask & own, earlier=earlier)
 
 
 def reach_of(model: Model, num_channels: int, size: int, device: torch.device) -> Reach:
@@ -95,7 +116,8 @@ def reach_of(model: Model, num_channels: int, size: int, device: torch.device) -
     Args:
         model: Features and mask to an output; in evaluation mode.
         num_channels: Of the features.
-        size: Steps of a window. A model that looks at all of several times as many is given a quarter of it.
+        size: Steps of a window. A model that looks at all of several times as many is given a quarter of it,
+            and so is one without points that has many predictions.
         device: Where the model is.
     """
     steps = max(size, _LEAST)
@@ -105,12 +127,14 @@ def reach_of(model: Model, num_channels: int, size: int, device: torch.device) -
         with torch.no_grad():
             output = model(features, torch.ones(1, steps, dtype=torch.bool, device=device))
         if output.points is None:
-            return Reach(0, 1)
+            return Reach(0, 1) if _has_one(output) else Reach(size // 4, 1, full=True)
         stride = int(output.points[:, 1].max())
         touched = output.spans[0].isnan().any(-1) | output.logits[0].isnan().any(-1)
         away = (output.points[touched, 0] - steps // 2).abs()
         # The NaN is one of the steps of a cell, of each level.
         reach = int(away.max()) + stride if len(away) else stride
+        # A second look goes where the first one says, which of this sequence is not as far as it may be.
+        reach += getattr(getattr(model, "localizer", model), "look", 0)
         if reach < steps // 2 - stride:
             return Reach(reach, stride)
         steps *= 2
@@ -166,6 +190,5 @@ def stretch(batch: Batch, index: int, first: int, last: int) -> Batch:
     )
 
 
-def _only(output: Output, own: Tensor) -> Output:
-    earlier = tuple(_only(layer, own) for layer in output.earlier)
-    return replace(output, mask=output.mask & own, earlier=earlier)
+def _has_one(output: Output) -> bool:
+    return output.points is None and output.spans.shape[1] == 1

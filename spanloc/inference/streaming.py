@@ -76,6 +76,8 @@ class Stream:
         self._step = 1 / (signal.rate or 1.0)
         with evaluating(task):
             reach = reach_of(task, signal.num_channels, 4096, task.device)
+        if reach.full:
+            raise ValueError("a stream takes a head with points, which this model has not")
         grid = reach.stride
         self._margin = -(-reach.steps // grid) * grid
         hop = self._margin / 4 if every is None else every / self._step

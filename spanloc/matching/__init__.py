@@ -8,10 +8,19 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from spanloc.matching.aligned import match_aligned, match_simota
+from spanloc.matching.hungarian import match_hungarian
 from spanloc.matching.points import match_points
 from spanloc.matching.single import match_single
 from spanloc.structures import Batch, Output
 
 Matcher = Callable[[Output, Batch], Tensor]
 
-__all__ = ["Matcher", "match_points", "match_single"]
+__all__ = [
+    "Matcher",
+    "match_aligned",
+    "match_hungarian",
+    "match_points",
+    "match_simota",
+    "match_single",
+]

@@ -7,12 +7,14 @@ from spanloc.metrics.detection import AveragePrecision, average_precision
 from spanloc.metrics.diagnosis import FOUND, KINDS, check_limits, diagnose
 from spanloc.metrics.events import EventF1, SegmentF1
 from spanloc.metrics.metric import SpanMetric
+from spanloc.metrics.oracles import ORACLES, oracles
 from spanloc.metrics.proposals import AverageRecall
 from spanloc.metrics.retrieval import MeanTIoU, RecallAtTIoU, RetrievalPrecision, best_tiou
 
 __all__ = [
     "FOUND",
     "KINDS",
+    "ORACLES",
     "Agreement",
     "AveragePrecision",
     "AverageRecall",
@@ -30,5 +32,6 @@ __all__ = [
     "confusion",
     "diagnose",
     "matches",
+    "oracles",
     "reliability",
 ]

@@ -1,5 +1,6 @@
 """A whole model: normalisation, backbone, neck, head."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -66,6 +67,17 @@ class Localizer(nn.Module):
     def num_classes(self) -> int:
         """Labels."""
         return int(self.head.num_classes)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether sequences longer than those of training are to be evaluated in windows."""
+        return bool(getattr(self.head, "bounded", False))
+
+    @property
+    def look(self) -> int:
+        """Steps beyond what its layers see, at which a head may look for a boundary."""
+        coarsest = self.neck.strides(self.backbone.stride)[-1]
+        return math.ceil(getattr(self.head, "reach_of_look", 0) * coarsest)
 
     @property
     def normalised(self) -> bool:

@@ -49,6 +49,9 @@ class Neck(Protocol):
 class Head(Protocol):
     """Levels to an output.
 
+    A head whose number of predictions does not grow with the sequence says so by ``bounded = True``:
+    sequences longer than those of training then go through the model in windows.
+
     Attributes:
         num_classes: Labels.
     """

@@ -1,3 +1,4 @@
+from .fusion import fuse
 from .overlaps import half_open, hull, length, overlap, tiou
 from .points import anchor_points, decode_offsets, encode_offsets
 from .selection import exclusive, fill_gaps
@@ -10,6 +11,7 @@ __all__ = [
     "encode_offsets",
     "exclusive",
     "fill_gaps",
+    "fuse",
     "half_open",
     "hull",
     "length",

@@ -7,6 +7,7 @@ from spanloc.reports.groups import Difference, Group, Summary, compare, group_ru
 from spanloc.reports.learning_curve import LearningCurve, by_metric, drawn, learning_curves
 from spanloc.reports.markdown import markdown
 from spanloc.reports.notes import notes
+from spanloc.reports.oracles import oracle_table
 from spanloc.reports.page import page
 from spanloc.reports.result import Diagnosis, ScoreResult
 from spanloc.reports.runs import Run, read_run
@@ -44,6 +45,7 @@ __all__ = [
     "learning_curves",
     "markdown",
     "notes",
+    "oracle_table",
     "page",
     "read_run",
     "run_table",

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from spanloc.files import record, write_json
-from spanloc.metrics import FOUND, KINDS
+from spanloc.metrics import FOUND, KINDS, ORACLES
 from spanloc.metrics.agreement import Confusion
 from spanloc.metrics.calibration import Reliability
+from spanloc.metrics.oracles import Oracles
 from spanloc.reports.content import one_line, read_values
 
 
@@ -63,6 +64,7 @@ class ScoreResult:
         notes: What is not wrong, but likely not meant; see :func:`spanloc.reports.notes`.
         reliability: Of :func:`spanloc.metrics.reliability`; None where scores are no probabilities.
         confusion: Of :func:`spanloc.metrics.confusion`; None where it was not looked at.
+        oracles: Of :func:`spanloc.metrics.oracles`; None where they were not asked for.
     """
 
     metrics: dict[str, float]
@@ -75,6 +77,7 @@ class ScoreResult:
     notes: list[str] = field(default_factory=list)
     reliability: Reliability | None = None
     confusion: list[Confusion] | None = None
+    oracles: Oracles | None = None
 
     @property
     def share_found(self) -> float:
@@ -92,20 +95,27 @@ class ScoreResult:
         found: ScoreResult = record(cls, state)
         diagnosis = found.diagnosis
         kinds: list[tuple[str, Mapping[str, Any], tuple[str, ...]]] = [
-            ("gain", diagnosis["gain"], (*KINDS[1:], "missed")),
-            ("sensitivity", diagnosis["sensitivity"], ("length", "coverage", "number")),
-            ("predictions", diagnosis["predictions"], KINDS),
-            ("targets", diagnosis["targets"], FOUND),
+            ("diagnosis.gain", diagnosis["gain"], (*KINDS[1:], "missed")),
+            ("diagnosis.sensitivity", diagnosis["sensitivity"], ("length", "coverage", "number")),
+            ("diagnosis.predictions", diagnosis["predictions"], KINDS),
+            ("diagnosis.targets", diagnosis["targets"], FOUND),
         ]
-        kinds += [(f"ranks[{i}]", counts, KINDS) for i, counts in enumerate(diagnosis["ranks"])]
+        kinds += [
+            (f"diagnosis.ranks[{i}]", counts, KINDS) for i, counts in enumerate(diagnosis["ranks"])
+        ]
         for label, row in diagnosis["classes"].items():
-            kinds.append((f"classes.{label}.predictions", row["predictions"], KINDS))
-            kinds.append((f"classes.{label}.targets", row["targets"], FOUND))
+            kinds.append((f"diagnosis.classes.{label}.predictions", row["predictions"], KINDS))
+            kinds.append((f"diagnosis.classes.{label}.targets", row["targets"], FOUND))
+        if found.oracles is not None:
+            table = found.oracles["mAP"]
+            kinds.append(("oracles.mAP", table, ORACLES))
+            columns = tuple(table.get(ORACLES[0], ()))
+            kinds += [(f"oracles.mAP.{name}", row, columns) for name, row in table.items()]
         for where, there, wanted in kinds:
             for name in (*wanted, *there):
                 if (name in wanted) != (name in there):
                     what = "missing" if name in wanted else "unknown"
-                    raise ValueError(f"diagnosis.{where}.{name} is {what}")
+                    raise ValueError(f"{where}.{name} is {what}")
         return found
 
     def write(self, path: str | Path) -> None:

@@ -12,6 +12,7 @@ from spanloc.reports.cells import NONE, Cell, fixed, number, spread
 from spanloc.reports.confusion import confusion_table
 from spanloc.reports.groups import Group
 from spanloc.reports.html import document, figures_section, table_section
+from spanloc.reports.oracles import oracle_table
 from spanloc.reports.reliability import reliability_section
 from spanloc.reports.result import Diagnosis, ScoreResult
 from spanloc.reports.runs import Run
@@ -60,6 +61,7 @@ def score_page(scores: ScoreResult) -> str:
         *error_figures(scores.diagnosis),
         "</section>",
         *errors,
+        *(table_section(oracle_table(scores.oracles)) if scores.oracles is not None else ()),
         *targets,
         *sensitivity,
         *labels,

@@ -25,7 +25,8 @@ class BuiltModule(LightningModule):
     Attributes:
         config: What :func:`spanloc.load` builds the model from; a model built in plain Python has none.
         facts: What the localizer was built from; None if it was given.
-        window: Steps that are evaluated at once, as the data have it; None: a whole batch, however long.
+        window: Steps that are evaluated at once, as the data have it; None: a whole batch, however long. Of a
+            model whose number of predictions is fixed, those of the longest training sample.
         input: The signals that it was trained on, as the data say it; None: not known.
     """
 
@@ -57,14 +58,13 @@ class BuiltModule(LightningModule):
 
         Args:
             datamodule: Such as :class:`~spanloc.data.SpanDataModule`, after its ``setup("fit")``: it has
-                ``facts()``, ``statistics()`` of the channels, ``classes`` and ``window``; all are optional
-                for a localizer that is built.
+                ``facts()``, ``statistics()`` of the channels, ``classes``, ``window`` and
+                ``train_window``; all are optional for a localizer that is built.
 
         Raises:
             ValueError: The localizer is not built, and the data do not say what it needs.
         """
         self.classes = self.classes or list(getattr(datamodule, "classes", ()))
-        self.window = getattr(datamodule, "window", None) or self.window
         self.input = getattr(datamodule, "input", None) or self.input
         if self.localizer is None:
             if not hasattr(datamodule, "facts"):
@@ -74,6 +74,9 @@ class BuiltModule(LightningModule):
                     "spanloc.data.SpanDataModule has, or build the localizer"
                 )
             self.build(datamodule.facts())
+        # What is bound to the length of its training sequences is evaluated on no longer ones.
+        name = "train_window" if getattr(self.localizer, "bounded", False) else "window"
+        self.window = getattr(datamodule, name, None) or self.window
         there = {"num_channels": getattr(datamodule, "num_channels", None)}
         there["num_classes"] = len(self.classes)
         for name, value in there.items():

@@ -32,7 +32,7 @@ def made(request, tmp_path_factory):
 
 def test_a_folder_is_all_that_a_training_needs(cli, made, tmp_path, capsys):
     name, folder = made
-    config = trained(cli, tmp_path, f"data.root={folder}")
+    config = trained(cli, tmp_path, f"data.root={folder}", "fit_decode=false")
     printed = capsys.readouterr().out
     assert config["data"]["_target_"] == "spanloc.data.AnnotatedData"
     assert config["metric"]["monitor"] == "val/mAP"
@@ -93,6 +93,20 @@ def test_five_recordings_and_recordings_without_spans_work(cli, tmp_path, capsys
     printed = re.sub(r"\s+", " ", capsys.readouterr().out)
     for subset in ("testing", "validation"):
         assert re.search(f"held out for {subset}: 'r[0-4]'", printed)
+
+
+def test_with_nothing_held_out_all_is_trained_on_and_the_last_epoch_is_kept(
+    cli, annotated, tmp_path, capsys
+):
+    trained(cli, tmp_path, f"data.root={annotated}", "data.val_share=0", "trainer.max_epochs=2")
+    assert "nothing is held out for validation" in capsys.readouterr().out
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["data/train_sequences"] == 6
+    assert not [name for name in metrics if name.startswith("val/")]
+    assert metrics["test/mAP"] >= 0
+    best, last = (spanloc.load(tmp_path / "run" / f"{name}.ckpt") for name in ("best", "last"))
+    for name, value in best.state_dict().items():
+        assert torch.equal(value, last.state_dict()[name])
 
 
 @pytest.mark.parametrize(

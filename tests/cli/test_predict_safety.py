@@ -88,14 +88,14 @@ def test_an_id_that_a_format_cannot_hold_costs_only_itself(predict, tmp_path):
 
 def test_a_class_that_a_format_cannot_hold_stops_it_at_once(predict, tmp_path, monkeypatch):
     write_csv(tmp_path / "a.csv", signal())
-    calls, load = counting(monkeypatch), command.load
+    calls, load = counting(monkeypatch), command.load_models
 
     def renamed(*args, **options):
         task = load(*args, **options)
         task.classes = ["sit down", "walk"]
         return task
 
-    monkeypatch.setattr(command, "load", renamed)
+    monkeypatch.setattr(command, "load_models", renamed)
     stop = predict("input=a.csv", "format=[csv,rttm]")
     assert stop.startswith("format rttm cannot hold the class 'sit down'; wanted no white space")
     assert not calls

@@ -46,6 +46,8 @@ def build_all(plain, tmp_path):
     config = OmegaConf.create(plain)
     for place, value, _ in choose(plain, TRAINING):
         OmegaConf.update(config, place, value)
+        if place.split(".")[0] in plain["module"]["localizer"]:
+            OmegaConf.update(config, f"module.localizer.{place}", value)
     plain = OmegaConf.to_container(config)
     task = building.build(plain["module"])
     task.build(FACTS)

@@ -156,3 +156,28 @@ def test_the_facts_are_those_of_the_training_data(annotated):
     assert not facts.one_each
     assert not facts.slow
     assert set(BUDGETS) == {"quick", "default", "best"}
+
+
+QUERIES = {**OPEN, "head": {"num_queries": None}}
+
+
+def test_queries_get_crops_of_few_spans_and_three_queries_for_each():
+    found = chosen(SBHAR, QUERIES)
+    # A span in 920 steps: 9 in the crop that points have too, twice as many in places.
+    assert found["data.crop_seconds"] == chosen(SBHAR)["data.crop_seconds"]
+    assert found["head.num_queries"] == 60
+    dense = replace(SBHAR, num_spans=6460, longest=300.0, most_spans=300)
+    found = chosen(dense, QUERIES)
+    assert found["data.crop_seconds"] == pytest.approx(10 * 92 * 0.02, rel=0.01)
+    assert found["head.num_queries"] == 60
+    # Room for the longest span comes first.
+    found = chosen(replace(dense, longest=2030.0), QUERIES)
+    assert found["data.crop_seconds"] == pytest.approx(3 * 2030 * 0.02, rel=0.01)
+    assert found["head.num_queries"] == 400
+
+
+def test_queries_for_whole_recordings_are_as_many_as_the_fullest_needs():
+    short = replace(SBHAR, steps=[3000] * 33, num_spans=66, most_spans=11)
+    assert chosen(short, QUERIES)["head.num_queries"] == 40
+    assert chosen(replace(short, most_spans=2), QUERIES)["head.num_queries"] == 20
+    assert "head.num_queries" not in chosen(short, {**OPEN, "head": {"num_queries": 7}})

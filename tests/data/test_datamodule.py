@@ -123,6 +123,12 @@ def test_validation_keeps_subjects_apart_and_testing_out(annotated):
     assert len({held_out(seed=seed) for seed in range(9)}) == 1
 
 
+def test_no_share_for_validation_trains_on_every_training_recording(annotated):
+    data = read(annotated, val_share=0.0)
+    assert (len(data.train_set), len(data.val_set), data.sizes()["val"]) == (6, 0, [])
+    assert list(data.val_dataloader()) == []
+
+
 def test_statistics_are_of_the_training_sequences_alone(annotated):
     data = read(annotated, val_share=0.3)
     rows = np.concatenate(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 import yaml
-from conftest import CONFIGS, make_batch, points_model, single_model
+from conftest import CONFIGS, make_batch, points_model, query_model, single_model
 
 from spanloc import matching
 from spanloc.config.build import build
@@ -15,7 +15,8 @@ MATCHERS = {
     path.stem: build(yaml.safe_load(path.read_text()))
     for path in sorted((CONFIGS / "matcher").glob("*.yaml"))
 }
-MODELS = {"center": points_model, "first": single_model}
+MODELS = {"center": points_model, "first": single_model, "hungarian": query_model}
+MODELS |= {"aligned": points_model, "simota": points_model}
 every_matcher = pytest.mark.parametrize("name", MATCHERS)
 
 

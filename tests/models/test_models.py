@@ -16,8 +16,6 @@ from spanloc.models import Localizer
 from spanloc.structures import Sample, collate
 
 FACTS = {"num_channels": 3, "num_classes": 2}
-HEADS = sorted(path.stem for path in (CONFIGS / "head").glob("*.yaml"))
-every_head = pytest.mark.parametrize("name", HEADS)
 
 
 def node(group, name):
@@ -28,6 +26,12 @@ def node(group, name):
         merged |= node(group, parent)
     # A head that brings a term of its own is of two groups.
     return merged | content.get(group, content)
+
+
+HEADS = sorted(path.stem for path in (CONFIGS / "head").glob("*.yaml"))
+# Those have as many predictions for every sequence.
+WITHOUT_POINTS = {"attention": 1, "query": node("head", "query")["num_queries"]}
+every_head = pytest.mark.parametrize("name", HEADS)
 
 
 def localizer(name, stride=4, num_levels=3, backbone="conv", neck="pyramid"):
@@ -106,7 +110,8 @@ def test_a_batch_equals_its_singles(name, stride):
 def test_every_parameter_gets_a_gradient(name, stride):
     model, batch = localizer(name, stride=stride), make_batch((90, 70))
     output = model(batch.features, batch.mask)
-    sum(value.square().mean() for value in fields(output).values()).backward()
+    layers = (output, *output.earlier)
+    sum(value.square().mean() for layer in layers for value in fields(layer).values()).backward()
     for path, parameter in model.named_parameters():
         assert parameter.grad is not None, path
         assert parameter.grad.abs().sum() > 0, path
@@ -127,8 +132,12 @@ def test_output_keeps_its_contract(name, steps):
     assert output.mask.shape == (1, count)
     for value in output.extra.values():
         assert value.shape[:2] == (1, count)
-    if name == "attention":
-        assert count == 1
+    for layer in output.earlier:
+        assert layer.spans.dtype == torch.float32
+        assert layer.spans.shape == output.spans.shape
+        assert (ops.length(layer.spans) >= 0).all()
+    if name in WITHOUT_POINTS:
+        assert count == WITHOUT_POINTS[name]
         assert output.points is None
     else:
         assert output.points.shape == (count, 2)

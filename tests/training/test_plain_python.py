@@ -32,7 +32,9 @@ def from_parts(**options):
         neck=PyramidNeck,
         head=partial(PointsHead, num_layers=2),
     )
-    criterion = Criterion(match_points, losses.giou_loss)
+    criterion = Criterion(
+        match_points, losses.giou_loss, losses.quality_focal_loss, score_target="tiou"
+    )
     return SpanLocalizer(localizer, criterion, Decode(suppress=ops.soft_nms), **options)
 
 
@@ -41,7 +43,7 @@ def test_plain_fit_gives_the_weights_of_the_command_bit_for_bit(cli, annotated):
         "train", "task=detection", "data=annotations", f"data.root={annotated}", "backbone.width=8",
         "data.crop_seconds=3", "data.batch_size=2", "trainer.max_epochs=2", "test=false",
         "trainer.accelerator=cpu", "callbacks.convergence=null", "callbacks.average=null",
-        "span_loss=giou", "head.num_layers=2", "data.crops_per_epoch=9", "transforms=none", "scheduler.warmup=0.1",
+        "span_loss=giou", "head.num_layers=2", "head.num_shared=0", "data.crops_per_epoch=9", "transforms=none", "scheduler.warmup=0.1",
         "hydra.run.dir=run",
     )  # fmt: skip
     expected = torch.load(run / "run" / "last.ckpt", weights_only=True)["state_dict"]

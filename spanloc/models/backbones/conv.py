@@ -18,6 +18,7 @@ class ConvBackbone(nn.Module):
         width: Channels of the cells.
         num_blocks: Blocks on the grid.
         kernel: Of the blocks, in cells; odd.
+        excite: Cells over which :class:`~spanloc.models.layers.Excite` averages in each block; 0: without.
 
     Raises:
         ValueError: A size is out of range.
@@ -31,6 +32,7 @@ class ConvBackbone(nn.Module):
         width: int = 96,
         num_blocks: int = 3,
         kernel: int = 7,
+        excite: int = 0,
     ) -> None:
         super().__init__()
         require_sizes(num_channels=num_channels, stride=stride, width=width)
@@ -42,7 +44,9 @@ class ConvBackbone(nn.Module):
             ConvNorm(before, after, step)
             for before, after, step in zip(widths, widths[1:], self.steps, strict=False)
         )
-        self.blocks = nn.ModuleList(ConvBlock(width, kernel) for _ in range(num_blocks))
+        self.blocks = nn.ModuleList(
+            ConvBlock(width, kernel, excite=excite) for _ in range(num_blocks)
+        )
 
     def forward(
         self, features: Float[Tensor, "batch channels steps"], mask: Bool[Tensor, "batch steps"]

@@ -23,7 +23,8 @@ class DistributionHead(DenseHead):
     Args:
         num_classes: Labels.
         width: Channels of the levels.
-        num_layers: Convolutions before the last layers.
+        num_layers: Convolutions of scores and of spans each, before the last layers.
+        num_shared: Convolutions before these, for both.
         prior: Score that all cells start with: most are background.
         num_bins: Bins of each side, at least 2.
         reach: The largest offset, in strides. By default, twice what the points of a level stand for,
@@ -44,6 +45,7 @@ class DistributionHead(DenseHead):
         *,
         width: int = 96,
         num_layers: int = 2,
+        num_shared: int = 0,
         prior: float = 0.01,
         num_bins: int = 17,
         reach: float = 2 * LEVEL_RANGE[1],
@@ -52,7 +54,8 @@ class DistributionHead(DenseHead):
             raise ValueError(
                 f"num_bins is {num_bins} and reach {reach}; wanted at least 2, and above 0"
             )
-        super().__init__(num_classes, 2 * num_bins, width=width, num_layers=num_layers, prior=prior)
+        sizes = {"width": width, "num_layers": num_layers, "num_shared": num_shared}
+        super().__init__(num_classes, 2 * num_bins, **sizes, prior=prior)
         self.num_bins = num_bins
         self.register_buffer("offsets", torch.linspace(0, reach, num_bins), persistent=False)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spanloc.models.layers import ConvNorm
+from spanloc.models.layers import ConvNorm, convolve
 from spanloc.models.protocols import Level
 from spanloc.ops import anchor_points, decode_offsets
 from spanloc.structures import Output
@@ -22,15 +22,24 @@ class DenseHead(nn.Module):
         num_classes: Labels.
         num_outputs: Numbers for the span of a cell.
         width: Channels of the levels.
-        num_layers: Convolutions before the last layers.
+        num_layers: Convolutions of scores and of spans each, before the last layers.
+        num_shared: Convolutions before these, for both.
         prior: Score that all cells start with: most are background.
     """
 
     def __init__(
-        self, num_classes: int, num_outputs: int, *, width: int, num_layers: int, prior: float
+        self,
+        num_classes: int,
+        num_outputs: int,
+        *,
+        width: int,
+        num_layers: int,
+        num_shared: int,
+        prior: float,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
+        self.shared_layers = nn.ModuleList(ConvNorm(width, width) for _ in range(num_shared))
         self.score_layers = nn.ModuleList(ConvNorm(width, width) for _ in range(num_layers))
         self.span_layers = nn.ModuleList(ConvNorm(width, width) for _ in range(num_layers))
         self.score = nn.Conv1d(width, num_classes, 3, padding=1)
@@ -41,11 +50,13 @@ class DenseHead(nn.Module):
         """Logits ``(B, K, cells)`` and span numbers ``(B, num_outputs, cells)`` of each level, float32."""
         logits, numbers = [], []
         for x, mask in levels:
+            for layer in self.shared_layers:
+                x = layer(x, mask)
             score, span = x, x
             for score_layer, span_layer in zip(self.score_layers, self.span_layers, strict=True):
                 score, span = score_layer(score, mask), span_layer(span, mask)
-            logits.append(self.score(score).float())
-            numbers.append(self.span(span).float())
+            logits.append(convolve(self.score, score).float())
+            numbers.append(convolve(self.span, span).float())
         return logits, numbers
 
 
@@ -58,7 +69,8 @@ class PointsHead(DenseHead):
         num_classes: Labels.
         num_levels: Levels of the neck.
         width: Channels of the levels.
-        num_layers: Convolutions before the last layers.
+        num_layers: Convolutions of scores and of spans each, before the last layers.
+        num_shared: Convolutions before these, for both.
         prior: Score that all cells start with: most are background.
 
     References:
@@ -73,9 +85,11 @@ class PointsHead(DenseHead):
         *,
         width: int = 96,
         num_layers: int = 2,
+        num_shared: int = 0,
         prior: float = 0.01,
     ) -> None:
-        super().__init__(num_classes, 2, width=width, num_layers=num_layers, prior=prior)
+        sizes = {"width": width, "num_layers": num_layers, "num_shared": num_shared}
+        super().__init__(num_classes, 2, **sizes, prior=prior)
         self.num_levels = num_levels
         self.scale = nn.Parameter(torch.ones(num_levels))
 

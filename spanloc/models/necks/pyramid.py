@@ -17,20 +17,27 @@ class PyramidNeck(nn.Module):
         width: Channels, as the backbone's.
         num_blocks: Blocks per level.
         kernel: Of the blocks, in cells of their level; odd.
+        excite: Cells over which :class:`~spanloc.models.layers.Excite` averages in each block; 0: without.
 
     Raises:
         ValueError: A size is out of range.
     """
 
     def __init__(
-        self, num_levels: int, *, width: int = 96, num_blocks: int = 2, kernel: int = 7
+        self,
+        num_levels: int,
+        *,
+        width: int = 96,
+        num_blocks: int = 2,
+        kernel: int = 7,
+        excite: int = 0,
     ) -> None:
         super().__init__()
         require_sizes(num_levels=num_levels, width=width)
         self.num_levels, self.width = num_levels, width
         self.halve = nn.ModuleList(ConvNorm(width, width, 2) for _ in range(num_levels - 1))
         self.levels = nn.ModuleList(
-            nn.ModuleList(ConvBlock(width, kernel) for _ in range(num_blocks))
+            nn.ModuleList(ConvBlock(width, kernel, excite=excite) for _ in range(num_blocks))
             for _ in range(num_levels)
         )
 

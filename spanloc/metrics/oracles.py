@@ -1,0 +1,216 @@
+"""What average precision would be if one part of the detector made no mistakes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import NamedTuple, TypedDict
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spanloc.metrics.detection import average_precision
+from spanloc.metrics.kernels.ranked import match_ranked, nearest
+from spanloc.metrics.rows import arrays, checked_thresholds, decimal, find_groups, group, rank
+from spanloc.structures import Predictions, Targets
+
+#: What is made perfect, in the order of the table.
+ORACLES = ("as it is", "ranking", "labels", "boundaries", "selection", "outside")
+_MEANS = MappingProxyType(
+    {
+        "mAP@0.30:0.70": (0.3, 0.4, 0.5, 0.6, 0.7),
+        "mAP@0.50:0.95": (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
+    }
+)
+_SINGLE = (0.5, 0.75, 0.9)
+#: The columns that every table has.
+STANDARD = (*_MEANS, *(f"mAP@{decimal(t)}" for t in _SINGLE))
+
+
+class Oracles(TypedDict):
+    """Mean average precision by what is made perfect (:data:`ORACLES`), then by the thresholds.
+
+    ``tiou`` is that from which a prediction means a target.
+    """
+
+    tiou: float
+    mAP: dict[str, dict[str, float]]
+
+
+class _Overlap(NamedTuple):
+    # Of each prediction: its best target, a row of the targets or -1, and its tIoU with it.
+    target: np.ndarray
+    tiou: np.ndarray
+
+
+def oracles(
+    predictions: Predictions,
+    targets: Targets,
+    thresholds: Sequence[float] = (),
+    *,
+    tiou: float = 0.5,
+) -> Oracles:
+    """Mean average precision of predictions with one kind of mistake mended in **all** of them.
+
+    Where :func:`~spanloc.metrics.diagnose` says what the errors of each kind cost at one tIoU, this says
+    what a better part of a detector could gain, at every tIoU. Each mends the predictions as they are:
+
+    - **ranking**: each score is multiplied by the tIoU with the best target of its label. What overlaps
+      none comes last.
+    - **labels**: predictions with a tIoU of at least ``tiou`` with a target have the label of the one
+      that they overlap most.
+    - **boundaries**: predictions with a tIoU of at least ``tiou`` with a target of their label have the
+      boundaries of the one that they overlap most.
+    - **selection**: of the predictions of one target (matched at ``tiou``, or double detections of it)
+      one is left: the one with the highest tIoU, with the score of the best-scored one.
+    - **outside**: predictions outside the stretch from the first to the last target of their sequence
+      are removed; all of a sequence without targets.
+
+    Perfect predictions stay perfect. ``outside`` never lowers a figure; nor do ``boundaries`` and
+    ``selection`` at thresholds from ``tiou`` on, where targets of one label do not overlap. ``labels``
+    can: a prediction that gets the right label may be the second of its target. So can ``ranking``,
+    which puts a second, well-placed prediction before a first one of another target.
+
+    Args:
+        predictions, targets: Rows of whole sequences.
+        thresholds: TIoU of further columns, in ``(0, 1]``; their mean is the column ``mAP``.
+        tiou: From which a prediction means a target, in ``(0, 1]``.
+
+    Returns:
+        By :data:`ORACLES`, figures in ``[0, 1]``: the means over tIoU 0.3:0.7:0.1 and 0.5:0.95:0.05, and
+        those at 0.5, 0.75, 0.9 and ``thresholds``. All are 0 where there are no targets.
+
+    Raises:
+        ValueError: ``tiou`` or a threshold is out of range.
+
+    >>> zero = torch.zeros(1, dtype=torch.int64)
+    >>> found = Predictions(torch.tensor([[0.0, 8.0]]), zero, zero, ("a",), scores=torch.ones(1))
+    >>> true = Targets(torch.tensor([[0.0, 10.0]]), zero, zero, ("a",))
+    >>> table = oracles(found, true)["mAP"]
+    >>> table["as it is"]["mAP@0.90"], table["boundaries"]["mAP@0.90"]
+    (0.0, 1.0)
+    """
+    if not 0 < tiou <= 1:
+        raise ValueError(f"the tIoU of the oracles is {tiou}; it must lie in (0, 1]")
+    asked = checked_thresholds(thresholds) if thresholds else []
+    at = sorted({*asked, *_SINGLE, *(t for several in _MEANS.values() for t in several)})
+    shown = {f"mAP@{decimal(t)}": (t,) for t in sorted({*asked, *_SINGLE})}
+    columns: dict[str, Sequence[float]] = {"mAP": asked} if asked else {}
+    columns |= {**_MEANS, **shown}
+
+    def figures(mended: Predictions) -> dict[str, float]:
+        _, table = average_precision(mended, targets, at)
+        mean = dict(zip(at, table.mean(0) if len(table) else np.zeros(len(at)), strict=True))
+        return {
+            name: float(np.mean([mean[t] for t in several])) for name, several in columns.items()
+        }
+
+    return Oracles(
+        tiou=tiou, mAP={name: figures(mended(name, predictions, targets, tiou)) for name in ORACLES}
+    )
+
+
+def mended(name: str, predictions: Predictions, targets: Targets, tiou: float) -> Predictions:
+    """The predictions with what :func:`oracles` calls ``name`` made perfect."""
+    mend = _MENDS.get(name)
+    return predictions if mend is None else mend(predictions.to("cpu"), targets.to("cpu"), tiou)
+
+
+def _ranking(predictions: Predictions, targets: Targets, tiou: float) -> Predictions:
+    scores = predictions.scores.double()
+    # Times a tIoU, a score below zero would rise.
+    scores = scores - scores.min().clamp(max=0) if len(scores) else scores
+    shared = _overlap(predictions, targets, of_label=True).tiou
+    return replace(predictions, scores=scores * torch.from_numpy(shared))
+
+
+def _labels(predictions: Predictions, targets: Targets, tiou: float) -> Predictions:
+    best = _overlap(predictions, targets, of_label=False)
+    means = torch.from_numpy(best.tiou >= tiou)
+    labels = torch.where(means, _of(targets.labels, best), predictions.labels)
+    return replace(predictions, labels=labels)
+
+
+def _boundaries(predictions: Predictions, targets: Targets, tiou: float) -> Predictions:
+    best = _overlap(predictions, targets, of_label=True)
+    means = torch.from_numpy(best.tiou >= tiou)[:, None]
+    spans = torch.where(means, _of(targets.spans, best).double(), predictions.spans.double())
+    return replace(predictions, spans=spans)
+
+
+def _selection(predictions: Predictions, targets: Targets, tiou: float) -> Predictions:
+    best = _overlap(predictions, targets, of_label=True)
+    spans, scores, labels, sequences = arrays(predictions)
+    order = rank(scores, sequences)
+    grouped = group(*_plain(targets))
+    matched = match_ranked(
+        spans[order].astype(np.float64),
+        find_groups(grouped, labels[order], sequences[order]),
+        grouped.spans,
+        grouped.firsts,
+        grouped.order,
+        np.array([tiou]),
+    )[:, 0]
+    taker = np.full(len(targets), -1)
+    taker[grouped.order[matched[matched >= 0]]] = order[matched >= 0]
+    hit = np.zeros(len(predictions), bool)
+    hit[taker[taker >= 0]] = True
+    double = ~hit & (best.tiou >= tiou)
+    # A double detection gives the prediction that took its target its place, if that is the better one.
+    source = np.arange(len(predictions))
+    shared = best.tiou.copy()
+    for row in np.flatnonzero(double):
+        first = taker[best.target[row]]
+        if best.target[first] == best.target[row] and best.tiou[row] > shared[first]:
+            shared[first], source[first] = best.tiou[row], row
+    kept = torch.from_numpy(~double)
+    return replace(predictions, spans=predictions.spans[torch.from_numpy(source)])[kept]
+
+
+def _outside(predictions: Predictions, targets: Targets, tiou: float) -> Predictions:
+    spans, _, sequences = _plain(predictions)
+    true_spans, _, true_sequences = _plain(targets)
+    first, last = np.full(len(predictions.ids), np.inf), np.full(len(predictions.ids), -np.inf)
+    np.minimum.at(first, true_sequences, true_spans[:, 0])
+    np.maximum.at(last, true_sequences, true_spans[:, 1])
+    inside = (spans[:, 1] > first[sequences]) & (spans[:, 0] < last[sequences])
+    return predictions[torch.from_numpy(inside)]
+
+
+_MENDS: Mapping[str, Callable[[Predictions, Targets, float], Predictions]] = MappingProxyType(
+    {
+        "ranking": _ranking,
+        "labels": _labels,
+        "boundaries": _boundaries,
+        "selection": _selection,
+        "outside": _outside,
+    }
+)
+
+
+def _plain(rows: Predictions | Targets) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    spans, _, labels, sequences = arrays(rows)
+    return spans, labels, sequences
+
+
+def _of(values: Tensor, best: _Overlap) -> Tensor:
+    # Of the best targets; zeros where there is none.
+    return torch.cat([values, values.new_zeros(1, *values.shape[1:])])[
+        torch.from_numpy(best.target)
+    ]
+
+
+def _overlap(predictions: Predictions, targets: Targets, *, of_label: bool) -> _Overlap:
+    spans, labels, sequences = _plain(predictions)
+    true_spans, true_labels, true_sequences = _plain(targets)
+    kinds = (labels, true_labels) if of_label else (labels * 0, true_labels * 0)
+    grouped = group(true_spans, kinds[1], true_sequences)
+    found, shared, _ = nearest(
+        spans.astype(np.float64),
+        labels,
+        find_groups(grouped, kinds[0], sequences),
+        grouped.spans,
+        true_labels[grouped.order],
+        grouped.firsts,
+    )
+    return _Overlap(np.append(grouped.order, -1)[found], shared)

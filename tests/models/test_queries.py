@@ -1,0 +1,110 @@
+"""Queries: what they look at, what they learn, and that they can be exported."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import make_batch, query_model
+
+from spanloc import Criterion, losses, ops
+from spanloc.data import SyntheticSequences
+from spanloc.matching import match_hungarian
+from spanloc.models import QueryHead
+from spanloc.structures import collate
+
+ROOT = Path(__file__).parent.parent.parent
+# In a process of its own: the shape checker of the tests cannot be exported.
+SCRIPT = """
+import sys
+import torch
+from conftest import make_batch, query_model
+from spanloc import Criterion, SpanLocalizer, losses
+from spanloc.inference.export import export
+from spanloc.inference.exported import Exported, difference, tolerance
+from spanloc.matching import match_hungarian
+torch.manual_seed(0)
+task = SpanLocalizer(query_model(), Criterion(match_hungarian, losses.giou_loss))
+task.classes = ["a", "b"]
+export(task, sys.argv[1], "onnx")
+run = Exported(sys.argv[1])
+for lengths in ((1,), (40, 23), (7, 640, 33)):
+    batch = make_batch(lengths, num_targets=(0,) * len(lengths))
+    found, allowed = difference(task, run, batch.features, batch.mask), tolerance(max(lengths), 4)
+    assert found.spans <= allowed.spans and found.scores <= allowed.scores, (lengths, found)
+print("same")
+"""
+
+
+def test_queries_begin_all_over_the_sequence():
+    model, batch = query_model(num_queries=20), make_batch((200,), num_targets=(0,))
+    middles = model(batch.features, batch.mask).spans[0].mean(-1).sort().values
+    assert middles[0] < 20
+    assert middles[-1] > 180
+    assert middles.diff().max() < 30
+
+
+def test_layers_are_in_the_output_and_each_refines_the_one_before():
+    model, batch = query_model(), make_batch((90, 61))
+    output = model(batch.features, batch.mask)
+    assert len(output.earlier) == 1
+    torch.testing.assert_close(output.spans, output.earlier[0].spans, atol=1e-4, rtol=1e-4)
+    with torch.no_grad():
+        model.head.shifts[1][1].bias += torch.tensor([0.5, 0.0])
+    moved = model(batch.features, batch.mask)
+    assert torch.equal(moved.earlier[0].spans, output.earlier[0].spans)
+    assert (moved.spans.mean(-1) > output.spans.mean(-1)).all()
+    torch.testing.assert_close(ops.length(moved.spans), ops.length(output.spans))
+
+
+def test_a_layer_does_not_train_the_references_of_the_next():
+    model, batch = query_model(), make_batch((90,), num_targets=(1,))
+    model(batch.features, batch.mask).spans.sum().backward()
+    assert model.head.shifts[0][1].bias.grad is None
+    assert model.head.shifts[1][1].bias.grad.abs().sum() > 0
+
+
+def test_few_steps_teach_queries_where_spans_are():
+    torch.manual_seed(0)
+    data = SyntheticSequences(
+        64, num_spans=[1, 3], num_channels=3, num_classes=2, length=128, span_length=[16, 40],
+        num_distractors=0, noise=0.1,
+    )  # fmt: skip
+    model = query_model(width=16)
+    criterion = Criterion(match_hungarian, losses.diou_loss)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3)
+    tious = []
+    for step in range(60):
+        batch = collate([data[(16 * step + i) % 64] for i in range(16)])
+        found = criterion(model(batch.features, batch.mask), batch)
+        optimizer.zero_grad()
+        found.total.backward()
+        optimizer.step()
+        tious.append(float(ops.tiou(found.pred, found.target).mean()))
+    assert tious[0] < 0.5
+    assert min(tious[-4:]) > 0.7, tious
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"width": 10, "num_heads": 4}, "width is 10; it must be a multiple of num_heads, 4"),
+        ({"num_queries": 0}, "num_queries is 0"),
+        ({"num_layers": 0}, "num_layers is 0"),
+    ],
+)
+def test_sizes_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        QueryHead(2, 2, **options)
+
+
+@pytest.mark.slow  # 20 s
+def test_an_exported_model_gives_the_same_spans_for_every_length(tmp_path):
+    paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", SCRIPT, tmp_path / "model.onnx"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "same"
