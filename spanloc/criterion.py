@@ -10,6 +10,8 @@ from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
 from spanloc.losses import ScoreLoss, SpanLoss, focal_loss
+from spanloc.losses.kinds import unwrap
+from spanloc.losses.score import SOFT_LOSSES
 from spanloc.losses.terms import Pairs
 from spanloc.matching import Matcher
 from spanloc.matching.unjudged import unjudged
@@ -92,8 +94,9 @@ class Criterion(nn.Module):
         span_weight, score_weight: Of the two in the total.
         terms: Further terms by name; None leaves one out.
         score_target: What the score of a matched prediction's label is to become: ``"one"``; or ``"tiou"``, that
-            of its own span with its target, so that scores rank predictions by their boundaries too. It gets
-            no gradient, and wants a score loss for soft targets: :func:`~spanloc.losses.quality_focal_loss`.
+            of its own span with its target, without a gradient, so that scores rank predictions by their
+            boundaries too. None: ``"tiou"`` with a loss that is meant for it, such as
+            :func:`~spanloc.losses.quality_focal_loss`.
         quality: What a pair counts in the terms of pairs beside its sequence's weight: its tIoU, so
             that targets which the model cannot find, wrong ones among them, count less (a pair without
             overlap is then not learnt from); or the score that it gives the target's label; or, with
@@ -120,15 +123,21 @@ class Criterion(nn.Module):
         span_weight: float = 1.0,
         score_weight: float = 1.0,
         terms: Mapping[str, Term | None] | None = None,
-        score_target: ScoreTarget = "one",
+        score_target: ScoreTarget | None = None,
         quality: Quality | None = None,
         momentum: float = 0.9,
     ) -> None:
         super().__init__()
         if quality not in (None, "tiou", "score"):
             raise ValueError(f"quality is {quality!r}; it may be 'tiou', 'score' or None (null)")
-        if score_target not in ("one", "tiou"):
-            raise ValueError(f"score_target is {score_target!r}; it may be 'one' or 'tiou'")
+        if score_target not in (None, "one", "tiou"):
+            raise ValueError(f"score_target is {score_target!r}; it may be 'one', 'tiou' or null")
+        score_function = unwrap(score_loss)[0]
+        if score_target == "tiou" and score_function is focal_loss:
+            raise ValueError(
+                "score_target is 'tiou', which the focal loss is not for: it is least elsewhere; "
+                "score_loss=quality_focal is"
+            )
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum is {momentum}; it must lie in [0, 1)")
         self.matcher, self.span_loss, self.score_loss = matcher, span_loss, score_loss
@@ -141,7 +150,8 @@ class Criterion(nn.Module):
             if not 0 <= weight < math.inf:
                 where = f"{name}_weight" if name in _OWN else f"terms.{name}.weight"
                 raise ValueError(f"{where} is {weight}; it must be a number, at least 0")
-        self.quality, self.momentum, self.score_target = quality, momentum, score_target
+        self.quality, self.momentum = quality, momentum
+        self.score_target = score_target or ("tiou" if score_function in SOFT_LOSSES else "one")
         self.register_buffer("normaliser", torch.zeros(()))
         self.pending: Tensor | float = 0.0
 

@@ -1,6 +1,7 @@
 """Named terms of the total: what a head brings, and outputs of earlier layers."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -91,6 +92,15 @@ def test_score_targets_are_the_overlaps_of_the_matched_spans(batch):
     torch.testing.assert_close(found.sum(-1), tiou(pairs.pred.detach(), pairs.target))
     assert not found.requires_grad
     assert seen["targets"].sum() == pytest.approx(found.sum().item())
+
+
+def test_a_loss_for_soft_targets_gets_them_and_focal_loss_never():
+    soft = partial(losses.quality_focal_loss, beta=1.0)
+    assert Criterion(match_points, losses.giou_loss, soft).score_target == "tiou"
+    assert Criterion(match_points, losses.giou_loss, soft, score_target="one").score_target == "one"
+    assert Criterion(match_points, losses.giou_loss).score_target == "one"
+    with pytest.raises(ValueError, match="which the focal loss is not for"):
+        Criterion(match_points, losses.giou_loss, score_target="tiou")
 
 
 @pytest.mark.parametrize(

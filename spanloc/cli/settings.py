@@ -63,7 +63,11 @@ def prepared(config: DictConfig) -> Prepared:
     best = plain["callbacks"].get("best")
     if best and not len(datamodule.val_set):
         best["monitor"], plain["trainer"]["limit_val_batches"] = None, 0
-        notes = [*notes, "nothing is held out for validation: best.ckpt is that of the last epoch"]
+        notes = [
+            *notes,
+            "nothing is held out for validation: best.ckpt is that of the last epoch, and its decoding "
+            "is not fitted",
+        ]
     if any(choice.place.startswith("data.") for choice in found):
         datamodule = _set_up(plain["data"], datamodule)
     return Prepared(plain, datamodule, [*choices, *found], notes)

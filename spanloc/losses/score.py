@@ -62,7 +62,7 @@ def quality_focal_loss(
 ) -> Float[Tensor, "*n labels"]:
     """Cross entropy with a soft target, times ``|p - target|^beta``, in ``[0, inf)``: least where they agree.
 
-    With ``criterion.score_target=tiou`` scores learn how good their own span is, and rank by it.
+    With the tIoU of their own span as the target, scores learn how good it is, and rank by it.
 
     Args:
         logits: Scores before the sigmoid, ``p`` after it.
@@ -102,7 +102,7 @@ def varifocal_loss(
         gamma: How much less easy background counts: 0, or at least 1.
 
     Raises:
-        ValueError: ``gamma`` is out of range.
+        ValueError: ``alpha`` or ``gamma`` is out of range.
 
     Source:
         Zhang et al. 2021, arXiv:2008.13367, equation 2.
@@ -110,9 +110,15 @@ def varifocal_loss(
     >>> varifocal_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]]))
     tensor([[0.6931, 0.1300]])
     """
+    if not alpha >= 0:
+        raise ValueError(f"alpha is {alpha}; it must be at least 0")
     if not (gamma == 0 or gamma >= 1):
         raise ValueError(f"gamma is {gamma}; it must be 0 or at least 1")
     # A weight, not a term: its gradient would reward low scores.
     background = alpha * torch.sigmoid(logits).detach().pow(gamma)
     weight = torch.where(targets > 0, targets, background)
     return weight * cross_entropy_loss(logits, targets)
+
+
+#: The losses that are least where the score is the target, also between 0 and 1, and are meant for that.
+SOFT_LOSSES = (quality_focal_loss, varifocal_loss)

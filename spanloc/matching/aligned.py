@@ -5,6 +5,7 @@ from jaxtyping import Int64
 from torch import Tensor
 from torch.nn import functional as F
 
+from spanloc.models.layers import require_sizes
 from spanloc.models.sizing import LEVEL_RANGE
 from spanloc.ops import tiou
 from spanloc.structures import Batch, Output
@@ -31,11 +32,12 @@ def match_aligned(
         alpha, beta: How much score and tIoU count.
 
     Raises:
-        ValueError: The head has no points.
+        ValueError: The head has no points, or ``top`` is out of range.
 
     References:
         Feng et al. 2021, arXiv:2108.07755 (TOOD), section 3.2.
     """
+    require_sizes(top=top)
     allowed, overlap = _allowed(output, batch)
     scores = _of_labels(output.logits, batch).sigmoid()
     quality = scores.pow(alpha) * overlap.clamp(min=_LEAST).pow(beta)
@@ -59,15 +61,16 @@ def match_simota(
         output: Of a head with points.
         batch: The targets. One whose label is not known (-1) takes the best score of a point.
         radius: In strides of the point.
-        top: Points that are counted.
+        top: Points that are counted, at least 1.
         tiou_weight: Of the tIoU in the cost.
 
     Raises:
-        ValueError: The head has no points.
+        ValueError: The head has no points, or ``top`` is out of range.
 
     References:
         Ge et al. 2021, arXiv:2107.08430 (YOLOX), section 2.1.
     """
+    require_sizes(top=top)
     allowed, overlap = _allowed(output, batch)
     position, stride = _points(output)
     far = (position - batch.spans[:, None].mean(-1)).abs() > radius * stride

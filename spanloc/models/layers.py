@@ -120,9 +120,12 @@ def convolve(
     if x.device.type != "cpu" or torch.compiler.is_exporting():
         # When it is exported, the other one has a case of its own for a batch of one.
         return conv(x)
+    # By way of a matrix, so that its gradient is laid out as the weight is: processes that share gradients
+    # warn of anything else.
+    weight = conv.weight.flatten(1).unflatten(1, (-1, 1, conv.kernel_size[0]))
     x = F.conv2d(
         x.unsqueeze(2).contiguous(memory_format=torch.channels_last),
-        conv.weight.unsqueeze(2),
+        weight,
         conv.bias,
         stride=(1, conv.stride[0]),
         padding=(0, int(conv.padding[0])),

@@ -41,6 +41,11 @@ def test_a_focus_with_an_infinite_gradient_is_refused():
         losses.focal_loss(torch.zeros(1, 1), torch.ones(1, 1), gamma=0.5)
 
 
+def test_a_varifocal_loss_that_rewards_false_positives_is_refused():
+    with pytest.raises(ValueError, match="alpha is -1.0; it must be at least 0"):
+        losses.varifocal_loss(torch.zeros(1, 1), torch.zeros(1, 1), alpha=-1.0)
+
+
 @pytest.mark.parametrize("target", [0.0, 0.3, 0.5, 0.9, 1.0])
 @pytest.mark.parametrize("name", ["quality_focal_loss", "varifocal_loss", "cross_entropy_loss"])
 def test_losses_with_soft_targets_pull_the_score_to_the_target(name, target):

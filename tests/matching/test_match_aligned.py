@@ -71,3 +71,10 @@ def test_matching_by_quality_needs_points(match):
     output = output_of([[2.0, 14.0]] * 4, [[0.5]] * 4)
     with pytest.raises(ValueError, match="need a head with points"):
         match(replace(output, points=None), batch_of([[2.0, 14.0]], [0]))
+
+
+@pytest.mark.parametrize("match", [match_aligned, match_simota])
+def test_no_points_for_a_target_are_refused(match):
+    output = output_of([[2.0, 14.0]] * 4, [[0.5]] * 4)
+    with pytest.raises(ValueError, match="top is 0; it must be at least 1"):
+        match(output, batch_of([[2.0, 14.0]], [0]), top=0)

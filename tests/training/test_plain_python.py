@@ -32,9 +32,7 @@ def from_parts(**options):
         neck=PyramidNeck,
         head=partial(PointsHead, num_layers=2),
     )
-    criterion = Criterion(
-        match_points, losses.giou_loss, losses.quality_focal_loss, score_target="tiou"
-    )
+    criterion = Criterion(match_points, losses.giou_loss, losses.quality_focal_loss)
     return SpanLocalizer(localizer, criterion, Decode(suppress=ops.soft_nms), **options)
 
 
