@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial import KDTree
 
 RATE = 10
 NAMES = ("x", "y", "z")
@@ -41,3 +42,18 @@ def outputs(folder):
     files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     usual = {"predict.log", "predict.done"}
     return sorted(p.as_posix() for p in files if p.parts[0] != ".hydra" and p.name not in usual)
+
+
+def assert_same_rows(one, other, spans, scores):
+    """Two sets of predictions are the same to within tolerances of spans and scores, in whatever order.
+
+    Sorting would not do: rounding changes the order of what is nearly equal.
+    """
+    assert len(one) == len(other)
+    scale = [1 / spans, 1 / spans, 1 / scores, 1e9]
+    tables = [
+        np.column_stack([rows.spans.double(), rows.scores.double(), rows.labels]) * scale
+        for rows in (one, other)
+    ]
+    for table, tree in zip(tables, reversed([KDTree(table) for table in tables]), strict=True):
+        assert tree.query(table, p=np.inf)[0].max() <= 1

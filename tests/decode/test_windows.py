@@ -13,6 +13,7 @@ from conftest import (
     single_model,
     their_trainer,
 )
+from predicting import assert_same_rows
 
 from spanloc import Criterion, SpanLocalizer, losses, ops
 from spanloc.data import AnnotatedData
@@ -88,13 +89,7 @@ def test_windows_give_the_predictions_of_one_pass(make, long_batch):
     assert len(found) > 500
     for i in range(3):
         one, other = (rows.of(i) for rows in (whole, found))
-        # Equal scores have no order.
-        a, b = (
-            rows[(rows.spans.sum(-1) + 9 * rows.labels).argsort(stable=True)]
-            for rows in (one, other)
-        )
-        torch.testing.assert_close(a.spans, b.spans, atol=1e-3, rtol=0)
-        torch.testing.assert_close(a.scores, b.scores, atol=1e-5, rtol=0)
+        assert_same_rows(one, other, spans=1e-3, scores=1e-5)
 
 
 def test_the_reach_has_the_second_look_wherever_it_may_go():
