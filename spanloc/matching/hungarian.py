@@ -31,10 +31,17 @@ def match_hungarian(
         batch: The targets.
         score_weight, l1_weight, giou_weight: In the cost, at least 0.
 
+    Raises:
+        ValueError: A weight is out of range.
+
     References:
         Carion et al. 2020, arXiv:2005.12872, section 3.1; Zhu et al. 2020, arXiv:2010.04159, appendix A.3,
         for the cost of scores.
     """
+    weights = {"score": score_weight, "l1": l1_weight, "giou": giou_weight}
+    for name, weight in weights.items():
+        if not weight >= 0:
+            raise ValueError(f"{name}_weight is {weight}; it must be at least 0")
     from scipy.optimize import linear_sum_assignment  # lazy: prediction does without
 
     index = torch.full(output.mask.shape, -1, dtype=torch.int64)

@@ -96,3 +96,10 @@ def test_values_that_are_not_finite_are_matched_to_something(value):
     output.logits[1, 2:] = value
     index = match_hungarian(output, batch)
     assert (index >= 0).sum(1).tolist() == [3, 2]
+
+
+@pytest.mark.parametrize("name", ["score_weight", "l1_weight", "giou_weight"])
+def test_costs_below_nothing_are_refused(name):
+    batch = make_batch((40,), num_targets=(2,))
+    with pytest.raises(ValueError, match=f"{name} is -1.0; it must be at least 0"):
+        match_hungarian(outputs(batch, 5), batch, **{name: -1.0})
