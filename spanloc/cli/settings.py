@@ -100,8 +100,8 @@ def show_choices(choices: list[Choice], notes: list[str]) -> None:
         return
     console = plain_console()
     table = Table("setting", "value", "why", title="Chosen for these data")
-    for place, value, reason in choices:
-        table.add_row(place, f"{value}", reason)
+    for choice in choices:
+        table.add_row(choice.place, choice.text, choice.reason)
     console.print(table)
 
 

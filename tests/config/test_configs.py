@@ -25,7 +25,7 @@ EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml
 FACTS = DataFacts(num_channels=6, num_classes=3, shortest=24.0, longest=60.0)
 TRAINING = TrainingFacts(
     seconds_per_step=0.02, steps=[900, 4000], val_steps=[2000], shortest=24.0, longest=60.0,
-    num_spans=40, num_classes=3, one_each=False,
+    num_spans=40, label_counts=[20, 15, 5], one_each=False,
 )  # fmt: skip
 
 
