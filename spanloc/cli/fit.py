@@ -116,7 +116,9 @@ def fit_checkpoint(
     """
     samples = datamodule.val_set
     if not len(samples):
-        raise ValueError("the decoding cannot be fitted: the validation set is empty")
+        raise ValueError(
+            "the decoding cannot be fitted: there are no validation recordings (data.val_share)"
+        )
     task = load(path, allow=allow).to(device)
     loader = DataLoader(
         cast("Dataset[Sample]", samples),

@@ -4,6 +4,7 @@ import logging
 from typing import Any, NamedTuple, cast
 
 import hydra
+import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import seed_everything
@@ -59,6 +60,7 @@ def prepared(config: DictConfig) -> Prepared:
     for place, value, _ in found:
         OmegaConf.update(config, place, value)
     plain = _values(config)
+    notes = [*notes, *_too_short(plain, datamodule)]
     check(plain)
     best = plain["callbacks"].get("best")
     if best and not len(datamodule.val_set):
@@ -129,6 +131,20 @@ def _as_before(choices: list[Choice], config: DictConfig, facts: TrainingFacts) 
             OmegaConf.update(config, place, value)
     again = {choice.place: choice for choice in choose(_values(config), facts)}
     return [again.get(choice.place, choice) for choice in kept]
+
+
+def _too_short(config: dict[str, Any], datamodule: SpanDataModule) -> list[str]:
+    """What to say of spans that a head with points may not be able to learn."""
+    stride = config["backbone"].get("stride") or 1
+    sizes = torch.cat(datamodule.span_lengths())
+    short = int((sizes < stride).sum())
+    single = config["decode"].get("max_predictions") == 1
+    if not short or single or "num_queries" in config["head"]:
+        return []
+    return [
+        f"{short} of {len(sizes)} spans are shorter than a cell of the finest level "
+        f"(backbone.stride={stride}): those between two points cannot be learned"
+    ]
 
 
 def _task(facts: TrainingFacts) -> Choice:

@@ -49,6 +49,12 @@ def test_a_folder_is_all_that_a_training_needs(cli, made, tmp_path, capsys):
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test/mAP"] >= 0
 
 
+def test_spans_shorter_than_a_cell_are_told(cli, annotated, tmp_path, capsys):
+    trained(cli, tmp_path, f"data.root={annotated}", "fit_decode=false", "backbone.stride=16")
+    told = "3 of 6 spans are shorter than a cell of the finest level (backbone.stride=16)"
+    assert told in capsys.readouterr().out
+
+
 def test_one_span_in_each_recording_is_a_task_of_its_own(cli, annotated, tmp_path, capsys):
     path = annotated / "annotations.json"
     content = json.loads(path.read_text())

@@ -100,7 +100,7 @@ def test_the_end_of_a_training_fits_in_one_call(run, data):
     decode = read(run)["spanloc"]["config"]["module"]["decode"]
     assert decode == {**before["spanloc"]["config"]["module"]["decode"], **fitted.settings}
     data.val_set = []
-    with pytest.raises(ValueError, match="cannot be fitted: the validation set is empty"):
+    with pytest.raises(ValueError, match="cannot be fitted: there are no validation recordings"):
         fit_checkpoint(run, data)
 
 
