@@ -24,8 +24,8 @@ _WARMUP = 60  # steps
 _MOST_BATCH, _MOST_VALIDATIONS = 32, 12
 # Of the time of training, that validation may take.
 _VALIDATION = 0.1
-# Of a rare label, beside 1 of the most frequent.
-_MOST_WEIGHT = 4.0
+# A label is rare where the most frequent one has so many times its spans; its weight is at most the second.
+_RARE, _MOST_WEIGHT = 4, 4.0
 
 
 @dataclass(frozen=True)
@@ -265,12 +265,13 @@ class _Recipe:
 
     def _labels(self) -> None:
         counts = self.facts.label_counts
-        if len(counts) > 1:
-            most = max(counts)
-            # A label without any span has nothing to be learnt from.
-            shares = [most / count if count else 1.0 for count in counts]
-            weights = [round(min(math.sqrt(share), _MOST_WEIGHT), 2) for share in shares]
-            reason = f"root of how much rarer a label is than the most frequent, at most {_MOST_WEIGHT:g}"
+        # A label without any span has nothing to be learnt from.
+        rarer = [max(counts) / count / _RARE if count else 1.0 for count in counts]
+        if max(rarer) > 1:
+            weights = [round(min(max(math.sqrt(times), 1.0), _MOST_WEIGHT), 2) for times in rarer]
+            reason = (
+                f"a label {_RARE} times rarer than another counts more, by the root of how much"
+            )
             self._choose("criterion.label_weights", weights, reason)
 
     def _workers(self) -> None:

@@ -99,18 +99,19 @@ def weights_of(*counts):
 
 
 def test_a_rare_label_counts_more_up_to_a_limit():
-    assert weights_of(90, 40, 10) == [1.0, 1.5, 3.0]
-    assert weights_of(1400, 58, 1) == [1.0, 4.0, 4.0]
-    # Nothing is known of a label without spans; one label is not rare.
-    assert weights_of(0, 25, 100) == [1.0, 2.0, 1.0]
+    assert weights_of(144, 40, 4) == [1.0, 1.0, 3.0]
+    assert weights_of(1024, 64, 1) == [1.0, 2.0, 4.0]
+    # Where none is much rarer, all count 1. Nothing can be learnt of a label without spans.
+    assert weights_of(100, 25, 50) is None
+    assert weights_of(0, 16, 100) == [1.0, 1.25, 1.0]
     assert weights_of(7) is None
 
 
 def test_the_weights_of_many_labels_are_shown_in_few_words():
     config = {**OPEN, "criterion": {"label_weights": None}}
-    many = replace(SBHAR, label_counts=range(1, 101))
+    many = replace(SBHAR, label_counts=range(2, 130))
     (choice,) = [c for c in choose(config, many) if c.place == "criterion.label_weights"]
-    assert choice.text == "100 from 1.0 to 4.0"
+    assert choice.text == "128 from 1.0 to 4.0"
 
 
 def test_a_long_validation_is_made_less_often():
