@@ -204,16 +204,16 @@ class Criterion(nn.Module):
                 f"the batch's weights have the shape {tuple(batch.weights.shape)}; wanted "
                 f"({len(batch)},), one a sequence"
             )
-        layers = [self._layer(layer, batch) for layer in (output, *output.earlier)]
-        terms = layers[0].terms
-        for earlier, layer in zip(output.earlier, layers[1:], strict=True):
-            for name, value in layer.terms.items():
-                # Scores that two layers share are trained once.
-                if name != "score" or earlier.logits is not output.logits:
-                    terms[name] = terms[name] + value
-        return layers[0]._replace(terms=terms, pairs=tuple(layer.pairs[0] for layer in layers))
+        first = self._layer(output, batch)
+        layers = [first]
+        for earlier in output.earlier:
+            # Scores that two layers share are trained once.
+            layers.append(self._layer(earlier, batch, scores=earlier.logits is not output.logits))
+            for name, value in layers[-1].terms.items():
+                first.terms[name] = first.terms[name] + value
+        return first._replace(pairs=tuple(layer.pairs[0] for layer in layers))
 
-    def _layer(self, output: Output, batch: Batch) -> Sums:
+    def _layer(self, output: Output, batch: Batch, *, scores: bool = True) -> Sums:
         ignored, silent = unjudged(output, batch)
         index = self.matcher(replace(output, mask=output.mask & ~ignored), batch)
         matched = (index >= 0) & ~ignored
@@ -221,23 +221,9 @@ class Criterion(nn.Module):
         pred, target = output.spans[matched], batch.spans[sequence, index[matched]]
         labels = batch.labels.gather(1, index.clamp(min=0))
         unknown = matched & (labels < 0)
-        scored = output.mask & torch.where(matched, ~unknown, ~silent)
-        wanted = F.one_hot(labels.clamp(min=0), output.logits.shape[-1]).to(output.logits)
-        wanted = wanted * (matched & ~unknown)[..., None]
         overlap = tiou(pred.detach(), target)
-        if self.score_target == "tiou":
-            wanted[matched] *= overlap[:, None].to(wanted)
-        scores = self.score_loss(output.logits, wanted) * scored[..., None]
-        if self.label_weights is not None:
-            if len(self.label_weights) != wanted.shape[-1]:
-                raise ValueError(
-                    f"label_weights has {len(self.label_weights)} numbers; wanted "
-                    f"{wanted.shape[-1]}, one a label"
-                )
-            scores = scores * self.label_weights
         weight = torch.ones_like(target[:, 0])
         if batch.weights is not None:
-            scores = scores * batch.weights[:, None, None]
             weight = batch.weights[sequence]
         num_pairs = weight.sum()
         if self.quality == "tiou":
@@ -257,10 +243,33 @@ class Criterion(nn.Module):
                     f"the {name} loss gave the shape {tuple(value.shape)} for {len(weight)} pairs; "
                     f"wanted ({len(weight)},), one value a pair, not reduced"
                 )
-        terms = {name: (weight * value).sum() for name, value in values.items()}
-        terms = {"span": terms.pop("span"), "score": scores.sum(), **terms}
+        terms = {"span": (weight * values["span"]).sum()}
+        if scores:
+            scored = output.mask & torch.where(matched, ~unknown, ~silent)
+            wanted = F.one_hot(labels.clamp(min=0), output.logits.shape[-1]).to(output.logits)
+            wanted = wanted * (matched & ~unknown)[..., None]
+            if self.score_target == "tiou":
+                wanted[matched] *= overlap[:, None].to(wanted)
+            terms["score"] = self._scores(output.logits, wanted, scored, batch.weights)
+        terms |= {name: (weight * values[name]).sum() for name in self.terms}
         mean = values["span"].detach().sum() / max(len(weight), 1)
         return Sums(terms, (pairs,), num_pairs, mean)
+
+    def _scores(
+        self, logits: Tensor, wanted: Tensor, scored: Tensor, weights: Tensor | None
+    ) -> Tensor:
+        """The weighted sum of the score loss, over predictions that are ``scored``."""
+        losses = self.score_loss(logits, wanted) * scored[..., None]
+        if self.label_weights is not None:
+            if len(self.label_weights) != wanted.shape[-1]:
+                raise ValueError(
+                    f"label_weights has {len(self.label_weights)} numbers; wanted "
+                    f"{wanted.shape[-1]}, one a label"
+                )
+            losses = losses * self.label_weights
+        if weights is not None:
+            losses = losses * weights[:, None, None]
+        return losses.sum()
 
     def finish(self) -> Tensor:
         """Ends a training step: what the gradients of its parts are to be multiplied by.
