@@ -1,7 +1,7 @@
 """The total loss of an output: the only place that weights, masks and reduces."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -92,8 +92,6 @@ class Criterion(nn.Module):
         span_loss: Of pairs ``(n, 2), (n, 2)``, unreduced.
         score_loss: Of logits and targets of one shape, unreduced.
         span_weight, score_weight: Of the two in the total.
-        label_weights: What a score counts beside its sequence's weight, one number a label, above 0: so that a
-            label that is rare is learnt as well. None: 1.
         terms: Further terms by name; None leaves one out.
         score_target: What the score of a matched prediction's label is to become: ``"one"``; or ``"tiou"``, that
             of its own span with its target, without a gradient, so that scores rank predictions by their
@@ -110,12 +108,11 @@ class Criterion(nn.Module):
         pending: Number of pairs in the batches so far of a step that is not complete.
 
     Raises:
-        ValueError: A weight, ``label_weights``, ``score_target``, ``quality`` or
-            ``momentum`` is out of range; or, when called, a loss reduces, or ``label_weights`` are not one a label.
+        ValueError: A weight, ``score_target``, ``quality`` or ``momentum`` is out of range, or, when called, a loss
+            reduces.
     """
 
     normaliser: Tensor
-    label_weights: Tensor | None
 
     def __init__(
         self,
@@ -125,7 +122,6 @@ class Criterion(nn.Module):
         *,
         span_weight: float = 1.0,
         score_weight: float = 1.0,
-        label_weights: Sequence[float] | None = None,
         terms: Mapping[str, Term | None] | None = None,
         score_target: ScoreTarget | None = None,
         quality: Quality | None = None,
@@ -154,11 +150,6 @@ class Criterion(nn.Module):
             if not 0 <= weight < math.inf:
                 where = f"{name}_weight" if name in _OWN else f"terms.{name}.weight"
                 raise ValueError(f"{where} is {weight}; it must be a number, at least 0")
-        if not all(0 < weight < math.inf for weight in label_weights or ()):
-            raise ValueError(f"label_weights is {label_weights}; they must be numbers above 0")
-        # Not in the state: they are settings.
-        weights = None if label_weights is None else torch.tensor(label_weights)
-        self.register_buffer("label_weights", weights, persistent=False)
         self.quality, self.momentum = quality, momentum
         self.score_target = score_target or ("tiou" if score_function in SOFT_LOSSES else "one")
         self.register_buffer("normaliser", torch.zeros(()))
@@ -250,26 +241,13 @@ class Criterion(nn.Module):
             wanted = wanted * (matched & ~unknown)[..., None]
             if self.score_target == "tiou":
                 wanted[matched] *= overlap[:, None].to(wanted)
-            terms["score"] = self._scores(output.logits, wanted, scored, batch.weights)
+            losses = self.score_loss(output.logits, wanted) * scored[..., None]
+            if batch.weights is not None:
+                losses = losses * batch.weights[:, None, None]
+            terms["score"] = losses.sum()
         terms |= {name: (weight * values[name]).sum() for name in self.terms}
         mean = values["span"].detach().sum() / max(len(weight), 1)
         return Sums(terms, (pairs,), num_pairs, mean)
-
-    def _scores(
-        self, logits: Tensor, wanted: Tensor, scored: Tensor, weights: Tensor | None
-    ) -> Tensor:
-        """The weighted sum of the score loss, over predictions that are ``scored``."""
-        losses = self.score_loss(logits, wanted) * scored[..., None]
-        if self.label_weights is not None:
-            if len(self.label_weights) != wanted.shape[-1]:
-                raise ValueError(
-                    f"label_weights has {len(self.label_weights)} numbers; wanted "
-                    f"{wanted.shape[-1]}, one a label"
-                )
-            losses = losses * self.label_weights
-        if weights is not None:
-            losses = losses * weights[:, None, None]
-        return losses.sum()
 
     def finish(self) -> Tensor:
         """Ends a training step: what the gradients of its parts are to be multiplied by.

@@ -78,36 +78,6 @@ def test_scores_that_an_earlier_layer_shares_are_trained_once(batch):
     torch.testing.assert_close(both.terms["span"], one.terms["span"] + two.terms["span"])
 
 
-def test_labels_count_in_the_scores_by_their_weights(batch):
-    output = points_model()(batch.features, batch.mask)
-    kept = []
-
-    def remember(logits, targets):
-        kept.append(losses.focal_loss(logits, targets))
-        return kept[-1]
-
-    def sums(weights):
-        return Criterion(match_points, losses.giou_loss, remember, label_weights=weights).sums(
-            output, batch
-        )
-
-    plain, weighted = sums(None).terms, sums([1.0, 4.0]).terms
-    assert weighted["span"].equal(plain["span"])
-    there = output.mask[..., None]
-    torch.testing.assert_close(
-        weighted["score"], plain["score"] + 3 * (kept[0] * there)[..., 1].sum()
-    )
-    torch.testing.assert_close(sums([1.0, 1.0]).terms["score"], plain["score"])
-    assert (
-        "label_weights"
-        not in Criterion(match_points, losses.giou_loss, label_weights=[1.0, 2.0]).state_dict()
-    )
-    with pytest.raises(ValueError, match="label_weights has 3 numbers; wanted 2, one a label"):
-        sums([1.0, 2.0, 3.0])
-    with pytest.raises(ValueError, match=r"label_weights is \[1.0, 0.0\]; they must be numbers"):
-        sums([1.0, 0.0])
-
-
 def test_score_targets_are_the_overlaps_of_the_matched_spans(batch):
     output = points_model()(batch.features, batch.mask)
     seen = {}

@@ -20,7 +20,7 @@ def test_the_number_of_steps_follows_the_rule():
     def steps(spans, labels, budget="default"):
         facts = TrainingFacts(
             seconds_per_step=0.1, steps=[300], val_steps=[300], shortest=20, longest=50,
-            num_spans=spans, label_counts=[9] * labels, one_each=False,
+            num_spans=spans, num_classes=labels, one_each=False,
         )  # fmt: skip
         parts = {"data": {"crops_per_epoch": None}, "trainer": {"max_epochs": None}}
         (reason,) = [

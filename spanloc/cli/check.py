@@ -129,7 +129,7 @@ def _recipe(result: Survey) -> tuple[list[str], str | None]:
         found, notes = choices_for(texts, result.root)
     except (ValueError, OSError) as error:
         return [], str(error)
-    return [*notes, *(f"{choice.place} = {choice.text}: {choice.reason}" for choice in found)], None
+    return [*notes, *(f"{place} = {value}: {reason}" for place, value, reason in found)], None
 
 
 def _show(result: Survey, recipe: list[str]) -> None:

@@ -102,8 +102,8 @@ def show_choices(choices: list[Choice], notes: list[str]) -> None:
         return
     console = plain_console()
     table = Table("setting", "value", "why", title="Chosen for these data")
-    for choice in choices:
-        table.add_row(choice.place, choice.text, choice.reason)
+    for place, value, reason in choices:
+        table.add_row(place, f"{value}", reason)
     console.print(table)
 
 

@@ -24,8 +24,6 @@ _WARMUP = 60  # steps
 _MOST_BATCH, _MOST_VALIDATIONS = 32, 12
 # Of the time of training, that validation may take.
 _VALIDATION = 0.1
-# A label is rare where the most frequent one has so many times its spans; its weight is at most the second.
-_RARE, _MOST_WEIGHT = 4, 4.0
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class TrainingFacts:
         shortest: 5 % quantile of the lengths of the spans, in steps.
         longest: The longest span, in steps.
         num_spans: In all.
-        label_counts: Spans of each label.
+        num_classes: Labels.
         one_each: Whether every recording has exactly one span.
         slow: Whether reading takes work: resampling, decompression, a spectrogram.
         most_spans: Of one training recording; 0: not known.
@@ -51,7 +49,7 @@ class TrainingFacts:
     shortest: float
     longest: float
     num_spans: int
-    label_counts: Sequence[int]
+    num_classes: int
     one_each: bool
     slow: bool = False
     most_spans: int = 0
@@ -68,7 +66,7 @@ class TrainingFacts:
             shortest=facts.shortest,
             longest=facts.longest,
             num_spans=sum(counts),
-            label_counts=datamodule.label_counts(),
+            num_classes=facts.num_classes,
             one_each=set(counts) == {1},
             slow=getattr(datamodule, "slow", False),
             most_spans=max(counts, default=0),
@@ -81,13 +79,6 @@ class Choice(NamedTuple):
     place: str
     value: Any
     reason: str
-
-    @property
-    def text(self) -> str:
-        """The value in few words: of a long list, how many there are and from where to where."""
-        if isinstance(self.value, list) and len(self.value) > 4:
-            return f"{len(self.value)} from {min(self.value)} to {max(self.value)}"
-        return str(self.value)
 
 
 def choose(config: Mapping[str, Any], facts: TrainingFacts) -> list[Choice]:
@@ -119,7 +110,6 @@ class _Recipe:
         steps = self._steps()
         steps = self._epochs(steps, batch, cells, stride) if crops else self._passes(steps, batch)
         self._schedule(steps)
-        self._labels()
         self._workers()
 
     def _open(self, place: str) -> bool:
@@ -212,12 +202,10 @@ class _Recipe:
     def _steps(self) -> int:
         """Optimizer steps of the training."""
         facts = self.facts
-        steps = 150 * math.sqrt(len(facts.label_counts)) + facts.num_spans / 20
+        steps = 150 * math.sqrt(facts.num_classes) + facts.num_spans / 20
         steps = min(max(steps, _LEAST_STEPS), _MOST_STEPS) * BUDGETS[self.config["budget"]]
         most = self._get("trainer.max_steps", -1)
-        self._said = (
-            f"{counted(facts.num_spans, 'span')} of {counted(len(facts.label_counts), 'label')}"
-        )
+        self._said = f"{counted(facts.num_spans, 'span')} of {counted(facts.num_classes, 'label')}"
         return round(steps) if most in (None, -1) else int(most)
 
     def _epochs(self, steps: int, batch: int, cells: float, stride: int) -> int:
@@ -262,17 +250,6 @@ class _Recipe:
         self._choose("scheduler.warmup", warmup, f"{warmup * steps:.0f} steps up to the full rate")
         decay = round(1 - 10 / max(steps, 20), 4)
         self._choose("callbacks.average.decay", decay, "weights of the last tenth of the steps")
-
-    def _labels(self) -> None:
-        counts = self.facts.label_counts
-        # A label without any span has nothing to be learnt from.
-        rarer = [max(counts) / count / _RARE if count else 1.0 for count in counts]
-        if max(rarer) > 1:
-            weights = [round(min(max(math.sqrt(times), 1.0), _MOST_WEIGHT), 2) for times in rarer]
-            reason = (
-                f"a label {_RARE} times rarer than another counts more, by the root of how much"
-            )
-            self._choose("criterion.label_weights", weights, reason)
 
     def _workers(self) -> None:
         work = [

@@ -17,7 +17,7 @@ from spanloc.data.annotations.folder import (
     read_annotations,
 )
 from spanloc.data.crops import Crops
-from spanloc.data.datamodule import SpanDataModule, count_labels
+from spanloc.data.datamodule import SpanDataModule
 from spanloc.data.held_out import hold_out, nested_share
 from spanloc.data.inputs import FEATURES, facts_of
 from spanloc.data.sequences import AnnotatedSequences, TiledSequences
@@ -182,10 +182,6 @@ class AnnotatedData(SpanDataModule):
     def span_lengths(self) -> list[Tensor]:
         """Lengths, in steps, of the spans of each training sequence, whatever ``train_share`` is."""
         return [length(record.spans) for record in self._all_train]
-
-    def label_counts(self) -> list[int]:
-        """Spans of each class in the training sequences, whatever ``train_share`` is."""
-        return count_labels((record.labels for record in self._all_train), len(self.classes))
 
     def sizes(self) -> dict[str, list[int]]:
         """Steps of each sequence: of ``train``, whatever ``train_share`` is, and ``val``."""

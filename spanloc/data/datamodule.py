@@ -1,6 +1,6 @@
 """DataModules: what is trained on, chosen by, and evaluated on."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
@@ -72,10 +72,6 @@ class SpanDataModule(LightningDataModule):
     def span_lengths(self) -> list[Tensor]:
         """Lengths, in steps, of the spans of each training sequence."""
         return [length(sample.spans) for sample in self._samples()]
-
-    def label_counts(self) -> list[int]:
-        """Spans of each class, in the training sequences."""
-        return count_labels((sample.labels for sample in self._samples()), len(self.classes))
 
     def sizes(self) -> dict[str, list[int]]:
         """Steps of each sequence: of ``train`` and ``val``."""
@@ -183,12 +179,6 @@ class SpanDataModule(LightningDataModule):
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
-
-
-def count_labels(labels: Iterable[Tensor], num_classes: int) -> list[int]:
-    """How often each of so many classes is among labels; unknown ones, which are -1, are not counted."""
-    known = torch.cat([found[found >= 0] for found in labels])
-    return torch.bincount(known, minlength=num_classes).tolist()
 
 
 class SyntheticData(SpanDataModule):

@@ -144,6 +144,17 @@ def coarser(mask: Bool[Tensor, "batch steps"], stride: int) -> Bool[Tensor, "bat
     return mask[:, ::stride]
 
 
+def halved(x: Float[Tensor, "batch width steps"]) -> Float[Tensor, "batch width cells"]:
+    """The mean of each two steps; the last one of an odd number is averaged with zero, as with padding.
+
+    >>> import torch
+    >>> halved(torch.tensor([[[1.0, 3.0, 5.0]]]))
+    tensor([[[2.0000, 2.5000]]])
+    """
+    x = F.pad(x, (0, x.shape[2] % 2))
+    return (x[..., ::2] + x[..., 1::2]) / 2
+
+
 def require_odd(**sizes: int) -> None:
     """Raise a ``ValueError`` that names the first size that is not odd and at least 1."""
     for name, size in sizes.items():

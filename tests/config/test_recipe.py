@@ -20,7 +20,7 @@ OPEN = {
 }  # fmt: skip
 SBHAR = TrainingFacts(
     seconds_per_step=0.02, steps=[18000] * 33, val_steps=[18000] * 8, shortest=139.0,
-    longest=2030.0, num_spans=646, label_counts=[40, 60] * 6, one_each=False,
+    longest=2030.0, num_spans=646, num_classes=12, one_each=False,
 )  # fmt: skip
 
 
@@ -93,27 +93,6 @@ def test_where_one_span_is_to_be_found_recordings_stay_whole():
     assert chosen(SBHAR, decode={"max_predictions": 200})["data.crop_seconds"] < 360
 
 
-def weights_of(*counts):
-    config = {**OPEN, "criterion": {"label_weights": None}}
-    return chosen(replace(SBHAR, label_counts=counts), config).get("criterion.label_weights")
-
-
-def test_a_rare_label_counts_more_up_to_a_limit():
-    assert weights_of(144, 40, 4) == [1.0, 1.0, 3.0]
-    assert weights_of(1024, 64, 1) == [1.0, 2.0, 4.0]
-    # Where none is much rarer, all count 1. Nothing can be learnt of a label without spans.
-    assert weights_of(100, 25, 50) is None
-    assert weights_of(0, 16, 100) == [1.0, 1.25, 1.0]
-    assert weights_of(7) is None
-
-
-def test_the_weights_of_many_labels_are_shown_in_few_words():
-    config = {**OPEN, "criterion": {"label_weights": None}}
-    many = replace(SBHAR, label_counts=range(2, 130))
-    (choice,) = [c for c in choose(config, many) if c.place == "criterion.label_weights"]
-    assert choice.text == "128 from 1.0 to 4.0"
-
-
 def test_a_long_validation_is_made_less_often():
     long = replace(SBHAR, val_steps=[10**8])
     found = chosen(long)
@@ -150,9 +129,7 @@ def test_data_without_crops_get_passes_over_all_sequences():
 )
 def test_choices_are_bounded_whatever_the_data(steps, val, sizes, spans, classes, rate):
     shortest, times = sizes
-    facts = TrainingFacts(
-        1 / rate, steps, val, shortest, shortest * times, spans, [spans] * classes, False
-    )
+    facts = TrainingFacts(1 / rate, steps, val, shortest, shortest * times, spans, classes, False)
     found = chosen(facts)
     stride, batch = found["backbone.stride"], found["data.batch_size"]
     assert stride >= 1
@@ -175,7 +152,7 @@ def test_the_facts_are_those_of_the_training_data(annotated):
     data.setup()
     facts = TrainingFacts.of(data)
     assert sum(len(lengths) for lengths in data.span_lengths()) == facts.num_spans
-    assert (facts.shortest, facts.longest, facts.label_counts) == (15, 20, [3, 3])
+    assert (facts.shortest, facts.longest, facts.num_classes) == (15, 20, 2)
     assert not facts.one_each
     assert not facts.slow
     assert set(BUDGETS) == {"quick", "default", "best"}

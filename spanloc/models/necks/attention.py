@@ -7,7 +7,7 @@ from spanloc.models.necks.pyramid import PyramidNeck
 
 
 class AttentionNeck(PyramidNeck):
-    """Halves the grid from level to level by convolution, with local attention on each.
+    """Halves the grid from level to level by convolution and mean, with local attention on each.
 
     After :class:`~spanloc.models.AttentionBackbone` it makes a model in the manner of ActionFormer.
 

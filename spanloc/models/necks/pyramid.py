@@ -5,12 +5,15 @@ from typing import cast
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from spanloc.models.layers import ConvBlock, ConvNorm, coarser, require_sizes
+from spanloc.models.layers import ConvBlock, ConvNorm, coarser, halved, require_sizes
 from spanloc.models.protocols import Level
 
 
 class PyramidNeck(nn.Module):
     """Halves the grid from level to level, with residual blocks on each.
+
+    A level is a convolution of the one before it, added to the mean of each two cells. Without this mean what
+    only a few spans on the coarse levels need can be lost on the way, before it is ever learned.
 
     Args:
         num_levels: Levels; the first has the cells of the backbone, each further one half as many.
@@ -53,7 +56,7 @@ class PyramidNeck(nn.Module):
         for number, blocks in enumerate(self.levels):
             if number:
                 mask = coarser(mask, 2)
-                x = self.halve[number - 1](x, mask)
+                x = halved(x) + self.halve[number - 1](x, mask)
             for block in cast("nn.ModuleList", blocks):
                 x = block(x, mask)
             levels.append((x, mask))
