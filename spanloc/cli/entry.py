@@ -13,6 +13,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 from traceback import walk_tb
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -29,7 +30,7 @@ from spanloc.cli.ranks import (
     lost_another,
     without_kill,
 )
-from spanloc.cli.resume import ordered, with_own_data, with_saved_settings, with_text_roots
+from spanloc.cli.resume import for_hydra
 from spanloc.cli.stopping import code_of, is_child, stopped_by
 from spanloc.files import replacing
 
@@ -66,18 +67,18 @@ def run(name: str) -> None:
         try:
             yield
         except Exception as error:
-            if debug or not _is_mistake(error):
+            if debug or not is_mistake(error):
                 raise
-            sys.exit(line(_line(error)))
+            sys.exit(line(line_of(error)))
 
     started = False
 
-    def job(config: DictConfig) -> None:
+    def job(config: DictConfig) -> Any:
         nonlocal started
         started = True
         # In a sweep Hydra notes the failure and goes on with the other runs.
         sweep = HydraConfig.get().mode == RunMode.MULTIRUN
-        with nullcontext() if sweep else one_line(), _marking_failure(begin, debug):
+        with nullcontext() if sweep else one_line(), marking_failure(begin, debug):
             _refuse_several(config)
             first = f"spanloc.cli.{name}" not in sys.modules
             with _without_collecting() if first else nullcontext():
@@ -89,15 +90,11 @@ def run(name: str) -> None:
                 ),
                 _full_errors(debug),
             ):
-                module.run(config)
+                # Whoever sweeps goes by what a run returns.
+                return module.run(config)
 
     with one_line(), _full_errors(True):
-        sys.argv[1:] = (
-            with_saved_settings(sys.argv[1:]) if name == "train" else ordered(sys.argv[1:])
-        )
-        sys.argv[1:] = with_text_roots(sys.argv[1:])
-        if name == "train":
-            sys.argv[1:] = with_own_data(sys.argv[1:])
+        sys.argv[1:] = for_hydra(sys.argv[1:], name)
         try:
             hydra.main("pkg://spanloc.configs", name, version_base="1.3")(job)()
         except (OSError, ValueError) as error:
@@ -157,9 +154,16 @@ def _full_errors(wanted: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _marking_failure(begin: float, debug: bool) -> Iterator[None]:
-    # What fails before it has written anything leaves no folder that looks like a run, and an earlier
-    # run there as it was; what fails later says why.
+def marking_failure(begin: float, debug: bool = False) -> Iterator[None]:
+    """A run inside that fails says why in ``error.txt``.
+
+    What fails before it has written anything leaves no folder that looks like a run, and an earlier run
+    there as it was.
+
+    Args:
+        begin: When the run began, in seconds since 1970.
+        debug: Errors stay as they are.
+    """
     mark, before = run_folder() / "error.txt", None
     if not is_child():
         before = mark.read_text(encoding="utf-8") if mark.is_file() else None
@@ -172,7 +176,7 @@ def _marking_failure(begin: float, debug: bool) -> Iterator[None]:
         lost = text is None and lost_another(error)
         if lost:
             text = cause_of_loss(mark)
-        text = text or _line(error) or type(error).__name__
+        text = text or line_of(error) or type(error).__name__
         results, written = _left_behind(run_folder(), begin)
         other = None
         if written or is_child():
@@ -238,12 +242,14 @@ def _remove(folder: Path, begin: float) -> None:
             parent.rmdir()
 
 
-def _is_mistake(error: Exception) -> bool:
+def is_mistake(error: Exception) -> bool:
+    """Whether an error is the user's, to be said in one line."""
     # Lightning's own, by its name: it need not be imported to have failed elsewhere.
     return isinstance(error, _MISTAKES) or type(error).__name__ == "MisconfigurationException"
 
 
-def _line(error: BaseException) -> str:
+def line_of(error: BaseException) -> str:
+    """The line that says an error."""
     text = str(error)
     if isinstance(error, OSError) and error.strerror:
         file = _file_of(error)

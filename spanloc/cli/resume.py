@@ -11,7 +11,8 @@ from hydra.core.hydra_config import HydraConfig
 
 from spanloc.files import replacing
 
-_FILE = "overrides.yaml"
+#: Where a run or a study keeps what its command line set.
+SETTINGS = "overrides.yaml"
 _NUMBER = r"[+-]?[\d_.]+(?:[eE][+-]?\d+)?"
 _NUMBER_IN_LIST = rf"(?<=[\[,]){_NUMBER}(?=[,\]])"
 # Options of Hydra whose value may be the next argument.
@@ -21,11 +22,18 @@ _WITH_VALUE = {
 }
 
 
-def save_settings(folder: Path, root: object) -> None:
-    """Write what the command line set to ``overrides.yaml``, for a run that will be resumed.
+def for_hydra(arguments: Sequence[str], command: str) -> list[str]:
+    """The arguments of a command as Hydra takes them, with those of the run or study that is resumed."""
+    trains = command in ("train", "tune")
+    found = with_saved_settings(arguments, command) if trains else ordered(arguments)
+    found = with_text_roots(found)
+    return with_search(with_own_data(found)) if trains else found
+
+
+def given_settings(root: object) -> list[str]:
+    """What the command line set, in the words of a command that means the same anywhere.
 
     Args:
-        folder: Of the run.
         root: Of the data, absolute, if they have one; it takes the place of a relative one.
     """
     hydra = HydraConfig.get()
@@ -35,17 +43,37 @@ def save_settings(folder: Path, root: object) -> None:
     settings += [text for text in hydra.overrides.task if _name(text) != "ckpt_path"]
     if isinstance(root, str) and any(_name(text) == "data.root" for text in settings):
         settings = [text for text in settings if _name(text) != "data.root"]
-        settings.append(_quoted("data.root", Path(root)))
+        settings.append(quoted("data.root", Path(root)))
+    return settings
+
+
+def save_settings(folder: Path, root: object) -> None:
+    """Write the :func:`given_settings` to ``overrides.yaml``, for a run or a study that will be resumed."""
     _clean(folder)
-    with replacing(folder / _FILE) as path:
-        path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    with replacing(folder / SETTINGS) as path:
+        path.write_text(yaml.safe_dump(given_settings(root)), encoding="utf-8")
 
 
-def with_saved_settings(arguments: Sequence[str]) -> list[str]:
+def saved_settings(folder: Path) -> list[str]:
+    """What :func:`save_settings` wrote.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    try:
+        saved = yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
+    except (ValueError, yaml.YAMLError):
+        saved = None
+    if not isinstance(saved, list) or not all(isinstance(a, str) for a in saved):
+        raise ValueError(f"{folder / SETTINGS}: wanted a list of settings")
+    return saved
+
+
+def with_saved_settings(arguments: Sequence[str], command: str = "train") -> list[str]:
     """The arguments of a command, with those of the run that ``resume=FOLDER`` names in front.
 
     The run goes on in its folder, from its ``last.ckpt``, unless the arguments say otherwise. What they
-    set takes the place of what the run had.
+    set takes the place of what the run had. A study (``tune``) has its trials in place of the checkpoint.
 
     Raises:
         FileNotFoundError: There is no such run, or it stopped before its first epoch ended.
@@ -59,24 +87,22 @@ def with_saved_settings(arguments: Sequence[str]) -> list[str]:
     given = [a for a in arguments if a not in found]
     if {"-m", "--multirun"} & set(given):
         raise ValueError("resume goes on with one run; it cannot be part of a sweep")
-    if not (folder / _FILE).is_file():
+    if not (folder / SETTINGS).is_file():
+        what = "a run" if command == "train" else "a study"
         raise FileNotFoundError(
-            f"{folder / _FILE}: no such file; resume wants the folder of a run, and of one "
+            f"{folder / SETTINGS}: no such file; resume wants the folder of {what}, and of one "
             "that had begun to train"
         )
-    if not (folder / "last.ckpt").is_file():
+    if command == "train" and not (folder / "last.ckpt").is_file():
         raise FileNotFoundError(
             f"{folder / 'last.ckpt'}: no such file; the run stopped before its first epoch ended, so "
             "there is nothing to go on from: start it again"
         )
-    try:
-        saved = yaml.safe_load((folder / _FILE).read_text(encoding="utf-8"))
-    except (ValueError, yaml.YAMLError):
-        saved = None
-    if not isinstance(saved, list) or not all(isinstance(a, str) for a in saved):
-        raise ValueError(f"{folder / _FILE}: wanted a list of settings")
+    saved = saved_settings(folder)
     _clean(folder)
-    saved += [_quoted("hydra.run.dir", folder), _quoted("ckpt_path", folder / "last.ckpt")]
+    saved.append(quoted("hydra.run.dir", folder))
+    if command == "train":
+        saved.append(quoted("ckpt_path", folder / "last.ckpt"))
     places = _settings(given)
     names = {_name(a) for i, a in enumerate(given) if i in places or a.startswith("-")}
     # Another choice of a group does not have the options of the old one.
@@ -109,6 +135,16 @@ def with_own_data(arguments: Sequence[str]) -> list[str]:
     return [*arguments[:first], "data=annotations", *arguments[first:]]
 
 
+def with_search(arguments: Sequence[str]) -> list[str]:
+    """The arguments, with parameters of a search added or changed, whichever they are.
+
+    >>> with_search(["hparams_search.optimizer.lr.low=1e-4", "hparams_search=one_span"])
+    ['++hparams_search.optimizer.lr.low=1e-4', 'hparams_search=one_span']
+    """
+    # Their names have dots in a file, which on a command line lead from one level to the next.
+    return [f"++{a}" if a.startswith("hparams_search.") else a for a in arguments]
+
+
 def with_text_roots(arguments: Sequence[str]) -> list[str]:
     """The arguments, with names of files and folders in quotes where Hydra would take them for numbers.
 
@@ -127,7 +163,7 @@ def with_text_roots(arguments: Sequence[str]) -> list[str]:
         elif _name(name) == "input" and value.startswith("["):
             found[i] = f"{name}={re.sub(_NUMBER_IN_LIST, _in_quotes, value)}"
         elif _name(name) == "input" and _is_path(value):
-            found[i] = _quoted(name, Path(value))
+            found[i] = quoted(name, Path(value))
     return found
 
 
@@ -153,11 +189,12 @@ def _clean(folder: Path) -> None:
     # Unfinished files, as spanloc.files.replacing names them, of processes that were killed.
     for path in folder.rglob(".spanloc-*"):
         found = re.match(r"\.spanloc-(\d+)-", path.name)
-        if found and path.is_file() and not _is_alive(int(found[1])):
+        if found and path.is_file() and not is_alive(int(found[1])):
             path.unlink(missing_ok=True)
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether another process of this machine has this number."""
     # The number of this process may have been that of another: in a container it is the same each time.
     if pid == os.getpid():
         return False
@@ -183,7 +220,8 @@ def _name(argument: str) -> str:
     return argument.split("=", 1)[0].lstrip("+~")
 
 
-def _quoted(name: str, path: Path) -> str:
+def quoted(name: str, path: Path) -> str:
+    """A setting whose value is a path, with whatever characters."""
     # To Hydra a backslash is one, except before a quotation mark.
     text = re.sub(r"(\\*)('|\Z)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), str(path))
     return f"{name}='{text}'"

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from spanloc import plots
 from spanloc.cli.entry import run_folder
 from spanloc.cli.evaluate import evaluate, timelines, write_evaluation, write_metrics
 from spanloc.cli.fit import fit_checkpoint, wanted_options
+from spanloc.cli.objective import check_objective, objective_value
 from spanloc.cli.ranks import lost_another
 from spanloc.cli.resume import save_settings
 from spanloc.cli.settings import prepared, show_choices
@@ -39,8 +41,17 @@ _FIXED = (
 )
 
 
-def run(config: DictConfig) -> None:
-    """Run ``spanloc-train``."""
+def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
+    """Run ``spanloc-train``.
+
+    Args:
+        config: As Hydra gives it.
+        callbacks: Beside those of the config.
+
+    Returns:
+        The objective: what the best checkpoint was chosen by, or what ``objective`` names; None without
+        validation.
+    """
     folder = run_folder()
     plain, datamodule, choices, notes = prepared(config)
     if plain["test"] and not len(datamodule.test_set):
@@ -48,6 +59,7 @@ def run(config: DictConfig) -> None:
     wanted_options(plain["fit_decode"])
     task: SpanLocalizer = build(plain["module"])
     _try_loss(task)
+    check_objective(plain, task)
     task.prepare(datamodule)
     plain["seconds_per_step"] = datamodule.seconds_per_step
     plain["module"]["classes"] = task.classes
@@ -58,13 +70,14 @@ def run(config: DictConfig) -> None:
             plain[part] = plain["localizer"].get(part, plain[part])
     task.config = plain
     if plain["ckpt_path"] is not None and _has_nothing_to_do(plain):
-        return
+        return objective_value(plain, _metrics_of(folder))
     _warn_of_several(task, datamodule)
     show_choices(choices, notes)
     parts = {
         group: [build(node) for node in (plain.get(group) or {}).values() if node]
         for group in ("callbacks", "logger")
     }
+    parts["callbacks"] += callbacks
     trainer: Any = build(plain["trainer"], **parts)
     if type(trainer.strategy.launcher).__name__ == "_MultiProcessingLauncher":
         # What callbacks know would stay in the processes that are forked.
@@ -105,6 +118,7 @@ def run(config: DictConfig) -> None:
         # What was measured at convergence has been told with a table of its own.
         told = {k: v for k, v in results.metrics.items() if k.startswith(("val/", "test/"))}
         show_metrics(told, folder)
+    return objective_value(plain, results.metrics)
 
 
 class _Results(Callback):

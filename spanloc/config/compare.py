@@ -12,6 +12,7 @@ _COPIES = {"module.metrics": "metric.metrics", "callbacks.best.monitor": "metric
 _HARMLESS = (
     "test",
     "logger",
+    "objective",
     "decode",
     "callbacks.progress",
     "callbacks.gradients",

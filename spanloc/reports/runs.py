@@ -18,8 +18,8 @@ GOING_SECONDS = 600
 # A result is of an earlier attempt if training wrote to the folder later, by more than it takes to
 # copy a folder.
 _STALE_SECONDS = 60
-# What Ctrl-C, SIGTERM and SIGHUP leave in error.txt: no failure of the run.
-_STOPPED_BY = ("interrupted", "terminated", "hung up")
+# What Ctrl-C, SIGTERM, SIGHUP and a search leave in error.txt: no failure of the run.
+_STOPPED_BY = ("interrupted", "terminated", "hung up", "killed", "pruned")
 _METRICS = ("test/tiou", "test/mAP", "val/tiou", "val/mAP")
 _Record = TypeVar("_Record")
 

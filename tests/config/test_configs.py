@@ -19,13 +19,13 @@ from spanloc.facts import DataFacts
 GROUPS = sorted(
     f"{path.parent.name}={path.stem}"
     for path in CONFIGS.glob("*/*.yaml")
-    if path.parent.name != "experiment"
+    if path.parent.name not in ("experiment", "hparams_search")
 )
 EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
 FACTS = DataFacts(num_channels=6, num_classes=3, shortest=24.0, longest=60.0)
 TRAINING = TrainingFacts(
     seconds_per_step=0.02, steps=[900, 4000], val_steps=[2000], shortest=24.0, longest=60.0,
-    num_spans=40, label_counts=[20, 15, 5], one_each=False,
+    num_spans=40, num_classes=3, one_each=False,
 )  # fmt: skip
 
 

@@ -1,0 +1,269 @@
+"""``spanloc-tune``: search the settings of a training with Optuna."""
+
+import logging
+import math
+import re
+import shlex
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from spanloc.cli.entry import run_folder
+from spanloc.cli.resume import SETTINGS, given_settings, save_settings, saved_settings
+from spanloc.cli.show import plain_console
+from spanloc.config.checks import check
+from spanloc.files import counted, replacing, write_json
+from spanloc.reports.study import StudyResult, TrialResult, study_page
+
+try:
+    import optuna
+except ImportError:
+    raise ValueError("spanloc-tune needs optuna: pip install 'spanloc[tune]'") from None
+
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from spanloc.cli.tune_space import ends, override, search_space
+from spanloc.cli.tune_study import SharedStudy, trial_folder
+from spanloc.cli.tune_trial import (
+    ReportToTrial,
+    composed,
+    first_look,
+    reason,
+    run_trial,
+    without_hydra,
+)
+
+Direction = Literal["maximize", "minimize"]
+log = logging.getLogger(__name__)
+# Settings of this command alone; those beside hparams_search may differ when a study goes on.
+_FREE = ("num_trials", "sampler", "pruner", "take_over")
+_OWN = (*_FREE, "direction", "hparams_search")
+_STATES = {"complete": "finished", "fail": "failed"}
+# Importances of fewer trials are noise.
+_LEAST_TRIALS = 4
+
+
+def run(config: DictConfig) -> None:
+    """Run ``spanloc-tune``.
+
+    Raises:
+        ValueError: The search or a setting is wrong, or trials failed.
+    """
+    folder = run_folder()
+    own = {name: _plain(config[name]) for name in _OWN}
+    _check(own)
+    space = search_space(own["hparams_search"])
+    given = [text for text in HydraConfig.get().overrides.task if not _is_of(text, _OWN)]
+    fixed = [name for name in space if any(_is_of(text, (name,)) for text in given)]
+    for name in fixed:
+        del space[name]
+    if not space:
+        raise ValueError("hparams_search has nothing to search")
+    settings = [*given, "test=false"]
+    first, *others = ([*settings, *_overrides(params)] for params in ends(space))
+    where = trial_folder(folder, 0)
+    with _naming_the_search(space):
+        for some in others if not (folder / SETTINGS).is_file() else ():
+            check(_plain(without_hydra(composed(some, where))))
+        plain, objective = first_look(first, where)
+    direction = _direction(own["direction"], objective, plain)
+    _keep_settings(folder, plain["data"].get("root"))
+    for name in fixed:
+        log.info("%s is set, so it is not searched", name)
+    study = SharedStudy(
+        folder, direction, space, sampler=own["sampler"], pruner=own["pruner"],
+        num_trials=own["num_trials"], seed=plain["seed"], take_over=own["take_over"],
+    )  # fmt: skip
+    monitor = plain["callbacks"]["best"]["monitor"] if plain["callbacks"].get("best") else None
+    prunes = own["pruner"] is not None and monitor == objective
+    while (trial := study.next_trial()) is not None:
+        _run_one(study, trial, settings, monitor if prunes else None)
+        write_json(folder / "study.json", _result(study, objective, given))
+    result = _result(study, objective, given)
+    write_json(folder / "study.json", result)
+    with replacing(folder / "study.html") as path:
+        page = study_page(result, _importances(study), logarithmic=_logarithmic(space))
+        path.write_text(page, encoding="utf-8")
+    _show(result, folder)
+    # Of another worker, which has said so.
+    (folder / "error.txt").unlink(missing_ok=True)
+    if failed := [str(t.number) for t in result.trials if t.state == "failed"]:
+        raise ValueError(
+            f"{counted(len(failed), 'trial')} failed: {', '.join(failed)}; why is in "
+            f"{folder / 'trials'}/NUMBER/error.txt"
+        )
+
+
+def _check(own: Mapping[str, Any]) -> None:
+    count = own["num_trials"]
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise ValueError(f"num_trials is {count!r}; wanted a whole number, at least 1")
+    if own["direction"] not in (None, "maximize", "minimize"):
+        raise ValueError(f"direction is {own['direction']!r}; wanted maximize or minimize")
+    if not isinstance(own["take_over"], bool):
+        raise ValueError(f"take_over is {own['take_over']!r}; wanted true or false")
+    for name in ("sampler", "pruner"):
+        node = own[name]
+        if not (isinstance(node, Mapping) and "_target_" in node) and (name, node) != (
+            "pruner",
+            None,
+        ):
+            raise ValueError(f"{name} is {node!r}; wanted {name}._target_=optuna.{name}s.NAME")
+        check({name: node})
+
+
+@contextmanager
+def _naming_the_search(space: Mapping[str, Any]) -> Iterator[None]:
+    try:
+        yield
+    except HydraException as error:
+        found = re.match(r"Could not override '([^']+)'", str(error))
+        if found is None or found[1] not in space:
+            raise
+        raise ValueError(
+            f"hparams_search: there is no setting {found[1]!r} in a run with these settings and data "
+            "(hparams_search=one_span is for one span per sequence)"
+        ) from error
+
+
+def _direction(wanted: Direction | None, objective: str, plain: Mapping[str, Any]) -> Direction:
+    best = plain["callbacks"].get("best") or {}
+    if wanted is not None:
+        return wanted
+    if objective != best.get("monitor"):
+        raise ValueError(f"direction is not set; objective={objective} wants maximize or minimize")
+    return "minimize" if best.get("mode") == "min" else "maximize"
+
+
+def _keep_settings(folder: Path, root: object) -> None:
+    """Write what the command line set; of a study that goes on, refuse other settings than it has."""
+    if (folder / SETTINGS).is_file():
+        before, now = (
+            {text for text in settings if not _is_of(text, _FREE)}
+            for settings in (saved_settings(folder), given_settings(root))
+        )
+        if changed := sorted(before ^ now):
+            raise ValueError(
+                f"{folder}: a study with other settings is here ({', '.join(changed)} is of one of them "
+                f"only); resume={folder} goes on with it, and may change {', '.join(_FREE)}"
+            )
+    save_settings(folder, root)
+
+
+def _run_one(study: SharedStudy, trial: Trial, settings: list[str], monitor: str | None) -> None:
+    overrides = _overrides(trial.params)
+    log.info("trial %d: %s", trial.number, ", ".join(_short(trial.params)))
+    folder = trial_folder(study.folder, trial.number)
+    callbacks = [] if monitor is None else [ReportToTrial(trial, monitor)]
+    value, failure = math.nan, None
+    try:
+        value = run_trial([*settings, *overrides], folder, callbacks)
+    except Exception as error:
+        failure = error
+    except BaseException:
+        study.release(trial)
+        raise
+    if isinstance(failure, optuna.TrialPruned):
+        study.study.tell(trial, state=TrialState.PRUNED)
+        log.info("trial %d was pruned after validation %d", trial.number, callbacks[0].count)
+    elif failure is not None:
+        trial.set_user_attr("error", reason(failure))
+        study.study.tell(trial, state=TrialState.FAIL)
+        log.error("trial %d failed: %s", trial.number, reason(failure))
+    else:
+        study.study.tell(trial, value)
+        best = study.study.best_trial
+        log.info(
+            "trial %d: %.4f; the best so far is %.4f, of trial %d",
+            *(trial.number, value, best.value, best.number),
+        )
+
+
+def _short(params: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in params.items():
+        yield f"{name}={value:.4g}" if isinstance(value, float) else override(name, value)
+
+
+def _overrides(params: Mapping[str, Any]) -> list[str]:
+    return [override(name, value) for name, value in params.items()]
+
+
+def _is_of(setting: str, names: tuple[str, ...]) -> bool:
+    # One of these settings, or below one.
+    name = setting.split("=", 1)[0].lstrip("+~")
+    return any(f"{name}.".startswith(f"{n}.") for n in names)
+
+
+def _result(study: SharedStudy, objective: str, given: list[str]) -> StudyResult:
+    killed = study.killed()
+    trials = [_trial(trial, killed) for trial in study.trials()]
+    finished = [t for t in trials if t.state == "finished"]
+    up = study.study.direction == optuna.study.StudyDirection.MAXIMIZE
+    best = max(finished, key=lambda t: (t.value if up else -t.value, -t.number), default=None)
+    command = []
+    if best is not None:
+        command = ["spanloc-train", *given, *_overrides(best.params)]
+    return StudyResult(
+        objective=objective,
+        direction="maximize" if up else "minimize",
+        best=None if best is None else best.number,
+        command=shlex.join(command),
+        trials=trials,
+    )
+
+
+def _trial(trial: FrozenTrial, killed: set[int]) -> TrialResult:
+    state = trial.state.name.lower()
+    return TrialResult(
+        number=trial.number,
+        state="killed" if trial.number in killed else _STATES.get(state, state),
+        value=math.nan if trial.value is None else trial.value,
+        seconds=math.nan if trial.duration is None else trial.duration.total_seconds(),
+        params=trial.params,
+        error=trial.user_attrs.get("error", ""),
+    )
+
+
+def _importances(study: SharedStudy) -> dict[str, float]:
+    if sum(t.state == TrialState.COMPLETE for t in study.trials()) < _LEAST_TRIALS:
+        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+            return optuna.importance.get_param_importances(study.study, evaluator=evaluator)
+        except (ValueError, RuntimeError, ArithmeticError):  # such as trials that are all alike
+            return {}
+
+
+def _logarithmic(space: Mapping[str, Any]) -> set[str]:
+    return {
+        n for n, kind in space.items() if not isinstance(kind, CategoricalDistribution) and kind.log
+    }
+
+
+def _show(result: StudyResult, folder: Path) -> None:
+    console = plain_console()
+    console.print(f"{result.summary()}.")
+    if result.best is not None:
+        best = next(t for t in result.trials if t.number == result.best)
+        where = trial_folder(folder, best.number)
+        console.print(
+            f"The best is trial {best.number}, {result.objective} {best.value:.4f}. To train it:"
+        )
+        console.print(f"  {result.command}", soft_wrap=True)
+        console.print("Or, on the test set, as it was trained:")
+        checkpoint = shlex.quote(f"checkpoint={where / 'best.ckpt'}")
+        console.print(f"  spanloc-evaluate {checkpoint}", soft_wrap=True)
+    console.print(f"The page is {folder / 'study.html'}", soft_wrap=True)
+
+
+def _plain(node: Any) -> Any:
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node

@@ -1,0 +1,116 @@
+"""What a search may choose: parameters of ``hparams_search`` as Optuna's distributions, and as settings."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+_KEYS = ("low", "high", "log", "step", "choices")
+_WANTED = "wanted {low, high}, with log or step if need be, or {choices}"
+
+
+def search_space(config: Mapping[str, Any] | None) -> dict[str, BaseDistribution]:
+    """The distributions of a search, by the names of the settings.
+
+    Args:
+        config: As in ``configs/hparams_search``: ``{"optimizer.lr": {"low": 1e-4, "high": 1e-2, "log":
+            True}}``. Names may also be nested; null takes a parameter out; one that comes twice has what
+            it has last.
+
+    Raises:
+        ValueError: A parameter is not what it should be; it is named.
+
+    >>> search_space({"a": {"b": {"low": 1, "high": 4}}})
+    {'a.b': IntDistribution(high=4, log=False, low=1, step=1)}
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, node in _flat(config or {}, ""):
+        if node is None:
+            found.pop(name, None)
+        elif "choices" in node or {"low", "high"} <= node.keys():
+            found[name] = dict(node)
+        else:
+            found[name] = {**found.get(name, {}), **node}
+    return {name: _distribution(name, node) for name, node in found.items()}
+
+
+def override(name: str, value: Any) -> str:
+    """A setting of the command line. Text stands as it is.
+
+    >>> override("optimizer.lr", 1e-4), override("transforms", "[speed,jitter]"), override("x", None)
+    ('optimizer.lr=0.0001', 'transforms=[speed,jitter]', 'x=null')
+    """
+    return f"{name}={_text(value)}"
+
+
+def ends(space: Mapping[str, BaseDistribution]) -> Iterator[dict[str, Any]]:
+    """Few combinations that hold every choice and both ends of every range."""
+    values = {
+        name: kind.choices if isinstance(kind, CategoricalDistribution) else (kind.low, kind.high)  # type: ignore[attr-defined]
+        for name, kind in space.items()
+    }
+    for i in range(max(map(len, values.values()), default=0)):
+        yield {name: some[i % len(some)] for name, some in values.items()}
+
+
+def _flat(node: Mapping[str, Any], place: str) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
+    for key, value in node.items():
+        name = f"{place}.{key}" if place else str(key)
+        if value is None or (isinstance(value, Mapping) and set(_KEYS) & value.keys()):
+            yield name, value
+        elif isinstance(value, Mapping) and value:
+            yield from _flat(value, name)
+        else:
+            raise ValueError(f"hparams_search: {name} is {value!r}; {_WANTED}")
+
+
+def _distribution(name: str, node: Mapping[str, Any]) -> BaseDistribution:
+    where = f"hparams_search: {name}"
+    if unknown := [key for key in node if key not in _KEYS]:
+        raise ValueError(f"{where} has no {unknown[0]!r}; {_WANTED}")
+    if "choices" in node:
+        choices = node["choices"]
+        if len(node) > 1:
+            raise ValueError(
+                f"{where} has choices and {', '.join(node.keys() - {'choices'})}; {_WANTED}"
+            )
+        if not isinstance(choices, Sequence) or isinstance(choices, str) or not choices:
+            raise ValueError(f"{where}.choices is {choices!r}; wanted a list of values")
+        return CategoricalDistribution([_choice(where, value) for value in choices])
+    for key in ("low", "high", "step"):
+        value = node.get(key)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number and (key in node or key != "step"):
+            raise ValueError(f"{where}.{key} is {value!r}; wanted a number")
+    low, high, step, log = node["low"], node["high"], node.get("step"), node.get("log", False)
+    if not isinstance(log, bool):
+        raise ValueError(f"{where}.log is {log!r}; wanted true or false")
+    if low > high:
+        raise ValueError(f"{where}: low is {low}, high is {high}; wanted low <= high")
+    whole = all(isinstance(value, int) for value in (low, high, step) if value is not None)
+    try:
+        if whole:
+            return IntDistribution(low, high, log, 1 if step is None else step)
+        return FloatDistribution(low, high, log, step)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
+def _choice(where: str, value: Any) -> Any:
+    # Optuna keeps plain values only; a list is what it is on the command line.
+    if isinstance(value, Mapping):
+        raise ValueError(f"{where}.choices has {value!r}; wanted numbers, names or lists of these")
+    return _text(value) if isinstance(value, list) else value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{','.join(map(_text, value))}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)

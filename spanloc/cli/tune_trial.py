@@ -1,0 +1,175 @@
+"""One trial of a search: a training run in this process, as ``spanloc-train`` would have done it."""
+
+import gc
+import logging
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import hydra
+import optuna
+import torch
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import configure_log, run_job
+from hydra.types import HydraContext
+from omegaconf import DictConfig, open_dict, read_write
+from optuna.trial import Trial
+from pytorch_lightning import Callback, Trainer
+
+from spanloc.cli import train
+from spanloc.cli.entry import is_mistake, line_of, marking_failure
+from spanloc.cli.objective import check_objective, objective_name
+from spanloc.cli.resume import quoted
+from spanloc.cli.settings import prepared
+from spanloc.config.build import build
+
+log = logging.getLogger(__name__)
+
+
+class ReportToTrial(Callback):
+    """Reports what the best checkpoint is chosen by to Optuna after each validation, and ends a bad trial.
+
+    Raises:
+        optuna.TrialPruned: The trial is worse than the others were after as many validations.
+    """
+
+    def __init__(self, trial: Trial, monitor: str) -> None:
+        self.trial, self.monitor, self.count = trial, monitor, 0
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Reports the value."""
+        value = trainer.callback_metrics.get(self.monitor)
+        if trainer.sanity_checking or value is None:
+            return
+        self.count += 1
+        self.trial.report(float(value), self.count)
+        if self.trial.should_prune():
+            raise optuna.TrialPruned("pruned")
+
+
+def composed(settings: Sequence[str], folder: Path) -> DictConfig:
+    """The config of a run of ``spanloc-train`` with these settings in a folder, with Hydra's part.
+
+    Raises:
+        Exception: Hydra's, for a setting that does not exist.
+    """
+    return hydra.compose(
+        "train", overrides=[*settings, quoted("hydra.run.dir", folder)], return_hydra_config=True
+    )
+
+
+def first_look(settings: Sequence[str], folder: Path) -> tuple[dict[str, Any], str]:
+    """The config of a run with these settings, complete, after its data were read; nothing is written.
+
+    Returns:
+        The config, and the name of the objective.
+
+    Raises:
+        ValueError: A run would fail before it began to train, or have no objective.
+    """
+    config = composed(settings, folder)
+    with _hydra_config(config, folder):
+        plain, datamodule, _, _ = prepared(without_hydra(config))
+        devices = plain["trainer"].get("devices")
+        if devices not in (1, "1") and not (isinstance(devices, list) and len(devices) == 1):
+            raise ValueError(
+                f"trainer.devices is {devices!r}; a trial trains in one process: wanted 1, or [NUMBER]. "
+                "For several, start the command once for each"
+            )
+        name = objective_name(plain)
+        if name is None:
+            why = (
+                "nothing is held out for validation"
+                if not len(datamodule.val_set)
+                else "callbacks.best has no monitor"
+            )
+            raise ValueError(f"there is nothing to choose the best trial by: {why}")
+        check_objective(plain, build(plain["module"]))
+    return plain, name
+
+
+def run_trial(settings: Sequence[str], folder: Path, callbacks: Sequence[Callback]) -> float:
+    """Train with these settings in a folder.
+
+    Returns:
+        The objective.
+
+    Raises:
+        optuna.TrialPruned: The trial was ended early.
+        Exception: Whatever the run fails with; the folder's ``error.txt`` has its line.
+    """
+    begin = time.time()
+    errors: list[Exception] = []
+
+    def job(config: DictConfig) -> float | None:
+        try:
+            with marking_failure(begin):
+                return _number(train.run(config, callbacks))
+        except optuna.TrialPruned as error:
+            errors.append(error)
+        except Exception as error:
+            if not is_mistake(error):
+                log.exception("the trial failed")
+            errors.append(error)
+        return None
+
+    config = composed(settings, folder)
+    before: Any = HydraConfig.instance().cfg
+    context = HydraContext(GlobalHydra.instance().config_loader(), _callbacks())
+    try:
+        done = run_job(job, config, "hydra.run.dir", None, context)
+    finally:
+        if before is not None:
+            configure_log(before.hydra.job_logging, before.hydra.verbose)
+        # A model and its optimizer are held by cycles; the next trial needs the memory.
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    if errors:
+        raise errors[0]
+    value: float = done.return_value
+    return value
+
+
+def _number(value: float | None) -> float:
+    if value is None or not math.isfinite(value):
+        raise ValueError(f"the objective is {value}; wanted a number")
+    return value
+
+
+def reason(error: Exception) -> str:
+    """Why a trial failed, in one line."""
+    text = line_of(error)
+    return text if is_mistake(error) and text else f"{type(error).__name__}: {text}".rstrip(": ")
+
+
+def _callbacks() -> Any:
+    from hydra._internal.callbacks import Callbacks
+
+    return Callbacks()
+
+
+@contextmanager
+def _hydra_config(config: DictConfig, folder: Path) -> Iterator[None]:
+    # As while a run of this config goes on.
+    instance = HydraConfig.instance()
+    before = instance.cfg
+    with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
+        config.hydra.runtime.output_dir = str(folder)
+    instance.set_config(config)
+    try:
+        yield
+    finally:
+        instance.cfg = before
+
+
+def without_hydra(config: DictConfig) -> DictConfig:
+    """A config as a command gets it."""
+    found = config.copy()
+    with read_write(found), open_dict(found):
+        del found["hydra"]
+    return found

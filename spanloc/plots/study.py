@@ -1,0 +1,89 @@
+"""Figures of a search of settings."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from spanloc.plots.style import BLUE, GREY, ORANGE, plain_log, tidy
+
+
+def study_history(
+    trials: Sequence[tuple[int, float, bool]], name: str, *, up: bool
+) -> Figure | None:
+    """The value of every trial by its number, and the best of the finished ones so far; None without trials.
+
+    Args:
+        trials: Number, value, and whether it finished.
+        name: Of the value.
+        up: Whether more is better.
+    """
+    if not trials:
+        return None
+    figure, axes = _axes()
+    numbers, values, finished = (np.array(column) for column in zip(*trials, strict=True))
+    _dots(axes, numbers, values, finished)
+    if finished.any():
+        best = (np.maximum if up else np.minimum).accumulate(values[finished])
+        axes.step(numbers[finished], best, where="post", color=ORANGE, linewidth=1.6)
+    axes.set_xlabel("trial")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylabel(name, parse_math=False)
+    tidy(axes)
+    return figure
+
+
+def importances(shares: Mapping[str, float]) -> Figure | None:
+    """A bar for every parameter, the most important on top; None without any."""
+    if not shares:
+        return None
+    figure = Figure(figsize=(5.2, 0.9 + 0.4 * len(shares)), layout="constrained")
+    axes = figure.subplots()
+    order = sorted(shares.items(), key=lambda pair: pair[1])
+    axes.barh(range(len(order)), [share for _, share in order], color=BLUE)
+    axes.set_yticks(range(len(order)), [name for name, _ in order], parse_math=False)
+    axes.set_xlabel("importance")
+    tidy(axes)
+    return figure
+
+
+def study_slices(
+    points: Sequence[tuple[Any, float, bool]], parameter: str, name: str, *, log: bool
+) -> Figure | None:
+    """The value of every trial against one parameter; None without trials.
+
+    Args:
+        points: Value of the parameter, value of the trial, and whether it finished.
+        parameter, name: What these are.
+        log: Whether the axis of the parameter is logarithmic.
+    """
+    if not points:
+        return None
+    figure, axes = _axes()
+    places, values, finished = zip(*points, strict=True)
+    numeric = all(isinstance(p, int | float) and not isinstance(p, bool) for p in places)
+    if not numeric:
+        names = sorted({str(place) for place in places})
+        places = tuple(names.index(str(place)) for place in places)
+        axes.set_xticks(range(len(names)), names, parse_math=False)
+        axes.set_xlim(-0.5, len(names) - 0.5)
+    _dots(axes, np.array(places), np.array(values), np.array(finished))
+    if log and numeric:
+        axes.set_xscale("log")
+        plain_log(axes)
+    axes.set_xlabel(parameter, parse_math=False)
+    axes.set_ylabel(name, parse_math=False)
+    tidy(axes)
+    return figure
+
+
+def _axes() -> tuple[Figure, Any]:
+    figure = Figure(figsize=(5.2, 3.4), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _dots(axes: Any, x: np.ndarray, y: np.ndarray, finished: np.ndarray) -> None:
+    axes.plot(x[finished], y[finished], "o", color=BLUE, markersize=5, alpha=0.8)
+    axes.plot(x[~finished], y[~finished], "o", color=GREY, markersize=5, fillstyle="none")

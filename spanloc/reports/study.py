@@ -1,0 +1,157 @@
+"""A search of settings: its record, and its page."""
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from spanloc.files import counted, read_json, record
+from spanloc.plots.study import importances as importance_figure
+from spanloc.plots.study import study_history, study_slices
+from spanloc.reports.cells import NONE, Cell, number, shortened
+from spanloc.reports.html import document, figures_section, table_section
+from spanloc.reports.tables import Table
+
+_STATES = ("finished", "pruned", "failed", "killed", "running", "waiting")
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """One trial of a search.
+
+    Attributes:
+        state: ``finished``, ``pruned``, ``failed``, ``killed`` (its parameters were tried again),
+            ``running`` or ``waiting``.
+        value: The objective; of a pruned trial the last that was reported; else NaN.
+        seconds: That it took; NaN unless it ended.
+        params: Values by the names of the settings.
+        error: Why it failed.
+    """
+
+    number: int
+    state: str
+    value: float
+    seconds: float
+    params: dict[str, Any]
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """``study.json``.
+
+    Attributes:
+        objective: Name of the metric.
+        direction: ``maximize`` or ``minimize``.
+        best: Number of the best finished trial.
+        command: That trains it; empty without one.
+        trials: By number.
+    """
+
+    objective: str
+    direction: str
+    best: int | None
+    command: str
+    trials: list[TrialResult]
+
+    @classmethod
+    def read(cls, path: str | Path) -> "StudyResult":
+        """Read ``study.json``.
+
+        Raises:
+            OSError: It cannot be read.
+            ValueError: It is no such record; the field is named.
+        """
+        try:
+            found: StudyResult = record(cls, read_json(path))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        return found
+
+    def summary(self) -> str:
+        """How many trials there are, by their states."""
+        counts = Counter(trial.state for trial in self.trials)
+        states = ", ".join(f"{counts[state]} {state}" for state in _STATES if counts[state])
+        return f"{counted(len(self.trials), 'trial')}: {states or 'none'}"
+
+
+def study_page(
+    study: StudyResult, importances: Mapping[str, float], *, logarithmic: Collection[str] = ()
+) -> str:
+    """A study as one page.
+
+    Args:
+        study: The trials.
+        importances: Shares of 1, by parameter; empty: not known.
+        logarithmic: Parameters that are drawn on a log axis.
+    """
+    best = (
+        f"The best is trial {study.best}:" if study.best is not None else "No trial has finished."
+    )
+    parts = [
+        f'<p class="soft">{escape(study.summary())}. {escape(best)}</p>',
+        f"<pre>{escape(study.command)}</pre>" if study.command else "",
+        "<section><h2>Trials</h2>",
+        *figures_section(_figures(study, importances, logarithmic)),
+        "</section>",
+        *table_section(trial_table(study)),
+    ]
+    return document(f"Search for {study.objective}", parts)
+
+
+def trial_table(study: StudyResult) -> Table:
+    """The trials, the best first."""
+    sign = -1 if study.direction == "maximize" else 1
+    order = sorted(
+        study.trials,
+        key=lambda t: (t.state != "finished", math.isnan(t.value), sign * t.value, t.number),
+    )
+    names = list(dict.fromkeys(name for trial in study.trials for name in trial.params))
+    columns = [
+        ("trial", "folder below trials/"),
+        ("state", "killed: its parameters were tried again"),
+        (study.objective, "of a pruned trial the last validation's"),
+        ("seconds", ""),
+        *((name, "") for name in names),
+        ("error", ""),
+    ]
+    rows = [
+        [
+            Cell(f"{t.number:04}", t.number), Cell(t.state), number(t.value), number(t.seconds),
+            *(_value(t.params.get(name, NONE)) for name in names), shortened(t.error or NONE),
+        ]
+        for t in order
+    ]  # fmt: skip
+    return Table("All trials", columns, rows)
+
+
+def _value(value: Any) -> Cell:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return number(value)
+    return shortened(str(value))
+
+
+def _figures(
+    study: StudyResult, importances: Mapping[str, float], logarithmic: Collection[str]
+) -> Iterator[tuple[Any, str]]:
+    done: Sequence[TrialResult] = [
+        t for t in study.trials if t.state in ("finished", "pruned") and math.isfinite(t.value)
+    ]
+    up = study.direction == "maximize"
+    rows = [(t.number, t.value, t.state == "finished") for t in done]
+    text = f"{study.objective} of every trial, and the best so far; hollow: pruned."
+    yield study_history(rows, study.objective, up=up), text
+    text = (
+        "Importance of the parameters (PED-ANOVA, shares of 1): how much where a parameter lies decides "
+        "whether a trial is among the best. With few trials this is mostly chance."
+    )
+    yield importance_figure(importances), text
+    for name in dict.fromkeys(name for t in done for name in t.params):
+        points = [
+            (t.params[name], t.value, t.state == "finished") for t in done if name in t.params
+        ]
+        figure = study_slices(points, name, study.objective, log=name in logarithmic)
+        yield figure, f"{study.objective} against {name}; hollow: pruned."

@@ -1,0 +1,60 @@
+"""docs/sweeps.md: its commands are run, with training left out; what it says of files and groups is so."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from conftest import CONFIGS
+from tuning_runs import trials_of
+
+from spanloc.cli import train
+
+ROOT = Path(__file__).parent.parent.parent
+PAGE = (ROOT / "docs" / "sweeps.md").read_text()
+COMMANDS = re.findall(r"<!-- run -->\n```sh\n(.*?)\n```", PAGE, re.DOTALL)
+
+
+@pytest.fixture
+def run(cli, annotated, monkeypatch):
+    ran = []
+
+    def stub(config, callbacks=()):
+        ran.append(config)
+        return config.optimizer.lr
+
+    monkeypatch.setattr(train, "run", stub)
+
+    def command(text, *more):
+        program, *arguments = shlex.split(text)
+        arguments = [a.replace("FOLDER", str(annotated)) for a in arguments]
+        found = cli(program.removeprefix("spanloc-"), *arguments, *more, folder=annotated)
+        assert found == annotated
+        done = ran.copy()
+        ran.clear()
+        return done
+
+    return command
+
+
+def test_what_the_page_says_runs(run, annotated):
+    sweep, tune, changed, resume = COMMANDS
+    configs = run(sweep, "seed=0")  # half of them will do
+    assert [c.span_loss._target_ for c in configs] == [
+        "spanloc.losses.giou_loss", "spanloc.losses.diou_loss"
+    ]  # fmt: skip
+    assert len(run(tune, "num_trials=1", "hydra.run.dir=study")) == 1
+    assert len(run(changed, "num_trials=1", "hydra.run.dir=other")) == 1
+    (trial,) = trials_of(annotated / "other")
+    assert "data.batch_size" in trial["params"]
+    assert not {"span_loss", "backbone.width"} & trial["params"].keys()
+    # Of forty trials one more is enough to see that it goes on.
+    resume = resume.replace("STUDY", str(annotated / "study")).replace("40", "2")
+    assert len(run(resume)) == 1
+    assert len(trials_of(annotated / "study")) == 2
+
+
+def test_the_parameters_that_the_page_shows_are_those_of_the_file():
+    (shown,) = re.findall(r"```yaml\n(.*?)\n```", PAGE, re.DOTALL)
+    file = (CONFIGS / "hparams_search" / "detector.yaml").read_text().splitlines()
+    assert set(shown.splitlines()) <= set(file)
