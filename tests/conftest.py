@@ -1,11 +1,14 @@
 import json
 import os
 import sys
+from contextlib import chdir, contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+import quick
 import torch
+from jaxtyping import config
 from matplotlib.figure import Figure
 from predicting import TRAIN, signal, write_csv
 from pytorch_lightning import LightningDataModule, Trainer
@@ -32,37 +35,48 @@ torch.set_num_threads(1)
 CONFIGS = Path(__file__).parent.parent / "configs"
 
 
-@pytest.fixture(autouse=True)
-def quick_figures(monkeypatch):
+@pytest.fixture(autouse=True, scope="session")
+def quick_figures():
     """Figures small and without their layout, which takes most of the time of a small run."""
-    savefig = Figure.savefig
-
-    def quick(figure, *args, **options):
-        figure.set_layout_engine("none")
-        savefig(figure, *args, **{**options, "dpi": 20})
-
-    monkeypatch.setattr(Figure, "savefig", quick)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", quick.small)
+        yield
 
 
 @pytest.fixture(scope="session")
-def cli(tmp_path_factory):
-    """Runs a command in a folder of its own; gives the run folder, or the one line of an error."""
+def cli(tmp_path_factory, quick_figures):
+    """Runs a command in a folder of its own; gives the run folder, or the one line of an error.
 
-    def run(command, *arguments, folder=None):
+    A training writes its figures without what is in them, which would be half of its time: one of
+    the runs of ``trained`` has them drawn, and so have all other commands.
+    """
+
+    def run(command, *arguments, folder=None, drawn=None):
         folder = folder or tmp_path_factory.mktemp(command)
+        drawn = command != "train" if drawn is None else drawn
         argv, sys.argv = sys.argv, [f"spanloc-{command}", *map(str, arguments)]
-        place = Path.cwd()
-        os.chdir(folder)
-        try:
-            getattr(commands, command)()
-        except SystemExit as stop:
-            return stop.code
-        finally:
-            os.chdir(place)
-            sys.argv = argv
+        with chdir(folder), pytest.MonkeyPatch.context() as patch:
+            if not drawn:
+                patch.setattr(Figure, "savefig", quick.blank)
+            try:
+                getattr(commands, command)()
+            except SystemExit as stop:
+                return stop.code
+            finally:
+                sys.argv = argv
         return folder
 
     return run
+
+
+@contextmanager
+def unchecked():
+    """Without the checks of shapes: they cannot be exported, and many small steps are slow with them."""
+    config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        config.update("jaxtyping_disable", False)
 
 
 SMALL = (
@@ -74,9 +88,13 @@ SMALL = (
     "data.batch_size=8",
     "data.num_distractors=0",
     "backbone.width=16",
+    "backbone.num_blocks=1",
+    "neck.num_blocks=1",
     "trainer.max_epochs=2",
     "trainer.accelerator=cpu",
 )
+# Of a training nothing but the training.
+BARE = (*SMALL, "test=false", "fit_decode=false", "callbacks.convergence=null")
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +102,7 @@ def trained(cli):
     """A finished small run of each task: the folder of ``single`` and of ``detection``."""
     folders = {}
     for name in ("single", "detection"):
-        run = cli("train", *SMALL, f"task={name}", "hydra.run.dir=run")
+        run = cli("train", *SMALL, f"task={name}", "hydra.run.dir=run", drawn=name == "detection")
         assert isinstance(run, Path), run
         folders[name] = run / "run"
     return folders

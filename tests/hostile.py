@@ -17,7 +17,9 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+import quick
 import torch
+from matplotlib.figure import Figure
 
 TINY = (
     "data.num_train=16",
@@ -118,6 +120,7 @@ def _serve():
     from spanloc import plots
     from spanloc.cli import commands
 
+    Figure.savefig = quick.blank
     assert plots.curves, spanloc.cli.train.run
     for line in sys.stdin:
         folder, arguments, moment, event, delay, fault = json.loads(line)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import SMALL, make_batch
+from conftest import BARE, SMALL, make_batch
 
 import spanloc
 from spanloc.data.signals import NpySignal
@@ -62,10 +62,10 @@ def test_the_same_seed_gives_the_same_metrics_and_another_does_not(cli, trained)
 
 
 def test_a_resumed_run_ends_where_it_would_have(cli, trained, tmp_path):
-    half = cli("train", *SMALL, "trainer.max_epochs=1", "scheduler=constant",
+    half = cli("train", *BARE, "trainer.max_epochs=1", "scheduler=constant",
                "hydra.run.dir=run") / "run"  # fmt: skip
-    whole = cli("train", *SMALL, "scheduler=constant", "hydra.run.dir=run") / "run"
-    resumed = cli("train", *SMALL, "scheduler=constant", f"ckpt_path={half / 'last.ckpt'}",
+    whole = cli("train", *BARE, "scheduler=constant", "hydra.run.dir=run") / "run"
+    resumed = cli("train", *BARE, "scheduler=constant", f"ckpt_path={half / 'last.ckpt'}",
                   "hydra.run.dir=run") / "run"  # fmt: skip
     a, b = (torch.load(run / "last.ckpt", weights_only=True) for run in (whole, resumed))
     assert a["global_step"] == b["global_step"] == 12
@@ -96,13 +96,14 @@ def test_averaged_weights_resume_too(cli):
     average = (
         "callbacks.average={_target_:pytorch_lightning.callbacks.EMAWeightAveraging,decay:0.9}"
     )
-    options = (*SMALL, "scheduler=constant", average)
+    options = (*BARE, "scheduler=constant", average)
     whole = cli("train", *options, "hydra.run.dir=run") / "run"
     half = cli("train", *options, "trainer.max_epochs=1", "hydra.run.dir=run") / "run"
     resumed = cli("train", *options, f"ckpt_path={half / 'last.ckpt'}", "hydra.run.dir=run") / "run"
     assert metrics(whole) == metrics(resumed)
-    saved = torch.load(whole / "last.ckpt", weights_only=True)
+    saved, again = (torch.load(run / "last.ckpt", weights_only=True) for run in (whole, resumed))
     raw, mean = saved["current_model_state"], saved["state_dict"]
+    assert all(torch.equal(value, again["state_dict"][key]) for key, value in mean.items())
     assert not all(torch.equal(raw[key], mean[key]) for key in mean)
 
 
@@ -111,10 +112,10 @@ def test_your_own_loss(cli, tmp_path):
         "def ends(pred, target):\n    return (pred - target).abs().mean(-1)\n"
         "def reduced(pred, target):\n    return (pred - target).abs().mean()\n"
     )
-    run = cli("train", *SMALL, "span_loss._target_=theirs_loss.ends", "hydra.run.dir=run",
+    run = cli("train", *BARE, "span_loss._target_=theirs_loss.ends", "hydra.run.dir=run",
               folder=tmp_path)  # fmt: skip
     assert isinstance(run, Path), run
-    line = cli("train", *SMALL, "span_loss._target_=theirs_loss.reduced", folder=tmp_path)
+    line = cli("train", *BARE, "span_loss._target_=theirs_loss.reduced", folder=tmp_path)
     assert "the span loss gave the shape ()" in line
     checkpoint = f"checkpoint={run / 'run' / 'best.ckpt'}"
     line = cli("evaluate", checkpoint, folder=tmp_path)

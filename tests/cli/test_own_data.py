@@ -17,6 +17,7 @@ SHORT = (
     "trainer.max_steps=2", "backbone.width=8", "trainer.accelerator=cpu",
     "callbacks.convergence=null", "hydra.run.dir=run",
 )  # fmt: skip
+BARE = (*SHORT, "test=false", "fit_decode=false")
 
 
 def trained(cli, folder, *arguments, short=SHORT):
@@ -50,7 +51,7 @@ def test_a_folder_is_all_that_a_training_needs(cli, made, tmp_path, capsys):
 
 
 def test_spans_shorter_than_a_cell_are_told(cli, annotated, tmp_path, capsys):
-    trained(cli, tmp_path, f"data.root={annotated}", "fit_decode=false", "backbone.stride=16")
+    trained(cli, tmp_path, f"data.root={annotated}", "backbone.stride=16", short=BARE)
     told = "3 of 6 spans are shorter than a cell of the finest level (backbone.stride=16)"
     assert told in capsys.readouterr().out
 
@@ -65,7 +66,7 @@ def test_one_span_in_each_recording_is_a_task_of_its_own(cli, annotated, tmp_pat
     assert config["metric"]["monitor"] == "val/tiou"
     assert config["head"]["_target_"] == "spanloc.models.SingleHead"
     assert "every recording has exactly one span" in capsys.readouterr().out
-    config = trained(cli, tmp_path, f"data.root={annotated}", "task=detection")
+    config = trained(cli, tmp_path, f"data.root={annotated}", "task=detection", short=BARE)
     assert config["metric"]["monitor"] == "val/mAP"
 
 
@@ -76,7 +77,7 @@ def test_what_is_set_by_hand_holds(cli, annotated, tmp_path):
         "backbone.stride=2",
         "trainer.max_epochs=1",
     )
-    config = trained(cli, tmp_path, f"data.root={annotated}", *by_hand)
+    config = trained(cli, tmp_path, f"data.root={annotated}", *by_hand, short=BARE)
     assert config["data"]["crop_seconds"] == 3
     assert config["data"]["batch_size"] == 3
     assert config["backbone"]["stride"] == config["localizer"]["backbone"]["stride"] == 2

@@ -1,44 +1,80 @@
-"""Exported files: every length and batch, metadata, the example in numpy, failures."""
+"""Exported files: what docs/export.md says, every length and batch, metadata, the example in numpy, failures."""
 
 import json
 import os
+import re
+import shlex
+import shutil
 import subprocess
 import sys
+from contextlib import chdir, redirect_stdout
 from functools import partial
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import unchecked
 
 import spanloc
 from spanloc import ops
 from spanloc.decode import Decode, Isotonic, Temperature
 from spanloc.inference.export import ScoredCandidates, decode_options, export
-from spanloc.inference.exported import Exported, difference, tolerance
+from spanloc.inference.exported import SUFFIXES, Exported, difference, tolerance
 
 ROOT = Path(__file__).parent.parent.parent
-# In a process of its own: the shape checker of the tests cannot be exported.
-SCRIPT = """
-import sys, spanloc
-from spanloc.inference.export import export
-from spanloc.inference.exported import SUFFIXES
-for name, suffix, run in zip(*[iter(sys.argv[2:])] * 3):
-    format = next(f for f in SUFFIXES if SUFFIXES[f] == suffix)
-    export(spanloc.load(run), f"{sys.argv[1]}/{name}{suffix}", format)
-"""
+BLOCKS = re.findall(
+    r"<!-- run -->\n```(\w+)\n(.*?)\n```", (ROOT / "docs" / "export.md").read_text(), re.DOTALL
+)
 EVERY = [("single", ".onnx"), ("detection", ".onnx"), ("detection", ".pt2")]
 
 
 @pytest.fixture(scope="module")
-def exported(trained, tmp_path_factory):
+def page(trained, cli, tmp_path_factory):
+    """A folder in which the commands of the page were run, and what each of them printed."""
+    folder, texts = tmp_path_factory.mktemp("page"), []
+    shutil.copy(trained["detection"] / "best.ckpt", folder)
+    for line in BLOCKS[0][1].splitlines():
+        command, *words = shlex.split(line)
+        assert command == "spanloc-export"
+        with unchecked(), redirect_stdout(StringIO()) as printed:
+            assert cli("export", *words, folder=folder) == folder
+        texts.append(printed.getvalue())
+    return folder, texts
+
+
+@pytest.fixture(scope="module")
+def exported(trained, page, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
-    cases = [word for name, suffix in EVERY for word in (name, suffix, trained[name])]
-    command = [sys.executable, "-c", SCRIPT, folder, *cases]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    with unchecked():
+        export(spanloc.load(trained["single"]), folder / "single.onnx")
+    for suffix in SUFFIXES.values():
+        shutil.copy(page[0] / f"model{suffix}", folder / f"detection{suffix}")
     return folder
+
+
+def test_what_the_page_says_runs(page):
+    folder, texts = page
+    assert [kind for kind, _ in BLOCKS] == ["sh", "sh", "python"]
+    for text, name in zip(texts, ("model.onnx", "model.pt2"), strict=True):
+        assert f"The file is {name}" in text
+        assert re.search(r"size .* MB", text)
+        assert float(re.search(r"difference of spans, in steps\s+\S+\s+(\S+)", text)[1]) < 1e-2
+        assert float(re.search(r"difference of scores\s+\S+\s+(\S+)", text)[1]) <= 1e-4
+        assert len(re.findall(r"time of .* ms", text)) == 2
+        assert "Compared on 1000 random steps" in text
+    shutil.copytree(ROOT / "scripts", folder / "scripts")
+    channels = spanloc.load(folder / "best.ckpt").localizer.num_channels
+    np.save(folder / "recording.npy", np.random.default_rng(0).normal(size=(90, channels)))
+    python, *words = shlex.split(BLOCKS[1][1])
+    assert python == "python"
+    command = [sys.executable, *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()[0].split(",")) == 4
+    with chdir(folder):
+        exec(BLOCKS[2][1], {})
+    assert (folder / "walking" / "model.safetensors").is_file()
 
 
 def sequences(channels, lengths, seed=0):
