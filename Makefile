@@ -2,14 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup train test check format bench
+.PHONY: help setup train test check docs format bench release-check
 help:
 	@echo "make train   install, then train the default model on synthetic data (about a minute)"
 	@echo "make test    install, then run the tests"
 	@echo "make check   install, then check format, style and types"
+	@echo "make docs    install, then build the documentation into docs/_build (about a minute)"
 	@echo "make format  put the code into the format that make check wants"
 	@echo "make bench   install, then time what is meant to be fast"
 	@echo "make setup   install only"
+	@echo "make release-check  build the distribution and try it in clean environments; nothing is uploaded"
 
 setup: .venv/installed
 
@@ -32,9 +34,16 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# Runs the tutorials, which train small models. A link to nowhere is an error.
+docs: setup
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build
+
 format: setup
 	$(BIN)/ruff check --fix --quiet .
 	$(BIN)/ruff format .
 
 bench: setup
 	$(BIN)/python scripts/benchmark.py
+
+release-check:
+	scripts/release_check.sh

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -89,10 +90,12 @@ def test_the_package_list_is_the_tree():
 def test_the_version_is_one():
     import spanloc
 
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["version"] == spanloc.__version__
-    changelog = (ROOT / "CHANGELOG.md").read_text()
-    assert f"## {spanloc.__version__}" in changelog
+    content = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert content["project"]["dynamic"] == ["version"]
+    assert content["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "spanloc.__version__"}
+    assert version("spanloc") == spanloc.__version__
+    assert f"## {spanloc.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+    assert f"\nversion: {spanloc.__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 def test_every_dependency_is_pinned():

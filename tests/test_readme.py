@@ -1,23 +1,36 @@
-"""What the README says is run."""
+"""What the README and the pages that it leads to say is run."""
 
 import re
+import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
-from conftest import CONFIGS
+from conftest import CONFIGS, HINTS_OF_LIGHTNING
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+# The least of a training, and none of what comes after it.
+SHORT = (
+    "trainer.max_steps=2", "trainer.max_epochs=1", "trainer.num_sanity_val_steps=0", "backbone.width=8", "neck.width=8", "head.width=8",
+    "trainer.accelerator=cpu", "callbacks.convergence=null", "callbacks.gradients=null",
+    "data.num_workers=0", "test=false",
+)  # fmt: skip
 
 
-def block(word):
-    (found,) = [text for text in BLOCKS if word in text]
+def page(name):
+    return (ROOT / "docs" / name).read_text()
+
+
+def block(word, text):
+    (found,) = [
+        code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if word in code
+    ]
     return found
 
 
 def test_the_forum_lines_print_what_they_say(capsys):
-    code = block("half_open")
+    code = block("half_open", page("reading-a-report.md"))
     exec(code, {})
     expected = [line[2:] for line in code.splitlines() if line.startswith("# ")]
     assert capsys.readouterr().out.splitlines() == expected
@@ -29,7 +42,7 @@ def test_the_forum_lines_print_what_they_say(capsys):
 )  # fmt: skip
 def test_the_plain_python_example_learns():
     names = {}
-    exec(block("class Clicks"), names)
+    exec(block("class Clicks", page("in-python.md")), names)
     assert names["trainer"].callback_metrics["val/mAP@0.50"] > 0.8
     truth = names["Clicks"]().sequence(7).spans[0]
     from spanloc.ops import tiou
@@ -39,14 +52,14 @@ def test_the_plain_python_example_learns():
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*LeafSpec.*")
 def test_the_example_on_a_folder_predicts_in_seconds(annotated, capsys):
-    exec(block('"FOLDER"').replace("FOLDER", str(annotated)), {})
+    exec(block('"FOLDER"', page("in-python.md")).replace("FOLDER", str(annotated)), {})
     printed = capsys.readouterr().out
     assert "('s6',) tensor([[" in printed
     assert "('s7',)" not in printed  # of a batch of two the first is shown
 
 
 def test_the_metrics_print_what_they_say(capsys):
-    code = block("diagnose")
+    code = block("diagnose", page("metrics.md"))
     exec(code, {})
     expected = re.findall(r"^print.*# (.*)$", code, re.MULTILINE)
     assert capsys.readouterr().out.splitlines() == expected
@@ -54,18 +67,56 @@ def test_the_metrics_print_what_they_say(capsys):
 
 
 def test_every_choice_that_is_named_exists():
-    for group, choices in re.findall(r"^\| `(\w+)` \| (.*) \|$", README, re.MULTILINE):
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", page("command-line.md"), re.MULTILINE)
+    for group, choices in rows:
         named = set(re.findall(r"`(\w+)`", choices))
         assert named == {path.stem for path in (CONFIGS / group).glob("*.yaml")}
-    for name in re.findall(r"\]\((docs/[^)]+)\)", README):
-        assert (ROOT / name).is_file()
+    assert {"data", "task", "span_loss", "experiment"} <= {group for group, _ in rows}
 
 
 def test_the_layout_is_the_tree():
-    listed = set(re.findall(r"^  (\w+(?:/|\.py)) ", README, re.MULTILINE))
+    listed = set(re.findall(r"^  (\w+(?:/|\.py)) ", page("developing.md"), re.MULTILINE))
     tree = {
         path.name + ("/" if path.is_dir() else "")
         for path in (ROOT / "spanloc").iterdir()
         if path.suffix == ".py" or (path / "__init__.py").is_file()
     } - {"__init__.py"}
     assert listed == tree
+
+
+@HINTS_OF_LIGHTNING
+def test_the_first_commands_give_predictions(cli, tmp_path, monkeypatch, capsys):
+    (lines,) = re.findall(r"## Try it in a minute or two\n\n```sh\n(.*?)\n```", README, re.DOTALL)
+    for line in lines.split("\n"):
+        command, *arguments = shlex.split(line, comments=True)
+        more = SHORT if command == "spanloc-train" else ()
+        found = cli(command.removeprefix("spanloc-"), *arguments, *more, folder=tmp_path)
+        assert found == tmp_path, found
+    (written,) = tmp_path.glob("runs/predict/*")
+    assert (written / "predictions.json").is_file()
+    assert len(list((written / "figures").glob("*.png"))) == 12
+    monkeypatch.chdir(tmp_path)
+    names = {"array": np.random.default_rng(0).normal(size=(600, 3))}
+    exec(block("spanloc.load", README), names)
+    columns = names["found"].to_pandas().columns
+    assert [*columns] == ["sequence", "start", "end", "label", "score"]
+
+
+@HINTS_OF_LIGHTNING
+def test_the_lightning_example_of_the_readme_trains(annotated, tmp_path, monkeypatch):
+    code = block("AnnotatedData", README).replace("FOLDER", str(annotated))
+    monkeypatch.chdir(tmp_path)
+    quiet = "Trainer(accelerator='cpu', logger=False, enable_checkpointing=False, enable_progress_bar=False, "
+    exec(code.replace("Trainer(", quiet), names := {})
+    assert names["task"].classes == ["sit", "walk"]
+
+
+def test_the_table_of_your_own_data_is_read(tmp_path):
+    (table,) = re.findall(r"```\n(sequence,start.*?)```", README, re.DOTALL)
+    from spanloc.data import read_annotations
+
+    (tmp_path / "data").mkdir()
+    np.save(tmp_path / "data" / "monday.npy", np.zeros((1200, 3), np.float32))
+    (tmp_path / "annotations.csv").write_text(table)
+    (record,) = read_annotations(tmp_path, fps=50).subsets["training"]
+    assert record.spans.tolist() == [[160, 895], [920, 1050]]

@@ -132,7 +132,7 @@ def bounded_iou_loss(
     beta: float = 0.2,
     eps: float = 1e-6,
 ) -> Float[Tensor, "*n"]:
-    """Smooth-L1 of ``1 - `` the best IoU that centre and length, each by itself, would allow.
+    """Smooth L1 of 1 minus the best IoU that centre and length, each by itself, would allow.
 
     In ``[0, 2 - beta)``. Smooth at the match. Where the centres are more than half a length apart,
     the length alone has a gradient, so disjoint spans are not pulled together.
