@@ -11,7 +11,7 @@ from reference_attention import dense_attention
 from test_models import localizer
 
 from spanloc.decode import reach_of
-from spanloc.models import MaxPoolNeck
+from spanloc.models import MaxPoolNeck, PyramidNeck
 from spanloc.models.attention import AttentionBlock, LocalAttention
 from spanloc.models.layers import Excite
 from spanloc.structures import collate
@@ -183,3 +183,14 @@ def test_each_family_is_exported_for_every_length(backbone, neck, kind, tmp_path
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_coarser_level_keeps_the_mean_of_the_cells_below():
+    neck = PyramidNeck(3, width=4, num_blocks=0)
+    for layer in neck.halve:  # nothing of the convolutions is left
+        torch.nn.init.zeros_(layer.norm.norm.weight)
+        torch.nn.init.zeros_(layer.norm.norm.bias)
+    x = torch.randn(1, 4, 8)
+    levels = neck(x, torch.ones(1, 8, dtype=torch.bool))
+    torch.testing.assert_close(levels[1][0], x.unflatten(2, (4, 2)).mean(3))
+    torch.testing.assert_close(levels[2][0], x.unflatten(2, (2, 4)).mean(3))
