@@ -46,7 +46,7 @@ def runs(study: str, data: Path | None) -> dict[str, list[str]]:
         # Nothing is chosen on the testing recordings: a third of the training recordings validates.
         thresholds = [0.3, 0.4, *(0.5 + 0.05 * i for i in range(10))]
         wanted = ",".join(f"{threshold:.2g}" for threshold in thresholds)
-        common = [f"data.root={data}", "task=detection", "data.val_share=0.33", "test=false"]
+        common = ["data=annotations", f"data.root={data}", "task=detection", "data.val_share=0.33", "test=false"]
         common += [f"metric.metrics.average_precision.thresholds=[{wanted}]"]
     return {
         f"{variant}{name}-{seed}": [*common, *settings, *LOSSES[name], f"seed={seed}"]
@@ -80,6 +80,11 @@ def main() -> None:
         # Over the whole training set: the figures of the page are.
         command += ["callbacks.convergence.share=null", "callbacks.progress=null"]
         subprocess.run(command, check=True)
+        if options.study == "detection":
+            # mAP at each tIoU, which a training keeps of its test set only.
+            command = [str(commands / "spanloc-evaluate"), f"checkpoint={folder / 'best.ckpt'}"]
+            command += ["subset=val", f"hydra.run.dir={folder / 'val'}"]
+            subprocess.run(command, check=True)
     command = [str(commands / "spanloc-report"), f"runs={out}", f"hydra.run.dir={out / 'report'}"]
     subprocess.run(command, check=True)
 
