@@ -49,7 +49,14 @@ def test_the_tables_name_all_that_there_is():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
         "optional-dependencies"
     ]
-    assert set(re.findall(r"spanloc\[(\w+)\]", PAGE)) == set(extras) - {"dev", "docs", "export", "hub", "release", "tune"}
+    assert set(re.findall(r"spanloc\[(\w+)\]", PAGE)) == set(extras) - {
+        "dev",
+        "docs",
+        "export",
+        "hub",
+        "release",
+        "tune",
+    }
     transforms = {
         path.stem: yaml.safe_load(path.read_text()) for path in CONFIGS.glob("transforms/*")
     }

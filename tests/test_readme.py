@@ -111,12 +111,14 @@ def test_the_lightning_example_of_the_readme_trains(annotated, tmp_path, monkeyp
     assert names["task"].classes == ["sit", "walk"]
 
 
-def test_the_table_of_your_own_data_is_read(tmp_path):
+def test_the_files_of_your_own_data_are_read(tmp_path):
+    (recording,) = re.findall(r"```\n(time,.*?)```", README, re.DOTALL)
     (table,) = re.findall(r"```\n(sequence,start.*?)```", README, re.DOTALL)
     from spanloc.data import read_annotations
 
     (tmp_path / "data").mkdir()
-    np.save(tmp_path / "data" / "monday.npy", np.zeros((1200, 3), np.float32))
+    more = "".join(f"{i / 50:.2f},0,0,0\n" for i in range(2, 1200))
+    (tmp_path / "data" / "monday.csv").write_text(recording + more)
     (tmp_path / "annotations.csv").write_text(table)
-    (record,) = read_annotations(tmp_path, fps=50).subsets["training"]
+    (record,) = read_annotations(tmp_path).subsets["training"]
     assert record.spans.tolist() == [[160, 895], [920, 1050]]

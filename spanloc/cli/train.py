@@ -1,6 +1,7 @@
 """``spanloc-train``: train a model, evaluate its best checkpoint, draw its figures."""
 
 import logging
+import shlex
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,7 +21,7 @@ from spanloc.cli.objective import check_objective, objective_value
 from spanloc.cli.ranks import lost_another
 from spanloc.cli.resume import save_settings
 from spanloc.cli.settings import prepared, show_choices
-from spanloc.cli.show import show_metrics
+from spanloc.cli.show import plain_console, show_metrics
 from spanloc.config.build import build, completed, targets
 from spanloc.config.checkpoint import load, read
 from spanloc.config.compare import differences
@@ -118,6 +119,8 @@ def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
         # What was measured at convergence has been told with a table of its own.
         told = {k: v for k, v in results.metrics.items() if k.startswith(("val/", "test/"))}
         show_metrics(told, folder)
+        use = f"spanloc-predict {shlex.quote(f'checkpoint={folder}')} input=FILES"
+        plain_console().print(f"Spans in new recordings: {use}", soft_wrap=True, markup=False)
     return objective_value(plain, results.metrics)
 
 

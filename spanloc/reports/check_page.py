@@ -76,7 +76,7 @@ def _figures(records: Sequence[Record], classes: Sequence[str]) -> list[str]:
 def overview(survey: Survey) -> str:
     """In words: how much there is, and of what form."""
     if not survey.num_recordings:
-        return "no recordings."
+        return "no recordings that could be read."
     rates = " or ".join(f"{rate:g} Hz" for rate, _ in survey.rates[:3])
     *others, last = [count for count, _ in survey.num_channels[:3]]
     channels = " or ".join([*map(str, others), counted(last, "channel")])

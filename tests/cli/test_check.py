@@ -226,7 +226,7 @@ def test_a_folder_without_a_signal_says_so(cli, tmp_path, capsys):
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "a.txt").write_text("1\t2\tx\n")
     check(cli, tmp_path, "data.root=here")
-    assert "it holds no signal either" in capsys.readouterr().out
+    assert "there is no recording either, which belong in" in capsys.readouterr().out
     root = table(tmp_path / "gone", ["a,1,2,x", "b,1,2,x"])
     (root / "data" / "a.npy").unlink()
     check(cli, tmp_path, f"data.root={root}", "data.fps=50")

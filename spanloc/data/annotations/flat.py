@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ _COLUMNS = ("sequence", "start", "end", "label", "subset", "subject")
 def read(file: Path, reading: Reading) -> Content:
     """The content of a table, by its suffix."""
     rows: Iterator[tuple[str, Mapping[str, Any]]]
-    needed = tuple(reading.column(name) for name in _COLUMNS[:3])
+    needed = _needed(reading, _COLUMNS[:3])
     if file.suffix == ".parquet":
         rows = _parquet(file)
     elif file.suffix == ".jsonl":
@@ -32,9 +32,13 @@ def read(file: Path, reading: Reading) -> Content:
     return content_of(rows, file, reading)
 
 
+def _needed(reading: Reading, fields: Sequence[str]) -> dict[str, str]:
+    return {reading.column(name): f"data.columns={{{name}: NAME}}" for name in fields}
+
+
 def of_recording(file: Path, name: str, reading: Reading) -> Iterable[Annotated]:
     """The rows of a table that is of one recording, and does not name it."""
-    needed = (reading.column("start"), reading.column("end"))
+    needed = _needed(reading, _COLUMNS[1:3])
     rows = table_rows(file, ",", needed=needed, refused=reading.refused)
     named = ((place, {reading.column("sequence"): name, **row}) for place, row in rows)
     found = content_of(named, file, reading).sequences

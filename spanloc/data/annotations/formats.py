@@ -89,7 +89,7 @@ def _chosen(root: Path, reading: Reading) -> str:
         both = " and ".join(f"{name} ({shown_path(file)})" for name, file in found.items())
         raise ValueError(f"{root}: holds annotations of several formats: {both}; set data.format")
     if not found:
-        none = "" if signals else "; it holds no signal either"
+        none = "" if signals else f"; there is no recording either, which belong in {root / 'data'}"
         raise FileNotFoundError(
             f"{root / 'annotations.json'}: no such file; data.root must hold annotations.json, a table "
             f"annotations{', '.join(flat.SUFFIXES)}, or files of annotations beside its signals (data.format){none}"

@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def table_rows(
     separator: str,
     *,
     begin: int = 0,
-    needed: tuple[str, ...] = (),
+    needed: Mapping[str, str] | Sequence[str] = (),
     refused: list[Case] | None = None,
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """The rows of a text with a header, each with its place.
@@ -62,7 +62,7 @@ def table_rows(
         file: Of the table.
         separator: Between the fields.
         begin: Lines before the header.
-        needed: Columns that must be there.
+        needed: Columns that must be there; or, for each, the setting that says its name in the file.
         refused: Gets the rows of too many or too few fields. None: the first of them is an error.
 
     Raises:
@@ -79,8 +79,9 @@ def table_rows(
     header = [name.strip() for name in first]
     for name in needed:
         if name not in header:
+            remedy = f" (another name: {needed[name]})" if isinstance(needed, Mapping) else ""
             raise ValueError(
-                f"{where}: line {begin + 1}: there is no column {name!r}; found {listed(header)}"
+                f"{where}: line {begin + 1}: there is no column {name!r}; found {listed(header)}{remedy}"
             )
     twice = next((name for name in header if name and header.count(name) > 1), None)
     if twice is not None:
