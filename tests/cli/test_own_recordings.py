@@ -122,7 +122,7 @@ def test_a_broken_recording_is_one_line(cli, tmp_path, name, content, message):
 def test_a_folder_may_be_called_as_a_number(cli, tmp_path, name):
     root = folder(tmp_path / name, write_wav, ".wav")
     assert cli("check", f"data.root={name}", "hydra.run.dir=out", folder=tmp_path) == tmp_path
-    if name not in ("2024", "2024_05"):
+    if name != "2024_05":
         return
     assert cli("train", f"data.root={name}", *SHORT, folder=tmp_path) == tmp_path
     config = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())

@@ -70,7 +70,7 @@ def check_goes_on(commands, folder, expected):
 @pytest.mark.parametrize(
     "fault",
     [
-        ("fsync", "best.ckpt", 1, "EIO", False),
+        pytest.param(("fsync", "best.ckpt", 1, "EIO", False), marks=pytest.mark.slow),
         ("write", "last.ckpt", 2, "ENOSPC", True),
         ("write", "metrics.csv", 3, "ENOSPC", False),  # by Lightning's logger, which names no file
         pytest.param(("replace", "last.ckpt", 1, "EROFS", False), marks=pytest.mark.slow),
