@@ -46,7 +46,13 @@ def runs(study: str, data: Path | None) -> dict[str, list[str]]:
         # Nothing is chosen on the testing recordings: a third of the training recordings validates.
         thresholds = [0.3, 0.4, *(0.5 + 0.05 * i for i in range(10))]
         wanted = ",".join(f"{threshold:.2g}" for threshold in thresholds)
-        common = ["data=annotations", f"data.root={data}", "task=detection", "data.val_share=0.33", "test=false"]
+        common = [
+            "data=annotations",
+            f"data.root={data}",
+            "task=detection",
+            "data.val_share=0.33",
+            "test=false",
+        ]
         common += [f"metric.metrics.average_precision.thresholds=[{wanted}]"]
     return {
         f"{variant}{name}-{seed}": [*common, *settings, *LOSSES[name], f"seed={seed}"]
