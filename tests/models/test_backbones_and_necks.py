@@ -187,7 +187,7 @@ def test_each_family_is_exported_for_every_length(backbone, neck, kind, tmp_path
 
 def test_a_coarser_level_keeps_the_mean_of_the_cells_below():
     neck = PyramidNeck(3, width=4, num_blocks=0)
-    for layer in neck.halve:  # nothing of the convolutions is left
+    for layer in neck.down:  # nothing of the convolutions is left
         torch.nn.init.zeros_(layer.norm.norm.weight)
         torch.nn.init.zeros_(layer.norm.norm.bias)
     x = torch.randn(1, 4, 8)

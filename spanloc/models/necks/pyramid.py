@@ -38,7 +38,7 @@ class PyramidNeck(nn.Module):
         super().__init__()
         require_sizes(num_levels=num_levels, width=width)
         self.num_levels, self.width = num_levels, width
-        self.halve = nn.ModuleList(ConvNorm(width, width, 2) for _ in range(num_levels - 1))
+        self.down = nn.ModuleList(ConvNorm(width, width, 2) for _ in range(num_levels - 1))
         self.levels = nn.ModuleList(
             nn.ModuleList(ConvBlock(width, kernel, excite=excite) for _ in range(num_blocks))
             for _ in range(num_levels)
@@ -56,7 +56,7 @@ class PyramidNeck(nn.Module):
         for number, blocks in enumerate(self.levels):
             if number:
                 mask = coarser(mask, 2)
-                x = halved(x) + self.halve[number - 1](x, mask)
+                x = halved(x) + self.down[number - 1](x, mask)
             for block in cast("nn.ModuleList", blocks):
                 x = block(x, mask)
             levels.append((x, mask))
