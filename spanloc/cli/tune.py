@@ -165,7 +165,7 @@ def _run_one(study: SharedStudy, trial: Trial, settings: list[str], monitor: str
     value, failure = math.nan, None
     try:
         value = run_trial([*settings, *overrides], folder, callbacks)
-    except Exception as error:
+    except Exception as error:  # whatever one trial fails with, the others go on
         failure = error
     except BaseException:
         study.release(trial)

@@ -51,6 +51,7 @@ def override(name: str, value: Any) -> str:
 def ends(space: Mapping[str, BaseDistribution]) -> Iterator[dict[str, Any]]:
     """Few combinations that hold every choice and both ends of every range."""
     values = {
+        # search_space() gives no other kinds; the base class does not say that they have ends.
         name: kind.choices if isinstance(kind, CategoricalDistribution) else (kind.low, kind.high)  # type: ignore[attr-defined]
         for name, kind in space.items()
     }

@@ -111,7 +111,7 @@ def run_trial(settings: Sequence[str], folder: Path, callbacks: Sequence[Callbac
                 return _number(train.run(config, callbacks))
         except optuna.TrialPruned as error:
             errors.append(error)
-        except Exception as error:
+        except Exception as error:  # raised again below, as it is, when Hydra has ended the job
             if not is_mistake(error):
                 log.exception("the trial failed")
             errors.append(error)
