@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from spanloc.cli.stopping import WORDS, code_of, is_child
+from spanloc.cli.stopping import WORDS, code_of, ended_by, is_child
 
 # How long the others wait for the one that knows the cause: it closes its data and its loggers first.
 _PATIENCE = 5.0
@@ -86,20 +86,28 @@ def without_kill(mark: Path, say: Callable[[str], None]) -> Iterator[None]:
 
     It would do so from a thread, without a word. Instead this process gets the time to end by itself; if it
     does not, since it waits for the one that is gone, it is ended here. On SIGTERM Lightning
-    would first wait for the others, which may wait for this one.
+    would first wait for the others, which may wait for this one. A process that waits for another one
+    when it is stopped, and so never stops, is ended here as well.
     """
     launcher = sys.modules.get("lightning_fabric.strategies.launchers.subprocess_script")
     connector = sys.modules.get("pytorch_lightning.trainer.connectors.signal_connector")
 
     def end(observer: Any) -> None:
         threading.main_thread().join(1 if code_of(_cause() or "") else _PATIENCE + 1)
-        text = cause_of_loss(mark)
+        finish(cause_of_loss(mark))
+
+    def finish(text: str) -> None:
         other = claim(mark, text)
-        if other is None or code_of(other):
+        if not is_child() and (other is None or code_of(other)):
             say(other or text)
         end_children()
         sys.stdout.flush()
         os._exit(code_of(other or text) or 1)
+
+    def when_stuck(text: str) -> None:
+        # One process alone waits for no other, and a person can press Ctrl-C again.
+        if os.environ.get("WORLD_SIZE", "1") != "1":
+            finish(text)
 
     changes = (
         (getattr(launcher, "_ChildProcessObserver", None), "_terminate_all", end),
@@ -110,7 +118,8 @@ def without_kill(mark: Path, say: Callable[[str], None]) -> Iterator[None]:
         if owner:
             setattr(owner, name, new)
     try:
-        yield
+        with ended_by(when_stuck):
+            yield
     finally:
         for owner, name, old in before:
             setattr(owner, name, old)

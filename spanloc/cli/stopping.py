@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -20,6 +20,8 @@ WORDS = {
 # A shell and a launcher may both send one, and a person presses Ctrl-C twice: the second must not
 # disturb the cleaning up after the first.
 _DEAF_SECONDS = 1.0
+# How long a command may take to clean up before `when_stuck` ends it. SLURM kills after 30.
+_STUCK_SECONDS = 20.0
 
 
 class _Handler:
@@ -28,6 +30,7 @@ class _Handler:
     def __init__(self) -> None:
         self.received: int | None = None
         self.deaf_until = -math.inf
+        self.when_stuck: Callable[[str], None] | None = None
         self._pid = os.getpid()
 
     def __call__(self, number: int, frame: Any) -> None:
@@ -37,6 +40,9 @@ class _Handler:
             os.kill(os.getpid(), number)
         elif time.monotonic() > self.deaf_until:
             self.received, self.deaf_until = number, time.monotonic() + _DEAF_SECONDS
+            watch = threading.Timer(_STUCK_SECONDS, self._give_up)
+            watch.daemon = True
+            watch.start()
             raise KeyboardInterrupt
 
     def again(self) -> None:
@@ -44,6 +50,10 @@ class _Handler:
         if self.deaf_until < math.inf and self.received:
             self.deaf_until = -math.inf
             os.kill(self._pid, self.received)
+
+    def _give_up(self) -> None:
+        if self.deaf_until < math.inf and self.received and self.when_stuck:
+            self.when_stuck(WORDS[self.received])
 
 
 _handler = _Handler()
@@ -100,6 +110,17 @@ def stopped_by(error: BaseException) -> str | None:
         return None
     # A word is given where another process of the run has got the signal.
     return error.args[0] if error.args else WORDS[signal.SIGINT]
+
+
+@contextmanager
+def ended_by(when_stuck: Callable[[str], None]) -> Iterator[None]:
+    """Inside, a command that goes on for 20 s after its signal is ended by a call, with the signal's word."""
+    handler = _handler
+    handler.when_stuck = when_stuck
+    try:
+        yield
+    finally:
+        handler.when_stuck = None
 
 
 def code_of(text: str) -> int | None:

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 from conftest import SMALL
 
-from spanloc.cli import ranks
+from spanloc.cli import ranks, stopping
 
 LOSS = """
 import os, signal, time
 import torch
+from spanloc.cli import stopping
 from spanloc.losses import giou_loss
 
+stopping._STUCK_SECONDS = float(os.environ.get("STUCK", stopping._STUCK_SECONDS))
 steps = 0
 if os.environ.get("EARLY") and os.environ.get("LOCAL_RANK") == "1":
     raise ValueError("a mistake before the processes meet")
@@ -34,7 +36,11 @@ def on_rank(pred, target, *, rank=None, act=None):
                 raise RuntimeError("a bug")
             if act == "die":
                 os.kill(os.getpid(), signal.SIGKILL)
-            time.sleep(0.02)
+            try:
+                time.sleep(0.02)
+            except KeyboardInterrupt:
+                if act != "deaf":
+                    raise
     return giou_loss(pred, target)
 """
 
@@ -64,6 +70,7 @@ def run(folder, *arguments, then=None, to="first", **environment):
     finally:
         for pid in members(process.pid):
             os.kill(pid, signal.SIGKILL)
+        process.communicate()
     mark = folder / "run" / "error.txt"
     return process.returncode, errors, mark.read_text() if mark.is_file() else ""
 
@@ -156,6 +163,14 @@ def test_a_signal_to_both_or_to_the_second_is_one_line(tmp_path, number, word, t
     assert (code, errors, mark) == (128 + number, f"spanloc-train: {word}\n", f"{word}\n")
 
 
+@pytest.mark.slow  # 15 s each
+@pytest.mark.parametrize("to", ["first", "second"])
+def test_processes_that_go_on_after_a_signal_are_ended(tmp_path, to):
+    settings = [*own("deaf"), "trainer.max_epochs=1000"]
+    code, errors, mark = run(tmp_path, *settings, then=signal.SIGTERM, to=to, STUCK="2")
+    assert (code, errors, mark) == (143, "spanloc-train: terminated\n", "terminated\n")
+
+
 @pytest.mark.slow  # 15 s
 def test_a_first_process_that_waits_for_the_second_in_vain_ends(tmp_path):
     code, errors, mark = run(tmp_path, *own("wait"), EARLY="1")
@@ -163,6 +178,20 @@ def test_a_first_process_that_waits_for_the_second_in_vain_ends(tmp_path):
     assert errors.count("\n") == 1
     assert "a mistake before the processes meet" in errors
     assert mark == errors.removeprefix("spanloc-train: error: ")
+
+
+def test_a_process_that_does_not_end_after_a_signal_is_told_so(monkeypatch):
+    monkeypatch.setattr(stopping, "_STUCK_SECONDS", 0.01)
+    heard = threading.Event()
+    words = []
+    with (
+        stopping.stoppable("test"),
+        stopping.ended_by(lambda word: (words.append(word), heard.set())),
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        assert heard.wait(5)
+    assert words == ["terminated"]
 
 
 class Process:
