@@ -1,8 +1,8 @@
 """The total loss of an output: the only place that weights, masks and reduces."""
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import torch
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from spanloc.losses import ScoreLoss, SpanLoss, focal_loss
 from spanloc.losses.kinds import unwrap
 from spanloc.losses.score import SOFT_LOSSES
-from spanloc.losses.terms import Pairs
+from spanloc.losses.terms import CellTerm, Pairs, Term
 from spanloc.matching import Matcher
 from spanloc.matching.unjudged import unjudged
 from spanloc.ops import tiou
@@ -21,20 +21,6 @@ from spanloc.structures import Batch, Output
 Quality = Literal["tiou", "score"]
 ScoreTarget = Literal["one", "tiou"]
 _OWN = ("span", "score")
-
-
-@dataclass(frozen=True)
-class Term:
-    """A further term of the total, taken of the matched pairs.
-
-    Args:
-        loss: Takes the output and its :class:`Pairs`, and gives ``(n,)``, a value per pair. Such as
-            :func:`~spanloc.losses.terms.distribution_focal`.
-        weight: In the total, at least 0.
-    """
-
-    loss: Callable[[Output, Pairs], Tensor]
-    weight: float = 1.0
 
 
 class Sums(NamedTuple):
@@ -122,7 +108,7 @@ class Criterion(nn.Module):
         *,
         span_weight: float = 1.0,
         score_weight: float = 1.0,
-        terms: Mapping[str, Term | None] | None = None,
+        terms: Mapping[str, Term | CellTerm | None] | None = None,
         score_target: ScoreTarget | None = None,
         quality: Quality | None = None,
         momentum: float = 0.9,
@@ -227,14 +213,18 @@ class Criterion(nn.Module):
             weight = weight * own
         pairs = Pairs(pred, target, weight, sequence, prediction)
         values = {"span": self.span_loss(pred, target)}
-        values |= {name: term.loss(output, pairs) for name, term in self.terms.items()}
+        values |= {
+            name: term.loss(output, pairs)
+            for name, term in self.terms.items()
+            if not isinstance(term, CellTerm)
+        }
         for name, value in values.items():
             if value.shape != weight.shape:
                 raise ValueError(
                     f"the {name} loss gave the shape {tuple(value.shape)} for {len(weight)} pairs; "
                     f"wanted ({len(weight)},), one value a pair, not reduced"
                 )
-        terms = {"span": (weight * values["span"]).sum()}
+        terms = {name: (weight * value).sum() for name, value in values.items()}
         if scores:
             scored = output.mask & torch.where(matched, ~unknown, ~silent)
             wanted = F.one_hot(labels.clamp(min=0), output.logits.shape[-1]).to(output.logits)
@@ -245,7 +235,13 @@ class Criterion(nn.Module):
             if batch.weights is not None:
                 losses = losses * batch.weights[:, None, None]
             terms["score"] = losses.sum()
-        terms |= {name: (weight * values[name]).sum() for name in self.terms}
+        for name, term in self.terms.items():
+            if isinstance(term, CellTerm):
+                losses = term.loss(output, batch)
+                losses = losses * (output.mask & ~ignored)[:, : losses.shape[1]]
+                if batch.weights is not None:
+                    losses = losses * batch.weights[:, None]
+                terms[name] = losses.sum()
         mean = values["span"].detach().sum() / max(len(weight), 1)
         return Sums(terms, (pairs,), num_pairs, mean)
 

@@ -196,8 +196,8 @@ class Output:
         points: Position and stride, in steps, of the point that each prediction comes from; None
             for a head without points.
         mask: False for the predictions that come from padding.
-        extra: What a head has beside these, by name, with ``(batch, predictions)`` in front. Only
-            the head's own terms and decoding read it.
+        extra: What a head has beside these, by name, with ``(batch, predictions)`` in front, or the first of these
+            alone, such as those of the finest level. Only the head's own terms and decoding read it.
         earlier: Outputs of earlier layers, which are trained as well; one that has the logits of this output,
             the same tensor, for its spans alone.
     """

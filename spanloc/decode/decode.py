@@ -3,12 +3,14 @@
 import copy
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from spanloc import ops
+from spanloc.decode.boundaries import at_boundaries
 from spanloc.structures import Batch, Output, Predictions
 
 # Valid points of a sequence, on all levels, that the numbers of candidates and predictions are for.
@@ -29,11 +31,14 @@ class Scored(NamedTuple):
 class Decode:
     """Turns the output of a batch into its predictions, best first within each sequence.
 
-    Every pair of a predicted span and a label is a candidate, scored by the sigmoid of its logit. What
-    is done with the candidates of a sequence is done in the order of the options below, from ``bias`` on;
+    Every pair of a predicted span and a label is a candidate, scored by the sigmoid of its logit, and by where
+    the head's curves see boundaries, if it has some (``head=boundary``). What is done with the candidates of a sequence is done in the order of the options below, from ``bias`` on;
     those from ``bias`` to ``max_per_sequence`` do nothing, and cost nothing, unless they are set.
 
     Args:
+        boundary_weight: What such curves count in the score: with the chances ``a`` of a start and ``b`` of an
+            end where the candidate has its own, its score is multiplied by ``sqrt(a * b) ** boundary_weight``.
+        snap: How far the ends of a candidate move towards the curves' peak around them, as a share of the way.
         min_score: Candidates scored lower are dropped.
         max_candidates: At most so many candidates of a sequence, the best-scored ones, are kept; more where
             it has more than 2048 points, in proportion. Of a sequence in windows, each window has its own.
@@ -65,6 +70,8 @@ class Decode:
     def __init__(
         self,
         *,
+        boundary_weight: float = 0.25,
+        snap: float = 0.5,
         min_score: float = 1e-3,
         max_candidates: int = 2000,
         bias: Sequence[Sequence[float]] | None = None,
@@ -79,6 +86,7 @@ class Decode:
         min_length: float = 0.0,
         max_per_sequence: int | None = None,
     ) -> None:
+        self.boundary_weight, self.snap = boundary_weight, snap
         self.min_score, self.max_candidates = min_score, max_candidates
         self.bias, self.suppress, self.max_predictions = bias, suppress, max_predictions
         self.voting, self.calibration, self.min_scores = voting, calibration, min_scores
@@ -113,15 +121,20 @@ class Decode:
     def candidates(self, output: Output, i: int) -> Scored:
         """The best candidates of the sequence at place ``i``, best first."""
         num_labels = output.logits.shape[-1]
-        scores = (output.logits[i].sigmoid() * output.mask[i][:, None]).flatten()
+        spans, chances = self.scored(_only(output, i))
+        scores = (chances[0] * output.mask[i][:, None]).flatten()
         # The mask again: where min_score is 0, padding would pass.
         valid = output.mask[i].repeat_interleave(num_labels)
         candidates = ((scores >= self.min_score) & valid).nonzero()[:, 0]
         most = math.ceil(self.max_candidates * times_of(int(output.mask[i].sum())))
         order = scores[candidates].argsort(descending=True, stable=True)[:most]
         candidates = candidates[order]
-        spans = output.spans[i][candidates // num_labels]
-        return Scored(spans, scores[candidates], candidates % num_labels)
+        chosen = spans[0][candidates // num_labels]
+        return Scored(chosen, scores[candidates], candidates % num_labels)
+
+    def scored(self, output: Output) -> tuple[Tensor, Tensor]:
+        """Spans ``(B, P, 2)`` and scores ``(B, P, K)`` of all candidates of an output, padding included."""
+        return at_boundaries(output, weight=self.boundary_weight, snap=self.snap)
 
     def unbiased(self, spans: Tensor, labels: Tensor) -> Tensor:
         """Spans ``(n, 2)`` in steps without the constant error of their labels."""
@@ -204,11 +217,13 @@ class Decode:
         return values.to(like)[labels]
 
     def _check(self) -> None:
-        numbers = (("trim", 0.5), ("fill_gaps", math.inf), ("min_length", math.inf))
-        for name, most in numbers:
+        numbers = (("boundary_weight", math.inf), ("trim", 0.5), ("fill_gaps", math.inf))
+        for name, most in (*numbers, ("min_length", math.inf)):
             value = getattr(self, name)
             if not 0 <= value < most:
                 raise ValueError(f"decode.{name} is {value}; it must lie in [0, {most:g})")
+        if not 0 <= self.snap <= 1:
+            raise ValueError(f"decode.snap is {self.snap}; it must lie in [0, 1]")
         if self.voting is not None and not 0 < self.voting <= 1:
             raise ValueError(f"decode.voting is {self.voting}; it must lie in (0, 1]")
         if self.max_per_sequence is not None and self.max_per_sequence < 1:
@@ -227,6 +242,17 @@ class Decode:
             fits = table.ndim == 1 if name == "min_scores" else table.shape[1:] == (2,)
             if not fits or not table.isfinite().all():
                 raise ValueError(f"decode.{name} is {values!r:.80}; wanted {shape} for each label")
+
+
+def _only(output: Output, i: int) -> Output:
+    here = slice(i, i + 1)
+    return replace(
+        output,
+        spans=output.spans[here],
+        logits=output.logits[here],
+        mask=output.mask[here],
+        extra={name: values[here] for name, values in output.extra.items()},
+    )
 
 
 def times_of(num_points: int) -> float:

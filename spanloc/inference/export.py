@@ -35,11 +35,12 @@ class ScoredCandidates(nn.Module):
     Args:
         localizer: Features ``(B, C, T)`` and mask ``(B, T)`` to an :class:`~spanloc.structures.Output`.
         stride: Its coarsest, in steps.
+        decode: What makes spans and scores of an output.
     """
 
-    def __init__(self, localizer: nn.Module, stride: int) -> None:
+    def __init__(self, localizer: nn.Module, stride: int, decode: Decode) -> None:
         super().__init__()
-        self.localizer, self.stride = localizer, stride
+        self.localizer, self.stride, self.decode = localizer, stride, decode
 
     def forward(
         self, features: Float[Tensor, "batch channels steps"], mask: Bool[Tensor, "batch steps"]
@@ -50,8 +51,8 @@ class ScoredCandidates(nn.Module):
         padding = ((steps + self.stride - 1) // self.stride + 1) * self.stride - steps
         output = self.localizer(F.pad(features, (0, padding)), F.pad(mask, (0, padding)))
         lengths = mask.sum(1)[:, None, None].to(output.spans.dtype)
-        spans = torch.minimum(output.spans.clamp(min=0), lengths)
-        return spans, output.logits.sigmoid() * output.mask[:, :, None]
+        spans, scores = self.decode.scored(output)
+        return torch.minimum(spans.clamp(min=0), lengths), scores * output.mask[:, :, None]
 
 
 def export(
@@ -106,8 +107,8 @@ def metadata_of(task: SpanLocalizer) -> dict[str, Any]:
         (:class:`~spanloc.facts.InputFacts`: rate, names and units of the channels, features), or null;
         ``crop_seconds``, the length that was trained on, or null; ``window``, the most steps evaluated at
         once, or null; ``reach``, how many steps the model looks to each side; ``stride``, its coarsest;
-        ``decode``, the options of :class:`~spanloc.decode.Decode`, of which the file does none but the
-        clipping.
+        ``decode``, the options of :class:`~spanloc.decode.Decode`, of which the file does
+        ``boundary_weight``, ``snap`` and the clipping.
     """
     config = task.config or {}
     stride = _coarsest(task.localizer)
@@ -157,7 +158,7 @@ class _Called(NamedTuple):
 
 
 def _program(task: SpanLocalizer) -> ExportedProgram:
-    module = ScoredCandidates(task.localizer, _coarsest(task.localizer)).eval()
+    module = ScoredCandidates(task.localizer, _coarsest(task.localizer), task.decode).eval()
     # No size may look like a special one.
     mask = torch.ones(3, _TRACED_STEPS, dtype=torch.bool)
     features = torch.zeros(3, task.localizer.num_channels, _TRACED_STEPS)

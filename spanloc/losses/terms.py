@@ -1,11 +1,15 @@
-"""Losses of matched pairs that need more of the output than its spans: what a head gives beside these."""
+"""Further terms of the total loss, of what a head gives beside spans and scores."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from spanloc.ops import encode_offsets
-from spanloc.structures import Output
+from spanloc.structures import Batch, Output
 
 
 class Pairs(NamedTuple):
@@ -21,6 +25,64 @@ class Pairs(NamedTuple):
     weight: Tensor
     sequence: Tensor
     prediction: Tensor
+
+
+@dataclass(frozen=True)
+class Term:
+    """A further term of the total, taken of the matched pairs.
+
+    Args:
+        loss: Takes the output and its :class:`Pairs`, and gives ``(n,)``, a value per pair. Such as
+            :func:`distribution_focal`.
+        weight: In the total, at least 0.
+    """
+
+    loss: Callable[[Output, Pairs], Tensor]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class CellTerm:
+    """A further term of the total, taken of all cells of the finest level that can be judged.
+
+    Args:
+        loss: Takes the output and the batch, and gives ``(B, cells)``, a value per cell. Such as
+            :func:`boundary_focal`.
+        weight: In the total, at least 0.
+    """
+
+    loss: Callable[[Output, Batch], Tensor]
+    weight: float = 1.0
+
+
+def boundary_focal(output: Output, batch: Batch, *, sigma: float = 1.0) -> Tensor:
+    """Quality focal loss of the curves of starts and ends, ``(B, cells)``, at least 0: the sum of both.
+
+    A cell is to be ``exp(-d^2 / (2 sigma^2))`` for the nearest start (or end) of a target of any label,
+    ``d`` cells from its middle.
+
+    Args:
+        output: Of a :class:`~spanloc.models.BoundaryHead`.
+        batch: Its targets, also those whose label is not known.
+        sigma: Width of a peak, in cells of the finest level; above 0.
+
+    Raises:
+        ValueError: The head gives no curves, or ``sigma`` is out of range.
+
+    References:
+        Lin et al. 2018, arXiv:1806.02964, for the curves; Li et al. 2020, arXiv:2006.04388, for the loss.
+    """
+    if "boundaries" not in output.extra or output.points is None:
+        raise ValueError("boundary_focal needs a head with curves of boundaries: head=boundary")
+    if not sigma > 0:
+        raise ValueError(f"boundary_focal: sigma is {sigma}; it must be above 0")
+    curves = output.extra["boundaries"]
+    places, stride = output.points[: curves.shape[1]].unbind(-1)
+    far = (places[None, :, None, None] - batch.spans[:, None]) / stride[:, None, None]
+    peaks = torch.exp(-0.5 * (far / sigma) ** 2) * batch.target_mask[:, None, :, None]
+    wanted = F.pad(peaks, (0, 0, 0, 1)).amax(2)  # one more of zeros, where there is no target
+    losses = F.binary_cross_entropy_with_logits(curves, wanted, reduction="none")
+    return ((curves.sigmoid() - wanted) ** 2 * losses).sum(-1)
 
 
 def distribution_focal(output: Output, pairs: Pairs) -> Tensor:

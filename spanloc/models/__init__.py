@@ -2,6 +2,7 @@
 
 from spanloc.models.backbones.attention import AttentionBackbone
 from spanloc.models.backbones.conv import ConvBackbone
+from spanloc.models.heads.boundary import BoundaryHead
 from spanloc.models.heads.distribution import DistributionHead
 from spanloc.models.heads.points import DenseHead, PointsHead
 from spanloc.models.heads.queries import QueryHead
@@ -15,6 +16,7 @@ from spanloc.models.necks.pyramid import PyramidNeck
 __all__ = [
     "AttentionBackbone",
     "AttentionNeck",
+    "BoundaryHead",
     "ConvBackbone",
     "DenseHead",
     "DistributionHead",

@@ -91,7 +91,7 @@ def test_a_task_chooses_its_metric_which_chooses_the_checkpoint(task, metric, tm
 
 def test_an_experiment_that_chooses_a_task_gets_all_of_it(tmp_path):
     plain = composed(tmp_path, "experiment=sbhar")
-    assert plain["head"]["_target_"] == "spanloc.models.PointsHead"
+    assert plain["head"]["_target_"] == "spanloc.models.BoundaryHead"
     assert plain["metric"]["monitor"] == "val/mAP"
 
 

@@ -183,6 +183,6 @@ def test_values_for_fewer_labels_than_there_are_are_an_error():
 
 
 def test_there_is_no_other_option():
-    with pytest.raises(ValueError, match="decode has no option 'votes'; it has min_score, "):
+    with pytest.raises(ValueError, match="decode has no option 'votes'; it has boundary_weight, "):
         Decode().having(votes=0.5)
     assert Decode().having(voting=0.5).voting == 0.5

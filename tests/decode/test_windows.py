@@ -21,6 +21,7 @@ from spanloc.decode import Decode, reach_of, stretch, windows
 from spanloc.matching import match_points, match_single
 from spanloc.metrics import AveragePrecision
 from spanloc.models import (
+    BoundaryHead,
     ConvBackbone,
     DistributionHead,
     Localizer,
@@ -39,6 +40,14 @@ def distribution_model():
         ConvBackbone(3, stride=3, width=8, num_blocks=1),
         PyramidNeck(3, width=8, num_blocks=1),
         DistributionHead(2, width=8, num_layers=1),
+    )
+
+
+def boundary_model():
+    return Localizer(
+        ConvBackbone(3, stride=3, width=8, num_blocks=1),
+        PyramidNeck(3, width=8, num_blocks=1),
+        BoundaryHead(2, 3, width=8, num_layers=1),
     )
 
 
@@ -74,7 +83,7 @@ def long_batch():
     return make_batch((1500, 311, 1234), num_targets=(9, 0, 4), seed=3)
 
 
-@pytest.mark.parametrize("make", [points_model, distribution_model, refined_model])
+@pytest.mark.parametrize("make", [points_model, distribution_model, refined_model, boundary_model])
 def test_windows_give_the_predictions_of_one_pass(make, long_batch):
     torch.manual_seed(0)
     model = make()

@@ -113,7 +113,7 @@ def test_a_difference_is_seen(trained, exported):
 @pytest.mark.parametrize("name", ["single", "detection"])
 def test_scores_are_0_in_the_padding_and_spans_stay_inside(name, trained):
     task = spanloc.load(trained[name])
-    module = ScoredCandidates(task.localizer, 16)
+    module = ScoredCandidates(task.localizer, 16, task.decode)
     features, mask = sequences(task.localizer.num_channels, [70, 20])
     with torch.no_grad():
         spans, scores = module(features, mask)

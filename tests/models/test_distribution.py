@@ -7,8 +7,7 @@ import torch
 from conftest import make_batch, single_model
 
 from spanloc import Criterion, losses, ops
-from spanloc.criterion import Term
-from spanloc.losses.terms import Pairs, distribution_focal
+from spanloc.losses.terms import Pairs, Term, distribution_focal
 from spanloc.matching import match_points, match_single
 from spanloc.models import ConvBackbone, DistributionHead, Localizer, PyramidNeck
 from spanloc.structures import Output

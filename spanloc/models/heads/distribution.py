@@ -61,7 +61,7 @@ class DistributionHead(DenseHead):
 
     def forward(self, levels: Sequence[Level], strides: Sequence[int]) -> Output:
         """One prediction a cell; ``strides`` are in steps per cell."""
-        logits, numbers = self.cells(levels)
+        logits, numbers, _ = self.cells(levels)
         bins = torch.cat(numbers, dim=2).transpose(1, 2)
         bins = bins.reshape(*bins.shape[:2], 2, self.num_bins)
         points = anchor_points([x.shape[2] for x, _ in levels], strides, device=levels[0][0].device)

@@ -46,9 +46,9 @@ class DenseHead(nn.Module):
         self.span = nn.Conv1d(width, num_outputs, 3, padding=1)
         nn.init.constant_(self.score.bias, -math.log((1 - prior) / prior))  # type: ignore[arg-type]
 
-    def cells(self, levels: Sequence[Level]) -> tuple[list[Tensor], list[Tensor]]:
-        """Logits ``(B, K, cells)`` and span numbers ``(B, num_outputs, cells)`` of each level, float32."""
-        logits, numbers = [], []
+    def cells(self, levels: Sequence[Level]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Logits ``(B, K, cells)``, span numbers ``(B, num_outputs, cells)`` and what these are from, by level."""
+        logits, numbers, features = [], [], []
         for x, mask in levels:
             for layer in self.shared_layers:
                 x = layer(x, mask)
@@ -57,7 +57,8 @@ class DenseHead(nn.Module):
                 score, span = score_layer(score, mask), span_layer(span, mask)
             logits.append(convolve(self.score, score).float())
             numbers.append(convolve(self.span, span).float())
-        return logits, numbers
+            features.append(span)
+        return logits, numbers, features
 
 
 class PointsHead(DenseHead):
@@ -95,7 +96,16 @@ class PointsHead(DenseHead):
 
     def forward(self, levels: Sequence[Level], strides: Sequence[int]) -> Output:
         """One prediction a cell; ``strides`` are in steps per cell."""
-        logits, numbers = self.cells(levels)
+        return self.output(*self.cells(levels)[:2], levels, strides)
+
+    def output(
+        self,
+        logits: Sequence[Tensor],
+        numbers: Sequence[Tensor],
+        levels: Sequence[Level],
+        strides: Sequence[int],
+    ) -> Output:
+        """The output of what :meth:`cells` gives."""
         # The factor stays positive whatever it is trained to be.
         offsets = [F.softplus(x) * self.scale[level].exp() for level, x in enumerate(numbers)]
         points = anchor_points([x.shape[2] for x, _ in levels], strides, device=levels[0][0].device)

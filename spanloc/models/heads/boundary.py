@@ -1,0 +1,64 @@
+"""A dense head that also says where anything starts or ends."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from torch import nn
+
+from spanloc.models.heads.points import PointsHead
+from spanloc.models.layers import convolve
+from spanloc.models.protocols import Level
+from spanloc.models.sizing import LEVEL_RANGE
+from spanloc.structures import Output
+
+# Logits of about 1 in 20 cells, and of none.
+_PRIOR, _NONE = -3.0, -30.0
+
+
+class BoundaryHead(PointsHead):
+    """A :class:`PointsHead` with two curves: whether a span of any label starts, or ends, at a cell.
+
+    A point of a coarse level sees its boundaries from afar; the finest level sees them from near. Its curves
+    are trained by :func:`~spanloc.losses.terms.boundary_focal`, a term of the criterion, and read by
+    :class:`~spanloc.decode.Decode`: a prediction that starts and ends where the curves say so keeps more
+    of its score, and its ends move towards their peaks. ``Output.extra["boundaries"]`` holds their logits
+    ``(batch, cells of the finest level, 2)``, of starts and of ends.
+
+    Args:
+        num_classes: Labels.
+        num_levels: Levels of the neck.
+        width: Channels of the levels.
+        num_layers: Convolutions of scores and of spans each, before the last layers.
+        num_shared: Convolutions before these, for both.
+        prior: Score that all cells start with: most are background.
+
+    References:
+        Lin et al. 2018, arXiv:1806.02964 (BSN), for curves of starts and ends that score spans.
+    """
+
+    #: How far from its point a boundary may be to be looked up, in strides of the point.
+    reach_of_look: float = 2 * LEVEL_RANGE[1]
+
+    def __init__(
+        self,
+        num_classes: int,
+        num_levels: int,
+        *,
+        width: int = 96,
+        num_layers: int = 2,
+        num_shared: int = 0,
+        prior: float = 0.01,
+    ) -> None:
+        sizes = {"width": width, "num_layers": num_layers, "num_shared": num_shared}
+        super().__init__(num_classes, num_levels, **sizes, prior=prior)
+        self.boundary = nn.Conv1d(width, 2, 3, padding=1)
+        nn.init.constant_(self.boundary.bias, _PRIOR)  # type: ignore[arg-type]
+
+    def forward(self, levels: Sequence[Level], strides: Sequence[int]) -> Output:
+        """One prediction a cell; ``strides`` are in steps per cell."""
+        logits, numbers, features = self.cells(levels)
+        output = self.output(logits, numbers, levels, strides)
+        curves = convolve(self.boundary, features[0]).float()
+        # Ends are looked up in the padding too.
+        curves = curves.masked_fill(~levels[0][1][:, None], _NONE)
+        return replace(output, extra={"boundaries": curves.transpose(1, 2)})
