@@ -15,7 +15,7 @@ def convergence(result: ConvergenceResult, history: GradientHistory) -> Figure:
         result: What :class:`~spanloc.training.callbacks.Convergence` measured.
         history: Of the run.
     """
-    figure = Figure(figsize=(13, 4.2), layout="constrained")
+    figure = Figure(figsize=(11.5, 4.2), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     _pairs(left, result)
     _exponent(middle, result, history)

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from spanloc.plots.style import SERIES, tidy
+from spanloc.plots.style import palette, tidy
 
 
 class Learned(NamedTuple):
@@ -38,8 +38,7 @@ def learning_curve(curves: Sequence[Learned], metric: str) -> Figure | None:
         return None
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
-    for number, curve in enumerate(curves):
-        colour = SERIES[number % len(SERIES)]
+    for curve, colour in zip(curves, palette(len(curves)), strict=True):
         axes.plot(curve.counts, curve.values, "o", color=colour, markersize=5, alpha=0.7)
         axes.fill_between(curve.grid, curve.low, curve.high, color=colour, alpha=0.15, linewidth=0)
         most = curve.counts.max()

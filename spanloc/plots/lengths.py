@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator
 
-from spanloc.plots.style import BLUE, GREY, ORANGE, palette, tidy
+from spanloc.plots.style import BLUE, GREY, ORANGE, WIDTH, palette, tidy
 
 _MOST_LABELS, _MOST_DOTS, _MOST_LANES = 40, 300, 4
 # Paler than any span, on the white of a figure.
@@ -95,7 +95,7 @@ def span_rows(rows: Sequence[Row], classes: Sequence[str]) -> Figure | None:
     """
     if not rows:
         return None
-    figure = Figure(figsize=(9, 1.3 + 0.42 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.3 + 0.42 * len(rows)), layout="constrained")
     axes = figure.subplots()
     colours = [*palette(len(classes)), (0.6, 0.6, 0.6)]
     seen, shaded = set[int](), False

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from spanloc.convergence import Descent, Trajectories
 from spanloc.convergence.anatomy import Section
-from spanloc.plots.style import GREY, SERIES, tidy
+from spanloc.plots.style import GREY, WIDTH, Colour, palette, tidy
 
 _SIZE = 13
 # What is below counts as zero: exact ends would stretch a log axis down to 1e-16 and say no more.
@@ -26,12 +26,12 @@ def match(sections: Mapping[str, Section]) -> Figure:
     Args:
         sections: By name; no error is 0.
     """
-    figure = Figure(figsize=(9, 8), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 8), layout="constrained")
     upper, lower = figure.subplots(2, sharex=True)
-    ends: list[list[tuple[float, str, str]]] = [[], []]
+    ends: list[list[tuple[float, str, Colour]]] = [[], []]
     widths = _widths([section.derivative.numpy() for section in sections.values()])
-    for i, (name, section) in enumerate(sections.items()):
-        colour, width = SERIES[i % len(SERIES)], widths[i]
+    colours = palette(len(sections))
+    for (name, section), colour, width in zip(sections.items(), colours, widths, strict=False):
         error, loss, derivative = (values.numpy() for values in section)
         upper.plot(error, loss, color=colour, linewidth=width)
         for side in (error < 0, error > 0):
@@ -61,18 +61,18 @@ def gradient_against_loss(trajectories: Mapping[str, Trajectories]) -> Figure:
         trajectories: By name. Each is drawn as the median in bins of the loss, over all steps of all
             its descents; a single one also point by point.
     """
-    figure = Figure(figsize=(9, 6.5), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 6.5), layout="constrained")
     axes = figure.subplots()
     # The loss falls to the right, as it does in time.
     axes.set(xscale="log", yscale="log", xlim=(3, _LEAST_LOSS), ylim=(_LEAST_GRADIENT, 8))
     lines = {}
-    for i, (name, found) in enumerate(trajectories.items()):
+    colours = palette(len(trajectories))
+    for (name, found), colour in zip(trajectories.items(), colours, strict=False):
         loss, gradient = found.points
         seen = (loss > _LEAST_LOSS) & (gradient > _LEAST_GRADIENT)
         x, y = loss[seen].double().numpy(), gradient[seen].double().numpy()
         if not len(x):
             continue
-        colour = SERIES[i % len(SERIES)]
         if len(trajectories) == 1:
             some = np.random.default_rng(0).permutation(len(x))[:6000]
             axes.plot(x[some], y[some], ".", color=colour, alpha=0.12, markersize=3)
@@ -99,7 +99,7 @@ def error_over_steps(descents: Mapping[str, Descent], *, title: str | None = Non
         descents: By name.
         title: Of the figure.
     """
-    figure = Figure(figsize=(9, 6.5), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 6.5), layout="constrained")
     axes = figure.subplots()
     last = max(int(found.steps[-1]) for found in descents.values())
     # A single step would leave an axis of no width.
@@ -111,9 +111,9 @@ def error_over_steps(descents: Mapping[str, Descent], *, title: str | None = Non
     grid = np.geomspace(1, last, 50)
     widths = _widths([np.interp(grid, x, y) for x, y in lines.values()])
     ends = []
-    for i, (name, (x, y)) in enumerate(lines.items()):
-        colour = SERIES[i % len(SERIES)]
-        axes.plot(x, y, color=colour, linewidth=widths[i])
+    colours = palette(len(lines))
+    for (name, (x, y)), colour, width in zip(lines.items(), colours, widths, strict=False):
+        axes.plot(x, y, color=colour, linewidth=width)
         if y[-1] > _LEAST_ERROR:
             _to_the_margin(axes, x[-1], y[-1], colour)
             ends.append((y[-1], name, colour))
@@ -152,7 +152,7 @@ def _guides(axes: Axes) -> None:
     axes.text(2e-6, 1e-3, "slope 1/2: a smooth loss", ha="right", **text)
 
 
-def _to_the_margin(axes: Axes, x: float, y: float, colour: str) -> None:
+def _to_the_margin(axes: Axes, x: float, y: float, colour: Colour) -> None:
     axes.plot([x, axes.get_xlim()[1]], [y, y], ":", color=colour, linewidth=1.2)
 
 
@@ -177,7 +177,7 @@ def _dress(axes: Axes) -> None:
     tidy(axes)
 
 
-def _name_ends(axes: Axes, labels: Sequence[tuple[float, str, str]], *, rows: int = 1) -> None:
+def _name_ends(axes: Axes, labels: Sequence[tuple[float, str, Colour]], *, rows: int = 1) -> None:
     # At the right margin, in the order of the lines, at least one line of text apart. What lies
     # below the axes is listed at its bottom. The figure has so many rows of axes.
     labels = sorted(labels, key=lambda label: label[0])

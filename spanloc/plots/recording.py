@@ -9,11 +9,8 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from spanloc.plots.style import GREY, tidy
+from spanloc.plots.style import GREY, SERIES, WIDTH, tidy
 
-#: Colours of labels that people with any colour vision tell apart (Okabe and Ito 2008), without
-#: black and yellow, which vanish on a dark and on a light ground.
-SAFE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 #: Up to so many channels are drawn one below the other, more as rows of colours.
 MOST_LANES = 12
 #: Channels beyond these are left out: a screen has no room for them.
@@ -161,10 +158,10 @@ def recording_figure(shown: Shown, *, threshold: float | None = None) -> Figure:
     threshold = first_threshold([shown]) if threshold is None else threshold
     drawn = sorted((row for row in shown.spans if row[3] >= threshold), key=lambda row: row[3])
     labels, names = shown.labels(), shown.names()[:MOST_CHANNELS]
-    colours = {name: SAFE_COLOURS[i % len(SAFE_COLOURS)] for i, name in enumerate(labels)}
+    colours = {name: SERIES[i % len(SERIES)] for i, name in enumerate(labels)}
     upper = 0.35 * len(names) + 0.3 if len(names) <= MOST_LANES else 2.6
     lower = 0.22 * (len(labels) + bool(shown.truth)) + 0.3
-    figure = Figure(figsize=(11, 0.9 + upper + lower), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.9 + upper + lower), layout="constrained")
     signal, spans = figure.subplots(2, sharex=True, height_ratios=(upper, lower))
     ends = [row[1] for row in shown.spans] + [row[1] for row in shown.truth]
     end = max([shown.num_steps / shown.rate, *ends]) or 1.0

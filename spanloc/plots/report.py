@@ -22,7 +22,7 @@ class Curve(NamedTuple):
 
 
 def group_colours(count: int) -> list[str]:
-    """The colours of the groups, in hexadecimal; they repeat after 20."""
+    """The colours of the groups, in hexadecimal; they repeat after 18."""
     return ["#" + "".join(f"{round(255 * part):02x}" for part in c) for c in palette(count)]
 
 

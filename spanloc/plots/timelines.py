@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from spanloc.plots.style import GREY, palette, tidy
+from spanloc.plots.style import GREY, WIDTH, palette, tidy
 
 
 def timelines(
@@ -33,7 +33,7 @@ def timelines(
         unit: Of the time axis.
         starts, durations: Of the sequences, in ``unit``; None: 0 and the number of steps.
     """
-    figure = Figure(figsize=(11, 0.6 + 1.9 * len(features)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.6 + 1.7 * len(features)), layout="constrained")
     rows = figure.subplots(len(features), squeeze=False)[:, 0]
     colours = palette(len(classes))
     seen: set[int] = set()

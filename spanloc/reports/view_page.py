@@ -15,13 +15,13 @@ import numpy as np
 from spanloc.plots.recording import (
     MOST_CHANNELS,
     MOST_LANES,
-    SAFE_COLOURS,
     Shown,
     check_shown,
     envelope,
     first_threshold,
     view_range,
 )
+from spanloc.plots.style import SERIES
 from spanloc.reports.html import _SCRIPT, _STYLE
 from spanloc.reports.view_spans import Held, decimals, held_spans, shares, span_table
 
@@ -80,7 +80,7 @@ def view_page(
     page = {
         "recordings": records,
         "labels": labels,
-        "colours": SAFE_COLOURS,
+        "colours": SERIES,
         "threshold": first_threshold(shown) if threshold is None else threshold,
         "lanes": MOST_LANES,
     }
