@@ -25,9 +25,10 @@ train: setup
 	$(BIN)/spanloc-train
 
 # A process for every core, each with one thread; the tests of a file share what they have trained. In the
-# order of the folders, so that the last files are short ones.
+# order of the folders, so that the last files are short ones. Bytecode is kept whatever the environment says:
+# without it every process, of the tests and of the commands that they start, would compile all files anew.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: setup
 	$(BIN)/ruff format --check .

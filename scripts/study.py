@@ -54,10 +54,17 @@ def runs(study: str, data: Path | None) -> dict[str, list[str]]:
             "test=false",
         ]
         common += [f"metric.metrics.average_precision.thresholds=[{wanted}]"]
+        # The loss of spans alone is to decide where they end, not curves of boundaries beside it.
+        variants = {"": ["head=points"]}
     return {
-        f"{variant}{name}-{seed}": [*common, *settings, *LOSSES[name], f"seed={seed}"]
+        f"{variant}{name}-{seed}": _settled([*common, *settings, *LOSSES[name], f"seed={seed}"])
         for seed, (variant, settings), name in product(SEEDS[study], variants.items(), names)
     }
+
+
+def _settled(settings: list[str]) -> list[str]:
+    """The last choice of each setting."""
+    return list({setting.split("=")[0]: setting for setting in settings}.values())
 
 
 def main() -> None:

@@ -11,12 +11,14 @@ if TYPE_CHECKING or "lightning.pytorch" not in sys.modules:
     import pytorch_lightning as package
     from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
     from pytorch_lightning.callbacks import ModelCheckpoint
+    from pytorch_lightning.loggers.logger import Logger
     from pytorch_lightning.plugins.io import TorchCheckpointIO
     from pytorch_lightning.utilities.seed import isolate_rng
 else:
     import lightning.pytorch as package
     from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
     from lightning.pytorch.callbacks import ModelCheckpoint
+    from lightning.pytorch.loggers.logger import Logger
     from lightning.pytorch.plugins.io import TorchCheckpointIO
     from lightning.pytorch.utilities.seed import isolate_rng
 
@@ -24,6 +26,7 @@ __all__ = [
     "Callback",
     "LightningDataModule",
     "LightningModule",
+    "Logger",
     "ModelCheckpoint",
     "TorchCheckpointIO",
     "Trainer",

@@ -1,3 +1,4 @@
+import gc
 import json
 import os
 import sys
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import quick
 import torch
+from hydra._internal.hydra import Hydra
 from jaxtyping import config
 from matplotlib.figure import Figure
 from predicting import TRAIN, signal, write_csv
@@ -35,12 +37,25 @@ torch.set_num_threads(1)
 CONFIGS = Path(__file__).parent.parent / "configs"
 
 
+def pytest_collection_finish():
+    """What was imported and collected stays: looking through it again and again would find nothing."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True, scope="session")
 def quick_figures():
     """Figures small and without their layout, which takes most of the time of a small run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", quick.small)
         yield
+
+
+def mode_of(hydra, config_name, overrides, usual=Hydra.get_mode):
+    """``Hydra.get_mode``, which composes all settings once more, only where one of them may set it."""
+    if any(word in setting for setting in overrides for word in ("launcher", "hydra.mode")):
+        return usual(hydra, config_name, overrides)
+    return None
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +71,7 @@ def cli(tmp_path_factory, quick_figures):
         drawn = command != "train" if drawn is None else drawn
         argv, sys.argv = sys.argv, [f"spanloc-{command}", *map(str, arguments)]
         with chdir(folder), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Hydra, "get_mode", mode_of)
             if not drawn:
                 patch.setattr(Figure, "savefig", quick.blank)
             try:

@@ -1,24 +1,27 @@
 """Runs of the training command that are killed, or whose disk fails.
 
 The command runs in forks of one process that has imported what it needs, since importing takes longer than
-training a tiny model. A fork is as the command is after its imports.
+training a tiny model. A fork is as the command is after its imports. That process is itself a fork of the
+tests, and without their shape checker.
 """
 
 import builtins
 import errno
 import io
 import json
+import multiprocessing
 import os
 import resource
 import signal
-import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import quick
 import torch
+from jaxtyping import config
 from matplotlib.figure import Figure
 
 TINY = (
@@ -50,14 +53,10 @@ class Commands:
     """Runs ``spanloc-train`` in forks."""
 
     def __init__(self):
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        self.process = subprocess.Popen(
-            [sys.executable, __file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
+        context = multiprocessing.get_context("fork")
+        self.orders, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self.process.start()
 
     def train(self, folder, *arguments, moment=None, event=None, delay=0.0, fault=None):
         """One run of the command in a folder.
@@ -73,16 +72,15 @@ class Commands:
                 from then on. Or ``("size", bytes)``, which no file may exceed.
         """
         folder.mkdir(exist_ok=True)
-        order = [str(folder), arguments, moment, event, delay, fault]
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
-        code, seconds = json.loads(self.process.stdout.readline())
+        self.orders.send([str(folder), arguments, moment, event, delay, fault])
+        code, seconds = self.orders.recv()
         count = folder / "events"
         text = (folder / "errors").read_text()
         return Outcome(code, seconds, text, len(count.read_text()) if count.is_file() else 0)
 
     def close(self):
-        self.process.communicate()
+        self.orders.send(None)
+        self.process.join()
 
 
 def results(folder):
@@ -115,15 +113,19 @@ def temporary(folder):
     return [p for p in found if p.name.startswith(".") or p.suffix in (".tmp", ".part")]
 
 
-def _serve():
+def _serve(orders):
     import spanloc.cli.train
     from spanloc import plots
     from spanloc.cli import commands
 
     Figure.savefig = quick.blank
     assert plots.curves, spanloc.cli.train.run
-    for line in sys.stdin:
-        folder, arguments, moment, event, delay, fault = json.loads(line)
+    config.update("jaxtyping_disable", True)
+    warnings.resetwarnings()
+    # Those of the tests do not go to the descriptors.
+    sys.stdout, sys.stderr = open(1, "w"), open(2, "w")  # noqa: SIM115 - for the life of the process
+    while (order := orders.recv()) is not None:
+        folder, arguments, moment, event, delay, fault = order
         begin = time.monotonic()
         pid = os.fork()
         if not pid:
@@ -134,7 +136,7 @@ def _serve():
             return commands.train()
         status = _wait(pid, None if moment is None else begin + moment)
         code = os.waitstatus_to_exitcode(status)
-        print(json.dumps([code, time.monotonic() - begin]), flush=True)
+        orders.send([code, time.monotonic() - begin])
     return None
 
 
@@ -230,7 +232,3 @@ def _path(place):
     # Of the command's paths some are relative to where it was started; a descriptor has none.
     known = isinstance(place, str | bytes | os.PathLike)
     return os.path.abspath(os.fsdecode(place)) if known else ""
-
-
-if __name__ == "__main__":
-    _serve()

@@ -1,13 +1,15 @@
 """Small studies, in this process and in others."""
 
 import json
+import multiprocessing
 import os
-import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+from jaxtyping import config
+
+from spanloc.cli import commands
+
 QUICK = (
     "data.num_train=16", "data.num_val=8", "data.num_test=4", "data.length=64",
     "data.span_length=[12,24]", "data.batch_size=8", "data.num_distractors=0", "backbone.width=8",
@@ -27,9 +29,20 @@ def trials_of(folder):
 
 
 def started(code, *arguments, folder):
-    """``spanloc-tune`` in a process of its own, after some lines of Python."""
-    lines = f"from spanloc.cli import commands, train, tune_trial\n{code}\ncommands.tune()"
-    return subprocess.Popen(
-        [sys.executable, "-c", lines, *arguments],
-        cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    """``spanloc-tune`` in a process of its own, after some lines of Python; its stderr is a file.
+
+    A fork, since importing what it needs takes longer than the study.
+    """
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=_tune, args=(code, arguments, folder))
+    process.start()
+    return process
+
+
+def _tune(code, arguments, folder):
+    os.chdir(folder)
+    sys.argv = ["spanloc-tune", *arguments]
+    sys.stdout = sys.stderr = open(f"errors-{os.getpid()}", "w", buffering=1)  # noqa: SIM115 - for the life of it
+    config.update("jaxtyping_disable", True)
+    exec(f"from spanloc.cli import train, tune_trial\n{code}", {})
+    commands.tune()

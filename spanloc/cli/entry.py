@@ -17,30 +17,27 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.core.plugins import Plugins
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from spanloc.cli.launchers import LAUNCHERS
+from spanloc.cli.mistakes import is_mistake, line_of
 from spanloc.cli.ranks import (
     cause_of_loss,
     claim,
     end_children,
     hush,
+    leave_to_first,
+    leaving_no_group,
     lost_another,
+    refuse_started,
     without_kill,
 )
 from spanloc.cli.resume import for_hydra
 from spanloc.cli.stopping import code_of, is_child, stopped_by
+from spanloc.cli.sweeps import FailedRunError, begin_sweep, failures, noted
 from spanloc.files import replacing
-
-_MISTAKES = (
-    ValueError,
-    OSError,
-    FloatingPointError,
-    HydraException,
-    OmegaConfBaseException,
-)
 
 
 def run(name: str) -> None:
@@ -56,7 +53,8 @@ def run(name: str) -> None:
     # A loss of the user's own may lie where the command is run.
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)
-    OmegaConf.register_new_resolver("folder", _folder, replace=True)
+    register()
+    begin_sweep()
     debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
     def line(text: str) -> str:
@@ -69,34 +67,44 @@ def run(name: str) -> None:
         except Exception as error:
             if debug or not is_mistake(error):
                 raise
+            if not started:
+                leave_to_first()
             sys.exit(line(line_of(error)))
 
     started = False
 
-    def job(config: DictConfig) -> Any:
-        nonlocal started
-        started = True
-        # In a sweep Hydra notes the failure and goes on with the other runs.
-        sweep = HydraConfig.get().mode == RunMode.MULTIRUN
-        with nullcontext() if sweep else one_line(), marking_failure(begin, debug):
+    def once(config: DictConfig, sweep: bool) -> Any:
+        group = leaving_no_group() if sweep else nullcontext()
+        with group, marking_failure(begin, debug, sweep):
             _refuse_several(config)
             first = f"spanloc.cli.{name}" not in sys.modules
             with _without_collecting() if first else nullcontext():
                 module = import_module(f"spanloc.cli.{name}")
             _quieten()  # again: Lightning sets its level when it is imported
+            mark = run_folder() / "error.txt"
             with (
-                without_kill(
-                    run_folder() / "error.txt", lambda text: print(line(text), file=sys.stderr)
-                ),
+                without_kill(mark, lambda text: print(line(text), file=sys.stderr), sweep),
                 _full_errors(debug),
             ):
                 # Whoever sweeps goes by what a run returns.
                 return module.run(config)
 
+    def job(config: DictConfig) -> Any:
+        nonlocal started
+        started = True
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            return noted(lambda: once(config, True), debug)
+        with one_line():
+            return once(config, False)
+
     with one_line(), _full_errors(True):
         sys.argv[1:] = for_hydra(sys.argv[1:], name)
+        refuse_started(name, sys.argv[1:])
         try:
             hydra.main("pkg://spanloc.configs", name, version_base="1.3")(job)()
+        except FailedRunError:
+            if not failures():  # of a launcher that is not ours
+                raise
         except (OSError, ValueError) as error:
             cause = error if isinstance(error, OSError) else error.__cause__
             folder = None if started else _made_by_hydra(error)
@@ -106,6 +114,8 @@ def run(name: str) -> None:
                 _remove(folder, begin)
             why = cause.strerror or cause
             raise OSError(f"the run folder {folder} cannot be written: {why}") from error
+    if text := failures():
+        sys.exit(line(text))
 
 
 @contextmanager
@@ -154,7 +164,7 @@ def _full_errors(wanted: bool) -> Iterator[None]:
 
 
 @contextmanager
-def marking_failure(begin: float, debug: bool = False) -> Iterator[None]:
+def marking_failure(begin: float, debug: bool = False, sweep: bool = False) -> Iterator[None]:
     """A run inside that fails says why in ``error.txt``.
 
     What fails before it has written anything leaves no folder that looks like a run, and an earlier run
@@ -163,6 +173,7 @@ def marking_failure(begin: float, debug: bool = False) -> Iterator[None]:
     Args:
         begin: When the run began, in seconds since 1970.
         debug: Errors stay as they are.
+        sweep: It is one of several, whose folder stays, to say which of them failed.
     """
     mark, before = run_folder() / "error.txt", None
     if not is_child():
@@ -177,9 +188,11 @@ def marking_failure(begin: float, debug: bool = False) -> Iterator[None]:
         if lost:
             text = cause_of_loss(mark)
         text = text or line_of(error) or type(error).__name__
+        leave_to_first(mark)
         results, written = _left_behind(run_folder(), begin)
         other = None
-        if written or is_child():
+        earlier = any(path.suffix != ".log" for path in results)
+        if written or is_child() or (sweep and not earlier):
             other = claim(mark, text)
         elif not results:
             _remove(run_folder(), begin)
@@ -194,9 +207,9 @@ def marking_failure(begin: float, debug: bool = False) -> Iterator[None]:
             raise KeyboardInterrupt(text) from error
         if debug:
             raise
-        if other:
+        if other and not sweep:
             sys.exit(1)
-        if lost:
+        if lost or other:
             raise ValueError(text) from error
         raise
 
@@ -242,37 +255,12 @@ def _remove(folder: Path, begin: float) -> None:
             parent.rmdir()
 
 
-def is_mistake(error: Exception) -> bool:
-    """Whether an error is the user's, to be said in one line."""
-    # Lightning's own, by its name: it need not be imported to have failed elsewhere.
-    return isinstance(error, _MISTAKES) or type(error).__name__ == "MisconfigurationException"
-
-
-def line_of(error: BaseException) -> str:
-    """The line that says an error."""
-    text = str(error)
-    if isinstance(error, OSError) and error.strerror:
-        file = _file_of(error)
-        text = f"{file}: {error.strerror}" if file else error.strerror
-    unknown = re.match(r"Could not override '([^']+)'", text)
-    if unknown:
-        # Hydra's own words advise to add the key with a "+", which is not what a typo wants.
-        return (
-            f"there is no setting {unknown[1]!r}; --help names the often used, --cfg job lists all"
-        )
-    if isinstance(error, MissingMandatoryValue):
-        key = error.full_key
-        return f"{key} is not set; add {key}=... to the command"
-    return re.sub(r"\s+", " ", text.split("\nConfig search path")[0]).strip()
-
-
-def _file_of(error: BaseException | None) -> str | None:
-    # Loggers give none, also where they fail again while another failure is cleaned up.
-    while error is not None:
-        if file := getattr(error, "filename", None):
-            return str(file)
-        error = error.__context__
-    return str(run_folder()) if HydraConfig.initialized() else None
+def register() -> None:
+    """Make known to Hydra what the configs name: a resolver, and the launchers."""
+    OmegaConf.register_new_resolver("folder", _folder, replace=True)
+    # Hydra takes plugins of this namespace only, and finds no package there that is installed as editable.
+    known = Plugins.instance().class_name_to_class
+    known |= {f"hydra_plugins.spanloc.{kind.__name__}": kind for kind in LAUNCHERS}
 
 
 def _folder(overrides: str) -> str:

@@ -21,8 +21,10 @@ from spanloc.cli.fit import (
     report_fit,
     wanted_options,
 )
+from spanloc.cli.ranks import check_started
 from spanloc.cli.score import write_scores
 from spanloc.cli.show import plain_console, show_metrics, show_table
+from spanloc.cli.stopping import is_child
 from spanloc.config.build import build
 from spanloc.config.checkpoint import file_of, trust
 from spanloc.config.checks import check
@@ -88,11 +90,14 @@ def run(config: DictConfig) -> None:
         source = file_of(checkpoint)
         to = config.fit_into or source.with_name(f"{source.stem}.fitted.ckpt")
         fitted = fit_checkpoint(
-            source, datamodule, options, to=to, chosen=chosen, calibration=config.calibration,
-            allow=config.allow, device=_device(trainer),
+            source, datamodule, options, to=None if is_child() else to, chosen=chosen,
+            calibration=config.calibration, allow=config.allow, device=_device(trainer),
         )  # fmt: skip
         before, task.decode = evaluated, fitted.decode
         found, evaluated = evaluate(task, datamodule, trainer, config.subset)
+    if is_child():
+        return
+    if options:
         report_fit(fitted, before, evaluated, config.subset, Path(to), folder)
     samples = datamodule.test_set if config.subset == "test" else datamodule.val_set
     plots.save_figure(timelines(task, samples), folder / "figures" / "timelines.png")
@@ -125,6 +130,7 @@ def evaluate(
     trainer: Trainer = build(
         trainer_config, logger=False, callbacks=callbacks, enable_checkpointing=False
     )
+    check_started(trainer)
     (found,) = trainer.test(task, dataloaders=loader, verbose=False)
     return {name.replace("test/", f"{subset}/"): value for name, value in found.items()}, evaluated
 

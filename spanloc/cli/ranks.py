@@ -13,11 +13,14 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
+
+from spanloc.cli.resume import given_settings, quoted
 from spanloc.cli.stopping import WORDS, code_of, ended_by, is_child
 
 # How long the others wait for the one that knows the cause: it closes its data and its loggers first.
@@ -38,6 +41,70 @@ def lost_another(error: BaseException) -> bool:
     return "DistError" in names or (
         isinstance(error, RuntimeError) and re.search(_LOST, str(error), re.IGNORECASE) is not None
     )
+
+
+def num_started() -> int:
+    """Processes that torchrun or srun has started the command in, on all machines; 1 without these."""
+    torchrun = "TORCHELASTIC_RUN_ID" in os.environ
+    return int(os.environ.get("WORLD_SIZE" if torchrun else "SLURM_STEP_NUM_TASKS") or 1)
+
+
+def refuse_started(name: str, arguments: Sequence[str]) -> None:
+    """Refuse what several processes that torchrun or srun has started cannot share.
+
+    Args:
+        name: Of the command.
+        arguments: As Hydra takes them.
+
+    Raises:
+        ValueError: The command works in one process, is a sweep, or names no run folder.
+    """
+    if (count := num_started()) == 1:
+        return
+    began = f"torchrun or srun has started {count} processes"
+    if name not in ("train", "evaluate"):
+        raise ValueError(f"{began}; spanloc-{name} is for one, started without these")
+    names = {argument.partition("=")[0] for argument in arguments}
+    if names & {"-m", "--multirun", "launcher", "hydra.mode", "hydra/launcher", "hydra/sweeper"}:
+        # Each would have a sweeper of its own, and one without a seed other settings.
+        raise ValueError(
+            f"{began}; a sweep starts those of its runs by itself (trainer.devices=2), without these"
+        )
+    if "hydra.run.dir" not in names:
+        raise ValueError(
+            f"{began}; wanted hydra.run.dir=FOLDER, since the time in the name of the usual folder may "
+            "differ between them"
+        )
+
+
+def check_started(trainer: Any) -> None:
+    """Compare the processes of a Trainer with those that torchrun or srun has started.
+
+    Raises:
+        ValueError: They are others.
+    """
+    count, wanted = num_started(), trainer.world_size
+    if count not in (1, wanted):
+        raise ValueError(
+            f"torchrun or srun has started {count} processes, and trainer.devices times "
+            f"trainer.num_nodes is {wanted}; wanted {count} (trainer=ddp has both settings)"
+        )
+
+
+def leave_to_first(mark: Path | None = None) -> None:
+    """Give the first process the time to say a mistake that all see, if torchrun or srun has started them.
+
+    Where they have met, or Lightning has started the others, whoever is first in ``error.txt`` speaks.
+    """
+    if num_started() > 1 and is_child() and not _grouped():
+        end = time.monotonic() + _PATIENCE
+        while time.monotonic() < end and not (mark and mark.exists()):
+            time.sleep(0.05)
+
+
+def _grouped() -> bool:
+    group: Any = sys.modules.get("torch.distributed")
+    return group is not None and group.is_available() and bool(group.is_initialized())
 
 
 def cause_of_loss(mark: Path) -> str:
@@ -81,19 +148,45 @@ def end_children(*, patience: float = 0.0) -> None:
 
 
 @contextmanager
-def without_kill(mark: Path, say: Callable[[str], None]) -> Iterator[None]:
+def leaving_no_group() -> Iterator[None]:
+    """Processes that a run has started, and its connection to them, do not outlive it: another one follows."""
+    names = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        for thread in threading.enumerate():
+            if hasattr(thread, "_child_processes"):  # it looks after them every few seconds
+                thread._child_processes = []
+        if _grouped():
+            sys.modules["torch.distributed"].destroy_process_group()
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+@contextmanager
+def without_kill(mark: Path, say: Callable[[str], None], sweep: bool = False) -> Iterator[None]:
     """Inside, Lightning does not kill this process when another one fails, and leaves SIGTERM alone.
 
     It would do so from a thread, without a word. Instead this process gets the time to end by itself; if it
     does not, since it waits for the one that is gone, it is ended here. On SIGTERM Lightning
     would first wait for the others, which may wait for this one. A process that waits for another one
-    when it is stopped, and so never stops, is ended here as well.
+    when it is stopped, and so never stops, is ended here as well. In a ``sweep`` it has ended when the run
+    has: it goes on with the next one.
     """
+    over = threading.Event()
     launcher = sys.modules.get("lightning_fabric.strategies.launchers.subprocess_script")
+    starter = sys.modules.get("pytorch_lightning.strategies.launchers.subprocess_script")
     connector = sys.modules.get("pytorch_lightning.trainer.connectors.signal_connector")
 
     def end(observer: Any) -> None:
-        threading.main_thread().join(1 if code_of(_cause() or "") else _PATIENCE + 1)
+        patience = 1 if code_of(_cause() or "") else _PATIENCE + 1
+        if sweep and over.wait(patience):
+            return
+        if not sweep:
+            threading.main_thread().join(patience)
         finish(cause_of_loss(mark))
 
     def finish(text: str) -> None:
@@ -110,6 +203,7 @@ def without_kill(mark: Path, say: Callable[[str], None]) -> Iterator[None]:
             finish(text)
 
     changes = (
+        (starter if sweep else None, "_hydra_subprocess_cmd", _again),
         (getattr(launcher, "_ChildProcessObserver", None), "_terminate_all", end),
         (getattr(connector, "_SignalConnector", None), "_sigterm_notifier_fn", lambda *_: None),
     )
@@ -121,8 +215,22 @@ def without_kill(mark: Path, say: Callable[[str], None]) -> Iterator[None]:
         with ended_by(when_stuck):
             yield
     finally:
+        over.set()
         for owner, name, old in before:
             setattr(owner, name, old)
+
+
+def _again(local_rank: int) -> tuple[list[str], str]:
+    # The command of a further process of a run of a sweep; Lightning would start the sweep once more.
+    hydra = HydraConfig.get()
+    name = hydra.job.config_name
+    return [
+        *(sys.executable, "-c", f"from spanloc.cli.commands import {name}; {name}()"),
+        *given_settings(None),
+        *(text for text in hydra.overrides.task if text.startswith("ckpt_path=")),
+        *("hydra.mode=RUN", quoted("hydra.run.dir", Path(hydra.runtime.output_dir))),
+        *(f"hydra.job.name=train_ddp_process_{local_rank}", "hydra.output_subdir=null"),
+    ], str(Path.cwd())
 
 
 def _children() -> list[Any]:

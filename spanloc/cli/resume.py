@@ -40,7 +40,9 @@ def given_settings(root: object) -> list[str]:
     sources = hydra.runtime.config_sources
     places = [source.path for source in sources if source.provider == "command-line"]
     settings = [f"--config-dir={path}" for path in places if path]
-    settings += [text for text in hydra.overrides.task if _name(text) != "ckpt_path"]
+    # A launcher would make a sweep of a run of one.
+    others = ("ckpt_path", "launcher")
+    settings += [text for text in hydra.overrides.task if _name(text) not in others]
     if isinstance(root, str) and any(_name(text) == "data.root" for text in settings):
         settings = [text for text in settings if _name(text) != "data.root"]
         settings.append(quoted("data.root", Path(root)))
@@ -79,6 +81,7 @@ def with_saved_settings(arguments: Sequence[str], command: str = "train") -> lis
         FileNotFoundError: There is no such run, or it stopped before its first epoch ended.
         ValueError: What is there cannot be resumed.
     """
+    arguments = _with_requeued(arguments) if command == "train" else arguments
     found = [a for a in arguments if a.startswith("resume=")]
     if not found or found[-1] in ("resume=", "resume=null"):
         return ordered(arguments)
@@ -120,6 +123,17 @@ def with_saved_settings(arguments: Sequence[str], command: str = "train") -> lis
             settings.append(f"+{given[i]}" if again else given[i])
     others = [a for i, a in enumerate(given) if i not in places]
     return [*options, *others, *settings]
+
+
+def _with_requeued(arguments: Sequence[str]) -> Sequence[str]:
+    """The arguments, with ``resume=`` where SLURM runs a job again and the run is there already."""
+    names = {_name(argument) for argument in arguments}
+    again = os.environ.get("SLURM_RESTART_COUNT", "0").strip("0")
+    if not again or {"resume", "ckpt_path"} & names or {"-m", "--multirun"} & set(arguments):
+        return arguments
+    places = [a.partition("=")[2].strip("'\"") for a in arguments if _name(a) == "hydra.run.dir"]
+    there = places and all((Path(places[-1]) / name).is_file() for name in (SETTINGS, "last.ckpt"))
+    return [*arguments, f"resume={places[-1]}"] if there else arguments
 
 
 def with_own_data(arguments: Sequence[str]) -> list[str]:

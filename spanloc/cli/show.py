@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
+from spanloc.cli.stopping import is_child
 from spanloc.reports.cells import NONE
 from spanloc.reports.tables import Table as ReportTable
 
@@ -21,8 +22,11 @@ MOST_PRINTED = 15
 
 
 def plain_console() -> Console:
-    """A console that prints text as it is: names of folders and of classes may look like markup."""
-    return Console(markup=False, emoji=False)
+    """A console that prints text as it is: names of folders and of classes may look like markup.
+
+    Of several processes of a run the first prints.
+    """
+    return Console(markup=False, emoji=False, quiet=is_child())
 
 
 def with_progress(items: Sequence[Item], noun: str) -> Iterator[Item]:

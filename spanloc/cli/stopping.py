@@ -129,8 +129,10 @@ def code_of(text: str) -> int | None:
 
 
 def is_child() -> bool:
-    """Whether this is not the first of several processes, which speaks for all of them."""
-    return os.environ.get("LOCAL_RANK", "0") != "0"
+    """Whether this is not the first of several processes, on all machines, which speaks for all of them."""
+    # Set by torchrun, Lightning and SLURM; Lightning's loggers go by the same.
+    names = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+    return any(os.environ.get(name, "0") != "0" for name in names)
 
 
 def _ignore(numbers: list[int]) -> None:

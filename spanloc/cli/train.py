@@ -4,7 +4,6 @@ import logging
 import shlex
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +14,29 @@ from pytorch_lightning import Callback, Trainer
 
 from spanloc import plots
 from spanloc.cli.entry import run_folder
+from spanloc.cli.environment import write_start
 from spanloc.cli.evaluate import evaluate, timelines, write_evaluation, write_metrics
 from spanloc.cli.fit import fit_checkpoint, wanted_options
+from spanloc.cli.loggers import dispensable
 from spanloc.cli.objective import check_objective, objective_value
-from spanloc.cli.ranks import lost_another
+from spanloc.cli.ranks import check_started, lost_another
+from spanloc.cli.requeue import stopping_saved
 from spanloc.cli.resume import save_settings
+from spanloc.cli.resumed import has_nothing_to_do, metrics_of
 from spanloc.cli.settings import prepared, show_choices
 from spanloc.cli.show import plain_console, show_metrics
+from spanloc.cli.tracking import begin, report, tracked
 from spanloc.config.build import build, completed, targets
-from spanloc.config.checkpoint import load, read
-from spanloc.config.compare import differences
+from spanloc.config.checkpoint import load
 from spanloc.data import SpanDataModule
-from spanloc.files import read_json, replacing
+from spanloc.files import replacing
 from spanloc.training.callbacks import Convergence, GradientNorms
 from spanloc.training.task import SpanLocalizer
 
 log = logging.getLogger(__name__)
-# What a training goes on from.
-_STATE = {"epoch": int, "global_step": int, "optimizer_states": list, "lr_schedulers": list}
-_STATE |= {"loops": dict, "callbacks": dict}
-# What a resumed run cannot change, and why.
-_FIXED = (
-    (("localizer", "backbone", "neck", "head"), "is of another model"),
-    (("module.classes", "seconds_per_step"), "was trained on other data"),
-    (("optimizer",), "the optimizer goes on with the settings it had"),
-)
 
 
+@tracked()
 def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
     """Run ``spanloc-train``.
 
@@ -70,8 +65,8 @@ def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
         if hasattr(task.localizer, part):
             plain[part] = plain["localizer"].get(part, plain[part])
     task.config = plain
-    if plain["ckpt_path"] is not None and _has_nothing_to_do(plain):
-        return objective_value(plain, _metrics_of(folder))
+    if plain["ckpt_path"] is not None and has_nothing_to_do(plain, folder):
+        return objective_value(plain, metrics_of(folder))
     _warn_of_several(task, datamodule)
     show_choices(choices, notes)
     parts = {
@@ -79,49 +74,65 @@ def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
         for group in ("callbacks", "logger")
     }
     parts["callbacks"] += callbacks
-    trainer: Any = build(plain["trainer"], **parts)
+    parts["logger"] = [dispensable(logger) for logger in parts["logger"]]
+    # There Lightning looks for what it saves when SLURM stops a job, of whatever project.
+    place = {"default_root_dir": str(folder)} if "default_root_dir" not in plain["trainer"] else {}
+    trainer: Any = build(plain["trainer"], **parts, **place)
     if type(trainer.strategy.launcher).__name__ == "_MultiProcessingLauncher":
         # What callbacks know would stay in the processes that are forked.
         raise ValueError(
             f"trainer.strategy is {plain['trainer']['strategy']!r}; with several processes it may be "
             "auto or ddp, which start the command again"
         )
+    check_started(trainer)
+    begin(trainer.loggers, plain, folder)
     with replacing(folder / "config.yaml") as path:
         path.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
     save_settings(folder, plain["data"].get("root"))
+    write_start(folder, trainer, datamodule, plain["ckpt_path"])
     log.info("writing to %s", folder)
     results = _Results(folder)
     if isinstance(count := getattr(datamodule, "num_trained", None), int):
         results.metrics["data/train_sequences"] = float(count)
     # First, so that it writes before any other callback prints.
     trainer.callbacks.insert(0, results)
+    with stopping_saved(trainer):
+        _fit(trainer, task, datamodule, plain["ckpt_path"], results)
+        # Again: of a training that was complete when it was resumed, the measurement came later.
+        results.on_fit_end(trainer, task)
+        log.info("trained up to step %d", trainer.global_step)
+        if trainer.is_global_zero:
+            _draw_curves(trainer, folder)
+        path = _best_of(trainer, folder)
+        if path.is_file():
+            _fit_decode(path, plain, trainer, datamodule)
+            if plain["test"]:
+                _test(path, plain, trainer, datamodule, results, folder)
+        # Last: of this step there is all that a run has.
+        results.add(trainer, {"step": float(trainer.global_step)})
+        if trainer.is_global_zero:
+            # What was measured at convergence has been told with a table of its own.
+            told = {k: v for k, v in results.metrics.items() if k.startswith(("val/", "test/"))}
+            show_metrics(told, folder)
+            report(trainer.loggers, results.metrics, trainer.global_step, folder)
+            if (drawn := folder / "figures" / "timelines.png").is_file():
+                plain_console().print(f"Predictions over the signal: {drawn}", soft_wrap=True)
+            use = f"spanloc-predict {shlex.quote(f'checkpoint={folder}')} input=FILES"
+            plain_console().print(f"Spans in new recordings: {use}", soft_wrap=True, markup=False)
+    return objective_value(plain, results.metrics)
+
+
+def _fit(
+    trainer: Any, task: SpanLocalizer, datamodule: Any, path: str | None, results: "_Results"
+) -> None:
     try:
-        trainer.fit(task, datamodule=datamodule, ckpt_path=plain["ckpt_path"], weights_only=True)
+        trainer.fit(task, datamodule=datamodule, ckpt_path=path, weights_only=True)
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError) as error:
-        if plain["ckpt_path"] is None or results.started is not None or lost_another(error):
+        if path is None or results.started is not None or lost_another(error):
             raise
         raise ValueError(
-            f"{plain['ckpt_path']}: training cannot go on from it: {type(error).__name__}: {error}"
+            f"{path}: training cannot go on from it: {type(error).__name__}: {error}"
         ) from error
-    # Again: of a training that was complete when it was resumed, the measurement came later.
-    results.on_fit_end(trainer, task)
-    log.info("trained up to step %d", trainer.global_step)
-    if trainer.is_global_zero:
-        _draw_curves(trainer, folder)
-    path = _best_of(trainer, folder)
-    if path.is_file():
-        _fit_decode(path, plain, trainer, datamodule)
-        if plain["test"]:
-            _test(path, plain, trainer, datamodule, results, folder)
-    # Last: of this step there is all that a run has.
-    results.add(trainer, {"step": float(trainer.global_step)})
-    if trainer.is_global_zero:
-        # What was measured at convergence has been told with a table of its own.
-        told = {k: v for k, v in results.metrics.items() if k.startswith(("val/", "test/"))}
-        show_metrics(told, folder)
-        use = f"spanloc-predict {shlex.quote(f'checkpoint={folder}')} input=FILES"
-        plain_console().print(f"Spans in new recordings: {use}", soft_wrap=True, markup=False)
-    return objective_value(plain, results.metrics)
 
 
 class _Results(Callback):
@@ -144,7 +155,7 @@ class _Results(Callback):
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
         if self.started is None:
             # Nothing was trained this time.
-            kept = _metrics_of(self.folder).get("time/train")
+            kept = metrics_of(self.folder).get("time/train")
             self.metrics |= {"time/train": kept} if isinstance(kept, float) else {}
         for callback in trainer.callbacks:
             if isinstance(callback, Convergence) and callback.result is not None:
@@ -220,56 +231,6 @@ def _try_loss(task: SpanLocalizer) -> None:
         raise ValueError(f"span_loss: {error}") from error
     except Exception as error:  # whatever it may raise
         raise ValueError(f"span_loss: {type(error).__name__}: {error}") from error
-
-
-def _has_nothing_to_do(plain: dict[str, Any]) -> bool:
-    """Check what is resumed, and say what differs; whether all of it is done already.
-
-    Raises:
-        ValueError: Training cannot go on from it.
-    """
-    path = Path(plain["ckpt_path"])
-    saved = read(path)
-    for name, kind in _STATE.items():
-        none = saved.get(name) == [] and not (name == "lr_schedulers" and not plain["scheduler"])
-        if none or not isinstance(saved.get(name), kind):
-            raise ValueError(
-                f"{path}: training cannot go on from it: its {name} is "
-                f"{saved.get(name, 'missing')!r:.60}; wanted {kind.__name__}"
-            )
-    changed = differences(saved["spanloc"]["config"], plain)
-    for groups, why in _FIXED:
-        if texts := [str(d) for d in changed if d.is_of(groups)]:
-            raise ValueError(f"{path}: {why}: {'; '.join(texts)}")
-    for difference in changed:
-        level = logging.INFO if difference.harmless else logging.WARNING
-        log.log(level, "not as in the run that is resumed: %s", difference)
-    for name, done in (("epochs", saved["epoch"] + 1), ("steps", saved["global_step"])):
-        most = plain["trainer"].get(f"max_{name}")
-        if most is None or not 0 <= most <= done:
-            continue
-        text = f"{path} has done {done} {name}, and trainer.max_{name} is {most}: there is nothing to do"
-        if path.parent.resolve() != run_folder().resolve():
-            raise ValueError(text)
-        if _is_complete(path.parent, saved["global_step"], plain["test"]):
-            log.info(text)
-            return True
-        log.info("the training is complete; what came after it is done now")
-        break
-    return False
-
-
-def _is_complete(folder: Path, step: int, test: bool) -> bool:
-    metrics = _metrics_of(folder)
-    tested = any(name.startswith("test/") for name in metrics)
-    return metrics.get("step") == step and (tested or not test)
-
-
-def _metrics_of(folder: Path) -> dict[str, Any]:
-    with suppress(OSError, ValueError):
-        found = read_json(folder / "metrics.json")
-        return found if isinstance(found, dict) else {}
-    return {}
 
 
 def _warn_of_several(task: SpanLocalizer, datamodule: SpanDataModule) -> None:

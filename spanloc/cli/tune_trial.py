@@ -21,7 +21,8 @@ from optuna.trial import Trial
 from pytorch_lightning import Callback, Trainer
 
 from spanloc.cli import train
-from spanloc.cli.entry import is_mistake, line_of, marking_failure
+from spanloc.cli.entry import marking_failure
+from spanloc.cli.mistakes import is_mistake, line_of
 from spanloc.cli.objective import check_objective, objective_name
 from spanloc.cli.resume import quoted
 from spanloc.cli.settings import prepared

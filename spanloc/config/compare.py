@@ -17,6 +17,7 @@ _HARMLESS = (
     "callbacks.progress",
     "callbacks.gradients",
     "callbacks.convergence",
+    "callbacks.last.every_minutes",
     "trainer.enable_",
     "trainer.log_every_n_steps",
     "trainer.num_sanity_val_steps",

@@ -4,6 +4,7 @@ import inspect
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from spanloc.data.annotations.folder import (
 )
 from spanloc.data.crops import Crops
 from spanloc.data.datamodule import SpanDataModule
+from spanloc.data.fingerprint import Fingerprint
 from spanloc.data.held_out import hold_out, nested_share
 from spanloc.data.inputs import FEATURES, facts_of
 from spanloc.data.sequences import AnnotatedSequences, TiledSequences
@@ -175,6 +177,13 @@ class AnnotatedData(SpanDataModule):
         most = max((r.num_steps for r in (*self._val, *self._test)), default=1)
         self.evaluation_batch_size = max(1, min(self.batch_size, self.window // most))
 
+    def fingerprint(self) -> Fingerprint | None:
+        """Which files the data are; None for those made of arrays."""
+        if self._in_memory or self.annotations is None:
+            return None
+        records = chain.from_iterable(self.annotations.subsets.values())
+        return Fingerprint.of(self.root, self.annotations.files, [r.signal.path for r in records])
+
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation per channel, ``(C,)``, of the training sequences."""
         return AnnotatedSequences(self._train).statistics()
@@ -218,7 +227,7 @@ class AnnotatedData(SpanDataModule):
             make = partial(FEATURES[self.features], **self.feature_options)
             records = [with_features(record, make) for record in records]
         subsets = {name: [r for r in records if r.subset == name] for name in SUBSETS}
-        return Annotations(read.classes, subsets)
+        return Annotations(read.classes, subsets, read.files)
 
     def _split(self, subsets: dict[str, list[Record]]) -> None:
         train, self._val = subsets["training"], subsets["validation"]

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from spanloc.data.fingerprint import Fingerprint
 from spanloc.data.sampling import EpochSampler, EvaluationSampler, known_lengths
 from spanloc.data.sequences import channel_statistics
 from spanloc.data.synthetic import SyntheticSequences
@@ -63,7 +64,7 @@ class SpanDataModule(LightningDataModule):
             raise ValueError(f"data.num_workers is {num_workers}; it must lie between 0 and 1024")
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.evaluation_batch_size = batch_size
-        self._first_epoch = 0
+        self._first_epoch = self._first_batch = 0
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation per channel, ``(C,)``, of the training sequences."""
@@ -72,6 +73,10 @@ class SpanDataModule(LightningDataModule):
     def span_lengths(self) -> list[Tensor]:
         """Lengths, in steps, of the spans of each training sequence."""
         return [length(sample.spans) for sample in self._samples()]
+
+    def fingerprint(self) -> Fingerprint | None:
+        """Which files the data are, for a run that goes on later; None: the settings say all."""
+        return None
 
     def sizes(self) -> dict[str, list[int]]:
         """Steps of each sequence: of ``train`` and ``val``."""
@@ -107,20 +112,24 @@ class SpanDataModule(LightningDataModule):
         lengths = known_lengths(dataset)
         sampler = EpochSampler(len(dataset), self.seed, lengths=lengths, batch_size=self.batch_size)
         # Lightning sets the epoch when workers have begun to load already: of a resumed run, epoch 0.
-        sampler.set_epoch(self._first_epoch)
-        self._first_epoch = 0
+        sampler.go_on(self._first_epoch, self._first_batch * self.batch_size)
+        self._first_epoch = self._first_batch = 0
         return self._loader(dataset, sampler)
 
     def state_dict(self) -> dict[str, Any]:
-        """The epoch that a resumed run begins with."""
+        """The epoch that a resumed run begins with, and how many of its batches were trained on."""
         trainer: Any = self.trainer
-        return {"epoch": trainer.fit_loop.epoch_progress.current.processed}
+        epochs = trainer.fit_loop.epoch_progress.current
+        batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        inside = epochs.started > epochs.processed and batches < trainer.num_training_batches
+        return {"epoch": epochs.processed, "batch": batches if inside else 0}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up the epoch of the run that is resumed."""
+        """Takes up the epoch of the run that is resumed, and its place there."""
         trainer: Any = self.trainer
         if trainer.state.fn == "fit":
             self._first_epoch = int(state_dict["epoch"])
+            self._first_batch = int(state_dict.get("batch", 0))
 
     def whole_train_dataloader(self, *, num_replicas: int = 1, rank: int = 0) -> DataLoader[Any]:
         """Every step of the training sequences once, in order, without a random crop: to measure on.
@@ -168,7 +177,8 @@ class SpanDataModule(LightningDataModule):
         self, dataset: Samples, sampler: EpochSampler | EvaluationSampler
     ) -> DataLoader[Any]:
         training = isinstance(sampler, EpochSampler)
-        return DataLoader(
+        kind = _TrainingLoader if training else DataLoader
+        return kind(
             cast("Dataset[Sample]", dataset),
             batch_size=self.batch_size if training else self.evaluation_batch_size,
             sampler=sampler,
@@ -179,6 +189,16 @@ class SpanDataModule(LightningDataModule):
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
+
+
+class _TrainingLoader(DataLoader[Any]):
+    # To Lightning a loader that can go on in the middle of an epoch is one with these methods; where it
+    # goes on is what the DataModule knows, as a loader is ahead of the training.
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        pass
 
 
 class SyntheticData(SpanDataModule):

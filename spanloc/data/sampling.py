@@ -72,7 +72,13 @@ class EpochSampler(DistributedSampler[Any]):
         super().__init__(places, num_replicas, rank, seed=seed, drop_last=True)
         self.size, self.batch_size = size, batch_size
         self.lengths = lengths
+        self._done = (0, 0)
         self._lengths()
+
+    def go_on(self, epoch: int, done: int) -> None:
+        """Begin in the middle of an epoch: without the first ``done`` sequences of this process."""
+        self.set_epoch(epoch)
+        self._done = epoch, done
 
     def __iter__(self) -> Iterator[EpochIndex]:
         rng = np.random.default_rng([self.seed, self.epoch])
@@ -81,7 +87,9 @@ class EpochSampler(DistributedSampler[Any]):
         if lengths is not None and len(set(lengths.tolist())) > 1:
             order = self._by_length(order, lengths, rng)
         mine = order[self.rank :: self.num_replicas]
-        return iter([EpochIndex(i, self.epoch) for i in mine.tolist()])
+        epoch, done = self._done
+        left = mine[done:] if epoch == self.epoch else mine
+        return iter([EpochIndex(i, self.epoch) for i in left.tolist()])
 
     def _lengths(self) -> np.ndarray | None:
         if self.lengths is None:
@@ -113,6 +121,8 @@ class EvaluationSampler(DistributedSampler[Any]):
     Lightning's own way to share repeats the first sequences, so that all processes get as many; metrics
     would count these twice, and refuse them.
 
+    It may be made before the processes meet: how many there are is looked up when it is used.
+
     Args:
         size: Length of the data set.
         num_replicas, rank: As in :class:`EpochSampler`.
@@ -124,19 +134,25 @@ class EvaluationSampler(DistributedSampler[Any]):
     def __init__(
         self, size: int, *, num_replicas: int | None = None, rank: int | None = None
     ) -> None:
-        num_replicas, rank = _processes(num_replicas, rank)
-        super().__init__(cast("Dataset[int]", range(size)), num_replicas, rank, shuffle=False)
+        places = cast("Dataset[int]", range(size))
+        super().__init__(places, *_processes(num_replicas, rank), shuffle=False)
         self.size = size
-        if 0 < size < num_replicas:
-            raise ValueError(
-                f"{num_replicas} processes are to share {size} sequences; wanted at least one each"
-            )
+        self._given = num_replicas, rank
+        self._share()
 
     def __len__(self) -> int:
-        return len(range(self.rank, self.size, self.num_replicas))
+        return len(self._share())
 
     def __iter__(self) -> Iterator[int]:
-        return iter(range(self.rank, self.size, self.num_replicas))
+        return iter(self._share())
+
+    def _share(self) -> range:
+        num_replicas, rank = _processes(*self._given)
+        if 0 < self.size < num_replicas:
+            raise ValueError(
+                f"{num_replicas} processes are to share {self.size} sequences; wanted at least one each"
+            )
+        return range(rank, self.size, num_replicas)
 
 
 def known_lengths(dataset: object) -> Lengths | None:

@@ -42,7 +42,9 @@ def at_boundaries(
     first = place.floor()
     if weight:
         # With a cell more on both sides: just outside, the last cell is near.
-        near = F.max_pool1d(F.pad(chances, (2, 2)), 3, stride=1)
+        wide = F.pad(chances, (2, 2))
+        # Not max_pool1d, which torch.export takes for one of a fixed length.
+        near = wide[..., :-2].maximum(wide[..., 1:-1]).maximum(wide[..., 2:])
         low, high = (_read(near, (first + k).long()) for k in (1, 2))
         there = torch.lerp(low, high, place - first)
         scores = scores * there.clamp(min=_LEAST).prod(1)[..., None] ** (weight / 2)

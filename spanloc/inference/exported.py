@@ -74,12 +74,13 @@ def difference(
     """What an exported model gives other than the model itself, for a batch; infinite if not as many."""
     with evaluating(task):
         output = task(features, mask)
+        all_spans, all_scores = task.decode.scored(output)
     spans, scores = (torch.from_numpy(x) for x in exported(features.numpy(), mask.numpy()))
     most = Difference(0.0, 0.0)
     for i, steps in enumerate(mask.sum(1).tolist()):
         # Both are in the same order but for padding, which scores 0.
         there, own = scores[i].amax(-1) > 0, output.mask[i]
-        wanted = output.spans[i, own].clamp(min=0, max=steps), output.logits[i, own].sigmoid()
+        wanted = all_spans[i, own].clamp(min=0, max=steps), all_scores[i, own]
         found = spans[i, there], scores[i, there]
         if len(found[0]) != len(wanted[0]):
             return Difference(np.inf, np.inf)

@@ -19,7 +19,7 @@ _NO_MATTER = (
     *("trainer.devices.", "trainer.accelerator.", "trainer.strategy."),
     *("trainer.log_every_n_steps.", "trainer.enable_"),
     *("callbacks.gradients.", "callbacks.convergence.", "callbacks.progress."),
-    "callbacks.last.every_n_epochs.",
+    *("callbacks.last.every_n_epochs.", "callbacks.last.every_minutes."),
 )
 _PLACES = ("dirpath", "folder", "save_dir", "default_root_dir")
 # Read from the data, so that another seed may change them, with their copies all over the model.

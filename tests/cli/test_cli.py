@@ -57,8 +57,8 @@ def test_a_run_leaves_what_it_should(trained):
 def test_the_same_seed_gives_the_same_metrics_and_another_does_not(cli, trained):
     again = cli("train", *SMALL, "task=single", "hydra.run.dir=run") / "run"
     assert metrics(again) == metrics(trained["single"])
-    other = cli("train", *SMALL, "task=single", "seed=1", "hydra.run.dir=run") / "run"
-    assert metrics(other) != metrics(trained["single"])
+    other = cli("train", *BARE, "task=single", "seed=1", "hydra.run.dir=run") / "run"
+    assert metrics(other)["val/tiou"] != metrics(trained["single"])["val/tiou"]
 
 
 def test_a_resumed_run_ends_where_it_would_have(cli, trained, tmp_path):
@@ -76,18 +76,18 @@ def test_a_resumed_run_ends_where_it_would_have(cli, trained, tmp_path):
 
 def test_a_run_resumed_elsewhere_keeps_its_best_and_loses_no_epoch(cli):
     options = (*SMALL, "task=detection", "optimizer.lr=0.05", "scheduler=constant",
-               "callbacks.average=null")  # fmt: skip
-    whole = cli("train", *options, "trainer.max_epochs=6", "hydra.run.dir=run") / "run"
-    half = cli("train", *options, "trainer.max_epochs=5", "hydra.run.dir=run") / "run"
-    resumed = cli("train", *options, "trainer.max_epochs=6", f"ckpt_path={half / 'last.ckpt'}",
+               "callbacks.average=null", "callbacks.convergence=null", "fit_decode=false")  # fmt: skip
+    whole = cli("train", *options, "trainer.max_epochs=3", "hydra.run.dir=run") / "run"
+    half = cli("train", *options, "trainer.max_epochs=2", "test=false", "hydra.run.dir=run") / "run"
+    resumed = cli("train", *options, "trainer.max_epochs=3", f"ckpt_path={half / 'last.ckpt'}",
                   "hydra.run.dir=run") / "run"  # fmt: skip
     steps = {
         (run.parent.name, name): torch.load(run / name, weights_only=True)["global_step"]
         for run in (whole, half, resumed)
         for name in ("best.ckpt", "last.ckpt")
     }
-    assert steps[half.parent.name, "last.ckpt"] == 30
-    assert steps[resumed.parent.name, "last.ckpt"] == 36
+    assert steps[half.parent.name, "last.ckpt"] == 12
+    assert steps[resumed.parent.name, "last.ckpt"] == 18
     assert steps[whole.parent.name, "best.ckpt"] == steps[resumed.parent.name, "best.ckpt"]
     assert metrics(whole) == metrics(resumed)
 
@@ -144,22 +144,20 @@ def test_nothing_to_test_on_is_said_before_training(cli, annotated):
 
 
 def test_evaluate_repeats_the_test_of_training(cli, trained):
-    for model, run in trained.items():
+    for run in trained.values():
         folder = cli("evaluate", f"checkpoint={run / 'best.ckpt'}", "hydra.run.dir=out")
         found, first = metrics(folder / "out"), metrics(run)
         assert found == {k: v for k, v in first.items() if k.startswith("test/")}
         assert (folder / "out" / "figures" / "timelines.png").is_file()
-        folder = cli(
-            "evaluate", f"checkpoint={run / 'best.ckpt'}", "subset=val", "hydra.run.dir=out"
-        )
-        name = {"single": "val/tiou", "detection": "val/mAP"}[model]
-        assert metrics(folder / "out")[name] == pytest.approx(first[name])
+    # The other subset, of one of them.
+    folder = cli("evaluate", f"checkpoint={run / 'best.ckpt'}", "subset=val", "hydra.run.dir=out")
+    assert metrics(folder / "out")["val/mAP"] == pytest.approx(first["val/mAP"])
 
 
 def test_a_sweep_gives_each_run_a_folder_of_its_own(cli):
     folder = cli(
-        "train", "-m", *SMALL, "trainer.max_epochs=1", "span_loss=iou,smooth_giou", "seed=0,1",
-        "hydra.sweep.dir=sweep",
+        "train", "-m", *BARE, "data.num_train=8", "trainer.max_epochs=1", "span_loss=iou,smooth_giou",
+        "seed=0,1", "hydra.sweep.dir=sweep",
     )  # fmt: skip
     runs = sorted(path.parent for path in (folder / "sweep").glob("*/metrics.json"))
     assert len(runs) == 4

@@ -123,9 +123,10 @@ def test_with_nothing_held_out_all_is_trained_on_and_the_last_epoch_is_kept(
     ("first", "then"),
     [
         (("trainer.max_steps=4",), ("trainer.max_steps=-1",)),
-        pytest.param(("trainer.max_steps=6", "data.crops_per_epoch=4"), (), marks=pytest.mark.slow),
+        (("trainer.max_steps=6", "data.crops_per_epoch=4"), ()),
     ],
 )
+@pytest.mark.slow  # 5 s each; test_resume has a quicker one of the same
 def test_a_run_that_goes_on_for_longer_is_as_one_that_was_not_stopped(
     first, then, cli, annotated, tmp_path
 ):

@@ -118,7 +118,10 @@ def test_a_broken_recording_is_one_line(cli, tmp_path, name, content, message):
 
 
 @HINTS_OF_LIGHTNING
-@pytest.mark.parametrize("name", ["2024", "2024_05", "1e3", "2024.10"])
+@pytest.mark.parametrize(
+    "name",
+    ["2024_05", "1e3", *(pytest.param(n, marks=pytest.mark.slow) for n in ("2024", "2024.10"))],
+)
 def test_a_folder_may_be_called_as_a_number(cli, tmp_path, name):
     root = folder(tmp_path / name, write_wav, ".wav")
     assert cli("check", f"data.root={name}", "hydra.run.dir=out", folder=tmp_path) == tmp_path

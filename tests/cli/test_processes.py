@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from conftest import SMALL
 
 
+@pytest.mark.slow  # 15 s; test_evaluation has a quicker one of the same, without the command
 def test_two_processes_validate_and_test_as_one(cli, tmp_path):
     command = Path(sys.executable).with_name("spanloc-train")
     settings = (*SMALL, "data.num_val=7", "data.num_test=9", "trainer.max_epochs=1", "hydra.run.dir=run")  # fmt: skip

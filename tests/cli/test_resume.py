@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import SMALL
+from conftest import BARE, SMALL
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from spanloc.cli import train
@@ -38,7 +38,11 @@ def interrupted(*args, **kwargs):
 
 
 @pytest.mark.parametrize(
-    ("owner", "name"), [(Convergence, "_measure"), (train, "write_evaluation")]
+    ("owner", "name"),
+    [
+        (Convergence, "_measure"),
+        pytest.param(train, "write_evaluation", marks=pytest.mark.slow),  # 4 s
+    ],
 )
 def test_a_run_killed_after_its_last_epoch_finishes_as_if_it_had_not_been(
     cli, whole, monkeypatch, tmp_path, owner, name
@@ -74,7 +78,7 @@ def test_a_copy_of_a_run_is_complete_where_the_run_is(cli, whole, tmp_path):
 
 
 def test_a_run_goes_on_in_its_folder_with_its_settings(cli, whole, tmp_path):
-    cli("train", *SMALL, "span_loss=smooth_giou", "trainer.max_epochs=1", "scheduler=constant",
+    cli("train", *BARE, "span_loss=smooth_giou", "trainer.max_epochs=1", "scheduler=constant",
         "hydra.run.dir=run", folder=tmp_path)  # fmt: skip
     code = cli("train", f"resume={tmp_path / 'run'}", "trainer.max_epochs=3")
     assert not isinstance(code, str), code

@@ -31,10 +31,14 @@ train.run = run
 """
 
 
+def errors_of(folder):
+    return [path.read_text() for path in folder.glob("errors-*")]
+
+
 def test_a_study_that_was_killed_loses_and_repeats_nothing(cli, tmp_path):
     process = started(KILL, *STUDY, folder=tmp_path)
-    _, errors = process.communicate()
-    assert process.returncode == -signal.SIGKILL, errors
+    process.join()
+    assert process.exitcode == -signal.SIGKILL, errors_of(tmp_path)
     study = tmp_path / "study"
     (first,) = (t for t in trials_of(study) if t["state"] == "finished")
     written = (study / "trials" / "0000" / "best.ckpt").stat().st_mtime_ns
@@ -55,8 +59,8 @@ def test_a_study_that_was_killed_loses_and_repeats_nothing(cli, tmp_path):
 def test_two_workers_share_the_trials_of_one_study(tmp_path):
     processes = [started(TOGETHER, *STUDY, "num_trials=5", folder=tmp_path) for _ in range(2)]
     for process in processes:
-        _, errors = process.communicate()
-        assert process.returncode == 0, errors
+        process.join()
+        assert process.exitcode == 0, errors_of(tmp_path)
     trials = trials_of(tmp_path / "study")
     assert [t["state"] for t in trials] == ["finished"] * 5
     assert len({str(t["params"]) for t in trials}) == 5

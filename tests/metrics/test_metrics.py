@@ -118,8 +118,9 @@ def two_processes(rank, store, results):
         dist.destroy_process_group()
 
 
+@pytest.mark.filterwarnings("ignore:The ``compute`` method of metric")
 def test_two_processes_are_one(tmp_path):
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     results = context.Queue()
     workers = [
         context.Process(target=two_processes, args=(rank, tmp_path / "store", results))

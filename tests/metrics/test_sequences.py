@@ -201,7 +201,7 @@ def in_two_processes(rank, store, results):
 
 
 def test_two_processes_join_any_ids_and_refuse_a_sequence_of_both(tmp_path):
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     results = context.Queue()
     workers = [
         context.Process(target=in_two_processes, args=(rank, tmp_path / "store", results))

@@ -113,6 +113,7 @@ def test_a_fault_at_any_call(commands, expected, tmp_path, call, error, numbers)
     assert failed > 15
 
 
+@pytest.mark.slow  # 10 s
 def test_a_disk_that_fills_up(commands, expected, tmp_path):
     mount = ["unshare", "-Urm", "sh", "-c"]
     if subprocess.run([*mount, "mount -t tmpfs none /mnt"], capture_output=True).returncode:

@@ -134,7 +134,8 @@ def test_a_signal_is_heard_in_every_phase(cli, monkeypatch, tmp_path, capsys, ph
         return usual(*args, **kwargs)
 
     monkeypatch.setattr(owner, name, hit)
-    assert cli("train", *SMALL, "hydra.run.dir=runs/run", folder=tmp_path) == 143
+    few = ("data.num_train=8", "trainer.max_epochs=1", "hydra.run.dir=runs/run")
+    assert cli("train", *SMALL, *few, folder=tmp_path) == 143
     mark = tmp_path / "runs" / "run" / "error.txt"
     assert capsys.readouterr().err.splitlines() == ["spanloc-train: terminated"]
     assert (mark.read_text() if said else "") == said

@@ -151,16 +151,14 @@ def test_it_takes_every_step_of_the_training_sequences_once_in_pieces_as_long_as
 
 
 def test_it_takes_a_random_sample_where_all_would_cost_more_than_its_share():
-    data = TheirData(count=120)
+    data = TheirData(count=80)
     results = [
-        fitted(single(), data, Convergence(share=share), max_epochs=2)
-        for share in (0.5, 0.5, 2.0, None)
+        fitted(single(), data, Convergence(share=share), max_epochs=3) for share in (0.5, 0.5, 2.0)
     ]
     # A training step costs 3 passes forward, and a measured batch 5: it goes back for two terms.
-    assert [found.num_sequences for found in results] == [30 * 8 * 3 // 10] * 2 + [120] * 2
-    assert [found.num_available for found in results] == [120] * 4
+    assert [found.num_sequences for found in results] == [30 * 8 * 3 // 10] * 2 + [80]
+    assert [found.num_available for found in results] == [80] * 3
     assert results[0] == results[1]
-    assert results[2] == results[3]
     assert results[0].tiou != results[2].tiou
     # A few steps of training do not make the sample small where sequences are short.
     short = fitted(single(), data, Convergence(OTHERS), max_steps=2)

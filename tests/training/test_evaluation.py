@@ -77,10 +77,10 @@ def evaluated(stage, count, size, file, data=Few, **options):
 @pytest.mark.parametrize(
     ("stage", "count", "size", "data"),
     [
-        ("validate", 7, 2, Few),
+        pytest.param("validate", 7, 2, Few, marks=pytest.mark.slow),  # 1 s each
         ("test", 5, 2, Few),
         ("fit", 9, 2, Few),
-        ("validate", 3, 2, Few),
+        pytest.param("validate", 3, 2, Few, marks=pytest.mark.slow),
     ],
 )
 def test_two_processes_find_what_one_finds(tmp_path, stage, count, size, data):

@@ -230,6 +230,7 @@ def test_a_checkpoint_of_a_model_from_parts_loads_with_the_same_parts(tmp_path):
     trainer.test(from_parts(), Lists(), ckpt_path=path, verbose=False, weights_only=True)
 
 
+@pytest.mark.slow  # 8 s
 def test_modules_of_the_lightning_package_work_together(tmp_path):
     code = """
 import lightning as L

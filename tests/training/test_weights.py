@@ -92,7 +92,7 @@ def test_two_processes_give_the_gradient_of_one(tmp_path):
     expected = [
         two_steps(whole(weighted), quality, momentum) for quality, momentum, weighted in KNOBS
     ]
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     queue = context.Queue()
     workers = [
         context.Process(target=process, args=(rank, tmp_path / "store", queue)) for rank in range(2)
@@ -144,7 +144,9 @@ def trained(folder, size, **options):
     "options",
     [
         {"size": 2, "accumulate_grad_batches": 4},
-        {"size": 4, "devices": 2, "strategy": "ddp_fork"},
+        pytest.param(
+            {"size": 4, "devices": 2, "strategy": "ddp_fork"}, marks=pytest.mark.slow
+        ),  # 1 s
         {"size": 2, "devices": 2, "strategy": "ddp_fork", "accumulate_grad_batches": 2},
     ],
     ids=["accumulated", "two processes", "both"],

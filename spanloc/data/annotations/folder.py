@@ -1,12 +1,22 @@
 """A folder of annotated recordings."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from spanloc.data.annotations.beside import signal_of
 from spanloc.data.annotations.formats import read_content
 from spanloc.data.annotations.records import Annotations, Meaning, Record, lay
-from spanloc.data.annotations.rows import SUBSETS, BadSpan, Case, Ends, Policy, Reading, Unit
+from spanloc.data.annotations.rows import (
+    SUBSETS,
+    BadSpan,
+    Case,
+    Content,
+    Ends,
+    Policy,
+    Reading,
+    Unit,
+)
 
 __all__ = ["SUBSETS", "Annotations", "BadSpan", "Case", "Record", "read_annotations"]
 
@@ -135,6 +145,16 @@ def read_annotations(
     )
     reading = Reading(columns or {}, subset_map or {}, tier, extension, refused)
     content = read_content(root, format, reading, seconds=unit == "seconds")
-    return lay(
+    read = lay(
         content, lambda entry: signal_of(entry, root, key, channels, on_rate), meaning, refused
     )
+    return replace(read, files=_sources(content, root))
+
+
+def _sources(content: Content, root: Path) -> tuple[Path, ...]:
+    """The files of annotations and subsets that were read."""
+    files = {content.file, *(entry.file for entry in content.sequences)}
+    files |= {file.with_suffix(".uem") for file in files if file.suffix.lower() == ".rttm"}
+    if not content.subsets_known:
+        files.add(root / "subsets.csv")
+    return tuple(sorted(file for file in files if file.is_file()))

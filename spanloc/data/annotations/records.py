@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -80,10 +81,11 @@ class Record:
 
 @dataclass(frozen=True)
 class Annotations:
-    """The classes of a folder, and its sequences by subset."""
+    """The classes of a folder, its sequences by subset, and the files that say so."""
 
     classes: list[str]
     subsets: dict[str, list[Record]]
+    files: tuple[Path, ...] = ()
 
     @property
     def num_channels(self) -> int:

@@ -100,8 +100,8 @@ class PointsHead(DenseHead):
 
     def output(
         self,
-        logits: Sequence[Tensor],
-        numbers: Sequence[Tensor],
+        logits: list[Tensor],
+        numbers: list[Tensor],
         levels: Sequence[Level],
         strides: Sequence[int],
     ) -> Output:

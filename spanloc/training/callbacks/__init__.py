@@ -1,7 +1,7 @@
 """Lightning callbacks."""
 
 from spanloc.training.callbacks.annealing import AnnealSmoothing
-from spanloc.training.callbacks.checkpoints import RunCheckpoint
+from spanloc.training.callbacks.checkpoints import LastCheckpoint, RunCheckpoint
 from spanloc.training.callbacks.convergence import Convergence
 from spanloc.training.callbacks.evaluated import Evaluated
 from spanloc.training.callbacks.gradients import GradientNorms
@@ -12,6 +12,7 @@ __all__ = [
     "Convergence",
     "Evaluated",
     "GradientNorms",
+    "LastCheckpoint",
     "ProgressLines",
     "RunCheckpoint",
     "progress_display",

@@ -4,6 +4,8 @@ import logging
 import os
 import re
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,8 @@ class RunCheckpoint(ModelCheckpoint):
 
     def _own(self, path: Any, state_dict: dict[str, Any]) -> str | None:
         """The place in its folder of a checkpoint that this callback wrote, if it is still there."""
+        if not path:  # none so far
+            return None
         name = os.path.relpath(str(path), str(state_dict.get("dirpath")))
         # A name may hold values, and with them folders.
         parts = re.split(r"\{.*?\}", self.filename or "{}")
@@ -78,6 +82,70 @@ class RunCheckpoint(ModelCheckpoint):
         inside = file.resolve() == file.parent.resolve() / file.name
         inside = inside and file.resolve().is_relative_to(self._source)
         return name if inside and file.is_file() else None
+
+
+class LastCheckpoint(RunCheckpoint):
+    """The checkpoint that a run goes on from: after epochs, and within long ones.
+
+    Within an epoch it is saved every so many minutes, and where a run is asked to stop; not by several
+    processes, whose clocks differ, and not where the training batches come from a loader that cannot go on
+    in the middle, as one with a ``load_state_dict`` can.
+
+    Args:
+        every_minutes: How often it is saved within an epoch.
+        options: Of Lightning's ``ModelCheckpoint``.
+
+    Raises:
+        ValueError: ``every_minutes`` is not above 0.
+    """
+
+    def __init__(self, *, every_minutes: float = 10.0, **options: Any) -> None:
+        if not every_minutes > 0:
+            raise ValueError(f"every_minutes is {every_minutes}; it must be above 0")
+        super().__init__(**options)
+        self.every_minutes = every_minutes
+        #: Whether it can be saved after the current batch.
+        self.can_save = False
+        self._stop: Callable[[], None] | None = None
+        self._saved = 0.0
+
+    def stop(self, how: Callable[[], None]) -> None:
+        """Save after the current batch, and then call this."""
+        self._stop = how
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Starts the clock."""
+        super().on_train_start(trainer, pl_module)
+        self._saved, self._stop = time.monotonic(), None
+
+    def on_train_batch_start(
+        self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Notes whether there are batches of the epoch to go on with."""
+        goes_on = hasattr(trainer.train_dataloader, "load_state_dict") and self.dirpath is not None
+        more = batch_idx + 1 < trainer.num_training_batches
+        self.can_save = more and goes_on and trainer.world_size == 1
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Saves where it is time or the run is to stop. Lightning calls it after all other callbacks."""
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        due = time.monotonic() - self._saved > 60 * self.every_minutes
+        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if (due or self._stop) and self.can_save and stepped:
+            path = Path(str(self.dirpath)) / f"{self.filename}{self.FILE_EXTENSION}"
+            trainer.save_checkpoint(path)
+            self._saved = time.monotonic()
+        # With micro-batches to come their step is waited for.
+        if self._stop and (stepped or not self.can_save):
+            how, self._stop = self._stop, None
+            how()
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Saves."""
+        super().on_train_epoch_end(trainer, pl_module)
+        self._saved = time.monotonic()
 
 
 def _brought(file: Path, here: Path) -> Path:

@@ -1,0 +1,231 @@
+"""``environment.json``: with what, from where and on which data a run was trained."""
+
+import logging
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spanloc.cli.stopping import is_child
+from spanloc.data.fingerprint import Fingerprint
+from spanloc.files import read_json, record, write_json
+
+log = logging.getLogger(__name__)
+#: In the run folder.
+FILE = "environment.json"
+_GIT_SECONDS = 1.0
+_FOR_MAKERS = re.compile(r"""extra == ["'](dev|docs|release)["']""")
+
+
+@dataclass(frozen=True)
+class GitState:
+    """Of the repository that a command was run in.
+
+    Args:
+        commit: Its hash; empty before the first.
+        branch: None where none is checked out.
+        dirty: Whether files that git follows differ from the commit.
+    """
+
+    commit: str
+    branch: str | None
+    dirty: bool
+
+
+@dataclass(frozen=True)
+class Start:
+    """One start of a run: the first, or one that went on.
+
+    Args:
+        time: With the offset of its time zone.
+        command: The command line; where it went on, with the settings that the run had.
+        folder: That the command was run in.
+        python, platform, processor: Of the machine.
+        devices: That trained.
+        threads: Of torch, for one operation.
+        packages: Versions of spanloc and of what it needs and can use, as far as installed.
+        git: None outside of a repository, or without git.
+        changes: Of the data, since the start before.
+    """
+
+    time: str
+    command: str
+    folder: str
+    python: str
+    platform: str
+    processor: str
+    devices: list[str]
+    threads: int
+    packages: dict[str, str]
+    git: GitState | None
+    changes: list[str]
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The starts of a run, and the data that the last of them had; None: the settings say all of them."""
+
+    starts: list[Start]
+    data: Fingerprint | None
+
+
+def write_start(folder: Path, trainer: Any, datamodule: Any, resumed: str | Path | None) -> None:
+    """Note a start of a run in its ``environment.json``, and warn if the data are not what they were.
+
+    Args:
+        folder: Of the run.
+        trainer: That will train.
+        datamodule: Of the run; one with a ``fingerprint()`` says which data it has.
+        resumed: The checkpoint that the run goes on from; its record lies beside it.
+    """
+    if is_child():
+        return
+    data = datamodule.fingerprint() if hasattr(datamodule, "fingerprint") else None
+    before = None if resumed is None else _before(Path(resumed).parent)
+    start = _start(trainer)
+    starts = []
+    if before is not None:
+        start = replace(start, changes=_changes(before.data, data))
+        _compare(before.starts[-1], start)
+        starts = before.starts
+    write_json(folder / FILE, Environment([*starts, start], data))
+
+
+def read_environment(folder: Path) -> Environment:
+    """What :func:`write_start` wrote.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is something else.
+    """
+    path = folder / FILE
+    try:
+        found: Environment = record(Environment, read_json(path))
+    except ValueError as error:
+        raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
+    if not found.starts:
+        raise ValueError(f"{path}: starts is empty; wanted at least one")
+    return found
+
+
+def _before(folder: Path) -> Environment | None:
+    try:
+        return read_environment(folder)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else None
+        text = f"{folder / FILE}: {why}" if why else str(error)
+        log.info("whether the data have changed since the run began is not known: %s", text)
+    return None
+
+
+def _changes(before: Fingerprint | None, now: Fingerprint | None) -> list[str]:
+    if before is None or now is None:
+        # Other settings, which are compared elsewhere.
+        return []
+    changes = now.changes_since(before)
+    if changes:
+        log.warning("the data have changed since the run began: %s", "; ".join(changes))
+    elif text := now.touched_since(before):
+        log.info("%s", text)
+    return changes
+
+
+def _compare(before: Start, now: Start) -> None:
+    # What decides the last digits.
+    pairs = [(n, getattr(before, n), getattr(now, n)) for n in ("processor", "devices", "threads")]
+    pairs += [(n, before.packages.get(n), now.packages.get(n)) for n in ("torch", "numpy")]
+    if texts := [f"{name} is {new}, was {old}" for name, old, new in pairs if new != old]:
+        log.info(
+            "the last digits may differ from those of an uninterrupted run: %s", ", ".join(texts)
+        )
+
+
+def _start(trainer: Any) -> Start:
+    return Start(
+        time=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        folder=str(Path.cwd()),
+        python=platform.python_version(),
+        # platform.platform() looks into the interpreter's file for its C library.
+        platform=f"{platform.system()} {platform.release()} {platform.machine()}",
+        processor=_processor(),
+        devices=_devices(trainer),
+        threads=torch.get_num_threads(),
+        packages=_packages(),
+        git=git_state(),
+        changes=[],
+    )
+
+
+def _processor() -> str:
+    try:
+        # platform.processor() asks another program, which on Linux knows nothing as a rule.
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or platform.machine()
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return found[1].strip() if found else platform.machine()
+
+
+def _devices(trainer: Any) -> list[str]:
+    kind = trainer.strategy.root_device.type
+    if kind == "cuda":
+        return [torch.cuda.get_device_name(i) for i in trainer.device_ids]
+    return [kind] * trainer.num_devices
+
+
+def _packages() -> dict[str, str]:
+    names = ["spanloc"]
+    try:
+        wanted = [
+            text for text in metadata.requires("spanloc") or () if not _FOR_MAKERS.search(text)
+        ]
+        names += [re.split(r"[^\w.-]", text)[0] for text in wanted]
+    except metadata.PackageNotFoundError:
+        names += ["torch", "pytorch-lightning", "numpy"]
+    found = {}
+    for name in dict.fromkeys(names):
+        try:
+            # metadata.version() would parse all of it, ten times as long.
+            text = metadata.distribution(name).read_text("METADATA") or ""
+        except metadata.PackageNotFoundError:
+            continue
+        if version := re.search(r"^Version: (\S+)", text, re.MULTILINE):
+            found[name] = version[1]
+    return found
+
+
+def git_state(command: Sequence[str] = ("git",)) -> GitState | None:
+    """The state of the repository that the current folder lies in; None without one, or without git."""
+    # Without what a repository may have run, and without a lock that others would meet.
+    options = ["-c", "core.fsmonitor=false", "status", "--porcelain=v2", "--branch"]
+    try:
+        found = subprocess.run(
+            [*command, *options, "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_GIT_SECONDS,
+            check=True,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    lines = found.splitlines()
+    said = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# branch."))
+    commit, branch = said.get("branch.oid", ""), said.get("branch.head")
+    return GitState(
+        commit if re.fullmatch("[0-9a-f]+", commit) else "",
+        None if branch == "(detached)" else branch,
+        any(not line.startswith("#") for line in lines),
+    )

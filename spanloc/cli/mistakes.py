@@ -1,0 +1,48 @@
+"""Which errors are the user's, and the one line that says them."""
+
+import re
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+_MISTAKES = (
+    ValueError,
+    OSError,
+    FloatingPointError,
+    HydraException,
+    OmegaConfBaseException,
+)
+
+
+def is_mistake(error: BaseException) -> bool:
+    """Whether an error is the user's, to be said in one line."""
+    # Lightning's own, by its name: it need not be imported to have failed elsewhere.
+    return isinstance(error, _MISTAKES) or type(error).__name__ == "MisconfigurationException"
+
+
+def line_of(error: BaseException) -> str:
+    """The line that says an error."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        file = _file_of(error)
+        text = f"{file}: {error.strerror}" if file else error.strerror
+    unknown = re.match(r"Could not override '([^']+)'", text)
+    if unknown:
+        # Hydra's own words advise to add the key with a "+", which is not what a typo wants.
+        return (
+            f"there is no setting {unknown[1]!r}; --help names the often used, --cfg job lists all"
+        )
+    if isinstance(error, MissingMandatoryValue):
+        key = error.full_key
+        return f"{key} is not set; add {key}=... to the command"
+    return re.sub(r"\s+", " ", text.split("\nConfig search path")[0]).strip()
+
+
+def _file_of(error: BaseException | None) -> str | None:
+    # Loggers give none, also where they fail again while another failure is cleaned up.
+    while error is not None:
+        if file := getattr(error, "filename", None):
+            return str(file)
+        error = error.__context__
+    return str(HydraConfig.get().runtime.output_dir) if HydraConfig.initialized() else None

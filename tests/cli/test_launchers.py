@@ -1,0 +1,220 @@
+"""Sweeps, and the launchers that carry their runs out: a run that fails is named, and ends no other."""
+
+import os
+import pickle
+import re
+import shlex
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+from conftest import SMALL
+from hydra import compose, initialize_config_module
+from hydra.core.utils import run_job
+
+from spanloc.cli import launchers, train
+from spanloc.cli.resume import for_hydra
+from spanloc.cli.spread import _without_result
+from spanloc.cli.sweeps import FailedRunError, Outcome
+
+ROOT = Path(__file__).parent.parent.parent
+PAGE = (ROOT / "docs" / "scaling.md").read_text()
+COMMANDS = re.findall(
+    r"spanloc-train (.*)$",
+    "\n".join(re.findall(r"```sh\n(.*?)\n```", PAGE, re.DOTALL)),
+    re.MULTILINE,
+)
+BARE = (
+    *SMALL, "trainer.max_epochs=1", "callbacks.convergence=null", "callbacks.gradients=null",
+    "test=false", "fit_decode=false", "data.num_workers=0",
+)  # fmt: skip
+BY_NUMBER = ("hydra.sweep.dir=out", "hydra.sweep.subdir=${hydra:job.num}")
+LOSSES = """
+import os, signal
+
+def wrong(pred, target):
+    raise ValueError("no such span")
+
+def wrong_in_the_second(pred, target):
+    if pred.requires_grad and os.environ.get("LOCAL_RANK") == "1":
+        raise ValueError("no such span")
+    return (pred - target).abs().sum(-1)
+
+def killed(pred, target):
+    if pred.requires_grad:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return (pred - target).abs().sum(-1)
+"""
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """The seeds of the runs, in place of training: odd ones fail. Launchers stay in this process."""
+    seeds = []
+
+    def stub(config, callbacks=()):
+        seeds.append(config.seed)
+        if config.seed % 2:
+            raise ValueError(f"seed {config.seed // 10}1 is odd")
+
+    def here(self, jobs):
+        for job in jobs:
+            sweep = "hydra.sweep.dir", "hydra.sweep.subdir"
+            yield job, partial(run_job, job.task, job.config, *sweep, job.context)
+
+    monkeypatch.setattr(train, "run", stub)
+    for kind in launchers.LAUNCHERS:
+        monkeypatch.setattr(kind, "_results", here)
+        monkeypatch.setattr(kind, "needs", "sys")
+    return seeds
+
+
+def test_runs_that_fail_are_named_after_the_others_have_run(cli, tmp_path, ran):
+    line = cli("train", "-m", "seed=0,1,21", *BY_NUMBER, folder=tmp_path)
+    assert ran == [0, 1, 21]
+    assert line.splitlines() == [
+        "spanloc-train: error: 2 of 3 runs failed:",
+        "  out/1: seed 01 is odd",
+        "  out/2: seed 21 is odd",
+    ]
+    marks = {path.parent.name: path.read_text() for path in tmp_path.glob("out/*/error.txt")}
+    assert marks == {"1": "seed 01 is odd\n", "2": "seed 21 is odd\n"}
+
+
+def test_a_mistake_of_all_runs_is_one_line_and_the_choice_is_in_no_name(cli, tmp_path, ran):
+    line = cli("train", "launcher=joblib", "seed=1,3", "hydra.sweep.dir=out", folder=tmp_path)
+    assert line == "spanloc-train: error: all 2 runs failed: seed 01 is odd"
+    assert {path.parent.name for path in tmp_path.glob("out/*/error.txt")} == {
+        "0_seed-1",
+        "1_seed-3",
+    }
+
+
+def test_an_earlier_run_in_the_folder_stays_as_it_was(cli, tmp_path, ran):
+    (tmp_path / "out" / "0").mkdir(parents=True)
+    (tmp_path / "out" / "0" / "metrics.json").write_text("{}")
+    os.utime(tmp_path / "out" / "0" / "metrics.json", (0, 0))
+    line = cli("train", "-m", "seed=1", *BY_NUMBER, folder=tmp_path)
+    assert line == "spanloc-train: error: 1 of 1 run failed: out/0: seed 01 is odd"
+    assert not (tmp_path / "out" / "0" / "error.txt").exists()
+
+
+def test_a_package_that_is_missing_is_named_before_anything_is_written(cli, tmp_path, monkeypatch):
+    monkeypatch.setattr(launchers.Slurm, "needs", "not_there")
+    line = cli("train", "launcher=slurm", "seed=0,1", *BY_NUMBER, folder=tmp_path)
+    wanted = "launcher=slurm needs not_there: pip install 'spanloc[slurm]'"
+    assert line == f"spanloc-train: error: {wanted}"
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_cores_are_divided_among_the_runs(monkeypatch):
+    monkeypatch.setattr(launchers, "_cores", lambda: 8)
+    assert [launchers.Joblib()._threads(count) for count in (1, 3, 8, 20)] == [8, 2, 1, 1]
+    assert launchers.Joblib(n_jobs=2)._threads(20) == 4
+    assert launchers.Joblib(threads=3)._threads(20) == 3
+    with pytest.raises(ValueError, match="n_jobs is 0; wanted a number from 1 on"):
+        launchers.Joblib(n_jobs=0)
+
+
+def test_a_failure_comes_out_of_another_process_as_it_was():
+    again = pickle.loads(pickle.dumps(FailedRunError("out/1", "a line")))
+    assert (again.folder, again.line, str(again)) == ("out/1", "a line", "out/1: a line")
+    assert Outcome().message() is None
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("Job 3 has not produced any output (state: TIMEOUT)\nNo error stream", "state: TIMEOUT"),
+        ("A worker was terminated. Perhaps by a fault", "A worker was terminated"),
+        ("ray::carry_out()\n  File ...\nModuleNotFoundError: spanloc", "ModuleNotFoundError: spanloc"),
+    ],
+)  # fmt: skip
+def test_a_process_that_ended_without_a_result_has_a_line(text, cause):
+    assert f"without a result ({cause})," in _without_result(RuntimeError(text))
+
+
+def test_the_settings_of_the_commands_of_the_page_exist():
+    settings = {}
+    for text in COMMANDS:
+        one = re.sub(r"=(\w+),\w+", r"=\1", text.replace("$SLURM_JOB_ID", "3"))
+        given = shlex.split(one)
+        kind = next((a for a in given if a.startswith("launcher=")), "one run")
+        settings.setdefault(kind, {}).update(dict.fromkeys(given))
+    assert settings.keys() == {"launcher=joblib", "launcher=slurm", "launcher=ray", "one run"}
+    with initialize_config_module("spanloc.configs", version_base="1.3"):
+        for given in settings.values():
+            compose("train", overrides=for_hydra(list(given), "train"))
+
+
+# 40 s of CPU each.
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("package", "settings"),
+    [
+        ("joblib", ["launcher=joblib"]),
+        ("submitit", ["launcher=slurm", "hydra.launcher.executor=local"]),
+        ("ray", ["launcher=ray"]),
+    ],
+)
+def test_a_run_that_fails_or_is_killed_ends_no_other(tmp_path, package, settings):
+    pytest.importorskip(package)
+    (tmp_path / "mine.py").write_text(LOSSES)
+    command = Path(sys.executable).with_name("spanloc-train")
+    losses = "span_loss._target_=mine.wrong,mine.killed,spanloc.losses.giou_loss"
+    done = subprocess.run(
+        [command, *settings, *BARE, *BY_NUMBER, losses], cwd=tmp_path, timeout=500,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    *_, first, wrong, killed = sorted(done.stderr.splitlines()[-3:], key=lambda x: (x[0] == " ", x))
+    assert first == "spanloc-train: error: 2 of 3 runs failed:"
+    assert wrong == "  out/0: span_loss: no such span"
+    assert killed.startswith("  out/1: its process ended without a result (")
+    assert "Traceback" not in done.stderr
+    out = tmp_path / "out"
+    assert (out / "0" / "error.txt").read_text() == "span_loss: no such span\n"
+    assert (out / "1" / "error.txt").read_text().strip() == killed.removeprefix("  out/1: ")
+    assert (out / "2" / "metrics.json").is_file()
+    assert (
+        "launcher" not in (out / "2" / "overrides.yaml").read_text()
+    )  # resume= is of this run alone
+    assert "trained up to step" in (out / "2" / "output.log").read_text()
+
+
+# 40 s of CPU.
+@pytest.mark.slow
+def test_a_run_of_two_processes_that_fails_ends_no_other(tmp_path):
+    (tmp_path / "mine.py").write_text(LOSSES)
+    command = Path(sys.executable).with_name("spanloc-train")
+    losses = "span_loss._target_=mine.wrong_in_the_second,spanloc.losses.giou_loss"
+    done = subprocess.run(
+        [command, "-m", *BARE, *BY_NUMBER, losses, "trainer.devices=2"], cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=500, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    last = done.stderr.splitlines()[-1]
+    assert last == "spanloc-train: error: 1 of 2 runs failed: out/0: no such span"
+    assert (tmp_path / "out" / "0" / "error.txt").read_text() == "no such span\n"
+    assert (tmp_path / "out" / "1" / "metrics.json").is_file()
+
+
+# 60 s of CPU.
+@pytest.mark.slow
+def test_two_workers_of_ray_train_one_model(annotated):
+    pytest.importorskip("ray.train")
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "ray_train.py", annotated, "--epochs", "2",
+         "--batch-size", "1", "--storage", annotated / "kept"],
+        cwd=annotated, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=500,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = dict(
+        line.split(": ") for line in done.stdout.splitlines() if re.match(r"[\w/@.]+: ", line)
+    )
+    assert Path(found["checkpoint"]).is_file()
+    assert float(found["epoch"]) == 1
+    assert "val/mAP@0.50" in found

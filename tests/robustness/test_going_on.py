@@ -1,0 +1,98 @@
+"""A detector on recordings that is killed or stopped, in an epoch too, ends as one that was not."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import annotated as annotated_data
+from hostile import Commands, results, temporary
+
+# Weights are averaged, the loss is annealed, and steps have two batches; three epochs of eight.
+SETTINGS = (
+    "task=detection", "callbacks=anneal", "span_loss=smooth_giou",
+    "transforms=[jitter,time_warp,mix_background]", "data.crop_seconds=4",
+    "data.crops_per_epoch=32", "data.batch_size=4", "backbone.width=8", "backbone.stride=1",
+    "neck.num_levels=2", "trainer.max_epochs=3", "trainer.accumulate_grad_batches=2",
+    "trainer.accelerator=cpu", "hydra.run.dir=run",
+)  # fmt: skip
+# last.ckpt after every step.
+OFTEN = "callbacks.last.every_minutes=1e-9"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def commands():
+    started = Commands()
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    data = annotated_data.__wrapped__(tmp_path_factory.mktemp("data"))
+    return ("data=annotations", f"data.root={data}", *SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def whole(commands, settings, tmp_path_factory):
+    """Results of the run that is not disturbed, and its seconds."""
+    folder = tmp_path_factory.mktemp("whole")
+    found = commands.train(folder, *settings)
+    assert found.code == 0, found.text
+    return results(folder / "run"), found.seconds
+
+
+def finished(commands, folder, settings, expected):
+    """Resumes, or starts again what has no checkpoint; the place in its epoch where it went on."""
+    run, batch = folder / "run", None
+    if (run / "last.ckpt").exists():
+        batch = torch.load(run / "last.ckpt", weights_only=True)["AnnotatedData"]["batch"]
+        settings = (f"resume={run}",)
+    found = commands.train(folder, *settings)
+    assert found.code == 0, found.text
+    assert not temporary(run)
+    ended = results(run)
+    assert {name for name in expected if ended.get(name) != expected[name]} == set()
+    return batch
+
+
+def test_ten_kills(commands, settings, whole, tmp_path):  # 60 s
+    draw, went_on = random.Random(0), []
+    expected, seconds = whole
+    for number in range(10):
+        folder, often = tmp_path / str(number), (OFTEN,) if number % 2 else ()
+        moment = (number + draw.random()) / 10 * seconds
+        found = commands.train(folder, *settings, *often, moment=moment)
+        assert found.code in (-signal.SIGKILL, 0)
+        went_on.append(finished(commands, folder, (*settings, *often), expected))
+    # Some in an epoch, some at the end of one.
+    assert any(went_on)
+    assert 0 in went_on
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.2])  # 15 s each
+def test_a_run_that_is_terminated_goes_on_where_it_was(
+    commands, settings, whole, tmp_path, seconds
+):
+    process = subprocess.Popen(
+        [Path(sys.executable).with_name("spanloc-train"), *settings],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        text=True,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    while process.poll() is None and not (tmp_path / "run" / "last.ckpt").exists():
+        time.sleep(0.001)
+    time.sleep(seconds)
+    process.terminate()
+    assert process.communicate(timeout=60)[1] == "spanloc-train: terminated\n"
+    assert process.returncode == 143
+    finished(commands, tmp_path, settings, whole[0])
