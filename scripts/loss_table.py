@@ -1,4 +1,4 @@
-"""Writes the table of docs/losses.md: what every choice of ``span_loss`` promises."""
+"""Writes the tables of docs/losses.md: what every choice of ``span_loss`` promises."""
 
 import re
 from pathlib import Path

@@ -64,19 +64,6 @@ def growth(pair: Pair) -> Tensor:
     return pair.end - pair.start
 
 
-def scaled(pair: Pair, ratio: float) -> Pair:
-    """Both spans ``ratio`` times as long about their own centres."""
-    center, half = shift(pair), ratio * growth(pair) / 2
-    return Pair(center - half, center + half, ratio * pair.length, ratio * pair.wanted)
-
-
-def drawn(pair: Pair, alpha: float) -> Pair:
-    """The prediction moved towards its target: all the way at ``alpha`` 1."""
-    rest = 1 - alpha
-    length = rest * pair.length + alpha * pair.wanted
-    return Pair(rest * pair.start, rest * pair.end, length, pair.wanted)
-
-
 def hull(pair: Pair, error: Tensor) -> Tensor:
     """The length that both spans cover with what lies between them; above 0.
 

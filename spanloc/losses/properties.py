@@ -8,6 +8,12 @@ from typing import Any, TypeVar
 from spanloc.losses.kinds import unwrap
 
 _Loss = TypeVar("_Loss", bound=Callable[..., Any])
+_COMPARISON = "spanloc.losses.comparison."
+_HEADER = (
+    "loss", "range", "zero only at the match", "smooth at the match",
+    "slope at the match", "pulls disjoint spans together", "touching ones", "scale-invariant",
+    "gradient at most", "source",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,16 +72,14 @@ def properties(loss: Callable[..., Any]) -> Properties:
 
 
 def table(losses: Mapping[str, Callable[..., Any]]) -> str:
-    """The properties of losses by name, as a table in Markdown."""
-    header = (
-        "loss", "range", "zero only at the match", "smooth at the match",
-        "slope at the match", "pulls disjoint spans together", "touching ones", "scale-invariant",
-        "gradient at most", "source",
-    )  # fmt: skip
-    rows = [header, ("---",) * len(header)]
+    """The properties of losses by name, as a table in Markdown; those for comparison in a second one."""
+    main: list[tuple[str, ...]] = []
+    comparison: list[tuple[str, ...]] = []
     for name, loss in losses.items():
         stated = properties(loss)
         also = f" ({', '.join(stated.names)})" if stated.names else ""
+        # A loss's folder says which it is, so that nobody has to keep a list.
+        rows = comparison if unwrap(loss)[0].__module__.startswith(_COMPARISON) else main
         rows.append(
             (
                 f"`{name}`{also}", f"0 to {_number(stated.upper)}",
@@ -84,7 +88,15 @@ def table(losses: Mapping[str, Callable[..., Any]]) -> str:
                 _number(stated.steepest), stated.source,
             )
         )  # fmt: skip
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+    tables = _markdown(main)
+    if comparison:
+        tables += f"\nFor comparison with the literature:\n\n{_markdown(comparison)}"
+    return tables
+
+
+def _markdown(rows: list[tuple[str, ...]]) -> str:
+    lines = [_HEADER, ("---",) * len(_HEADER), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def _word(holds: bool) -> str:
