@@ -188,7 +188,8 @@ def marking_failure(begin: float, debug: bool = False, sweep: bool = False) -> I
         if lost:
             text = cause_of_loss(mark)
         text = text or line_of(error) or type(error).__name__
-        leave_to_first(mark)
+        if stopped_by(error) is None:
+            leave_to_first(mark)
         results, written = _left_behind(run_folder(), begin)
         other = None
         earlier = any(path.suffix != ".log" for path in results)
