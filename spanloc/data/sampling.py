@@ -65,11 +65,11 @@ class EpochSampler(DistributedSampler[Any]):
         num_replicas: int | None = None,
         rank: int | None = None,
     ) -> None:
-        num_replicas, rank = _processes(num_replicas, rank)
+        self._given = num_replicas, rank
         # Lightning leaves a DistributedSampler as it is and tells it the epoch; any other it would
         # wrap, and not tell.
         places = cast("Dataset[int]", range(size))
-        super().__init__(places, num_replicas, rank, seed=seed, drop_last=True)
+        super().__init__(places, *_processes(*self._given), seed=seed, drop_last=True)
         self.size, self.batch_size = size, batch_size
         self.lengths = lengths
         self._done = (0, 0)
@@ -80,7 +80,18 @@ class EpochSampler(DistributedSampler[Any]):
         self.set_epoch(epoch)
         self._done = epoch, done
 
+    def __len__(self) -> int:
+        self._join()
+        return self.num_samples
+
+    def _join(self) -> None:
+        # A loader may be made before the processes meet.
+        self.num_replicas, self.rank = _processes(*self._given)
+        self.num_samples = self.size // self.num_replicas
+        self.total_size = self.num_samples * self.num_replicas
+
     def __iter__(self) -> Iterator[EpochIndex]:
+        self._join()
         rng = np.random.default_rng([self.seed, self.epoch])
         order = rng.permutation(self.size)[: self.total_size]
         lengths = self._lengths()

@@ -91,6 +91,15 @@ def test_processes_share_an_epoch():
         assert set(orders[1]) | set(orders[2]) == set(orders[0][:10])
 
 
+def test_a_sampler_that_is_made_before_the_processes_meet_shares_too(monkeypatch):
+    samplers = EpochSampler(11, seed=4), EvaluationSampler(11)
+    for name, value in {"is_initialized": True, "get_world_size": 2, "get_rank": 1}.items():
+        monkeypatch.setattr(torch.distributed, name, lambda value=value: value)
+    assert list(samplers[0]) == list(EpochSampler(11, seed=4, num_replicas=2, rank=1))
+    assert list(samplers[1]) == [1, 3, 5, 7, 9]
+    assert [len(sampler) for sampler in samplers] == [5, 5]
+
+
 def skewed(size, seed=0):
     """Lengths of which few are long, as those of recordings are."""
     return np.random.default_rng(seed).lognormal(5, 1, size).astype(int).tolist()
