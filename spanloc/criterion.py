@@ -95,7 +95,7 @@ class Criterion(nn.Module):
 
     Raises:
         ValueError: A weight, ``score_target``, ``quality`` or ``momentum`` is out of range, or, when called, a loss
-            reduces.
+            reduces, or no term trains the curves of a head.
     """
 
     normaliser: Tensor
@@ -181,6 +181,13 @@ class Criterion(nn.Module):
                 f"the batch's weights have the shape {tuple(batch.weights.shape)}; wanted "
                 f"({len(batch)},), one a sequence"
             )
+        trained = any(isinstance(term, CellTerm) for term in self.terms.values())
+        if self.training and "boundaries" in output.extra and not trained:
+            raise ValueError(
+                "no term trains the head's curves of boundaries; give the criterion "
+                "terms={'boundaries': CellTerm(boundary_focal, 0.5)} (criterion.terms.boundaries), or take a "
+                "head without curves (head=points)"
+            )
         first = self._layer(output, batch)
         layers = [first]
         for earlier in output.earlier:
@@ -224,7 +231,8 @@ class Criterion(nn.Module):
                     f"the {name} loss gave the shape {tuple(value.shape)} for {len(weight)} pairs; "
                     f"wanted ({len(weight)},), one value a pair, not reduced"
                 )
-        terms = {name: (weight * value).sum() for name, value in values.items()}
+        span = values.pop("span")
+        terms = {"span": (weight * span).sum()}
         if scores:
             scored = output.mask & torch.where(matched, ~unknown, ~silent)
             wanted = F.one_hot(labels.clamp(min=0), output.logits.shape[-1]).to(output.logits)
@@ -235,6 +243,7 @@ class Criterion(nn.Module):
             if batch.weights is not None:
                 losses = losses * batch.weights[:, None, None]
             terms["score"] = losses.sum()
+        terms |= {name: (weight * value).sum() for name, value in values.items()}
         for name, term in self.terms.items():
             if isinstance(term, CellTerm):
                 losses = term.loss(output, batch)
@@ -242,7 +251,7 @@ class Criterion(nn.Module):
                 if batch.weights is not None:
                     losses = losses * batch.weights[:, None]
                 terms[name] = losses.sum()
-        mean = values["span"].detach().sum() / max(len(weight), 1)
+        mean = span.detach().sum() / max(len(weight), 1)
         return Sums(terms, (pairs,), num_pairs, mean)
 
     def finish(self) -> Tensor:

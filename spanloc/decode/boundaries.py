@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from spanloc.models.sizing import LEVEL_RANGE
+from spanloc.models.heads.boundary import NO_BOUNDARY, REACH
 from spanloc.structures import Output
 
 # Cells around a boundary whose peak it moves to.
@@ -32,31 +32,35 @@ def at_boundaries(
     spans, scores = output.spans, output.logits.sigmoid()
     if "boundaries" not in output.extra or output.points is None or not (weight or snap):
         return spans, scores
-    curves = output.extra["boundaries"]
-    stride = output.points[0, 1]
-    chances = curves.sigmoid().transpose(1, 2)
-    position, room = output.points[:, :1], 2 * LEVEL_RANGE[1] * output.points[:, 1:]
-    seen = torch.minimum(torch.maximum(spans, position - room), position + room).transpose(1, 2)
+    curves = output.extra["boundaries"].transpose(1, 2)
+    ends, stride = spans.transpose(1, 2), output.points[0, 1]
+    chances = curves.sigmoid()
     # Between cells all is interpolated: an end that differs by rounding must not read another cell.
-    place = seen / stride - 0.5
-    first = place.floor()
+    place = ends / stride - 0.5
+    # An end before the first cell that is no padding, or after the last one, is read there, and stays.
+    last = (curves[:, :1] > NO_BOUNDARY + 1).sum(-1, keepdim=True) - 0.5
+    seen = torch.minimum(place.clamp(min=-0.5), last)
+    # Of one that is too far from its point to be surely seen, nothing is known.
+    near = (ends - output.points[:, 0]).abs() <= REACH * output.points[:, 1]
+    first = seen.floor()
     if weight:
         # With a cell more on both sides: just outside, the last cell is near.
         wide = F.pad(chances, (2, 2))
         # Not max_pool1d, which torch.export takes for one of a fixed length.
-        near = wide[..., :-2].maximum(wide[..., 1:-1]).maximum(wide[..., 2:])
-        low, high = (_read(near, (first + k).long()) for k in (1, 2))
-        there = torch.lerp(low, high, place - first)
+        peaks = wide[..., :-2].maximum(wide[..., 1:-1]).maximum(wide[..., 2:])
+        low, high = (_read(peaks, (first + k).long()) for k in (1, 2))
+        there = torch.where(near, torch.lerp(low, high, seen - first), 1)
         scores = scores * there.clamp(min=_LEAST).prod(1)[..., None] ** (weight / 2)
     if snap:
         cells = first[..., None] + torch.arange(-_AROUND, _AROUND + 2, device=first.device)
-        away = cells - place[..., None]
+        away = cells - seen[..., None]
         share = (_AROUND + 1 - away.abs()).clamp(min=0, max=1)
         share = share * _read(chances, cells.long().flatten(2)).view(cells.shape) ** 2
         # Where there is hardly a chance of a boundary, an end stays.
         moves = (share * away).sum(-1) / (share.sum(-1) + _LEAST)
-        ends = spans + snap * stride * moves.transpose(1, 2)
-        spans = torch.where(ends[..., :1] < ends[..., 1:], ends, spans)
+        moves = torch.where(near & (seen == place), moves, 0)
+        moved = (ends + snap * stride * moves).transpose(1, 2)
+        spans = torch.where(moved[..., :1] < moved[..., 1:], moved, spans)
     return spans, scores
 
 

@@ -133,10 +133,9 @@ def reach_of(model: Model, num_channels: int, size: int, device: torch.device) -
         away = (output.points[touched, 0] - steps // 2).abs()
         # The NaN is one of the steps of a cell, of each level.
         reach = int(away.max()) + stride if len(away) else stride
-        # A second look goes where the first one says, which of this sequence is not as far as it may be.
-        reach += getattr(getattr(model, "localizer", model), "look", 0)
         if reach < steps // 2 - stride:
-            return Reach(reach, stride)
+            # A second look goes where the first one says, which of this sequence is not as far as it may be.
+            return Reach(reach + getattr(getattr(model, "localizer", model), "look", 0), stride)
         steps *= 2
     return Reach(size // 4, stride)
 

@@ -78,11 +78,19 @@ def boundary_focal(output: Output, batch: Batch, *, sigma: float = 1.0) -> Tenso
         raise ValueError(f"boundary_focal: sigma is {sigma}; it must be above 0")
     curves = output.extra["boundaries"]
     places, stride = output.points[: curves.shape[1]].unbind(-1)
-    far = (places[None, :, None, None] - batch.spans[:, None]) / stride[:, None, None]
-    peaks = torch.exp(-0.5 * (far / sigma) ** 2) * batch.target_mask[:, None, :, None]
-    wanted = F.pad(peaks, (0, 0, 0, 1)).amax(2)  # one more of zeros, where there is no target
+    ends = batch.spans.masked_fill(~batch.target_mask[..., None], torch.inf).transpose(1, 2)
+    away = _to_nearest(places.expand(*ends.shape[:2], -1), ends) / stride
+    wanted = torch.exp(-0.5 * (away / sigma) ** 2).transpose(1, 2)
     losses = F.binary_cross_entropy_with_logits(curves, wanted, reduction="none")
     return ((curves.sigmoid() - wanted) ** 2 * losses).sum(-1)
+
+
+def _to_nearest(places: Tensor, ends: Tensor) -> Tensor:
+    """Distances ``(B, 2, T)`` of places to the nearest of ``ends (B, 2, N)``; not all pairs, which are many."""
+    ends = F.pad(ends.sort(-1).values, (1, 1), value=torch.inf)
+    after = torch.searchsorted(ends[..., 1:].contiguous(), places.contiguous()) + 1
+    before = ends.gather(-1, after - 1)
+    return torch.minimum((places - before).abs(), (ends.gather(-1, after) - places).abs())
 
 
 def distribution_focal(output: Output, pairs: Pairs) -> Tensor:

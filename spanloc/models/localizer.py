@@ -76,8 +76,9 @@ class Localizer(nn.Module):
     @property
     def look(self) -> int:
         """Steps beyond what its layers see, at which a head may look for a boundary."""
-        coarsest = self.neck.strides(self.backbone.stride)[-1]
-        return math.ceil(getattr(self.head, "reach_of_look", 0) * coarsest)
+        finest, *_, coarsest = 2 * tuple(self.neck.strides(self.backbone.stride))
+        far, around = (getattr(self.head, name, 0) for name in ("reach_of_look", "cells_of_look"))
+        return math.ceil(far * coarsest + around * finest)
 
     @property
     def normalised(self) -> bool:

@@ -189,7 +189,8 @@ def require_finite_output(output: Output, batch: Batch) -> None:
     Raises:
         FloatingPointError: It names the sequences.
     """
-    finite = (output.spans.isfinite().all(-1) & output.logits.isfinite().all(-1)).all(-1)
+    values = (output.spans, output.logits, *output.extra.values())
+    finite = torch.stack([value.isfinite().flatten(1).all(-1) for value in values]).all(0)
     if not finite.all():
         bad = [name for name, fine in zip(batch.ids, finite.tolist(), strict=True) if not fine]
         raise FloatingPointError(f"the output is not finite for the sequences {', '.join(bad)}")

@@ -12,9 +12,11 @@ from spanloc.decode.boundaries import at_boundaries
 from spanloc.losses.terms import CellTerm, boundary_focal
 from spanloc.matching import match_points
 from spanloc.models import BoundaryHead, ConvBackbone, Localizer, PyramidNeck
+from spanloc.models.heads.boundary import NO_BOUNDARY
 from spanloc.structures import Output
+from spanloc.training.predicting import require_finite_output
 
-NONE = -30.0
+NONE = -25.0
 
 
 def output_of(spans, starts, ends, num_cells=8, stride=2.0):
@@ -71,8 +73,46 @@ def test_curves_of_the_padding_are_not_read():
     model, _ = model_and_criterion()
     batch = make_batch((40, 20), num_targets=(2, 1))
     output = model(batch.features, batch.mask)
-    assert (output.extra["boundaries"][1, 10:] <= NONE).all()
-    assert (output.extra["boundaries"][1, :10] > NONE).all()
+    assert (output.extra["boundaries"][1, 10:] == NO_BOUNDARY).all()
+    assert (output.extra["boundaries"][1, :10] > NO_BOUNDARY + 1).all()
+
+
+def test_an_end_outside_the_sequence_is_read_at_its_border():
+    outside = output_of([[-3.0, 10.0]], {0: 2.0}, {5: 2.0})
+    spans, scores = at_boundaries(outside, weight=1, snap=1)
+    border = output_of([[0.0, 10.0]], {0: 2.0}, {5: 2.0})
+    assert scores[0, 0] == at_boundaries(border, weight=1, snap=1)[1][0, 0] > 0.3
+    assert spans[0, 0, 0] == -3
+
+
+def test_an_end_too_far_from_its_point_is_left_as_it_is():
+    # The point of the first prediction is at step 1; boundaries are looked up 8 strides away.
+    output = output_of([[1.0, 18.0]], {0: 5.0}, {9: 5.0}, num_cells=12)
+    spans, scores = at_boundaries(output, weight=1, snap=1)
+    assert spans[0, 0, 1] == 18
+    assert scores[0, 0, 0].item() == pytest.approx(0.5 / (1 + math.exp(-5)) ** 0.5, rel=1e-3)
+
+
+def test_curves_that_are_not_finite_are_named():
+    model, _ = model_and_criterion()
+    batch = make_batch((40, 20))
+    with torch.no_grad():
+        model.head.boundary.bias.fill_(torch.nan)
+    with pytest.raises(
+        FloatingPointError, match="not finite for the sequences sequence-0, sequence-1"
+    ):
+        require_finite_output(model(batch.features, batch.mask), batch)
+
+
+def test_the_distance_is_to_the_nearest_boundary_of_many():
+    batch = make_batch((400,), num_targets=(30,))
+    output = output_of([[4.0, 10.0]], {}, {}, num_cells=200)
+    logits = torch.zeros(1, 200, 2)
+    value = boundary_focal(replace(output, extra={"boundaries": logits}), batch)
+    away = (output.points[:, 0, None, None] - batch.spans[0]).abs().amin(1) / 2
+    wanted = torch.exp(-0.5 * away**2)
+    expected = (0.5 - wanted) ** 2 * math.log(2)
+    torch.testing.assert_close(value[0], expected.sum(-1))
 
 
 def test_a_span_is_not_turned_round():
@@ -146,6 +186,13 @@ def test_a_batch_without_targets_has_a_finite_loss():
     model, criterion = model_and_criterion()
     batch = make_batch((40,), num_targets=(0,))
     assert criterion(model(batch.features, batch.mask), batch).total.isfinite()
+
+
+def test_curves_that_no_term_trains_are_refused():
+    model, _ = model_and_criterion()
+    batch = make_batch((40,), num_targets=(1,))
+    with pytest.raises(ValueError, match="no term trains the head's curves of boundaries"):
+        Criterion(match_points, losses.giou_loss)(model(batch.features, batch.mask), batch)
 
 
 def test_other_heads_are_refused():

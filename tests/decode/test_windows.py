@@ -103,7 +103,7 @@ def test_windows_give_the_predictions_of_one_pass(make, long_batch):
 
 def test_the_reach_has_the_second_look_wherever_it_may_go():
     model = refined_model().eval()
-    assert model.look == 8 * 12
+    assert model.look == 8 * 12 + 9 * 3
     assert reach_of(model, 3, 512, torch.device("cpu")).steps > model.look + 12
     assert points_model().look == 0
 

@@ -11,8 +11,11 @@ from spanloc.models.protocols import Level
 from spanloc.models.sizing import LEVEL_RANGE
 from spanloc.structures import Output
 
-# Logits of about 1 in 20 cells, and of none.
-_PRIOR, _NONE = -3.0, -30.0
+#: The curves' logit in the padding.
+NO_BOUNDARY = -30.0
+#: How far from its point a boundary may be to be looked up, in strides of the point.
+REACH = 2 * LEVEL_RANGE[1]
+_PRIOR = -3.0  # logit of about 1 in 20 cells
 
 
 class BoundaryHead(PointsHead):
@@ -36,8 +39,9 @@ class BoundaryHead(PointsHead):
         Lin et al. 2018, arXiv:1806.02964 (BSN), for curves of starts and ends that score spans.
     """
 
-    #: How far from its point a boundary may be to be looked up, in strides of the point.
-    reach_of_look: float = 2 * LEVEL_RANGE[1]
+    reach_of_look: float = REACH
+    #: What is read around that place, in cells of the finest level.
+    cells_of_look: int = 4
 
     def __init__(
         self,
@@ -59,6 +63,6 @@ class BoundaryHead(PointsHead):
         logits, numbers, features = self.cells(levels)
         output = self.output(logits, numbers, levels, strides)
         curves = convolve(self.boundary, features[0]).float()
-        # Ends are looked up in the padding too.
-        curves = curves.masked_fill(~levels[0][1][:, None], _NONE)
+        # An end may be in the padding.
+        curves = curves.masked_fill(~levels[0][1][:, None], NO_BOUNDARY)
         return replace(output, extra={"boundaries": curves.transpose(1, 2)})

@@ -43,6 +43,8 @@ class RefinedHead(PointsHead):
 
     #: How far from its point a boundary may be to be looked at, in strides of the point.
     reach_of_look: float = 2 * LEVEL_RANGE[1]
+    #: What is read around that place, in cells of the finest level.
+    cells_of_look: int = max(_PLACES) + 1
     places: Tensor
 
     def __init__(
