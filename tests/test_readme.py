@@ -86,7 +86,7 @@ def test_the_layout_is_the_tree():
 
 @HINTS_OF_LIGHTNING
 def test_the_first_commands_give_predictions(cli, tmp_path, monkeypatch, capsys):
-    (lines,) = re.findall(r"## Try it in a minute or two\n\n```sh\n(.*?)\n```", README, re.DOTALL)
+    (lines,) = re.findall(r"## Try it in a few minutes\n\n```sh\n(.*?)\n```", README, re.DOTALL)
     for line in lines.split("\n"):
         command, *arguments = shlex.split(line, comments=True)
         more = SHORT if command == "spanloc-train" else ()

@@ -41,7 +41,8 @@ class Joblib(SpreadRuns):
         return self.num_threads or max(1, _cores() // self._side_by_side(count))
 
     def _said(self, count: int) -> str:
-        return f"{self._side_by_side(count)} at a time with {self._threads(count)} thread(s) each"
+        threads = os.environ.get("OMP_NUM_THREADS") or self._threads(count)
+        return f"{self._side_by_side(count)} at a time with {threads} thread(s) each"
 
     def _results(self, jobs: Sequence[Job]) -> Iterator[Ended]:
         from joblib.externals.loky import ProcessPoolExecutor

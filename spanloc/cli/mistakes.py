@@ -24,6 +24,9 @@ def is_mistake(error: BaseException) -> bool:
 def line_of(error: BaseException) -> str:
     """The line that says an error."""
     text = str(error)
+    if "iter(combined_loader)" in text and error.__context__ is not None:
+        # Lightning's own, as it cleans up after loaders that failed to start.
+        return line_of(error.__context__)
     if isinstance(error, OSError) and error.strerror:
         file = _file_of(error)
         text = f"{file}: {error.strerror}" if file else error.strerror

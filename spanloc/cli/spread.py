@@ -1,6 +1,7 @@
 """What the launchers of a sweep share: a run in another process, and what becomes of one that fails there."""
 
 import logging
+import multiprocessing
 import os
 import re
 import sys
@@ -51,6 +52,9 @@ def carry_out(job: Job) -> JobReturn:
         sys.path.append(job.place)
     if job.threads is not None:  # before torch is imported
         os.environ.setdefault("OMP_NUM_THREADS", str(job.threads))
+    # Workers that read data start as they do in a command: joblib's processes would start them its own way,
+    # which torch's loaders do not take.
+    multiprocessing.set_start_method(None, force=True)
     with suppress(ValueError):  # not the main thread
         signal(SIGTERM, stopping._handler)  # as in a command; Ray's own leaves no word
     setup_globals()
@@ -115,7 +119,12 @@ class SpreadRuns(Launcher):
             for number, some in enumerate(job_overrides, initial_job_idx)
         ]
         results: dict[int, JobReturn] = {}
-        log.info("%d runs, %s; see output.log of each", len(jobs), self._said(len(jobs)))
+        log.info(
+            "%d run%s, %s; see output.log of each",
+            len(jobs),
+            "s"[: len(jobs) != 1],
+            self._said(len(jobs)),
+        )
         try:
             for job, result in self._results(jobs):
                 results[job.number] = found = _returned(job, result)

@@ -196,8 +196,10 @@ def _fit_decode(
     fitted = fit_checkpoint(
         path, datamodule, options, to=path if first else None, allow=_roots(plain), device=device
     )
-    kept = ", ".join(fitted.settings) or "nothing, the scores stay as they are"
-    log.info("kept of that: %s", kept)
+    kept = ", ".join(fitted.settings)
+    log.info(
+        "%s", f"it helps, and is kept: {kept}" if kept else "it does not help, and is left out"
+    )
     trainer.strategy.barrier()
 
 

@@ -164,8 +164,9 @@ def test_a_run_that_fails_or_is_killed_ends_no_other(tmp_path, package, settings
     (tmp_path / "mine.py").write_text(LOSSES)
     command = Path(sys.executable).with_name("spanloc-train")
     losses = "span_loss._target_=mine.wrong,mine.killed,spanloc.losses.giou_loss"
+    workers = "data.num_workers=1"  # what the settings choose for recordings
     done = subprocess.run(
-        [command, *settings, *BARE, *BY_NUMBER, losses], cwd=tmp_path, timeout=500,
+        [command, *settings, *BARE, *BY_NUMBER, workers, losses], cwd=tmp_path, timeout=500,
         env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1

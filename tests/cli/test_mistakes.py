@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from conftest import SMALL
 
+from spanloc.cli.mistakes import line_of
 from spanloc.training.callbacks import Convergence
 
 
@@ -177,3 +178,13 @@ def test_help_and_errors_outside_of_tests(tmp_path):
         "spanloc-train: error: span_loss: phi is 'square'; it may be one of pseudo_huber"
     )
     assert "Traceback" not in failed.stderr
+
+
+def test_the_cause_speaks_where_only_the_cleaning_up_has_failed():
+    try:
+        try:
+            raise ValueError("loaders cannot be started here")
+        except ValueError:
+            raise RuntimeError("Please call `iter(combined_loader)` first.")  # noqa: B904 - as there
+    except RuntimeError as error:
+        assert line_of(error) == "loaders cannot be started here"
