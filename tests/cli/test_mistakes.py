@@ -181,10 +181,6 @@ def test_help_and_errors_outside_of_tests(tmp_path):
 
 
 def test_the_cause_speaks_where_only_the_cleaning_up_has_failed():
-    try:
-        try:
-            raise ValueError("loaders cannot be started here")
-        except ValueError:
-            raise RuntimeError("Please call `iter(combined_loader)` first.")  # noqa: B904 - as there
-    except RuntimeError as error:
-        assert line_of(error) == "loaders cannot be started here"
+    error = RuntimeError("Please call `iter(combined_loader)` first.")
+    error.__context__ = ValueError("loaders cannot be started here")
+    assert line_of(error) == "loaders cannot be started here"
