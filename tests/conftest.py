@@ -12,6 +12,7 @@ import torch
 from hydra._internal.hydra import Hydra
 from jaxtyping import config
 from matplotlib.figure import Figure
+from omegaconf import _utils
 from predicting import TRAIN, signal, write_csv
 from pytorch_lightning import LightningDataModule, Trainer
 from pytorch_lightning.loggers.logger import Logger
@@ -45,10 +46,14 @@ def pytest_collection_finish():
 
 @pytest.fixture(autouse=True, scope="session")
 def quick_figures():
-    """Figures small and without their layout, which takes most of the time of a small run."""
+    """Figures small and without their layout, which takes most of the time of a small run; YAML read by C."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", quick.small)
+        patch.setattr(_utils, "get_yaml_loader", quick.yaml_loader(_utils.get_yaml_loader))
         yield
+
+
+BLANK = ("train", "evaluate", "probe", "tune")
 
 
 def mode_of(hydra, config_name, overrides, usual=Hydra.get_mode):
@@ -62,13 +67,13 @@ def mode_of(hydra, config_name, overrides, usual=Hydra.get_mode):
 def cli(tmp_path_factory, quick_figures):
     """Runs a command in a folder of its own; gives the run folder, or the one line of an error.
 
-    A training writes its figures without what is in them, which would be half of its time: one of
-    the runs of ``trained`` has them drawn, and so have all other commands.
+    Commands whose results are in other files too write their figures without what is in them, which
+    would be half of their time, unless ``drawn`` is true: as in one of the runs of ``trained``.
     """
 
     def run(command, *arguments, folder=None, drawn=None):
         folder = folder or tmp_path_factory.mktemp(command)
-        drawn = command != "train" if drawn is None else drawn
+        drawn = command not in BLANK if drawn is None else drawn
         argv, sys.argv = sys.argv, [f"spanloc-{command}", *map(str, arguments)]
         with chdir(folder), pytest.MonkeyPatch.context() as patch:
             patch.setattr(Hydra, "get_mode", mode_of)

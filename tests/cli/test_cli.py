@@ -145,7 +145,7 @@ def test_nothing_to_test_on_is_said_before_training(cli, annotated):
 
 def test_evaluate_repeats_the_test_of_training(cli, trained):
     for run in trained.values():
-        folder = cli("evaluate", f"checkpoint={run / 'best.ckpt'}", "hydra.run.dir=out")
+        folder = cli("evaluate", f"checkpoint={run / 'best.ckpt'}", "hydra.run.dir=out", drawn=True)
         found, first = metrics(folder / "out"), metrics(run)
         assert found == {k: v for k, v in first.items() if k.startswith("test/")}
         assert (folder / "out" / "figures" / "timelines.png").is_file()

@@ -133,7 +133,7 @@ def test_an_error_that_cannot_be_noted_is_still_said(cli, tmp_path, monkeypatch)
     ],
 )
 def test_a_mistake_is_one_line(cli, arguments, message):
-    small = () if "data=annotations" in arguments else SMALL
+    small = () if "data=annotations" in arguments else (*SMALL, "task=single")
     line = cli("train", *small, "hydra.run.dir=run", *arguments)
     assert isinstance(line, str), "the command did not fail"
     assert re.match(r"spanloc-train: error: ", line)

@@ -107,7 +107,7 @@ def test_a_file_is_read_as_if_live(named_model, folder, monkeypatch, capsys):
     line = line.replace("RUN", str(named_model)).replace("FOLDER", str(folder))
     _, script, *words = shlex.split(line)
     assert (ROOT / script).is_file()
-    monkeypatch.setattr(sys, "argv", [script, *words, "--min-score", "0.01"])
+    monkeypatch.setattr(sys, "argv", [script, *words, "--min-score", "0.001"])
     stream.main()
     first, *rows, last = capsys.readouterr().out.splitlines()
     assert re.match(r"a span comes at most \d+\.\d s after the end", first)

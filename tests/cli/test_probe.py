@@ -33,7 +33,7 @@ def values(path):
 
 @pytest.fixture(scope="module")
 def probed(cli):
-    folder = cli("probe", *SMALL, "hydra.run.dir=run")
+    folder = cli("probe", *SMALL, "hydra.run.dir=run", drawn=True)
     assert isinstance(folder, Path), folder
     return folder / "run"
 

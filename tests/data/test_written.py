@@ -147,7 +147,11 @@ def test_overlapping_spans_of_one_label_have_further_tiers(tmp_path):
     }
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+# The one of most work; each of the others takes 2 s.
+@pytest.mark.parametrize(
+    "kind",
+    [k if k == "textgrid" else pytest.param(k, marks=pytest.mark.slow) for k in FORMATS],
+)
 def test_a_hundred_thousand_spans_take_seconds(tmp_path, kind):
     rng = np.random.default_rng(0)
     starts = rng.uniform(0, 35_000, 100_000)

@@ -14,8 +14,9 @@ from pytorch_lightning import seed_everything
 import spanloc
 from spanloc import Criterion, Decode, SpanLocalizer, losses, metrics, ops
 from spanloc.data import AnnotatedData, SpanDataModule
+from spanloc.losses.terms import CellTerm, boundary_focal
 from spanloc.matching import match_points, match_single
-from spanloc.models import ConvBackbone, Localizer, PointsHead, PyramidNeck
+from spanloc.models import BoundaryHead, ConvBackbone, Localizer, PointsHead, PyramidNeck
 from spanloc.structures import Sample, collate
 from spanloc.training import schedules
 from spanloc.training.callbacks import GradientNorms
@@ -30,9 +31,10 @@ def from_parts(**options):
         Localizer,
         backbone=partial(ConvBackbone, width=8),
         neck=PyramidNeck,
-        head=partial(PointsHead, num_layers=2),
+        head=partial(BoundaryHead, num_layers=2),
     )
-    criterion = Criterion(match_points, losses.giou_loss, losses.quality_focal_loss)
+    terms = {"boundaries": CellTerm(boundary_focal, weight=0.5)}
+    criterion = Criterion(match_points, losses.giou_loss, losses.quality_focal_loss, terms=terms)
     return SpanLocalizer(localizer, criterion, Decode(suppress=ops.soft_nms), **options)
 
 
