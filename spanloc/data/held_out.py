@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from spanloc.data.annotations.folder import Record
-from spanloc.files import counted
+from spanloc.files import counted, shown
 
 
 def hold_out(
@@ -56,3 +56,15 @@ def nested_share(records: Sequence[Record], share: float, seed: int) -> list[Rec
     drawn = [first, *(record for record in drawn if record is not first)]
     taken = {record.id for record in drawn[: max(1, round(share * len(drawn)))]}
     return [record for record in records if record.id in taken]
+
+
+def left(records: Sequence[Record], count: int) -> list[str]:
+    """What is to be said of the recordings that are trained on, of ``count`` that might be."""
+    found = [f"trained on {len(records)} of {count} recordings"] if len(records) < count else []
+    subjects = {record.subject for record in records}
+    if len(subjects) == 1 and None not in subjects:
+        found.append(
+            f"trained on one subject only, {shown(*subjects)}: data.test_share=0 and data.val_share=0 hold "
+            "out fewer recordings"
+        )
+    return found

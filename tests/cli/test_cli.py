@@ -92,6 +92,7 @@ def test_a_run_resumed_elsewhere_keeps_its_best_and_loses_no_epoch(cli):
     assert metrics(whole) == metrics(resumed)
 
 
+@pytest.mark.slow  # 3 s
 def test_averaged_weights_resume_too(cli):
     average = (
         "callbacks.average={_target_:pytorch_lightning.callbacks.EMAWeightAveraging,decay:0.9}"
@@ -157,16 +158,16 @@ def test_evaluate_repeats_the_test_of_training(cli, trained):
 def test_a_sweep_gives_each_run_a_folder_of_its_own(cli):
     folder = cli(
         "train", "-m", *BARE, "data.num_train=8", "trainer.max_epochs=1", "span_loss=iou,smooth_giou",
-        "seed=0,1", "hydra.sweep.dir=sweep",
+        "seed=1", "hydra.sweep.dir=sweep",
     )  # fmt: skip
     runs = sorted(path.parent for path in (folder / "sweep").glob("*/metrics.json"))
-    assert len(runs) == 4
+    assert len(runs) == 2
     assert all(not set("=, ") & set(run.name) for run in runs)
     seen = {
         (config["module"]["criterion"]["span_loss"]["_target_"].rsplit(".")[-1], config["seed"])
         for config in (yaml.safe_load((run / "config.yaml").read_text()) for run in runs)
     }
-    assert seen == {(n, s) for n in ("iou_loss", "smooth_giou_loss") for s in (0, 1)}
+    assert seen == {("iou_loss", 1), ("smooth_giou_loss", 1)}
     # The names can be used again.
     again = cli("evaluate", f"checkpoint={runs[0] / 'best.ckpt'}", f"hydra.run.dir={runs[0]}")
     assert isinstance(again, Path)
@@ -215,9 +216,10 @@ def test_the_testing_subset_is_not_opened_before_the_end(cli, annotated, monkeyp
         "train", "task=detection", "data=annotations", f"data.root={annotated}", "data.crops_per_epoch=8", "data.num_workers=0", "backbone.width=8",
         "trainer.max_epochs=1", "trainer.accelerator=cpu", "hydra.run.dir=run",
     )  # fmt: skip
-    cli(*options, "test=false")
+    bare = ("callbacks.convergence=null", "fit_decode=false")
+    cli(*options, *bare, "test=false")
     assert opened == []
-    cli(*options)
+    cli(*options, *bare)
     # Once to evaluate, once for the figure.
     assert sorted(opened) == ["s6", "s6", "s7", "s7"]
 

@@ -84,7 +84,7 @@ def theirs(tmp_path, monkeypatch):
     "choices",
     [
         ("task=detection", "backbone=plain", "head=mine", "span_loss=half"),
-        ("task=single", "localizer=whole"),
+        pytest.param(("task=single", "localizer=whole"), marks=pytest.mark.slow),  # 4 s
     ],
 )
 def test_their_parts_train_load_and_are_evaluated(cli, theirs, choices):

@@ -160,14 +160,16 @@ def test_evaluate_s_mistakes(cli, trained, annotated):
     assert "data.root: the model was trained on spanloc.data.SyntheticData, without it" in line
 
 
-def test_help_and_errors_outside_of_tests(tmp_path):
-    """As a user meets them: the installed command, without the shape checker."""
-    command = Path(sys.executable).with_name("spanloc-train")
-    helped = subprocess.run(
-        [command, "--help"], capture_output=True, text=True, cwd=tmp_path, check=True
-    ).stdout
+def test_help_names_what_there_is(cli, capsys):
+    cli("train", "--help")
+    helped = capsys.readouterr().out
     for word in ("spanloc-train data.root=FOLDER", "span_loss:", "smooth_giou", "annotations.json"):
         assert word in helped
+
+
+def test_an_error_outside_of_tests(tmp_path):
+    """As a user meets it: the installed command, without the shape checker."""
+    command = Path(sys.executable).with_name("spanloc-train")
     failed = subprocess.run(
         [command, "span_loss=smooth_giou", "span_loss.phi=square", *SMALL, "hydra.run.dir=run"],
         capture_output=True, text=True, cwd=tmp_path, check=False,

@@ -26,7 +26,11 @@ def trained(cli, folder, *arguments, short=SHORT):
     return yaml.safe_load((folder / "run" / "config.yaml").read_text())
 
 
-@pytest.fixture(scope="module", params=SETS)
+# The one that is resampled; each of the others takes 4 s.
+@pytest.fixture(
+    scope="module",
+    params=[s if s == "spindles" else pytest.param(s, marks=pytest.mark.slow) for s in SETS],
+)
 def made(request, tmp_path_factory):
     return request.param, write(request.param, tmp_path_factory.mktemp("made"), small=True)
 
@@ -62,7 +66,7 @@ def test_one_span_in_each_recording_is_a_task_of_its_own(cli, annotated, tmp_pat
     for fields in content["database"].values():
         fields["annotations"] = [{"segment": [1.0, 3.0], "label": "walk"}]
     path.write_text(json.dumps(content))
-    config = trained(cli, tmp_path, f"data.root={annotated}")
+    config = trained(cli, tmp_path, f"data.root={annotated}", short=BARE)
     assert config["metric"]["monitor"] == "val/tiou"
     assert config["head"]["_target_"] == "spanloc.models.SingleHead"
     assert "every recording has exactly one span" in capsys.readouterr().out
@@ -158,6 +162,7 @@ def test_a_budget_that_does_not_exist_is_one_line(cli, annotated):
     assert "budget is 'huge'; wanted one of quick, default, best" in line
 
 
+@pytest.mark.slow  # 4 s; test_readme trains on it too
 def test_the_sample_can_be_trained_on_at_once(cli, tmp_path):
     trained(cli, tmp_path, "data.root=sample")
     assert (tmp_path / "runs" / "sample" / "annotations.json").is_file()

@@ -37,6 +37,7 @@ def run(cli, annotated, monkeypatch):
     return command
 
 
+@pytest.mark.slow  # 8 s
 def test_what_the_page_says_runs(run, annotated):
     sweep, tune, changed, resume = COMMANDS
     configs = run(sweep, "seed=0")  # half of them will do

@@ -2,6 +2,7 @@
 
 import signal
 
+import pytest
 from tuning_runs import STUDY, started, trials_of
 
 from spanloc.cli.tune_space import search_space
@@ -56,6 +57,7 @@ def test_a_study_that_was_killed_loses_and_repeats_nothing(cli, tmp_path):
     assert sum(1 for _ in (study / "trials").glob("*/metrics.json")) == 3
 
 
+@pytest.mark.slow  # 6 s
 def test_two_workers_share_the_trials_of_one_study(tmp_path):
     processes = [started(TOGETHER, *STUDY, "num_trials=5", folder=tmp_path) for _ in range(2)]
     for process in processes:

@@ -22,7 +22,7 @@ def test_an_exact_power_law(slope):
     assert found.decades == pytest.approx(3, abs=0.2)
 
 
-@pytest.mark.parametrize("slope", [0.0, 0.5])
+@pytest.mark.parametrize("slope", [0.0, pytest.param(0.5, marks=pytest.mark.slow)])  # 2 s
 def test_the_interval_covers_the_truth_as_often_as_it_says(slope):
     covered = 0
     for seed in range(40):
@@ -34,7 +34,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(slope):
     assert covered >= 33
 
 
-@pytest.mark.parametrize("slope", [0.0, 0.5])
+@pytest.mark.parametrize("slope", [0.0, pytest.param(0.5, marks=pytest.mark.slow)])  # 2 s
 def test_the_interval_allows_for_noise_that_lasts(slope):
     covered = 0
     for seed in range(40):

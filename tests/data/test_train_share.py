@@ -1,12 +1,14 @@
 """Training on a share of the recordings: nested, with all else as it is."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
 
 from spanloc.config.recipe import TrainingFacts
 from spanloc.data import AnnotatedData
+from spanloc.data.held_out import left
 
 
 def read(root, **options):
@@ -59,3 +61,13 @@ def test_all_else_is_as_with_all_recordings(annotated):
 def test_a_share_out_of_range_is_named(annotated, share):
     with pytest.raises(ValueError, match=r"data.train_share is .*; it must lie in \(0, 1\]"):
         AnnotatedData(annotated, train_share=share)
+
+
+def test_it_is_said_that_one_subject_is_all_that_is_left(annotated):
+    records = read(annotated)._train
+    names = ("anna", "anna", "ben", None)
+    of = [replace(record, subject=name) for record, name in zip(records, names, strict=True)]
+    text = "trained on one subject only, 'anna': data.test_share=0 and data.val_share=0 hold out fewer recordings"
+    assert left(of[:2], 2) == [text]
+    assert left(of[:2], 4) == ["trained on 2 of 4 recordings", text]
+    assert left(of[:3], 3) == left(of[3:], 1) == []

@@ -126,7 +126,7 @@ def load_mutated(content, folder, seed):
     loads_or_is_refused(path)
 
 
-@often(60)
+@often(30)
 @given(seed=st.integers(0, 2**32))
 def test_any_content_loads_or_is_refused_in_words(content, tmp_path, seed):
     load_mutated(content, tmp_path, seed)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import SMALL
+from conftest import BARE
 
 import spanloc
 from spanloc.training.checkpoint_io import AtomicCheckpointIO, require_intact
@@ -153,9 +153,15 @@ def test_removing_a_checkpoint_removes_a_file_and_no_folder(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
 
 
-@pytest.mark.parametrize("name", ["{epoch}-{val/tiou:.4f}", "[best]", "best"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "{epoch}-{val/tiou:.4f}",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("[best]", "best")),  # 3 s each
+    ],
+)
 def test_the_best_file_is_known_again_whatever_its_name(cli, tmp_path, name):
-    settings = (*SMALL, f"callbacks.best.filename='{name}'", "test=false")
+    settings = (*BARE, f"callbacks.best.filename='{name}'")
     best = "val/tiou"
     first = cli("train", *settings, "hydra.run.dir=run", folder=tmp_path) / "run"
     score = json.loads((first / "metrics.json").read_text())[best]
@@ -174,7 +180,9 @@ def test_the_best_file_is_known_again_whatever_its_name(cli, tmp_path, name):
 STATE = ("epoch", "global_step", "optimizer_states", "lr_schedulers", "loops", "callbacks")
 
 
-@pytest.mark.parametrize("odd", ["missing", []], ids=str)
+@pytest.mark.parametrize(
+    "odd", ["missing", pytest.param([], marks=pytest.mark.slow)], ids=str
+)  # 3 s
 def test_a_state_that_training_cannot_go_on_from_is_one_line(cli, run, odd):
     whole = torch.load(run / "last.ckpt", weights_only=True)
     for name in (*STATE, "state_dict"):
