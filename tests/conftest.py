@@ -38,10 +38,13 @@ torch.set_num_threads(1)
 CONFIGS = Path(__file__).parent.parent / "configs"
 
 
+# What is imported and collected stays: looking through it again and again would find nothing.
+gc.disable()
+
+
 def pytest_collection_finish():
-    """What was imported and collected stays: looking through it again and again would find nothing."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -151,6 +151,7 @@ def test_the_preset_sweeps_shares_and_seeds():
     assert "three seeds each" in CURVE
 
 
+@pytest.mark.slow  # 15 s; test_learning_curve has the parts of it
 @HINTS_OF_LIGHTNING
 def test_the_learning_curve_of_the_page_is_reported(cli, place, capsys):
     train, report = commands(CURVE)

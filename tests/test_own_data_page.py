@@ -246,6 +246,7 @@ def test_what_is_held_out_is_said_as_shown(ran):
 
 @HINTS_OF_LIGHTNING
 @pytest.mark.filterwarnings("ignore:.*ModelSummary.*", "ignore:.*rank_zero.*")
+@pytest.mark.slow  # 8 s; test_readme has one that learns in a plain Trainer
 def test_the_python_learns_and_prints_what_it_says(capsys):
     names = {}
     for code in PYTHON:

@@ -65,7 +65,13 @@ def test_levels_are_derived_for_both(real_data):
     assert sizes == {"sbhar": (10, 6), "birdsong": (1, 3)}
 
 
-@pytest.mark.parametrize(("arguments", "root"), [(["experiment=sbhar"], "sbhar"), ([], "birdsong")])
+@pytest.mark.parametrize(
+    ("arguments", "root"),
+    [
+        pytest.param(["experiment=sbhar"], "sbhar", marks=pytest.mark.slow),  # 8 s
+        ([], "birdsong"),
+    ],
+)
 def test_a_training_on_recordings_goes_through(arguments, root, cli, real_data):
     folder = cli("train", *SHORT, *arguments, f"data.root={real_data / root}")
     assert isinstance(folder, Path), folder

@@ -258,6 +258,7 @@ def test_the_command(files, cli, capsys):
     assert "localisation" in shown
 
 
+@pytest.mark.slow  # 4 s
 def test_the_command_imports_nothing_that_trains(files, tmp_path):
     code = (
         "import sys; from spanloc.cli.commands import score; score();"

@@ -35,7 +35,14 @@ def with_a_stride(cli, run):
     shutil.copy(made / "run" / "best.ckpt", run / "best.ckpt")
 
 
-@pytest.mark.parametrize("line", COMMANDS)
+# Of several checkpoints, and shifted, is what test_ensemble is about; 3 s each.
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(line, marks=[pytest.mark.slow] * ("OTHER" in line or "tta." in line))
+        for line in COMMANDS
+    ],
+)
 def test_every_command_runs(cli, run, line):
     if "tta.shifts" in line:
         with_a_stride(cli, run)

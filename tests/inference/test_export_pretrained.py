@@ -135,6 +135,7 @@ def test_a_model_of_plain_python_has_no_config_to_save(trained, tmp_path):
     assert not (tmp_path / "saved").exists()
 
 
+@pytest.mark.slow  # 5 s
 def test_the_hub_is_imported_only_where_it_is_used_and_named_where_it_is_missing():
     code = "import sys, spanloc, spanloc.inference; spanloc.load, spanloc.SpanLocalizer; "
     code += "print([n for n in sys.modules if n in ('huggingface_hub', 'safetensors', 'onnx')]); "

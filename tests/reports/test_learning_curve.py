@@ -55,6 +55,7 @@ def test_a_power_law_with_a_floor_is_found_and_goes_on(tmp_path, floor):
     assert curve.gain()[0] == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.mark.slow  # 4 s
 def test_the_interval_holds_what_twice_the_sequences_give(tmp_path):
     # Of many sets of runs, nearly all; one set may be off.
     held = 0

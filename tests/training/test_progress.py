@@ -264,7 +264,8 @@ def test_a_run_that_is_redirected_has_its_progress_in_its_log(cli, monkeypatch):
     monkeypatch.setattr(Pace, "due", lambda self: True)
     run = cli("train", "data.num_train=16", "data.num_val=4", "data.num_test=4", "data.length=64",
               "data.span_length=[12,24]", "data.batch_size=8", "trainer.max_epochs=1",
-              "trainer.accelerator=cpu", "hydra.run.dir=run")  # fmt: skip
+              "trainer.accelerator=cpu", "backbone.width=8", "callbacks.convergence=null", "test=false",
+              "hydra.run.dir=run")  # fmt: skip
     assert not isinstance(run, str), run
     text = (run / "run" / "train.log").read_text()
     assert "epoch 1/1, step 1/2: loss " in text
