@@ -155,9 +155,9 @@ def test_polyak_takes_each_row_for_itself():
 def test_polyak_in_training_and_with_a_scaler():
     task = single(losses.giou_loss, optimizer=partial(Polyak, lr=0.5))
     task.criterion.score_weight = 0.0
-    trainer = their_trainer(max_epochs=20)
+    trainer = their_trainer(max_epochs=40)
     trainer.fit(task, TheirData())
-    assert trainer.callback_metrics["train/loss_span"] < 0.7  # from 1.1
+    assert trainer.callback_metrics["train/loss_span"] < 0.6  # from 1.1
     with pytest.raises(ValueError, match="Polyak's step needs the loss, so a closure"):
         trainer.optimizers[0].step()
 
