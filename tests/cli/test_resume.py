@@ -59,6 +59,7 @@ def test_a_run_killed_after_its_last_epoch_finishes_as_if_it_had_not_been(
         assert (tmp_path / "run" / "figures" / figure).is_file()
 
 
+@pytest.mark.slow  # 5 s
 def test_a_copy_of_a_run_is_complete_where_the_run_is(cli, whole, tmp_path):
     shutil.copytree(whole, tmp_path / "run", copy_function=shutil.copyfile)
     assert isinstance(cli("train", f"resume={tmp_path / 'run'}"), Path)

@@ -180,6 +180,7 @@ class Shared(TheirData):
         return DataLoader(self.samples, 4, sampler=share, collate_fn=collate)
 
 
+@pytest.mark.slow  # 4 s
 def test_two_processes_measure_what_one_does(tmp_path):
     for count in (1, 2):
         options = {} if count == 1 else {"devices": 2, "strategy": "ddp_fork"}

@@ -18,6 +18,7 @@ from spanloc.training.callbacks import GradientNorms
 pytestmark = HINTS_OF_LIGHTNING
 
 
+@pytest.mark.slow  # 5 s; so does the example of test_readme
 def test_the_task_learns_in_a_plain_trainer():
     seed_everything(0, verbose=False)
     task = SpanLocalizer(
