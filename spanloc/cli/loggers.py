@@ -8,6 +8,7 @@ from typing import Any
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from spanloc.files import shown
+from spanloc.training.tracking import Tracker
 
 log = logging.getLogger(__name__)
 _CALLS = (
@@ -19,9 +20,10 @@ _CALLS = (
 def dispensable(logger: Any) -> Any:
     """The logger, which is left out from the first error of its own on, such as a server that is gone.
 
-    Those that write to the run folder stay as they are: where they fail, checkpoints would too.
+    Trackers see to that themselves. Those that write to the run folder stay as they are: where they fail,
+    checkpoints would too.
     """
-    if isinstance(logger, CSVLogger | TensorBoardLogger):
+    if isinstance(logger, CSVLogger | TensorBoardLogger | Tracker):
         return logger
     failed = False
 

@@ -20,7 +20,7 @@ from spanloc.data.annotations.folder import (
 from spanloc.data.crops import Crops
 from spanloc.data.datamodule import SpanDataModule
 from spanloc.data.fingerprint import Fingerprint
-from spanloc.data.held_out import hold_out, left, nested_share
+from spanloc.data.held_out import hold_out, nested_share, training_notes
 from spanloc.data.inputs import FEATURES, facts_of
 from spanloc.data.sequences import AnnotatedSequences, TiledSequences
 from spanloc.data.signals import ArraySignal, NpySignal
@@ -245,7 +245,7 @@ class AnnotatedData(SpanDataModule):
         self._all_train, self._train = train, nested_share(train, self.train_share, self.seed)
         #: Recordings that are trained on.
         self.num_trained = len(self._train)
-        self.notes += left(self._train, len(train))
+        self.notes += training_notes(self._train, len(train))
 
     def _note_held_out(self, records: Sequence[Record], what: str) -> None:
         names = [shown(record.id) for record in records]

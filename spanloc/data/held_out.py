@@ -58,8 +58,8 @@ def nested_share(records: Sequence[Record], share: float, seed: int) -> list[Rec
     return [record for record in records if record.id in taken]
 
 
-def left(records: Sequence[Record], count: int) -> list[str]:
-    """What is to be said of the recordings that are trained on, of ``count`` that might be."""
+def training_notes(records: Sequence[Record], count: int) -> list[str]:
+    """What a user should know of the recordings that are trained on, of ``count`` that could be."""
     found = [f"trained on {len(records)} of {count} recordings"] if len(records) < count else []
     subjects = {record.subject for record in records}
     if len(subjects) == 1 and None not in subjects:

@@ -31,9 +31,10 @@ class Scored(NamedTuple):
 class Decode:
     """Turns the output of a batch into its predictions, best first within each sequence.
 
-    Every pair of a predicted span and a label is a candidate, scored by the sigmoid of its logit, and by where
-    the head's curves see boundaries, if it has some (``head=boundary``). What is done with the candidates of a sequence is done in the order of the options below, from ``bias`` on;
-    those from ``bias`` to ``max_per_sequence`` do nothing, and cost nothing, unless they are set.
+    Every pair of a predicted span and a label is a candidate, scored by the sigmoid of its logit, and by
+    where the head's curves see boundaries, if it has some (``head=boundary``). What is done with the
+    candidates of a sequence is done in the order of the options below, from ``bias`` on; those from
+    ``bias`` to ``max_per_sequence`` do nothing, and cost nothing, unless they are set.
 
     Args:
         boundary_weight: What such curves count in the score: with the chances ``a`` of a start and ``b`` of an

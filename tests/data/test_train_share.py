@@ -8,7 +8,7 @@ import torch
 
 from spanloc.config.recipe import TrainingFacts
 from spanloc.data import AnnotatedData
-from spanloc.data.held_out import left
+from spanloc.data.held_out import training_notes
 
 
 def read(root, **options):
@@ -68,6 +68,6 @@ def test_it_is_said_that_one_subject_is_all_that_is_left(annotated):
     names = ("anna", "anna", "ben", None)
     of = [replace(record, subject=name) for record, name in zip(records, names, strict=True)]
     text = "trained on one subject only, 'anna': data.test_share=0 and data.val_share=0 hold out fewer recordings"
-    assert left(of[:2], 2) == [text]
-    assert left(of[:2], 4) == ["trained on 2 of 4 recordings", text]
-    assert left(of[:3], 3) == left(of[3:], 1) == []
+    assert training_notes(of[:2], 2) == [text]
+    assert training_notes(of[:2], 4) == ["trained on 2 of 4 recordings", text]
+    assert training_notes(of[:3], 3) == training_notes(of[3:], 1) == []
