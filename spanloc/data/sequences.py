@@ -74,27 +74,35 @@ class TiledSequences(Dataset[Sample]):
 
 
 def cut(record: Record, first: int, last: int, min_kept: float = 0.5) -> Sample:
-    """The steps of a record from ``first`` to before ``last``.
-
-    Spans that are cut are kept where at least ``min_kept`` of them is inside, clipped; so are all
-    stretches that nobody looked at.
-    """
+    """The steps of a record from ``first`` to before ``last``, with what :func:`clipped` leaves of its spans."""
     values = np.array(record.signal.read(first, last).T, np.float32, order="C")
     require_finite(record.signal.path, values.T, first)
-    inside = record.spans.clamp(first, last)
-    size, kept = record.spans.diff(dim=1)[:, 0], inside.diff(dim=1)[:, 0]
-    keep = (kept > 0) & (kept >= min_kept * size)
-    ignored = record.ignored.clamp(first, last) - first
+    spans, labels, ignored = clipped(record, first, last, min_kept)
     step, offset = record.timeline
     return Sample(
         id=record.id,
         features=torch.from_numpy(values),
-        spans=inside[keep] - first,
-        labels=record.labels[keep],
+        spans=spans,
+        labels=labels,
         timeline=Timeline(step, offset + first * step),
         weight=record.weight,
-        ignored=ignored[ignored[:, 0] < ignored[:, 1]],
+        ignored=ignored,
     )
+
+
+def clipped(
+    whole: Record | Sample, first: int, last: int, min_kept: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The spans, labels and ignored stretches from step ``first`` to before ``last``, counted from ``first``.
+
+    Spans that are cut are kept where at least ``min_kept`` of them is inside, clipped. What is left of
+    the others is background: where windows of a recording overlap, another one has more of that span.
+    """
+    inside, ignored = whole.spans.clamp(first, last), whole.ignored.clamp(first, last)
+    size, kept = whole.spans.diff(dim=1)[:, 0], inside.diff(dim=1)[:, 0]
+    keep = (kept > 0) & (kept >= min_kept * size)
+    ignored = ignored[ignored[:, 0] < ignored[:, 1]]
+    return inside[keep] - first, whole.labels[keep], ignored - first
 
 
 def channel_statistics(sequences: Iterable[np.ndarray]) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 
 from spanloc.data.datamodule import Samples
 from spanloc.data.sampling import known_lengths
+from spanloc.data.sequences import clipped
 from spanloc.structures import Sample
 
 # So that no other draw from the same numbers, such as that of a crop, is the same.
@@ -85,16 +86,9 @@ class Transformed(Dataset[Sample]):
 
 
 def _first_steps(sample: Sample, steps: int, min_kept: float) -> Sample:
-    inside, ignored = sample.spans.clamp(max=steps), sample.ignored.clamp(max=steps)
-    kept = inside.diff(dim=1)[:, 0]
-    keep = (kept > 0) & (kept >= min_kept * sample.spans.diff(dim=1)[:, 0])
-    return replace(
-        sample,
-        features=sample.features[:, :steps],
-        spans=inside[keep],
-        labels=sample.labels[keep],
-        ignored=ignored[ignored[:, 0] < ignored[:, 1]],
-    )
+    spans, labels, ignored = clipped(sample, 0, steps, min_kept)
+    features = sample.features[:, :steps]
+    return replace(sample, features=features, spans=spans, labels=labels, ignored=ignored)
 
 
 def require(transform: object, name: str, low: float, high: float) -> None:
