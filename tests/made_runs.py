@@ -6,6 +6,8 @@ import os
 import numpy as np
 import yaml
 
+from spanloc import reports
+
 NOW = 2_000_000_000.0  # of the tests: a point in time for ages and states
 QUANTILES = ("q05", "q25", "q75", "q95")
 
@@ -103,11 +105,31 @@ def write_run(folder, files, *, age=3600.0):
 
 
 def finished(folder, loss="giou", seed=0, *, metrics=None, figures=None, **settings):
-    """A run that came to its end."""
+    """A run that came to its end, whose command line gave the loss, the seed and ``settings``."""
+    given = {"span_loss": loss, "seed": seed}
+    given |= {path.replace("__", "."): value for path, value in settings.items()}
     files = {
         "config.yaml": config(loss, seed, **settings),
+        "overrides.yaml": [f"{name}={value}" for name, value in given.items()],
         "metrics.json": {"val/tiou": 0.9, "test/tiou": 0.91, "time/train": 50.0} | (metrics or {}),
         "convergence.json": convergence(loss, **(figures or {})),
         "csv/version_0/metrics.csv": log(124, loss=loss, seed=seed),
     }
     return write_run(folder, files)
+
+
+def found(folder):
+    """The runs of a folder, and their groups."""
+    runs = reports.find_runs([folder], now=NOW)
+    return runs, reports.group_runs(runs)
+
+
+def by_name(folder):
+    """The runs of a folder, by name."""
+    return {run.name: run for run in found(folder)[0]}
+
+
+def shown(folder, *forms):
+    """The report of a folder: as a page and in Markdown, or in the one form that is asked for."""
+    texts = [form(*found(folder), now=NOW) for form in forms or (reports.page, reports.markdown)]
+    return texts[0] if len(forms) == 1 else texts

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from spanloc.cli.stopping import is_child
-from spanloc.reports.cells import NONE
-from spanloc.reports.tables import Table as ReportTable
+from spanloc.reports.table import NONE
+from spanloc.reports.table import Table as ReportTable
 
 log = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -81,14 +81,17 @@ def show_table(
     """Print the main columns of a table of a report, its first rows, and perhaps its notes."""
     shown = Table(title=table.title)
     # A column without a single figure only takes room from the others.
-    columns = [i for i in table.brief if any(row[i].text != NONE for row in table.rows)]
-    for i in columns:
-        first = i == columns[0]
+    columns = [
+        name
+        for name in table.brief or table.columns
+        if any(row[name].text != NONE for row in table.cells)
+    ]
+    for name in columns:
+        justify: Any = "left" if name == columns[0] else "right"
         # What stands in a file of a run may look like markup.
-        name = Text(table.columns[i][0])
-        shown.add_column(name, justify="left" if first else "right", overflow="fold")
-    for row in table.rows[:most]:
-        shown.add_row(*(Text(row[i].text) for i in columns))
+        shown.add_column(Text(name), justify=justify, overflow="fold")
+    for row in table.cells[:most]:
+        shown.add_row(*(Text(row[name].text) for name in columns))
     if columns:
         console.print(shown)
     for note in table.notes if notes else ():

@@ -3,17 +3,15 @@
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from html import escape
 
 import numpy as np
 
 from spanloc.data.annotations.folder import Record
-from spanloc.data.survey.result import MOST_CASES, Finding, Survey
+from spanloc.data.survey.result import MOST_CASES, Finding, LabelSpans, Survey
 from spanloc.files import counted
 from spanloc.plots.lengths import Row, span_lengths, span_rows
-from spanloc.reports.cells import NONE, Cell, number, shortened
-from spanloc.reports.html import document, figures_section, table_section
-from spanloc.reports.tables import Table
+from spanloc.reports.pages import render
+from spanloc.reports.table import Cell, Column, Table, number, share, shortened
 
 _MOST_ROWS = 12
 # Of a row of a time line: so many spans of median length.
@@ -33,44 +31,26 @@ def check_page(
         classes: Names of the labels.
         recipe: Lines that say what training would choose.
     """
-    chosen = [f"<p>{escape(line)}</p>" for line in recipe]
-    parts = [
-        f'<p class="soft">{escape(survey.root)}: {escape(overview(survey))}</p>',
-        *table_section(finding_table(survey)),
-        *(line for finding in survey.findings for line in _cases(finding)),
-        *(
-            ["<section><h2>What training would choose</h2>", *chosen, "</section>"]
-            if chosen
-            else ()
-        ),
-        *table_section(part_table(survey)),
-        *table_section(label_table(survey)),
-        "<section><h2>Spans</h2>",
-        *_figures(records, classes),
-        "</section>",
-        *table_section(channel_table(survey)),
-    ]
-    return document("Check of annotated recordings", parts)
-
-
-def _figures(records: Sequence[Record], classes: Sequence[str]) -> list[str]:
     rows = _rows(records)
-    grey = " Grey: not annotated, or ignored." if any(len(row.ignored) for row in rows) else ""
-    figures = [
-        (
-            span_lengths(_lengths(records, classes)),
-            "How long spans are, by label and number: dots are single spans, the bar goes from the 5 % "
-            "to the 95 % quantile, the mark is the median.",
-        ),
-        (
-            span_rows(rows, classes),
-            f"Where spans lie in some recordings, each from a little before its first span.{grey}",
-        ),
-    ]
     with warnings.catch_warnings():
         # The page has the letters of any script; the fonts that measure them do not.
         warnings.filterwarnings("ignore", "Glyph")
-        return list(figures_section(figures))
+        return render(
+            "check.html",
+            "Check of annotated recordings",
+            root=survey.root,
+            overview=overview(survey),
+            findings=finding_table(survey),
+            # One case is in the table of findings.
+            cases=[_case_table(finding) for finding in survey.findings if len(finding.cases) > 1],
+            recipe=recipe,
+            parts=part_table(survey),
+            labels=label_table(survey),
+            lengths=span_lengths(_lengths(records, classes)),
+            rows=span_rows(rows, classes),
+            ignored=any(len(row.ignored) for row in rows),
+            channels=channel_table(survey),
+        )
 
 
 def overview(survey: Survey) -> str:
@@ -113,124 +93,99 @@ def finding_lines(finding: Finding) -> Iterator[str]:
 
 def finding_table(survey: Survey) -> Table:
     """A row a finding, the gravest first."""
-    rows = [
-        [
-            Cell(finding.text),
-            Cell(finding.severity),
-            Cell(f"{finding.count:,}", finding.count),
-            Cell(finding.cases[0].line if finding.cases else NONE),
-            Cell(finding.advice),
-        ]
-        for finding in survey.findings
-    ]
+    severity = (
+        "error: training would refuse the data, or its results would mean nothing; warning: a likely "
+        "mistake; note: worth knowing"
+    )
     columns = [
-        ("finding", ""),
-        ("severity", "error: training would refuse the data, or its results would mean nothing; warning: a likely mistake; note: worth knowing"),
-        ("cases", ""),
-        ("first case", ""),
-        ("what to do", ""),
-    ]  # fmt: skip
-    return Table("Findings", columns, rows, () if rows else ["Nothing was found."])
+        Column("finding", "text"),
+        Column("severity", "severity", severity),
+        Column("cases", "count"),
+        Column("first case", lambda finding: finding.cases[0].line if finding.cases else None),
+        Column("what to do", "advice"),
+    ]
+    notes = () if survey.findings else ["Nothing was found."]
+    return Table.of("Findings", survey.findings, columns, notes)
 
 
-def _cases(finding: Finding) -> Iterator[str]:
-    """The cases of a finding, folded, where there is more than the one in the table of findings."""
-    if len(finding.cases) < 2:
-        return
+def _case_table(finding: Finding) -> Table:
     cases = finding.cases[:_LISTED]
+    rows = [dict(zip(("file", "sequence", "row", "what"), case, strict=False)) for case in cases]
     # A column that says nothing is left out, such as the file of a label.
-    kept = [i for i in range(4) if any(case[i] for case in cases)]
-    columns = [(("file", "sequence", "row", "what")[i], "") for i in kept]
-    rows = [[Cell(case[i] or NONE) for i in kept] for case in cases]
+    kept = [name for name in rows[0] if any(row[name] for row in rows)]
     few = f"the first {len(cases):,} of" if len(cases) < finding.count else "all"
-    # The summary stands in place of the heading.
-    _, *table = table_section(Table(finding.text, columns, rows))
-    yield f"<details><summary>{escape(finding.text)}: {few} {finding.count:,} cases</summary><section>"
-    yield from table
-    yield "</details>"
+    return Table(
+        f"{finding.text}: {few} {finding.count:,} cases",
+        [{name: row[name] or None for name in kept} for row in rows],
+    )
 
 
 def part_table(survey: Survey) -> Table:
     """A row a subset."""
-    rows = [
-        [
-            Cell(part.name),
-            _count(part.num_recordings),
-            Cell(_time(part.seconds), part.seconds),
-            _count(part.num_spans),
-            _count(part.num_empty),
-            _count(part.num_subjects) if part.num_subjects else Cell(NONE, math.nan),
-        ]
-        for part in survey.parts
-    ]
     columns = [
-        ("subset", ""),
-        ("recordings", ""),
-        ("time", "hours, minutes and seconds"),
-        ("spans", ""),
-        ("without spans", "recordings without a span"),
-        ("subjects", "as far as they are named"),
+        Column("subset", "name"),
+        Column("recordings", "num_recordings"),
+        Column(
+            "time",
+            lambda part: Cell(_time(part.seconds), part.seconds),
+            "hours, minutes and seconds",
+        ),
+        Column("spans", "num_spans"),
+        Column("without spans", "num_empty", "recordings without a span"),
+        Column("subjects", lambda part: part.num_subjects or None, "as far as they are named"),
     ]
-    return Table("Subsets", columns, rows, brief=range(6))
+    return Table.of("Subsets", survey.parts, columns)
 
 
 def label_table(survey: Survey) -> Table:
     """A row a label, and one of all."""
-    subsets = [part.name for part in survey.parts]
-    rows = [
-        [
-            shortened(label.name),
-            _count(label.num_spans),
-            _share(label.share),
-            *(_count(label.subsets[subset]) for subset in subsets),
-            *map(_seconds, label.seconds),
-            _share(label.coverage),
-        ]
-        for label in survey.labels
-    ]
-    if len(rows) > 1:
-        total = sum(label.num_spans for label in survey.labels)
-        counts = [sum(label.subsets[s] for label in survey.labels) for s in subsets]
-        rows.append(
-            [
-                Cell("all labels"),
-                _count(total),
-                _share(1.0 if total else math.nan),
-                *map(_count, counts),
-                *map(_seconds, survey.spans),
-                _share(survey.coverage),
-            ]
+    labels, subsets = survey.labels, [part.name for part in survey.parts]
+    if len(labels) > 1:
+        total = sum(label.num_spans for label in labels)
+        of_subsets = {subset: sum(label.subsets[subset] for label in labels) for subset in subsets}
+        seconds, coverage = survey.spans, survey.coverage
+        every = LabelSpans(
+            "all labels", total, 1.0 if total else math.nan, seconds, coverage, of_subsets
         )
-    lengths = ("shortest", "5 %", "median", "95 %", "longest")
+        labels = [*labels, every]
     columns = [
-        ("label", ""),
-        ("spans", ""),
-        ("share", "of all spans"),
-        *((subset, "spans in this subset") for subset in subsets),
-        *((name, "length in seconds") for name in lengths),
-        ("coverage", "share of the annotated time that the spans cover"),
+        Column("label", lambda label: shortened(label.name)),
+        Column("spans", "num_spans"),
+        Column("share", lambda label: share(label.share), "of all spans"),
     ]
-    after = 3 + len(subsets)
-    brief = (0, 1, after, after + 2, after + 4, after + 5)
-    notes = ["Lengths are in seconds; coverage is the share of the annotated time."] if rows else ()
-    return Table("Labels", columns, rows, notes, brief=brief)
+    columns += map(_in_subset, subsets)
+    quantiles = ("shortest", "5 %", "median", "95 %", "longest")
+    columns += [_length(name, place) for place, name in enumerate(quantiles)]
+    covered = "share of the annotated time that the spans cover"
+    columns.append(Column("coverage", lambda label: share(label.coverage), covered))
+    notes = (
+        ["Lengths are in seconds; coverage is the share of the annotated time."] if labels else ()
+    )
+    brief = ("label", "spans", "shortest", "median", "longest", "coverage")
+    return Table.of("Labels", labels, columns, notes, brief)
+
+
+def _in_subset(name: str) -> Column:
+    return Column(name, lambda label: label.subsets[name], "spans in this subset")
+
+
+def _length(name: str, place: int) -> Column:
+    return Column(name, lambda label: number(label.seconds[place], ".3g"), "length in seconds")
 
 
 def channel_table(survey: Survey) -> Table:
     """A row a channel."""
-    rows = [
-        [shortened(channel.name), _count(channel.num_recordings), *map(number, channel[2:])]
-        for channel in survey.channels
-    ]
     columns = [
-        ("channel", "its name, or its number from 0"),
-        ("recordings", "that have it"),
-        ("mean", "over all recordings"),
-        ("standard deviation", "over all recordings"),
-        ("minimum", ""),
-        ("maximum", ""),
+        Column(
+            "channel", lambda channel: shortened(channel.name), "its name, or its number from 0"
+        ),
+        Column("recordings", "num_recordings", "that have it"),
+        Column("mean", "mean", "over all recordings"),
+        Column("standard deviation", "std", "over all recordings"),
+        Column("minimum", "least"),
+        Column("maximum", "most"),
     ]
-    return Table("Channels", columns, rows)
+    return Table.of("Channels", survey.channels, columns)
 
 
 def _lengths(records: Sequence[Record], classes: Sequence[str]) -> list[tuple[str, np.ndarray]]:
@@ -264,15 +219,3 @@ def _time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"
-
-
-def _count(value: int) -> Cell:
-    return Cell(f"{value:,}", value)
-
-
-def _share(value: float) -> Cell:
-    return Cell(f"{100 * value:.1f} %" if math.isfinite(value) else NONE, value)
-
-
-def _seconds(value: float) -> Cell:
-    return Cell(f"{value:.3g}" if math.isfinite(value) else NONE, value)

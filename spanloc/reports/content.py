@@ -1,7 +1,7 @@
 """What the files of a run folder hold, whatever that is: bounded in size, depth and time."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -37,8 +37,8 @@ class _Loader(yaml.SafeLoader):
         return text
 
 
-def read_values(path: Path) -> dict[str, Any]:
-    """What a file of JSON or YAML holds by name, as values that are safe to work with.
+def read_values(path: Path, kind: type = dict) -> Any:
+    """What a file of JSON or YAML holds by name, or as a list, as values that are safe to work with.
 
     Text can be written, nothing is deeper than 50, and a measurement in JSON is at most 1e100; one below
     1e-100 is zero.
@@ -53,8 +53,8 @@ def read_values(path: Path) -> dict[str, Any]:
             content = yaml.load(text, _Loader)
         else:
             content = read_json(path, most=_MOST_JSON)
-        if not isinstance(content, dict):
-            raise ValueError("it holds no names")  # noqa: TRY301
+        if not isinstance(content, kind):
+            raise ValueError(f"it holds no {'names' if kind is dict else 'list'}")  # noqa: TRY301
         most = _MOST_VALUES[path.suffix]
         return _plain(content, count(1), most, measured=path.suffix != ".yaml")
     except RecursionError:
@@ -63,10 +63,10 @@ def read_values(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
 
 
-def content(path: Path, problems: list[str]) -> dict[str, Any] | None:
+def content(path: Path, problems: list[str], kind: type = dict) -> Any:
     """As :func:`read_values`; None where there is no such file, and with a problem where it is of no use."""
     try:
-        return read_values(path)
+        return read_values(path, kind)
     except FileNotFoundError:
         if path.is_symlink():
             problems.append(f"{path.name} cannot be read: it is a link to nothing")
@@ -102,6 +102,19 @@ def one_line(text: str, most: int = 300) -> str:
     text = " ".join(text[: 2 * most].split())
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """What is at the ends of nested names, with its place.
+
+    >>> [*leaves({"a": {"b": 1}, "c": [2]})]
+    [('a.b', 1), ('c', [2])]
+    """
+    if not isinstance(node, Mapping):
+        yield path, node
+        return
+    for key, value in node.items():
+        yield from leaves(value, f"{path}.{key}" if path else str(key))
 
 
 def measured(values: np.ndarray) -> np.ndarray:

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from spanloc.plots import Learned
-from spanloc.reports.cells import fixed
 from spanloc.reports.groups import Group
+from spanloc.reports.table import fixed
 
 #: The metric of a run that says how many sequences it was trained on.
 COUNT = "data/train_sequences"

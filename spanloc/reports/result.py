@@ -62,6 +62,8 @@ class ScoreResult:
         predictions, annotations: The files; None where there are none.
         settings: What was asked for.
         notes: What is not wrong, but likely not meant; see :func:`spanloc.reports.notes`.
+        surest: Predictions by kind, as in the diagnosis, of those that score ``min_score`` or more; None
+            where no score is a limit.
         reliability: Of :func:`spanloc.metrics.reliability`; None where scores are no probabilities.
         confusion: Of :func:`spanloc.metrics.confusion`; None where it was not looked at.
         oracles: Of :func:`spanloc.metrics.oracles`; None where they were not asked for.
@@ -75,6 +77,8 @@ class ScoreResult:
     annotations: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    min_score: float = 0.0
+    surest: dict[str, int] | None = None
     reliability: Reliability | None = None
     confusion: list[Confusion] | None = None
     oracles: Oracles | None = None
@@ -106,6 +110,8 @@ class ScoreResult:
         for label, row in diagnosis["classes"].items():
             kinds.append((f"diagnosis.classes.{label}.predictions", row["predictions"], KINDS))
             kinds.append((f"diagnosis.classes.{label}.targets", row["targets"], FOUND))
+        if found.surest is not None:
+            kinds.append(("surest", found.surest, KINDS))
         if found.oracles is not None:
             table = found.oracles["mAP"]
             kinds.append(("oracles.mAP", table, ORACLES))

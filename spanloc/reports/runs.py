@@ -1,7 +1,7 @@
 """Run folders of ``spanloc-train``, read as far as they got."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,6 +40,8 @@ class Run:
     error: str = ""
     problems: tuple[str, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
+    #: What the command line set, by name; None if it is not known.
+    overrides: Mapping[str, str] | None = None
     #: NaN where the file has no number.
     metrics: Mapping[str, float] = field(default_factory=dict)
     convergence: ConvergenceResult | None = None
@@ -57,7 +59,9 @@ class Run:
     def span_loss(self) -> str | None:
         """Name of the trained loss, such as ``giou``; None if the config does not tell."""
         target = _get(self.config, "span_loss", "_target_")
-        return target.split(".")[-1].removesuffix("_loss") if isinstance(target, str) else None
+        if not isinstance(target, str):
+            return None
+        return (self.overrides or {}).get("span_loss", target.split(".")[-1].removesuffix("_loss"))
 
     @property
     def metric(self) -> str | None:
@@ -114,6 +118,7 @@ def read_run(folder: Path, name: str, *, now: float) -> Run:
 def _read(folder: Path, name: str, now: float) -> Run:
     problems: list[str] = []
     config = content(folder / "config.yaml", problems) or {}
+    given = content(folder / "overrides.yaml", problems, list)
     metrics = content(folder / "metrics.json", problems) or {}
     convergence = _record(folder / "convergence.json", ConvergenceResult.of, problems)
     scores = _record(folder / "scores.json", ScoreResult.of, problems)
@@ -140,11 +145,17 @@ def _read(folder: Path, name: str, now: float) -> Run:
         error=error,
         problems=tuple(problems),
         config=config,
+        overrides=None if given is None else _by_name(given),
         metrics={name: _number(value) for name, value in metrics.items()},
         convergence=convergence,
         scores=scores,
         curves=curves,
     )
+
+
+def _by_name(overrides: Sequence[Any]) -> dict[str, str]:
+    pairs = [str(text).lstrip("+~").partition("=") for text in overrides]
+    return {name: value for name, _, value in pairs}
 
 
 def _live_files(folder: Path) -> Iterator[Path]:

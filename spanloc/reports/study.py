@@ -2,18 +2,16 @@
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from spanloc.files import counted, read_json, record
 from spanloc.plots.study import importances as importance_figure
 from spanloc.plots.study import study_history, study_slices
-from spanloc.reports.cells import NONE, Cell, number, shortened
-from spanloc.reports.html import document, figures_section, table_section
-from spanloc.reports.tables import Table
+from spanloc.reports.pages import render
+from spanloc.reports.table import Cell, Column, Table, number, shortened
 
 _STATES = ("finished", "pruned", "failed", "killed", "running", "waiting")
 
@@ -88,18 +86,13 @@ def study_page(
         importances: Shares of 1, by parameter; empty: not known.
         logarithmic: Parameters that are drawn on a log axis.
     """
-    best = (
-        f"The best is trial {study.best}:" if study.best is not None else "No trial has finished."
+    return render(
+        "study.html",
+        f"Search for {study.objective}",
+        study=study,
+        drawn=[*_figures(study, importances, logarithmic)],
+        trials=trial_table(study),
     )
-    parts = [
-        f'<p class="soft">{escape(study.summary())}. {escape(best)}</p>',
-        f"<pre>{escape(study.command)}</pre>" if study.command else "",
-        "<section><h2>Trials</h2>",
-        *figures_section(_figures(study, importances, logarithmic)),
-        "</section>",
-        *table_section(trial_table(study)),
-    ]
-    return document(f"Search for {study.objective}", parts)
 
 
 def trial_table(study: StudyResult) -> Table:
@@ -109,27 +102,24 @@ def trial_table(study: StudyResult) -> Table:
         study.trials,
         key=lambda t: (t.state != "finished", math.isnan(t.value), sign * t.value, t.number),
     )
-    names = list(dict.fromkeys(name for trial in study.trials for name in trial.params))
     columns = [
-        ("trial", "folder below trials/"),
-        ("state", "killed: its parameters were tried again"),
-        (study.objective, "of a pruned trial the last validation's"),
-        ("seconds", ""),
-        *((name, "") for name in names),
-        ("error", ""),
+        Column("trial", lambda t: Cell(f"{t.number:04}", t.number), "folder below trials/"),
+        Column("state", "state", "killed: its parameters were tried again"),
+        Column(study.objective, "value", "of a pruned trial the last validation's"),
+        Column("seconds", "seconds"),
     ]
-    rows = [
-        [
-            Cell(f"{t.number:04}", t.number), Cell(t.state), number(t.value), number(t.seconds),
-            *(_value(t.params.get(name, NONE)) for name in names), shortened(t.error or NONE),
-        ]
-        for t in order
-    ]  # fmt: skip
-    return Table("All trials", columns, rows)
+    names = dict.fromkeys(name for trial in study.trials for name in trial.params)
+    columns += map(_parameter, names)
+    columns.append(Column("error", lambda t: shortened(t.error) if t.error else None))
+    return Table.of("All trials", order, columns)
+
+
+def _parameter(name: str) -> Column:
+    return Column(name, lambda trial: _value(trial.params.get(name)))
 
 
 def _value(value: Any) -> Cell:
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
         return number(value)
     return shortened(str(value))
 
@@ -137,9 +127,8 @@ def _value(value: Any) -> Cell:
 def _figures(
     study: StudyResult, importances: Mapping[str, float], logarithmic: Collection[str]
 ) -> Iterator[tuple[Any, str]]:
-    done: Sequence[TrialResult] = [
-        t for t in study.trials if t.state in ("finished", "pruned") and math.isfinite(t.value)
-    ]
+    ended = [t for t in study.trials if t.state in ("finished", "pruned")]
+    done = [t for t in ended if math.isfinite(t.value)]
     up = study.direction == "maximize"
     rows = [(t.number, t.value, t.state == "finished") for t in done]
     text = f"{study.objective} of every trial, and the best so far; hollow: pruned."

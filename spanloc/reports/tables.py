@@ -1,136 +1,107 @@
-"""The tables of a report, as text that a page, Markdown and a terminal show alike."""
+"""The tables of a report of many runs."""
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any
 
-from spanloc.convergence.result import ConvergenceResult
-from spanloc.reports.cells import NONE, Cell, age, difference, fixed, number, shortened, spread
+from spanloc.files import counted
+from spanloc.metrics import KINDS
 from spanloc.reports.groups import Group, compare, summarize
 from spanloc.reports.runs import Run
+from spanloc.reports.score_tables import MEANT
+from spanloc.reports.table import NONE, Cell, Column, Table, difference, fixed, shortened, spread
 
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of cells, and what explains them.
-
-    Attributes:
-        columns: Pairs of a name and what it means.
-        notes: Paragraphs below.
-        brief: Numbers of the columns that a terminal shows.
-        groups: Pairs of a label that is cut, and the whole of it.
-    """
-
-    title: str
-    columns: Sequence[tuple[str, str]]
-    rows: Sequence[Sequence[Cell]]
-    notes: Sequence[str] = ()
-    brief: Sequence[int] = ()
-    groups: Sequence[tuple[str, str]] = ()
-
-
-class _Measure(NamedTuple):
-    name: str
-    meaning: str
-    get: Callable[[Run], float]
-
-
-def _measured(get: Callable[[ConvergenceResult], float]) -> Callable[[Run], float]:
-    return lambda run: math.nan if run.convergence is None else get(run.convergence)
-
-
-_MEASURES = (
-    _Measure(
+_OVER = "over the training set or a sample of it"
+_GRADIENTS = (
+    Column(
         "span loss",
-        "the trained span loss over the training set or a sample of it, once training had converged or ended",
-        _measured(lambda found: found.own.loss),
+        "convergence.own.loss",
+        f"the trained span loss {_OVER}, once training had converged or ended",
     ),
-    _Measure(
+    Column(
         "‖∇‖ span loss",
-        "norm of the gradient of the span loss, all parameters, over the training set or a sample of it",
-        _measured(lambda found: found.own.grad_span),
+        "convergence.own.grad_span",
+        f"norm of the gradient of the span loss, all parameters, {_OVER}",
     ),
-    _Measure(
+    Column(
         "‖∇‖ total loss",
-        "norm of the gradient of the total loss, all parameters, over the training set or a sample of it",
-        _measured(lambda found: found.own.grad_total),
+        "convergence.own.grad_total",
+        f"norm of the gradient of the total loss, all parameters, {_OVER}",
     ),
-    _Measure(
+    Column(
         "relative gradient",
+        "convergence.own.relative_gradient.mean",
         "length × gradient at the matched spans, mean over the training set: near √2 for a sharp "
         "loss, however good the spans are; it falls with a smooth one",
-        _measured(lambda found: found.own.relative_gradient.mean),
     ),
 )
 _ERRORS = (
-    _Measure(
+    Column(
         "end error, median",
+        "convergence.endpoint_error.median",
         "error of the ends over the length of the span, median over the training set",
-        _measured(lambda found: found.endpoint_error.median),
     ),
-    _Measure(
+    Column(
         "end error, mean",
+        "convergence.endpoint_error.mean",
         "the same, mean over the training set",
-        _measured(lambda found: found.endpoint_error.mean),
     ),
-    _Measure(
+    Column(
         "1 − tIoU, training",
+        lambda run: None if run.convergence is None else 1 - run.convergence.tiou,
         "1 − temporal IoU of the matched spans, mean over the training set",
-        _measured(lambda found: 1 - found.tiou),
     ),
 )
-_TIME = _Measure(
-    "training (s)", "seconds of training", lambda run: run.metrics.get("time/train", math.nan)
-)
+_COMPARED = (_ERRORS[2], _ERRORS[0])
+_TIME = Column("training (s)", "metrics.time/train", "seconds of training")
 
 
 def group_table(groups: Sequence[Group]) -> Table:
     """One row a group: every figure as mean ± standard deviation over the seeds."""
     metric = _one_metric(groups)
+
+    def judged(group: Group) -> Cell:
+        found = spread(group.judged(), len(group.counted))
+        named = f"{found.text} ({group.metric})" if group.metric and not metric else found.text
+        return found._replace(text=named)
+
     columns = [
-        ("group", "the span loss, and the settings that differ between the groups"),
-        ("finished", "finished runs (one a seed) of all runs"),
-        *((measure.name, measure.meaning) for measure in _MEASURES),
-        (
+        Column("group", _label, "the span loss, and the settings that differ between the groups"),
+        Column("finished", _finished, "finished runs (one a seed) of all runs"),
+        *map(_over_seeds, _GRADIENTS),
+        Column(
             "exponent",
+            _exponent,
             "slope of log gradient norm at the spans against log span loss over the run: near 0 "
             "for a sharp loss, near 1/2 for a smooth one. Mean over the seeds, and from the lowest "
             "to the highest end of their intervals; n.d.: not determinable in any",
         ),
-        *((measure.name, measure.meaning) for measure in _ERRORS),
-        (metric or "metric", "what the runs are judged by: of the test set where there is one"),
-        (_TIME.name, _TIME.meaning),
+        *map(_over_seeds, _ERRORS),
+        Column(
+            metric or "metric",
+            judged,
+            "what the runs are judged by: of the test set where there is one",
+        ),
+        _over_seeds(_TIME),
     ]
-    rows = []
-    for group in groups:
-        judged = spread(group.judged(), len(group.counted))
-        if group.metric and not metric:
-            judged = judged._replace(text=f"{judged.text} ({group.metric})")
-        rows.append(
-            [
-                Cell(group.label, whole=group.whole),
-                Cell(f"{len(group.counted)} of {len(group.runs)}", len(group.counted)),
-                *(spread(group.values(measure.get), len(group.counted)) for measure in _MEASURES),
-                _exponent(group),
-                *(spread(group.values(measure.get), len(group.counted)) for measure in _ERRORS),
-                judged,
-                spread(group.values(_TIME.get), len(group.counted)),
-            ]
-        )
-    notes = [
-        "Mean ± standard deviation over the seeds, of finished runs. A figure that fewer runs have "
-        "says how many."
-    ]
-    cut = [(group.label, group.whole) for group in groups if group.whole]
-    return Table("Groups", columns, rows, notes, brief=(0, 1, 5, 6, 9, 10), groups=cut)
+    return Table.of(
+        "Groups",
+        groups,
+        columns,
+        notes=[
+            "Mean ± standard deviation over the seeds, of finished runs. A figure that fewer runs have "
+            "says how many."
+        ],
+        brief=[columns[i].title for i in (0, 1, 5, 6, 9, 10)],
+        groups={group.label: group.whole for group in groups if group.whole},
+    )
 
 
 def comparison_table(groups: Sequence[Group]) -> Table:
     """One row for every two groups that share a seed: first minus second, seed by seed."""
-    compared = (_ERRORS[2], _ERRORS[0])
     metric = _one_metric(groups)
     rows, apart = [], 0
     # What differs in one thing first: there the difference has a name.
@@ -138,31 +109,30 @@ def comparison_table(groups: Sequence[Group]) -> Table:
         combinations(groups, 2), key=lambda pair: len({*pair[0].parts} ^ {*pair[1].parts})
     )
     for first, second in pairs:
-        shared = {*first.counted} & {*second.counted}
+        shared = len({*first.counted} & {*second.counted})
         if not shared:
             apart += 1
             continue
+        row: dict[str, Any] = {"first": _label(first), "second": _label(second), "n": shared}
         same = first.metric is not None and first.metric == second.metric
         judged = compare(first.judged(), second.judged()) if same else None
-        one, other = first.metric or NONE, second.metric or NONE
-        name = one if same else f"{one} and {other}"
-        row = [Cell(group.label, whole=group.whole) for group in (first, second)]
-        row.append(Cell(str(len(shared)), len(shared)))
-        row += [*([] if metric else [Cell(name)]), *difference(judged, len(shared))]
-        for measure in compared:
-            found = compare(first.values(measure.get), second.values(measure.get))
-            row += difference(found, len(shared))
+        if not metric:
+            both = (first.metric or NONE, second.metric or NONE)
+            row["metric"] = both[0] if same else " and ".join(both)
+        found = {metric or "difference": judged}
+        for column in _COMPARED:
+            found[column.title] = compare(first.values(column.of), second.values(column.of))
+        for name, value in found.items():
+            row[name], row[_verdict(name)] = difference(value, shared)
         rows.append(row)
-    columns = [
-        ("first", "differences are the first group minus the second"),
-        ("second", ""),
-        ("n", "seeds that both have finished"),
-        *([] if metric else [("metric", "what both are judged by")]),
-    ]
-    brief = (0, 1, 2, len(columns), len(columns) + 1)
-    for name in (metric or "difference", *(measure.name for measure in compared)):
-        columns += [(name, "mean of the differences, and its 95 % interval")]
-        columns += [("the first is", "what the interval allows to say")]
+    meanings = {
+        "first": "differences are the first group minus the second",
+        "n": "seeds that both have finished",
+        "metric": "what both are judged by",
+    }
+    for name in (metric or "difference", *(column.title for column in _COMPARED)):
+        meanings[name] = "mean of the differences, and its 95 % interval"
+        meanings[_verdict(name)] = "what the interval allows to say"
     notes = []
     if rows:
         notes.append(
@@ -178,65 +148,91 @@ def comparison_table(groups: Sequence[Group]) -> Table:
         notes.append("There are no two groups to compare.")
     if apart and rows:
         notes.append(f"Left out, for want of a shared seed: {apart} more pairs of groups.")
-    return Table("Comparison over seeds", columns, rows, notes, brief)
+    judged_by = metric or "difference"
+    brief = ("first", "second", "n", judged_by, _verdict(judged_by))
+    return Table("Comparison over seeds", rows, meanings, notes, brief)
+
+
+def error_table(groups: Sequence[Group]) -> Table:
+    """One row a group: what its errors on the test set cost, as mean and spread over seeds."""
+    found = "share of the targets to which a prediction is matched"
+    measures = [
+        Column("mAP", "scores.diagnosis.mAP", "of the test set, at the tIoU of the diagnosis"),
+        Column("targets found", "scores.share_found", found),
+        *(
+            Column(f"+ {kind}", f"scores.diagnosis.gain.{kind}", MEANT[kind])
+            for kind in (*KINDS[1:], "missed")
+        ),
+    ]
+    columns = [Column("group", _label), *map(_over_seeds, measures)]
+    known = [g for g in groups if any(run.scores is not None for run in g.counted.values())]
+    notes = [
+        "On the test set: mAP, and after + what it would gain if all errors of a kind were mended. "
+        "The page scores.html in the folder of a run says more."
+    ]
+    return Table.of("Errors", known, columns, notes if known else ["No run has a diagnosis."])
 
 
 def run_table(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> Table:
     """One row a run, with what it says of itself."""
-    label = {
-        run.folder: Cell(group.label, whole=group.whole) for group in groups for run in group.runs
-    }
-    counted = {run.folder for group in groups for run in group.counted.values()}
-    columns = [
-        ("run", "its folder"),
-        ("group", ""),
-        ("seed", ""),
-        (
-            "state",
-            "going: written to in the last 10 minutes; stopped: not, and not finished; "
-            "unreadable: nothing is known of it but the remark",
-        ),
-        ("last written", "the newest file in the folder"),
-        ("epochs", "whole epochs that were logged, of those wanted"),
-        ("steps", "optimizer steps that were logged"),
-        ("last span loss", "mean of the last 20 mini-batches that were logged"),
-        ("remarks", ""),
-    ]
-    rows = []
-    for run in runs:
-        remarks = run.remarks
-        if run.state == "finished" and run.folder not in counted and run.folder in label:
-            remarks.append(
-                "not counted: done again later" if run.seed is not None else "not counted: no seed"
-            )
-        wanted = f" of {run.max_epochs}" if run.max_epochs else ""
-        date = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.written))
-        known = run.written > 0
-        rows.append(
-            [
-                shortened(run.name),
-                label.get(run.folder, Cell(NONE)),
-                Cell(NONE if run.seed is None else str(run.seed), run.seed),
-                Cell(run.state),
-                Cell(f"{date} ({age(now - run.written)})" if known else NONE, run.written),
-                Cell(f"{run.epochs}{wanted}", run.epochs),
-                Cell(str(run.steps), run.steps),
-                number(run.last_loss),
-                Cell("; ".join(remarks)),
-            ]
+    labels = {run.folder: _label(group) for group in groups for run in group.runs}
+    taken = {run.folder for group in groups for run in group.counted.values()}
+
+    def remarks(run: Run) -> str:
+        left_out = run.state == "finished" and run.folder in labels and run.folder not in taken
+        why = "no seed" if run.seed is None else "done again later"
+        return "; ".join([*run.remarks, f"not counted: {why}"] if left_out else run.remarks)
+
+    def epochs(run: Run) -> Cell:
+        return Cell(
+            f"{run.epochs} of {run.max_epochs}" if run.max_epochs else str(run.epochs), run.epochs
         )
-    return Table("Runs", columns, rows)
+
+    states = (
+        "going: written to in the last 10 minutes; stopped: not, and not finished; "
+        "unreadable: nothing is known of it but the remark"
+    )
+    columns = [
+        Column("run", lambda run: shortened(run.name), "its folder"),
+        Column("group", lambda run: labels.get(run.folder)),
+        Column("seed", lambda run: None if run.seed is None else Cell(str(run.seed), run.seed)),
+        Column("state", "state", states),
+        Column(
+            "last written", lambda run: _when(run.written, now), "the newest file in the folder"
+        ),
+        Column("epochs", epochs, "whole epochs that were logged, of those wanted"),
+        Column(
+            "steps", lambda run: Cell(str(run.steps), run.steps), "optimizer steps that were logged"
+        ),
+        Column("last span loss", "last_loss", "mean of the last 20 mini-batches that were logged"),
+        Column("remarks", remarks),
+    ]
+    return Table.of("Runs", runs, columns)
 
 
 def count_states(runs: Sequence[Run]) -> str:
     """In words: how many runs there are, and in what states."""
-    states = [run.state for run in runs]
-    parts = [
-        f"{states.count(state)} {state}"
-        for state in ("finished", "going", "stopped", "failed", "unreadable")
-        if state in states
-    ]
-    return f"{len(runs)} run{'s' if len(runs) > 1 else ''}: {', '.join(parts)}"
+    counts = Counter(run.state for run in runs)
+    states = ("finished", "going", "stopped", "failed", "unreadable")
+    parts = ", ".join(f"{counts[state]} {state}" for state in states if counts[state])
+    return f"{counted(len(runs), 'run')}: {parts}"
+
+
+def _label(group: Group) -> Cell:
+    return Cell(group.label, whole=group.whole)
+
+
+def _finished(group: Group) -> Cell:
+    return Cell(f"{len(group.counted)} of {len(group.runs)}", len(group.counted))
+
+
+def _over_seeds(column: Column) -> Column:
+    """A column of runs as one of groups: mean ± standard deviation."""
+    return column._replace(get=lambda g: spread(g.values(column.of), len(g.counted)))
+
+
+def _verdict(name: str) -> str:
+    return f"{name}: the first is"
 
 
 def _one_metric(groups: Sequence[Group]) -> str | None:
@@ -256,3 +252,14 @@ def _exponent(group: Group) -> Cell:
     few = f" (n = {len(fits)})" if len(fits) < len(group.counted) else ""
     shown = (fixed(value, ".2f") for value in (mean, low, high))
     return Cell("{} [{}, {}]".format(*shown) + few, mean)
+
+
+def _when(written: float, now: float) -> Cell | None:
+    """The date of a file, and its age to the largest unit that fits; None where it is not known."""
+    if not written:
+        return None
+    sizes = {"d": 86400, "h": 3600, "min": 60}
+    age = now - written
+    ages = [f"{age / size:.0f} {unit} ago" for unit, size in sizes.items() if age >= size]
+    date = time.strftime("%Y-%m-%d %H:%M", time.localtime(written))
+    return Cell(f"{date} ({ages[0] if ages else 'just now'})", written)

@@ -1,13 +1,8 @@
 """A page to scroll and zoom through recordings: signal, predictions and annotated spans."""
 
 import base64
-import hashlib
-import json
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC
-from html import escape
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,16 +17,11 @@ from spanloc.plots.recording import (
     view_range,
 )
 from spanloc.plots.style import SERIES
-from spanloc.reports.html import _SCRIPT, _STYLE
+from spanloc.reports.pages import render
 from spanloc.reports.view_spans import Held, decimals, held_spans, shares, span_table
 
-_SCRIPTS = ("view_draw.js", "view_page.js", "view_input.js")
 # Codes of values; 0 is a missing one.
 _CODES = 65_534
-_HELP = (
-    "Wheel or two fingers: zoom. Drag: move. Keys: ← → move, + − zoom, Home the whole recording, "
-    "n and p the next and the previous span."
-)
 
 
 def view_page(
@@ -67,93 +57,43 @@ def view_page(
         check_shown(one)
     labels = sorted({label for one in shown for label in one.labels()})
     held = held_spans(shown)
-    tables = [line for i, one in enumerate(shown) for line in span_table(i, one, held[i])]
-    packed = [_spans_text(one, spans, labels) for one, spans in zip(shown, held, strict=True)]
+    tables = [span_table(i, one, held[i]) for i, one in enumerate(shown)]
+    packed = [_spans_text(spans, labels) for spans in held]
     left = most_bytes - sum(map(len, packed)) - sum(map(len, tables)) - 50_000
     sizes = [2 * one.num_steps * min(one.num_channels, MOST_CHANNELS) for one in shown]
     rooms = shares(sizes, max(left, most_bytes // 4) * 3 // 4)
-    records, blocks = [], []
+    records, blocks = [], dict[str, str]()
     for i, one in enumerate(shown):
         record, signal = _signal(one, sizes[i], rooms[i])
         records.append({**record, **_facts(one, held[i])})
-        blocks += [_block(f"signal{i}", signal), _block(f"spans{i}", packed[i])]
-    page = {
+        blocks |= {f"signal{i}": signal, f"spans{i}": packed[i]}
+    data = {
         "recordings": records,
         "labels": labels,
         "colours": SERIES,
         "threshold": first_threshold(shown) if threshold is None else threshold,
         "lanes": MOST_LANES,
     }
-    # What ends a script in HTML must not stand in one.
-    data = json.dumps(page, allow_nan=False).replace("<", "\\u003c")
-    parts = [
-        *_controls(shown),
-        f'<script type="application/json" id="data">{data}</script>',
-        *blocks,
-        *tables,
-    ]
-    return _document(title, parts if shown else [])
-
-
-def _document(title: str, parts: Sequence[str]) -> str:
-    scripts = [_SCRIPT, "\n".join(map(_beside, _SCRIPTS))] if parts else []
-    parts = parts or ['<p class="soft">There are no recordings.</p>']
-    digests = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-        for text in scripts
+    return render(
+        "recordings.html",
+        title,
+        scripts=("sort.js", "view_draw.js", "view_page.js", "view_input.js") if shown else (),
+        styles=("page.css", "view_page.css"),
+        shown=shown,
+        data=data,
+        blocks=blocks,
+        tables=tables,
     )
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src {digests}"
-    whole = [
-        "<!DOCTYPE html>",
-        '<html lang="en"><head><meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{escape(title)}</title><style>{_STYLE}{_beside('view_page.css')}</style></head><body>",
-        f"<h1>{escape(title)}</h1>",
-        *parts,
-        *(f"<script>{text}</script>" for text in scripts),
-        "</body></html>",
-    ]
-    return "\n".join(whole) + "\n"
 
 
-def _beside(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
-
-
-def _controls(shown: Sequence[Shown]) -> Iterator[str]:
-    options = "".join(f'<option value="{i}">{escape(s.id)}</option>' for i, s in enumerate(shown))
-    clock = '<label><input type="checkbox" id="clock" checked> clock time</label>'
-    yield "<noscript><p>The signal is drawn by a script; the spans are in the table.</p></noscript>"
-    # Shown by the script: without it these would do nothing.
-    yield '<div id="view" hidden><div class="bar">'
-    yield f'<label {"" if len(shown) > 1 else "hidden"}>recording <select id="recording">{options}</select></label>'
-    for name, text, meaning in (
-        ("previous", "‹ span", "previous span (p)"),
-        ("next", "span ›", "next span (n)"),
-        ("out", "−", "zoom out (−)"),
-        ("in", "+", "zoom in (+)"),
-        ("all", "all", "the whole recording (Home)"),
-    ):
-        yield f'<button type="button" id="{name}" title="{meaning}">{text}</button>'
-    yield '<label class="grow">score from <input type="range" id="threshold" min="0" max="1" step="0.01">'
-    yield '<output id="above"></output></label>'
-    yield clock if any(one.start for one in shown) else ""
-    yield '</div><p class="soft" id="where"><span id="range"></span><span id="picked" aria-live="polite"></span></p>'
-    yield '<canvas id="overview" aria-hidden="true"></canvas>'
-    yield '<canvas id="lanes" tabindex="0" role="img"></canvas><div id="tip" hidden></div>'
-    yield '<div class="bar" id="legend" role="group" aria-label="labels"></div>'
-    yield f'<p class="soft">{_HELP}</p></div>'
-
-
-def _facts(one: Shown, spans: Held) -> dict[str, Any]:
+def _facts(one: Shown, spans: Sequence[Held]) -> dict[str, Any]:
     clock = one.start.replace(tzinfo=UTC).timestamp() if one.start else None
     return {
         "id": one.id,
         "rate": one.rate,
         "steps": one.num_steps,
         "channels": one.names()[:MOST_CHANNELS],
-        "predictions": len(spans.predictions),
+        "predictions": sum(not span.known for span in spans),
         # The script counts in wall time, which it takes for UTC.
         "clock": clock,
         "zone": one.start.strftime("%z") if one.start else "",
@@ -186,18 +126,16 @@ def _signal(one: Shown, size: int, room: int) -> tuple[dict[str, Any], str]:
     return facts, _coded(*coded)
 
 
-def _spans_text(one: Shown, spans: Held, labels: Sequence[str]) -> str:
+def _spans_text(spans: Sequence[Held], labels: Sequence[str]) -> str:
     number = {label: i for i, label in enumerate(labels)}
-    rows = [one.spans[k] for k in spans.predictions]
-    rows += [(*one.truth[k], math.nan) for k in spans.truth]
-    columns = [*zip(*rows, strict=True)] or [(), (), (), ()]
-    start, end, score = (np.array(columns[i], "<f8").tobytes() for i in (0, 1, 3))
-    return _coded(start, end, score, np.array([number[x] for x in columns[2]], "<u2").tobytes())
+    columns = [
+        np.array([span.start for span in spans], "<f8"),
+        np.array([span.end for span in spans], "<f8"),
+        np.array([span.score for span in spans], "<f8"),
+        np.array([number[span.label] for span in spans], "<u2"),
+    ]
+    return _coded(*(column.tobytes() for column in columns))
 
 
 def _coded(*parts: bytes) -> str:
     return base64.b64encode(b"".join(parts)).decode()
-
-
-def _block(name: str, text: str) -> str:
-    return f'<script type="text/plain" id="{name}">{text}</script>'

@@ -3,37 +3,48 @@
 import math
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from html import escape
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spanloc.plots.recording import MOST_CHANNELS, Shown
+from spanloc.reports.pages import part
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 # On one page, over all its recordings: a browser draws these without a delay that one would notice.
 _MOST_SPANS, _MOST_ROWS = 20_000, 2_000
 
 
 class Held(NamedTuple):
-    """What the page holds of a recording's spans, each by start: places in ``Shown``, and which have a row."""
+    """A span that the page holds: seconds, its score (NaN if it is annotated), and whether the table has it."""
 
-    predictions: list[int]
-    truth: list[int]
-    rows: set[int]
+    start: float
+    end: float
+    label: str
+    score: float
+    listed: bool
+
+    @property
+    def known(self) -> bool:
+        """Whether it is annotated."""
+        return math.isnan(self.score)
 
 
-def held_spans(shown: Sequence[Shown]) -> list[Held]:
-    """The spans that the page has room for: of the predictions those with the highest scores."""
+def held_spans(shown: Sequence[Shown]) -> list[list[Held]]:
+    """The spans that the page has room for: of the predictions those with the highest scores.
+
+    Of each recording first the predictions, by start, then what is annotated.
+    """
     counts = [len(part) for one in shown for part in (one.truth, one.spans)]
     drawn, rows = shares(counts, _MOST_SPANS), shares(counts, _MOST_ROWS)
     found = []
     for i, one in enumerate(shown):
         # A sort is stable: equal ones stay in the order of the input.
-        best = sorted(range(len(one.spans)), key=[-row[3] for row in one.spans].__getitem__)
-        first = sorted(range(len(one.truth)), key=[row[:2] for row in one.truth].__getitem__)
-        kept = sorted(best[: drawn[2 * i + 1]], key=[row[:2] for row in one.spans].__getitem__)
-        listed, truth = set(best[: rows[2 * i + 1]]), first[: drawn[2 * i]]
-        places = {place for place, k in enumerate(kept) if k in listed}
-        places |= {len(kept) + place for place in range(rows[2 * i])}
-        found.append(Held(kept, truth, places))
+        best = sorted(one.spans, key=lambda row: -row[3])[: drawn[2 * i + 1]]
+        first = sorted(one.truth, key=lambda row: row[:2])[: drawn[2 * i]]
+        predicted = [Held(*row, k < rows[2 * i + 1]) for k, row in enumerate(best)]
+        known = [Held(*row, math.nan, k < rows[2 * i]) for k, row in enumerate(first)]
+        found.append([*sorted(predicted, key=lambda span: span[:2]), *known])
     return found
 
 
@@ -50,50 +61,38 @@ def shares(wanted: Sequence[int], total: int) -> list[int]:
     return given
 
 
-def span_table(i: int, one: Shown, spans: Held) -> Iterator[str]:
-    """The ``i``-th recording's spans by start, as HTML; each start is a link that the page's script follows."""
-    name = f"Spans of {one.id}"
-    yield f'<section class="spans" id="table{i}"><h2>{escape(name)}</h2>'
-    yield from (f'<p class="soft">{escape(note)}</p>' for note in _notes(one, spans))
-    heads = ["start", "label", "score", "length", "end"]
-    heads += ["kind"] * bool(one.truth) + ["clock"] * bool(one.start)
-    yield f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}"><table><thead><tr>'
-    for head in heads:
-        order = "ascending" if head == "start" else "none"
-        yield f'<th scope="col" aria-sort="{order}"><button type="button">{head}</button></th>'
-    yield "</tr></thead><tbody>"
-    rows = [(*one.spans[k], place) for place, k in enumerate(spans.predictions)]
-    offset = len(rows)
-    rows += [(*one.truth[k], math.nan, offset + place) for place, k in enumerate(spans.truth)]
+def span_table(number: int, one: Shown, spans: Sequence[Held]) -> "Markup":
+    """The spans of a recording by start, as HTML; each start is a link that the page's script follows."""
     digits = decimals(one.rate)
-    for start, end, label, score, place in sorted(rows, key=lambda row: (row[0], row[1], row[4])):
-        if place not in spans.rows:
-            continue
-        known = place >= offset
-        value = "" if known else f"{score:.4f}"
-        cells = [
-            f'<td data-value="{start}"><a href="#span={i},{place}">{_clock(start, digits)}</a></td>',
-            f"<td>{escape(label)}</td>",
-            f'<td data-value="{value}">{"" if known else f"{score:.2f}"}</td>',
-            f'<td data-value="{end - start}">{end - start:.{digits}f}</td>',
-            f'<td data-value="{end}">{_clock(end, digits)}</td>',
-        ]
-        if one.truth:
-            cells.append(f"<td>{'annotated' if known else 'predicted'}</td>")
-        if one.start:
-            when = one.start.replace(tzinfo=None) + timedelta(seconds=start)
-            cells.append(f"<td>{when:%Y-%m-%d %H:%M:%S}</td>")
-        yield f'<tr data-i="{place}">{"".join(cells)}</tr>'
-    yield "</tbody></table></div></section>"
+    begin = one.start.replace(tzinfo=None) if one.start else None
+    rows: list[dict[str, Any]] = [
+        {
+            "place": place,
+            "span": span,
+            "start": _clock(span.start, digits),
+            "length": f"{span.end - span.start:.{digits}f}",
+            "end": _clock(span.end, digits),
+            "clock": f"{begin + timedelta(seconds=span.start):%Y-%m-%d %H:%M:%S}" if begin else "",
+        }
+        for place, span in enumerate(spans)
+        if span.listed
+    ]
+    rows.sort(key=lambda row: (*row["span"][:2], row["place"]))
+    heads = ["start", "label", "score", "length", "end"]
+    heads += ["kind"] * bool(one.truth) + ["clock"] * bool(begin)
+    return part(
+        "spans.html", number=number, id=one.id, notes=_notes(one, spans), heads=heads, rows=rows
+    )
 
 
-def _notes(one: Shown, spans: Held) -> Iterator[str]:
-    kept, rows = len(spans.predictions), len(spans.rows)
-    if kept < len(one.spans):
-        yield f"The page has {kept:,} of {len(one.spans):,} predictions: those with the highest scores."
-    if len(spans.truth) < len(one.truth):
-        yield f"The page has the first {len(spans.truth):,} of {len(one.truth):,} annotated spans."
-    if rows < kept + len(spans.truth):
+def _notes(one: Shown, spans: Sequence[Held]) -> Iterator[str]:
+    known, rows = sum(span.known for span in spans), sum(span.listed for span in spans)
+    predicted = len(spans) - known
+    if predicted < len(one.spans):
+        yield f"The page has {predicted:,} of {len(one.spans):,} predictions: those with the highest scores."
+    if known < len(one.truth):
+        yield f"The page has the first {known:,} of {len(one.truth):,} annotated spans."
+    if rows < len(spans):
         yield f"The table has {rows:,} spans: those with the highest scores, and the first annotated ones."
     if one.num_channels > MOST_CHANNELS:
         yield f"The first {MOST_CHANNELS} of {one.num_channels:,} channels are drawn."

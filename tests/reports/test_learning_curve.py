@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from made_runs import NOW, finished
+from made_runs import finished, found
 
 from spanloc import plots, reports
 from spanloc.reports import learning_curve
@@ -34,8 +34,7 @@ def few_refits(monkeypatch):
 
 
 def curves_of(folder):
-    groups = reports.group_runs(reports.find_runs([folder], now=NOW))
-    return reports.learning_curves(groups)
+    return reports.learning_curves(found(folder)[1])
 
 
 @pytest.mark.parametrize("floor", [0.0, 0.05])

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from made_runs import NOW, config, convergence, finished, log, write_run
+from made_runs import NOW, config, convergence, finished, found, log, write_run
 
-from spanloc.reports import compare, find_runs, group_runs, read_run, summarize
+from spanloc.reports import compare, find_runs, read_run, summarize
 
 
 def read(folder, now=NOW):
@@ -14,7 +14,7 @@ def read(folder, now=NOW):
 
 
 def labels(folder):
-    return [group.label for group in group_runs(find_runs([folder], now=NOW))]
+    return [group.label for group in found(folder)[1]]
 
 
 def test_mean_and_spread_by_hand():
@@ -29,14 +29,14 @@ def test_mean_and_spread_by_hand():
 def test_the_paired_interval_by_hand():
     # Differences 1, 2, 3: mean 2, std 1; t(0.975, 2) = 4.30265 of any printed table.
     first, second = {0: 5.0, 1: 7.0, 2: 9.0, 8: 100.0}, {2: 6.0, 1: 5.0, 0: 4.0, 9: -100.0}
-    found = compare(first, second)
+    result = compare(first, second)
     half = 4.30265 / math.sqrt(3)
-    assert found == pytest.approx((2.0, 2 - half, 2 + half, 3), abs=5e-4)
-    assert found.verdict == "no difference shown"
+    assert result == pytest.approx((2.0, 2 - half, 2 + half, 3), abs=5e-4)
+    assert result.verdict == "no difference shown"
     # Two pairs, differences 1.0 and 1.1: t(0.975, 1) = 12.7062, std 0.0707107.
-    found = compare({0: 1.0, 1: 1.1}, {0: 0.0, 1: 0.0})
-    assert found == pytest.approx((1.05, 1.05 - 0.63531, 1.05 + 0.63531, 2), abs=1e-4)
-    assert found.verdict == "higher"
+    result = compare({0: 1.0, 1: 1.1}, {0: 0.0, 1: 0.0})
+    assert result == pytest.approx((1.05, 1.05 - 0.63531, 1.05 + 0.63531, 2), abs=1e-4)
+    assert result.verdict == "higher"
     assert compare({0: 0.0, 1: 0.0}, {0: 1.0, 1: 1.1}).verdict == "lower"
 
 
@@ -49,8 +49,8 @@ def test_what_the_pairs_share_cancels():
 
 
 def test_one_seed_tells_nothing():
-    found = compare({0: 1.0}, {0: 2.0})
-    assert (found.mean, found.n, found.verdict) == (-1.0, 1, "cannot be told")
+    result = compare({0: 1.0}, {0: 2.0})
+    assert (result.mean, result.n, result.verdict) == (-1.0, 1, "cannot be told")
     assert compare({0: 1.0}, {1: 2.0}).verdict == "cannot be told"
 
 
@@ -112,7 +112,7 @@ def test_what_is_missing_or_half_written_is_said_not_met(tmp_path):
     run = read(write_run(tmp_path / "odd", {"config.yaml": config(), "convergence.json": odd}))
     assert run.convergence is None
     assert run.problems[0].startswith("convergence.json cannot be used: ")
-    assert group_runs(find_runs([tmp_path], now=NOW))[0].counted == {}
+    assert found(tmp_path)[1][0].counted == {}
 
 
 def test_a_log_that_is_cut_loses_its_last_line_only(tmp_path):
@@ -157,7 +157,7 @@ def test_groups_are_named_by_what_tells_them_apart(tmp_path):
         "smooth_giou, data.label_noise=0.0",
         "smooth_giou, data.label_noise=0.1",
     ]
-    groups = group_runs(find_runs([tmp_path], now=NOW))
+    groups = found(tmp_path)[1]
     assert all(list(group.counted) == [0, 1] for group in groups)
 
 
@@ -166,7 +166,8 @@ def test_seeds_alone_make_no_groups(tmp_path):
     # follow from what data the seed made.
     for seed in (0, 1, 2):
         backbone = {"_target_": "spanloc.models.ConvBackbone", "stride": 2 + seed}
-        finished(tmp_path / str(seed), seed=seed, backbone=backbone)
+        write_run(finished(tmp_path / str(seed), seed=seed),
+                  {"config.yaml": config(seed=seed, backbone=backbone)})  # fmt: skip
     assert labels(tmp_path) == ["giou"]
 
 
@@ -177,26 +178,55 @@ def test_a_stride_that_was_set_makes_groups(tmp_path):
     assert labels(tmp_path) == ["giou, backbone.stride=2", "giou, backbone.stride=4"]
 
 
-def test_options_are_compared_with_their_like(tmp_path):
+def chosen(folder, *overrides, loss="giou", **settings):
+    """A run with this command line, and with what it came to in its config."""
+    return write_run(finished(folder, loss, **settings), {"overrides.yaml": list(overrides)})
+
+
+def test_settings_are_called_what_the_command_line_calls_them(tmp_path):
     sgd = {"_target_": "torch.optim.SGD", "lr": 0.05, "momentum": 0.9}
-    average = {"_target_": "lightning.EMAWeightAveraging", "decay": 0.9}
-    finished(tmp_path / "a")
-    finished(tmp_path / "b", optimizer=sgd)
-    finished(tmp_path / "c", callbacks__average=average)
+    chosen(tmp_path / "a")
+    chosen(
+        tmp_path / "b",
+        "optimizer=sgd",
+        "data.root='/p q/here'",
+        optimizer=sgd,
+        data__root="/p q/here",
+    )
+    chosen(tmp_path / "c", "+callbacks.average=null", "seed=1", "data.label_noise=0.0", seed=1)
+    chosen(
+        tmp_path / "d",
+        "span_loss=giou_l1",
+        "data.root=/r/here",
+        loss="weighted_sum",
+        data__root="/r/here",
+    )
     assert labels(tmp_path) == [
-        "giou, optimizer=AdamW, callbacks.average=EMAWeightAveraging",
-        "giou, optimizer=AdamW",
-        "giou, optimizer=SGD",
+        "giou",
+        "giou, callbacks.average=null",
+        "giou, data.root=here, optimizer=sgd",
+        "giou_l1, data.root=here",
     ]
-    for smoothing in (0.1, 0.3):
-        run = finished(tmp_path / f"smooth{smoothing}", "smooth_giou")
-        tree = config("smooth_giou")
-        tree["span_loss"]["smoothing"] = smoothing
-        write_run(run, {"config.yaml": tree})
-    assert labels(tmp_path)[3:] == [
-        "smooth_giou, optimizer=AdamW, span_loss.smoothing=0.1",
-        "smooth_giou, optimizer=AdamW, span_loss.smoothing=0.3",
-    ]
+
+
+def test_what_one_command_line_leaves_out_is_as_its_config_has_it(tmp_path):
+    chosen(tmp_path / "a", "seed=0")
+    chosen(tmp_path / "b", "data.label_noise=0.0", "seed=1", seed=1)
+    assert labels(tmp_path) == ["giou"]
+    chosen(tmp_path / "c", "data.label_noise=0.1", data__label_noise=0.1)
+    assert labels(tmp_path) == ["giou, data.label_noise=0.0", "giou, data.label_noise=0.1"]
+
+
+def test_runs_whose_command_line_is_not_known_are_told_apart_by_their_configs(tmp_path):
+    for seed in (0, 1):
+        for stride in (2, 4):
+            run = finished(tmp_path / f"{seed}{stride}", seed=seed, backbone__stride=stride)
+            (run / "overrides.yaml").unlink()
+    assert labels(tmp_path) == ["giou, backbone.stride=2", "giou, backbone.stride=4"]
+    chosen(tmp_path / "other", "seed=0")
+    assert labels(tmp_path) == ["giou, backbone.stride=2", "giou, backbone.stride=4"]
+    write_run(tmp_path / "other", {"overrides.yaml": "{a: 1}"})
+    assert read(tmp_path / "other").remarks == ["overrides.yaml cannot be used: it holds no list"]
 
 
 def test_a_run_done_twice_counts_once(tmp_path):
@@ -204,7 +234,7 @@ def test_a_run_done_twice_counts_once(tmp_path):
     late = finished(tmp_path / "zz", metrics={"test/tiou": 0.2})
     write_run(late, {"train.log": "done"}, age=5)
     write_run(tmp_path / "crash", {"config.yaml": config(), "error.txt": "no"}, age=1)
-    (group,) = group_runs(find_runs([tmp_path], now=NOW))
+    _, (group,) = found(tmp_path)
     assert group.judged() == {0: 0.2}
     assert len(group.runs) == 3
 

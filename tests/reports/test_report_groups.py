@@ -4,17 +4,13 @@ import re
 
 import numpy as np
 import pytest
-from made_runs import NOW, config, finished, write_run
+from made_runs import config, finished, found, shown, write_run
 
 from spanloc import plots, reports
 
 
 def groups(folder):
-    return reports.group_runs(reports.find_runs([folder], now=NOW))
-
-
-def text(folder, form):
-    return form(reports.find_runs([folder], now=NOW), groups(folder), now=NOW)
+    return found(folder)[1]
 
 
 CANNOT_CHANGE_A_RESULT = [
@@ -65,7 +61,7 @@ def test_the_whole_of_a_cut_label_is_shown(tmp_path):
         f"{cut} (2)": whole.format(6),
         other: other_whole,
     }
-    html, marked = (text(tmp_path, form) for form in (reports.page, reports.markdown))
+    html, marked = shown(tmp_path)
     assert f'<th scope="row" title="{whole.format(6)}">{cut} (2)</th>' in html
     assert f'title="{whole.format(6)}">{cut} (2)</td>' in html
     assert html.count("<summary>What the groups are</summary>") == 1
@@ -80,7 +76,7 @@ def test_labels_that_say_all_are_not_listed(tmp_path):
     finished(tmp_path / "many", **MANY)
     assert len(groups(tmp_path)) == 2
     for form in (reports.page, reports.markdown):
-        assert "What the groups are" not in text(tmp_path, form)
+        assert "What the groups are" not in shown(tmp_path, form)
 
 
 # As logged: the gradient of a step in a row of its own, of every second step only.
@@ -96,7 +92,7 @@ ROWS = """epoch,grad/clipped,grad/params,grad/spans,train/loss_span,step
 
 def test_a_gradient_belongs_to_the_loss_of_its_own_step(tmp_path):
     write_run(tmp_path, {"config.yaml": config(), "csv/version_0/metrics.csv": ROWS})
-    (run,) = reports.find_runs([tmp_path], now=NOW)
+    (run,), _ = found(tmp_path)
     nan = np.nan
     expected = {
         "step": [0, 1, 2, 3],

@@ -5,7 +5,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from made_runs import NOW, config, finished, log, write_run
+from made_runs import NOW, config, finished, found, log, shown, write_run
 from metric_rows import tensors
 
 from spanloc import reports
@@ -23,27 +23,24 @@ def sweep(tmp_path):
             figures["exponent__low"], figures["exponent__high"] = -0.1, 0.6 + seed
             folder = tmp_path / "runs" / f"{loss}_{seed}"
             finished(folder, loss, seed, metrics={"test/tiou": tiou + 0.01 * i}, figures=figures)
-    files = {"config.yaml": config(seed=9), "csv/version_0/metrics.csv": log(70)}
+    files = {"config.yaml": config(seed=9), "overrides.yaml": ["seed=9"]}
+    files["csv/version_0/metrics.csv"] = log(70)
     write_run(tmp_path / "runs" / "going", files, age=120)
     write_run(tmp_path / "runs" / "failed", {**files, "error.txt": "ValueError: nan at step 7"})
     return tmp_path / "runs"
 
 
 def tables(folder):
-    runs = reports.find_runs([folder], now=NOW)
-    groups = reports.group_runs(runs)
-    found = (
-        reports.group_table(groups),
-        reports.comparison_table(groups),
-        reports.run_table(runs, groups, now=NOW),
-    )
-    return [[dict(zip((c for c, _ in t.columns), row, strict=True)) for row in t.rows]
-            for t in found]  # fmt: skip
+    runs, groups = found(folder)
+    return [
+        reports.group_table(groups).cells,
+        reports.comparison_table(groups).cells,
+        reports.run_table(runs, groups, now=NOW).cells,
+    ]
 
 
 def page(folder, form=reports.page):
-    runs = reports.find_runs([folder], now=NOW)
-    return form(runs, reports.group_runs(runs), now=NOW)
+    return shown(folder, form)
 
 
 def scored(folder, gain):
@@ -58,9 +55,7 @@ def test_the_table_of_errors(sweep):
     assert "No run has a diagnosis." in page(sweep)
     for seed, gain in enumerate((0.01, 0.02, 0.06)):
         scored(sweep / f"giou_{seed}", gain)
-    runs = reports.find_runs([sweep], now=NOW)
-    table = reports.error_table(reports.group_runs(runs))
-    (row,) = [dict(zip((c for c, _ in table.columns), r, strict=True)) for r in table.rows]
+    (row,) = reports.error_table(found(sweep)[1]).cells
     assert row["group"].text == "giou"
     assert row["mAP"].text == "0.5 ± 0"
     assert row["targets found"].text == "0.75 ± 0"
@@ -74,9 +69,8 @@ def test_errors_are_of_the_runs_that_have_a_diagnosis(sweep):
     scored(sweep / "giou_0", 0.01)
     scored(sweep / "giou_1", 0.03)
     (sweep / "giou_2" / "scores.json").write_text('{"diagnosis": {"mAP": 0.1}}')
-    runs = reports.find_runs([sweep], now=NOW)
-    (row,) = reports.error_table(reports.group_runs(runs)).rows
-    assert row[1].text == "0.5 ± 0 (n = 2)"
+    (row,) = reports.error_table(found(sweep)[1]).cells
+    assert row["mAP"].text == "0.5 ± 0 (n = 2)"
     remarks = {row["run"].text: row["remarks"].text for row in tables(sweep)[2]}
     assert remarks["giou_2"] == "scores.json cannot be used: metrics is missing"
 
@@ -111,9 +105,8 @@ def test_the_comparison(sweep):
     (row,) = tables(sweep)[1]
     assert (row["first"].text, row["second"].text, row["n"].text) == ("giou", "smooth_giou", "3")
     assert row["test/tiou"].value == pytest.approx(-0.01)
-    assert row["the first is"].text == "no difference shown"  # the last: of the end error
-    table = reports.comparison_table(reports.group_runs(reports.find_runs([sweep], now=NOW)))
-    assert [cell.text for cell in table.rows[0]][4] == "lower"
+    assert row["end error, median: the first is"].text == "no difference shown"
+    assert row["test/tiou: the first is"].text == "lower"
 
 
 def test_one_seed_and_other_seeds_cannot_be_told(tmp_path):
@@ -121,7 +114,7 @@ def test_one_seed_and_other_seeds_cannot_be_told(tmp_path):
     finished(tmp_path / "b", "iou", 0)
     (row,) = tables(tmp_path)[1]
     assert row["n"].text == "1"
-    assert row["the first is"].text == "cannot be told"
+    assert row["test/tiou: the first is"].text == "cannot be told"
     finished(tmp_path / "b", "iou", 1)
     assert tables(tmp_path)[1] == []
     assert "cannot be told" in page(tmp_path)
@@ -180,24 +173,24 @@ def parsed(text):
 
 def test_the_page_is_whole_and_asks_for_nothing(sweep):
     text = page(sweep)
-    found = parsed(text)
-    assert found.open == []
-    assert found.tags.count("script") == 1
-    assert not {"link", "img", "iframe", "object", "image", "base", "form"} & set(found.tags)
-    for name, value in found.attributes:
+    tags = parsed(text)
+    assert tags.open == []
+    assert tags.tags.count("script") == 1
+    assert not {"link", "img", "iframe", "object", "image", "base", "form"} & set(tags.tags)
+    for name, value in tags.attributes:
         if name in ("src", "href", "xlink:href"):
             assert value.startswith("#")
         assert not name.startswith("on")
     assert not re.search(r"url\((?!#)|@import", text)
-    assert found.tags.count("figure") == 3
+    assert tags.tags.count("figure") == 3
 
 
 def test_no_two_things_on_the_page_have_one_id(sweep):
-    found = parsed(page(sweep))
-    ids = [value for name, value in found.attributes if name == "id"]
+    tags = parsed(page(sweep))
+    ids = [value for name, value in tags.attributes if name == "id"]
     assert len(ids) == len(set(ids)) > 10
-    wanted = {v[1:] for n, v in found.attributes if n == "xlink:href"}
-    wanted |= {m for _, v in found.attributes for m in re.findall(r"url\(#([^)]+)\)", v or "")}
+    wanted = {v[1:] for n, v in tags.attributes if n == "xlink:href"}
+    wanted |= {m for _, v in tags.attributes for m in re.findall(r"url\(#([^)]+)\)", v or "")}
     assert wanted
     assert wanted <= set(ids)
 
@@ -217,10 +210,10 @@ def test_what_files_say_never_becomes_markup(tmp_path):
             write_run(run, {"config.yaml": tree, "metrics.json": evil_metric})
     write_run(tmp_path / "<i>bad", {"config.yaml": config(), "error.txt": EVIL})
     text = page(tmp_path)
-    found = parsed(text)
-    assert found.tags.count("script") == 1
-    assert not {"img", "b", "i"} & set(found.tags)
-    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;x&quot;" in text
+    tags = parsed(text)
+    assert tags.tags.count("script") == 1
+    assert not {"img", "b", "i"} & set(tags.tags)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; &#34;x&#34;" in text
     marked = page(tmp_path, reports.markdown)
     assert "<script>" not in marked
     assert "&lt;script&gt;" in marked

@@ -1,5 +1,6 @@
 """The page of scores and errors."""
 
+import dataclasses
 import json
 import re
 
@@ -7,10 +8,16 @@ import pytest
 from metric_rows import rows, tensors
 
 from spanloc import plots, reports
-from spanloc.metrics import FOUND, KINDS, diagnose
+from spanloc.metrics import FOUND, KINDS, diagnose, oracles, reliability
 from spanloc.reports import ScoreResult
 
-DIAGNOSIS = diagnose(*tensors(*rows()), ["a", "b", "c"])
+ROWS = tensors(*rows())
+DIAGNOSIS = diagnose(*ROWS, ["a", "b", "c"])
+WHOLE = ScoreResult(
+    {"mAP": 0.5, "AP": 0.25}, DIAGNOSIS, 12, subset="test", notes=["a"],
+    reliability=reliability(*ROWS), oracles=oracles(*ROWS, [0.8]),
+    min_score=0.5, surest=dict.fromkeys(KINDS, 7),
+)  # fmt: skip
 
 
 def test_the_page_of_nothing_has_no_errors():
@@ -36,13 +43,18 @@ def test_the_page_shows_it_and_text_is_no_markup():
     for text in ("<b>a", "<i>p", "<u>p", "</script><", "b&c"):
         assert text not in page.replace("</script></body>", "")
     assert "&lt;b&gt;a" in page
-    figures, errors, targets, sensitivity, labels = reports.score_tables(scores)
-    assert [row[0].text for row in figures.rows] == ["mAP", "start_error"]
-    assert [row[0].text for row in errors.rows] == [*KINDS, "missed"]
-    assert [row[0].text for row in targets.rows] == list(FOUND)
-    assert len(labels.rows) == 3
-    assert [row[0].text for row in sensitivity.rows].count("length") == 5
-    assert {row[0].text: row[1].text for row in labels.rows}["<b>a"] == "0.2500"
+    figures, errors, targets, sensitivity, labels = (t.cells for t in reports.score_tables(scores))
+    assert [row["metric"].text for row in figures] == ["mAP", "start_error"]
+    assert [row["kind"].text for row in errors] == [*KINDS, "missed"]
+    assert [row["kind"].text for row in targets] == list(FOUND)
+    assert len(labels) == 3
+    assert [row["of targets"].text for row in sensitivity].count("length") == 5
+    assert {row["label"].text: row["AP"].text for row in labels}["<b>a"] == "0.2500"
+
+
+def test_what_is_predicted_in_use_is_counted_apart():
+    rows = reports.score_tables(WHOLE)[1].cells
+    assert [row["score ≥ 0.5"].text for row in rows] == ["7"] * len(KINDS) + ["–"]
 
 
 def test_figures_of_nothing_are_left_out():
@@ -51,12 +63,29 @@ def test_figures_of_nothing_are_left_out():
     assert plots.error_sensitivity({"length": []}, 0.0) is None
 
 
+def test_the_page_has_the_reliability_of_the_scores():
+    page = reports.score_page(WHOLE)
+    assert page.count("<svg") == 5
+    assert "Reliability of the scores" in page
+    assert f"at tIoU 0.5: {WHOLE.reliability.error:.4f} over all" in page
+    without = reports.score_page(dataclasses.replace(WHOLE, reliability=None))
+    assert without.count("<svg") == 4
+    assert "Reliability" not in without
+
+
+def test_the_figure_of_the_reliability_shows_each_bin_that_is_not_empty():
+    bins = WHOLE.reliability
+    upper, _ = plots.reliability(bins.counts, bins.scores, bins.shares).axes
+    (line,) = [line for line in upper.lines if line.get_marker() == "o"]
+    assert len(line.get_xdata()) == sum(count > 0 for count in bins.counts)
+    assert plots.reliability([0, 0], [], []) is None
+
+
 def test_a_result_is_read_as_it_was_written(tmp_path):
-    found = ScoreResult({"mAP": 0.5, "AP": 0.25}, DIAGNOSIS, 12, subset="test", notes=["a"])
-    found.write(tmp_path / "scores.json")
-    assert ScoreResult.read(tmp_path / "scores.json") == found
+    WHOLE.write(tmp_path / "scores.json")
+    assert ScoreResult.read(tmp_path / "scores.json") == WHOLE
     counts = DIAGNOSIS["targets"]
-    assert found.share_found == counts["found"] / sum(counts.values())
+    assert WHOLE.share_found == counts["found"] / sum(counts.values())
 
 
 def test_scores_do_not_depend_on_the_order_of_the_metrics(tmp_path):
@@ -78,18 +107,26 @@ def test_a_file_that_is_no_result_is_one_error(tmp_path, text):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"num_sequences": "12"}, "num_sequences is '12'; wanted int"),
-        ({"num_sequences": True}, "num_sequences is True; wanted int"),
-        ({"metrics": {"mAP": "high"}}, "metrics.mAP is 'high'; wanted float"),
-        ({"notes": [3]}, "notes[0] is 3; wanted str"),
-        ({"speed": 1}, "speed is unknown"),
-        ({"diagnosis": {}}, "diagnosis.background is missing"),
-        ({"diagnosis": DIAGNOSIS | {"gain": {}}}, "diagnosis.gain.double detection is missing"),
+        (lambda c: c.update(num_sequences="12"), "num_sequences is '12'; wanted a whole number"),
+        (lambda c: c.update(num_sequences=True), "num_sequences is True; wanted a whole number"),
+        (lambda c: c["metrics"].update(mAP="high"), "metrics.mAP is 'high'; wanted a number"),
+        (lambda c: c.update(notes=[3]), "notes[0] is 3; wanted text"),
+        (lambda c: c.update(speed=1), "speed is unknown"),
+        (lambda c: c["diagnosis"].clear(), "diagnosis.background is missing"),
+        (lambda c: c["diagnosis"]["gain"].clear(), "diagnosis.gain.double detection is missing"),
+        (lambda c: c["oracles"]["mAP"].pop("labels"), "oracles.mAP.labels is missing"),
+        (lambda c: c["oracles"]["mAP"].update(luck={}), "oracles.mAP.luck is unknown"),
+        (
+            lambda c: c["oracles"]["mAP"]["labels"].pop("mAP@0.90"),
+            "oracles.mAP.labels.mAP@0.90 is missing",
+        ),
     ],
 )
 def test_an_error_names_the_field_of_the_file(tmp_path, change, message):
     path = tmp_path / "scores.json"
-    ScoreResult({"mAP": 0.5}, DIAGNOSIS, 12).write(path)
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    WHOLE.write(path)
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=re.escape(message)):
         ScoreResult.read(path)

@@ -63,7 +63,7 @@ def spans(page, k=0):
 
 
 def rows(page):
-    found = re.findall(r'<tr data-i="(\d+)">(.*?)</tr>', page)
+    found = re.findall(r'<tr data-i="(\d+)">(.*?)</tr>', page, re.DOTALL)
     return [(int(i), re.findall(r"<td[^>]*>(.*?)</td>", cells)) for i, cells in found]
 
 
@@ -154,7 +154,7 @@ def test_text_is_no_markup():
     page = view.view_page([one, one], HOSTILE)
     assert "<b>x" not in page
     assert page.count("</script>") == page.count("<script")
-    assert html.escape(HOSTILE) in page
+    assert HOSTILE in html.unescape(page)
     data = facts(page)
     assert data["labels"] == [HOSTILE]
     assert data["recordings"][0]["channels"][0] == data["recordings"][0]["id"] == HOSTILE
@@ -167,7 +167,7 @@ def test_the_page_asks_for_nothing_and_runs_only_its_own_scripts():
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     digests = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
     assert re.findall(r"'sha256-([^']*)'", policy) == digests
-    assert len(digests) == 2
+    assert len(digests) == 1
     assert not re.search(r"https?:|\bsrc=|@import|url\(", page)
 
 
@@ -222,7 +222,7 @@ needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is no
 def run_script(page, expression):
     """An expression of the page's drawing script, run on the page's data."""
     texts = {name: block(page, name) for name in ("data", "signal0", "spans0")}
-    script = Path(view.__file__).with_name("view_draw.js").read_text()
+    script = (Path(view.__file__).with_name("templates") / "view_draw.js").read_text()
     found = f"const texts = {json.dumps(texts)};\nconst document = {{getElementById: id => ({{textContent: texts[id]}})}};\n"
     text = f"{found}{script}\nconsole.log(JSON.stringify({expression}))"
     return json.loads(

@@ -1,0 +1,113 @@
+"""Pages of HTML that need nothing else: no network, no further file. What is no markup never becomes any."""
+
+import base64
+import hashlib
+import math
+import re
+from collections.abc import Sequence
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spanloc import plots
+from spanloc.reports.table import Cell
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+_FOLDER = Path(__file__).with_name("templates")
+# Texts that a table of a page colours.
+_MARKED = ("failed", "unreadable", "going", "stopped", "higher", "lower")
+
+
+def render(
+    template: str,
+    title: str,
+    *,
+    scripts: Sequence[str] = ("sort.js",),
+    styles: Sequence[str] = ("page.css",),
+    **values: Any,
+) -> str:
+    """A page of HTML: the template with the values.
+
+    The page's own policy forbids any script but its own, and any request.
+
+    Args:
+        template, scripts, styles: Names of files in ``templates/``.
+        title: Of the page.
+        values: What the template calls by name.
+    """
+    from markupsafe import Markup
+
+    script, style = ("".join(map(_read, names)) for names in (scripts, styles))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return part(
+        template, title=title, script=Markup(script), digest=digest, style=Markup(style), **values
+    )
+
+
+def part(template: str, **values: Any) -> "Markup":
+    """Markup that a page takes in: the template with the values."""
+    from markupsafe import Markup
+
+    return Markup(_environment().get_template(template).render(values))
+
+
+def render_markdown(template: str, **values: Any) -> str:
+    """A text in Markdown: the template with the values."""
+    # Every value becomes plain text, whatever is in it.
+    environment = _environment().overlay(autoescape=False, finalize=_plain)
+    return environment.get_template(template).render(values)
+
+
+@cache
+def _environment() -> "Environment":
+    # Not needed by commands that write no page, and by no command to start.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False}
+    environment.filters |= {"svg": _svg, "attributes": _attributes, "unbroken": _unbroken}
+    return environment
+
+
+def _read(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")
+
+
+def _svg(figure: Any, name: str, caption: str) -> "Markup":
+    """A figure as markup; ``name`` begins the ids in it, which must differ on a page."""
+    from markupsafe import Markup
+
+    label = f'<svg role="img" aria-label="{escape(caption)}"'
+    return Markup(plots.inline_svg(figure, name).replace("<svg", label, 1))
+
+
+def _attributes(cell: Cell) -> dict[str, Any]:
+    """Of the cell of a table: what it looks like, its whole text, and what it is sorted by."""
+    long = "long" if len(cell.text) > 36 else None
+    known = cell.value is not None and math.isfinite(cell.value)
+    return {
+        "class": cell.text if cell.text in _MARKED else long,
+        "title": cell.whole or None,
+        "data-value": cell.value if cell.value is None or known else "",
+    }
+
+
+def _unbroken(text: str) -> str:
+    # Lines break before ± and before an interval, not inside.
+    return re.sub(r"(?<=±) |(?<=,) (?=[^\[\]]*\])", "\u00a0", text)
+
+
+def _plain(value: Any) -> str:
+    # A line of Markdown: no markup, no further cell, no further line.
+    text = re.sub(r"([\\`*|]|\](?=\())", r"\\\1", " ".join(str(value).split()))
+    return escape(text, quote=False)
