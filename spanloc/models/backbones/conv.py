@@ -5,6 +5,9 @@ from torch import Tensor, nn
 
 from spanloc.models.layers import ConvBlock, ConvNorm, coarser, require_sizes
 
+# Steps that become one in the first convolution, at most, where the stride is larger.
+_LARGEST = 16
+
 
 class ConvBackbone(nn.Module):
     """Strided convolutions down to a grid of cells, then residual blocks on the grid.
@@ -62,8 +65,10 @@ class ConvBackbone(nn.Module):
 
 
 def _factors(stride: int) -> list[int]:
-    # 10 -> [5, 2]: prime factors with the large ones first; 2 x 2 -> 4 saves a layer.
-    factors, rest, factor = [], stride, 2
+    # 10 -> [5, 2]: prime factors with the large ones first; 2 x 2 -> 4 saves a layer. What the first layer
+    # leaves is most of the work of a large stride.
+    large = [d for d in range(8, _LARGEST + 1) if stride % d == 0] if stride > _LARGEST else []
+    factors, rest, factor = [], stride // max(large, default=1), 2
     while rest > 1:
         while rest % factor == 0:
             factors.append(factor)
@@ -73,4 +78,4 @@ def _factors(stride: int) -> list[int]:
         factors.remove(2)
         factors.remove(2)
         factors.append(4)
-    return sorted(factors, reverse=True) or [1]
+    return large[-1:] + sorted(factors, reverse=True) or [1]
