@@ -201,8 +201,9 @@ class Criterion(nn.Module):
         ignored, silent = unjudged(output, batch)
         index = self.matcher(replace(output, mask=output.mask & ~ignored), batch)
         matched = (index >= 0) & ~ignored
-        sequence, prediction = matched.nonzero().unbind(1)
-        pred, target = output.spans[matched], batch.spans[sequence, index[matched]]
+        # Here the CPU waits for a GPU, to know how many pairs there are, and nowhere else in a step.
+        pair = sequence, prediction = matched.nonzero().unbind(1)
+        pred, target = output.spans[pair], batch.spans[sequence, index[pair]]
         labels = batch.labels.gather(1, index.clamp(min=0))
         unknown = matched & (labels < 0)
         overlap = tiou(pred.detach(), target)
@@ -213,10 +214,10 @@ class Criterion(nn.Module):
         if self.quality == "tiou":
             weight = weight * overlap
         elif self.quality == "score":
-            given = output.logits.detach().sigmoid()[matched]
+            given = output.logits.detach().sigmoid()[pair]
             # Of a label that is not known, the best of all.
-            own = given.gather(1, labels[matched].clamp(min=0)[:, None])[:, 0]
-            own = torch.where(unknown[matched], given.amax(-1), own)
+            own = given.gather(1, labels[pair].clamp(min=0)[:, None])[:, 0]
+            own = torch.where(unknown[pair], given.amax(-1), own)
             weight = weight * own
         pairs = Pairs(pred, target, weight, sequence, prediction)
         values = {"span": self.span_loss(pred, target)}
@@ -238,7 +239,7 @@ class Criterion(nn.Module):
             wanted = F.one_hot(labels.clamp(min=0), output.logits.shape[-1]).to(output.logits)
             wanted = wanted * (matched & ~unknown)[..., None]
             if self.score_target == "tiou":
-                wanted[matched] *= overlap[:, None].to(wanted)
+                wanted[pair] *= overlap[:, None].to(wanted)
             losses = self.score_loss(output.logits, wanted) * scored[..., None]
             if batch.weights is not None:
                 losses = losses * batch.weights[:, None, None]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spanloc.config.checkpoint import read
-from spanloc.config.compare import differences
+from spanloc.config.compare import as_before, differences
 from spanloc.files import read_json
 
 log = logging.getLogger(__name__)
@@ -42,8 +42,10 @@ def has_nothing_to_do(plain: dict[str, Any], folder: Path) -> bool:
             )
     changed = differences(saved["spanloc"]["config"], plain)
     for groups, why in _FIXED:
-        if texts := [str(d) for d in changed if d.is_of(groups)]:
-            raise ValueError(f"{path}: {why}: {'; '.join(texts)}")
+        if found := [d for d in changed if d.is_of(groups) and not d.harmless]:
+            texts, settings = "; ".join(map(str, found)), " ".join(as_before(found))
+            to_give = f"; to resume it, give {settings}" if settings else ""
+            raise ValueError(f"{path}: {why}: {texts}{to_give}")
     for difference in changed:
         level = logging.INFO if difference.harmless else logging.WARNING
         log.log(level, "not as in the run that is resumed: %s", difference)
@@ -59,7 +61,9 @@ def has_nothing_to_do(plain: dict[str, Any], folder: Path) -> bool:
             log.info(text)
             return True
         log.info("the training is complete; what came after it is done now")
-        break
+        return False
+    place = f"within epoch {epochs + 1}" if _is_within_epoch(saved) else f"after epoch {epochs}"
+    log.info("resuming from %s: %s, step %d", path, place, saved["global_step"])
     return False
 
 

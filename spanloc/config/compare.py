@@ -1,7 +1,13 @@
 """How the settings of a run that is resumed differ from those it had."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.resources import files
+from inspect import signature
 from typing import Any, NamedTuple
+
+import yaml
+
+from spanloc.config.build import resolve
 
 # Where a run writes.
 _NO_SETTINGS = ("ckpt_path", "name")
@@ -24,6 +30,7 @@ _HARMLESS = (
     "trainer.plugins",
     "trainer.profiler",
     "data.num_workers",
+    "localizer.checkpointing",
 )
 
 
@@ -67,14 +74,60 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Diffe
     return [d for d in found if not is_copy(d.place)]
 
 
+def as_before(found: Iterable[Difference]) -> list[str]:
+    """Settings of a command that undo differences, as far as a choice of a group or a value does.
+
+    >>> as_before([Difference("head._target_", "theirs.Head", "spanloc.models.PointsHead")])
+    ['head=points']
+    >>> as_before([Difference("head.num_layers", 1, 2), Difference("head.new", 0.5, None)])
+    ['head.num_layers=2']
+    """
+    found = list(found)
+    choices = {d.place.removesuffix("._target_"): _choice(d) for d in found}
+    choices = {group: choice for group, choice in choices.items() if choice}
+    values = [
+        f"{d.place}={d.before}"
+        for d in found
+        if isinstance(d.before, int | float)
+        and not isinstance(d.before, bool)
+        and not _below(d.place, tuple(choices))
+    ]
+    return [*(f"{group}={choice}" for group, choice in choices.items()), *values]
+
+
+def _choice(difference: Difference) -> str | None:
+    """The choice of the group that builds what was built before, if exactly one does."""
+    group, _, last = difference.place.rpartition(".")
+    folder = files("spanloc.configs") / group
+    if last != "_target_" or not folder.is_dir():
+        return None
+    found = []
+    for file in folder.iterdir():
+        if file.name.endswith(".yaml"):
+            content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+            # Some say beside the part what goes with it.
+            part = content.get(group) or content
+            if part.get("_target_") == difference.before:
+                found.append(file.name.removesuffix(".yaml"))
+    return found[0] if len(found) == 1 else None
+
+
 def _differences(before: Any, now: Any, place: str) -> Iterator[Difference]:
     if isinstance(before, Mapping) and isinstance(now, Mapping):
+        same = before.get("_target_") == now.get("_target_")
         for key in {**before, **now}:
-            yield from _differences(
-                before.get(key), now.get(key), f"{place}.{key}" if place else str(key)
-            )
+            # A run may be older than an option: it had what is the default.
+            old = before.get(key, _default(now, key) if same else None)
+            yield from _differences(old, now.get(key), f"{place}.{key}" if place else str(key))
     elif before != now:
         yield Difference(place, now, before)
+
+
+def _default(node: Mapping[str, Any], option: str) -> Any:
+    if "_target_" not in node:
+        return None
+    parameter = signature(resolve("config", node["_target_"])).parameters.get(option)
+    return None if parameter is None or parameter.default is parameter.empty else parameter.default
 
 
 def _is_folder(place: str) -> bool:

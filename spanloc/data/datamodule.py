@@ -187,8 +187,13 @@ class SpanDataModule(LightningDataModule):
             collate_fn=collate,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=self._for_gpu(),
         )
+
+    def _for_gpu(self) -> bool:
+        # A machine with a GPU may train on its CPU.
+        device = getattr(getattr(self.trainer, "strategy", None), "root_device", None)
+        return isinstance(device, torch.device) and device.type == "cuda"
 
 
 class _TrainingLoader(DataLoader[Any]):

@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spanloc.models.layers import convolve, require_odd, require_sizes
+from spanloc.models.layers import checkpointed, convolve, require_odd, require_sizes
 
 # Queries that share one stretch of keys: fewer make the products small, more compute what is masked.
 _QUERIES = 32
@@ -90,6 +90,8 @@ class AttentionBlock(nn.Module):
         Zhang et al. 2022, arXiv:2202.07925 (ActionFormer).
     """
 
+    checkpointing = False
+
     def __init__(
         self, width: int, window: int = 19, num_heads: int = 4, expansion: int = 4
     ) -> None:
@@ -102,6 +104,7 @@ class AttentionBlock(nn.Module):
         self.widen = nn.Linear(width, expansion * width)
         self.narrow = nn.Linear(expansion * width, width)
 
+    @checkpointed
     def forward(
         self, x: Float[Tensor, "batch width steps"], mask: Bool[Tensor, "batch steps"]
     ) -> Float[Tensor, "batch width steps"]:

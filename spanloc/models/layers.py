@@ -1,9 +1,31 @@
 """Layers that keep padding out: what comes out of each is zero wherever the mask is false."""
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+
+def checkpointed(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A ``forward`` without randomness that, where its module has ``checkpointing``, keeps its inputs only.
+
+    What else its gradient needs is computed a second time in the backward pass.
+    """
+
+    @wraps(forward)
+    def wrapped(self: Any, *inputs: Tensor) -> Tensor:
+        if not (self.checkpointing and torch.is_grad_enabled()):
+            return forward(self, *inputs)
+        options: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}
+        found: Tensor = checkpoint(forward, self, *inputs, **options)
+        return found
+
+    return wrapped
 
 
 class StepNorm(nn.Module):
@@ -26,6 +48,8 @@ class ConvNorm(nn.Module):
         stride: Steps per step that comes out; the kernel covers about twice that, at least 3.
     """
 
+    checkpointing = False
+
     def __init__(self, in_width: int, out_width: int, stride: int = 1) -> None:
         super().__init__()
         self.stride, self.reach = stride, (stride + 1) // 2
@@ -34,6 +58,7 @@ class ConvNorm(nn.Module):
         )
         self.norm = StepNorm(out_width)
 
+    @checkpointed
     def forward(
         self, x: Float[Tensor, "batch before steps"], mask: Bool[Tensor, "batch cells"]
     ) -> Float[Tensor, "batch after cells"]:
@@ -55,6 +80,8 @@ class ConvBlock(nn.Module):
         Liu et al. 2022, arXiv:2201.03545 (ConvNeXt), in one dimension.
     """
 
+    checkpointing = False
+
     def __init__(self, width: int, kernel: int = 7, expansion: int = 2, excite: int = 0) -> None:
         super().__init__()
         require_odd(kernel=kernel)
@@ -64,6 +91,7 @@ class ConvBlock(nn.Module):
         self.narrow = nn.Linear(expansion * width, width)
         self.excite = Excite(width, excite) if excite else None
 
+    @checkpointed
     def forward(
         self, x: Float[Tensor, "batch width steps"], mask: Bool[Tensor, "batch steps"]
     ) -> Float[Tensor, "batch width steps"]:

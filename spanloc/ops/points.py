@@ -47,7 +47,7 @@ def encode_offsets(
     tensor([[1., 2.]])
     """
     position, stride = points[..., :1], points[..., 1:]
-    return (spans - position) * spans.new_tensor([-1.0, 1.0]) / stride
+    return (spans - position) * signs(spans) / stride
 
 
 def decode_offsets(
@@ -61,4 +61,9 @@ def decode_offsets(
     tensor([[ 2., 14.]])
     """
     position, stride = points[..., :1], points[..., 1:]
-    return position + offsets * offsets.new_tensor([-1.0, 1.0]) * stride
+    return position + offsets * signs(offsets) * stride
+
+
+def signs(like: Tensor) -> Float[Tensor, "2"]:
+    """-1 for starts and 1 for ends; made on the device of ``like``, which nobody has to wait for."""
+    return torch.arange(-1, 2, 2, device=like.device, dtype=like.dtype)

@@ -1,4 +1,4 @@
-"""Optimizers that know the loss."""
+"""Optimizers that know the loss, and what others are given on a GPU."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -7,6 +7,21 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 from torch.optim import Optimizer
+
+from spanloc.models.sizing import open_arguments
+
+
+def on_gpu(make: Callable[..., Optimizer], parameters: Iterable[Tensor]) -> dict[str, bool]:
+    """What an optimizer is to be made with beside its settings: ``fused``, where all parameters are on a GPU.
+
+    Then a step is a few kernels in place of some for every parameter. PyTorch does not do so on its own.
+
+    Args:
+        make: A class, or a partial of one; one that has no such option, or was given a choice, is left alone.
+        parameters: To be optimized.
+    """
+    is_open = {"fused", "foreach"} <= open_arguments(make)
+    return {"fused": True} if is_open and all(p.is_cuda for p in parameters) else {}
 
 
 class Polyak(Optimizer):

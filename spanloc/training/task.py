@@ -1,7 +1,7 @@
 """The LightningModule."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,10 +16,13 @@ from spanloc.decode import Decode
 from spanloc.losses.kinds import name_of
 from spanloc.metrics.assessable import assessable
 from spanloc.structures import Batch, Output
+from spanloc.training.compiling import compiled
 from spanloc.training.finite import FiniteWatch
+from spanloc.training.optimizers import on_gpu
 from spanloc.training.predicting import PredictingModule
+from spanloc.training.step_log import StepLog
 
-MakeOptimizer = Callable[[Iterable[dict[str, Any]]], Optimizer]
+MakeOptimizer = Callable[..., Optimizer]
 MakeScheduler = Callable[[Optimizer, int], LRScheduler]
 _ADAMW = partial(AdamW, lr=1e-3, weight_decay=0.05)
 
@@ -41,9 +44,12 @@ class SpanLocalizer(PredictingModule):
         metrics: By name; each takes :class:`~spanloc.structures.Predictions` and
             :class:`~spanloc.structures.Targets`, in seconds, without what cannot be judged. One that
             computes a dictionary logs its names.
-        optimizer: Called with the parameter groups.
+        optimizer: Called with the parameter groups; on a GPU with ``fused=True`` where it has that option and
+            it is left open.
         scheduler: Called with the optimizer and the number of steps; None keeps the rate.
         classes: Names of the labels; they travel in the checkpoint. None: those of the data.
+        compile: Whether training steps run the localizer by ``torch.compile``. Evaluation, where sequences
+            differ in length, runs it as it is; nothing in a checkpoint depends on it.
     """
 
     def __init__(
@@ -56,14 +62,19 @@ class SpanLocalizer(PredictingModule):
         optimizer: MakeOptimizer = _ADAMW,
         scheduler: MakeScheduler | None = None,
         classes: Sequence[str] | None = None,
+        compile: bool = False,  # noqa: A002 (as the setting is called)
     ) -> None:
         super().__init__(localizer, classes)
+        self._compile = compile
+        self._compiled: Callable[..., Any] | None = None
         self.criterion, self.decode = criterion, decode or Decode()
         collection = MetricCollection(dict(metrics or {}), compute_groups=False)
         self.val_metrics = collection.clone(prefix="val/")
         self.test_metrics = collection.clone(prefix="test/")
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self._loss_sums, self._watch = torch.zeros(2), FiniteWatch()
+        self._values: dict[str, Tensor] = {}
+        self._steps = StepLog()
         rules: dict[str, Any] = {"matcher": criterion.matcher, "span_loss": criterion.span_loss}
         rules |= {"score_loss": criterion.score_loss, "optimizer": optimizer}
         names = {name: name_of(rule) for name, rule in rules.items()}
@@ -81,7 +92,8 @@ class SpanLocalizer(PredictingModule):
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """The loss, its terms, and under ``pred`` and ``target`` the pairs the span loss saw."""
         count = self.trainer.accumulate_grad_batches
-        losses = self.criterion(self(batch.features, batch.mask), batch, num_parts=count)
+        output = (self._compiled or self)(batch.features, batch.mask)
+        losses = self.criterion(output, batch, num_parts=count)
         self._note(losses, batch)
         # The mean that Lightning takes over micro-batches is undone: the criterion has the number.
         return {"loss": losses.total * count, **losses._asdict()}
@@ -91,13 +103,19 @@ class SpanLocalizer(PredictingModule):
         ids = ", ".join(batch.ids)
         self._watch.add(losses.total, f"at step {self.global_step}, for the sequences {ids}")
         terms = {f"train/loss_{name}": value for name, value in losses.terms.items()}
-        self.log_dict({"train/loss": losses.total.detach(), **terms}, batch_size=len(batch))
-        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=len(batch))
+        self._values = {"train/loss": losses.total.detach(), **terms}
+        # For callbacks. Lightning would read them at every step to give them to the loggers.
+        self.log_dict(self._values, batch_size=len(batch), logger=False)
+
+    def on_fit_start(self) -> None:
+        """Compiles, where that is wanted."""
+        self._compiled = compiled(self.localizer.forward, self.device) if self._compile else None
 
     def on_train_start(self) -> None:
         """Starts a new step, at the rate of the schedule: an interrupted one has left its parts."""
         self.criterion.pending = 0.0
         self._watch.clear()
+        self._steps.clear()
         loop: Any = self.trainer.fit_loop
         if loop.restarted_on_epoch_end:
             # With trainer.max_steps Lightning would go through an epoch without batches first, and count it.
@@ -117,6 +135,7 @@ class SpanLocalizer(PredictingModule):
 
     def on_train_epoch_end(self) -> None:
         """Waits for what the device has not said yet of the losses."""
+        self._steps.write(self.trainer.loggers)
         self._watch.finish()
 
     def optimizer_step(
@@ -134,6 +153,11 @@ class SpanLocalizer(PredictingModule):
             return loss
 
         super().optimizer_step(epoch, batch_idx, optimizer, closure)
+        trainer: Any = self.trainer
+        every = trainer.log_every_n_steps
+        if every and ((self.global_step + 1) % every == 0 or trainer.should_stop):
+            values = {**self._values, "lr": optimizer.param_groups[0]["lr"], "epoch": epoch}
+            self._steps.add(trainer.loggers, self.global_step, values)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to ``val/loss`` and the metrics."""
@@ -143,6 +167,16 @@ class SpanLocalizer(PredictingModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to the metrics."""
         self.test_metrics.update(*assessable(self.predict_step(batch), batch.targets("seconds")))
+
+    def on_validation_start(self) -> None:
+        """Logs the steps before it."""
+        self._steps.write(self.trainer.loggers)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds what loading needs, and logs the steps before: a run that goes on does not log them again."""
+        super().on_save_checkpoint(checkpoint)
+        if self._steps:
+            self._steps.write(self.trainer.loggers)
 
     def on_validation_epoch_start(self) -> None:
         """Begins to sum up the loss."""
@@ -166,7 +200,10 @@ class SpanLocalizer(PredictingModule):
         for parameter in self.parameters():
             (decayed if parameter.ndim > 1 else plain).append(parameter)
         groups: list[dict[str, Any]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
-        optimizer = self.make_optimizer(groups)
+        # With scaled gradients Lightning refuses to clip those of a fused optimizer.
+        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
+        options = {} if scaled else on_gpu(self.make_optimizer, self.parameters())
+        optimizer = self.make_optimizer(groups, **options)
         if hasattr(optimizer, "check_trainer"):
             optimizer.check_trainer(self.trainer)
         if self.make_scheduler is None:

@@ -1,7 +1,5 @@
 """The LightningModule in a plain Trainer, and the schedules."""
 
-from functools import partial
-
 import pytest
 import reference_metrics as reference
 import torch
@@ -16,23 +14,6 @@ from spanloc.training import schedules
 from spanloc.training.callbacks import GradientNorms
 
 pytestmark = HINTS_OF_LIGHTNING
-
-
-@pytest.mark.slow  # 5 s; so does the example of test_readme
-def test_the_task_learns_in_a_plain_trainer():
-    seed_everything(0, verbose=False)
-    task = SpanLocalizer(
-        points_model(width=16),
-        Criterion(match_points, losses.giou_loss),
-        metrics={"map": AveragePrecision([0.5])},
-        classes=["a", "b"],
-    )
-    data = TheirData([0, 2])
-    trainer = their_trainer(max_epochs=25)
-    task.make_optimizer = partial(torch.optim.AdamW, lr=5e-3)
-    trainer.fit(task, data)
-    assert trainer.callback_metrics["val/mAP@0.50"] > 0.5
-    assert trainer.callback_metrics["train/loss_span"] < 0.3
 
 
 def test_a_loss_that_is_not_finite_names_its_sequences():

@@ -12,6 +12,7 @@ from spanloc.models.heads.points import PointsHead
 from spanloc.models.layers import ConvNorm
 from spanloc.models.protocols import Level
 from spanloc.models.sizing import LEVEL_RANGE
+from spanloc.ops.points import signs
 from spanloc.structures import Output
 
 # Places around a boundary that are looked at, in cells of the finest level: dense near it.
@@ -76,7 +77,7 @@ class RefinedHead(PointsHead):
             spans = first.spans.detach() + strides[0] * moves
         # A correction may not turn a span round.
         middle = spans.mean(-1, keepdim=True)
-        spans = middle + spans.new_tensor([-1.0, 1.0]) * (spans - middle).abs()
+        spans = middle + signs(spans) * (spans - middle).abs()
         return replace(first, spans=spans, earlier=(first,))
 
     def _moves(self, spans: Tensor, points: Any, features: Tensor, stride: int) -> Tensor:

@@ -1,6 +1,5 @@
 """Gradient norms while a model trains."""
 
-import math
 from typing import Any
 
 import torch
@@ -10,6 +9,7 @@ from torch.optim import Optimizer
 
 from spanloc.convergence import GradientHistory, relative_gradient
 from spanloc.lightning import Callback, LightningModule, Trainer
+from spanloc.training.step_log import StepLog
 
 
 class GradientNorms(Callback):
@@ -42,11 +42,13 @@ class GradientNorms(Callback):
         self._stepping = False
         self._norm = torch.zeros(())
         self._sums: list[Tensor] = []
+        self._log = StepLog(optional=("grad/spans",))
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Begins anew with a new run; what a resumed one holds is loaded afterwards."""
         if stage == "fit" and trainer.global_step == 0:
             self._past, self._rows, self._sums = GradientHistory.empty(), [], []
+            self._log.clear()
 
     def history(self) -> GradientHistory:
         """What was measured so far, one row for each step."""
@@ -92,18 +94,24 @@ class GradientNorms(Callback):
         step = torch.full_like(span, trainer.global_step)
         self._rows.append(torch.stack([step, span, score, self._norm, spans]).float())
         if trainer.loggers:
-            self._log(trainer, pl_module, spans)
-
-    def _log(self, trainer: Trainer, pl_module: LightningModule, spans: Tensor) -> None:
-        # Not by pl_module.log: Lightning repeats its last value at the steps that are not measured.
-        values = {"grad/params": float(self._norm)}
-        if trainer.gradient_clip_val:
-            values["grad/clipped"] = float(_norm(pl_module))
-        if not math.isnan(float(spans)):
-            values["grad/spans"] = float(spans)
-        for logger in trainer.loggers:
+            # Not by pl_module.log: Lightning repeats its last value at the steps that are not measured.
+            values = {"grad/params": self._norm}
+            if trainer.gradient_clip_val:
+                values["grad/clipped"] = _norm(pl_module)
             # Lightning counts the rows of its logs from 0.
-            logger.log_metrics(values, step=trainer.global_step - 1)
+            self._log.add(trainer.loggers, trainer.global_step - 1, values | {"grad/spans": spans})
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Logs the steps before it."""
+        self._log.write(trainer.loggers)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Logs the last steps."""
+        self._log.write(trainer.loggers)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: Any) -> None:
+        """Logs the steps that the checkpoint has behind it: a run that goes on from it does not."""
+        self._log.write(trainer.loggers)
 
     def state_dict(self) -> dict[str, Any]:
         """The history so far, so that a resumed run goes on with it."""

@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spanloc.convergence import ConvergenceResult
+from spanloc.files import counted
 
 
 def show(result: ConvergenceResult, when: str) -> None:
@@ -12,11 +13,11 @@ def show(result: ConvergenceResult, when: str) -> None:
     if when not in ("last", reason):
         reason += f"; {'no plateau' if when == 'plateau' else 'the level was not reached'} before"
     count, available = result.num_sequences, result.num_available
-    of = f"all {count}" if available in (None, count) else f"a random {count} of {available}"
-    table = Table(
-        title=f"What is left of the gradient at step {result.step} ({reason}), over {of} "
-        "training samples",
-    )
+    samples = counted(count, "training sample")
+    of = f"all {samples}"
+    if available not in (None, count):
+        of = f"{samples} drawn at random from {available:,}"
+    table = Table(title=f"What is left of the gradient at step {result.step} ({reason}), over {of}")
     table.add_column("span loss")
     for column in ("mean loss", "relative gradient\nof a pair", "gradient of all\nparameters"):
         table.add_column(column, justify="right")

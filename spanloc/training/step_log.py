@@ -1,0 +1,68 @@
+"""Values of training steps on their way to the loggers."""
+
+import math
+from collections.abc import Container, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from spanloc.lightning import Logger
+
+Values = Mapping[str, float | Tensor]
+
+
+class _Row(NamedTuple):
+    step: int
+    values: Values
+
+
+class StepLog:
+    """Gives loggers the values of training steps, from a GPU those of many steps at once.
+
+    To read one number, the CPU waits for all that the GPU has been given to do, and cannot give it more in
+    the meantime. On a CPU the values are written at once.
+
+    Args:
+        most: Steps that may wait, at least 1.
+        optional: Names of values that are left out where they are NaN.
+    """
+
+    def __init__(self, most: int = 50, optional: Container[str] = ()) -> None:
+        self.most, self.optional = most, optional
+        self._rows: list[_Row] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, loggers: Sequence[Logger], step: int, values: Values) -> None:
+        """Take the values of a step: numbers, and tensors of one element, all of them on one device."""
+        if not loggers:
+            return
+        self._rows.append(_Row(step, values))
+        tensors = (value for value in values.values() if isinstance(value, Tensor))
+        if len(self._rows) >= self.most or not any(tensor.is_cuda for tensor in tensors):
+            self.write(loggers)
+
+    def write(self, loggers: Sequence[Logger]) -> None:
+        """Write what waits."""
+        rows, self._rows = self._rows, []
+        tensors = [v.detach() for row in rows for v in row.values.values() if isinstance(v, Tensor)]
+        numbers = iter(torch.stack(tensors).tolist() if tensors else ())
+        for row in rows:
+            values = {
+                name: next(numbers) if isinstance(value, Tensor) else value
+                for name, value in row.values.items()
+            }
+            for name in [name for name, value in values.items() if math.isnan(value)]:
+                if name in self.optional:
+                    del values[name]
+            for logger in loggers:
+                logger.log_metrics(values, step=row.step)
+        if rows:
+            for logger in loggers:
+                logger.save()
+
+    def clear(self) -> None:
+        """Forget what an earlier training left."""
+        self._rows.clear()

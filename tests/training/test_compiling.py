@@ -1,0 +1,80 @@
+"""Training steps by ``torch.compile``: the same training, checkpoints for both, and one line without a compiler.
+
+Each in a process of its own, since the shape checker cannot be traced.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TRAINED = """
+import sys
+import torch
+from conftest import TheirData, their_trainer
+from spanloc import Criterion, SpanLocalizer, losses
+from spanloc.matching import match_points
+from spanloc.models import ConvBackbone, Localizer, PointsHead, PyramidNeck
+from torch._dynamo.utils import counters
+
+def task(compile):
+    torch.manual_seed(0)
+    backbone, neck = ConvBackbone(3, width=8, num_blocks=1), PyramidNeck(1, width=8, num_blocks=1)
+    localizer = Localizer(backbone, neck, PointsHead(2, 1, width=8, num_layers=1))
+    return SpanLocalizer(localizer, Criterion(match_points, losses.giou_loss), compile=compile)
+
+def trained(compile, epochs, path=None):
+    found, trainer = task(compile), their_trainer(max_epochs=epochs)
+    trainer.fit(found, TheirData(count=16), ckpt_path=path, weights_only=True)
+    return found, trainer
+
+weights = []
+for compile in (False, True):
+    found, trainer = trained(compile, 1)
+    path = f"{sys.argv[1]}/{compile}.ckpt"
+    trainer.save_checkpoint(path)
+    # It goes on the other way.
+    weights += [found.state_dict(), trained(not compile, 2, path)[0].state_dict()]
+    if not compile:
+        graphs = counters["stats"]["unique_graphs"]
+        # That of the first try, and of all steps. Validation is not compiled.
+        assert graphs == 2, graphs
+for one, other in zip(weights[:2], weights[2:]):
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(other[name], value, rtol=1e-3, atol=1e-4, msg=name)
+"""
+WITHOUT = """
+from conftest import SMALL
+from spanloc.cli import commands
+import sys
+sys.argv = ["spanloc-train", *SMALL, "task=single", "compile=true", "hydra.run.dir=" + sys.argv[1]]
+commands.train()
+"""
+
+
+def python(code, folder, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code, str(folder)],
+        cwd=Path(__file__).parent.parent,
+        env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(folder / "cache"), **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.slow  # 40 s
+def test_a_compiled_training_gives_the_same_and_goes_on_without(tmp_path):
+    done = python(TRAINED, tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.slow  # 8 s
+def test_without_a_compiler_there_is_one_line(tmp_path):
+    done = python(WITHOUT, tmp_path, CXX=str(tmp_path / "none"))
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("spanloc-train: error: compile is true, and torch.compile does not work")
+    assert "compile=false" in line
