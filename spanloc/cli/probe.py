@@ -96,33 +96,27 @@ def run(config: DictConfig) -> None:
 def _check(plain: dict[str, Any]) -> None:
     check(plain)
     settings = plain["descent"]
-    for name, value, least, most in (
-        ("seed", plain["seed"], 0, 2**32 - 1),
-        ("descent.num_pairs", settings["num_pairs"], 1, _MOST_PAIRS),
-        ("descent.num_steps", settings["num_steps"], 1, _MOST_STEPS),
-        ("descent.last", settings["last"], 1, _MOST_STEPS),
-    ):
-        _check_count(name, value, least, most)
     lengths, spread, target = plain["lengths"], settings["spread"], settings["target"]
+    starts, rules = settings["starts"], settings["rules"]
+    _check_count("seed", plain["seed"], 0, 2**32 - 1)
+    _check_count("descent.num_pairs", settings["num_pairs"], 1, _MOST_PAIRS)
+    _check_count("descent.num_steps", settings["num_steps"], 1, _MOST_STEPS)
+    _check_count("descent.last", settings["last"], 1, _MOST_STEPS)
     within = f"above {LENGTHS[0]:g} and up to {LENGTHS[1]:g}"
-    if not isinstance(lengths, list) or not lengths or not all(map(_is_length, lengths)):
-        raise ValueError(f"lengths is {lengths!r}; wanted a list of numbers {within}")
+    near = _is_number(spread) and 0 < spread <= _MOST_SPREAD
+    ordered = _is_span(target) and _is_length(target[1] - target[0])
+    for name, value, good, wanted in (
+        ("lengths", lengths, _are(_is_length, lengths), f"a list of numbers {within}"),
+        ("descent.spread", spread, near, f"a number above 0 and up to {_MOST_SPREAD:g}"),
+        ("descent.target", target, ordered, f"[start, end], start before end, of a length {within}"),
+        ("descent.starts", starts, starts is None or _are(_is_span, starts),
+         "null or a list of [start, end]"),
+    ):  # fmt: skip
+        if not good:
+            raise ValueError(f"{name} is {value!r}; wanted {wanted}")
     _check_count("number of lengths", len(lengths), 1, _MOST_LENGTHS)
-    if not _is_number(spread) or not 0 < spread <= _MOST_SPREAD:
-        raise ValueError(
-            f"descent.spread is {spread!r}; wanted a number above 0 and up to {_MOST_SPREAD:g}"
-        )
-    if not _is_span(target) or not _is_length(target[1] - target[0]):
-        raise ValueError(
-            f"descent.target is {target!r}; wanted [start, end], start before end, of a length {within}"
-        )
-    starts = settings["starts"]
-    if starts is not None and not (
-        isinstance(starts, list) and starts and all(_is_span(span) for span in starts)
-    ):
-        raise ValueError(f"descent.starts is {starts!r}; wanted null or a list of [start, end]")
     _check_count("number of descent.starts", len(starts or ()), 0, _MOST_PAIRS)
-    if not isinstance(settings["rules"], dict) or not any(settings["rules"].values()):
+    if not isinstance(rules, dict) or not any(rules.values()):
         raise ValueError("descent.rules is empty; wanted at least one rule")
 
 
@@ -131,6 +125,10 @@ def _check_count(name: str, value: Any, least: int, most: int) -> None:
         raise ValueError(
             f"{name} is {value!r}; wanted a whole number, at least {least} and at most {most}"
         )
+
+
+def _are(good: Callable[[Any], bool], values: Any) -> bool:
+    return isinstance(values, list) and bool(values) and all(map(good, values))
 
 
 def _is_length(value: Any) -> bool:
@@ -142,7 +140,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_span(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(_is_number(end) for end in value)
+    return _are(_is_number, value) and len(value) == 2
 
 
 def _starts(settings: dict[str, Any], target: Tensor, seed: int) -> Tensor:
@@ -152,10 +150,7 @@ def _starts(settings: dict[str, Any], target: Tensor, seed: int) -> Tensor:
 
 
 def _rules(
-    settings: dict[str, Any],
-    span_loss: SpanLoss,
-    starts: Tensor,
-    target: Tensor,
+    settings: dict[str, Any], span_loss: SpanLoss, starts: Tensor, target: Tensor
 ) -> dict[str, Rule]:
     rules: dict[str, Rule] = {}
     for name, parts in settings["rules"].items():

@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,7 @@ _FLAGS = ("stationary", "minimum", "differentiable")
 
 
 def write(
-    folder: Path,
-    result: ProbeResult,
-    trajectories: Trajectories,
-    descents: Mapping[str, Descent],
+    folder: Path, result: ProbeResult, trajectories: Trajectories, descents: Mapping[str, Descent]
 ) -> None:
     """Write ``probe.json``, ``probe.csv``, ``trajectories.npz`` and the figures of one loss."""
     name = result.span_loss
@@ -40,17 +38,12 @@ def write_joint(sweep: Path) -> None:
     folders.sort(key=lambda path: [int(n) for n in re.findall(r"^\d+", path.name)])
     results = {folder: ProbeResult.read(folder / "probe.json") for folder in folders}
     count = Counter(result.span_loss for result in results.values())
-    # A loss that is there several times is told apart by the number that its folder begins with.
-    names = {
-        folder: result.span_loss
-        if count[result.span_loss] == 1
-        else f"{result.span_loss} {folder.name.partition('_')[0]}"
-        for folder, result in results.items()
-    }
-    _write_rows(
-        sweep / "probe.csv",
-        (row for folder, result in results.items() for row in rows(names[folder], result)),
-    )
+    names = {folder: result.span_loss for folder, result in results.items()}
+    for folder, name in names.items():
+        # A loss that is there several times is told apart by the number that its folder begins with.
+        if count[name] > 1:
+            names[folder] = f"{name} {folder.name.partition('_')[0]}"
+    _write_rows(sweep / "probe.csv", chain(*(rows(names[f], results[f]) for f in folders)))
     _draw(sweep, {names[f]: Trajectories.read(f / "trajectories.npz") for f in folders})
 
 
@@ -69,9 +62,8 @@ def rows(name: str, result: ProbeResult) -> Iterator[list[Any]]:
             yield [name, "forum", label, size, "end", "gradient", at_end]
     for found in result.anatomy:
         width = found.length
-        yield [name, "match", "", width, "", "loss", found.loss]
-        stable = found.largest_stable_step
-        yield [name, "match", "", width, "", "largest_stable_step", stable]
+        for quantity in ("loss", "largest_stable_step"):
+            yield [name, "match", "", width, "", quantity, getattr(found, quantity)]
         for side, slopes in (("start", found.start), ("end", found.end)):
             for key, value in slopes._asdict().items():
                 quantity = key if key in _FLAGS else f"relative_{key}"
@@ -88,18 +80,12 @@ def rows(name: str, result: ProbeResult) -> Iterator[list[Any]]:
     for rule, values in result.descent.rules.items():
         start: list[Any] = [name, "descent", rule, high - low]
         yield [*start, "", "num_steps", values.num_steps]
-        for quantity, ends in (("error", values.error), ("relative_error", values.relative_error)):
-            for end, spread in ends._asdict().items():
+        for quantity in ("error", "relative_error"):
+            for end, spread in getattr(values, quantity)._asdict().items():
                 for key, value in spread._asdict().items():
                     yield [*start, end, f"{quantity}_{key}", value]
-        for quantity, numbers in (
-            ("loss", values.loss),
-            ("gradient", values.gradient),
-            ("relative_gradient", values.relative_gradient),
-            ("share", values.share),
-            ("exponent", values.exponent),
-        ):
-            for key, value in numbers._asdict().items():
+        for quantity in ("loss", "gradient", "relative_gradient", "share", "exponent"):
+            for key, value in getattr(values, quantity)._asdict().items():
                 if key != "reason":
                     yield [*start, "", f"{quantity}_{key}", value]
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from operator import attrgetter
 
 from rich import box
 from rich.console import Console
@@ -14,14 +13,15 @@ from spanloc.convergence import Anatomy, DescentResult, Exponent, Forum, ProbeRe
 from spanloc.convergence.anatomy import End
 
 _TIES = {"second": "to the target", "split": "half each", "first": "to the prediction"}
+_SHARES = {
+    "stuck": "are disjoint without a gradient and do not move",
+    "one_end_exact": "have one end exact at the last step",
+    "both_ends_exact": "have both ends exact at the last step",
+    "lost": "have become NaN or infinite",
+}
 
 
-def show(
-    result: ProbeResult,
-    console: Console,
-    *,
-    forum: bool = True,
-) -> None:
+def show(result: ProbeResult, console: Console, *, forum: bool = True) -> None:
     """Print all tables of one loss.
 
     Args:
@@ -37,29 +37,24 @@ def show(
 
 
 def _show_forum(forum: Forum, console: Console) -> None:
+    columns = ["<a tie goes", "<first start\nmoved by", "loss"]
+    columns += ["gradient of\nthe starts", "gradient of\nthe ends"]
     for form in ("overlap / union", "overlap / hull"):
-        table = _table(console, f"The forum's case: perfect predictions, loss = 1 - {form}")
-        for column in ("a tie goes", "first start\nmoved by"):
-            table.add_column(column, no_wrap=True)
-        for column in ("loss", "gradient of\nthe starts", "gradient of\nthe ends"):
-            table.add_column(column, justify="right", no_wrap=True)
-        for case in forum.cases:
-            if case.form != form:
-                continue
+        table = _table(columns)
+        for case in (case for case in forum.cases if case.form == form):
             # Rounded first, so that no zero has a sign.
-            gradients = [
+            gradients = (
                 ", ".join(f"{round(g, 4) + 0.0:.4f}" for g in values)
                 for values in (case.starts, case.ends)
-            ]
-            first = case.shift < 0
+            )
             table.add_row(
-                _TIES[case.ties] if first else "",
+                _TIES[case.ties] if case.shift < 0 else "",
                 f"{case.shift:+.0e}" if case.shift else "0: the match",
                 _number(case.loss),
                 *gradients,
                 end_section=case.shift > 0,
             )
-        console.print(table)
+        _print(console, f"The forum's case: perfect predictions, loss = 1 - {form}", table)
     _read(
         console,
         "min and max have a kink where prediction and target agree. At the match itself the gradient "
@@ -69,20 +64,12 @@ def _show_forum(forum: Forum, console: Console) -> None:
         "same share of their gradients to the target, so those of their ratio cancel under each rule. "
         "Over the union, the lengths in the denominator keep theirs. One function, two answers.",
     )
-    table = _table(
-        console, "The forum's second attempt: the prediction's length in place of the overlap"
-    )
-    table.add_column("prediction")
-    table.add_column("target")
-    for column in ("loss", "gradient of start", "of end"):
-        table.add_column(column, justify="right")
+    table = _table(["<prediction", "<target", "loss", "gradient of start", "of end"])
     for attempt in forum.second_attempt:
-        table.add_row(
-            _span(attempt.pred),
-            _span(attempt.target),
-            *(f"{value:.4f}" for value in (attempt.loss, attempt.start, attempt.end)),
-        )
-    console.print(table)
+        values = (attempt.loss, attempt.start, attempt.end)
+        table.add_row(_span(attempt.pred), _span(attempt.target), *map("{:.4f}".format, values))
+    title = "The forum's second attempt: the prediction's length in place of the overlap"
+    _print(console, title, table)
     _read(
         console,
         "What is left is 1 - length / length: the longer the prediction, the further below 0, with "
@@ -92,73 +79,56 @@ def _show_forum(forum: Forum, console: Console) -> None:
 
 
 def _show_match(result: ProbeResult, console: Console) -> None:
-    anatomies = result.anatomy
-    table = _table(
-        console,
-        f"{result.span_loss}: slopes to the left and to the right of the match, times length",
-    )
-    for column in ("length", "in start", "in end"):
-        table.add_column(column, justify="right")
-    for column in ("0 be-\ntween", "mini-\nmum", "smooth"):
-        table.add_column(column)
-    for column in ("curvature\n× length²", "largest\nstable step"):
-        table.add_column(column, justify="right")
-    for found in anatomies:
+    columns = ["length", "in start", "in end", "<0 be-\ntween", "<mini-\nmum", "<smooth"]
+    table = _table([*columns, "curvature\n× length²", "largest\nstable step"])
+    known = []
+    for found in result.anatomy:
         ends = (found.start, found.end)
         curvatures = {f"{end.curvature:.4g}" for end in ends if not math.isnan(end.curvature)}
+        flags = ("stationary", "minimum", "differentiable")
         table.add_row(
             f"{found.length:g}",
-            *(_bracket(end) for end in ends),
-            *(
-                "yes" if all(getattr(end, flag) for end in ends) else "no"
-                for flag in ("stationary", "minimum", "differentiable")
-            ),
+            *map(_bracket, ends),
+            *("yes" if all(getattr(end, flag) for end in ends) else "no" for flag in flags),
             ", ".join(sorted(curvatures)) or "-",
             _step(found.largest_stable_step),
         )
-    console.print(table)
-    known = [
-        error
-        for found in anatomies
-        for end in (found.start, found.end)
-        for slope, error in ((end.left, end.left_error), (end.right, end.right_error))
-        if math.isfinite(slope)
-    ]
+        for end in ends:
+            slopes = ((end.left, end.left_error), (end.right, end.right_error))
+            known += [error for slope, error in slopes if math.isfinite(slope)]
+    title = f"{result.span_loss}: slopes to the left and to the right of the match, times length"
+    _print(console, title, table)
     good = f", extrapolated; good to {max(known):.0e}" if known else ""
     why = f" ({result.why_not_float64})" if result.why_not_float64 else ""
     _read(
         console,
-        verdict(anatomies),
+        verdict(result.anatomy),
         f"One-sided differences in {result.precision}{why}{good}.",
     )
 
 
 def _show_places(name: str, found: Anatomy, console: Console) -> None:
-    table = _table(
-        console, f"{name}: away from the match, target [0, {found.length:g}], slopes times length"
-    )
-    for column in ("prediction", ""):
-        table.add_column(column)
-    for column in ("loss", "start:\nleft, right", "end:\nleft, right", "torch gives\nstart, end"):
-        table.add_column(column, justify="right")
+    columns = ["loss", "start:\nleft, right", "end:\nleft, right", "torch gives\nstart, end"]
+    table = _table(["<prediction", "<", *columns])
     table.add_row(
         "the match",
         _span((0.0, found.length)),
         f"{found.loss:.4g}",
         _bracket(found.start),
         _bracket(found.end),
-        f"{_number(found.start.autograd)}, {_number(found.end.autograd)}",
+        _pair(found.start.autograd, found.end.autograd),
     )
     for place, values in found.places.items():
         table.add_row(
             place,
             _span(values.pred),
             f"{values.loss:.3g}",
-            f"{_number(values.start_left)}, {_number(values.start_right)}",
-            f"{_number(values.end_left)}, {_number(values.end_right)}",
-            f"{_number(values.start)}, {_number(values.end)}",
+            _pair(values.start_left, values.start_right),
+            _pair(values.end_left, values.end_right),
+            _pair(values.start, values.end),
         )
-    console.print(table)
+    title = f"{name}: away from the match, target [0, {found.length:g}], slopes times length"
+    _print(console, title, table)
     apart, touching = found.places["disjoint"], found.places["touching"]
     lines = []
     if math.hypot(apart.start, apart.end) < 1e-9:
@@ -185,15 +155,8 @@ def _show_places(name: str, found: Anatomy, console: Console) -> None:
 def _show_descent(
     name: str, descent: DescentResult, anatomies: Sequence[Anatomy], console: Console
 ) -> None:
-    table = _table(
-        console,
-        f"{name}: gradient descent on free ends, {len(descent.starts)} starts, "
-        f"target {_span(descent.target)}",
-    )
-    table.add_column("rule", no_wrap=True)
-    for column in ("steps", "error", "95 %\nbelow", "loss", "length ×\ngradient"):
-        table.add_column(column, justify="right")
-    table.add_column("exponent")
+    columns = ["<rule", "steps", "error", "95 %\nbelow", "loss", "length ×\ngradient", "<exponent"]
+    table = _table(columns)
     for rule, values in descent.rules.items():
         table.add_row(
             rule,
@@ -204,7 +167,8 @@ def _show_descent(
             f"{values.relative_gradient.median:.4f}",
             _exponent(values.exponent),
         )
-    console.print(table)
+    starts = f"{len(descent.starts)} starts, target {_span(descent.target)}"
+    _print(console, f"{name}: gradient descent on free ends, {starts}", table)
     lines = [
         f"error: of the worse end, the largest over the last {descent.last} steps. loss: at the "
         f"last. gradient: norm over both ends, mean over the last {descent.last}. Medians over the starts. "
@@ -224,26 +188,27 @@ def _show_descent(
     ]
     if slow:
         lines.append(f"Starts from far are still on their way: {', '.join(slow)}.")
-    for share, meaning in (
-        (attrgetter("stuck"), "are disjoint without a gradient and do not move"),
-        (attrgetter("one_end_exact"), "have one end exact at the last step"),
-        (attrgetter("both_ends_exact"), "have both ends exact at the last step"),
-        (attrgetter("lost"), "have become NaN or infinite"),
-    ):
-        found = [
-            f"{rule} {share(values.share):.0%}"
-            for rule, values in descent.rules.items()
-            if share(values.share) > 0
-        ]
+    for share, meaning in _SHARES.items():
+        shares = {rule: getattr(values.share, share) for rule, values in descent.rules.items()}
+        found = [f"{rule} {part:.0%}" for rule, part in shares.items() if part > 0]
         if found:
             lines.append(f"Pairs that {meaning}: {', '.join(found)}.")
     _read(console, *lines)
 
 
-def _table(console: Console, title: str) -> Table:
+def _table(columns: Sequence[str]) -> Table:
+    # A name that begins with < is of a column of text.
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in columns:
+        text = name.startswith("<")
+        table.add_column(name[text:], justify="left" if text else "right")
+    return table
+
+
+def _print(console: Console, title: str, table: Table) -> None:
     # As a title of the table it would be wrapped to the table's width.
     console.print(title, style="bold", highlight=False)
-    return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    console.print(table)
 
 
 def _read(console: Console, *lines: str) -> None:
@@ -262,6 +227,10 @@ def _bracket(end: End) -> str:
         0.0 if abs(value) <= error else value
         for value, error in ((end.left, end.left_error), (end.right, end.right_error))
     )
+    return _pair(left, right)
+
+
+def _pair(left: float, right: float) -> str:
     return f"{_number(left)}, {_number(right)}"
 
 

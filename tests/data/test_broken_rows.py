@@ -1,7 +1,5 @@
 """Rows that cannot be read: noted one by one where errors are collected, an error where not."""
 
-import json
-
 import pandas as pd
 import pytest
 from recordings import RATE, recording
@@ -28,11 +26,7 @@ TEXTS = {
         ["line 3", "line 4"],
         {},
     ),
-    "data/a.csv": (
-        "start,end,label\n1,2,w\n2,y,w\n4\n",
-        ["line 3", "line 4"],
-        {"format": "csv"},
-    ),
+    "data/a.csv": ("start,end,label\n1,2,w\n2,y,w\n4\n", ["line 3", "line 4"], {"format": "csv"}),
     "data/a.csv ": (
         "Time,Behavior,Status\n1,w,START\n2,w,STOP\n3,w,STOP\nx,w,START\n4,w,START\n5,w,START\n",
         ["line 4", "line 5", "line 7", "line 6"],
@@ -50,40 +44,16 @@ TEXTS = {
         {},
     ),
     "annotations.json": (
-        json.dumps(
-            {
-                "database": {
-                    "a": {
-                        "annotations": [
-                            {"segment": [1, 2], "label": "w"},
-                            {"segment": [1], "label": "w"},
-                            4,
-                        ]
-                    }
-                }
-            }
-        ),
+        '{"database": {"a": {"annotations": [{"segment": [1, 2], "label": "w"}, '
+        '{"segment": [1], "label": "w"}, 4]}}}',
         ["annotations[1]", "annotations[2]"],
         {},
     ),
     "export.json": (
-        json.dumps(
-            [
-                {
-                    "data": {"csv": "a.npy"},
-                    "annotations": [
-                        {
-                            "result": [
-                                {"value": {"start": 1, "end": 2, "labels": ["w"]}},
-                                {"value": {"start": 1, "end": "x", "labels": ["w"]}},
-                                3,
-                            ]
-                        }
-                    ],
-                },
-                {"data": {"csv": "z.npy"}, "annotations": []},
-            ]
-        ),
+        '[{"data": {"csv": "a.npy"}, "annotations": [{"result": ['
+        '{"value": {"start": 1, "end": 2, "labels": ["w"]}}, '
+        '{"value": {"start": 1, "end": "x", "labels": ["w"]}}, 3]}]}, '
+        '{"data": {"csv": "z.npy"}, "annotations": []}]',
         ["task 0: result[1]", "task 0: result[2]", "task 1"],
         {"format": "labelstudio"},
     ),
@@ -174,13 +144,8 @@ def test_mistakes_of_subsets_are_noted_by_recording(tmp_path):
     (tmp_path / "subsets.csv").write_text("\n".join(lines))
     refused = []
     read(tmp_path, refused)
-    assert [(case.sequence, case.row) for case in refused] == [
-        ("b", "line 3"),
-        ("a", "line 4"),
-        ("", "line 5"),
-        ("c", ""),
-        ("d", ""),
-    ]
+    found = [(case.sequence, case.row) for case in refused]
+    assert found == [("b", "line 3"), ("a", "line 4"), ("", "line 5"), ("c", ""), ("d", "")]
 
 
 def test_every_recording_without_a_row_is_noted_where_rows_say_the_subset(tmp_path):

@@ -119,6 +119,11 @@ def test_a_kink_that_is_rounded_finely_is_no_infinite_slope():
         (lambda p, t: giou_loss(p, t) * math.nan, "gave the value nan for prediction"),
         (lambda p, t: (0 * giou_loss(p, t)).sqrt(), "gave the gradient .*nan.* for prediction"),
         (lambda p, t: giou_loss(p, t) + 1e-3 * torch.rand(len(p)), "different values"),
+        (lambda p, t: (p - t).abs().mean(), r"the shape \(\) for 3 pairs"),
+        (lambda p, t: (p - t).abs(), r"the shape \(3, 2\) for 3 pairs"),
+        (lambda p, t: 1 / 0, "the span loss failed: ZeroDivisionError"),
+        (lambda p, t: 3.0, "gave a float"),
+        (lambda p, t: t.sum(-1), "without a gradient"),
     ],
 )
 def test_what_cannot_be_probed_is_refused(loss, message):

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from spanloc.data.annotations.rows import Annotated, Content, Reading, Row, listed, read_row
-from spanloc.data.annotations.tables import NO_LABEL
+from spanloc.data.annotations.tables import NO_LABEL, json_object
 from spanloc.data.annotations.texts import read_text, table_rows
 from spanloc.data.signals.arrays import shown_path
 from spanloc.data.signals.reading import reading as library_reading
-from spanloc.files import parse_json, shown
+from spanloc.files import shown
 
 log = logging.getLogger(__name__)
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -168,13 +168,7 @@ def _json_lines(file: Path, reading: Reading) -> Iterator[tuple[str, Mapping[str
         if not line.strip():
             continue
         with reading.row(where, place := f"line {i}"):
-            try:
-                row = parse_json(line.encode())
-            except ValueError as error:
-                raise ValueError(f"{where}: {place}: not valid JSON: {error}") from None
-            if not isinstance(row, dict):
-                raise ValueError(f"{where}: {place}: wanted an object")
-            yield place, row
+            yield place, json_object(f"{where}: {place}", line.encode())
 
 
 def _parquet(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress, repeat
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +55,15 @@ def read_scored(
 
     A file is ActivityNet's JSON (``{"results": {id: [{"segment": [start, end], "label", "score"}]}}``,
     and ``{"database": {id: {"subset", "duration", "annotations": [{"segment", "label"}]}}}``), which is
-    read whole, or JSON Lines or comma-separated values of ``sequence, start, end, label, score``, read
-    in pieces. Without a label it is ``span``, without a score 1, so that the predictions may be another
-    annotator's annotations. The sequences and the labels are
-    those of the annotations. A sequence without any is listed in JSON with none, and in the others by
-    a row of its name alone, with empty fields. A sequence of JSON may have ``"annotated": [[start,
-    end]]``, the stretches that were looked at; the rest of it, up to its duration where that is known,
-    is ignored.
+    read whole, or Parquet, JSON Lines or comma-separated values of ``sequence, start, end, label,
+    score``, read in pieces. Without a label it is ``span``, without a score 1, so that the predictions
+    may be another annotator's annotations. The sequences and the labels are those of the annotations.
+    A sequence without any is listed in JSON with none, and in the others by a row of its name alone,
+    with empty fields. A sequence of JSON may have ``"annotated": [[start, end]]``, the stretches that
+    were looked at; the rest of it, up to its duration where that is known, is ignored.
 
     Args:
-        predictions, annotations: Files, named ``.json``, ``.jsonl`` or ``.csv``.
+        predictions, annotations: Files, named ``.json``, ``.jsonl``, ``.csv`` or ``.parquet``.
         subset: Of the annotations, where they are JSON; None takes all.
         invalid: What happens to a row of an unknown sequence or label, with a reversed span, or with a
             number that is not finite: ``error``, or ``skip``. A line that is no row is always an error.
@@ -124,71 +122,55 @@ class _Columns:
         self.parts: list[tuple[np.ndarray, ...]] = []
 
     def add(self, piece: Piece, *, new_labels: bool) -> None:
-        piece = self._spans_of(piece)
-        sequences = self._numbers(piece.sequence, self.sequences, not self.closed)
-        labels = self._numbers(piece.label, self.labels, new_labels)
-        start, end, score = (_floats(values) for values in piece[1:3] + piece[4:5])
-        valid = np.ones(len(start), bool)
-        for bad, kind, show in (
-            (sequences < 0, "an unknown sequence", lambda i: shown(piece.sequence[i])),
-            (labels < 0, "an unknown label", lambda i: self._label(piece.label[i])),
+        """Take the rows that are valid, and count the others."""
+        import pyarrow as pa
+
+        sequences = _codes(piece.sequence, self.sequences, not self.closed)
+        # A row that names a sequence alone says that there is nothing in it; a prediction with a score
+        # lacks its span.
+        valid = _there(piece.start) | _there(piece.end)
+        if self.closed:
+            valid |= (sequences < 0) | (piece.score is not None and _there(piece.score))
+        labels = np.full(len(valid), -1, np.int32)
+        title = pa.repeat(NO_LABEL, len(valid)) if piece.label is None else piece.label
+        labels[valid] = _codes(title.filter(valid), self.labels, new_labels)
+        ends = np.stack([_floats(piece.start), _floats(piece.end)], 1)
+        score = np.ones(len(valid)) if piece.score is None else _floats(piece.score)
+
+        def span(i: int) -> str:
+            return f"[{_written(piece.start, i)}, {_written(piece.end, i)}]"
+
+        for kind, bad, show in (
+            ("an unknown sequence", sequences < 0, lambda i: shown(piece.sequence[i].as_py())),
+            ("an unknown label", labels < 0, lambda i: self._label(title[i].as_py())),
+            ("a start or end that is no finite number", ~np.isfinite(ends).all(1), span),
+            (f"a start or end beyond {_MOST:g}", np.abs(ends).max(1) > _MOST, span),
+            ("an end before the start", ends[:, 0] > ends[:, 1], span),
             (
-                ~(np.isfinite(start) & np.isfinite(end)),
-                "a start or end that is no finite number",
-                lambda i: f"[{_written(piece.start[i])}, {_written(piece.end[i])}]",
-            ),
-            (
-                np.maximum(np.abs(start), np.abs(end)) > _MOST,
-                f"a start or end beyond {_MOST:g}",
-                lambda i: f"[{_written(piece.start[i])}, {_written(piece.end[i])}]",
-            ),
-            (
-                start > end,
-                "an end before the start",
-                lambda i: f"[{_written(piece.start[i])}, {_written(piece.end[i])}]",
-            ),
-            (
-                ~np.isfinite(score),
                 "a score that is no finite number",
-                lambda i: _written(piece.score[i]),
+                ~np.isfinite(score),
+                lambda i: _written(piece.score, i),
             ),
         ):
             bad = bad & valid
             if bad.any():
                 i = int(bad.argmax())
-                self.problems.add(kind, int(bad.sum()), f"{show(i)} ({piece.place(i)})")
+                # Only of the first: to find its line takes time.
+                new = kind not in self.problems.counts()
+                example = f"{show(i)} ({piece.place(i)})" if new else ""
+                self.problems.add(kind, int(bad.sum()), example)
                 valid &= ~bad
-        self.parts.append(
-            tuple(column[valid] for column in (np.stack([start, end], 1), score, labels, sequences))
-        )
-
-    def _spans_of(self, piece: Piece) -> Piece:
-        # A row that names a sequence alone says that there is nothing in it; a prediction with a score
-        # lacks its span.
-        fields = (piece.start, piece.end, *([piece.score] if self.closed else []))
-        there = [any(v is not None and v != "" for v in row) for row in zip(*fields, strict=True)]
-        if all(there):
-            return piece
-        if self.closed:
-            there = [there[i] or str(n) not in self.sequences for i, n in enumerate(piece.sequence)]
-        else:
-            self._numbers(piece.sequence, self.sequences, new=True)
-        return Piece(*(list(compress(column, there)) for column in piece))
+        columns = (ends, score, labels, sequences)
+        self.parts.append(tuple(column[valid] for column in columns))
 
     def tensors(self) -> tuple[Tensor, ...]:
         """Spans, scores, labels and the places of the sequences."""
         if not self.parts:
             none = torch.zeros(0, dtype=torch.int64)
             return torch.zeros(0, 2, dtype=torch.float64), none.double(), none, none
-        columns = []
-        for i in range(4):
-            columns.append(np.concatenate([part[i] for part in self.parts]))
-            # What has been joined is let go.
-            gone = np.zeros(0)
-            self.parts = [(*part[:i], gone, *part[i + 1 :]) for part in self.parts]
-        spans, scores, labels, sequences = columns
-        whole = (column.astype(np.int64) for column in (labels, sequences))
-        return tuple(torch.from_numpy(column) for column in (spans, scores, *whole))
+        columns = (np.concatenate(parts) for parts in zip(*self.parts, strict=True))
+        spans, scores, *whole = map(torch.from_numpy, columns)
+        return spans, scores, *(numbers.long() for numbers in whole)
 
     def _label(self, label: Any) -> str:
         if label == NO_LABEL:
@@ -196,25 +178,34 @@ class _Columns:
         none = "; the annotations have none" if set(self.labels) == {NO_LABEL} else ""
         return f"{shown(label)}{none}"
 
-    @staticmethod
-    def _numbers(names: Sequence[Any], known: dict[str, int], new: bool) -> np.ndarray:
-        texts = names
-        if set(map(type, names)) != {str}:
-            texts = [str(name) if isinstance(name, str | int | float) else None for name in names]
-        if new:
-            for text in texts:
-                if text is not None:
-                    known.setdefault(text, len(known))
-        return np.fromiter(map(known.get, texts, repeat(-1)), np.int32, len(texts))
+
+def _there(column: Any) -> np.ndarray:
+    return column.is_valid().to_numpy(zero_copy_only=False)
 
 
-def _floats(values: Sequence[Any]) -> np.ndarray:
+def _codes(names: Any, known: dict[str, int], new: bool) -> np.ndarray:
+    """The numbers of names, -1 where one is not known; perhaps new ones become known."""
+    encoded = names.dictionary_encode()
+    texts = encoded.dictionary.to_pylist()
+    if new:
+        for text in texts:
+            known.setdefault(text, len(known))
+    codes = np.array([known.get(text, -1) for text in texts] + [-1], np.int32)
+    return codes[encoded.indices.fill_null(len(texts)).to_numpy()]
+
+
+def _floats(column: Any) -> np.ndarray:
+    """Numbers, NaN where there is none."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    if column.type == pa.float64():
+        return column.to_numpy(zero_copy_only=False)
     try:
-        if bool not in set(map(type, values)):
-            return np.fromiter(map(float, values), np.float64, len(values))
-    except (ValueError, TypeError, OverflowError):
-        pass
-    return np.array([_float(value) for value in values], np.float64)
+        numbers = compute.utf8_trim_whitespace(column).cast(pa.float64())
+        return numbers.to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        return np.array([_float(value) for value in column.to_pylist()])
 
 
 def _float(value: Any) -> float:
@@ -224,10 +215,13 @@ def _float(value: Any) -> float:
         return math.nan
 
 
-def _written(value: Any) -> str:
+def _written(column: Any, row: int) -> str:
     # As it stands in the file, where that does no harm to a terminal.
+    value = column[row].as_py()
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")
     short = isinstance(value, str) and value.isprintable() and len(value) <= 60
-    return value if short else shown(value)
+    return "nothing" if value is None else value if short else shown(value)
 
 
 def _annotated(

@@ -1,76 +1,58 @@
 """Rows of files in pieces: what is read is never the whole file at once, where the format allows."""
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, AnyStr, NamedTuple
+from typing import IO, Any, AnyStr, NamedTuple, TypeVar
 
+from spanloc.data.annotations.rows import listed
+from spanloc.data.signals.reading import reading
 from spanloc.files import parse_json, read_json, shown
 
-# Few, since the interpreter looks through all that are held again and again.
-_ROWS = 1 << 10
+# Rows of a piece, and bytes of a piece of comma-separated values.
+_ROWS, _BLOCK = 1 << 14, 1 << 20
 # Of a row, in characters or bytes: what is longer is no row, and must not fill the memory.
 _LONGEST = 1 << 18
 _COLUMNS = ("sequence", "start", "end", "label", "score")
 #: The label where a file has none.
 NO_LABEL = "span"
-_DEFAULTS = {"label": NO_LABEL, "score": 1.0}
+_NAMES = ("sequence", "label")
+Row = TypeVar("Row")
 
 
 class Piece(NamedTuple):
-    """Some rows of a file, field by field, as they are written; and where each of them is."""
+    """Some rows of a file, in columns of pyarrow, and where in the file each of them is, in words.
 
-    sequence: list[Any]
-    start: list[Any]
-    end: list[Any]
-    label: list[Any]
-    score: list[Any]
-    places: list[int] | list[str]
+    ``sequence`` and ``label`` are texts, the others numbers or texts. What is not there is null; where
+    the file has no labels or no scores, there is no such column.
+    """
 
-    def place(self, row: int) -> str:
-        """Where a row is, in words."""
-        place = self.places[row]
-        return f"line {place}" if isinstance(place, int) else place
+    place: Callable[[int], str]
+    sequence: Any
+    start: Any
+    end: Any
+    label: Any = None
+    score: Any = None
 
 
 def read_rows(file: Path) -> Iterator[Piece]:
-    """The rows of a file of comma-separated values or JSON Lines.
+    """The rows of a file of comma-separated values, JSON Lines or Parquet.
 
     Raises:
         ValueError: The file is something else, a column is missing, or a line is not a row.
     """
-    reader = {".csv": _csv, ".jsonl": _json_lines, ".ndjson": _json_lines}.get(file.suffix.lower())
+    suffix = file.suffix.lower()
+    if suffix in (".jsonl", ".ndjson"):
+        return _settled(_json_lines(file), str(file))
+    reader = {".csv": _csv, ".parquet": _parquet}.get(suffix)
     if reader is None:
         raise ValueError(
-            f"{file}: wanted a file named .json (ActivityNet's format), .jsonl or .csv (rows of "
-            f"{', '.join(_COLUMNS)})"
+            f"{file}: wanted a file named .json (ActivityNet's format), .jsonl, .csv or .parquet (rows "
+            f"of {', '.join(_COLUMNS)})"
         )
     return reader(file)
-
-
-def listed_rows(by_sequence: Mapping[str, Any], where: str) -> Iterator[Piece]:
-    """The rows of lists by sequence, as ActivityNet has them: of objects with ``segment`` and so on.
-
-    Raises:
-        ValueError: They are not such lists, or the rows have different fields.
-    """
-    rows: list[tuple[Any, ...]] = []
-    asked: set[str] | None = None
-    for name, listed in by_sequence.items():
-        if not isinstance(listed, list):
-            raise ValueError(f"{where} of {shown(name)}: {type(listed).__name__}; wanted a list")
-        for i, row in enumerate(listed):
-            segment = row.get("segment") if isinstance(row, dict) else None
-            if not isinstance(segment, list) or len(segment) != 2:
-                raise ValueError(f"{where} of {shown(name)}: [{i}]: wanted segment: [start, end]")
-            asked = _asked(row, asked, f"{where} of {shown(name)}: [{i}]")
-            rows.append((name, *segment, *_given(row, asked, _DEFAULTS), f"{shown(name)}, [{i}]"))
-        if len(rows) >= _ROWS:
-            yield Piece(*map(list, zip(*rows, strict=True)))
-            rows.clear()
-    if rows:
-        yield Piece(*map(list, zip(*rows, strict=True)))
 
 
 def predicted_rows(file: Path) -> Iterator[Piece]:
@@ -83,9 +65,8 @@ def predicted_rows(file: Path) -> Iterator[Piece]:
     if file.suffix.lower() != ".json":
         return read_rows(file)
     content = read_json(file)
-    content = content if isinstance(content, dict) else {}
-    results: Any = content.get("results")
-    database: Any = content.get("database")
+    fields: Any = content if isinstance(content, dict) else {}
+    results, database = fields.get("results"), fields.get("database")
     if isinstance(results, dict):
         return listed_rows(results, f"{file}: results")
     there = results is None and isinstance(database, dict)
@@ -98,107 +79,221 @@ def predicted_rows(file: Path) -> Iterator[Piece]:
     )
 
 
-def _csv(file: Path) -> Iterator[Piece]:
+def listed_rows(by_sequence: Mapping[str, Any], where: str) -> Iterator[Piece]:
+    """The rows of lists by sequence, as ActivityNet has them: of objects with ``segment`` and so on.
+
+    Raises:
+        ValueError: They are not such lists, or the rows have different fields.
+    """
+    pieces = (
+        _piece_of(columns, partial(_place, "{}, [{}]", keys), where)
+        for some in _batched(_listed(by_sequence, where))
+        for keys, *columns in [zip(*some, strict=True)]
+    )
+    return _settled(pieces, where)
+
+
+def _listed(by_sequence: Mapping[str, Any], where: str) -> Iterator[tuple[Any, ...]]:
+    for name, rows in by_sequence.items():
+        at = shown(name)
+        if not isinstance(rows, list):
+            raise ValueError(f"{where} of {at}: {type(rows).__name__}; wanted a list")
+        for i, row in enumerate(rows):
+            segment = row.get("segment") if isinstance(row, dict) else None
+            if not isinstance(segment, list) or len(segment) != 2:
+                raise ValueError(f"{where} of {at}: [{i}]: wanted segment: [start, end]")
+            yield (at, i), name, *segment, row.get("label"), row.get("score")
+
+
+def _place(words: str, keys: Sequence[tuple[Any, ...]], row: int) -> str:
+    return words.format(*keys[row])
+
+
+def _batched(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    return iter(lambda: list(islice(rows, _ROWS)), [])
+
+
+def _settled(pieces: Iterable[Piece], where: str) -> Iterator[Piece]:
+    # What the first row has, all have: a score that some lack would rank those first.
+    absent: dict[str, Any] | None = None
+    for piece in pieces:
+        if absent is None:
+            names = ("label", "score")
+            absent = {name: None for name in names if not getattr(piece, name)[0].is_valid}
+        for name in absent:
+            there = getattr(piece, name).is_valid().index(True).as_py()
+            if there >= 0:
+                raise ValueError(
+                    f"{where}: {piece.place(there)}: has a {name}, and the rows before have none"
+                )
+        yield piece._replace(**absent)
+
+
+def _json_lines(file: Path) -> Iterator[Piece]:
+    with file.open("rb") as content:
+        lines = enumerate(_lines(file, content), 1)
+        for some in _batched((i, line) for i, line in lines if line.strip()):
+            place = partial(_place, "line {}", some)
+            columns = _parsed([line for _, line in some])
+            if columns is None:
+                rows = [json_object(f"{file}: line {i}", line) for i, line in some]
+                values = ([row.get(name) for row in rows] for name in _COLUMNS)
+                yield _piece_of(values, place, str(file))
+            else:
+                yield Piece(place, *columns)
+
+
+def _parsed(lines: Sequence[bytes]) -> Sequence[Any] | None:
+    # None where something is not as it mostly is: Python's reader accepts more, and knows its place.
+    import pyarrow as pa
+    from pyarrow import json
+
+    kinds = [(name, pa.string() if name in _NAMES else pa.float64()) for name in _COLUMNS]
+    content = b"".join(lines)
     try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            rows_there = _csv_rows(file, lines)
-            _, first = next(rows_there, (1, []))
-            header = [name.strip() for name in first]
-            _check_header(file, header)
-            while some := list(islice(rows_there, _ROWS)):
-                for place, row in some:
-                    if len(row) != len(header):
-                        raise ValueError(
-                            f"{file}: line {place}: {len(row)} fields; the header has {len(header)}"
-                        )
-                places, rows = zip(*some, strict=True)
-                columns = dict(zip(header, zip(*rows, strict=True), strict=True))
-                absent = {name: (_DEFAULTS.get(name),) * len(rows) for name in _COLUMNS}
-                fields = (list((absent | columns)[name]) for name in _COLUMNS)
-                yield Piece._make([*fields, list(places)])
+        table = json.read_json(
+            pa.BufferReader(content),
+            json.ReadOptions(use_threads=False, block_size=len(content) + 1),
+            json.ParseOptions(pa.schema(kinds), unexpected_field_behavior="ignore"),
+        )
+        table.validate(full=True)  # It takes text that is not UTF-8.
+    except pa.ArrowInvalid:
+        return None
+    return table.combine_chunks().to_batches()[0].columns if len(table) == len(lines) else None
+
+
+def json_object(where: str, line: bytes) -> dict[str, Any]:
+    """The object of a line; a ValueError says that there is none, and where."""
+    try:
+        row = parse_json(line)
+    except ValueError as error:
+        raise ValueError(f"{where}: not valid JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise ValueError(f"{where}: wanted an object, found {shown(row)}")
+    return row
+
+
+def _piece_of(values: Iterable[Sequence[Any]], place: Callable[[int], str], where: str) -> Piece:
+    import pyarrow as pa
+
+    columns = []
+    for name, column in zip(_COLUMNS, values, strict=True):
+        is_name = name in _NAMES
+        try:
+            columns.append(pa.array(column, pa.string() if is_name else pa.float64()))
+            continue
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            pass
+        for i, value in enumerate(column):
+            if is_name and not isinstance(value, str | int | float | None):
+                raise ValueError(f"{where}: {place(i)}: {name} is {shown(value)}; wanted a name")
+        # As texts: whoever reads them says which of them is no number.
+        columns.append(pa.array(map(_text, column), pa.string()))
+    return Piece(place, *columns)
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return repr(value) if isinstance(value, int | float) else shown(value)
+
+
+def _parquet(file: Path) -> Iterator[Piece]:
+    import pyarrow.parquet as pq
+
+    with reading(file, "a Parquet file"), pq.ParquetFile(file) as table:
+        names = _known_columns(f"{file}: ", table.schema_arrow.names)
+        batches = table.iter_batches(_ROWS, columns=names)
+        yield from _pieces_of_batches(file, batches, "row {}".format)
+
+
+def _csv(file: Path) -> Iterator[Piece]:
+    import pyarrow as pa
+    from pyarrow import csv as arrow
+
+    rows = _csv_rows(file)
+    _, header = next(rows, (1, []))
+    names = _known_columns(f"{file}: line 1: ", [name.strip() for name in header])
+    if next(rows, None) is None:
+        return
+    written = [next(n for n in header if n.strip() == name) for name in names]
+    reading = arrow.ReadOptions(use_threads=False, block_size=_BLOCK)
+    parsing = arrow.ParseOptions(newlines_in_values=True)
+    converting = arrow.ConvertOptions(
+        column_types=dict.fromkeys(written, pa.string()), include_columns=written,
+        null_values=["", " "], strings_can_be_null=True,
+    )  # fmt: skip
+    try:
+        batches = arrow.open_csv(file, reading, parsing, converting)
+        named = (batch.rename_columns(names) for batch in batches)
+        yield from _pieces_of_batches(file, named, partial(_csv_place, file))
+    except pa.ArrowInvalid as error:
+        # Python's reader is slow, and knows its lines.
+        for line, row in _csv_rows(file):
+            if len(row) != len(header):
+                raise ValueError(
+                    f"{file}: line {line}: {len(row)} fields; the header has {len(header)}"
+                ) from None
+        raise ValueError(f"{file}: not comma-separated values: {shown(str(error))}") from None
+
+
+def _csv_place(file: Path, row: int) -> str:
+    line, _ = next(islice(_csv_rows(file), row + 1, None))
+    return f"line {line}"
+
+
+def _csv_rows(file: Path) -> Iterator[tuple[int, list[str]]]:
+    # With the last line of each: a quote may go on over lines.
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as content:
+            reader = csv.reader(_lines(file, content))
+            yield from ((reader.line_num, row) for row in reader if row)
     except UnicodeDecodeError as error:
         raise ValueError(f"{file}: not UTF-8 text: {error}; save it as UTF-8") from None
     except csv.Error as error:
         raise ValueError(f"{file}: not comma-separated values: {error}") from None
 
 
-def _csv_rows(file: Path, lines: IO[str]) -> Iterator[tuple[int, list[str]]]:
-    taken = 0
-
-    def counted() -> Iterator[str]:
-        nonlocal taken
-        for line in _lines(file, lines):
-            # A row goes on over lines as long as there is an open quote.
-            taken += len(line)
-            if taken > _LONGEST:
-                raise ValueError(_too_long(file, reader.line_num))
-            yield line
-
-    reader = csv.reader(counted(), skipinitialspace=True)
-    for row in reader:
-        taken = 0
-        if row:
-            yield reader.line_num, row
-
-
 def _lines(file: Path, content: IO[AnyStr]) -> Iterator[AnyStr]:
-    place = 0
-    while line := content.readline(_LONGEST + 1):
-        place += 1
+    for place, line in enumerate(iter(partial(content.readline, _LONGEST + 1), content.read(0)), 1):
         if len(line) > _LONGEST:
-            raise ValueError(_too_long(file, place))
+            raise ValueError(f"{file}: line {place}: the row has more than {_LONGEST:,} characters")
         yield line
 
 
-def _too_long(file: Path, place: int) -> str:
-    return f"{file}: line {place}: the row has more than {_LONGEST:,} characters"
+def _pieces_of_batches(
+    file: Path, batches: Iterable[Any], place: Callable[[int], str]
+) -> Iterator[Piece]:
+    first = 0
+    for batch in batches:
+        columns = {name: _column(file, name, batch[name]) for name in batch.schema.names}
+        yield Piece(lambda i, first=first: place(first + i), **columns)  # type: ignore[misc]
+        first += len(batch)
 
 
-def _check_header(file: Path, header: list[str]) -> None:
-    missing = [name for name in _COLUMNS[:3] if name not in header]
-    twice = [name for name in _COLUMNS if header.count(name) > 1]
-    if missing:
-        text = ", ".join(header)
-        text = text if text.isprintable() and len(text) < 300 else shown(header)
-        found = f"found {text}" if header else "the file is empty"
-        raise ValueError(
-            f"{file}: line 1: there is no column {missing[0]!r}; wanted a header with sequence, "
-            f"start, end, and perhaps label, score, separated by commas; {found}"
-        )
-    if twice:
-        raise ValueError(f"{file}: line 1: the column {twice[0]!r} is there twice")
+def _column(file: Path, name: str, column: Any) -> Any:
+    import pyarrow as pa
+    from pyarrow import compute, types
+
+    kind = column.type
+    try:
+        if name in _NAMES:
+            return compute.utf8_ltrim_whitespace(column.cast(pa.string())).fill_null("")
+        text = types.is_string(kind) or types.is_large_string(kind)
+        return column.cast(pa.string() if text else pa.float64(), safe=False)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        wanted = "names" if name in _NAMES else "numbers"
+        raise ValueError(f"{file}: column {name!r} holds {kind}; wanted {wanted}") from None
 
 
-def _json_lines(file: Path) -> Iterator[Piece]:
-    asked: set[str] | None = None
-    with file.open("rb") as lines:
-        numbered = ((i, text) for i, text in enumerate(_lines(file, lines), 1) if text.strip())
-        while some := list(islice(numbered, _ROWS)):
-            rows = []
-            for place, text in some:
-                try:
-                    row = parse_json(text)
-                except ValueError as error:
-                    raise ValueError(f"{file}: line {place}: not valid JSON: {error}") from None
-                if not isinstance(row, dict) or "sequence" not in row:
-                    raise ValueError(
-                        f"{file}: line {place}: wanted an object with {', '.join(_COLUMNS)}"
-                    )
-                asked = _asked(row, asked, f"{file}: line {place}")
-                ends = row.get("start"), row.get("end")
-                rows.append((row["sequence"], *ends, *_given(row, asked, _DEFAULTS)))
-            fields = map(list, zip(*rows, strict=True))
-            yield Piece._make([*fields, [place for place, _ in some]])
-
-
-def _asked(row: Mapping[str, Any], asked: set[str] | None, where: str) -> set[str]:
-    # What the first row has, all have: a score that some lack would rank those first.
-    there = {name for name in _DEFAULTS if name in row}
-    if asked is not None and there - asked:
-        raise ValueError(f"{where}: has a {min(there - asked)}, and the rows before have none")
-    return there if asked is None else asked
-
-
-def _given(row: Mapping[str, Any], asked: set[str], defaults: Mapping[str, Any]) -> Iterator[Any]:
-    for name, default in defaults.items():
-        yield row.get(name) if name in asked else default
+def _known_columns(where: str, header: list[str]) -> list[str]:
+    found = f"found {listed(header)}" if header else "the file is empty"
+    for name in _COLUMNS:
+        if name in _COLUMNS[:3] and name not in header:
+            raise ValueError(
+                f"{where}there is no column {name!r}; wanted sequence, start, end, and perhaps label, "
+                f"score, in a .csv separated by commas; {found}"
+            )
+        if header.count(name) > 1:
+            raise ValueError(f"{where}the column {name!r} is there twice")
+    return [name for name in _COLUMNS if name in header]
