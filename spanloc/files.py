@@ -220,7 +220,12 @@ def record(kind: Any, value: Any, where: str = "") -> Any:
         return float(value)
     if kind in (int, bool, str) and type(value) is kind:
         return value
-    raise ValueError(f"{where or 'it'} is {value!r:.60}; wanted {getattr(kind, '__name__', kind)}")
+    wanted = _WORDS.get(origin or kind, getattr(kind, "__name__", kind))
+    raise ValueError(f"{where or 'it'} is {value!r:.60}; wanted {wanted}")
+
+
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+_WORDS |= {list: "a list", tuple: "a list", dict: "names with values"}
 
 
 def _defaults(kind: Any) -> set[str]:

@@ -2,20 +2,21 @@ import gc
 import json
 import os
 import sys
-from contextlib import chdir, contextmanager
+from contextlib import chdir, nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 import quick
 import torch
+from hydra._internal import defaults_list
 from hydra._internal.hydra import Hydra
-from jaxtyping import config
 from matplotlib.figure import Figure
 from omegaconf import _utils
 from predicting import TRAIN, signal, write_csv
 from pytorch_lightning import LightningDataModule, Trainer
 from pytorch_lightning.loggers.logger import Logger
+from quick import CheckedOnce, unchecked
 from torch.utils.data import DataLoader
 
 import spanloc
@@ -49,10 +50,11 @@ def pytest_collection_finish():
 
 @pytest.fixture(autouse=True, scope="session")
 def quick_figures():
-    """Figures small and without their layout, which takes most of the time of a small run; YAML read by C."""
+    """Figures small and without their layout, which takes most of the time of a small run; settings read sooner."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", quick.small)
         patch.setattr(_utils, "get_yaml_loader", quick.yaml_loader(_utils.get_yaml_loader))
+        patch.setattr(defaults_list, "_create_interpolation_map", quick.choices_so_far)
         yield
 
 
@@ -71,10 +73,11 @@ def cli(tmp_path_factory, quick_figures):
     """Runs a command in a folder of its own; gives the run folder, or the one line of an error.
 
     Commands whose results are in other files too write their figures without what is in them, which
-    would be half of their time, unless ``drawn`` is true: as in one of the runs of ``trained``.
+    would be half of their time, unless ``drawn`` is true: as in one of the runs of ``trained``. Shapes are
+    checked where ``checked`` is true: in those runs, and in one of ``evaluate``, ``predict`` and ``probe``.
     """
 
-    def run(command, *arguments, folder=None, drawn=None):
+    def run(command, *arguments, folder=None, drawn=None, checked=False):
         folder = folder or tmp_path_factory.mktemp(command)
         drawn = command not in BLANK if drawn is None else drawn
         argv, sys.argv = sys.argv, [f"spanloc-{command}", *map(str, arguments)]
@@ -83,7 +86,8 @@ def cli(tmp_path_factory, quick_figures):
             if not drawn:
                 patch.setattr(Figure, "savefig", quick.blank)
             try:
-                getattr(commands, command)()
+                with nullcontext() if checked else unchecked():
+                    getattr(commands, command)()
             except SystemExit as stop:
                 return stop.code
             finally:
@@ -91,16 +95,6 @@ def cli(tmp_path_factory, quick_figures):
         return folder
 
     return run
-
-
-@contextmanager
-def unchecked():
-    """Without the checks of shapes: they cannot be exported, and many small steps are slow with them."""
-    config.update("jaxtyping_disable", True)
-    try:
-        yield
-    finally:
-        config.update("jaxtyping_disable", False)
 
 
 SMALL = (
@@ -126,7 +120,8 @@ def trained(cli):
     """A finished small run of each task: the folder of ``single`` and of ``detection``."""
     folders = {}
     for name in ("single", "detection"):
-        run = cli("train", *SMALL, f"task={name}", "hydra.run.dir=run", drawn=name == "detection")
+        run = cli("train", *SMALL, f"task={name}", "hydra.run.dir=run",
+                  drawn=name == "detection", checked=True)  # fmt: skip
         assert isinstance(run, Path), run
         folders[name] = run / "run"
     return folders
@@ -253,6 +248,7 @@ def their_trainer(**options):
         "accelerator": "cpu", "devices": 1, "logger": False, "enable_checkpointing": False,
         "enable_progress_bar": False, "enable_model_summary": False, "max_epochs": 1,
     }  # fmt: skip
+    options["callbacks"] = [CheckedOnce(), *options.get("callbacks", ())]
     return Trainer(**(defaults | options))
 
 

@@ -28,7 +28,7 @@ PRINTED = [text for kind, text in BLOCKS if not kind]
 SHORT = (
     "trainer.max_steps=2", "trainer.max_epochs=1", "trainer.num_sanity_val_steps=0", "backbone.width=8", "neck.width=8", "head.width=8",
     "trainer.accelerator=cpu", "callbacks.convergence=null", "callbacks.gradients=null",
-    "data.num_workers=0", "test=false",
+    "data.num_workers=0", "test=false", "fit_decode=false",
 )  # fmt: skip
 SPANS = (
     ((2.0, 5.0, "walk"), (8.0, 10.0, "sit")),

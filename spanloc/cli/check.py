@@ -3,6 +3,9 @@
 import inspect
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,7 @@ from spanloc.data.annotations.folder import (
 )
 from spanloc.data.sample import data_folder
 from spanloc.data.survey import survey_records
-from spanloc.data.survey.result import SEVERITIES, Survey
+from spanloc.data.survey.result import SEVERITIES, Finding, Survey
 from spanloc.data.survey.signals import Progress
 from spanloc.files import counted, replacing
 from spanloc.reports.check_page import (
@@ -47,18 +50,21 @@ def run(config: DictConfig) -> None:
         raise ValueError("data has no root; a check is of a folder: data=annotations data.root=...")
     root = data_folder(str(config.data.root))
     found: list[BadSpan] = []
-    annotations, refused = _read(root, config.data, found)
-    records = [record for subset in SUBSETS for record in annotations.subsets.get(subset, ())]
-    result = survey_records(
-        records,
-        annotations.classes,
-        root=str(root),
-        found=found,
-        refused=refused,
-        bad_spans=str(config.data.get("bad_spans", "error")),
-        progress=_progress(),
-    )
-    recipe, stop = _recipe(result)
+    with _warnings() as warnings:
+        annotations, refused = _read(root, config.data, found)
+        records = [record for subset in SUBSETS for record in annotations.subsets.get(subset, ())]
+        result = survey_records(
+            records,
+            annotations.classes,
+            root=str(root),
+            found=found,
+            refused=refused,
+            bad_spans=str(config.data.get("bad_spans", "error")),
+            progress=_progress(),
+        )
+        recipe, stop = _recipe(result)
+    lesser = [finding for finding in result.findings if finding.severity != "error"]
+    result = replace(result, findings=[*result.of("error"), *warnings.values(), *lesser])
     result.write(folder / "check.json")
     with replacing(folder / "check.html") as path:
         text = check_page(result, records, annotations.classes, recipe)
@@ -70,6 +76,26 @@ def run(config: DictConfig) -> None:
     if errors := result.of("error"):
         kinds = f"{len(errors)} kinds of errors" if len(errors) > 1 else "one kind of error"
         raise ValueError(f"{root}: {kinds}, listed above and in {folder / 'check.html'}")
+
+
+@contextmanager
+def _warnings() -> Iterator[dict[str, Finding]]:
+    """What is logged as a warning while annotations are read, as findings, each once though read twice."""
+    found: dict[str, Finding] = {}
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            text, advice = record.getMessage(), "Fine if it is meant: training does the same."
+            found[text] = Finding("warning", "reading", text, 1, advice)
+
+    logger, handler = logging.getLogger("spanloc.data.annotations"), Keep()
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield found
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = True
 
 
 def _read(root: Path, data: DictConfig, found: list[BadSpan]) -> tuple[Annotations, list[Case]]:

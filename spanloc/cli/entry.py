@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from traceback import walk_tb
@@ -34,8 +35,8 @@ from spanloc.cli.ranks import (
     refuse_started,
     without_kill,
 )
-from spanloc.cli.resume import for_hydra
-from spanloc.cli.stopping import code_of, is_child, stopped_by
+from spanloc.cli.resume import for_hydra, how_to_resume
+from spanloc.cli.stopping import code_of, is_child, stopped_by, when_stopped
 from spanloc.cli.sweeps import FailedRunError, begin_sweep, failures, noted
 from spanloc.files import replacing
 
@@ -82,6 +83,8 @@ def run(name: str) -> None:
                 module = import_module(f"spanloc.cli.{name}")
             _quieten()  # again: Lightning sets its level when it is imported
             mark = run_folder() / "error.txt"
+            if name in ("train", "tune") and not sweep:
+                when_stopped(partial(how_to_resume, name, mark.parent))
             with (
                 without_kill(mark, lambda text: print(line(text), file=sys.stderr), sweep),
                 _full_errors(debug),

@@ -19,6 +19,7 @@ from spanloc.cli.fit import (
     having,
     names_of,
     report_fit,
+    usual_min_score,
     wanted_options,
 )
 from spanloc.cli.ranks import check_started
@@ -33,8 +34,8 @@ from spanloc.data.datamodule import Samples
 from spanloc.decode import stretch
 from spanloc.files import record, write_json
 from spanloc.inference.ensemble import load_models
-from spanloc.reports.oracles import oracle_table
 from spanloc.reports.result import ScoreResult
+from spanloc.reports.score_tables import oracle_table
 from spanloc.structures import Predictions, Targets, Timeline, collate
 from spanloc.training.callbacks import Evaluated, progress_display
 from spanloc.training.task import SpanLocalizer
@@ -102,9 +103,7 @@ def run(config: DictConfig) -> None:
     samples = datamodule.test_set if config.subset == "test" else datamodule.val_set
     plots.save_figure(timelines(task, samples), folder / "figures" / "timelines.png")
     write_metrics(found, folder)
-    scores = write_evaluation(
-        found, evaluated, task.classes, config.subset, folder, oracles=config.oracles
-    )
+    scores = write_evaluation(found, evaluated, task, config.subset, folder, oracles=config.oracles)
     write_predictions(evaluated, task.classes, folder)
     if scores is not None and scores.oracles is not None:
         show_table(plain_console(), oracle_table(scores.oracles), notes=True)
@@ -138,17 +137,23 @@ def evaluate(
 def write_evaluation(
     found: dict[str, float],
     evaluated: Evaluated,
-    classes: list[str],
+    task: SpanLocalizer,
     subset: str,
     folder: Path,
     *,
     oracles: bool = False,
 ) -> ScoreResult | None:
-    """Write ``scores.json`` and ``scores.html``: the metrics, and what the errors are."""
+    """Write ``scores.json`` and ``scores.html``: the metrics, and what the errors are.
+
+    Those of the predictions that ``spanloc-predict`` writes are counted apart.
+    """
     if evaluated.predictions is None or evaluated.targets is None:
         return None
     rows = (evaluated.predictions, evaluated.targets)
+    classes = task.classes
     diagnosis: Any = metrics.diagnose(*rows, classes, durations=evaluated.durations)
+    min_score = usual_min_score(task)
+    surest = rows[0][rows[0].scores >= min_score]
     scores = ScoreResult(
         metrics={
             name.removeprefix(f"{subset}/"): value
@@ -159,6 +164,8 @@ def write_evaluation(
         diagnosis=diagnosis,
         num_sequences=len(evaluated.targets.ids),
         subset=subset,
+        min_score=min_score,
+        surest=metrics.diagnose(surest, rows[1], classes)["predictions"],
         reliability=metrics.reliability(*rows),
         oracles=metrics.oracles(*rows) if oracles else None,
     )

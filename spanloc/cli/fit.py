@@ -16,23 +16,28 @@ from spanloc.data import SpanDataModule
 from spanloc.decode import Decode, Fitted, collect, figures, fit_decode
 from spanloc.decode.fitting import OF_SETS, RANKED
 from spanloc.files import write_json
-from spanloc.reports import Cell, Table
+from spanloc.reports.table import Table, number
 from spanloc.structures import Sample, collate
 from spanloc.training.callbacks import Evaluated
+from spanloc.training.predicting import PredictingModule
 
 log = logging.getLogger(__name__)
+# Figures, and what a table calls them.
 _SHOWN = {
-    "mAP": "over tIoU 0.3:0.7:0.1",
-    "mAP@0.50:0.95": "",
-    "AP@0.75": "",
-    "AP@0.90": "",
-    "F1": "of all predictions as a set, at tIoU 0.5",
-    "Brier": "mean squared error of scores as probabilities of being right at tIoU 0.5",
-    "ECE": "expected calibration error",
-    "ECE_from_0.1": "that of the predictions from a score of 0.1 on",
+    "mAP": "mAP",
+    "mAP@0.50:0.95": "0.50:0.95",
+    "AP@0.75": "AP@0.75",
+    "AP@0.90": "AP@0.90",
+    "F1": "F1",
+    "Brier": "Brier",
+    "ECE": "ECE",
+    "ECE_from_0.1": "ECE ≥ 0.1",
 }
 
-_SHORT = {"mAP@0.50:0.95": "0.50:0.95", "ECE_from_0.1": "ECE ≥ 0.1"}
+
+def usual_min_score(task: PredictingModule) -> float:
+    """The score from which ``spanloc-predict`` writes, unless it is given: all, where a model gives one span."""
+    return 0.0 if task.decode.max_predictions == 1 else 0.2
 
 
 def wanted_options(value: Any) -> Sequence[str]:
@@ -140,9 +145,7 @@ def report_fit(
 ) -> None:
     """Print what was tried and what it gave, and write ``decode_fit.json``."""
     console = plain_console()
-    columns = [("option", ""), *((_SHORT.get(n, n), text) for n, text in _SHOWN.items())]
-    columns += [("gain ± s.e.", ""), ("taken", "")]
-    rows = [_row("without these", fitted.before)]
+    rows = [_row("without these", fitted.before, "", "")]
     for tried in fitted.tried:
         gain = f"{tried.gain:+.4f} ± {tried.error:.4f}"
         taken = "yes" if tried.taken else "no"
@@ -152,7 +155,8 @@ def report_fit(
     rule = f"The gain is in {by}; it has to be above two standard errors, more with few recordings."
     notes = (*fitted.notes, rule) if judged else fitted.notes
     title = "Options tried on the validation set"
-    table = Table(title, columns, rows, notes, brief=(0, 1, 4, 5, 8, 9, 10))
+    brief = ("option", "mAP", "AP@0.90", "F1", "ECE ≥ 0.1", "gain ± s.e.", "taken")
+    table = Table(title, rows, notes=notes, brief=brief)
     show_table(console, table, most=len(rows), notes=True)
     content: dict[str, Any] = {
         "checkpoint": str(to),
@@ -168,13 +172,14 @@ def report_fit(
         content[subset] = both
         said = {"before": "the checkpoint", "after": "with what was taken"}
         shown = [_row(said[name], values) for name, values in both.items()]
-        table = Table(f"The {subset} set", columns, shown, brief=(0, 1, 2, 4, 5, 6, 8))
+        brief = ("option", "mAP", "0.50:0.95", "AP@0.90", "F1", "Brier", "ECE ≥ 0.1")
+        table = Table(f"The {subset} set", shown, brief=brief)
         show_table(console, table, most=2)
     write_json(folder / "decode_fit.json", content)
     what = "with what was taken" if fitted.settings else "as it was, since nothing was taken"
     console.print(f"The model {what}: {to}", soft_wrap=True)
 
 
-def _row(name: str, values: dict[str, float], gain: str = "", taken: str = "") -> list[Cell]:
-    numbers = [Cell(f"{values[key]:.3f}", values[key]) for key in _SHOWN]
-    return [Cell(name), *numbers, Cell(gain), Cell(taken)]
+def _row(name: str, values: dict[str, float], *more: str) -> dict[str, Any]:
+    figures = {title: number(values[key], ".3f") for key, title in _SHOWN.items()}
+    return {"option": name, **figures, **dict(zip(("gain ± s.e.", "taken"), more, strict=False))}

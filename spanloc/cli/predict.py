@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from spanloc.cli.entry import run_folder
-from spanloc.cli.fit import chosen_options, having, names_of
+from spanloc.cli.fit import chosen_options, having, names_of, usual_min_score
 from spanloc.cli.predict_files import (
     check_classes,
     check_outputs,
@@ -50,8 +50,6 @@ _TYPES = {
     "joint": bool | None,
     **dict.fromkeys(("plot", "view", "resume"), bool),
 }
-# What scores lower is left out, but not where a model gives one span and no more.
-_MIN_SCORE = 0.2
 # A page holds the signals too.
 _MOST_IN_VIEW = 20
 # Dates end with the year 9999.
@@ -78,7 +76,7 @@ def run(config: DictConfig) -> None:
     task.decode = having(task.decode, options)
     task.to(_device(str(settings["device"])))
     if settings["min_score"] is None:
-        settings["min_score"] = 0.0 if task.decode.max_predictions == 1 else _MIN_SCORE
+        settings["min_score"] = usual_min_score(task)
     states = [file_of(path).stat() for path in checkpoints]
     files = [part for state in states for part in (state.st_size, state.st_mtime_ns)]
     identity: dict[str, Any] = {"checkpoint": files}

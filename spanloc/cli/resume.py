@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -69,6 +70,18 @@ def saved_settings(folder: Path) -> list[str]:
     if not isinstance(saved, list) or not all(isinstance(a, str) for a in saved):
         raise ValueError(f"{folder / SETTINGS}: wanted a list of settings")
     return saved
+
+
+def how_to_resume(command: str, folder: Path) -> str:
+    """A line for a run or study that was stopped, with the command that resumes it.
+
+    Empty where it had not begun.
+    """
+    if not (folder / SETTINGS).is_file():
+        return ""
+    if command == "train" and not (folder / "last.ckpt").is_file():
+        return "Its first epoch had not ended, so nothing was saved: start it again"
+    return f"To resume it: spanloc-{command} {shlex.quote(f'resume={folder}')}"
 
 
 def with_saved_settings(arguments: Sequence[str], command: str = "train") -> list[str]:

@@ -31,6 +31,7 @@ class _Handler:
         self.received: int | None = None
         self.deaf_until = -math.inf
         self.when_stuck: Callable[[str], None] | None = None
+        self.advice: Callable[[], str] | None = None
         self._pid = os.getpid()
 
     def __call__(self, number: int, frame: Any) -> None:
@@ -63,6 +64,8 @@ _handler = _Handler()
 def stoppable(name: str) -> Iterator[None]:
     """What runs inside ends with one line and the exit code of a shell when it is stopped.
 
+    A second line says how to go on, where :func:`when_stopped` has given one.
+
     A signal that was ignored before, as ``nohup`` has it, stays ignored.
     """
     global _handler
@@ -90,6 +93,8 @@ def stoppable(name: str) -> Iterator[None]:
             raise
         if not is_child():
             print(f"{name}: {word}", file=sys.stderr)
+            if handler.advice and (text := handler.advice()):
+                print(text, file=sys.stderr)
         sys.exit(code_of(word))
     finally:
         handler.deaf_until = math.inf
@@ -110,6 +115,11 @@ def stopped_by(error: BaseException) -> str | None:
         return None
     # A word is given where another process of the run has got the signal.
     return error.args[0] if error.args else WORDS[signal.SIGINT]
+
+
+def when_stopped(advice: Callable[[], str]) -> None:
+    """Set what says how to go on, called if the command is stopped; it may give an empty text."""
+    _handler.advice = advice
 
 
 @contextmanager

@@ -111,14 +111,8 @@ def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
         # Last: of this step there is all that a run has.
         results.add(trainer, {"step": float(trainer.global_step)})
         if trainer.is_global_zero:
-            # What was measured at convergence has been told with a table of its own.
-            told = {k: v for k, v in results.metrics.items() if k.startswith(("val/", "test/"))}
-            show_metrics(told, folder)
             report(trainer.loggers, results.metrics, trainer.global_step, folder)
-            if (drawn := folder / "figures" / "timelines.png").is_file():
-                plain_console().print(f"Predictions over the signal: {drawn}", soft_wrap=True)
-            use = f"spanloc-predict {shlex.quote(f'checkpoint={folder}')} input=FILES"
-            plain_console().print(f"Spans in new recordings: {use}", soft_wrap=True, markup=False)
+            _show_result(results.metrics, path, folder)
     return objective_value(plain, results.metrics)
 
 
@@ -219,9 +213,27 @@ def _test(
     found, evaluated = evaluate(task, datamodule, plain["trainer"], "test")
     results.add(trainer, found)
     if trainer.is_global_zero:
-        write_evaluation(found, evaluated, task.classes, "test", folder)
+        write_evaluation(found, evaluated, task, "test", folder)
         figure = timelines(task, datamodule.test_set)
         plots.save_figure(figure, folder / "figures" / "timelines.png")
+
+
+def _show_result(metrics: dict[str, float], model: Path, folder: Path) -> None:
+    """Print how good the model is, where it is, what to look at first, and what to do next."""
+    # What was measured at convergence has a table of its own, further up.
+    subsets = ("test/", "val/")
+    shown = {k: v for subset in subsets for k, v in metrics.items() if k.startswith(subset)}
+    show_metrics(shown, folder)
+    files = {
+        "The model": model,
+        "What its errors are": folder / "scores.html",
+        "Predictions over the signal": folder / "figures" / "timelines.png",
+    }
+    lines = [f"{what}: {file}" for what, file in files.items() if file.is_file()]
+    given = folder if model == folder / "best.ckpt" else model
+    command = f"spanloc-predict {shlex.quote(f'checkpoint={given}')} input=FILES"
+    for line in (*lines, f"Next, find spans in new recordings: {command}"):
+        plain_console().print(line, soft_wrap=True)
 
 
 def _try_loss(task: SpanLocalizer) -> None:

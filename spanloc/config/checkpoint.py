@@ -10,6 +10,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from spanloc.config.build import build, resolve, targets
 from spanloc.config.checks import check
+from spanloc.config.left_out import LEFT_OUT, stand_ins
 from spanloc.facts import DataFacts, InputFacts
 from spanloc.files import record
 from spanloc.training.checkpoint_io import AtomicCheckpointIO, require_intact
@@ -27,6 +28,7 @@ _TRUSTED = tuple(
         "models",
         "ops",
         "training.task",
+        "config.left_out",
     )
 )
 
@@ -40,7 +42,8 @@ def load(
     """A trained model, in evaluation mode, rebuilt from its checkpoint alone.
 
     The file cannot run code: it is read with ``weights_only=True``, and what its config names must
-    lie in spanloc or in a package of ``allow``.
+    lie in spanloc or in a package of ``allow``. A loss from elsewhere is left out, as prediction does not
+    need it: the model cannot be trained then.
 
     Args:
         path: A ``best.ckpt`` or ``last.ckpt`` of ``spanloc-train``, or a run folder with the first.
@@ -57,7 +60,11 @@ def load(
     # What trains is no part of the model, and need not be in a package that is trusted.
     task_config.pop("optimizer", None)
     task_config.pop("scheduler", None)
-    trust(path, task_config, (*_TRUSTED, *([allow] if isinstance(allow, str) else allow)))
+    trusted = (*_TRUSTED, *([allow] if isinstance(allow, str) else allow))
+    roots = {module.split(".")[0] for module in trusted}
+    if "criterion" in task_config:
+        task_config["criterion"] = stand_ins(task_config["criterion"], roots)
+    trust(path, task_config, trusted)
     try:
         check({"module": task_config})
         with _no_larger_than(file_of(path).stat().st_size):
@@ -69,6 +76,9 @@ def load(
         text = _cut(str(error).removeprefix(f"{path}: "))
         raise ValueError(f"{path}: its model cannot be built: {text}") from None
     task.config = ours["config"]
+    nodes = targets(task_config)
+    left_out = tuple(f"{place}." for place, node in nodes if node["_target_"] == LEFT_OUT)
+    weights = {name: value for name, value in weights.items() if not name.startswith(left_out)}
     try:
         task.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:

@@ -218,13 +218,17 @@ class Decode:
         return values.to(like)[labels]
 
     def _check(self) -> None:
-        numbers = (("boundary_weight", math.inf), ("trim", 0.5), ("fill_gaps", math.inf))
-        for name, most in (*numbers, ("min_length", math.inf)):
+        numbers = {"boundary_weight": math.inf, "trim": 0.5, "fill_gaps": math.inf}
+        numbers |= {"min_length": math.inf, "snap": 1.0}
+        for name, most in numbers.items():
             value = getattr(self, name)
-            if not 0 <= value < most:
-                raise ValueError(f"decode.{name} is {value}; it must lie in [0, {most:g})")
-        if not 0 <= self.snap <= 1:
-            raise ValueError(f"decode.snap is {self.snap}; it must lie in [0, 1]")
+            if not isinstance(value, int | float):
+                raise ValueError(
+                    f"decode.{name} is {value!r:.60}; wanted a number, 0 to turn it off"
+                )
+            if not 0 <= value < most and not value == most == 1:
+                end = "1]" if most == 1 else f"{most:g})"
+                raise ValueError(f"decode.{name} is {value}; it must lie in [0, {end}")
         if self.voting is not None and not 0 < self.voting <= 1:
             raise ValueError(f"decode.voting is {self.voting}; it must lie in (0, 1]")
         if self.max_per_sequence is not None and self.max_per_sequence < 1:

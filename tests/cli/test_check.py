@@ -243,3 +243,15 @@ def test_broken_rows_are_listed_although_all_of_the_file_is_refused(cli, tmp_pat
     assert (row.file, row.row) == (str(root / "annotations.csv"), "line 3")
     assert (whole.file, whole.row) == (row.file, "")
     assert whole.text.startswith("label_map: no label 'run'")
+
+
+def test_a_recording_that_is_left_out_is_counted_among_the_warnings(cli, tmp_path, capsys):
+    root = table(tmp_path / "here", ["a,1,2,walk", "a,4,5,walk"])
+    (root / "data" / "b.npy").write_bytes((root / "data" / "a.npy").read_bytes())
+    check(cli, tmp_path, f"data.root={root}", "data.fps=50")
+    printed = capsys.readouterr().out
+    left_out = f"warning: {root / 'annotations.csv'}: left out, without a row"
+    assert printed.count("left out, without a row") == printed.count(left_out) == 1
+    found = Survey.read(tmp_path / "out" / "check.json")
+    assert re.search(rf", {len(found.of('warning'))} warnings?, \d+ notes?\.\n", printed)
+    assert "left out, without a row" in (tmp_path / "out" / "check.html").read_text()

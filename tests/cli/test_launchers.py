@@ -219,3 +219,36 @@ def test_two_workers_of_ray_train_one_model(annotated):
     assert Path(found["checkpoint"]).is_file()
     assert float(found["epoch"]) == 1
     assert "val/mAP@0.50" in found
+
+
+TINY = (
+    "trainer.max_epochs=1", "trainer.max_steps=2", "trainer.accelerator=cpu", "backbone.width=8", "neck.width=8",
+    "head.width=8", "data.crops_per_epoch=8", "data.batch_size=2", "data.num_workers=0", "test=false",
+    "fit_decode=false", "callbacks.convergence=null", "callbacks.gradients=null", "hydra.sweep.dir=out",
+)  # fmt: skip
+
+
+# 40 s of CPU each.
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("beginning", "package", "more"),
+    [
+        ("launcher=joblib data", "joblib", []),
+        ("launcher=joblib hydra", "joblib", []),
+        ("launcher=slurm", "submitit", ["hydra.launcher.executor=local"]),
+        ("launcher=ray data", "ray", []),
+        ("data.root=FOLDER trainer=ddp_cpu", "torch", ["hydra.run.dir=out"]),
+    ],
+)
+def test_a_command_of_the_page_trains(annotated, beginning, package, more):
+    pytest.importorskip(package)
+    (text,) = [text for text in COMMANDS if text.startswith(beginning)]
+    command = Path(sys.executable).with_name("spanloc-train")
+    done = subprocess.run(
+        [command, *shlex.split(text.replace("FOLDER", str(annotated))), *TINY, *more],
+        cwd=annotated, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=500,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    runs = list((annotated / "out").rglob("metrics.json"))
+    assert len(runs) == (2 if "launcher" in beginning else 1)

@@ -43,6 +43,15 @@ def test_a_folder_is_all_that_a_training_needs(cli, made, tmp_path, capsys):
     assert config["metric"]["monitor"] == "val/mAP"
     for place in ("backbone.stride", "data.batch_size", "trainer.max_epochs"):
         assert re.search(rf"{place}\s*│", printed)
+    run = tmp_path / "run"
+    assert printed.rstrip().split("\n")[-5:] == [
+        f"Everything is in {run}",
+        f"The model: {run / 'best.ckpt'}",
+        f"What its errors are: {run / 'scores.html'}",
+        f"Predictions over the signal: {run / 'figures' / 'timelines.png'}",
+        f"Next, find spans in new recordings: spanloc-predict checkpoint={run} input=FILES",
+    ]
+    assert printed.index("│ test/mAP") < printed.index("│ val/mAP")
     shortest = {"ecg": 0.05 * 250, "spindles": 0.5 * 200, "gait": 0.3 * 100}[name]
     assert 6 <= shortest / config["backbone"]["stride"] <= 20
     if name == "spindles":
@@ -160,9 +169,3 @@ def test_a_run_that_goes_on_for_longer_is_as_one_that_was_not_stopped(
 def test_a_budget_that_does_not_exist_is_one_line(cli, annotated):
     line = cli("train", f"data.root={annotated}", "budget=huge")
     assert "budget is 'huge'; wanted one of quick, default, best" in line
-
-
-@pytest.mark.slow  # 4 s; test_readme trains on it too
-def test_the_sample_can_be_trained_on_at_once(cli, tmp_path):
-    trained(cli, tmp_path, "data.root=sample")
-    assert (tmp_path / "runs" / "sample" / "annotations.json").is_file()

@@ -37,8 +37,9 @@ def recorded(tmp_path_factory):
 @pytest.fixture(scope="module")
 def every_format(cli, named_model, recorded):
     """The results of one run in all formats, and the spans that it found."""
-    words = (f"format=[{','.join(FORMATS)}]", "min_score=0.0")
-    out = cli("predict", f"checkpoint={named_model}", f"input={recorded}", *words, *PREDICT) / "out"
+    words = (f"format=[{','.join(FORMATS)}]", "min_score=0.0", *PREDICT)
+    given = (f"checkpoint={named_model}", f"input={recorded}")
+    out = cli("predict", *given, *words, checked=True) / "out"
     return out, spans_of(out / "predictions.json")
 
 

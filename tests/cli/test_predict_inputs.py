@@ -182,5 +182,8 @@ def test_a_checkpoint_without_facts_of_its_input_gives_seconds(cli, named_model,
 def test_help_names_all_formats_and_settings(cli, capsys):
     assert cli("predict", "--help") is not None
     text = capsys.readouterr().out
-    for word in ("checkpoint=", "input=", "labelstudio", "resume=true", "view=true", "exit code"):
+    for word in (
+        "checkpoint=", "input=", "labelstudio", "resume=true", "view=true", "exit code", "channels=",
+        "on_rate=", "decode.",
+    ):  # fmt: skip
         assert word in text

@@ -228,10 +228,3 @@ def test_a_pattern_finds_each_file_once(tmp_path, monkeypatch):
     shutil.copytree("pp/x", "qq")
     with pytest.raises(ValueError, match=r"qq/a.npy lies outside pp; give a pattern from there on"):
         find_recordings(["pp/*/../../qq/*.npy"])
-
-
-def test_help_names_the_settings_of_channels_rates_and_decoding(cli, capsys):
-    cli("predict", "--help")
-    text = capsys.readouterr().out
-    for word in ("channels=", "on_rate=", "decode."):
-        assert word in text

@@ -33,7 +33,7 @@ def values(path):
 
 @pytest.fixture(scope="module")
 def probed(cli):
-    folder = cli("probe", *SMALL, "hydra.run.dir=run", drawn=True)
+    folder = cli("probe", *SMALL, "hydra.run.dir=run", drawn=True, checked=True)
     assert isinstance(folder, Path), folder
     return folder / "run"
 
@@ -180,23 +180,16 @@ def test_your_own_starts_and_rules(cli):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["span_loss=gio"], "Could not find 'span_loss/gio' Available options in 'span_loss'"),
         (["span_loss.smoohting=1"], "there is no setting 'span_loss.smoohting'"),
-        (["+span_loss.smoohting=1"], "giou_loss has no option 'smoohting'"),
-        (["span_loss=smooth_giou", "span_loss.smoothing=2"], "it must lie in (0, 0.7]"),
         (["span_loss._target_=nowhere.loss"], "there is no module 'nowhere'"),
         (["span_loss._partial_=false"], "giou_loss: "),
         (["lengths=[1,0]"], "lengths is [1, 0]; wanted a list of numbers above 1e-06 and up to 1e+06"),
-        (["lengths=[1e300]"], "lengths is [1e+300]; wanted a list of numbers above 1e-06"),
         (["descent.target=[0,1e300]"], "start before end, of a length above 1e-06 and up to"),
         (["lengths=3"], "lengths is 3; wanted a list"),
         (["seed=-1"], "seed is -1; wanted a whole number, at least 0"),
-        (["descent.num_pairs=0"], "descent.num_pairs is 0; wanted a whole number"),
         (["descent.num_pairs=1000000000"], "num_pairs is 1000000000; wanted a whole number, at least 1 and at most"),
-        (["descent.num_steps=1000000000"], "num_steps is 1000000000; wanted a whole number, at least 1 and at most"),
         (["+descent.rules.polyak.num_steps=100000000"], "polyak.num_steps is 100000000; wanted"),
         ([f"lengths=[{'1,' * 1000}1]"], "number of lengths is 1001; wanted"),
-        (["seed=10000000000"], "seed is 10000000000; wanted a whole number, at least 0 and at most"),
         (["descent.num_steps=x"], "descent.num_steps is 'x'; wanted a whole number"),
         (["descent.last=100"], "descent.last is 100, more than the steps of descent.rules.constant"),
         (["descent.spread=far"], "descent.spread is 'far'; wanted a number above 0"),
@@ -205,7 +198,6 @@ def test_your_own_starts_and_rules(cli):
         (["descent.rules.constant.optimizer.lr=-1"], "descent.rules.constant: ValueError: Invalid"),
         (["descent.rules.constant.optimizer.lr=x"], "rules.constant.optimizer.lr is 'x'"),
         (["+descent.rules.mine.num_steps=3"], "descent.rules.mine has no optimizer; add"),
-        (["+descent.rules.cosine.steps=3"], "descent.rules.cosine has no option 'steps'"),
         (["descent.rules.cosine.scheduler.warmup=2"], "warmup is 2; it must lie in [0, 1)"),
         (["descent.rules.constant.optimizer._target_=torch.optim.LBFGS"], "rules.constant: "),
         (["descent.rules=null"], "descent.rules is empty; wanted at least one rule"),

@@ -83,6 +83,8 @@ def test_a_run_goes_on_in_its_folder_with_its_settings(cli, whole, tmp_path):
         "hydra.run.dir=run", folder=tmp_path)  # fmt: skip
     code = cli("train", f"resume={tmp_path / 'run'}", "trainer.max_epochs=3")
     assert not isinstance(code, str), code
+    log = (tmp_path / "run" / "train.log").read_text()
+    assert f"resuming from {tmp_path / 'run' / 'last.ckpt'}: after epoch 1, step 6\n" in log
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     assert config["trainer"]["max_epochs"] == 3
     assert config["span_loss"]["_target_"] == "spanloc.losses.smooth_giou_loss"
@@ -203,13 +205,19 @@ def test_a_refused_resume_leaves_the_run_as_it_was(cli, whole, tmp_path):
         line = cli("train", f"resume={tmp_path / 'run'}", refused, "trainer.max_epochs=3")
         assert line.startswith("spanloc-train: error: ")
     assert files() == before
-    more = ("trainer.max_epochs=3", "test=false")
+    more = ("trainer.max_epochs=3", "test=false", "fit_decode=false")
     assert not isinstance(cli("train", f"resume={tmp_path / 'run'}", *more), str)
 
 
 def test_a_run_that_goes_on_for_longer_has_the_rate_of_its_new_schedule(cli, whole, tmp_path):
     shutil.copytree(whole, tmp_path / "run")
-    cli("train", f"resume={tmp_path / 'run'}", "trainer.max_epochs=4", "test=false")
+    cli(
+        "train",
+        f"resume={tmp_path / 'run'}",
+        "trainer.max_epochs=4",
+        "test=false",
+        "fit_decode=false",
+    )
     rows = (tmp_path / "run" / "csv" / "version_1" / "metrics.csv").read_text().splitlines()
     column = rows[0].split(",").index("lr")
     rates = [float(row.split(",")[column]) for row in rows[1:] if row.split(",")[column]]

@@ -114,6 +114,31 @@ def test_what_trains_need_not_be_trusted(saved):
     assert isinstance(spanloc.load(path), SpanLocalizer)
 
 
+def test_a_loss_from_elsewhere_is_left_out_and_named_where_it_is_needed(
+    saved, tmp_path, monkeypatch
+):
+    marker = tmp_path / "ran"
+    (tmp_path / "their_loss.py").write_text(
+        f"import os\nos.mkdir({str(marker)!r})\nfrom spanloc.losses import giou_loss as mine\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def change(task):
+        task["criterion"]["span_loss"] = {"_target_": "their_loss.mine", "_partial_": True}
+
+    path, batch = saved(change), make_batch((64, 50), num_channels=4)
+    task = spanloc.load(path)
+    with torch.inference_mode():
+        assert len(task.predict_step(batch).scores)
+    assert not marker.exists()
+    with pytest.raises(ValueError, match=r"span_loss of this model is 'their_loss.mine'.*allow=\["):
+        task.criterion(task(batch.features, batch.mask), batch)
+    assert spanloc.load(path, allow="their_loss").criterion.span_loss.func is losses.giou_loss
+    path = saved(lambda task: task["criterion"].update(_target_="their_loss.Whole"))
+    with pytest.raises(ValueError, match="criterion would build 'their_loss.Whole'"):
+        spanloc.load(path)
+
+
 def test_files_that_are_no_checkpoints(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no.ckpt: no such checkpoint"):
         spanloc.load(tmp_path / "no.ckpt")

@@ -37,7 +37,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(slope):
 @pytest.mark.parametrize("slope", [0.0, pytest.param(0.5, marks=pytest.mark.slow)])  # 2 s
 def test_the_interval_allows_for_noise_that_lasts(slope):
     covered = 0
-    for seed in range(40):
+    for seed in range(20):
         loss, gradient = run(slope, count=600, decades=2.6)
         random = torch.Generator().manual_seed(seed)
         steps = 0.3 * 0.19**0.5 * torch.randn(2, 600, generator=random, dtype=torch.float64)
@@ -45,8 +45,8 @@ def test_the_interval_allows_for_noise_that_lasts(slope):
             steps[:, i] += 0.9 * steps[:, i - 1]
         found = fit_exponent(loss * steps[0].exp(), gradient * steps[1].exp())
         covered += found.low <= slope <= found.high
-    # With blocks drawn one by one it is about 20.
-    assert covered >= 30
+    # With blocks drawn one by one it is about 10.
+    assert covered >= 15
 
 
 def test_a_few_wild_steps_do_not_move_it():

@@ -71,9 +71,9 @@ def test_a_field_of_another_type_is_named(result, tmp_path):
     result.write(path)
     text = path.read_text()
     for change, message in (
-        ("anatomy", "anatomy is 3; wanted list"),
-        ("versions", "versions is 3; wanted dict"),
-        ("why_not_float64", "why_not_float64 is 3; wanted str"),
+        ("anatomy", "anatomy is 3; wanted a list"),
+        ("versions", "versions is 3; wanted names with values"),
+        ("why_not_float64", "why_not_float64 is 3; wanted text"),
         ("speed", "speed is unknown"),
     ):
         path.write_text(json.dumps(json.loads(text) | {change: 3}))

@@ -78,3 +78,15 @@ def test_a_threshold_on_the_signal_does_not_find_the_default_spans():
     best = max(grid, key=lambda knobs: score(train, *knobs))
     found = score([data.test_set[i] for i in range(200)], *best)
     assert 0.1 < found < 0.6
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"length": 10**12}, "length is 1000000000000; it may be at most 100000000"),
+        ({"num_spans": 100_000}, "num_spans is 100000; it may be at most 10000"),
+    ],
+)
+def test_sizes_beyond_all_bounds_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        SyntheticSequences(8, **options)

@@ -147,20 +147,20 @@ def test_overlapping_spans_of_one_label_have_further_tiers(tmp_path):
     }
 
 
-# The one of most work; each of the others takes 2 s.
+# The one of most work; each of the others takes a second.
 @pytest.mark.parametrize(
     "kind",
     [k if k == "textgrid" else pytest.param(k, marks=pytest.mark.slow) for k in FORMATS],
 )
-def test_a_hundred_thousand_spans_take_seconds(tmp_path, kind):
+def test_thirty_thousand_spans_take_seconds(tmp_path, kind):
     rng = np.random.default_rng(0)
-    starts = rng.uniform(0, 35_000, 100_000)
-    rows = zip(starts, rng.uniform(0.1, 20, 100_000), rng.integers(0, 9, 100_000), strict=True)
+    starts = rng.uniform(0, 35_000, 30_000)
+    rows = zip(starts, rng.uniform(0.1, 20, 30_000), rng.integers(0, 9, 30_000), strict=True)
     spans = [(float(s), float(s + n), f"行{k}", 0.5) for s, n, k in rows]
     begun = time.process_time()
     write([Found("a", 36_000.0, spans, rate=100.0)], tmp_path / "x", kind)
-    assert time.process_time() - begun < 8
-    assert (tmp_path / "x").stat().st_size > 2e6
+    assert time.process_time() - begun < 3
+    assert (tmp_path / "x").stat().st_size > 6e5
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -174,6 +174,12 @@ def test_an_option_out_of_range_is_refused(options, message):
         Decode().having(**options)
 
 
+@pytest.mark.parametrize(("name", "value"), [("snap", None), ("fill_gaps", "1 s")])
+def test_an_option_that_is_no_number_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"decode.{name} is {value!r}; wanted a number, 0 to turn"):
+        Decode().having(**{name: value})
+
+
 def test_values_for_fewer_labels_than_there_are_are_an_error():
     for options in ({"bias": [[0.0, 0.0]]}, {"min_scores": [0.0]}):
         with pytest.raises(ValueError, match="has 1 values; there is a label 2, from 0"):

@@ -182,7 +182,8 @@ def test_the_commands_take_several_checkpoints(cli, trained, tmp_path):
     ("arguments", "message"),
     [
         (["tta.shifts=0"], "tta.shifts is 0; wanted a whole number, at least 1"),
-        (["tta.shifts=some"], "tta.shifts is 'some'; wanted int"),
+        (["tta.shifts=1.5"], "tta.shifts is 1.5; wanted a whole number"),
+        (["tta.shifts=some"], "tta.shifts is 'some'; wanted a whole number"),
         (["tta.shifts=1000"], "wanted at most"),
         (["checkpoint=[]"], "checkpoint is an empty list"),
         (["tta.shifts=2", "fit_decode=true"], "fit_decode is for one checkpoint with tta.shifts=1"),

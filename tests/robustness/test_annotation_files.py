@@ -104,13 +104,13 @@ def check_array(folder, content):
 arrays = st.sampled_from(ARRAYS) | st.sampled_from(ARRAYS).flatmap(lambda a: broken(a, 128))
 
 
-@often(300)
+@often(100)
 @given(json_files(CONTENT))
 def test_annotations_with_a_mistake_are_read_or_refused_in_one_line(folder, content):
     check_annotations(folder, content)
 
 
-@often(200)
+@often(70)
 @given(arrays)
 def test_an_array_with_a_mistake_is_read_or_refused_in_one_line(folder, content):
     check_array(folder, content)

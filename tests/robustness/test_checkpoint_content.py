@@ -126,7 +126,7 @@ def load_mutated(content, folder, seed):
     loads_or_is_refused(path)
 
 
-@often(30)
+@often(15)
 @given(seed=st.integers(0, 2**32))
 def test_any_content_loads_or_is_refused_in_words(content, tmp_path, seed):
     load_mutated(content, tmp_path, seed)
@@ -139,7 +139,7 @@ def test_any_content_loads_or_is_refused_in_words_many(content, tmp_path, seed):
     load_mutated(content, tmp_path, seed)
 
 
-@often(60)
+@often(30)
 @given(data=st.data())
 def test_any_bytes_load_or_are_refused_in_words(trained, tmp_path, data):
     damaged = bytearray((trained["detection"] / "best.ckpt").read_bytes())

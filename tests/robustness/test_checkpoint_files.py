@@ -14,6 +14,9 @@ from conftest import BARE
 import spanloc
 from spanloc.training.checkpoint_io import AtomicCheckpointIO, require_intact
 
+# An epoch more, and nothing after it.
+MORE = ("trainer.max_epochs=3", "test=false", "fit_decode=false")
+
 
 @pytest.fixture
 def run(trained, tmp_path):
@@ -59,7 +62,7 @@ def test_a_checkpoint_cannot_have_anything_removed(cli, run, place):
 
     rewritten(run / "last.ckpt", change)
     before, inside = surroundings(run), {path.name for path in run.iterdir()}
-    code = cli("train", f"resume={run}", "trainer.max_epochs=3", "test=false")
+    code = cli("train", f"resume={run}", *MORE)
     assert isinstance(code, Path), code
     assert surroundings(run) == before
     assert inside <= {path.name for path in run.iterdir()}
@@ -72,7 +75,7 @@ def test_a_link_does_not_lead_out_of_the_run_folder(cli, run, tmp_path):
     (run / "best.ckpt").rename(outside)
     (run / "best.ckpt").symlink_to(outside)
     before = outside.read_bytes()
-    assert isinstance(cli("train", f"resume={run}", "trainer.max_epochs=3", "test=false"), Path)
+    assert isinstance(cli("train", f"resume={run}", *MORE), Path)
     assert outside.read_bytes() == before
     assert not (run / "best.ckpt").is_symlink()
 

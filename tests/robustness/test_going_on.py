@@ -93,6 +93,8 @@ def test_a_run_that_is_terminated_goes_on_where_it_was(
         time.sleep(0.001)
     time.sleep(seconds)
     process.terminate()
-    assert process.communicate(timeout=60)[1] == "spanloc-train: terminated\n"
+    resume = f"To resume it: spanloc-train resume={tmp_path / 'run'}"
+    said = process.communicate(timeout=60)[1].splitlines()
+    assert said == ["spanloc-train: terminated", resume]
     assert process.returncode == 143
     finished(commands, tmp_path, settings, whole[0])

@@ -95,13 +95,13 @@ def check_scores(folder, content):
         assert reports.score_page(scores).encode()
 
 
-@often(30)
+@often(12)
 @given(changes)
 def test_a_bad_run_is_one_row_of_the_tables(folder, changed):
     check(folder, changed, reports.markdown)
 
 
-@often(8)
+@often(4)
 @given(changes)
 def test_a_bad_run_is_one_row_of_the_page(folder, changed):
     check(folder, changed, reports.page)

@@ -114,19 +114,19 @@ def test_a_command_runs_in_a_thread_too():
 
 
 PHASES = {
-    "import": (entry, "import_module", ""),
-    "setup": (SyntheticData, "__init__", ""),
-    "training": (SpanLocalizer, "training_step", "terminated\n"),
-    "validation": (SpanLocalizer, "validation_step", "terminated\n"),
-    "measurement": (Convergence, "_measure", "terminated\n"),
-    "test": (train, "evaluate", "terminated\n"),
-    "figures": (plots, "save_figure", "terminated\n"),
+    "import": (entry, "import_module", None),
+    "setup": (SyntheticData, "__init__", None),
+    "training": (SpanLocalizer, "training_step", "Its first epoch had not ended"),
+    "validation": (SpanLocalizer, "validation_step", "Its first epoch had not ended"),
+    "measurement": (Convergence, "_measure", "To resume it: spanloc-train resume="),
+    "test": (train, "evaluate", "To resume it: spanloc-train resume="),
+    "figures": (plots, "save_figure", "To resume it: spanloc-train resume="),
 }
 
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_signal_is_heard_in_every_phase(cli, monkeypatch, tmp_path, capsys, phase):
-    owner, name, said = PHASES[phase]
+    owner, name, advice = PHASES[phase]
     usual = getattr(owner, name)
 
     def hit(*args, **kwargs):
@@ -137,10 +137,17 @@ def test_a_signal_is_heard_in_every_phase(cli, monkeypatch, tmp_path, capsys, ph
     few = ("data.num_train=8", "trainer.max_epochs=1", "hydra.run.dir=runs/run")
     assert cli("train", *SMALL, *few, folder=tmp_path) == 143
     mark = tmp_path / "runs" / "run" / "error.txt"
-    assert capsys.readouterr().err.splitlines() == ["spanloc-train: terminated"]
-    assert (mark.read_text() if said else "") == said
+    first, *others = capsys.readouterr().err.splitlines()
+    assert first == "spanloc-train: terminated"
     # What was stopped before it had written anything has left nothing.
-    assert (tmp_path / "runs").exists() == bool(said)
+    assert (tmp_path / "runs").exists() == bool(advice)
+    if not advice:
+        assert not others
+        return
+    assert mark.read_text() == "terminated\n"
+    (last,) = others
+    assert last.startswith(advice)
+    assert last.endswith(("start it again", f"={mark.parent}"))
 
 
 def start(folder, *arguments):
@@ -170,7 +177,9 @@ def test_a_training_that_is_terminated_twice_can_be_resumed(tmp_path, cli):
     process.send_signal(signal.SIGTERM)
     time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    assert process.communicate(timeout=60)[1] == "spanloc-train: terminated\n"
+    resume = f"To resume it: spanloc-train resume={tmp_path / 'run'}"
+    said = process.communicate(timeout=60)[1].splitlines()
+    assert said == ["spanloc-train: terminated", resume]
     assert process.returncode == 143
     assert (tmp_path / "run" / "error.txt").read_text() == "terminated\n"
     done = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["epoch"] + 1

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from spanloc.cli.show import show_metrics, show_table
 from spanloc.cli.terminal import Harmless, harmless_streams
-from spanloc.reports.tables import Cell, Table
+from spanloc.reports.table import Table
 
 NAME = "[/red]out :smile: [bold]"
 # Adam has many steps of its own.
@@ -140,5 +140,5 @@ def test_a_training_ends_in_a_terminal_of_letters_only(tmp_path, encoding):
 
 def test_names_that_look_like_markup_are_printed_as_they_are(capsys):
     show_metrics({f"test/AP/{NAME}": 0.5}, Path(NAME))
-    show_table(Console(), Table("Figures", [(NAME, "")], [[Cell(NAME)]], brief=(0,)))
+    show_table(Console(), Table("Figures", [{NAME: NAME}]))
     assert capsys.readouterr().out.count(NAME) == 4
