@@ -148,6 +148,12 @@ def test_evaluate_repeats_the_test_of_training(cli, trained):
         found, first = metrics(folder / "out"), metrics(run)
         assert found == {k: v for k, v in first.items() if k.startswith("test/")}
         assert (folder / "out" / "figures" / "timelines.png").is_file()
+        scores = ScoreResult.read(folder / "out" / "scores.json")
+        predicted = json.loads((folder / "out" / "predictions.json").read_text())["results"]
+        # Of one span a recording all are written, of many the likely ones.
+        assert scores.min_score == (0.2 if "test/mAP" in first else 0.0)
+        likely = [r for rows in predicted.values() for r in rows if r["score"] >= scores.min_score]
+        assert sum(scores.surest.values()) == len(likely)
     # The other subset, of one of them.
     folder = cli("evaluate", f"checkpoint={run / 'best.ckpt'}", "subset=val", "hydra.run.dir=out")
     assert metrics(folder / "out")["val/mAP"] == pytest.approx(first["val/mAP"])
