@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+import torch
+
 from spanloc.files import counted
 from spanloc.models.sizing import levels_for, stride_for
 
@@ -101,6 +103,7 @@ class _Recipe:
 
     def __init__(self, config: Mapping[str, Any], facts: TrainingFacts) -> None:
         self.config, self.facts = config, facts
+        self.processes = num_processes(config.get("trainer") or {})
         self.choices: list[Choice] = []
         stride = self._stride()
         crops = "crops_per_epoch" in config["data"]
@@ -193,11 +196,13 @@ class _Recipe:
             self._choose("head.num_queries", count, f"about {usual:.3g} spans in a crop")
 
     def _batch(self, cells: float, stride: int) -> int:
-        most = min(_MOST_BATCH, max(1, int(_STEP_STEPS / (cells * stride))))
-        batch = min(max(round(_STEP_CELLS / cells), 1), most)
-        return int(
-            self._choose("data.batch_size", batch, f"about {batch * cells:.0f} cells a step")
-        )
+        most = max(1, int(_STEP_STEPS / (cells * stride)))
+        together = min(max(round(_STEP_CELLS / cells), 1), _MOST_BATCH)
+        batch = min(max(round(together / self.processes), 1), most)
+        reason = f"about {batch * self.processes * cells:.0f} cells a step"
+        if self.processes > 1:
+            reason += f" of {self.processes} processes"
+        return int(self._choose("data.batch_size", batch, reason))
 
     def _steps(self) -> int:
         """Optimizer steps of the training."""
@@ -213,6 +218,7 @@ class _Recipe:
         crops = self._get("data.crops_per_epoch")
         if crops is not None:
             return self._passes_of(int(crops), steps, batch)
+        batch *= self.processes
         # A step goes forward and back, which costs about three times as much as forward alone.
         validation = sum(self.facts.val_steps) / stride / (3 * batch * cells)
         most = _VALIDATION * steps / validation if validation else math.inf
@@ -235,7 +241,7 @@ class _Recipe:
     def _passes_of(self, samples: int, steps: int, batch: int) -> int:
         """Epochs whose length is given; how many steps they have."""
         parts = max(int(self._get("trainer.accumulate_grad_batches", 1)), 1)
-        each = math.ceil(max(1, samples // batch) / parts)
+        each = math.ceil(max(1, samples // (batch * self.processes)) / parts)
         count = max(1, math.ceil(steps / each))
         reason = f"{count * each} steps for {self._said}"
         count = int(self._choose("trainer.max_epochs", count, reason))
@@ -262,6 +268,22 @@ class _Recipe:
         ]
         reason = " and ".join(work) or "reading takes next to no time"
         self._choose("data.num_workers", int(bool(work)), reason)
+
+
+def num_processes(trainer: Mapping[str, Any]) -> int:
+    """How many processes a Trainer with these settings shares a step out over, on all machines."""
+    devices = trainer.get("devices", 1)
+    if isinstance(devices, str) and "," in devices:
+        devices = devices.split(",")
+    if isinstance(devices, Sequence) and not isinstance(devices, str):
+        count = len(devices)
+    elif devices in (None, "auto", -1, "-1"):
+        # Without GPUs it is one.
+        count = 1 if trainer.get("accelerator") == "cpu" else torch.cuda.device_count()
+    else:
+        # What is no number is the Trainer's to refuse.
+        count = int(devices) if str(devices).isdigit() else 1
+    return max(count, 1) * int(trainer.get("num_nodes") or 1)
 
 
 def _mean(numbers: Sequence[int]) -> float:

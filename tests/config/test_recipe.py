@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanloc.config.recipe import BUDGETS, TrainingFacts, choose
+from spanloc.config.recipe import BUDGETS, TrainingFacts, choose, num_processes
 
 OPEN = {
     "budget": "default",
@@ -80,6 +80,30 @@ def test_a_budget_scales_the_steps():
 def test_a_number_of_steps_that_is_set_holds():
     trainer = {**OPEN["trainer"], "max_steps": 100}
     assert steps_of(chosen(SBHAR, trainer=trainer)) == 100
+
+
+@pytest.mark.parametrize(
+    ("trainer", "count"),
+    [
+        ({"devices": 2}, 2),
+        ({"devices": "2", "num_nodes": 3}, 6),
+        ({"devices": [0, 3]}, 2),
+        ({"devices": "1,3"}, 2),
+        ({"devices": "auto", "accelerator": "cpu"}, 1),
+        ({"devices": "some"}, 1),
+        ({}, 1),
+    ],
+)
+def test_several_processes_make_as_many_steps_as_one(trainer, count):
+    assert num_processes(trainer) == count
+    several = {**OPEN, "trainer": {**OPEN["trainer"], **trainer}}
+    for facts in (SBHAR, replace(SBHAR, steps=[1000] * 600)):
+        found, alone = chosen(facts, several), chosen(facts)
+        batch, one = found["data.batch_size"], alone["data.batch_size"]
+        assert batch == pytest.approx(one / count, abs=0.5)
+        crops, own = (c["data.crops_per_epoch"] for c in (found, alone))
+        assert crops / (batch * count) == own / one
+        assert found["trainer.max_epochs"] == alone["trainer.max_epochs"]
 
 
 def test_recordings_no_longer_than_a_crop_stay_whole():
