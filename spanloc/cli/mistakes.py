@@ -3,7 +3,7 @@
 import re
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 _MISTAKES = (
@@ -35,6 +35,12 @@ def line_of(error: BaseException) -> str:
         # Hydra's own words advise to add the key with a "+", which is not what a typo wants.
         return (
             f"there is no setting {unknown[1]!r}; --help names the often used, --cfg job lists all"
+        )
+    if isinstance(error, OverrideParseException):
+        key, _, value = error.override.partition("=")
+        return (
+            f"{error.override} cannot be read: {text.splitlines()[0]}. A value with =, a comma or a bracket in "
+            f"it wants quotes, for the shell and for Hydra: '{key}=\"{value}\"'"
         )
     if isinstance(error, MissingMandatoryValue):
         key = error.full_key

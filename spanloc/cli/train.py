@@ -192,7 +192,10 @@ def _fit_decode(
     )
     kept = ", ".join(fitted.settings)
     log.info(
-        "%s", f"it helps, and is kept: {kept}" if kept else "it does not help, and is left out"
+        "%s",
+        f"it helps, and is kept: {kept}"
+        if kept
+        else f"no gain from {' or '.join(options)}: left out",
     )
     trainer.strategy.barrier()
 

@@ -210,8 +210,12 @@ class _Recipe:
         steps = 150 * math.sqrt(facts.num_classes) + facts.num_spans / 20
         steps = min(max(steps, _LEAST_STEPS), _MOST_STEPS) * BUDGETS[self.config["budget"]]
         most = self._get("trainer.max_steps", -1)
-        self._said = f"{counted(facts.num_spans, 'span')} of {counted(facts.num_classes, 'label')}"
-        return round(steps) if most in (None, -1) else int(most)
+        if most not in (None, -1):
+            self._said = ", as set"
+            return int(most)
+        spans, labels = counted(facts.num_spans, "span"), counted(facts.num_classes, "label")
+        self._said = f" for {spans} of {labels}"
+        return round(steps)
 
     def _epochs(self, steps: int, batch: int, cells: float, stride: int) -> int:
         parts = max(int(self._get("trainer.accumulate_grad_batches", 1)), 1)
@@ -231,7 +235,7 @@ class _Recipe:
         each = math.ceil(steps / count)
         self._choose("data.crops_per_epoch", each * batch * parts, f"{each} steps an epoch")
         times = f"; validated {count} times" if validation else ""
-        reason = f"{count * each} steps for {self._said}{times}"
+        reason = f"{count * each} steps{self._said}{times}"
         self._choose("trainer.max_epochs", count, reason)
         return self._at_most(count * each)
 
@@ -243,7 +247,7 @@ class _Recipe:
         parts = max(int(self._get("trainer.accumulate_grad_batches", 1)), 1)
         each = math.ceil(max(1, samples // (batch * self.processes)) / parts)
         count = max(1, math.ceil(steps / each))
-        reason = f"{count * each} steps for {self._said}"
+        reason = f"{count * each} steps{self._said}"
         count = int(self._choose("trainer.max_epochs", count, reason))
         return self._at_most(count * each if count > 0 else steps)
 

@@ -64,7 +64,9 @@ def fit_exponent(loss: Float[Tensor, " n"], gradient: Float[Tensor, " n"]) -> Ex
     near = x <= (x.min() + x.max()) / 2
     x, y = x[near], y[near]
     if len(x) < 5:
-        return _unknown(f"{len(x)} of {len(near)} parts of the run near the optimum")
+        return _unknown(
+            f"only {len(x)} of {len(near)} parts of the run are near the optimum, and 5 are needed"
+        )
     decades = float(x.max() - x.min())
     if decades == 0:
         return _unknown("the loss did not change")

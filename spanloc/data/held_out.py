@@ -64,7 +64,7 @@ def training_notes(records: Sequence[Record], count: int) -> list[str]:
     subjects = {record.subject for record in records}
     if len(subjects) == 1 and None not in subjects:
         found.append(
-            f"trained on one subject only, {shown(*subjects)}: data.test_share=0 and data.val_share=0 hold "
-            "out fewer recordings"
+            f"trained on one subject only, {shown(*subjects)}: data.val_share=0, or data.test_share=0 with "
+            "test=false, leaves it more of them"
         )
     return found

@@ -36,7 +36,7 @@ def score_tables(scores: ScoreResult) -> list[Table]:
     figures = {name: v for name, v in scores.metrics.items() if not name.startswith("AP/")}
     rows = [{"metric": name, "value": number(v, ".4f")} for name, v in figures.items()]
     return [
-        Table("Figures", rows),
+        Table("Metrics", rows),
         _error_table(scores),
         _target_table(diagnosis),
         _sensitivity_table(diagnosis),
@@ -123,13 +123,16 @@ def _error_table(scores: ScoreResult) -> Table:
         Column("share", lambda kind: share(counts.get(kind, math.nan), total)),
         Column("gain in mAP", lambda kind: number(gain.get(kind), "+.4f"), mended),
     ]
-    if scores.surest is not None:
-        columns.insert(3, Column(f"score ≥ {scores.min_score:g}", scores.surest.get, _SUREST))
     notes = [
         f"Of the best-ranked {total:,} of {diagnosis['num_predictions']:,} predictions: of each label "
         f"up to ten times its targets. A match is at tIoU {tiou}, background below "
         f"{diagnosis['background']:g}. The gain is in mAP at that tIoU, which is {fixed(diagnosis['mAP'])}."
     ]
+    if scores.surest is not None:
+        columns.insert(3, Column(f"score ≥ {scores.min_score:g}", scores.surest.get, _SUREST))
+        right, written = scores.surest["true positive"], sum(scores.surest.values())
+        text = f"Of the {written:,} with a score of {scores.min_score:g} or more, which spanloc-predict writes, "
+        notes.insert(0, f"{text}{right:,} are right.")
     return Table.of("Errors", kinds, columns, notes)
 
 

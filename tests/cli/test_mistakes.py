@@ -162,3 +162,10 @@ def test_the_cause_speaks_where_only_the_cleaning_up_has_failed():
     error = RuntimeError("Please call `iter(combined_loader)` first.")
     error.__context__ = ValueError("loaders cannot be started here")
     assert line_of(error) == "loaders cannot be started here"
+
+
+def test_a_value_that_hydra_cannot_read_wants_quotes(cli):
+    # As Lightning names checkpoints.
+    line = cli("predict", "checkpoint=epoch=1-step=2.ckpt", "input=x")
+    assert "checkpoint=epoch=1-step=2.ckpt cannot be read: " in line
+    assert line.endswith("""'checkpoint="epoch=1-step=2.ckpt"'""")

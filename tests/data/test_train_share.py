@@ -67,7 +67,7 @@ def test_it_is_said_that_one_subject_is_all_that_is_left(annotated):
     records = read(annotated)._train
     names = ("anna", "anna", "ben", None)
     of = [replace(record, subject=name) for record, name in zip(records, names, strict=True)]
-    text = "trained on one subject only, 'anna': data.test_share=0 and data.val_share=0 hold out fewer recordings"
+    text = "trained on one subject only, 'anna': data.val_share=0, or data.test_share=0 with test=false, leaves it more of them"
     assert training_notes(of[:2], 2) == [text]
     assert training_notes(of[:2], 4) == ["trained on 2 of 4 recordings", text]
     assert training_notes(of[:3], 3) == training_notes(of[3:], 1) == []

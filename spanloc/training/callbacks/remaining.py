@@ -62,9 +62,8 @@ class Remaining:
         if not math.isfinite(left) or whole < 2 * _FIRST_STEPS:
             return None
         done = f"{_FIRST_STEPS} steps took {duration(elapsed)}"
-        return (
-            f"{done}: all {whole:.0f}, with validation, will take about {duration(elapsed + left)}"
-        )
+        rest = f"all {whole:.0f}" if not self._first else f"the {whole:.0f} that were left"
+        return f"{done}: {rest}, with validation, will take about {duration(elapsed + left)}"
 
     def left(self, trainer: Any) -> float:
         """Seconds of the steps to come, and of the validation to come with them; inf: not known."""
