@@ -37,10 +37,10 @@ def line_of(error: BaseException) -> str:
             f"there is no setting {unknown[1]!r}; --help names the often used, --cfg job lists all"
         )
     if isinstance(error, OverrideParseException):
-        key, _, value = error.override.partition("=")
+        name, _, value = str(error.override).partition("=")
         return (
             f"{error.override} cannot be read: {text.splitlines()[0]}. A value with =, a comma or a bracket in "
-            f"it wants quotes, for the shell and for Hydra: '{key}=\"{value}\"'"
+            f"it wants quotes, for the shell and for Hydra: '{name}=\"{value}\"'"
         )
     if isinstance(error, MissingMandatoryValue):
         key = error.full_key

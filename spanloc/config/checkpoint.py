@@ -225,9 +225,10 @@ def trust(path: str | Path, config: Any, modules: Sequence[str]) -> None:
             inside = any(f"{origin}.".startswith(f"{module}.") for module in modules)
             if inside and public and (inert or not origin.startswith("spanloc.")):
                 continue
+        package = target.split(".")[0] if target.isprintable() else "PACKAGE"
         raise ValueError(
             f"{path}: {where} would build {target!r}, which is not a part of a spanloc model; if "
-            f"you trust it, allow its package: allow=[{target.split('.')[0]}]"
+            f"you trust it, allow its package: allow=[{package}]"
         )
     if any("${" in text for text in _strings(config)):
         raise ValueError(f"{path}: its config holds an interpolation; a saved one has none")

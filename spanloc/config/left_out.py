@@ -35,7 +35,7 @@ def loss_left_out(*_: Any, place: str, target: str) -> NoReturn:
     Raises:
         ValueError: Always: whoever calls it needs the part.
     """
-    package = target.split(".")[0]
+    package = target.split(".")[0] if target.isprintable() else "PACKAGE"
     raise ValueError(
         f"{place} of this model is {target!r}, which was left out when the model was loaded; if you "
         f"trust it, allow its package: allow=[{package}]"

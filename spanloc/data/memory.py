@@ -11,9 +11,9 @@ import numpy as np
 from spanloc.data.annotated import AnnotatedData
 from spanloc.data.annotations.flat import content_of
 from spanloc.data.annotations.folder import read_annotations
+from spanloc.data.annotations.pieces import NO_LABEL
 from spanloc.data.annotations.records import Meaning, lay
 from spanloc.data.annotations.rows import Annotated, Content, Reading, nearest
-from spanloc.data.annotations.tables import NO_LABEL
 from spanloc.data.signals import ArraySignal
 from spanloc.files import shown
 

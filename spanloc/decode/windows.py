@@ -121,7 +121,7 @@ def reach_of(model: Model, num_channels: int, size: int, device: torch.device) -
         device: Where the model is.
     """
     steps = max(size, _LEAST)
-    for _ in range(3):
+    for _ in range(4):
         features = torch.zeros(1, num_channels, steps, device=device)
         features[..., steps // 2] = torch.nan
         with torch.no_grad():
@@ -136,7 +136,8 @@ def reach_of(model: Model, num_channels: int, size: int, device: torch.device) -
         if reach < steps // 2 - stride:
             # A second look goes where the first one says, which of this sequence is not as far as it may be.
             return Reach(reach + getattr(getattr(model, "localizer", model), "look", 0), stride)
-        steps *= 2
+        # A model looks some tens of its coarsest cells far.
+        steps = max(2 * steps, 64 * stride)
     return Reach(size // 4, stride)
 
 

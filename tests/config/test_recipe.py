@@ -89,6 +89,8 @@ def test_a_number_of_steps_that_is_set_holds():
         ({"devices": "2", "num_nodes": 3}, 6),
         ({"devices": [0, 3]}, 2),
         ({"devices": "1,3"}, 2),
+        ({"devices": "0,"}, 1),
+        ({"devices": "²", "num_nodes": "x"}, 1),
         ({"devices": "auto", "accelerator": "cpu"}, 1),
         ({"devices": "some"}, 1),
         ({}, 1),

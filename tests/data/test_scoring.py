@@ -87,7 +87,8 @@ def test_a_file_may_be_read_in_any_pieces(files, monkeypatch):
     # A piece of a CSV has so many bytes, but at least a row.
     monkeypatch.setattr("spanloc.data.annotations.tables._BLOCK", 200)
     for size in (1, 7):
-        monkeypatch.setattr("spanloc.data.annotations.tables._ROWS", size)
+        monkeypatch.setattr("spanloc.data.annotations.pieces.ROWS", size)
+        monkeypatch.setattr("spanloc.data.annotations.tables.ROWS", size)
         for kind in ("csv", "jsonl", "json", "parquet"):
             found = score(files, f"p.{kind}")[0].predictions
             assert len(found.scores) == len(whole.scores)
@@ -218,6 +219,7 @@ def test_annotations_are_checked_too(tmp_path):
     [
         ({"end": None}, "p.parquet: there is no column 'end'; wanted sequence, start, end, and"),
         ({"end": [[5.0]]}, "p.parquet: column 'end' holds list<"),
+        ({"end": [True]}, "p.parquet: column 'end' holds bool; wanted numbers"),
         ({"end": ["five"]}, "a start or end that is no finite number, first [1, five] (row 0)"),
         ({"label": [7]}, "1 prediction with an unknown label, first '7' (row 0)"),
         ({"score": [None]}, "a score that is no finite number, first nothing (row 0)"),

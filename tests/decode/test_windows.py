@@ -146,6 +146,16 @@ def test_how_far_a_model_looks_is_found():
     assert reach_of(model, 3, 512, torch.device("cpu")).steps in (20, 21)
 
 
+def test_a_coarse_grid_looks_beyond_a_short_window():
+    model = Localizer(
+        ConvBackbone(1, stride=160, width=4), PyramidNeck(3, width=4), PointsHead(1, 3, width=4)
+    ).eval()
+    short, long = (reach_of(model, 1, size, torch.device("cpu")) for size in (4096, 100_000))
+    assert long.steps > 4096
+    # By which of its steps the cell is looked at.
+    assert abs(short.steps - long.steps) <= short.stride
+
+
 @pytest.mark.parametrize("window", [4, 16, 24, 36, 64, 100, 191, 192])
 def test_windows_shorter_than_what_a_model_sees_lose_nothing(long_batch, window):
     torch.manual_seed(0)

@@ -161,6 +161,8 @@ GOOD = "a,0,2.5,walk,0.5\n"
         ("p.jsonl", '{"sequence": [[]], "start": 0, "end": 1}', "line 1: sequence is [[]]; wanted a name"),
         ("p.jsonl", '{"sequence": "a", "start": 0, "end": 1, "label": {"a": 1}}', "line 1: label is {'a': 1}; wanted a name"),
         ("p.jsonl", f'{{"sequence": "a", "start": 0, "end": {"1" * 5000}, "label": "sit"}}', "first [0, inf] (line 1)"),
+        ("p.jsonl", '{"sequence": "a", "start": false, "end": true, "label": "walk"}', "no finite number, first [False, True] (line 1)"),
+        ("p.jsonl", '{"sequence":"a","start":0,"end":1}{"sequence":"a"\n,"start":0,"end":1}', "line 1: not valid JSON"),
         ("p.json", "", "p.json: the file is empty; wanted JSON"),
         ("p.json", '{"results": ' + "[" * 100_000, "p.json: not valid JSON: it is nested too deeply"),
         ("p.json", f'{{"results": {{"{"x" * 9999}": 3}}}}', "p.json: results of 'xxx"),

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from spanloc.data.annotations.pieces import NO_LABEL
 from spanloc.data.annotations.rows import Annotated, Content, Reading, Row, listed, read_row
-from spanloc.data.annotations.tables import NO_LABEL, json_object
+from spanloc.data.annotations.tables import json_object
 from spanloc.data.annotations.texts import read_text, table_rows
 from spanloc.data.signals.arrays import shown_path
 from spanloc.data.signals.reading import reading as library_reading

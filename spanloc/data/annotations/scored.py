@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spanloc.data.annotations.pieces import NO_LABEL, Piece
 from spanloc.data.annotations.problems import Problems
 from spanloc.data.annotations.rows import is_number
 from spanloc.data.annotations.tables import (
-    NO_LABEL,
-    Piece,
     listed_rows,
     predicted_rows,
     read_rows,

@@ -2,39 +2,26 @@
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, AnyStr, NamedTuple, TypeVar
+from typing import Any
 
+from spanloc.data.annotations.pieces import (
+    COLUMNS,
+    NAMES,
+    ROWS,
+    Piece,
+    batched,
+    lines_of,
+)
 from spanloc.data.annotations.rows import listed
 from spanloc.data.signals.reading import reading
 from spanloc.files import parse_json, read_json, shown
 
-# Rows of a piece, and bytes of a piece of comma-separated values.
-_ROWS, _BLOCK = 1 << 14, 1 << 20
-# Of a row, in characters or bytes: what is longer is no row, and must not fill the memory.
-_LONGEST = 1 << 18
-_COLUMNS = ("sequence", "start", "end", "label", "score")
-#: The label where a file has none.
-NO_LABEL = "span"
-_NAMES = ("sequence", "label")
-Row = TypeVar("Row")
-
-
-class Piece(NamedTuple):
-    """Some rows of a file, in columns of pyarrow, and where in the file each of them is, in words.
-
-    ``sequence`` and ``label`` are texts, the others numbers or texts. What is not there is null; where
-    the file has no labels or no scores, there is no such column.
-    """
-
-    place: Callable[[int], str]
-    sequence: Any
-    start: Any
-    end: Any
-    label: Any = None
-    score: Any = None
+# Bytes of a piece of comma-separated values.
+_BLOCK = 1 << 20
 
 
 def read_rows(file: Path) -> Iterator[Piece]:
@@ -50,7 +37,7 @@ def read_rows(file: Path) -> Iterator[Piece]:
     if reader is None:
         raise ValueError(
             f"{file}: wanted a file named .json (ActivityNet's format), .jsonl, .csv or .parquet (rows "
-            f"of {', '.join(_COLUMNS)})"
+            f"of {', '.join(COLUMNS)})"
         )
     return reader(file)
 
@@ -87,7 +74,7 @@ def listed_rows(by_sequence: Mapping[str, Any], where: str) -> Iterator[Piece]:
     """
     pieces = (
         _piece_of(columns, partial(_place, "{}, [{}]", keys), where)
-        for some in _batched(_listed(by_sequence, where))
+        for some in batched(_listed(by_sequence, where))
         for keys, *columns in [zip(*some, strict=True)]
     )
     return _settled(pieces, where)
@@ -109,10 +96,6 @@ def _place(words: str, keys: Sequence[tuple[Any, ...]], row: int) -> str:
     return words.format(*keys[row])
 
 
-def _batched(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    return iter(lambda: list(islice(rows, _ROWS)), [])
-
-
 def _settled(pieces: Iterable[Piece], where: str) -> Iterator[Piece]:
     # What the first row has, all have: a score that some lack would rank those first.
     absent: dict[str, Any] | None = None
@@ -131,13 +114,14 @@ def _settled(pieces: Iterable[Piece], where: str) -> Iterator[Piece]:
 
 def _json_lines(file: Path) -> Iterator[Piece]:
     with file.open("rb") as content:
-        lines = enumerate(_lines(file, content), 1)
-        for some in _batched((i, line) for i, line in lines if line.strip()):
+        lines = enumerate(lines_of(file, content), 1)
+        rows = ((i, line) for i, line in lines if line.strip())
+        for some in batched(rows, lambda row: len(row[1])):
             place = partial(_place, "line {}", some)
             columns = _parsed([line for _, line in some])
             if columns is None:
-                rows = [json_object(f"{file}: line {i}", line) for i, line in some]
-                values = ([row.get(name) for row in rows] for name in _COLUMNS)
+                objects = [json_object(f"{file}: line {i}", line) for i, line in some]
+                values = ([row.get(name) for row in objects] for name in COLUMNS)
                 yield _piece_of(values, place, str(file))
             else:
                 yield Piece(place, *columns)
@@ -148,7 +132,10 @@ def _parsed(lines: Sequence[bytes]) -> Sequence[Any] | None:
     import pyarrow as pa
     from pyarrow import json
 
-    kinds = [(name, pa.string() if name in _NAMES else pa.float64()) for name in _COLUMNS]
+    # A row of its own in each line: what is spread over two is no row.
+    if not all(line.strip().startswith(b"{") and line.strip().endswith(b"}") for line in lines):
+        return None
+    kinds = [(name, pa.string() if name in NAMES else pa.float64()) for name in COLUMNS]
     content = b"".join(lines)
     try:
         table = json.read_json(
@@ -177,13 +164,13 @@ def _piece_of(values: Iterable[Sequence[Any]], place: Callable[[int], str], wher
     import pyarrow as pa
 
     columns = []
-    for name, column in zip(_COLUMNS, values, strict=True):
-        is_name = name in _NAMES
-        try:
-            columns.append(pa.array(column, pa.string() if is_name else pa.float64()))
-            continue
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-            pass
+    for name, column in zip(COLUMNS, values, strict=True):
+        is_name = name in NAMES
+        with suppress(pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            # To pyarrow, true is the number 1.
+            if bool not in set(map(type, column)):
+                columns.append(pa.array(column, pa.string() if is_name else pa.float64()))
+                continue
         for i, value in enumerate(column):
             if is_name and not isinstance(value, str | int | float | None):
                 raise ValueError(f"{where}: {place(i)}: {name} is {shown(value)}; wanted a name")
@@ -203,7 +190,7 @@ def _parquet(file: Path) -> Iterator[Piece]:
 
     with reading(file, "a Parquet file"), pq.ParquetFile(file) as table:
         names = _known_columns(f"{file}: ", table.schema_arrow.names)
-        batches = table.iter_batches(_ROWS, columns=names)
+        batches = table.iter_batches(ROWS, columns=names)
         yield from _pieces_of_batches(file, batches, "row {}".format)
 
 
@@ -246,19 +233,12 @@ def _csv_rows(file: Path) -> Iterator[tuple[int, list[str]]]:
     # With the last line of each: a quote may go on over lines.
     try:
         with file.open(encoding="utf-8-sig", newline="") as content:
-            reader = csv.reader(_lines(file, content))
+            reader = csv.reader(lines_of(file, content))
             yield from ((reader.line_num, row) for row in reader if row)
     except UnicodeDecodeError as error:
         raise ValueError(f"{file}: not UTF-8 text: {error}; save it as UTF-8") from None
     except csv.Error as error:
         raise ValueError(f"{file}: not comma-separated values: {error}") from None
-
-
-def _lines(file: Path, content: IO[AnyStr]) -> Iterator[AnyStr]:
-    for place, line in enumerate(iter(partial(content.readline, _LONGEST + 1), content.read(0)), 1):
-        if len(line) > _LONGEST:
-            raise ValueError(f"{file}: line {place}: the row has more than {_LONGEST:,} characters")
-        yield line
 
 
 def _pieces_of_batches(
@@ -276,24 +256,25 @@ def _column(file: Path, name: str, column: Any) -> Any:
     from pyarrow import compute, types
 
     kind = column.type
-    try:
-        if name in _NAMES:
-            return compute.utf8_ltrim_whitespace(column.cast(pa.string())).fill_null("")
-        text = types.is_string(kind) or types.is_large_string(kind)
-        return column.cast(pa.string() if text else pa.float64(), safe=False)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        wanted = "names" if name in _NAMES else "numbers"
-        raise ValueError(f"{file}: column {name!r} holds {kind}; wanted {wanted}") from None
+    with suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        # These it would take as numbers and as texts.
+        if not (types.is_boolean(kind) or types.is_binary(kind) or types.is_large_binary(kind)):
+            if name in NAMES:
+                return compute.utf8_ltrim(column.cast(pa.string()), " ").fill_null("")
+            text = types.is_string(kind) or types.is_large_string(kind)
+            return column.cast(pa.string() if text else pa.float64(), safe=False)
+    wanted = "names" if name in NAMES else "numbers"
+    raise ValueError(f"{file}: column {name!r} holds {kind}; wanted {wanted}")
 
 
 def _known_columns(where: str, header: list[str]) -> list[str]:
     found = f"found {listed(header)}" if header else "the file is empty"
-    for name in _COLUMNS:
-        if name in _COLUMNS[:3] and name not in header:
+    for name in COLUMNS:
+        if name in COLUMNS[:3] and name not in header:
             raise ValueError(
                 f"{where}there is no column {name!r}; wanted sequence, start, end, and perhaps label, "
                 f"score, in a .csv separated by commas; {found}"
             )
         if header.count(name) > 1:
             raise ValueError(f"{where}the column {name!r} is there twice")
-    return [name for name in _COLUMNS if name in header]
+    return [name for name in COLUMNS if name in header]
