@@ -29,7 +29,7 @@ from spanloc.cli.tracking import begin, report, tracked
 from spanloc.config.build import build, completed, targets
 from spanloc.config.checkpoint import load
 from spanloc.data import SpanDataModule
-from spanloc.files import replacing
+from spanloc.files import counted, replacing
 from spanloc.training.callbacks import Convergence, GradientNorms
 from spanloc.training.task import SpanLocalizer
 
@@ -101,6 +101,11 @@ def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
         # Again: of a training that was complete when it was resumed, the measurement came later.
         results.on_fit_end(trainer, task)
         log.info("trained up to step %d", trainer.global_step)
+        if results.started is None and trainer.global_step < trainer.max_steps:
+            log.warning(
+                "nothing was trained: the run had ended its %s; trainer.max_epochs=%d goes on",
+                counted(trainer.max_epochs, "epoch"), trainer.max_epochs + 1,
+            )  # fmt: skip
         if trainer.is_global_zero:
             _draw_curves(trainer, folder)
         path = _best_of(trainer, folder)
