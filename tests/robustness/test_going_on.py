@@ -19,7 +19,7 @@ SETTINGS = (
     "transforms=[jitter,time_warp,mix_background]", "data.crop_seconds=4",
     "data.crops_per_epoch=32", "data.batch_size=4", "backbone.width=8", "backbone.stride=1",
     "neck.num_levels=2", "trainer.max_epochs=3", "trainer.accumulate_grad_batches=2",
-    "trainer.accelerator=cpu", "hydra.run.dir=run",
+    "trainer.accelerator=cpu", "hydra.run.dir=run", "data.num_workers=0",
 )  # fmt: skip
 # last.ckpt after every step.
 OFTEN = "callbacks.last.every_minutes=1e-9"
