@@ -54,7 +54,7 @@ def read_values(path: Path, kind: type = dict) -> Any:
         else:
             content = read_json(path, most=_MOST_JSON)
         if not isinstance(content, kind):
-            raise ValueError(f"it holds no {'names' if kind is dict else 'list'}")  # noqa: TRY301
+            raise ValueError(f"it holds no {'names' if kind is dict else 'list'}")  # noqa: TRY301 (worded as the others, below)
         most = _MOST_VALUES[path.suffix]
         return _plain(content, count(1), most, measured=path.suffix != ".yaml")
     except RecursionError:

@@ -247,8 +247,12 @@ def _pieces_of_batches(
     first = 0
     for batch in batches:
         columns = {name: _column(file, name, batch[name]) for name in batch.schema.names}
-        yield Piece(lambda i, first=first: place(first + i), **columns)  # type: ignore[misc]
+        yield Piece(partial(_place_from, place, first), **columns)
         first += len(batch)
+
+
+def _place_from(place: Callable[[int], str], first: int, row: int) -> str:
+    return place(first + row)
 
 
 def _column(file: Path, name: str, column: Any) -> Any:

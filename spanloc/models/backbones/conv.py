@@ -16,8 +16,8 @@ class ConvBackbone(nn.Module):
 
     Args:
         num_channels: Channels of the features.
-        stride: Steps per cell. It is split into factors, one convolution each, so raw signals at a
-            high rate are reduced early and cheaply.
+        stride: Steps per cell. It is split into factors, one convolution each; of a stride above 16 the
+            first takes up to 16 steps, so that raw signals at a high rate are reduced early and cheaply.
         width: Channels of the cells.
         num_blocks: Blocks on the grid.
         kernel: Of the blocks, in cells; odd.
