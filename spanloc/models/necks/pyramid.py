@@ -12,8 +12,7 @@ from spanloc.models.protocols import Level
 class PyramidNeck(nn.Module):
     """Halves the grid from level to level, with residual blocks on each.
 
-    A level is a convolution of the one before it, added to the mean of each two cells. Without this mean what
-    only a few spans on the coarse levels need can be lost on the way, before it is ever learned.
+    A level is a convolution of the one before it, added to the mean of each two cells.
 
     Args:
         num_levels: Levels; the first has the cells of the backbone, each further one half as many.
@@ -21,6 +20,9 @@ class PyramidNeck(nn.Module):
         num_blocks: Blocks per level.
         kernel: Of the blocks, in cells of their level; odd.
         excite: Cells over which :class:`~spanloc.models.layers.Excite` averages in each block; 0: without.
+        keep_mean: Whether the mean is added. Without it, what only a few spans on the coarse levels need can be
+            lost on the way, before it is ever learned; with it, a head that adds up all levels has the finer
+            cells twice, and fits the last errors of its spans more slowly.
 
     Raises:
         ValueError: A size is out of range.
@@ -34,10 +36,11 @@ class PyramidNeck(nn.Module):
         num_blocks: int = 2,
         kernel: int = 7,
         excite: int = 0,
+        keep_mean: bool = True,
     ) -> None:
         super().__init__()
         require_sizes(num_levels=num_levels, width=width)
-        self.num_levels, self.width = num_levels, width
+        self.num_levels, self.width, self.keep_mean = num_levels, width, keep_mean
         self.down = nn.ModuleList(ConvNorm(width, width, 2) for _ in range(num_levels - 1))
         self.levels = nn.ModuleList(
             nn.ModuleList(ConvBlock(width, kernel, excite=excite) for _ in range(num_blocks))
@@ -56,7 +59,8 @@ class PyramidNeck(nn.Module):
         for number, blocks in enumerate(self.levels):
             if number:
                 mask = coarser(mask, 2)
-                x = halved(x) + self.down[number - 1](x, mask)
+                update = self.down[number - 1](x, mask)
+                x = halved(x) + update if self.keep_mean else update
             for block in cast("nn.ModuleList", blocks):
                 x = block(x, mask)
             levels.append((x, mask))
