@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer
 
 from spanloc import plots
+from spanloc.cli.allocator import keep_freed_memory
 from spanloc.cli.entry import run_folder
 from spanloc.cli.environment import write_start
 from spanloc.cli.evaluate import evaluate, timelines, write_evaluation, write_metrics
@@ -96,6 +97,7 @@ def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
         results.metrics["data/train_sequences"] = float(count)
     # First, so that it writes before any other callback prints.
     trainer.callbacks.insert(0, results)
+    keep_freed_memory()
     with stopping_saved(trainer):
         _fit(trainer, task, datamodule, plain["ckpt_path"], results)
         # Again: of a training that was complete when it was resumed, the measurement came later.
