@@ -14,22 +14,14 @@ import pytest
 import torch
 import yaml
 from conftest import CONFIGS, HINTS_OF_LIGHTNING
+from pages import BARE, blocks, commands, page
+from pages import run as run_line
 
 from spanloc.data import read_annotations
 from spanloc.data.sample import sample_folder
 
-ROOT = Path(__file__).parent.parent
-PAGE = (ROOT / "docs" / "your-own-data.md").read_text()
-BLOCKS = re.findall(r"```(\w*)\n(.*?)\n```", PAGE, re.DOTALL)
-COMMANDS = [line for kind, text in BLOCKS if kind == "sh" for line in text.split("\n")]
-PYTHON = [text for kind, text in BLOCKS if kind == "python"]
-PRINTED = [text for kind, text in BLOCKS if not kind]
-# What the page's trainings are shortened by: few steps of a small model, nothing but the training.
-SHORT = (
-    "trainer.max_steps=2", "trainer.max_epochs=1", "trainer.num_sanity_val_steps=0", "backbone.width=8", "neck.width=8", "head.width=8",
-    "trainer.accelerator=cpu", "callbacks.convergence=null", "callbacks.gradients=null",
-    "data.num_workers=0", "test=false", "fit_decode=false",
-)  # fmt: skip
+PAGE = page("your-own-data.md")
+COMMANDS, PYTHON, PRINTED = commands(PAGE), blocks(PAGE, "python"), blocks(PAGE, "")
 SPANS = (
     ((2.0, 5.0, "walk"), (8.0, 10.0, "sit")),
     ((3.0, 6.5, "walk"), (12.0, 13.5, "sit")),
@@ -117,7 +109,7 @@ FOLDERS = {
     "data.columns": other_columns,
     "data.unknown": more_labels,
     "audacity": label_tracks,
-    "log_spectrogram": sounds,
+    "num_bands": sounds,
 }
 
 
@@ -136,9 +128,9 @@ def folders(tmp_path_factory):
 
 
 def test_the_page_has_blocks_of_all_kinds():
-    kinds = [kind for kind, _ in BLOCKS]
-    assert PAGE.count("```") == 2 * len(BLOCKS)
-    assert set(kinds) == {"", "sh", "csv", "json", "python"}
+    counts = [len(blocks(PAGE, kind)) for kind in ("", "sh", "csv", "json", "python")]
+    assert all(counts)
+    assert PAGE.count("```") == 2 * sum(counts)
     assert {line.split()[0] for line in COMMANDS} == {"spanloc-check", "spanloc-train"}
     assert set(FOLDERS) == {said for said in FOLDERS if any(said in line for line in COMMANDS)}
 
@@ -150,12 +142,11 @@ def ran(cli, folders, tmp_path_factory):
 
     def run(line):
         if line not in done:
-            command, *arguments = shlex.split(line.replace("FOLDER", str(folders(line))))
-            command = command.removeprefix("spanloc-")
-            more = SHORT if command == "train" else ()
+            said = line.replace("FOLDER", str(folders(line)))
+            more = BARE if "-train" in line else ()
             folder, output = tmp_path_factory.mktemp("ran"), io.StringIO()
             with redirect_stdout(output):
-                found = cli(command, *arguments, *more, "hydra.run.dir=out", folder=folder)
+                found = run_line(cli, said, *more, "hydra.run.dir=out", folder=folder)
             done[line] = found, output.getvalue().split("\n")
         return done[line]
 
@@ -195,7 +186,7 @@ def test_the_table_and_the_json_say_the_same(tmp_path):
     for kind in ("csv", "json"):
         root = tmp_path / kind
         write_signals(root, ["monday", "tuesday", "wednesday"], rate=50)
-        (text,) = [text for name, text in BLOCKS if name == kind]
+        (text,) = blocks(PAGE, kind)
         (root / f"annotations.{kind}").write_text(text)
         read = read_annotations(root)
         assert read.classes == ["sit", "walk"]
@@ -267,7 +258,7 @@ def test_the_errors_are_those_that_are_shown(cli, tmp_path):
     columns = ("sequence", "start", "end", "label", "subset")
 
     def stops(root, line):
-        stop = cli("train", f"data.root={root}", *SHORT, "hydra.run.dir=out", folder=tmp_path)
+        stop = cli("train", f"data.root={root}", *BARE, "hydra.run.dir=out", folder=tmp_path)
         assert stop == f"spanloc-train: error: {line.replace('FOLDER', str(root))}"
 
     root = tmp_path / "without_rate"

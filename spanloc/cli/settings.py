@@ -54,7 +54,7 @@ def prepared(config: DictConfig) -> Prepared:
         choices.append(_task(facts))
         if facts.one_each:
             config = _with_task("single", config.data.get("root"))
-    found = choose(_values(config), facts)
+    found = [*_features(datamodule), *choose(_values(config), facts)]
     if config.ckpt_path is not None:
         found = _as_before(found, config, facts)
     for place, value, _ in found:
@@ -91,7 +91,8 @@ def choices_for(overrides: list[str], root: str) -> tuple[list[Choice], list[str
     overrides = ["data=annotations", *kept, f"task={task.value}"]
     config = hydra.compose("train", overrides=overrides)
     config.data.root = root
-    return [task, *choose(_values(config), facts)], getattr(datamodule, "notes", [])
+    found = [task, *_features(datamodule), *choose(_values(config), facts)]
+    return found, getattr(datamodule, "notes", [])
 
 
 def show_choices(choices: list[Choice], notes: list[str]) -> None:
@@ -150,6 +151,16 @@ def _too_short(config: dict[str, Any], datamodule: SpanDataModule) -> list[str]:
 def _task(facts: TrainingFacts) -> Choice:
     task, why = ("single", "") if facts.one_each else ("detection", "not ")
     return Choice("task", task, f"{why}every recording has exactly one span")
+
+
+def _features(datamodule: Any) -> list[Choice]:
+    """What a model sees of sound, where the config left it open."""
+    if not getattr(datamodule, "chosen_features", False):
+        return []
+    return [
+        Choice("data.features", datamodule.features, "recordings of sound"),
+        Choice("data.feature_options", datamodule.feature_options, "12 frames in a short span"),
+    ]
 
 
 def _set_up(data: dict[str, Any], known: Any = None) -> SpanDataModule:

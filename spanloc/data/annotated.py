@@ -24,6 +24,7 @@ from spanloc.data.held_out import hold_out, nested_share, training_notes
 from spanloc.data.inputs import FEATURES, facts_of
 from spanloc.data.sequences import AnnotatedSequences, TiledSequences
 from spanloc.data.signals import ArraySignal, NpySignal
+from spanloc.data.sound import features_for, require_features
 from spanloc.data.transforms import Transform, Transformed
 from spanloc.data.uniform import uniform, with_features
 from spanloc.files import shown
@@ -47,8 +48,9 @@ class AnnotatedData(SpanDataModule):
         rate, on_rate, channels: What recordings of different rates and channels are brought to
             (:func:`~spanloc.data.uniform.uniform`).
         features: ``log_spectrogram`` computes bands of frequencies from the signals, as they are read
-            (:class:`~spanloc.data.signals.LogSpectrogram`). None: the signals themselves.
-        feature_options: Of these.
+            (:class:`~spanloc.data.signals.LogSpectrogram`); ``none``: the signals themselves. None: the
+            former for sound (files ``.wav`` and ``.flac`` of at least 1000 samples a second).
+        feature_options: Of these. For sound, ``hop`` and ``window`` follow from the lengths of the spans.
         val_share: Share of the training recordings that validates where no subset does, in [0, 1). With 0
             all are trained on, and nothing chooses among the epochs.
         test_share: Share that is evaluated on where no subset is, in [0, 1).
@@ -100,8 +102,6 @@ class AnnotatedData(SpanDataModule):
             raise ValueError(f"data.crop_seconds is {crop_seconds}; it must be above 0")
         if crops_per_epoch is not None and not 0 < crops_per_epoch <= 10**9:
             raise ValueError(f"data.crops_per_epoch is {crops_per_epoch}; it must be above 0")
-        if features not in (None, *FEATURES):
-            raise ValueError(f"data.features is {features!r}; wanted one of {', '.join(FEATURES)}")
         mappings = {"feature_options": feature_options, **reading}
         for name in ("feature_options", "label_map", "columns", "subset_map"):
             if not isinstance(mappings.get(name) or {}, Mapping):
@@ -116,7 +116,7 @@ class AnnotatedData(SpanDataModule):
             if name not in known:
                 raise ValueError(f"data.{name}: there is no such setting")
         self.features, self.feature_options = features, dict(feature_options or {})
-        _require_options(features, self.feature_options)
+        require_features(features, self.feature_options)
         self.rate, self.on_rate, self.channels, self.reading = rate, on_rate, channels, reading
         #: What was read, or is to be trained on.
         self.annotations = root if isinstance(root, Annotations) else None
@@ -214,11 +214,16 @@ class AnnotatedData(SpanDataModule):
     def _alike(self, read: Annotations) -> Annotations:
         """Recordings of one rate, with the same channels, or features of them."""
         records = [record for subset in SUBSETS for record in read.subsets.get(subset, ())]
-        self.notes += _remarks(records, self.features is not None)
+        self.notes += _remarks(records)
         records, notes = uniform(
             records, rate=self.rate, on_rate=self.on_rate, channels=self.channels
         )
         self.notes += notes
+        train = [record for record in records if record.subset == "training"]
+        found = features_for(train, self.features, self.feature_options)
+        #: Whether features were left open, and chosen.
+        self.chosen_features = self.features is None and found[0] is not None
+        self.features, self.feature_options = found
         if records:
             first = records[0]
             #: What the model is trained on.
@@ -253,7 +258,7 @@ class AnnotatedData(SpanDataModule):
         self.notes.append(f"held out for {what}: {', '.join(names[:5])}{more}")
 
 
-def _remarks(records: Sequence[Record], features: bool) -> list[str]:
+def _remarks(records: Sequence[Record]) -> list[str]:
     """What is easily overlooked in the signals."""
     found = []
     late = [
@@ -267,24 +272,7 @@ def _remarks(records: Sequence[Record], features: bool) -> list[str]:
             f"the time of {late[0].signal.path} begins at {begins:g} s: spans count from the first "
             f"row, not from 0 of that time ({len(late)} of {len(records)} recordings)"
         )
-    fast = any(record.signal.path.suffix.lower() in (".wav", ".flac") for record in records)
-    if fast and not features:
-        found.append("the model sees the sound itself; data.features=log_spectrogram is for sound")
     return found
-
-
-def _require_options(features: str | None, options: Mapping[str, Any]) -> None:
-    if features is None:
-        if options:
-            raise ValueError("data.feature_options is set, and no data.features")
-        return
-    known = [name for name in inspect.signature(FEATURES[features]).parameters if name != "signal"]
-    for name in options:
-        if name not in known:
-            raise ValueError(
-                f"data.feature_options.{name}: there is no such option of {features}; it has "
-                f"{', '.join(known)}"
-            )
 
 
 def _require_room(records: Sequence[Record], crop: float, min_kept: float, step: float) -> None:
