@@ -3,9 +3,9 @@
     python scripts/add_corrected.py FOLDER CORRECTED --format labelstudio
 
 CORRECTED holds the annotations as they come from the tool, and the recordings in data/, as any folder
-of your own data; FOLDER has an annotations.json. The recordings are copied, the annotations added to
-that file. A recording that FOLDER already has, in that file or in data/, is an error: nothing is
-overwritten.
+of your own data. The recordings are copied to FOLDER, the annotations added to its annotations.json;
+annotations of FOLDER in another format, such as a table, are not added to. A recording that FOLDER
+already has, in that file or in data/, is an error: nothing is overwritten.
 """
 
 import argparse
@@ -38,7 +38,9 @@ def add(folder: Path, corrected: Path, **reading: Any) -> str:
     """
     file = folder / "annotations.json"
     if not file.is_file():
-        raise FileNotFoundError(f"{file}: no such file; it is what the recordings are added to")
+        raise FileNotFoundError(
+            f"{file}: no such file; recordings are added to annotations in this format only"
+        )
     content = read_json(file)
     if not isinstance(content, dict) or not isinstance(content.get("database"), dict):
         raise ValueError(f"{file}: wanted an object with the field 'database', objects by id")

@@ -175,7 +175,7 @@ def with_search(arguments: Sequence[str]) -> list[str]:
 def with_text_roots(arguments: Sequence[str]) -> list[str]:
     """The arguments, with names of files and folders in quotes where Hydra would take them for numbers.
 
-    Of ``input`` also those that Hydra could not read, such as ``night (1).edf``.
+    Of ``input`` and ``checkpoint`` also those that Hydra could not read, such as ``night (1).edf``.
 
     >>> with_text_roots(["data.root=2024_05", "seed=1", "input=[2024,a.wav]"])
     ["data.root='2024_05'", 'seed=1', "input=['2024',a.wav]"]
@@ -183,13 +183,15 @@ def with_text_roots(arguments: Sequence[str]) -> list[str]:
     found = list(arguments)
     for i in _settings(arguments):
         name, _, value = arguments[i].partition("=")
-        if _name(name) not in ("data.root", "input"):
+        if _name(name) not in ("data.root", "input", "checkpoint"):
             continue
         if re.fullmatch(_NUMBER, value):
             found[i] = f"{name}='{value}'"
-        elif _name(name) == "input" and value.startswith("["):
+        elif _name(name) == "data.root":
+            continue
+        elif value.startswith("["):
             found[i] = f"{name}={re.sub(_NUMBER_IN_LIST, _in_quotes, value)}"
-        elif _name(name) == "input" and _is_path(value):
+        elif _is_path(value):
             found[i] = quoted(name, Path(value))
     return found
 

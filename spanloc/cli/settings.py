@@ -20,6 +20,7 @@ from spanloc.data.sample import data_folder
 
 log = logging.getLogger(__name__)
 _FROM_DATA = "from_data"
+_AS_BEFORE = "as in the run that goes on"
 # What says how long a training is, where its epochs are left to the data.
 _LENGTH = ("budget", "trainer.max_steps")
 
@@ -72,6 +73,9 @@ def prepared(config: DictConfig) -> Prepared:
         ]
     if any(choice.place.startswith("data.") for choice in found):
         datamodule = _set_up(plain["data"], datamodule)
+    if config.ckpt_path is not None:
+        # What was chosen when the run began was shown then.
+        choices, found = [], [choice for choice in found if choice.reason != _AS_BEFORE]
     return Prepared(plain, datamodule, [*choices, *found], notes)
 
 
@@ -121,8 +125,8 @@ def _as_before(choices: list[Choice], config: DictConfig, facts: TrainingFacts) 
     saved = OmegaConf.create(read(config.ckpt_path)["spanloc"]["config"])
     kept = []
     for choice in choices:
-        value, reason = OmegaConf.select(saved, choice.place), "as in the run that goes on"
-        kept.append(choice if value is None else Choice(choice.place, value, reason))
+        value = OmegaConf.select(saved, choice.place)
+        kept.append(choice if value is None else Choice(choice.place, value, _AS_BEFORE))
     if all(OmegaConf.select(saved, place) == OmegaConf.select(config, place) for place in _LENGTH):
         return kept
     # Another number of steps is wanted, in epochs as long as they were.

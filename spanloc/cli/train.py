@@ -143,21 +143,29 @@ class _Results(Callback):
         self.folder = folder
         self.metrics: dict[str, float] = {}
         self.started: float | None = None
+        # Seconds of training before this run went on.
+        self.before = 0.0
+
+    def state_dict(self) -> dict[str, float]:
+        return {"seconds": self._seconds()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.before = float(state_dict["seconds"])
+
+    def _seconds(self) -> float:
+        return self.before + (time.perf_counter() - self.started if self.started else 0.0)
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self.started = time.perf_counter()
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         # Before the measurement at convergence.
-        if self.started is not None:
-            self.metrics["time/train"] = time.perf_counter() - self.started
+        self.metrics["time/train"] = self._seconds()
         self.add(trainer, {})
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
-        if self.started is None:
-            # Nothing was trained this time.
-            kept = metrics_of(self.folder).get("time/train")
-            self.metrics |= {"time/train": kept} if isinstance(kept, float) else {}
+        # Also where nothing was trained this time.
+        self.metrics.setdefault("time/train", self.before)
         for callback in trainer.callbacks:
             if isinstance(callback, Convergence) and callback.result is not None:
                 self.add(trainer, callback.result.metrics())

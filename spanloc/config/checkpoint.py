@@ -11,8 +11,10 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from spanloc.config.build import build, resolve, targets
 from spanloc.config.checks import check
 from spanloc.config.left_out import LEFT_OUT, stand_ins
+from spanloc.decode import Decode
 from spanloc.facts import DataFacts, InputFacts
 from spanloc.files import record
+from spanloc.structures import Output
 from spanloc.training.checkpoint_io import AtomicCheckpointIO, require_intact
 from spanloc.training.task import SpanLocalizer
 
@@ -83,6 +85,7 @@ def load(
         task.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: the weights do not fit the config: {_cut(error)}") from None
+    _try_decode(path, task)
     return task.to(map_location).eval()
 
 
@@ -104,6 +107,20 @@ def _built(path: str | Path, config: Mapping[str, Any], ours: Mapping[str, Any])
     task.input = record(InputFacts | None, ours.get("input"), "input")
     task.build(record(DataFacts, facts, "facts") if facts else None)
     return task
+
+
+def _try_decode(path: str | Path, task: SpanLocalizer) -> None:
+    if not isinstance(task.decode, Decode):
+        raise ValueError(f"{path}: its decode is not a spanloc.decode.Decode")
+    if type(task.decode) is not Decode:
+        return  # theirs, and trusted: it may need more of an output than there is here
+    logits = torch.zeros(1, 2, len(task.classes or ("",)))
+    spans, there = torch.tensor([[[0.0, 4.0], [1.0, 6.0]]]), torch.ones(1, 2, dtype=torch.bool)
+    try:
+        found = task.decode.candidates(Output(spans, logits, None, there), 0)
+        task.decode.select(*found, 8, seconds_per_step=1.0)
+    except Exception as error:  # options may be anything, and raise whatever they like
+        raise ValueError(f"{path}: its decode cannot be used: {_cut(error)}") from None
 
 
 @contextmanager
@@ -216,7 +233,10 @@ def trust(path: str | Path, config: Any, modules: Sequence[str]) -> None:
     for where, node in targets(config):
         target = str(node["_target_"])
         if target.split(".")[0] in roots:
-            found = resolve(where, target)
+            try:
+                found = resolve(where, target)
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from None
             origin = str(getattr(found, "__module__", ""))
             # A class is built and a function bound, to be called with what it is meant for. A call
             # with arguments from the file could reach compiled loops, which check no bounds.

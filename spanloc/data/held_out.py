@@ -6,6 +6,9 @@ from hashlib import sha256
 from spanloc.data.annotations.folder import Record
 from spanloc.files import counted, shown
 
+#: How a note begins where there is no more than one subject to learn from.
+ONE_SUBJECT = "trained on one subject only"
+
 
 def hold_out(
     records: Sequence[Record], share: float, seed: int, what: str, least: int = 1
@@ -64,7 +67,7 @@ def training_notes(records: Sequence[Record], count: int) -> list[str]:
     subjects = {record.subject for record in records}
     if len(subjects) == 1 and None not in subjects:
         found.append(
-            f"trained on one subject only, {shown(*subjects)}: data.val_share=0, or data.test_share=0 with "
+            f"{ONE_SUBJECT}, {shown(*subjects)}: data.val_share=0, or data.test_share=0 with "
             "test=false, leaves it more of them"
         )
     return found

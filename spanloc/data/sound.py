@@ -68,8 +68,8 @@ def require_features(features: str | None, options: Mapping[str, Any]) -> None:
         ValueError: It names the setting, what came and what there is.
     """
     if features not in (None, AS_THEY_ARE, *FEATURES):
-        known = ", ".join([*FEATURES, AS_THEY_ARE])
-        raise ValueError(f"data.features is {features!r}; wanted one of {known}")
+        wanted = ", ".join([*FEATURES, AS_THEY_ARE])
+        raise ValueError(f"data.features is {features!r}; wanted one of {wanted}")
     make = FEATURES.get(features or "", LogSpectrogram)
     known = [name for name in inspect.signature(make).parameters if name != "signal"]
     for name in options:

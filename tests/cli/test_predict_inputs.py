@@ -1,11 +1,16 @@
 """``spanloc-predict``: rates and channels that differ from those of training, and mistakes in one line."""
 
+import shlex
 import shutil
+from contextlib import chdir
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from predicting import PREDICT, RATE, outputs, signal, spans_of, write_csv
+
+from spanloc.cli.train import _show_result
 
 
 def predict(cli, model, folder, *words):
@@ -53,6 +58,21 @@ def test_a_rate_that_the_file_does_not_say_is_set_or_assumed(cli, named_model, t
     assumed = predict(cli, named_model, tmp_path, "input=a.npy")
     assert max(row[1] for row in assumed["a"]) > 20
     assert "a: its rate is not known; taken for that of training, 10 Hz" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["it's (1), a=b", "2024"])
+def test_the_command_that_a_training_ends_with_works_in_a_folder_of_any_name(
+    cli, named_model, tmp_path, capsys, name
+):
+    shutil.copytree(named_model, tmp_path / name)
+    write_csv(tmp_path / "a.csv", signal())
+    with chdir(tmp_path):
+        _show_result({}, Path(name, "best.ckpt"), Path(name))
+    line = capsys.readouterr().out.splitlines()[-1]
+    command, model, _ = shlex.split(line.split(": ", 1)[1])
+    assert command == "spanloc-predict"
+    found = cli("predict", model, "input=a.csv", *PREDICT, folder=tmp_path)
+    assert found == tmp_path, found
 
 
 def test_channels_are_taken_by_their_names(cli, named_model, tmp_path):

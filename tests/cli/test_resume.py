@@ -78,11 +78,18 @@ def test_a_copy_of_a_run_is_complete_where_the_run_is(cli, whole, tmp_path):
     assert (tmp_path / "copy" / "metrics.json").stat().st_mtime_ns == before
 
 
-def test_a_run_goes_on_in_its_folder_with_its_settings(cli, whole, tmp_path):
+def test_a_run_goes_on_in_its_folder_with_its_settings(cli, whole, tmp_path, capsys):
     cli("train", *BARE, "span_loss=smooth_giou", "trainer.max_epochs=1", "scheduler=constant",
         "hydra.run.dir=run", folder=tmp_path)  # fmt: skip
+    path = tmp_path / "run" / "last.ckpt"
+    saved = torch.load(path, weights_only=True)
+    assert 0 < saved["callbacks"]["_Results"]["seconds"] < 1000
+    saved["callbacks"]["_Results"]["seconds"] = 1000.0
+    torch.save(saved, path)
+    assert "Chosen for these data" in capsys.readouterr().out
     code = cli("train", f"resume={tmp_path / 'run'}", "trainer.max_epochs=3")
     assert not isinstance(code, str), code
+    assert "Chosen for these data" not in capsys.readouterr().out
     log = (tmp_path / "run" / "train.log").read_text()
     assert f"resuming from {tmp_path / 'run' / 'last.ckpt'}: after epoch 1, step 6\n" in log
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
@@ -90,6 +97,8 @@ def test_a_run_goes_on_in_its_folder_with_its_settings(cli, whole, tmp_path):
     assert config["span_loss"]["_target_"] == "spanloc.losses.smooth_giou_loss"
     saved = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
     assert saved["epoch"] == 2
+    # Of all its parts.
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["time/train"] > 1000
     # The settings of the last command stay; a script may resume until all is done.
     assert isinstance(cli("train", f"resume={tmp_path / 'run'}"), Path)
     line = (tmp_path / "run" / "train.log").read_text().splitlines()[-1]

@@ -52,10 +52,6 @@ def scaled(factor):
     return scale
 
 
-def long(steps):
-    return lambda folder: folder.arrays.update(s=noise(steps))
-
-
 def added(*spans, name="s"):
     return lambda folder: [folder.add(name, *span) for span in spans]
 
@@ -220,7 +216,6 @@ CASES = {
         "'a' from 0.01 to 1 s and 'a' from 1.01 to 2 s",
     ),
     "no spans": (replaced("u", []), replaced("u", spans_of((1, 2))), "note", 1, "u"),
-    "long recordings": (long(10_001), long(10_000), "note", 1, "s.npy, s: 10,001 steps"),
     "different rates": (rate(20), rate(10), "note", 1, "u.npy, u: 20 steps per second; the first has 10"),
     "different channels": (
         lambda f: f.arrays.update(u=f.arrays["u"][:, :1]), unchanged, "warning", 1,

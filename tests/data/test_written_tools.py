@@ -54,6 +54,7 @@ def test_a_corrected_annotations_json_is_trained_on_again(tmp_path):
     file = tmp_path / "annotations.json"
     write([Found("a", 10.0, SPANS, rate=RATE)], file, "json")
     lines = file.read_text(encoding="utf-8").splitlines()
+    assert "subset" not in "".join(lines)  # a new recording is of none
     (line,) = (i for i, text in enumerate(lines) if "نوم, 睡眠" in text)
     lines[line] = lines[line].replace("2.5", "3.0")
     file.write_text("\n".join(lines), encoding="utf-8")

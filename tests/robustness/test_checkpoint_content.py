@@ -2,15 +2,17 @@
 
 import copy
 import math
+import re
 import sys
 import zipfile
 from random import Random
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from mutated import harmless, often
+from mutated import at_length, harmless, often
 
 import spanloc
 
@@ -89,6 +91,24 @@ def test_sizes_that_the_weights_do_not_have_are_refused_at_once(content, tmp_pat
     assert str(error.value).isprintable()
 
 
+@pytest.mark.parametrize("odd", [
+    "text", {"_target_": "spanloc.losses.giou_loss", "_partial_": True},
+    {"_target_": "spanloc.decode.Nope"}, {"_target_": "os.system", "command": "true"},
+    {"_target_": "spanloc.decode.Decode", "suppress": 3},
+    {"_target_": "spanloc.decode.Decode", "max_predictions": None},
+])  # fmt: skip
+def test_a_decode_that_cannot_decode_is_one_line_that_names_the_file(
+    cli, content, tmp_path, odd, capsys
+):
+    changed = copy.deepcopy(content)
+    changed["spanloc"]["config"]["module"]["decode"] = odd
+    torch.save(changed, tmp_path / "odd.ckpt")
+    np.save(tmp_path / "r.npy", np.zeros((40, 2)))
+    line = cli("predict", "checkpoint=odd.ckpt", "input=r.npy", folder=tmp_path)
+    assert re.match(r"spanloc-predict: error: odd.ckpt: (its )?decode ?", str(line)), line
+    assert "Traceback" not in "".join(capsys.readouterr())
+
+
 ODD = [
     None, True, 0, 1, -1, 3.5, 10**6, 10**20, -(10**20), 1e308, math.nan, math.inf, "", "???", "abc",
     "${a}", [], [1], {}, {"a": None}, torch.zeros(2), {"_target_": "os.system", "command": "true"},
@@ -126,17 +146,14 @@ def load_mutated(content, folder, seed):
     loads_or_is_refused(path)
 
 
-@often(15)
-@given(seed=st.integers(0, 2**32))
-def test_any_content_loads_or_is_refused_in_words(content, tmp_path, seed):
-    load_mutated(content, tmp_path, seed)
+@at_length(15, 3_000)
+def test_any_content_loads_or_is_refused_in_words(content, tmp_path, often):
+    @often
+    @given(st.integers(0, 2**32))
+    def run(seed):
+        load_mutated(content, tmp_path, seed)
 
-
-@pytest.mark.slow
-@often(3000)
-@given(seed=st.integers(0, 2**32))
-def test_any_content_loads_or_is_refused_in_words_many(content, tmp_path, seed):
-    load_mutated(content, tmp_path, seed)
+    run()
 
 
 @often(30)

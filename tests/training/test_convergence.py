@@ -209,7 +209,7 @@ def flat(value, name=""):
     return {name: value} if isinstance(value, float | int) else {}
 
 
-def test_files_logs_and_table(tmp_path, capsys):
+def test_files_logs_and_lines(tmp_path, capsys):
     logger = CSVLogger(tmp_path, name="csv")
     convergence = Convergence(OTHERS, share=None, folder=str(tmp_path))
     fitted(single(), TheirData(), convergence, logger=logger, log_every_n_steps=1)
@@ -224,8 +224,8 @@ def test_files_logs_and_table(tmp_path, capsys):
     printed = " ".join(capsys.readouterr().out.split())
     assert "giou (trained)" in printed
     assert "at step 4 (last step), over all 32 training samples" in printed
-    assert "not determinable: 0 steps" not in printed
-    assert "not determinable: 4 steps with a gradient" in printed
+    assert str(tmp_path / "convergence.json") in printed
+    assert written["exponent"]["reason"].startswith("4 steps with a gradient")
 
 
 def test_no_pairs_no_numbers(tmp_path):

@@ -39,7 +39,8 @@ def read_rows(file: Path) -> Iterator[Piece]:
             f"{file}: wanted a file named .json (ActivityNet's format), .jsonl, .csv or .parquet (rows "
             f"of {', '.join(COLUMNS)})"
         )
-    return reader(file)
+    # A column of scores without a score is a mistake.
+    return _settled(reader(file), str(file), ("label",))
 
 
 def predicted_rows(file: Path) -> Iterator[Piece]:
@@ -96,20 +97,23 @@ def _place(words: str, keys: Sequence[tuple[Any, ...]], row: int) -> str:
     return words.format(*keys[row])
 
 
-def _settled(pieces: Iterable[Piece], where: str) -> Iterator[Piece]:
-    # What the first row has, all have: a score that some lack would rank those first.
+def _settled(
+    pieces: Iterable[Piece], where: str, names: Sequence[str] = ("label", "score")
+) -> Iterator[Piece]:
+    # What the first span has, all have: a score that some lack would rank those first.
     absent: dict[str, Any] | None = None
     for piece in pieces:
-        if absent is None:
-            names = ("label", "score")
-            absent = {name: None for name in names if not getattr(piece, name)[0].is_valid}
-        for name in absent:
+        first = piece.start.is_valid().index(True).as_py()
+        if absent is None and first >= 0:
+            columns = [(name, getattr(piece, name)) for name in names]
+            absent = {n: None for n, c in columns if c is not None and not c[first].is_valid}
+        for name in absent or ():
             there = getattr(piece, name).is_valid().index(True).as_py()
             if there >= 0:
                 raise ValueError(
                     f"{where}: {piece.place(there)}: has a {name}, and the rows before have none"
                 )
-        yield piece._replace(**absent)
+        yield piece._replace(**absent or {})
 
 
 def _json_lines(file: Path) -> Iterator[Piece]:
@@ -264,7 +268,8 @@ def _column(file: Path, name: str, column: Any) -> Any:
         # These it would take as numbers and as texts.
         if not (types.is_boolean(kind) or types.is_binary(kind) or types.is_large_binary(kind)):
             if name in NAMES:
-                return compute.utf8_ltrim(column.cast(pa.string()), " ").fill_null("")
+                names = compute.utf8_ltrim(column.cast(pa.string()), " ")
+                return names if name == "label" else names.fill_null("")
             text = types.is_string(kind) or types.is_large_string(kind)
             return column.cast(pa.string() if text else pa.float64(), safe=False)
     wanted = "names" if name in NAMES else "numbers"

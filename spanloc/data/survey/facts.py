@@ -1,6 +1,6 @@
 """What the findings of a survey are made of."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -21,6 +21,7 @@ class Facts:
         spans, every: Span tables, without and with spans that are there twice.
         channels: The channel table.
         training: Share of the annotated training time that spans cover.
+        unread: Ids of the recordings of which something in the annotations could not be read or used.
     """
 
     records: Sequence[Record]
@@ -32,6 +33,7 @@ class Facts:
     labels: Sequence[LabelSpans]
     overlaps: Overlaps
     training: float
+    unread: Collection[str] = ()
 
     def span(self, row: int, table: pd.DataFrame | None = None) -> str:
         """A span in words."""

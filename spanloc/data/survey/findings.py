@@ -13,19 +13,30 @@ from spanloc.files import counted
 
 # Standard deviations of one channel that differ by more than this are of different units, or of a dead sensor.
 _SCALES = 1000
-# Steps. Whole recordings of that length, in batches, take gigabytes.
-_LONG = 10_000
+# How a mistake begins where neither a file nor data.fps says the rate.
+_NO_RATE = "fps is missing, and "
 
 
 def refused(cases: Sequence[Case]) -> Iterator[Finding]:
     """What could not be read of the annotations: rows, files and sequences."""
+    # Often all recordings lack a rate: other mistakes would not be seen among these.
+    no_rate = [case for case in cases if case.text.startswith(_NO_RATE)]
+    others = [case for case in cases if not case.text.startswith(_NO_RATE)]
     yield from finding(
         "error",
         "refused",
-        f"{counted(len(cases), 'mistake')} in the annotations, or between them and the signals",
+        f"{counted(len(others), 'mistake')} in the annotations, or between them and the signals",
         "Correct this, then check again: what it belongs to was left out of this check.",
-        cases,
-        len(cases),
+        others,
+        len(others),
+    )
+    yield from finding(
+        "error",
+        "no rate",
+        f"{counted(len(no_rate), 'recording')} whose rate is not known",
+        "Set data.fps (steps per second), or data.feature_stride and data.fps for features of a video.",
+        (case._replace(text="") for case in no_rate),
+        len(no_rate),
     )
 
 
@@ -75,7 +86,7 @@ def empty_subsets(facts: Facts) -> Iterator[Finding]:
             0,
             "Give some recordings the subset 'training'.",
         )
-    elif not any(len(record.spans) for record in own):
+    elif not any(len(record.spans) or record.id in facts.unread for record in own):
         yield Finding(
             "error",
             "no training spans",
@@ -146,9 +157,9 @@ def subjects(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def others(facts: Facts) -> Iterator[Finding]:
-    """Recordings without spans, and long ones."""
-    empty = [record for record in facts.records if not len(record.spans)]
+def without_spans(facts: Facts) -> Iterator[Finding]:
+    """Recordings without spans."""
+    empty = [r for r in facts.records if not len(r.spans) and r.id not in facts.unread]
     yield from finding(
         "note",
         "no spans",
@@ -156,16 +167,6 @@ def others(facts: Facts) -> Iterator[Finding]:
         "Fine where nothing happens in them; take out those that nobody annotated.",
         map(of_record, empty),
         len(empty),
-    )
-    long = [record for record in facts.records if record.num_steps > _LONG]
-    long.sort(key=lambda record: -record.num_steps)
-    yield from finding(
-        "note",
-        "long recordings",
-        f"{counted(len(long), 'recording')} longer than {_LONG:,} steps",
-        "Train on crops (data.crop_seconds=...) of a few times the longest span.",
-        (of_record(record, f"{record.num_steps:,} steps") for record in long),
-        len(long),
     )
 
 

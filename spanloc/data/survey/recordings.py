@@ -56,7 +56,10 @@ def survey_records(
     counts = [label.num_spans for label in labels if label.num_spans]
     by_channel = channel_table(scans)
     share = _share(table[table["subset"] == "training"], training)
-    facts = Facts(records, classes, scans, table, every, by_channel, labels, overlaps, share)
+    unread = {bad.sequence for bad in found} | {case.sequence for case in refused}
+    facts = Facts(
+        records, classes, scans, table, every, by_channel, labels, overlaps, share, unread
+    )
     return Survey(
         root=root,
         parts=[_part(name, records) for name in subsets],
@@ -108,7 +111,7 @@ def _findings(facts: Facts, of_reading: Sequence[Finding]) -> list[Finding]:
         spans.end_findings,
         recordings.differences,
         recordings.channels,
-        recordings.others,
+        recordings.without_spans,
     ):
         listed += rule(facts)
     return sorted(listed, key=lambda finding: SEVERITIES.index(finding.severity))

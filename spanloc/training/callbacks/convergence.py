@@ -49,7 +49,7 @@ class Convergence(Callback):
     Over the run it fits the exponent of gradient norm against loss
     (:func:`~spanloc.convergence.fit_exponent`).
 
-    It logs ``convergence/...`` to every logger, prints a table, and writes ``convergence.json`` and
+    It logs ``convergence/...`` to every logger, prints a few lines, and writes ``convergence.json`` and
     ``figures/convergence.png``. It needs :class:`~spanloc.training.callbacks.GradientNorms` before it
     among the callbacks.
 
@@ -152,7 +152,7 @@ class Convergence(Callback):
                     callback.apply(trainer, pl_module, trainer.global_step - 1)
             self._finish(trainer, pl_module)
         if trainer.is_global_zero and self.result is not None:
-            show(self.result, self.when)
+            show(self.result, self.when, self.folder)
 
     def _finish(self, trainer: Trainer, task: Any) -> None:
         if self.result is None:

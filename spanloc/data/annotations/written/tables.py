@@ -15,13 +15,13 @@ _CLOCK = ("start_time", "end_time")
 
 
 def json(found: Sequence[Found]) -> bytes:
-    """``annotations.json`` with all sequences for training, and a ``score`` with each annotation.
+    """``annotations.json`` without subsets, which a person decides on, and a ``score`` with each annotation.
 
     One annotation a line, so that a person can correct it. Scores are not read as annotations.
     """
     entries = []
     for one in found:
-        about = {"subset": "training", "duration": one.duration}
+        about = {"duration": one.duration}
         if one.rate is not None:
             about["fps"] = one.rate
         rows = (

@@ -1,0 +1,44 @@
+"""What ``spanloc-check`` counts among its findings, and what it does not say wrongly."""
+
+import numpy as np
+import pytest
+
+from spanloc.data.survey.result import Survey
+
+
+@pytest.fixture
+def findings(cli, tmp_path):
+    """The findings of a folder of four recordings, each with spans in the rows of a table."""
+
+    def of(row="{id},{start},{end},walk,{subject}", *settings):
+        (tmp_path / "data").mkdir()
+        lines = ["sequence,start,end,label,subject"]
+        for i in range(4):
+            np.save(tmp_path / "data" / f"r{i}.npy", np.random.default_rng(i).normal(size=(90, 2)))
+            about = {"id": f"r{i}", "subject": "abcd"[i]}
+            lines += [row.format(start=2 * k, end=2 * k + 1, **about) for k in range(4)]
+        (tmp_path / "annotations.csv").write_text("\n".join(lines) + "\n")
+        cli("check", "data.root=.", *settings, "hydra.run.dir=out", folder=tmp_path)
+        return {one.kind: one for one in Survey.read(tmp_path / "out" / "check.json").findings}
+
+    return of
+
+
+def test_training_on_one_subject_is_a_note(findings, capsys):
+    found = findings("{id},{start},{end},walk,{subject}", "data.fps=10", "data.val_share=0.5")
+    assert found["one subject"].text.startswith("trained on one subject only")
+    printed = capsys.readouterr().out
+    assert printed.count("trained on one subject only") == 1
+    assert "1 note.\n" in printed
+
+
+def test_spans_that_are_broken_are_not_missing(findings):
+    found = findings("{id},{start},x{end},walk,{subject}", "data.fps=10")
+    assert set(found) == {"refused"}
+
+
+def test_recordings_without_a_rate_are_one_finding(findings, capsys):
+    found = findings()
+    assert set(found) == {"no rate"}
+    assert [case.sequence for case in found["no rate"].cases] == ["r0", "r1", "r2", "r3"]
+    assert "error: 4 recordings whose rate is not known\n" in capsys.readouterr().out
