@@ -33,6 +33,10 @@ exclude_patterns = ["_build", "tutorials", "**/sg_execution_times.rst"]
 html_theme = "furo"
 html_title = f"spanloc {version}"
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+# What a command prints is not Python.
+highlight_language = "none"
 
 myst_enable_extensions = ["colon_fence"]
 # Links to headings of other pages, as GitHub names them.
@@ -72,12 +76,56 @@ for hint in ("many workers", "logging interval", "LeafSpec", "litlogger"):
     warnings.filterwarnings("ignore", message=f".*{hint}.*")
 
 
-def scripts_as_downloads(app, name, source):
-    """Links to scripts, which lie outside of this folder: a reader of the site gets the file."""
-    link = r"\[`([^`]+)`\]\((\.\./scripts/[\w.]+)\)"
-    source[0] = re.sub(link, r"{download}`\1 <\2>`", source[0])
+# Links as they work on GitHub, where the pages are read too, and what they are on the site.
+ON_THE_SITE = (
+    (r"\[`([^`]+)`\]\((\.\./scripts/[\w.]+)\)", r"{download}`\1 <\2>`"),
+    (r"\]\(tutorials/(\w+)\.py\)", r"](auto_tutorials/\1.rst)"),
+    (r"\]\(tutorials/\)", "](auto_tutorials/index.rst)"),
+    (r"\]\(\.\./CHANGELOG\.md\)", "](changelog.md)"),
+)
+
+
+def links_of_the_site(app, name, source):
+    """Scripts become downloads; tutorials and the changelog, the pages that are made of them."""
+    for link, there in ON_THE_SITE:
+        source[0] = re.sub(link, there, source[0])
+
+
+def sidebar(app, name, source):
+    """The pages in the sidebar are those that the lists of the two index pages name, in their order.
+
+    GitHub would show a ``toctree`` in these pages as raw text.
+    """
+    if name == "index":
+        parts = re.findall(r"^- \*\*(.+?)\*\*: (.+)$", source[0], re.MULTILINE)
+    elif name == "api/index":
+        parts = [("", "\n".join(re.findall(r"^\| (\[.+?\)) \|", source[0], re.MULTILINE)))]
+    else:
+        return
+    for caption, links in parts:
+        pages = [
+            f"{title[0].upper() + title[1:] if caption else title} <{re.sub(r'[.](md|rst)$', '', page)}>"
+            for title, page in re.findall(r"\[([^\]]+)\]\(([^)]+)\)", links)
+        ]
+        lines = ["```{toctree}", ":hidden:", f":caption: {caption}" if caption else "", "", *pages]
+        source[0] += "\n" + "\n".join(lines) + "\n```\n"
+
+
+def without_field_numbers(app, what, name, obj, skip, options):
+    """Leaves out fields of a named tuple, of which Python says no more than their number."""
+    return True if str(obj.__doc__).startswith("Alias for field number") else None
+
+
+def names_that_share_a_line(app, what, name, obj, options, lines):
+    """Attributes described together; with a space, Sphinx takes the first ones for the type of the last."""
+    for i, line in enumerate(lines):
+        lines[i] = re.sub(r"^:ivar [\w, ]+:", lambda field: field[0].replace(", ", ","), line)
 
 
 def setup(app):
     """Called by Sphinx."""
-    app.connect("source-read", scripts_as_downloads)
+    app.connect("autodoc-skip-member", without_field_numbers)
+    # After napoleon, which writes these lines.
+    app.connect("autodoc-process-docstring", names_that_share_a_line, priority=600)
+    app.connect("source-read", links_of_the_site)
+    app.connect("source-read", sidebar)

@@ -15,12 +15,14 @@ import argparse
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 import spanloc
 from spanloc.data import AnnotatedData
+from spanloc.plots import save_figure
+from spanloc.plots.style import BLUE, GREY, ORANGE, WIDTH, tidy
 from spanloc.structures import Sample
 
 SECONDS = 1.5  # to each side, in which the signal is searched for its change
@@ -124,24 +126,35 @@ def summary(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 def draw(worst: pd.DataFrame, samples: dict[str, Sample], path: Path) -> None:
     """The signal around each of ten boundaries, with its three measurements."""
-    figure, grid = plt.subplots(5, 2, figsize=(12, 12), constrained_layout=True)
+    figure = Figure(figsize=(WIDTH, 11.0), layout="constrained")
+    grid = figure.subplots(5, 2)
     for axes, row in zip(grid.flat, worst.itertuples(), strict=False):
         sample = samples[str(row.recording)]
         step = sample.timeline.seconds_per_step
         times = [row.label, row.model, row.signal]
         first, last = max(0, round((min(times) - 3) / step)), round((max(times) + 3) / step)
         values = sample.features[:, first:last].T
-        axes.plot((first + np.arange(len(values))) * step, values, lw=0.7, alpha=0.8)
+        axes.plot((first + np.arange(len(values))) * step, values, lw=0.6, alpha=0.7, color=GREY)
         for name, colour, style in (
-            ("label", "k", "-"),
-            ("model", "r", "--"),
-            ("signal", "b", ":"),
+            ("label", "black", "-"),
+            ("model", ORANGE, "--"),
+            ("signal", BLUE, ":"),
         ):
             axes.axvline(getattr(row, name), color=colour, ls=style, lw=2, label=name)
-        axes.set_title(f"{row.recording}: {row.kind}", fontsize=9)
-        axes.set_xlabel("seconds")
-    grid.flat[0].legend(fontsize=8)
-    figure.savefig(path, dpi=110)
+        left, right = (end.strip("-") for end in str(row.kind).split(" | "))
+        axes.set_title(
+            f"{row.recording}: {left} → {right}".replace("  ", " "), fontsize=9, loc="left"
+        )
+        tidy(axes, grid=False)
+    for axes in grid[-1]:
+        axes.set_xlabel("time (s)")
+    figure.legend(
+        *grid.flat[0].get_legend_handles_labels(),
+        loc="outside upper center",
+        ncols=3,
+        frameon=False,
+    )
+    save_figure(figure, path)
 
 
 def main() -> None:

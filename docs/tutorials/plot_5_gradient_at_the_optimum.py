@@ -24,7 +24,8 @@ for case in forum_cases():
             f"{value:+.4f}" for value in (*case.starts, *case.ends)
         )
         print(
-            f"ties {case.ties:6}  first start moved by {case.shift:+.0e}  gradient {gradient}"
+            f"ties {case.ties:6}  first start moved by {case.shift:+.0e}"
+            f"  gradient {gradient}"
         )
 
 # %%
@@ -63,14 +64,15 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from spanloc.convergence import descend, random_starts
+from spanloc.plots.style import BLUE, ORANGE
 from spanloc.training.schedules import cosine
 
 starts = random_starts(target[0], 100, spread=1.0)
 figure = Figure(figsize=(7, 3.6), layout="constrained")
 axes = figure.subplots()
-for name, span_loss, rate in (
-    ("giou", giou_loss, 1.0),
-    ("smooth_giou", smooth_giou_loss, 2.0),
+for name, span_loss, rate, colour in (
+    ("giou", giou_loss, 1.0, BLUE),
+    ("smooth_giou", smooth_giou_loss, 2.0, ORANGE),
 ):
     found = descend(
         span_loss, starts, target.expand_as(starts), num_steps=1000,
@@ -78,7 +80,13 @@ for name, span_loss, rate in (
         scheduler=partial(cosine, warmup=0.0),
     )  # fmt: skip
     loss, gradient = found.loss.median(1).values, found.gradient.median(1).values
-    axes.loglog(loss.clamp(min=1e-12), gradient.clamp(min=1e-6), ".-", label=name)
+    axes.loglog(
+        loss.clamp(min=1e-12),
+        gradient.clamp(min=1e-6),
+        ".-",
+        label=name,
+        color=colour,
+    )
     print(f"{name}: loss {loss[-1]:.1e}, length x gradient {gradient[-1]:.1e}")
     print(f"    exponent {found.exponent()}")
 axes.set(xlabel="loss", ylabel="length × gradient norm", xlim=(2, 1e-12))

@@ -16,7 +16,7 @@ _ROWS = 1 << 17
 class AveragePrecision(SpanMetric):
     """Mean average precision of labelled spans at several tIoU thresholds, fractions in ``[0, 1]``.
 
-    Spans are continuous. At tIoU **>=** a threshold a prediction takes the best still-free target
+    Spans are continuous. At a tIoU of at least the threshold a prediction takes the best still-free target
     of its sequence and label. Precision is interpolated as in VOC 2011 (its envelope). The mean
     runs over the labels that occur in the targets: a label without predictions counts 0, predicted
     labels without targets are left out. Equal scores rank by the id of their sequence, and

@@ -14,7 +14,7 @@ First = Literal["scored", "listed"]
 
 
 class AverageRecall(SpanMetric):
-    """Average recall at a number of proposals per sequence (AR@AN), fractions in ``[0, 1]``.
+    """Average recall at a number of proposals per sequence (``AR@AN``), fractions in ``[0, 1]``.
 
     The share of the targets that one of the ``AN`` best-scored predictions of their sequence reaches,
     averaged over the thresholds. Labels are not compared, and a prediction may find several targets.
