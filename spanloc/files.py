@@ -165,6 +165,19 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
+def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """What is at the ends of nested names, with its place.
+
+    >>> [*leaves({"a": {"b": 1}, "c": [2]})]
+    [('a.b', 1), ('c', [2])]
+    """
+    for key, value in node.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
 def plain(value: Any) -> Any:
     """Dataclasses and named tuples as dictionaries, tuples as lists, at any depth; other values as they are."""
     if is_dataclass(value):

@@ -97,6 +97,30 @@ def cli(tmp_path_factory, quick_figures):
     return run
 
 
+@pytest.fixture(scope="session")
+def refused(cli):
+    """Runs a command that is to fail; gives its one line, from after ``spanloc-NAME: error: `` on."""
+
+    def run(command, *arguments, **options):
+        line, start = cli(command, *arguments, **options), f"spanloc-{command}: error: "
+        assert isinstance(line, str), "the command did not fail"
+        assert line.startswith(start), line
+        assert "\n" not in line
+        return line.removeprefix(start)
+
+    return run
+
+
+@pytest.fixture(scope="module", name="commands")
+def forked_commands():
+    """Runs ``spanloc-train`` in forks that can be killed, or fail; see ``hostile.Commands``."""
+    from hostile import Commands
+
+    started = Commands()
+    yield started
+    started.close()
+
+
 SMALL = (
     "data.num_train=48",
     "data.num_val=8",

@@ -98,6 +98,20 @@ def results(folder):
     return found
 
 
+def undisturbed(commands, folder, *arguments):
+    """Results of a run that ends well, its seconds, and its file operations."""
+    found = commands.train(folder, *arguments)
+    assert found.code == 0, found.text
+    return results(folder / "run"), found.seconds, found.events
+
+
+def same_results(run, expected):
+    """The run has left these results, and nothing unfinished."""
+    assert not temporary(run)
+    ended = results(run)
+    assert {name for name in expected if ended.get(name) != expected[name]} == set()
+
+
 def _tensors(value, name=""):
     # As bytes: == would not see the sign of a zero, and never a NaN as equal.
     if isinstance(value, torch.Tensor):

@@ -12,6 +12,14 @@ NOW = 2_000_000_000.0  # of the tests: a point in time for ages and states
 QUANTILES = ("q05", "q25", "q75", "q95")
 
 
+def put(tree, place, value):
+    """Sets a value in nested dictionaries, at a list of keys."""
+    *parents, last = place
+    for key in parents:
+        tree = tree[key]
+    tree[last] = value
+
+
 def config(loss="giou", seed=0, **settings):
     """As much of a config as tells runs apart; ``settings`` are ``data__label_noise=0.1``."""
     span_loss = {"_target_": f"spanloc.losses.{loss}_loss", "_partial_": True}
@@ -31,11 +39,7 @@ def config(loss="giou", seed=0, **settings):
         "test": True,
     }
     for path, value in settings.items():
-        node = tree
-        *parents, last = path.split("__")
-        for key in parents:
-            node = node[key]
-        node[last] = value
+        put(tree, path.split("__"), value)
     # What Hydra's interpolation copies.
     tree["localizer"] = {"_target_": "spanloc.models.Localizer", "backbone": tree["backbone"]}
     tree["criterion"] = {"_target_": "spanloc.criterion.Criterion", "span_loss": span_loss}
@@ -68,11 +72,7 @@ def convergence(loss="giou", **figures):
         "exponent_params": dict(fit),
     }
     for path, value in figures.items():
-        node = content
-        *parents, last = path.split("__")
-        for key in parents:
-            node = node[key]
-        node[last] = value
+        put(content, path.split("__"), value)
     return content
 
 

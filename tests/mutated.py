@@ -6,6 +6,7 @@ import resource
 import time
 from contextlib import contextmanager
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
@@ -43,6 +44,12 @@ def often(max_examples):
         phases=[Phase.generate],
         suppress_health_check=checks,
     )
+
+
+def at_length(few, many):
+    """Runs a test with few examples, and as a slow one with many; it takes ``often``, a decorator for that."""
+    slow = pytest.param(often(many), marks=pytest.mark.slow)
+    return pytest.mark.parametrize("often", [often(few), slow], ids=[str(few), str(many)])
 
 
 @st.composite

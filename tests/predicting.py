@@ -4,18 +4,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+from pages import SHORT
 from scipy.spatial import KDTree
 
 RATE = 10
 NAMES = ("x", "y", "z")
 # Of an untrained model all scores are low.
 PREDICT = ("hydra.run.dir=out", "min_score=0.0")
-TRAIN = (
-    "trainer.max_steps=2", "trainer.max_epochs=1", "trainer.num_sanity_val_steps=0",
-    "backbone.width=8", "neck.width=8", "head.width=8", "trainer.accelerator=cpu",
-    "callbacks.convergence=null", "callbacks.gradients=null", "data.num_workers=0", "test=false",
-    "decode.max_predictions=9", "task=detection", "hydra.run.dir=run",
-)  # fmt: skip
+TRAIN = (*SHORT, "test=false", "decode.max_predictions=9", "task=detection", "hydra.run.dir=run")
 
 
 def signal(seed=0, *, steps=200, channels=3):

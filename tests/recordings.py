@@ -13,6 +13,17 @@ def recording(folder, *names, seconds=10, rate=RATE):
         np.save(folder / f"{name}.npy", np.zeros((round(seconds * rate), 2), np.float32))
 
 
+def edit(folder, change, name="annotations.json"):
+    """Changes the content of a file of JSON."""
+    content = json.loads((folder / name).read_text())
+    change(content)
+    (folder / name).write_text(json.dumps(content))
+
+
+def set_field(field, value):
+    return lambda content: content["database"]["s2"].__setitem__(field, value)
+
+
 def said(found):
     """Spans in seconds with their labels, by sequence."""
     return {

@@ -3,17 +3,16 @@
 import math
 import re
 import tomllib
-from pathlib import Path
 
 import yaml
 from conftest import CONFIGS
+from pages import ROOT, page
 
 from spanloc.config.recipe import BUDGETS, TrainingFacts, choose
 from spanloc.data.annotations.formats import FORMATS
 from spanloc.data.signals.opening import SUFFIXES
 
-ROOT = Path(__file__).parent.parent
-PAGE = (ROOT / "docs" / "your-own-data.md").read_text()
+PAGE = page("your-own-data.md")
 
 
 def test_the_number_of_steps_follows_the_rule():

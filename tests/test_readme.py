@@ -1,30 +1,16 @@
 """What the README and the pages that it leads to say is run."""
 
 import re
-import shlex
-from pathlib import Path
 
 import pytest
 from conftest import CONFIGS, HINTS_OF_LIGHTNING, unchecked
+from pages import BARE, ROOT, blocks, page, run
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-# The least of a training, and none of what comes after it.
-SHORT = (
-    "trainer.max_steps=2", "trainer.max_epochs=1", "trainer.num_sanity_val_steps=0", "backbone.width=8", "neck.width=8", "head.width=8",
-    "trainer.accelerator=cpu", "callbacks.convergence=null", "callbacks.gradients=null",
-    "data.num_workers=0", "test=false", "fit_decode=false",
-)  # fmt: skip
-
-
-def page(name):
-    return (ROOT / "docs" / name).read_text()
 
 
 def block(word, text):
-    (found,) = [
-        code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if word in code
-    ]
+    (found,) = [code for code in blocks(text, "python") if word in code]
     return found
 
 
@@ -88,9 +74,7 @@ def test_the_layout_is_the_tree():
 def test_the_first_commands_give_predictions(cli, tmp_path, monkeypatch, capsys):
     (lines,) = re.findall(r"## Try it in a few minutes\n\n```sh\n(.*?)\n```", README, re.DOTALL)
     for line in lines.split("\n"):
-        command, *arguments = shlex.split(line, comments=True)
-        more = SHORT if command == "spanloc-train" else ()
-        found = cli(command.removeprefix("spanloc-"), *arguments, *more, folder=tmp_path)
+        found = run(cli, line, *(BARE if "-train" in line else ()), folder=tmp_path)
         assert found == tmp_path, found
     (written,) = tmp_path.glob("runs/predict/*")
     assert (written / "predictions.json").is_file()

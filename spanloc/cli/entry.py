@@ -37,7 +37,7 @@ from spanloc.cli.ranks import (
 )
 from spanloc.cli.resume import for_hydra, how_to_resume
 from spanloc.cli.stopping import code_of, is_child, stopped_by, when_stopped
-from spanloc.cli.sweeps import FailedRunError, begin_sweep, failures, noted
+from spanloc.cli.sweeps import FailedRunError, begin_sweep, noted
 from spanloc.files import replacing
 
 
@@ -55,7 +55,7 @@ def run(name: str) -> None:
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)
     register()
-    begin_sweep()
+    outcome = begin_sweep()
     debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
     def line(text: str) -> str:
@@ -106,7 +106,7 @@ def run(name: str) -> None:
         try:
             hydra.main("pkg://spanloc.configs", name, version_base="1.3")(job)()
         except FailedRunError:
-            if not failures():  # of a launcher that is not ours
+            if not outcome.failed:  # of a launcher that is not ours
                 raise
         except (OSError, ValueError) as error:
             cause = error if isinstance(error, OSError) else error.__cause__
@@ -117,7 +117,7 @@ def run(name: str) -> None:
                 _remove(folder, begin)
             why = cause.strerror or cause
             raise OSError(f"the run folder {folder} cannot be written: {why}") from error
-    if text := failures():
+    if text := outcome.message():
         sys.exit(line(text))
 
 

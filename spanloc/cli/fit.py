@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from omegaconf import ListConfig, OmegaConf
+from omegaconf import ListConfig
 from torch.utils.data import DataLoader, Dataset
 
 from spanloc.cli.show import plain_console, show_table
+from spanloc.config.build import as_values
 from spanloc.config.checkpoint import file_of, load, store_decode
 from spanloc.config.checks import check
 from spanloc.data import SpanDataModule
@@ -65,10 +66,8 @@ def names_of(value: Any) -> list[str]:
 
 def chosen_options(config: Any) -> dict[str, Any]:
     """The options of the decoding that the settings ``decode.NAME`` give, without those that are null."""
-    plain: Any = (
-        OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
-    )
-    return {str(name): value for name, value in (plain or {}).items() if value is not None}
+    options = as_values(config) or {}
+    return {str(name): value for name, value in options.items() if value is not None}
 
 
 def having(decode: Any, options: Mapping[str, Any]) -> Any:

@@ -162,19 +162,13 @@ class Ray(SpreadRuns):
             running = {task.remote(job): job for job in jobs}
             while running:
                 (done,), _ = ray.wait(list(running), num_returns=1)
-                yield running.pop(done), partial(_fetched, done)
+                result: Any = partial(ray.get, done)
+                yield running.pop(done), result
         finally:
             ray.shutdown()
 
 
 LAUNCHERS = (Joblib, Slurm, Ray)
-
-
-def _fetched(sent: Any) -> JobReturn:
-    import ray
-
-    found: JobReturn = ray.get(sent)
-    return found
 
 
 def _first_of(sent: Any) -> JobReturn:

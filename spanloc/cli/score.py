@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from spanloc import metrics, reports
 from spanloc.cli.entry import run_folder
 from spanloc.cli.show import plain_console, show_table
-from spanloc.config.build import build, resolve
+from spanloc.config.build import as_values, build, resolve
 from spanloc.config.checks import check
 from spanloc.config.thresholds import thresholds as read_thresholds
 from spanloc.data.annotations.scored import read_scored
@@ -27,10 +27,10 @@ def run(config: DictConfig) -> None:
     gc.freeze()
     folder = run_folder()
     # What is wrong with the settings is told before minutes of reading.
-    wanted = _plain(config.metrics)
+    wanted = as_values(config.metrics)
     if not isinstance(wanted, dict):
         raise ValueError(f"metrics is {wanted!r}; choose them by metric={wanted}")
-    thresholds = None if config.tiou is None else read_thresholds(_plain(config.tiou))
+    thresholds = None if config.tiou is None else read_thresholds(as_values(config.tiou))
     if not isinstance(config.oracles, bool):
         raise ValueError(f"oracles is {config.oracles!r}; it may be true or false")
     check({"metrics": wanted})
@@ -111,7 +111,3 @@ def _build(
 def _text(path: Any) -> str:
     # The name of a file may be bytes that are no text, which no page can hold.
     return os.fsencode(str(path)).decode(errors="replace")
-
-
-def _plain(value: Any) -> Any:
-    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

@@ -59,7 +59,7 @@ def prepared(config: DictConfig) -> Prepared:
     if config.ckpt_path is not None:
         found = _as_before(found, config, facts)
     for place, value, _ in found:
-        OmegaConf.update(config, place, value)
+        OmegaConf.update(config, place, value, merge=False)
     plain = _values(config)
     notes = [*notes, *_too_short(plain, datamodule)]
     check(plain)
@@ -133,7 +133,7 @@ def _as_before(choices: list[Choice], config: DictConfig, facts: TrainingFacts) 
     config = config.copy()
     for place, value, _ in kept:
         if place != "trainer.max_epochs":
-            OmegaConf.update(config, place, value)
+            OmegaConf.update(config, place, value, merge=False)
     again = {choice.place: choice for choice in choose(_values(config), facts)}
     return [again.get(choice.place, choice) for choice in kept]
 

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, open_dict
 
 from spanloc.cli import stopping
 from spanloc.cli.ranks import claim
-from spanloc.cli.sweeps import FailedRunError, ended, shown
+from spanloc.cli.sweeps import FailedRunError, outcome, shown
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ class SpreadRuns(Launcher):
         try:
             for job, result in self._results(jobs):
                 results[job.number] = found = _returned(job, result)
-                failed, place = ended(found), shown(job.folder)
+                failed, place = outcome().add(found), shown(job.folder)
                 how = f"failed: {failed.line}" if failed else "done"
                 log.info("%d of %d: %s %s", len(results), len(jobs), place, how)
         except BaseException as error:

@@ -70,14 +70,9 @@ def begin_sweep() -> Outcome:
     return _outcome
 
 
-def failures() -> str | None:
-    """:meth:`Outcome.message` of what this process has run."""
-    return _outcome.message()
-
-
-def ended(result: JobReturn) -> FailedRunError | None:
-    """Count a run that ended in another process; its failure, if it is one."""
-    return _outcome.add(result)
+def outcome() -> Outcome:
+    """The outcome of what this process has run."""
+    return _outcome
 
 
 def noted(run: Callable[[], Any], debug: bool) -> Any:

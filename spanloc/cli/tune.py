@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from spanloc.cli.entry import run_folder
 from spanloc.cli.resume import SETTINGS, given_settings, save_settings, saved_settings
 from spanloc.cli.show import plain_console
+from spanloc.config.build import as_values
 from spanloc.config.checks import check
 from spanloc.files import counted, replacing, write_json
 from spanloc.reports.study import StudyResult, TrialResult, study_page
@@ -57,7 +58,7 @@ def run(config: DictConfig) -> None:
         ValueError: The search or a setting is wrong, or trials failed.
     """
     folder = run_folder()
-    own = {name: _plain(config[name]) for name in _OWN}
+    own = {name: as_values(config[name]) for name in _OWN}
     _check(own)
     space = search_space(own["hparams_search"])
     given = [text for text in HydraConfig.get().overrides.task if not _is_of(text, _OWN)]
@@ -71,7 +72,7 @@ def run(config: DictConfig) -> None:
     where = trial_folder(folder, 0)
     with _naming_the_search(space):
         for some in others if not (folder / SETTINGS).is_file() else ():
-            check(_plain(without_hydra(composed(some, where))))
+            check(as_values(without_hydra(composed(some, where))))
         plain, objective = first_look(first, where)
     direction = _direction(own["direction"], objective, plain)
     _keep_settings(folder, plain["data"].get("root"))
@@ -263,7 +264,3 @@ def _show(result: StudyResult, folder: Path) -> None:
         checkpoint = shlex.quote(f"checkpoint={where / 'best.ckpt'}")
         console.print(f"  spanloc-evaluate {checkpoint}", soft_wrap=True)
     console.print(f"The page is {folder / 'study.html'}", soft_wrap=True)
-
-
-def _plain(node: Any) -> Any:
-    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node

@@ -8,6 +8,7 @@ from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 _SIZES = ("num_channels", "num_classes", "stride", "num_levels", "width")
 
@@ -27,6 +28,11 @@ def build(config: Any, **objects: Any) -> Any:
         if isinstance(cause, ValueError | OSError):
             raise ValueError(str(cause)) from cause
         raise ValueError(f"{config['_target_']}: {cause}") from cause
+
+
+def as_values(node: Any) -> Any:
+    """A part of a config as plain values, its references resolved; what is no such part as it is."""
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
 def completed(config: Mapping[str, Any], part: Any) -> dict[str, Any]:

@@ -10,13 +10,11 @@ from jaxtyping import Float
 from torch import Tensor, distributed, nn
 from torch.nn.utils import get_total_norm
 
-from spanloc.convergence.exponent import Exponent
 from spanloc.convergence.relative import relative_gradient
 from spanloc.convergence.result import (
     ConvergenceResult,
     Histogram,
     LossAtConvergence,
-    Minibatch,
     Spread,
 )
 from spanloc.criterion import Criterion
@@ -135,19 +133,15 @@ def measure(
 
 
 def summarise(
-    found: Measurement,
-    losses: Mapping[str, SpanLoss],
-    *,
-    num_available: int | None,
-    step: int,
-    epoch: int,
-    reason: str,
-    trained: str,
-    minibatch: Minibatch,
-    exponent: Exponent,
-    exponent_params: Exponent,
+    found: Measurement, losses: Mapping[str, SpanLoss], **about: Any
 ) -> ConvergenceResult:
-    """A measurement as numbers; with each loss, its relative gradient at the same pairs."""
+    """A measurement as numbers; with each loss, its relative gradient at the same pairs.
+
+    Args:
+        found: Of the losses.
+        losses: By name.
+        about: The fields of a :class:`ConvergenceResult` that are not of the measurement.
+    """
     sizes = length(found.target)
     known = sizes > 0
     errors = (found.pred - found.target)[known].abs() / sizes[known, None]
@@ -162,20 +156,13 @@ def summarise(
             histogram=Histogram(EDGES.tolist(), counts.tolist()),
         )
     return ConvergenceResult(
-        step=step,
-        epoch=epoch,
-        reason=reason,
-        trained=trained,
         num_sequences=found.num_sequences,
         num_pairs=len(found.pred),
-        num_available=num_available,
         score_loss=found.score,
         tiou=float(tiou(found.pred, found.target).mean()),
         endpoint_error=_spread(errors.flatten()),
         losses=table,
-        minibatch=minibatch,
-        exponent=exponent,
-        exponent_params=exponent_params,
+        **about,
     )
 
 

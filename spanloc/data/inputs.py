@@ -6,16 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from spanloc.data.signals import ArraySignal, LogSpectrogram, MixedRates, Resampled, Signal
+from spanloc.data.signals import ArraySignal, LogSpectrogram, Signal
 from spanloc.data.signals.channels import some_channels
+from spanloc.data.signals.mixed import at_rate, same_rate
 from spanloc.data.signals.reading import listed, shown_path
 from spanloc.data.signals.resampled import Rated
 from spanloc.facts import InputFacts
 from spanloc.structures import Timeline
 
 FEATURES = {"log_spectrogram": LogSpectrogram}
-# Rates that differ by less than this part of them are one.
-_SAME = 1e-6
 
 
 def facts_of(
@@ -81,14 +80,10 @@ def as_input(
     source = signal.rate or rate
     if facts.rate is not None and source is None:
         raise ValueError(f"{where}: its rate is not known; set rate (steps per second)")
-    if facts.rate is not None and source is not None and abs(source / facts.rate - 1) > _SAME:
+    if facts.rate is not None and source is not None and not same_rate(source, facts.rate):
         if on_rate == "error":
             raise ValueError(f"{where}: rate is {source:g}; wanted {facts.rate:g} (on_rate)")
-        if isinstance(signal, MixedRates):
-            # Each channel is resampled once.
-            signal = signal.at(facts.rate, source_rate=source)
-        else:
-            signal = Resampled(signal, facts.rate, source_rate=source)
+        signal = at_rate(signal, facts.rate, source)
         notes.append(f"resampled from {source:g} to {facts.rate:g} Hz")
     if facts.features is not None:
         known = facts.rate or source

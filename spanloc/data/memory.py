@@ -12,7 +12,8 @@ from spanloc.data.annotated import AnnotatedData
 from spanloc.data.annotations.flat import content_of
 from spanloc.data.annotations.folder import read_annotations
 from spanloc.data.annotations.pieces import NO_LABEL
-from spanloc.data.annotations.records import Meaning, lay
+from spanloc.data.annotations.placed import Meaning
+from spanloc.data.annotations.records import lay
 from spanloc.data.annotations.rows import Annotated, Content, Reading, nearest
 from spanloc.data.signals import ArraySignal
 from spanloc.files import shown

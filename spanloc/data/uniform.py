@@ -8,13 +8,10 @@ from torch import Tensor
 from spanloc.data.annotations.records import Record
 from spanloc.data.signals import Signal
 from spanloc.data.signals.channels import choice_of, some_channels
-from spanloc.data.signals.mixed import MixedRates, require_one_rate
+from spanloc.data.signals.mixed import MixedRates, at_rate, require_one_rate, same_rate
 from spanloc.data.signals.reading import checked_rate, listed, shown_path
-from spanloc.data.signals.resampled import Rated, Resampled
+from spanloc.data.signals.resampled import Rated
 from spanloc.structures import Timeline
-
-# Rates that differ by less than this part of them are one.
-_SAME = 1e-6
 
 
 def uniform(
@@ -45,8 +42,6 @@ def uniform(
         ValueError: A recording lacks a channel, or has another rate or number of channels that may
             not be changed; it names the file, and what it has.
     """
-    if on_rate not in ("resample", "error"):
-        raise ValueError(f"on_rate is {on_rate!r}; wanted 'resample' or 'error'")
     if not records:
         return [], []
     found, notes = _with_channels(records, channels)
@@ -55,7 +50,7 @@ def uniform(
     checked_rate(found[0].signal.path, rate)
     for record in found:
         require_one_rate(record.signal, on_rate)
-    other = [record for record in found if not _same(_rate(record), rate)]
+    other = [record for record in found if not same_rate(_rate(record), rate)]
     if other and on_rate == "error":
         where = shown_path(other[0].signal.path)
         raise ValueError(f"{where}: rate is {_rate(other[0]):g}; wanted {rate:g}")
@@ -135,7 +130,7 @@ def _mixed_note(records: Sequence[Record], rate: float) -> list[str]:
     rates: dict[str, float] = {}
     for signal in mixed:
         for i, own in enumerate(signal.rates):
-            if not _same(own, rate):
+            if not same_rate(own, rate):
                 rates.setdefault(signal.channels[i] if signal.channels else str(i), own)
     names = listed([f"{name} at {own:g} Hz" for name, own in rates.items()], 8)
     several = f"{len(mixed)} of {len(records)} recordings have channels of several rates"
@@ -146,22 +141,17 @@ def _most_frequent_rate(records: Sequence[Record]) -> float:
     counted = [record for record in records if record.subset == "training"] or records
     seconds: dict[float, float] = {}
     for record in counted:
-        rate = next((known for known in seconds if _same(_rate(record), known)), _rate(record))
+        rate = next((known for known in seconds if same_rate(_rate(record), known)), _rate(record))
         seconds[rate] = seconds.get(rate, 0.0) + record.num_steps / rate
     return max(seconds, key=lambda rate: (seconds[rate], rate))
 
 
 def _with_rate(record: Record, rate: float) -> Record:
     timeline = Timeline(1 / rate, record.timeline.offset)
-    if _same(_rate(record), rate):
+    if same_rate(_rate(record), rate):
         return replace(record, timeline=timeline)
     own = _rate(record)
-    signal: MixedRates | Resampled
-    if isinstance(record.signal, MixedRates):
-        # Each channel is resampled once.
-        signal = record.signal.at(rate, source_rate=own)
-    else:
-        signal = Resampled(record.signal, rate, source_rate=own)
+    signal = at_rate(record.signal, rate, own)
     return _over(record, signal, float(signal.ratio), timeline)
 
 
@@ -202,7 +192,3 @@ def _over(record: Record, signal: Signal, ratio: float, timeline: Timeline) -> R
 
 def _rate(record: Record) -> float:
     return 1 / record.timeline.seconds_per_step
-
-
-def _same(rate: float, other: float) -> bool:
-    return abs(rate / other - 1) <= _SAME

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from spanloc.decode.decode import Decode, Scored, joined
 from spanloc.metrics import average_precision
 from spanloc.metrics.assessable import assessable
 from spanloc.metrics.calibration import matches, reliability
-from spanloc.structures import Batch, Output, Predictions, Targets
+from spanloc.structures import Batch, Output, Predictions, Targets, Timeline
 
 _LOW, _HIGH = (0.3, 0.4, 0.5, 0.6, 0.7), tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
 #: Names of what :func:`figures` gives: fractions.
@@ -26,7 +26,7 @@ class _Row(NamedTuple):
     candidates: Scored
     steps: int
     times: float
-    batch: Batch
+    line: Timeline
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,12 @@ class Collected:
 
     def predictions(self, decodes: Sequence[Decode]) -> Predictions:
         """Predictions in seconds, of each sequence by the :class:`Decode` at its place."""
-        parts, last = [], None
-        for i, (row, decode) in enumerate(zip(self.rows, decodes, strict=True)):
-            line = row.batch.timelines[0]
-            found = decode.select(
-                *row.candidates, row.steps, times=row.times, seconds_per_step=line.seconds_per_step
-            )
-            last = joined([found], row.batch).in_seconds(row.batch.timelines)
-            parts.append((last.spans, last.labels, last.places + i, last.scores.double()))
-        spans, labels, places, scores = (torch.cat(field) for field in zip(*parts, strict=True))
-        return Predictions(spans, labels, places, self.targets.ids, "seconds", scores=scores)
+        found = []
+        for row, decode in zip(self.rows, decodes, strict=True):
+            step = row.line.seconds_per_step
+            rows = decode.select(*row.candidates, row.steps, times=row.times, seconds_per_step=step)
+            found.append(rows._replace(scores=rows.scores.double()))
+        return joined(found, self.targets).in_seconds([row.line for row in self.rows])
 
     def judged(self, decodes: Sequence[Decode]) -> tuple[Predictions, Targets]:
         """The predictions and targets that can be right or wrong."""
@@ -64,9 +60,7 @@ class Collected:
     @property
     def seconds_per_step(self) -> Tensor:
         """Of each sequence, ``(n,)``."""
-        return torch.tensor(
-            [row.batch.timelines[0].seconds_per_step for row in self.rows], dtype=torch.float64
-        )
+        return torch.tensor([row.line.seconds_per_step for row in self.rows], dtype=torch.float64)
 
 
 def collect(task: Any, batches: Iterable[Batch]) -> Collected:
@@ -88,7 +82,9 @@ def collect(task: Any, batches: Iterable[Batch]) -> Collected:
                 with keeping(task) as found:
                     task.predict_step(batch.to(task.device))
                 targets.append(batch.targets("seconds").to("cpu"))
-                rows += [_Row(*one, _empty(batch, i)) for i, one in enumerate(found)]
+                rows += [
+                    _Row(*kept, line) for kept, line in zip(found, batch.timelines, strict=True)
+                ]
     finally:
         task.train(training)
     if not rows:
@@ -140,23 +136,6 @@ class _Keeper(Decode):
         kept = Scored(*(field.cpu().clone() for field in (spans, scores, labels)))
         self.found.append(Kept(kept, steps, times))
         return Scored(spans[:0], scores[:0], labels[:0])
-
-
-def _empty(batch: Batch, i: int) -> Batch:
-    # What knows the id and the times of a sequence, without its features.
-    none = batch.mask[:0, :0].cpu()
-    return replace(
-        batch,
-        features=batch.features[i : i + 1, :, :0].cpu(),
-        mask=none.new_zeros(1, 0),
-        spans=torch.zeros(1, 1, 2),
-        labels=torch.zeros(1, 1, dtype=torch.int64),
-        target_mask=none.new_zeros(1, 1),
-        ids=batch.ids[i : i + 1],
-        timelines=batch.timelines[i : i + 1],
-        weights=None,
-        ignored=None,
-    )
 
 
 def _all(parts: Sequence[Targets]) -> Targets:

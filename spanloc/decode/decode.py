@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from spanloc import ops
 from spanloc.decode.boundaries import at_boundaries
-from spanloc.structures import Batch, Output, Predictions
+from spanloc.structures import Batch, Output, Predictions, Targets
 
 # Valid points of a sequence, on all levels, that the numbers of candidates and predictions are for.
 _POINTS = 2048
@@ -28,6 +28,7 @@ class Scored(NamedTuple):
     labels: Tensor
 
 
+@dataclass(kw_only=True, eq=False)
 class Decode:
     """Turns the output of a batch into its predictions, best first within each sequence.
 
@@ -68,32 +69,21 @@ class Decode:
         ValueError: An option is out of range.
     """
 
-    def __init__(
-        self,
-        *,
-        boundary_weight: float = 0.25,
-        snap: float = 0.5,
-        min_score: float = 1e-3,
-        max_candidates: int = 2000,
-        bias: Sequence[Sequence[float]] | None = None,
-        suppress: Suppress | None = None,
-        max_predictions: int = 200,
-        voting: float | None = None,
-        calibration: Calibrate | None = None,
-        min_scores: Sequence[float] | None = None,
-        exclusive: bool = False,
-        trim: float = 0.05,
-        fill_gaps: float = 0.0,
-        min_length: float = 0.0,
-        max_per_sequence: int | None = None,
-    ) -> None:
-        self.boundary_weight, self.snap = boundary_weight, snap
-        self.min_score, self.max_candidates = min_score, max_candidates
-        self.bias, self.suppress, self.max_predictions = bias, suppress, max_predictions
-        self.voting, self.calibration, self.min_scores = voting, calibration, min_scores
-        self.exclusive, self.trim, self.fill_gaps = exclusive, trim, fill_gaps
-        self.min_length, self.max_per_sequence = min_length, max_per_sequence
-        self._check()
+    boundary_weight: float = 0.25
+    snap: float = 0.5
+    min_score: float = 1e-3
+    max_candidates: int = 2000
+    bias: Sequence[Sequence[float]] | None = None
+    suppress: Suppress | None = None
+    max_predictions: int = 200
+    voting: float | None = None
+    calibration: Calibrate | None = None
+    min_scores: Sequence[float] | None = None
+    exclusive: bool = False
+    trim: float = 0.05
+    fill_gaps: float = 0.0
+    min_length: float = 0.0
+    max_per_sequence: int | None = None
 
     def having(self, **options: Any) -> "Decode":
         """The same with other options.
@@ -106,7 +96,7 @@ class Decode:
             if name not in vars(self):
                 raise ValueError(f"decode has no option {name!r}; it has {', '.join(vars(self))}")
             setattr(found, name, value)
-        found._check()
+        found.__post_init__()
         return found
 
     def __call__(self, output: Output, batch: Batch) -> Predictions:
@@ -217,7 +207,7 @@ class Decode:
             )
         return values.to(like)[labels]
 
-    def _check(self) -> None:
+    def __post_init__(self) -> None:
         numbers = {"boundary_weight": math.inf, "trim": 0.5, "fill_gaps": math.inf}
         numbers |= {"min_length": math.inf, "snap": 1.0}
         for name, most in numbers.items():
@@ -272,8 +262,8 @@ def shifted(spans: Tensor, bias: Tensor) -> Tensor:
     return torch.where(spans[:, :1] <= spans[:, 1:], spans, middle)
 
 
-def joined(parts: Sequence[Scored], batch: Batch) -> Predictions:
-    """The predictions of a batch, in steps, from those of each sequence."""
+def joined(parts: Sequence[Scored], batch: Batch | Targets) -> Predictions:
+    """The predictions of a batch, or of what has such targets, in steps, from those of each sequence."""
     spans, scores, labels = (torch.cat(field) for field in zip(*parts, strict=True))
     counts = torch.tensor([len(part.scores) for part in parts], device=spans.device)
     places = torch.arange(len(parts), device=spans.device).repeat_interleave(counts)

@@ -10,6 +10,7 @@ import torch
 from spanloc.data.inputs import as_input
 from spanloc.data.sequences import require_finite
 from spanloc.data.signals import LogSpectrogram, Signal
+from spanloc.data.signals.mixed import same_rate
 from spanloc.decode import Decode, Scored, reach_of
 from spanloc.decode.windows import answering
 from spanloc.facts import InputFacts
@@ -68,7 +69,7 @@ class Stream:
         _require_local(task.decode)
         self.task, self.min_score = task, min_score
         facts = task.input or InputFacts(task.localizer.num_channels)
-        if rate is not None and facts.rate is not None and abs(rate / facts.rate - 1) > 1e-6:
+        if rate is not None and facts.rate is not None and not same_rate(rate, facts.rate):
             raise ValueError(f"rate is {rate:g}; the model was trained on {facts.rate:g}")
         self._facts = facts
         self._growing = _Growing(facts.num_channels, facts.rate or rate)

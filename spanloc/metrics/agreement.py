@@ -8,13 +8,12 @@ import numpy as np
 from spanloc.metrics.kernels.ranked import match_ranked
 from spanloc.metrics.metric import SpanMetric
 from spanloc.metrics.rows import (
-    Grouped,
     arrays,
     checked_thresholds,
     decimal,
     find_groups,
     group,
-    group_targets,
+    matched_rows,
     rank,
 )
 from spanloc.structures import Predictions, Targets
@@ -52,17 +51,13 @@ class Agreement(SpanMetric):
 
     def values(self, predictions: Predictions, targets: Targets) -> Mapping[str, float]:
         """Recall, precision and F1 at each threshold."""
-        spans, scores, labels, sequences = arrays(predictions)
-        order = rank(scores, sequences)
-        grouped = group_targets(targets)
-        groups = find_groups(grouped, labels[order], sequences[order])
-        found = _match(spans[order].astype(np.float64), groups, grouped, self.thresholds)
+        _, found = matched_rows(predictions, targets, self.thresholds)
         values = {}
         for threshold, hits in zip(self.thresholds, (found >= 0).sum(0).tolist(), strict=True):
             name = decimal(threshold)
             values[f"recall@{name}"] = hits / max(len(targets.spans), 1)
-            values[f"precision@{name}"] = hits / max(len(spans), 1)
-            values[f"F1@{name}"] = 2 * hits / max(len(spans) + len(targets.spans), 1)
+            values[f"precision@{name}"] = hits / max(len(found), 1)
+            values[f"F1@{name}"] = 2 * hits / max(len(found) + len(targets.spans), 1)
         return values
 
 
@@ -115,7 +110,9 @@ def confusion(
         )
         grouped = group(true_spans[rest], kinds, true_sequences[rest])
         groups = find_groups(grouped, own, sequences[free])
-        found = _match(spans[free], groups, grouped, [threshold])[:, 0]
+        found = match_ranked(
+            spans[free], groups, grouped.spans, grouped.firsts, grouped.order, np.array([threshold])
+        )[:, 0]
         mine = np.flatnonzero(free)[found >= 0]
         given[rest[grouped.order[found[found >= 0]]]] = labels[mine]
         free[mine] = False
@@ -129,10 +126,3 @@ def confusion(
         for (target, label), n in zip(pairs.tolist(), counts, strict=True)
     ]
     return sorted(rows, key=lambda row: -row["count"])
-
-
-def _match(
-    spans: np.ndarray, groups: np.ndarray, grouped: Grouped, thresholds: Sequence[float]
-) -> np.ndarray:
-    limits = np.asarray(thresholds, np.float64)
-    return match_ranked(spans, groups, grouped.spans, grouped.firsts, grouped.order, limits)

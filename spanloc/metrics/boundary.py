@@ -4,16 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from spanloc.metrics.kernels.ranked import match_ranked
 from spanloc.metrics.metric import SpanMetric
-from spanloc.metrics.rows import (
-    arrays,
-    checked_thresholds,
-    decimal,
-    find_groups,
-    group_targets,
-    rank,
-)
+from spanloc.metrics.rows import arrays, checked_thresholds, decimal, matched_rows
 from spanloc.structures import Predictions, Targets
 
 
@@ -77,11 +69,8 @@ def boundary_errors(predictions: Predictions, targets: Targets, threshold: float
 
     Conventions are those of :class:`BoundaryError`. The best-ranked pair comes first.
     """
-    spans, scores, labels, sequences = arrays(predictions)
-    grouped = group_targets(targets)
-    order = rank(scores, sequences)
-    spans = spans[order].astype(np.float64)
-    groups = find_groups(grouped, labels[order], sequences[order])
-    limits = np.array([threshold])
-    found = match_ranked(spans, groups, grouped.spans, grouped.firsts, grouped.order, limits)[:, 0]
-    return spans[found >= 0] - grouped.spans[found[found >= 0]]
+    order, found = matched_rows(predictions, targets, [threshold])
+    hits = found[:, 0] >= 0
+    spans, true = (arrays(rows).spans.astype(np.float64) for rows in (predictions, targets))
+    errors: np.ndarray = spans[order[hits]] - true[found[hits, 0]]
+    return errors

@@ -4,8 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spanloc.metrics.kernels.ranked import match_ranked
-from spanloc.metrics.rows import arrays, find_groups, group_targets, rank
+from spanloc.metrics.rows import matched_rows
 from spanloc.structures import Predictions, Targets
 
 # Predictions that score lower are many and nearly all wrong: they hide what the others are like.
@@ -38,15 +37,9 @@ def matches(predictions: Predictions, targets: Targets, tiou: float = 0.5) -> np
     Rows of ``targets`` are counted from 0. A prediction is *right* where it is matched: its label is, its
     tIoU with the target is at least ``tiou``, and no better-scored one has taken it.
     """
-    spans, scores, labels, sequences = arrays(predictions)
-    order = rank(scores, sequences)
-    grouped = group_targets(targets)
-    groups = find_groups(grouped, labels[order], sequences[order])
-    ranked = spans[order].astype(np.float64)
-    limits = np.array([tiou])
-    found = match_ranked(ranked, groups, grouped.spans, grouped.firsts, grouped.order, limits)[:, 0]
+    order, found = matched_rows(predictions, targets, [tiou])
     rows = np.empty(len(order), np.int64)
-    rows[order] = np.where(found >= 0, np.append(grouped.order, -1)[found], -1)
+    rows[order] = found[:, 0]
     return rows
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spanloc.metrics.calibration import matches
 from spanloc.metrics.detection import average_precision
-from spanloc.metrics.kernels.ranked import match_ranked, nearest
-from spanloc.metrics.rows import arrays, checked_thresholds, decimal, find_groups, group, rank
+from spanloc.metrics.kernels.ranked import nearest
+from spanloc.metrics.rows import arrays, checked_thresholds, decimal, find_groups, group
 from spanloc.structures import Predictions, Targets
 
 #: What is made perfect, in the order of the table.
@@ -140,21 +141,10 @@ def _boundaries(predictions: Predictions, targets: Targets, tiou: float) -> Pred
 
 def _selection(predictions: Predictions, targets: Targets, tiou: float) -> Predictions:
     best = _overlap(predictions, targets, of_label=True)
-    spans, scores, labels, sequences = arrays(predictions)
-    order = rank(scores, sequences)
-    grouped = group(*_plain(targets))
-    matched = match_ranked(
-        spans[order].astype(np.float64),
-        find_groups(grouped, labels[order], sequences[order]),
-        grouped.spans,
-        grouped.firsts,
-        grouped.order,
-        np.array([tiou]),
-    )[:, 0]
+    match = matches(predictions, targets, tiou)
+    hit = match >= 0
     taker = np.full(len(targets), -1)
-    taker[grouped.order[matched[matched >= 0]]] = order[matched >= 0]
-    hit = np.zeros(len(predictions), bool)
-    hit[taker[taker >= 0]] = True
+    taker[match[hit]] = np.flatnonzero(hit)
     double = ~hit & (best.tiou >= tiou)
     # A double detection gives the prediction that took its target its place, if that is the better one.
     source = np.arange(len(predictions))

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spanloc.metrics.kernels.ranked import match_ranked
 from spanloc.structures import Predictions, Targets
 
 
@@ -111,6 +112,23 @@ def rank(scores: np.ndarray, sequences: np.ndarray) -> np.ndarray:
     array([1, 2, 0])
     """
     return np.lexsort((sequences, -scores.astype(np.float64)))
+
+
+def matched_rows(
+    predictions: Predictions, targets: Targets, thresholds: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Predictions matched as for average precision: each, by rank, with the best free target of its label.
+
+    Returns:
+        The rows of the predictions, best first, ``(n,)``; and the row of the target that each of these is
+        matched to at each tIoU, or -1, ``(n, thresholds)``.
+    """
+    spans, scores, labels, sequences = arrays(predictions)
+    order, grouped = rank(scores, sequences), group_targets(targets)
+    groups = find_groups(grouped, labels[order], sequences[order])
+    ranked, limits = spans[order].astype(np.float64), np.asarray(thresholds, np.float64)
+    found = match_ranked(ranked, groups, grouped.spans, grouped.firsts, grouped.order, limits)
+    return order, np.append(grouped.order, -1)[found]
 
 
 def checked_thresholds(thresholds: Sequence[float]) -> list[float]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -56,17 +57,7 @@ def error_gains(gain: Mapping[str, float]) -> Figure | None:
     """What mAP would gain if each kind of error were mended; None if nothing."""
     if not any(gain.values()):
         return None
-    figure = Figure(figsize=(5.2, 2.8), layout="constrained")
-    axes = figure.subplots()
-    names = list(gain)
-    values = [gain[name] for name in names]
-    bars = axes.barh(names, values, color=[COLOURS[name] for name in names])
-    axes.bar_label(bars, [f"{value:+.3f}" for value in values], padding=3, fontsize=8)
-    axes.invert_yaxis()
-    axes.set_xlabel("gain in mAP")
-    axes.margins(x=0.15)
-    axes.set_axisbelow(True)
-    tidy(axes)
+    figure, _ = _bars(gain, 2.8, "+.3f", "gain in mAP")
     return figure
 
 
@@ -76,18 +67,23 @@ def target_fates(targets: Mapping[str, int]) -> Figure | None:
     lost = {name: count / total for name, count in targets.items() if name != "found" and total}
     if not any(lost.values()):
         return None
-    figure = Figure(figsize=(5.2, 2.5), layout="constrained")
-    axes = figure.subplots()
-    bars = axes.barh(list(lost), list(lost.values()), color=[COLOURS[name] for name in lost])
-    axes.bar_label(bars, [f"{share:.1%}" for share in lost.values()], padding=3, fontsize=8)
-    axes.invert_yaxis()
-    axes.set_xlabel("share of the targets")
+    figure, axes = _bars(lost, 2.5, ".1%", "share of the targets")
     axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.locator_params(axis="x", nbins=6)
+    return figure
+
+
+def _bars(values: Mapping[str, float], height: float, form: str, what: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(5.2, height), layout="constrained")
+    axes = figure.subplots()
+    bars = axes.barh(list(values), list(values.values()), color=[COLOURS[name] for name in values])
+    axes.bar_label(bars, [f"{value:{form}}" for value in values.values()], padding=3, fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel(what)
     axes.margins(x=0.15)
     axes.set_axisbelow(True)
-    axes.locator_params(axis="x", nbins=6)
     tidy(axes)
-    return figure
+    return figure, axes
 
 
 def error_sensitivity(

@@ -7,9 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import LogLocator
 
-from spanloc.plots.style import BLUE, GREY, ORANGE, WIDTH, palette, tidy
+from spanloc.plots.style import BLUE, GREY, ORANGE, WIDTH, palette, readable_log, tidy
 
 _MOST_LABELS, _MOST_DOTS, _MOST_LANES = 40, 300, 4
 # Paler than any span, on the white of a figure.
@@ -69,17 +68,7 @@ def span_lengths(lengths: Sequence[tuple[str, np.ndarray]]) -> Figure | None:
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.set(xscale="log", xlabel="length of a span (s)")
-    low, high = axes.get_xlim()
-    if high / low < 10:
-        # Less than a decade has too few ticks to be read.
-        middle = (low * high) ** 0.5
-        axes.set_xlim(middle / 10**0.5, middle * 10**0.5)
-    low, high = axes.get_xlim()
-    # Over a decade or two, powers of ten alone would be too few to read a number off.
-    subs = (1, 2, 5) if high / low < 200 else (1,)
-    axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=9))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.xaxis.set_minor_formatter(lambda value, _: "")
+    readable_log(axes.xaxis)
     tidy(axes)
     return figure
 

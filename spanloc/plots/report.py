@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
-from spanloc.plots.style import GREY, palette, tidy
+from spanloc.plots.style import GREY, palette, readable_log, tidy
 
 _MOST_BLOCKS = 25
 
@@ -55,17 +54,8 @@ def loss_gradient(
     level = np.median(np.concatenate([gradient for *_, gradient in lines]))
     _guides(axes, losses, sharp or level)
     axes.set(xscale="log", yscale="log", xlabel="span loss", ylabel="gradient norm")
-    low, high = axes.get_ylim()
-    if high / low < 10:
-        # Less than a decade has too few ticks to be read.
-        middle = (low * high) ** 0.5
-        axes.set_ylim(middle / 10**0.5, middle * 10**0.5)
-    for axis in (axes.xaxis, axes.yaxis):
-        low, high = axis.get_view_interval()
-        # Over a decade or two, powers of ten alone would be too few to read a number off.
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 100 else (1,), numticks=7))
-        axis.set_major_formatter(lambda value, _: f"{value:g}")
-        axis.set_minor_formatter(NullFormatter())
+    readable_log(axes.xaxis)
+    readable_log(axes.yaxis)
     tidy(axes)
     return figure
 

@@ -1,7 +1,7 @@
 """What the files of a run folder hold, whatever that is: bounded in size, depth and time."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -102,19 +102,6 @@ def one_line(text: str, most: int = 300) -> str:
     text = " ".join(text[: 2 * most].split())
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
-def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """What is at the ends of nested names, with its place.
-
-    >>> [*leaves({"a": {"b": 1}, "c": [2]})]
-    [('a.b', 1), ('c', [2])]
-    """
-    if not isinstance(node, Mapping):
-        yield path, node
-        return
-    for key, value in node.items():
-        yield from leaves(value, f"{path}.{key}" if path else str(key))
 
 
 def measured(values: np.ndarray) -> np.ndarray:

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from scipy.special import stdtrit
 
-from spanloc.reports.content import leaves, one_line
+from spanloc.files import leaves
+from spanloc.reports.content import one_line
 from spanloc.reports.runs import Run
 
 # Settings that tell runs apart without making them different: names, places, the machine, what is

@@ -55,8 +55,10 @@ def _rows(path: Path) -> "DataFrame":
         raise ValueError(f"a line has more than {_LONGEST_LINE:,} characters")
     if lines and lines[0].count(",") >= _MOST_COLUMNS:
         raise ValueError(f"it has more than {_MOST_COLUMNS:,} columns")
-    # The reader of pandas would take a column without a name for an index.
-    cells = pd.DataFrame(csv.DictReader(lines)).drop(columns=[None], errors="ignore")
+    # The reader of pandas would take a column without a name for an index. Here it holds what a row has
+    # beyond the header.
+    cells = pd.DataFrame(csv.DictReader(lines))
+    cells = cells.loc[:, cells.columns.notna()]
     values = cells.apply(pd.to_numeric, errors="coerce").reindex(
         columns=cells.columns.union(["step"])
     )

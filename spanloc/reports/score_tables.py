@@ -4,8 +4,8 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 
+from spanloc.files import leaves
 from spanloc.metrics.oracles import ORACLES, STANDARD, Oracles
-from spanloc.reports.content import leaves
 from spanloc.reports.result import Diagnosis, ScoreResult
 from spanloc.reports.table import Cell, Column, Table, fixed, number, share
 

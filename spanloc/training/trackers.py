@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from spanloc.training.tracking import Tracker, flat
+from spanloc.files import leaves
+from spanloc.training.tracking import Tracker
 
 # Of MLflow's own 7 tries the last one comes after minutes.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
@@ -147,7 +148,7 @@ class MlflowTracker(Tracker):
         self.id = str(run.info.run_id)
         values = [
             Param(re.sub(r"[^\w/. -]", "_", key)[:250], str(value)[:_MOST_CHARACTERS])
-            for key, value in flat(config)
+            for key, value in leaves(config)
         ]
         for i in range(0, len(values), _MOST_PARAMETERS):
             self._client.log_batch(self.id, params=values[i : i + _MOST_PARAMETERS])
@@ -214,7 +215,7 @@ class TrackioTracker(Tracker):
             project=self.project,
             name=self.run,
             group=self.group,
-            config=dict(flat(config)),
+            config=dict(leaves(config)),
             resume="allow" if resumed else "never",
             embed=False,
             **self.options,

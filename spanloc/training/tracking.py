@@ -6,7 +6,7 @@ import ssl
 import urllib.error
 import urllib.request
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from http.client import HTTPException
 from importlib import import_module
 from pathlib import Path
@@ -161,19 +161,6 @@ def check_reachable(url: str) -> None:
         if not isinstance(reason, ssl.SSLError):
             why = getattr(reason, "strerror", None) or reason
             raise ValueError(f"{url} cannot be reached: {why}") from None
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of nested settings, with their places.
-
-    >>> dict(flat({"a": {"b": 1, "c": [2]}}))
-    {'a.b': 1, 'a.c': [2]}
-    """
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _line(error: Exception) -> str:

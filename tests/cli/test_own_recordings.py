@@ -9,16 +9,12 @@ import pytest
 import soundfile
 import yaml
 from conftest import HINTS_OF_LIGHTNING
+from pages import BARE
 
 from spanloc.cli.resume import with_text_roots
 from spanloc.data.sample import data_folder
 
-SHORT = (
-    "trainer.max_steps=2", "trainer.max_epochs=1", "trainer.num_sanity_val_steps=0", "backbone.width=8", "neck.width=8", "head.width=8",
-    "trainer.accelerator=cpu", "callbacks.convergence=null", "callbacks.gradients=null",
-    "data.num_workers=0", "test=false", "fit_decode=false",
-    "hydra.run.dir=out",
-)  # fmt: skip
+SHORT = (*BARE, "hydra.run.dir=out")
 SECONDS = 30
 
 

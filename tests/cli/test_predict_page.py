@@ -3,23 +3,19 @@
 import re
 import shlex
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import stream
+from pages import ROOT, blocks, commands, page
 from predicting import outputs, signal, write_csv
 
 from spanloc.data.annotations.written import FORMATS, joint, suffix_of
 from spanloc.data.signals import SUFFIXES
 
-ROOT = Path(__file__).parent.parent.parent
-PAGE = (ROOT / "docs" / "predicting.md").read_text()
-BLOCKS = re.findall(r"```(\w*)\n(.*?)\n```", PAGE, re.DOTALL)
-LINES = [line for kind, text in BLOCKS if kind == "sh" for line in text.split("\n")]
+PAGE = page("predicting.md")
+LINES, PYTHON, PRINTED = commands(PAGE), blocks(PAGE, "python"), blocks(PAGE, "")
 COMMANDS = [line for line in LINES if not line.startswith("python")]
-PYTHON = [text for kind, text in BLOCKS if kind == "python"]
-PRINTED = [text for kind, text in BLOCKS if not kind]
 WRITES = {
     "view=true": ["view.html", "figures/monday.png"],
     "[csv,audacity]": ["predictions.csv", "monday.txt", "night1/evening.txt"],

@@ -1,17 +1,16 @@
 """docs/sweeps.md: its commands are run, with training left out; what it says of files and groups is so."""
 
 import re
-import shlex
-from pathlib import Path
 
 import pytest
 from conftest import CONFIGS
+from pages import blocks, page
+from pages import run as run_line
 from tuning_runs import trials_of
 
 from spanloc.cli import train
 
-ROOT = Path(__file__).parent.parent.parent
-PAGE = (ROOT / "docs" / "sweeps.md").read_text()
+PAGE = page("sweeps.md")
 COMMANDS = re.findall(r"<!-- run -->\n```sh\n(.*?)\n```", PAGE, re.DOTALL)
 
 
@@ -26,9 +25,7 @@ def run(cli, annotated, monkeypatch):
     monkeypatch.setattr(train, "run", stub)
 
     def command(text, *more):
-        program, *arguments = shlex.split(text)
-        arguments = [a.replace("FOLDER", str(annotated)) for a in arguments]
-        found = cli(program.removeprefix("spanloc-"), *arguments, *more, folder=annotated)
+        found = run_line(cli, text.replace("FOLDER", str(annotated)), *more, folder=annotated)
         assert found == annotated
         done = ran.copy()
         ran.clear()
@@ -56,6 +53,6 @@ def test_what_the_page_says_runs(run, annotated):
 
 
 def test_the_parameters_that_the_page_shows_are_those_of_the_file():
-    (shown,) = re.findall(r"```yaml\n(.*?)\n```", PAGE, re.DOTALL)
+    (shown,) = blocks(PAGE, "yaml")
     file = (CONFIGS / "hparams_search" / "detector.yaml").read_text().splitlines()
     assert set(shown.splitlines()) <= set(file)

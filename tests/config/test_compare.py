@@ -6,6 +6,7 @@ import json
 import pytest
 import yaml
 from conftest import SMALL
+from made_runs import put
 
 from spanloc.config.compare import differences
 
@@ -17,11 +18,7 @@ def before(trained):
 
 def changed(config, place, value):
     now = copy.deepcopy(config)
-    *parents, last = place.split(".")
-    node = now
-    for key in parents:
-        node = node[key]
-    node[last] = value
+    put(now, place.split("."), value)
     return now
 
 

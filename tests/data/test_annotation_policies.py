@@ -5,9 +5,10 @@ import json
 import jaxtyping
 import numpy as np
 import pytest
+from recordings import edit, set_field
 
 from spanloc.data import read_annotations
-from spanloc.data.annotations.placed import in_seconds
+from spanloc.data.annotations.placed import Meaning, in_seconds
 
 
 @pytest.fixture
@@ -20,13 +21,6 @@ def table(folder, rows, *, steps=500, header="sequence,start,end,label"):
     np.save(folder / "a.npy", np.zeros((steps, 2), np.float32))
     (folder / "annotations.csv").write_text("\n".join([header, *rows]) + "\n")
     return folder
-
-
-def edit(folder, **fields):
-    path = folder / "annotations.json"
-    content = json.loads(path.read_text())
-    content["database"]["s2"].update(fields)
-    path.write_text(json.dumps(content))
 
 
 def record_of(folder, name="s2", **options):
@@ -49,7 +43,7 @@ def record_of(folder, name="s2", **options):
 )
 def test_the_first_five_steps_at_50_hz(tmp_path, unit, ends, first_index, span, seconds):
     options = {"unit": unit, "ends": ends, "first_index": first_index}
-    assert in_seconds(*span, 1 / 50, **options) == pytest.approx(seconds, abs=1e-12)
+    assert in_seconds(*span, 1 / 50, Meaning(**options)) == pytest.approx(seconds, abs=1e-12)
     table(tmp_path, [f"a,{span[0]},{span[1]},x"])
     assert record_of(tmp_path, "a", fps=50, **options).spans.tolist() == [[0, 5]]
 
@@ -148,13 +142,13 @@ def test_features_of_videos_are_where_their_frames_are(tmp_path):
 
 def test_what_was_not_looked_at_is_ignored(annotated):
     assert record_of(annotated).ignored.shape == (0, 2)
-    edit(annotated, annotated=[[1.0, 3.0], [2.5, 4.0], [5.0, 99.0]])
+    edit(annotated, set_field("annotated", [[1.0, 3.0], [2.5, 4.0], [5.0, 99.0]]))
     assert record_of(annotated).ignored.tolist() == [[0, 10], [40, 50]]
-    edit(annotated, annotated=[[5.0, 99.0], [1.0, 4.0], [2.0, 3.0]])
+    edit(annotated, set_field("annotated", [[5.0, 99.0], [1.0, 4.0], [2.0, 3.0]]))
     assert record_of(annotated).ignored.tolist() == [[0, 10], [40, 50]]
-    edit(annotated, annotated=[])
+    edit(annotated, set_field("annotated", []))
     assert record_of(annotated).ignored.tolist() == [[0, 70]]
-    edit(annotated, annotated=[[1, "x"]])
+    edit(annotated, set_field("annotated", [[1, "x"]]))
     with pytest.raises(ValueError, match=r"'s2': annotated is \[\[1, 'x'\]\]; wanted a list of"):
         read_annotations(annotated)
 
@@ -172,7 +166,7 @@ def test_unknown_and_ignored_labels_are_no_classes(annotated):
     found = read_annotations(annotated, unknown=["sit"])
     assert found.classes == ["walk"]
     assert found.subsets["training"][0].labels.tolist() == [0, -1]
-    edit(annotated, annotated=[[0.0, 4.5], [5.0, 7.0]])
+    edit(annotated, set_field("annotated", [[0.0, 4.5], [5.0, 7.0]]))
     found = read_annotations(annotated, label_map={"sit": "x"}, ignore=["x"])
     assert found.classes == ["walk"]
     record = found.subsets["training"][2]
@@ -202,7 +196,7 @@ def test_a_label_that_is_not_there_is_named(annotated, unchecked, options, messa
 
 
 def test_subsets_of_a_json_file_may_have_other_names(annotated):
-    edit(annotated, subset="Validation")
+    edit(annotated, set_field("subset", "Validation"))
     with pytest.raises(ValueError, match="'s2': subset is 'Validation'; wanted one of training"):
         read_annotations(annotated)
     assert record_of(annotated, subset_map={"Validation": "validation"}).subset == "validation"

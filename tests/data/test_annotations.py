@@ -1,10 +1,9 @@
 """Data sets in the annotation format, and what is said of mistakes in them."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
+from recordings import edit, set_field
 
 from spanloc.data import AnnotatedSequences, read_annotations
 from spanloc.structures import to_seconds
@@ -22,17 +21,6 @@ def test_annotations_are_read_as_written(annotated):
     assert torch.equal(sample.features, torch.from_numpy(stored.T.copy()))
     seconds = to_seconds(sample.spans, torch.zeros(2, dtype=torch.int64), [sample.timeline])
     assert seconds[0].tolist() == pytest.approx([1.0, 3.0])
-
-
-def edit(root, change):
-    path = root / "annotations.json"
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-
-
-def set_field(field, value):
-    return lambda content: content["database"]["s2"].__setitem__(field, value)
 
 
 def set_annotation(**fields):

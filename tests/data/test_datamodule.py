@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from recordings import edit, set_field
 
 from spanloc.data import (
     AnnotatedData,
@@ -148,17 +149,6 @@ def test_a_constant_channel_is_left_as_it_is(annotated):
         values[:, 1] = 7
         np.save(path, values)
     assert read(annotated).statistics()[1][1] == 1
-
-
-def edit(root, change):
-    path = root / "annotations.json"
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-
-
-def set_field(field, value):
-    return lambda content: content["database"]["s2"].__setitem__(field, value)
 
 
 def test_one_subject_alone_cannot_validate(annotated):

@@ -52,6 +52,7 @@ def header(shape, dtype="<f4"):
     [
         (np.zeros((3, 2), complex), "dtype is complex128; wanted float32"),
         (np.array(["a", "b"]), "dtype is <U1"),
+        (np.zeros((3, 2), bool), "dtype is bool; wanted float32"),
         (np.zeros((2, 2, 2)), "shape is (2, 2, 2); wanted (steps, channels)"),
         (np.zeros((0, 2)), "shape is (0, 2); wanted at least one step"),
         (np.zeros((4, 0)), "shape is (4, 0)"),
@@ -62,7 +63,7 @@ def test_an_array_that_is_no_signal_is_refused_in_every_container(tmp_path, arra
     refused(tmp_path / "x.npy", said)
     np.savez(tmp_path / "x.npz", a=array)
     refused(tmp_path / "x.npz", f"array 'a': {said}")
-    if array.dtype.kind == "U":
+    if array.dtype.kind in "Ub":
         return
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["a"] = array

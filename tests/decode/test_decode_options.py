@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 import torch
-from conftest import make_batch, points_model, random_spans
+from conftest import make_batch, points_model, random_spans, unchecked
 
 from spanloc import ops
 from spanloc.decode import Decode, Isotonic, Temperature
@@ -165,19 +165,16 @@ def test_any_option_decodes_a_sequence_without_candidates(name):
         ({"bias": [[1.0]]}, "decode.bias is .*; wanted a start and an end for each label"),
         ({"bias": [[1.0, 2.0], [1.0]]}, "decode.bias is .*; wanted a start and an end"),
         ({"min_scores": [float("inf")]}, "decode.min_scores is .*; wanted a number"),
+        ({"boundary_weight": -0.1}, "decode.boundary_weight is -0.1; it must lie in"),
+        ({"snap": 1.5}, "decode.snap is 1.5; it must lie in"),
+        ({"snap": None}, "decode.snap is None; wanted a number, 0 to turn"),
+        ({"fill_gaps": "1 s"}, "decode.fill_gaps is '1 s'; wanted a number, 0 to turn"),
     ],
 )
 def test_an_option_out_of_range_is_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        Decode(**options)
-    with pytest.raises(ValueError, match=message):
-        Decode().having(**options)
-
-
-@pytest.mark.parametrize(("name", "value"), [("snap", None), ("fill_gaps", "1 s")])
-def test_an_option_that_is_no_number_is_refused(name, value):
-    with pytest.raises(ValueError, match=f"decode.{name} is {value!r}; wanted a number, 0 to turn"):
-        Decode().having(**{name: value})
+    for make in (Decode, Decode().having):
+        with unchecked(), pytest.raises(ValueError, match=message):
+            make(**options)
 
 
 def test_values_for_fewer_labels_than_there_are_are_an_error():

@@ -2,12 +2,13 @@
 
 import inspect
 import re
-import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 from conftest import HINTS_OF_LIGHTNING, SMALL
+from pages import blocks, commands, page
+from pages import run as run_line
 
 import spanloc
 from spanloc.config.build import build
@@ -16,10 +17,7 @@ from spanloc.decode import Decode
 from spanloc.decode.fitting import _SHARES, _VOTERS, OF_SETS, RANKED
 
 pytestmark = HINTS_OF_LIGHTNING
-PAGE = (Path(__file__).parents[2] / "docs" / "decoding.md").read_text()
-COMMANDS = [
-    line for text in re.findall(r"```sh\n(.*?)\n```", PAGE, re.DOTALL) for line in text.split("\n")
-]
+PAGE = page("decoding.md")
 
 
 @pytest.fixture
@@ -40,14 +38,14 @@ def with_a_stride(cli, run):
     "line",
     [
         pytest.param(line, marks=[pytest.mark.slow] * ("OTHER" in line or "tta." in line))
-        for line in COMMANDS
+        for line in commands(PAGE)
     ],
 )
 def test_every_command_runs(cli, run, line):
     if "tta.shifts" in line:
         with_a_stride(cli, run)
-    command, *arguments = shlex.split(line.replace("RUN", str(run)).replace("OTHER", str(run)))
-    found = cli(command.removeprefix("spanloc-"), *arguments, "trainer.accelerator=cpu")
+    said = line.replace("RUN", str(run)).replace("OTHER", str(run))
+    found = run_line(cli, said, "trainer.accelerator=cpu")
     assert isinstance(found, Path), found
     wanted = re.findall(r"RUN/(\S+)", line) if "fit_into" in line else []
     if "fit_decode" in line:
@@ -57,7 +55,7 @@ def test_every_command_runs(cli, run, line):
 
 
 def test_the_python_runs(run, capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    (code,) = blocks(PAGE, "python")
     datamodule = build(read(run)["spanloc"]["config"]["data"])
     datamodule.setup("fit")
     names = {"datamodule": datamodule}

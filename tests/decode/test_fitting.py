@@ -36,14 +36,12 @@ def planted(num_sequences=12, shift=(0.0, 0.0), noise=0.5, power=1.0, seed=0):
         order = np.argsort(-scores)
         kinds = np.concatenate([own, rng.integers(2, size=8)])
         fields = (torch.from_numpy(field[order]) for field in (every, scores, kinds))
-        none = torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64)
-        sample = Sample(f"s{i:02d}", torch.zeros(1, 480), *none, Timeline(STEP, 7.0))
-        rows.append(_Row(Scored(*fields), 480, 1, collate([sample])))
+        rows.append(_Row(Scored(*fields), 480, 1, Timeline(STEP, 7.0)))
         spans.append(true * STEP + 7)
         labels.append(own)
         places.append(np.full(8, i))
     joined = [torch.from_numpy(np.concatenate(field)) for field in (spans, labels, places)]
-    ids = tuple(row.batch.ids[0] for row in rows)
+    ids = tuple(f"s{i:02d}" for i in range(len(rows)))
     return Collected(rows, Targets(joined[0], joined[1], joined[2], ids))
 
 

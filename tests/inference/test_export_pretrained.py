@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from recordings import edit
 from safetensors.torch import load_file
 
 import spanloc
@@ -74,17 +75,10 @@ def test_the_folder_holds_weights_config_and_card_without_folders_of_the_machine
     assert "library_name: spanloc" in (saved / "README.md").read_text()
 
 
-def changed(saved, change):
-    path = saved / "config.json"
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-
-
 @pytest.mark.parametrize("target", ["os.system", "subprocess.Popen", "spanloc.files.write_json"])
 def test_a_config_cannot_run_code(target, saved, tmp_path):
     node = {"_target_": target, "_args_": [f"touch {tmp_path}/ran"]}
-    changed(saved, lambda content: content["config"]["module"].update(decode=node))
+    edit(saved, lambda content: content["config"]["module"].update(decode=node), "config.json")
     with pytest.raises(ValueError, match=rf"saved: decode would build '{target}'"):
         PretrainedLocalizer.from_pretrained(saved)
     assert not (tmp_path / "ran").exists()
@@ -92,7 +86,7 @@ def test_a_config_cannot_run_code(target, saved, tmp_path):
 
 def test_a_package_can_be_allowed(saved):
     node = {"_target_": "fractions.Fraction", "numerator": 1}
-    changed(saved, lambda content: content["config"]["module"].update(decode=node))
+    edit(saved, lambda content: content["config"]["module"].update(decode=node), "config.json")
     with pytest.raises(ValueError, match="would build"):
         PretrainedLocalizer.from_pretrained(saved)
     # It is built, and is no decoding.
@@ -122,7 +116,11 @@ def test_a_missing_file_is_named(saved):
 
 
 def test_weights_of_another_model_do_not_fit(saved):
-    changed(saved, lambda content: content["config"]["module"]["localizer"].update(head=None))
+    edit(
+        saved,
+        lambda content: content["config"]["module"]["localizer"].update(head=None),
+        "config.json",
+    )
     with pytest.raises(ValueError, match="saved"):
         PretrainedLocalizer.from_pretrained(saved)
 

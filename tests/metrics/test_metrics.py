@@ -3,12 +3,11 @@
 import math
 
 import pytest
-import torch.distributed as dist
 import yaml
 from conftest import CONFIGS
 from matplotlib import pyplot
 from metric_rows import rows, tensors, value
-from torch import multiprocessing
+from processes import in_two_processes
 
 from spanloc import metrics
 from spanloc.config.build import build, targets
@@ -106,38 +105,16 @@ def test_resetting_lets_everything_go(node):
         assert not any(len(getattr(metric, name)) for name in metric._defaults)
 
 
-def two_processes(rank, store, results):
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
-    try:
-        for node in METRICS.values():
-            predictions, truths = rows(seed=rank, first=100 * rank)
-            results.put((rank, value(node, (predictions, truths))))
-            # One of the two has had nothing.
-            results.put((rank, value(node, *[(predictions, truths)] * rank)))
-    finally:
-        dist.destroy_process_group()
+def values_of(rank):
+    mine = rows(seed=rank, first=100 * rank)
+    # At last one of the two has had nothing.
+    return [value(node, *[mine] * n) for node in METRICS.values() for n in (1, rank)]
 
 
 @pytest.mark.filterwarnings("ignore:The ``compute`` method of metric")
 def test_two_processes_are_one(tmp_path):
-    context = multiprocessing.get_context("fork")
-    results = context.Queue()
-    workers = [
-        context.Process(target=two_processes, args=(rank, tmp_path / "store", results))
-        for rank in range(2)
-    ]
-    for worker in workers:
-        worker.start()
-    found = {0: [], 1: []}
-    for _ in range(4 * len(METRICS)):
-        rank, numbers = results.get(timeout=120)
-        found[rank].append(numbers)
-    for worker in workers:
-        worker.join()
-    expected = []
-    for node in METRICS.values():
-        both = [rows(seed=0), rows(seed=1, first=100)]
-        expected += [value(node, *both), value(node, both[1])]
-    for rank in range(2):
-        for numbers, whole in zip(found[rank], expected, strict=True):
+    both = [rows(seed=0), rows(seed=1, first=100)]
+    expected = [value(node, *some) for node in METRICS.values() for some in (both, both[1:])]
+    for found in in_two_processes(values_of, tmp_path):
+        for numbers, whole in zip(found, expected, strict=True):
             assert numbers == pytest.approx(whole, abs=1e-12)

@@ -5,9 +5,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-import torch.distributed as dist
 from metric_rows import rows, tensors
-from torch import multiprocessing
+from processes import in_two_processes
 
 from spanloc.metrics import AveragePrecision, MeanTIoU
 from spanloc.metrics.metric import sequence_key
@@ -178,41 +177,19 @@ def test_rows_of_other_shapes_and_types_are_refused():
             AveragePrecision().update(*update)
 
 
-def in_two_processes(rank, store, results):
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
-    try:
-        mine = slice(0, 4) if rank else slice(4, None)
-        metric = MeanTIoU()
-        metric.update(*perfect(spans_of(len(ODD_IDS))[mine], ODD_IDS[mine]))
-        with metric.sync_context():
-            found, _ = metric.rows()
-        # A queue of another process cannot carry lone surrogates.
-        ids = sorted(name.encode(errors="surrogatepass") for name in found.ids)
-        answer = [ids, float(metric.compute()["tiou"])]
-        metric.reset()
-        metric.update(*perfect(spans_of(2), ("shared", f"own {rank}")))
-        try:
-            metric.compute()
-        except ValueError as error:
-            answer.append(str(error))
-        results.put(answer)
-    finally:
-        dist.destroy_process_group()
+def joined(rank):
+    mine = slice(0, 4) if rank else slice(4, None)
+    metric = MeanTIoU()
+    metric.update(*perfect(spans_of(len(ODD_IDS))[mine], ODD_IDS[mine]))
+    with metric.sync_context():
+        found, _ = metric.rows()
+    value = float(metric.compute()["tiou"])
+    metric.reset()
+    metric.update(*perfect(spans_of(2), ("shared", f"own {rank}")))
+    with pytest.raises(ValueError, match="sequence 'shared' was there twice"):
+        metric.compute()
+    return sorted(found.ids), value
 
 
 def test_two_processes_join_any_ids_and_refuse_a_sequence_of_both(tmp_path):
-    context = multiprocessing.get_context("fork")
-    results = context.Queue()
-    workers = [
-        context.Process(target=in_two_processes, args=(rank, tmp_path / "store", results))
-        for rank in range(2)
-    ]
-    for worker in workers:
-        worker.start()
-    for _ in workers:
-        ids, value, error = results.get(timeout=120)
-        assert ids == sorted(name.encode(errors="surrogatepass") for name in ODD_IDS)
-        assert value == 1
-        assert "sequence 'shared' was there twice" in error
-    for worker in workers:
-        worker.join()
+    assert in_two_processes(joined, tmp_path) == [(sorted(ODD_IDS), 1)] * 2

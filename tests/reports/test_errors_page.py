@@ -2,13 +2,13 @@
 
 import json
 import re
-import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 from conftest import HINTS_OF_LIGHTNING
 from metric_rows import rows, tensors
+from pages import blocks, commands, page, run
 
 from spanloc import reports
 from spanloc.metrics import ORACLES, oracles
@@ -16,8 +16,8 @@ from spanloc.metrics.oracles import STANDARD
 from spanloc.reports import ScoreResult
 
 pytestmark = HINTS_OF_LIGHTNING
-PAGE = (Path(__file__).parents[2] / "docs" / "errors.md").read_text()
-SCORE, EVALUATE = re.findall(r"```sh\n(.*)\n(.*)\n```", PAGE)[0]
+PAGE = page("errors.md")
+SCORE, EVALUATE = commands(PAGE)
 ROWS = tensors(*rows())
 
 
@@ -33,8 +33,7 @@ def files(tmp_path):
 
 
 def result_of(cli, line, *more, **options):
-    command, *arguments = shlex.split(line)
-    found = cli(command.removeprefix("spanloc-"), *arguments, "hydra.run.dir=out", *more, **options)
+    found = run(cli, line, "hydra.run.dir=out", *more, **options)
     assert isinstance(found, Path), found
     assert "If this were perfect" in (found / "out" / "scores.html").read_text()
     return ScoreResult.read(found / "out" / "scores.json").oracles
@@ -59,20 +58,20 @@ def test_the_command_on_a_checkpoint_stores_it_too(cli, trained, tmp_path):
 
 
 def test_without_the_option_there_is_no_table(cli, files):
-    folder = cli("score", *shlex.split(SCORE)[1:-1], "hydra.run.dir=out", folder=files) / "out"
+    without = SCORE.replace(" oracles=true", "")
+    folder = run(cli, without, "hydra.run.dir=out", folder=files) / "out"
     assert ScoreResult.read(folder / "scores.json").oracles is None
     assert "If this were perfect" not in (folder / "scores.html").read_text()
 
 
 @pytest.mark.parametrize("line", [SCORE, EVALUATE])
 def test_another_value_is_one_line(cli, files, line):
-    command, *arguments = shlex.split(line.replace("oracles=true", "oracles=all"))
-    found = cli(command.removeprefix("spanloc-"), *arguments, folder=files)
+    found = run(cli, line.replace("oracles=true", "oracles=all"), folder=files)
     assert "oracles is 'all'; it may be true or false" in found
 
 
 def test_the_python_runs(capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    (code,) = blocks(PAGE, "python")
     exec(code, {"predictions": ROWS[0], "targets": ROWS[1]})
     assert float(capsys.readouterr().out) > 0
 

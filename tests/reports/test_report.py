@@ -126,6 +126,13 @@ def test_a_log_that_is_cut_loses_its_last_line_only(tmp_path):
     assert run.last_loss == pytest.approx(0.875 / 3)
 
 
+def test_cells_beyond_the_header_of_a_log_are_no_column(tmp_path):
+    text = "epoch,step,val/tiou\n0,0,0.5\n0,1,0.75,9,9\n"
+    run = read(write_run(tmp_path, {"config.yaml": config(), "csv/version_0/metrics.csv": text}))
+    assert sorted(run.curves) == ["epoch", "step", "val/tiou"]
+    assert run.epochs == 1
+
+
 def test_a_resumed_run_is_joined_by_step(tmp_path):
     rows = {v: f"epoch,train/loss_span,step\n{lines}" for v, lines in {
         0: "0,0,0\n0,1,1\n1,2,2\n1,3,3\n", 2: "1,20,2\n1,30,3\n2,40,4\n2,50,5\n", 10: "2,400,4\n",

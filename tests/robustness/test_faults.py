@@ -11,24 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from hostile import TINY, Commands, results, temporary
+from hostile import TINY, results, same_results, temporary, undisturbed
 
 RUN = (*TINY, "task=single")
 
 
 @pytest.fixture(scope="module")
-def commands():
-    started = Commands()
-    yield started
-    started.close()
-
-
-@pytest.fixture(scope="module")
 def expected(commands, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("whole")
-    found = commands.train(folder, *RUN)
-    assert found.code == 0, found.text
-    return results(folder / "run")
+    return undisturbed(commands, tmp_path_factory.mktemp("whole"), *RUN)[0]
 
 
 def check_one_line(text, folder, cause):
@@ -63,8 +53,7 @@ def check_goes_on(commands, folder, expected):
         assert "no such file" in found.text, found.text
         found = commands.train(folder, *RUN)
     assert found.code == 0, found.text
-    ended = results(folder / "run")
-    assert {name for name in expected if ended.get(name) != expected[name]} == set()
+    same_results(folder / "run", expected)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import annotated as annotated_data
-from hostile import Commands, results, temporary
+from hostile import same_results, undisturbed
 
 # Weights are averaged, the loss is annealed, and steps have two batches; three epochs of eight.
 SETTINGS = (
@@ -28,13 +28,6 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def commands():
-    started = Commands()
-    yield started
-    started.close()
-
-
-@pytest.fixture(scope="module")
 def settings(tmp_path_factory):
     data = annotated_data.__wrapped__(tmp_path_factory.mktemp("data"))
     return ("data=annotations", f"data.root={data}", *SETTINGS)
@@ -43,10 +36,7 @@ def settings(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(commands, settings, tmp_path_factory):
     """Results of the run that is not disturbed, and its seconds."""
-    folder = tmp_path_factory.mktemp("whole")
-    found = commands.train(folder, *settings)
-    assert found.code == 0, found.text
-    return results(folder / "run"), found.seconds
+    return undisturbed(commands, tmp_path_factory.mktemp("whole"), *settings)[:2]
 
 
 def finished(commands, folder, settings, expected):
@@ -57,9 +47,7 @@ def finished(commands, folder, settings, expected):
         settings = (f"resume={run}",)
     found = commands.train(folder, *settings)
     assert found.code == 0, found.text
-    assert not temporary(run)
-    ended = results(run)
-    assert {name for name in expected if ended.get(name) != expected[name]} == set()
+    same_results(run, expected)
     return batch
 
 

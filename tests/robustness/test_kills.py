@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-from hostile import TINY, Commands, results, temporary
+from hostile import TINY, same_results, undisturbed
 
 AVERAGE = (
     "+callbacks.average={_target_:pytorch_lightning.callbacks.EMAWeightAveraging,decay:0.9}",
@@ -30,13 +30,6 @@ KINDS = {
 
 
 @pytest.fixture(scope="module")
-def commands():
-    started = Commands()
-    yield started
-    started.close()
-
-
-@pytest.fixture(scope="module")
 def whole(commands, tmp_path_factory):
     """Results of the run of a kind that is not disturbed, its seconds, and its file operations."""
     known = {}
@@ -44,9 +37,7 @@ def whole(commands, tmp_path_factory):
     def run(kind):
         if kind not in known:
             folder = tmp_path_factory.mktemp("whole")
-            found = commands.train(folder, *TINY, *KINDS[kind])
-            assert found.code == 0, found.text
-            known[kind] = results(folder / "run"), found.seconds, found.events
+            known[kind] = undisturbed(commands, folder, *TINY, *KINDS[kind])
         return known[kind]
 
     return run
@@ -67,9 +58,7 @@ def go_on(commands, folder, kind, **kill):
 def check(commands, folder, kind, expected):
     found, what = go_on(commands, folder, kind)
     assert found.code == 0, found.text
-    assert not temporary(folder / "run")
-    ended = results(folder / "run")
-    assert {name for name in expected if ended.get(name) != expected[name]} == set()
+    same_results(folder / "run", expected)
     return what
 
 

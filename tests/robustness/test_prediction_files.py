@@ -8,7 +8,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mutated import RAW, csv_files, files, harmless, json_files, often, trees
+from mutated import RAW, at_length, csv_files, files, harmless, json_files, trees
 
 from spanloc.data.annotations.scored import read_scored
 from spanloc.metrics import diagnose
@@ -56,7 +56,6 @@ def kinds(rows, content):
     return st.one_of(*(st.tuples(st.just(name), made) for name, made in named.items()))
 
 
-bad_predictions, bad_annotations = kinds(FOUND, PREDICTIONS), kinds(TRUTH, ANNOTATIONS)
 policy = st.sampled_from(["error", "skip", "skip"])
 
 
@@ -91,30 +90,17 @@ def check(folder, bad, content, policy):
         assert all(line.isprintable() and len(line) < 2000 for line in notes(found))
 
 
-@often(150)
-@given(bad_predictions, policy)
-def test_predictions_with_a_mistake_are_read_or_refused_in_one_line(folder, content, policy):
-    check(folder, "p", content, policy)
+@at_length(150, 3_000)  # a minute each
+@pytest.mark.parametrize("bad", ["p", "a"])
+def test_predictions_and_annotations_with_a_mistake_are_read_or_refused_in_one_line(
+    folder, often, bad
+):
+    @often
+    @given(kinds(FOUND, PREDICTIONS) if bad == "p" else kinds(TRUTH, ANNOTATIONS), policy)
+    def run(content, policy):
+        check(folder, bad, content, policy)
 
-
-@often(150)
-@given(bad_annotations, policy)
-def test_annotations_with_a_mistake_are_read_or_refused_in_one_line(folder, content, policy):
-    check(folder, "a", content, policy)
-
-
-@pytest.mark.slow  # a minute
-@often(3_000)
-@given(bad_predictions, policy)
-def test_predictions_with_a_mistake_at_length(folder, content, policy):
-    check(folder, "p", content, policy)
-
-
-@pytest.mark.slow  # a minute
-@often(3_000)
-@given(bad_annotations, policy)
-def test_annotations_with_a_mistake_at_length(folder, content, policy):
-    check(folder, "a", content, policy)
+    run()
 
 
 HEADER = "sequence,start,end,label,score\n"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_runs import NOW, config, convergence, finished, log, write_run
 from metric_rows import rows, tensors
-from mutated import RAW, TEXTS, csv_files, files, harmless, json_files, often, trees
+from mutated import RAW, TEXTS, at_length, csv_files, files, harmless, json_files, often, trees
 
 from spanloc import reports
 from spanloc.metrics import diagnose
@@ -87,41 +87,32 @@ def check(folder, changed, *forms):
             assert max(map(len, text.splitlines())) < 200_000
 
 
-def check_scores(folder, content):
-    path = folder.parent / "scores.json"
-    path.write_bytes(content)
-    with harmless(folder.parent, "scores.json"):
-        scores = reports.ScoreResult.read(path)
-        assert reports.score_page(scores).encode()
-
-
 @often(12)
 @given(changes)
 def test_a_bad_run_is_one_row_of_the_tables(folder, changed):
     check(folder, changed, reports.markdown)
 
 
-@often(4)
-@given(changes)
-def test_a_bad_run_is_one_row_of_the_page(folder, changed):
-    check(folder, changed, reports.page)
+@at_length(4, 300)  # three minutes
+def test_a_bad_run_is_one_row_of_the_page(folder, often):
+    @often
+    @given(changes)
+    def run(changed):
+        check(folder, changed, reports.markdown, reports.page)
+
+    run()
 
 
-@often(20)
-@given(json_files(SCORES))
-def test_scores_with_a_mistake_are_a_page_or_refused_in_one_line(folder, content):
-    check_scores(folder, content)
+@at_length(20, 500)  # half a minute
+def test_scores_with_a_mistake_are_a_page_or_refused_in_one_line(folder, often):
+    path = folder.parent / "scores.json"
 
+    @often
+    @given(json_files(SCORES))
+    def run(content):
+        path.write_bytes(content)
+        with harmless(folder.parent, "scores.json"):
+            scores = reports.ScoreResult.read(path)
+            assert reports.score_page(scores).encode()
 
-@pytest.mark.slow  # three minutes
-@often(300)
-@given(changes)
-def test_a_bad_run_is_one_row_of_the_page_at_length(folder, changed):
-    check(folder, changed, reports.markdown, reports.page)
-
-
-@pytest.mark.slow  # half a minute
-@often(500)
-@given(json_files(SCORES))
-def test_scores_with_a_mistake_at_length(folder, content):
-    check_scores(folder, content)
+    run()

@@ -15,8 +15,7 @@ from conftest import (
     their_trainer,
     unchecked,
 )  # fmt: skip
-from torch import distributed as dist
-from torch import multiprocessing
+from processes import in_two_processes
 
 from spanloc import Criterion, SpanLocalizer, losses
 from spanloc.convergence import ConvergenceResult
@@ -175,27 +174,15 @@ def test_polyak_refuses_what_would_make_its_step_wrong(options, message):
         their_trainer(**options).fit(task, TheirData())
 
 
-def _polyak_process(rank, store, queue):
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+def after_a_step(rank):
     x = torch.tensor(5.0, requires_grad=True)
     # What DDP leaves: one gradient, and a loss for each process.
     step(Polyak([x], lr=10.0), lambda: x.abs() + (1.0 if rank else -1.0))
-    queue.put(x.item())
-    dist.destroy_process_group()
+    return x.item()
 
 
 def test_polyak_s_step_is_the_same_in_every_process(tmp_path):
-    context = multiprocessing.get_context("fork")
-    queue = context.Queue()
-    processes = [
-        context.Process(target=_polyak_process, args=(rank, tmp_path / "store", queue))
-        for rank in range(2)
-    ]
-    for process in processes:
-        process.start()
-    assert [queue.get(timeout=60) for _ in range(2)] == [0.0, 0.0]
-    for process in processes:
-        process.join()
+    assert in_two_processes(after_a_step, tmp_path) == [0.0, 0.0]
 
 
 def fit_exactly(cli, *options):

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from spanloc.data.annotations.placed import Grid
+from spanloc.data.annotations.placed import Grid, Meaning
 from spanloc.data.annotations.rows import SUBSETS, Annotated
 from spanloc.data.signals import SUFFIXES, Signal, find_signal, open_signal
 from spanloc.data.signals.arrays import shown_path
@@ -89,14 +89,7 @@ def _array_path(entry: Annotated, root: Path) -> Path:
     return path
 
 
-def grid_of(
-    entry: Annotated,
-    signal: Signal,
-    *,
-    fps: float | None,
-    feature_stride: float | None,
-    feature_window: float | None,
-) -> Grid:
+def grid_of(entry: Annotated, signal: Signal, meaning: Meaning) -> Grid:
     """The steps of a sequence in time.
 
     Step ``i`` of features with a stride covers the frames around ``i * stride + window / 2``, the
@@ -106,6 +99,7 @@ def grid_of(
         ValueError: The rate is not known, or annotations and signal disagree about rate or length.
     """
     where, path = entry.where, shown_path(signal.path)
+    fps, feature_stride = meaning.fps, meaning.feature_stride
     if feature_stride is not None:
         frames = entry.fps if entry.fps is not None else fps
         if frames is None:
@@ -125,7 +119,7 @@ def grid_of(
                 "second), or feature_stride and fps for features of a video"
             )
     stride = 1.0 if feature_stride is None else feature_stride
-    window = stride if feature_window is None else feature_window
+    window = stride if meaning.feature_window is None else meaning.feature_window
     rate, steps = frames / stride, signal.num_steps
     offset = (window - stride) / 2 / frames
     if entry.duration is not None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from spanloc.data.annotations.beside import signal_of
 from spanloc.data.annotations.formats import read_content
-from spanloc.data.annotations.records import Annotations, Meaning, Record, lay
+from spanloc.data.annotations.placed import Meaning
+from spanloc.data.annotations.records import Annotations, Record, lay
 from spanloc.data.annotations.rows import (
     SUBSETS,
     BadSpan,

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from spanloc.data.annotations.rows import (
+    LEAST,
     MISSING,
+    MOST,
     Annotated,
     BadSpan,
     Content,
@@ -17,6 +19,7 @@ from spanloc.data.annotations.rows import (
     Policy,
     Row,
     Unit,
+    is_number,
     listed,
     nearest,
 )
@@ -26,92 +29,63 @@ from spanloc.structures import Timeline
 _SIZES = {"seconds": 1.0, "milliseconds": 1e-3}
 
 
-def in_seconds(
-    start: float, end: float, step: float, *, unit: Unit, ends: Ends, first_index: int
-) -> tuple[float, float]:
-    """A span of a file as a half-open span in seconds.
-
-    Args:
-        start, end: As the file has them.
-        step: Seconds per step.
-        unit: Of start and end.
-        ends: ``inclusive`` where the end names the last step that is inside, or its time.
-        first_index: Number of the first step, where the unit is steps.
-
-    >>> in_seconds(1, 5, 0.02, unit="steps", ends="inclusive", first_index=1)
-    (0.0, 0.1)
-    """
-    if unit == "steps":
-        after = 1 if ends == "inclusive" else 0
-        return (start - first_index) * step, (end - first_index + after) * step
-    size = _SIZES[unit]
-    return start * size, end * size + (step if ends == "inclusive" else 0.0)
-
-
 @dataclass(frozen=True)
-class Names:
-    """What labels stand for.
-
-    Args:
-        classes: Names of the classes; a label's number is its place.
-        label_map: Labels that have another name.
-        unknown: Labels of spans whose class is not known.
-        ignored: Labels of stretches that count neither as a span nor as background.
-    """
-
-    classes: Sequence[str]
-    label_map: Mapping[str, str]
-    unknown: Sequence[str] = ()
-    ignored: Sequence[str] = ()
-
-
-def names_of(
-    content: Content,
-    *,
-    classes: Sequence[str] | None,
-    label_map: Mapping[str, str] | None,
-    unknown: Sequence[str],
-    ignore: Sequence[str],
-) -> Names:
-    """The classes of a folder, in the order of its list or else sorted.
+class Meaning:
+    """What rows of files mean; the arguments of that name of :func:`read_annotations`.
 
     Raises:
-        ValueError: A label of the options is not in the files.
+        ValueError: A value is not one of those that may be.
     """
-    listed_ones = [] if content.classes is None else content.classes
-    labels = (row.label for entry in content.sequences for row in entry.rows)
-    used = {label for label in labels if isinstance(label, str) and label}
-    sources = [*listed_ones, *sorted(used.difference(listed_ones))]
-    renamed = {str(old): new for old, new in (label_map or {}).items()}
-    for old, new in renamed.items():
-        if old not in sources:
-            raise ValueError(f"{content.file}: label_map: no label {old!r}{nearest(old, sources)}")
-        if not isinstance(new, str) or not new:
-            raise ValueError(f"label_map: {old!r} becomes {shown(new)}; wanted a name")
-    # In a config, a label may be a number.
-    unknown, ignore = [*map(str, unknown)], [*map(str, ignore)]
-    names = list(dict.fromkeys(renamed.get(name, name) for name in sources))
-    for option, chosen in (("unknown", unknown), ("ignore", ignore)):
-        for name in chosen:
-            if name not in names:
-                raise ValueError(
-                    f"{content.file}: {option}: no label {name!r}{nearest(name, names)}"
-                )
-    if both := set(unknown) & set(ignore):
-        raise ValueError(f"the label {min(both)!r} is both in unknown and in ignore")
-    apart = {*unknown, *ignore}
-    if classes is not None:
-        found = list(classes)
-        if len({*found}) != len(found) or not all(isinstance(n, str) and n for n in found):
-            raise ValueError(f"classes is {shown(found)}; wanted a list of different names")
-        if both := apart & {*found}:
-            raise ValueError(f"the label {min(both)!r} is in classes, and in unknown or ignore")
-    elif content.classes is not None:
-        kept = (renamed.get(name, name) for name in content.classes)
-        found = [name for name in dict.fromkeys(kept) if name not in apart]
-    else:
-        found = sorted({*names} - apart)
-    return Names(found, renamed, tuple(unknown), tuple(ignore))
+
+    fps: float | None = None
+    unit: Unit = "seconds"
+    ends: Ends = "half-open"
+    first_index: int = 0
+    feature_stride: float | None = None
+    feature_window: float | None = None
+    classes: Sequence[str] | None = None
+    label_map: Mapping[str, str] | None = None
+    unknown: Sequence[str] = ()
+    ignore: Sequence[str] = ()
+    bad_spans: Policy = "error"
+    found: list[BadSpan] | None = None
+
+    def __post_init__(self) -> None:
+        for name, among in (
+            ("unit", ("seconds", "milliseconds", "steps")),
+            ("ends", ("half-open", "inclusive")),
+            ("first_index", (0, 1)),
+            ("bad_spans", ("error", "clip", "drop")),
+        ):
+            value = getattr(self, name)
+            if value not in among:
+                wanted = ", ".join(map(str, among))
+                raise ValueError(f"data.{name} is {value!r}; wanted one of {wanted}")
+        for name in ("fps", "feature_stride", "feature_window"):
+            rate = getattr(self, name)
+            if rate is not None and not is_number(rate, LEAST, MOST):
+                raise ValueError(f"data.{name} is {rate!r}; wanted a number above 0")
+        for name in ("classes", "unknown", "ignore"):
+            if isinstance(getattr(self, name), str):
+                raise ValueError(f"data.{name} is {getattr(self, name)!r}; wanted a list of labels")
+        if self.first_index and self.unit != "steps":
+            raise ValueError(f"data.first_index is {self.first_index}; that is for unit=steps")
+        if self.feature_window is not None and self.feature_stride is None:
+            raise ValueError("data.feature_window is set, and no feature_stride")
+
+
+def in_seconds(start: float, end: float, step: float, meaning: Meaning) -> tuple[float, float]:
+    """A span of a file as a half-open span in seconds; ``step`` is the seconds per step.
+
+    >>> in_seconds(1, 5, 0.02, Meaning(unit="steps", ends="inclusive", first_index=1))
+    (0.0, 0.1)
+    """
+    inclusive = meaning.ends == "inclusive"
+    if meaning.unit == "steps":
+        first = meaning.first_index
+        return (start - first) * step, (end - first + inclusive) * step
+    size = _SIZES[meaning.unit]
+    return start * size, end * size + (step if inclusive else 0.0)
 
 
 class Grid(NamedTuple):
@@ -151,31 +125,66 @@ class Placer:
     """Lays annotations over the steps of their sequence, and judges those that do not fit.
 
     Args:
-        names: What labels stand for.
-        word: How the file calls a span, for errors.
-        unit, ends, first_index: As in :func:`in_seconds`.
-        bad_spans: ``error`` raises at the first span that is bad; ``clip`` cuts off what lies outside
-            the sequence, and drops the span where that leaves nothing or it has another mistake;
-            ``drop`` drops it. A duplicate is kept, unless ``bad_spans`` is ``drop``.
-        found: Gets all that are bad, in the order of the files.
+        content: Of the files.
+        meaning: Of their rows. ``bad_spans="error"`` raises at the first span that is bad; ``clip`` cuts
+            off what lies outside the sequence, and drops the span where that leaves nothing or it has
+            another mistake; ``drop`` drops it. A duplicate is kept, unless it is ``drop``.
+
+    Attributes:
+        classes: In the order of their list or else sorted; a label's number is its place.
+        found: Gets all spans that are bad, in the order of the files.
+
+    Raises:
+        ValueError: A label of the options is not in the files.
     """
 
-    def __init__(
-        self,
-        names: Names,
-        word: str,
-        *,
-        unit: Unit,
-        ends: Ends,
-        first_index: int,
-        bad_spans: Policy,
-        found: list[BadSpan],
-    ) -> None:
-        self.names, self.word, self.unit = names, word, unit
-        self.ends, self.first_index = ends, first_index
-        self.bad_spans, self.found = bad_spans, found
-        self._numbers = {name: i for i, name in enumerate(names.classes)}
-        self._numbers |= dict.fromkeys(names.unknown, -1)
+    def __init__(self, content: Content, meaning: Meaning) -> None:
+        self.word, self.meaning = content.word, meaning
+        self.found: list[BadSpan] = [] if meaning.found is None else meaning.found
+        self.label_map = {str(old): new for old, new in (meaning.label_map or {}).items()}
+        # In a config, a label may be a number.
+        unknown, self.ignored = [*map(str, meaning.unknown)], [*map(str, meaning.ignore)]
+        names = self._names(content)
+        for option, chosen in (("unknown", unknown), ("ignore", self.ignored)):
+            for name in chosen:
+                if name not in names:
+                    raise ValueError(
+                        f"{content.file}: {option}: no label {name!r}{nearest(name, names)}"
+                    )
+        if both := set(unknown) & set(self.ignored):
+            raise ValueError(f"the label {min(both)!r} is both in unknown and in ignore")
+        apart = {*unknown, *self.ignored}
+        if meaning.classes is not None:
+            self.classes = list(meaning.classes)
+            known = all(isinstance(name, str) and name for name in self.classes)
+            if not known or len({*self.classes}) != len(self.classes):
+                raise ValueError(
+                    f"classes is {shown(self.classes)}; wanted a list of different names"
+                )
+            if both := apart & {*self.classes}:
+                raise ValueError(f"the label {min(both)!r} is in classes, and in unknown or ignore")
+        elif content.classes is not None:
+            kept = dict.fromkeys(self.label_map.get(name, name) for name in content.classes)
+            self.classes = [name for name in kept if name not in apart]
+        else:
+            self.classes = sorted({*names} - apart)
+        self._numbers = {name: i for i, name in enumerate(self.classes)}
+        self._numbers |= dict.fromkeys(unknown, -1)
+
+    def _names(self, content: Content) -> list[str]:
+        # All labels by their new names, those that the file lists first.
+        listed_ones = content.classes or []
+        labels = (row.label for entry in content.sequences for row in entry.rows)
+        used = {label for label in labels if isinstance(label, str) and label}
+        sources = [*listed_ones, *sorted(used.difference(listed_ones))]
+        for old, new in self.label_map.items():
+            if old not in sources:
+                raise ValueError(
+                    f"{content.file}: label_map: no label {old!r}{nearest(old, sources)}"
+                )
+            if not isinstance(new, str) or not new:
+                raise ValueError(f"label_map: {old!r} becomes {shown(new)}; wanted a name")
+        return list(dict.fromkeys(self.label_map.get(name, name) for name in sources))
 
     def place(self, entry: Annotated, grid: Grid) -> Placed:
         """The annotations of a sequence in steps.
@@ -193,23 +202,23 @@ class Placer:
             span, problem = self._span(row, grid)
             name = row.label
             if isinstance(name, str):
-                name = self.names.label_map.get(name, name)
+                name = self.label_map.get(name, name)
             # What is no text, such as a list, may not be hashable.
-            known = isinstance(name, str) and (name in self._numbers or name in self.names.ignored)
+            known = isinstance(name, str) and (name in self._numbers or name in self.ignored)
             if problem is None and not known:
                 came = "missing" if row.label is MISSING else shown(row.label)
-                wanted = f"one of classes: {listed(list(self.names.classes))}"
+                wanted = f"one of classes: {listed(self.classes)}"
                 span, problem = None, ("label", f"label is {came}; wanted {wanted}")
             if problem is not None:
                 self._report(entry, i, *problem)
-            if span is None or (problem is not None and self.bad_spans == "drop"):
+            if span is None or (problem is not None and self.meaning.bad_spans == "drop"):
                 continue
-            if name in self.names.ignored:
+            if name in self.ignored:
                 ignored.append(span)
                 continue
             if (*span, name) in seen:
                 self._report(entry, i, "duplicate", f"[{row.start}, {row.end}] is there twice")
-                if self.bad_spans == "drop":
+                if self.meaning.bad_spans == "drop":
                     continue
             seen.add((*span, name))
             spans.append(span)
@@ -224,9 +233,7 @@ class Placer:
         )
 
     def _in_steps(self, start: float, end: float, grid: Grid) -> tuple[float, float, float, float]:
-        first, last = in_seconds(
-            start, end, grid.frame, unit=self.unit, ends=self.ends, first_index=self.first_index
-        )
+        first, last = in_seconds(start, end, grid.frame, self.meaning)
         offset = grid.timeline.offset
         begin, stop = (
             float(min(max((time - offset) * grid.rate, 0), grid.num_steps))
@@ -239,7 +246,7 @@ class Placer:
     ) -> tuple[tuple[float, float] | None, tuple[str, str] | None]:
         first, last, start, end = self._in_steps(row.start, row.end, grid)
         came = f"{self.word} is [{row.start}, {row.end}]"
-        came += "" if self.unit == "seconds" else f" ({self.unit})"
+        came += "" if self.meaning.unit == "seconds" else f" ({self.meaning.unit})"
         wanted = f"{came}; wanted 0 <= start < end <= duration ({grid.duration})"
         # An end may stick out by less than a step: durations are rounded more often than not.
         step = 1 / grid.rate
@@ -263,7 +270,7 @@ class Placer:
         row = entry.rows[i]
         text = f"{row.where}: {text}"
         self.found.append(BadSpan(str(entry.file), entry.id, i, kind, text, row.where))
-        if self.bad_spans == "error" and kind != "duplicate":
+        if self.meaning.bad_spans == "error" and kind != "duplicate":
             raise ValueError(f"{entry.where}: {text}")
 
     def _unseen(self, entry: Annotated, grid: Grid) -> list[tuple[float, float]]:

@@ -1,6 +1,6 @@
 """Annotated sequences: what files say, laid over the signals."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -9,19 +9,12 @@ import torch
 from torch import Tensor
 
 from spanloc.data.annotations.beside import grid_of
-from spanloc.data.annotations.placed import Placer, names_of
+from spanloc.data.annotations.placed import Meaning, Placer
 from spanloc.data.annotations.rows import (
-    LEAST,
-    MOST,
     SUBSETS,
     Annotated,
-    BadSpan,
     Case,
     Content,
-    Ends,
-    Policy,
-    Unit,
-    is_number,
     refuse,
 )
 from spanloc.data.signals import Signal
@@ -125,51 +118,6 @@ class Annotations:
         return [record for subset in SUBSETS for record in self.subsets.get(subset, ())]
 
 
-@dataclass(frozen=True)
-class Meaning:
-    """What rows of files mean; the arguments of that name of :func:`read_annotations`.
-
-    Raises:
-        ValueError: A value is not one of those that may be.
-    """
-
-    fps: float | None = None
-    unit: Unit = "seconds"
-    ends: Ends = "half-open"
-    first_index: int = 0
-    feature_stride: float | None = None
-    feature_window: float | None = None
-    classes: Sequence[str] | None = None
-    label_map: Mapping[str, str] | None = None
-    unknown: Sequence[str] = ()
-    ignore: Sequence[str] = ()
-    bad_spans: Policy = "error"
-    found: list[BadSpan] | None = None
-
-    def __post_init__(self) -> None:
-        for name, among in (
-            ("unit", ("seconds", "milliseconds", "steps")),
-            ("ends", ("half-open", "inclusive")),
-            ("first_index", (0, 1)),
-            ("bad_spans", ("error", "clip", "drop")),
-        ):
-            value = getattr(self, name)
-            if value not in among:
-                wanted = ", ".join(map(str, among))
-                raise ValueError(f"data.{name} is {value!r}; wanted one of {wanted}")
-        for name in ("fps", "feature_stride", "feature_window"):
-            rate = getattr(self, name)
-            if rate is not None and not is_number(rate, LEAST, MOST):
-                raise ValueError(f"data.{name} is {rate!r}; wanted a number above 0")
-        for name in ("classes", "unknown", "ignore"):
-            if isinstance(getattr(self, name), str):
-                raise ValueError(f"data.{name} is {getattr(self, name)!r}; wanted a list of labels")
-        if self.first_index and self.unit != "steps":
-            raise ValueError(f"data.first_index is {self.first_index}; that is for unit=steps")
-        if self.feature_window is not None and self.feature_stride is None:
-            raise ValueError("data.feature_window is set, and no feature_stride")
-
-
 def lay(
     content: Content,
     signal_of: Callable[[Annotated], Signal],
@@ -187,26 +135,11 @@ def lay(
     Raises:
         ValueError: A row or a signal is off.
     """
-    names = names_of(
-        content,
-        classes=meaning.classes,
-        label_map=meaning.label_map,
-        unknown=meaning.unknown,
-        ignore=meaning.ignore,
-    )
-    placer = Placer(
-        names,
-        content.word,
-        unit=meaning.unit,
-        ends=meaning.ends,
-        first_index=meaning.first_index,
-        bad_spans=meaning.bad_spans,
-        found=[] if meaning.found is None else meaning.found,
-    )
+    placer = Placer(content, meaning)
     subsets: dict[str, list[Record]] = {subset: [] for subset in SUBSETS}
     for entry in content.sequences:
         try:
-            record = _record(entry, signal_of(entry), placer, meaning)
+            record = _record(entry, signal_of(entry), placer)
         except (ValueError, OSError) as error:
             refuse(refused, error, str(entry.file), sequence=entry.id)
         else:
@@ -214,17 +147,11 @@ def lay(
                 # A check wants to know where a span is written; training would carry it for nothing.
                 record = replace(record, source=None)
             subsets[record.subset].append(record)
-    return Annotations(list(names.classes), subsets)
+    return Annotations(placer.classes, subsets)
 
 
-def _record(entry: Annotated, signal: Signal, placer: Placer, meaning: Meaning) -> Record:
-    grid = grid_of(
-        entry,
-        signal,
-        fps=meaning.fps,
-        feature_stride=meaning.feature_stride,
-        feature_window=meaning.feature_window,
-    )
+def _record(entry: Annotated, signal: Signal, placer: Placer) -> Record:
+    grid = grid_of(entry, signal, placer.meaning)
     placed = placer.place(entry, grid)
     return Record(
         id=entry.id,

@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -78,13 +79,7 @@ class NpzSignal:
             self._key = chosen_key(path, names, key, "array")
             place = f"array {self._key!r:.60}: "
             with archive.open(f"{self._key}.npy") as file:
-                version = np.lib.format.read_magic(file)
-                header = (
-                    np.lib.format.read_array_header_1_0
-                    if version == (1, 0)
-                    else np.lib.format.read_array_header_2_0
-                )
-                shape, _, dtype = header(file)
+                shape, _, dtype = _read_header(file)
             self.num_steps, self.num_channels = checked_shape(path, shape, dtype, place)
             num_bytes = self.num_steps * self.num_channels * dtype.itemsize
             require_size(path, num_bytes, "save it as .npy, which is read piece by piece")
@@ -143,16 +138,17 @@ class ArraySignal:
         return self._array[first:last]
 
 
+def _read_header(file: Any) -> Any:
+    if np.lib.format.read_magic(file) == (1, 0):
+        return np.lib.format.read_array_header_1_0(file)
+    return np.lib.format.read_array_header_2_0(file)
+
+
 def _header_of(path: Path) -> str:
     """What the header of a ``.npy`` file says that cannot be opened, in brackets, if it has one."""
     try:
         with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            shape, _, dtype = (
-                np.lib.format.read_array_header_1_0(file)
-                if version == (1, 0)
-                else np.lib.format.read_array_header_2_0(file)
-            )
+            shape, _, dtype = _read_header(file)
             there = path.stat().st_size - file.tell()
     except Exception:  # of many kinds, as above
         return ""

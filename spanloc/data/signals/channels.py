@@ -1,10 +1,12 @@
 """Some channels of a signal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from spanloc.data.signals.clock import time_column
 from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import listed, shown_path
 
@@ -50,12 +52,6 @@ class Choice(NamedTuple):
     some: bool
     left: tuple[str, ...]
 
-    @classmethod
-    def of(cls, wanted: Sequence[str | int], names: Any, count: int, numbers: Any) -> "Choice":
-        """The choice of these numbers among the channels of a file."""
-        left = [name for i, name in enumerate(names or ()) if i not in numbers]
-        return cls(tuple(wanted), list(numbers) != list(range(count)), tuple(left))
-
 
 def choice_of(signal: Signal) -> Choice | None:
     """The channels that the file was opened for, None where it was opened for all."""
@@ -85,9 +81,9 @@ def opened_for(signal: Signal, chosen: Sequence[str | int] | None) -> Signal:
     """
     if chosen is None or choice_of(signal) is not None:
         return signal
-    numbers = numbers_of(signal, chosen)
+    numbers, choice = choose(signal, chosen)
     found = some_channels(signal, numbers)
-    vars(found)["choice"] = Choice.of(chosen, signal.channels, signal.num_channels, numbers)
+    vars(found)["choice"] = choice
     return found
 
 
@@ -115,10 +111,52 @@ def numbers_of(signal: Signal | Named, chosen: Sequence[str | int]) -> list[int]
     return found
 
 
+def choose(
+    file: Signal | Named, chosen: Sequence[str | int] | None
+) -> tuple[list[int], Choice | None]:
+    """The places of the chosen channels of a file, and the :class:`Choice`; of None all, and None.
+
+    Raises:
+        ValueError: As :func:`numbers_of`.
+    """
+    every = list(range(file.num_channels))
+    if chosen is None:
+        return every, None
+    numbers = numbers_of(file, chosen)
+    left = tuple(name for i, name in enumerate(file.channels or ()) if i not in numbers)
+    return numbers, Choice(tuple(chosen), numbers != every, left)
+
+
+def named_columns(
+    path: Path,
+    names: Sequence[str],
+    kind_of: Callable[[str], str | None],
+    chosen: Sequence[str | int] | None,
+) -> tuple[tuple[str, float] | None, list[str], Choice | None]:
+    """The column of a table with the time and its unit in seconds, and those that become channels.
+
+    Args:
+        path: Of the file.
+        names: Of all columns, which differ.
+        kind_of: What the column of a name holds, where that are no numbers.
+        chosen: As in :func:`columns_for`.
+
+    Raises:
+        ValueError: There are no columns beside the time, or as in :func:`columns_for`.
+    """
+    time = time_column(names)
+    columns = tuple(name for name in names if not (time and name == time[0]))
+    if not columns:
+        raise ValueError(f"{shown_path(path)}: has no columns of numbers beside the time")
+    kinds = {i: kind for i, name in enumerate(columns) if (kind := kind_of(name)) is not None}
+    numbers, choice = columns_for(Named(path, columns, len(columns)), kinds, chosen)
+    return time, [columns[i] for i in numbers], choice
+
+
 def columns_for(
     file: Named, kinds: Mapping[int, str], chosen: Sequence[str | int] | None
-) -> list[int]:
-    """The columns of a table that become channels: the chosen ones, or all.
+) -> tuple[list[int], Choice | None]:
+    """The columns of a table that become channels, the chosen ones or all; and the :class:`Choice`.
 
     Args:
         file: The columns but for that of the time.
@@ -129,10 +167,10 @@ def columns_for(
         ValueError: One of them holds no numbers, or is not there.
     """
     count, names = file.num_channels, file.channels or ()
-    numbers = list(range(count)) if chosen is None else numbers_of(file, chosen)
+    numbers, choice = choose(file, chosen)
     bad = [i for i in numbers if i in kinds]
     if not bad:
-        return numbers
+        return numbers, choice
     holds = f"s {listed([names[i] for i in bad])} hold" if len(bad) > 1 else ""
     holds = holds or f" {names[bad[0]]!r:.60} holds"
     what = " and ".join(list(dict.fromkeys(f"{kinds[i]:.60}" for i in bad))[:3])

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from spanloc.data.signals.channels import Choice, Named, numbers_of
+from spanloc.data.signals.channels import Named, choose
 from spanloc.data.signals.mixed import grouped, of_rates
 from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import (
@@ -53,12 +53,7 @@ def open_edf(path: Path, channels: Sequence[str | int] | None = None) -> Signal:
     """
     header = _header(path)
     names = tuple(signal.label for signal in header.signals)
-    count = len(names)
-    chosen = list(range(count))
-    choice = None
-    if channels is not None:
-        chosen = numbers_of(Named(path, names, count), channels)
-        choice = Choice.of(channels, names, count, chosen)
+    chosen, choice = choose(Named(path, names, len(names)), channels)
     for i in chosen:
         _require_range(path, header.signals[i])
     groups, order = grouped([header.signals[i].size for i in chosen])

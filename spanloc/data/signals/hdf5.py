@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from spanloc.data.signals.arrays import chosen_key
-from spanloc.data.signals.channels import Choice, Named, columns_for
-from spanloc.data.signals.clock import regular_rate, time_column
+from spanloc.data.signals.channels import Choice, named_columns
+from spanloc.data.signals.clock import regular_rate
 from spanloc.data.signals.reading import (
     checked_rate,
     checked_shape,
@@ -98,27 +98,19 @@ class Hdf5Signal:
     def _open_table(
         self, data: Any, rate: float | None, channels: Sequence[str | int] | None
     ) -> None:
-        names, dtype = data.dtype.names, data.dtype
-        time = time_column(names)
-        columns = tuple(name for name in names if not (time and name == time[0]))
-        if not columns:
-            raise ValueError(f"{shown_path(self.path)}: has no columns of numbers beside the time")
-        kinds = {
-            i: "text" if dtype[name].kind in "OSU" else str(dtype[name])
-            for i, name in enumerate(columns)
-            if dtype[name].kind not in "fiub"
-        }
-        numbers = columns_for(Named(self.path, columns, len(columns)), kinds, channels)
-        if channels is not None:
-            self.choice = Choice.of(channels, columns, len(columns), numbers)
-        self._fields = [columns[i] for i in numbers]
+        def kind_of(name: str, numbers: str = "fiub") -> str | None:
+            kind = data.dtype[name]
+            return None if kind.kind in numbers else "text" if kind.kind in "OSU" else str(kind)
+
+        time, self._fields, self.choice = named_columns(
+            self.path, data.dtype.names, kind_of, channels
+        )
         shape = (*data.shape, len(self._fields))
         self.num_steps, self.num_channels = checked_shape(self.path, shape, np.dtype(np.float32))
         self.channels = tuple(self._fields)
         if time and rate is None and self.rate is None:
             name, unit = time
-            if dtype[name].kind not in "fiu":
-                kind = "text" if dtype[name].kind in "OSU" else str(dtype[name])
+            if (kind := kind_of(name, "fiu")) is not None:
                 came = f"column {name!r:.60} holds {kind:.60}; wanted seconds"
                 raise ValueError(f"{shown_path(self.path)}: {came}")
             times = data.fields(name)[:].astype(np.float64)

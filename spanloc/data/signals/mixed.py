@@ -9,8 +9,6 @@ from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import listed, shown_path
 from spanloc.data.signals.resampled import Resampled
 
-# Rates that differ by less than this part of them are one.
-_SAME = 1e-6
 Order = Sequence[tuple[int, int]]
 
 
@@ -42,7 +40,9 @@ class MixedRates:
         wanted = highest * scale if rate is None else rate
         self.path, self._parts, self._order = parts[0].path, tuple(parts), tuple(order)
         self._signals = [
-            part if _same(own * scale, wanted) else Resampled(part, wanted, source_rate=own * scale)
+            part
+            if same_rate(own * scale, wanted)
+            else Resampled(part, wanted, source_rate=own * scale)
             for part, own in zip(parts, rates, strict=True)
         ]
         fastest = self._signals[rates.index(highest)]
@@ -137,5 +137,13 @@ def grouped(rates: Sequence[float]) -> tuple[list[list[int]], list[tuple[int, in
     return list(groups.values()), order
 
 
-def _same(rate: float, other: float) -> bool:
-    return abs(rate / other - 1) <= _SAME
+def at_rate(signal: Signal, rate: float, source_rate: float) -> MixedRates | Resampled:
+    """A signal of one rate at another; each of its channels is resampled once."""
+    if isinstance(signal, MixedRates):
+        return signal.at(rate, source_rate=source_rate)
+    return Resampled(signal, rate, source_rate=source_rate)
+
+
+def same_rate(rate: float, other: float) -> bool:
+    """Whether two rates are one: they differ by no more than a millionth."""
+    return abs(rate / other - 1) <= 1e-6

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from spanloc.data.signals.channels import Choice, Named, columns_for
-from spanloc.data.signals.clock import regular_rate, time_column
+from spanloc.data.signals.channels import Choice, named_columns
+from spanloc.data.signals.clock import regular_rate
 from spanloc.data.signals.reading import kept, reading, require_file, require_size, shown_path
 from spanloc.data.signals.tables import columns_of, times_of
 
@@ -53,19 +53,9 @@ class ParquetSignal:
         with _opened(path) as file:
             schema, metadata = file.schema_arrow, file.metadata
             names = [n for n in schema.names if not n.startswith("__index_level_")]
-            time = time_column(names)
-            columns = tuple(name for name in names if not (time and name == time[0]))
-            if not columns:
-                raise ValueError(f"{where}: has no columns of numbers beside the time")
-            kinds = {}
-            for i, name in enumerate(columns):
-                kind = schema.field(name).type
-                if not any(is_one(kind) for is_one in _numbers(types)):
-                    kinds[i] = str(kind)
-            numbers = columns_for(Named(path, columns, len(columns)), kinds, channels)
-            self._chosen = [columns[i] for i in numbers]
-            if channels is not None:
-                self.choice = Choice.of(channels, columns, len(columns), numbers)
+            time, self._chosen, self.choice = named_columns(
+                path, names, lambda name: _no_number(schema.field(name).type), channels
+            )
             counts = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
             self._firsts = np.cumsum([0, *counts])
             if not metadata.num_rows:
@@ -110,8 +100,11 @@ class ParquetSignal:
             return columns_of(found, self._chosen)
 
 
-def _numbers(types: Any) -> tuple[Any, ...]:
-    return types.is_integer, types.is_floating, types.is_boolean, types.is_decimal
+def _no_number(kind: Any) -> str | None:
+    from pyarrow import types
+
+    numbers = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal)
+    return None if any(is_one(kind) for is_one in numbers) else str(kind)
 
 
 @contextmanager

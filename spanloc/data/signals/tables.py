@@ -108,11 +108,10 @@ class CsvSignal:
             for place, i in enumerate(columns)
             if i in texts
         }
-        numbers = columns_for(listing, kinds, channels)
+        numbers, self.choice = columns_for(listing, kinds, channels)
         self._chosen = [columns[number] for number in numbers]
         if channels is not None:
             self._require_names(self._chosen)
-            self.choice = Choice.of(channels, listing.channels, len(own), numbers)
 
     def _require_names(self, columns: Sequence[int]) -> None:
         where, names = shown_path(self.path), self._names

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from spanloc.data.signals.channels import Choice, Named, numbers_of
+from spanloc.data.signals.channels import Named, choose
 from spanloc.data.signals.mixed import grouped, of_rates
 from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import (
@@ -55,10 +55,7 @@ def open_wfdb(path: Path, channels: Sequence[str | int] | None = None) -> Signal
             require_file(path.with_name(name))
         if header.sig_len is None:
             raise ValueError(f"{where}: does not say how many samples there are; wanted that")
-        chosen, choice, names = list(range(count)), None, _texts(header.sig_name)
-        if channels is not None:
-            chosen = numbers_of(Named(path, names, count), channels)
-            choice = Choice.of(channels, names, count, chosen)
+        chosen, choice = choose(Named(path, _texts(header.sig_name), count), channels)
         groups, order = grouped([int(header.samps_per_frame[i]) for i in chosen])
         parts = [WfdbSignal(path, header, [chosen[i] for i in group]) for group in groups]
     found = of_rates(parts, order)
