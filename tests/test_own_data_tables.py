@@ -8,7 +8,8 @@ import yaml
 from conftest import CONFIGS
 from pages import ROOT, page
 
-from spanloc.config.recipe import BUDGETS, TrainingFacts, choose
+from spanloc.config.recipe import BUDGETS, choose
+from spanloc.config.training_facts import TrainingFacts
 from spanloc.data.annotations.formats import FORMATS
 from spanloc.data.signals.opening import SUFFIXES
 

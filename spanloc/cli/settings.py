@@ -14,7 +14,8 @@ from spanloc.cli.show import plain_console
 from spanloc.config.build import build
 from spanloc.config.checkpoint import read
 from spanloc.config.checks import check
-from spanloc.config.recipe import Choice, TrainingFacts, choose
+from spanloc.config.recipe import Choice, choose
+from spanloc.config.training_facts import TrainingFacts
 from spanloc.data import SpanDataModule
 from spanloc.data.sample import data_folder
 
@@ -71,7 +72,7 @@ def prepared(config: DictConfig) -> Prepared:
             "nothing is held out for validation: best.ckpt is that of the last epoch, and its decoding "
             "is not fitted",
         ]
-    if any(choice.place.startswith("data.") for choice in found):
+    if any(choice.place.startswith(("data.", "transforms.")) for choice in found):
         datamodule = _set_up(plain["data"], datamodule)
     if config.ckpt_path is not None:
         # What was chosen when the run began was shown then.

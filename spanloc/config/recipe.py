@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import torch
 
+from spanloc.config.training_facts import TrainingFacts
 from spanloc.files import counted
 from spanloc.models.sizing import levels_for, stride_for
 
@@ -26,53 +26,11 @@ _WARMUP = 60  # steps
 _MOST_BATCH, _MOST_VALIDATIONS = 32, 12
 # Of the time of training, that validation may take.
 _VALIDATION = 0.1
-
-
-@dataclass(frozen=True)
-class TrainingFacts:
-    """What the recipe looks at: of the training recordings, but for the lengths of the others.
-
-    Args:
-        seconds_per_step: Of all recordings.
-        steps: Of each training recording.
-        val_steps: Of each validation recording.
-        shortest: 5 % quantile of the lengths of the spans, in steps.
-        longest: The longest span, in steps.
-        num_spans: In all.
-        num_classes: Labels.
-        one_each: Whether every recording has exactly one span.
-        slow: Whether reading takes work: resampling, decompression, a spectrogram.
-        most_spans: Of one training recording; 0: not known.
-    """
-
-    seconds_per_step: float
-    steps: Sequence[int]
-    val_steps: Sequence[int]
-    shortest: float
-    longest: float
-    num_spans: int
-    num_classes: int
-    one_each: bool
-    slow: bool = False
-    most_spans: int = 0
-
-    @classmethod
-    def of(cls, datamodule: Any) -> "TrainingFacts":
-        """Of a :class:`~spanloc.data.SpanDataModule` that is set up."""
-        facts, sizes = datamodule.facts(), datamodule.sizes()
-        counts = [len(lengths) for lengths in datamodule.span_lengths()]
-        return cls(
-            seconds_per_step=datamodule.seconds_per_step,
-            steps=sizes["train"],
-            val_steps=sizes["val"],
-            shortest=facts.shortest,
-            longest=facts.longest,
-            num_spans=sum(counts),
-            num_classes=facts.num_classes,
-            one_each=set(counts) == {1},
-            slow=getattr(datamodule, "slow", False),
-            most_spans=max(counts, default=0),
-        )
+# Above this share of the variance, and below this share of the time in spans, a running mean over so many times
+# the longest span is taken away. Where spans fill the time, the mean may be what tells their labels.
+_OFFSETS, _COVERAGE, _BASELINE = 0.3, 0.5, 4
+# From so many channels on, such as those of embeddings, noise is relative to a channel's standard deviation.
+_MANY_CHANNELS, _JITTER = 128, 0.5
 
 
 class Choice(NamedTuple):
@@ -114,6 +72,7 @@ class _Recipe:
         steps = self._epochs(steps, batch, cells, stride) if crops else self._passes(steps, batch)
         self._schedule(steps)
         self._workers()
+        self._recordings()
 
     def _open(self, place: str) -> bool:
         *groups, last = place.split(".")
@@ -260,6 +219,16 @@ class _Recipe:
         self._choose("scheduler.warmup", warmup, f"{warmup * steps:.0f} steps up to the full rate")
         decay = round(1 - 10 / max(steps, 20), 4)
         self._choose("callbacks.average.decay", decay, "weights of the last tenth of the steps")
+
+    def _recordings(self) -> None:
+        """What recordings have all the time, and many channels, of which few recordings tell little."""
+        facts = self.facts
+        if facts.offsets > _OFFSETS and facts.coverage < _COVERAGE:
+            size = round(_BASELINE * facts.longest)
+            reason = f"recordings differ in what they have all the time ({facts.offsets:.0%} of the variance)"
+            self._choose("localizer.baseline", size, reason)
+        if facts.num_channels >= _MANY_CHANNELS:
+            self._choose("transforms.jitter.std", _JITTER, f"{facts.num_channels} channels")
 
     def _workers(self) -> None:
         work = [

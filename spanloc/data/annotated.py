@@ -22,7 +22,7 @@ from spanloc.data.datamodule import SpanDataModule
 from spanloc.data.fingerprint import Fingerprint
 from spanloc.data.held_out import hold_out, nested_share, training_notes
 from spanloc.data.inputs import FEATURES, facts_of
-from spanloc.data.sequences import AnnotatedSequences, TiledSequences
+from spanloc.data.sequences import AnnotatedSequences, TiledSequences, offset_share
 from spanloc.data.signals import ArraySignal, NpySignal
 from spanloc.data.sound import features_for, require_features
 from spanloc.data.transforms import Transform, Transformed
@@ -187,6 +187,10 @@ class AnnotatedData(SpanDataModule):
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation per channel, ``(C,)``, of the training sequences."""
         return AnnotatedSequences(self._train).statistics()
+
+    def offsets(self) -> float:
+        """How far the training recordings differ in what they have all the time, in [0, 1]."""
+        return offset_share(self._all_train)
 
     def span_lengths(self) -> list[Tensor]:
         """Lengths, in steps, of the spans of each training sequence, whatever ``train_share`` is."""

@@ -105,6 +105,23 @@ def clipped(
     return inside[keep] - first, whole.labels[keep], ignored - first
 
 
+def offset_share(records: Sequence[Record]) -> float:
+    """The share of a channel's variance that is between the means of recordings, in [0, 1]; the median channel's.
+
+    Of up to 32 recordings, at most 10,000 steps from the middle of each are read.
+    """
+    means, variances = [], []
+    for record in records[:: -(-len(records) // 32)]:
+        first = max(0, record.num_steps - 10_000) // 2
+        last = min(record.num_steps, first + 10_000)
+        values = np.asarray(record.signal.read(first, last), np.float64)
+        means.append(values.mean(0))
+        variances.append(values.var(0))
+    between, within = np.var(means, axis=0), np.mean(variances, axis=0)
+    # A constant channel has neither.
+    return float(np.median(between / np.maximum(between + within, np.finfo(np.float64).tiny)))
+
+
 def channel_statistics(sequences: Iterable[np.ndarray]) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of every channel over all steps of all sequences, ``(C,)``.
 

@@ -137,6 +137,39 @@ class Excite(nn.Module):
         return F.avg_pool1d(x, self.window, 1, self.window // 2)
 
 
+class Baseline(nn.Module):
+    """Takes from each channel its mean over the steps around.
+
+    What a recording has all the time goes, such as the offset of a sensor or the scene of a video. The mean is
+    that of whole blocks: the block of the step and as many before it as after it, as far as the sequence goes.
+    So it is the same in a window of a recording that begins with a block as in one pass.
+
+    Args:
+        block: Steps.
+        count: Blocks that the mean is taken over, odd.
+    """
+
+    def __init__(self, block: int, count: int) -> None:
+        super().__init__()
+        require_sizes(block=block)
+        require_odd(count=count)
+        self.block, self.count = block, count
+
+    def forward(
+        self, x: Float[Tensor, "batch channels steps"], mask: Bool[Tensor, "batch steps"]
+    ) -> Float[Tensor, "batch channels steps"]:
+        """``x`` without its baseline; zero in the padding."""
+        there = mask[:, None].to(x.dtype)
+        x = x * there
+        mean = self._sums(x) / self._sums(there).clamp(min=1)
+        mean = mean.repeat_interleave(self.block, dim=2)[..., : x.shape[2]]
+        return x - mean * there
+
+    def _sums(self, x: Tensor) -> Tensor:
+        x = F.pad(x, (0, -x.shape[2] % self.block)).unflatten(2, (-1, self.block)).sum(-1)
+        return F.avg_pool1d(x, self.count, 1, self.count // 2) * self.count
+
+
 def convolve(
     conv: nn.Conv1d, x: Float[Tensor, "batch before steps"]
 ) -> Float[Tensor, "batch after cells"]:

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from spanloc.facts import DataFacts
+from spanloc.models.layers import Baseline
 from spanloc.models.sizing import complete, levels_for, stride_for
 from spanloc.structures import Output
 
@@ -34,8 +35,12 @@ class Localizer(nn.Module):
         checkpointing: Whether blocks compute their inner values a second time in the backward pass in place
             of keeping them: the same gradients with about half the memory, in a fifth more time.
             Blocks of your own take part if they have an attribute ``checkpointing``, which is set to True.
+        baseline: Steps that a mean is taken over which every channel is freed of
+            (:class:`~spanloc.models.layers.Baseline`), for recordings that differ in what they have all the
+            time; it is rounded to cells of the coarsest level. None or 0: channels as they are.
 
     Raises:
+        ValueError: ``baseline`` is negative.
         TypeError: A part leaves open what nobody knows.
     """
 
@@ -50,8 +55,11 @@ class Localizer(nn.Module):
         *,
         facts: DataFacts | None = None,
         checkpointing: bool = False,
+        baseline: float | None = None,
     ) -> None:
         super().__init__()
+        if baseline is not None and not 0 <= baseline < math.inf:
+            raise ValueError(f"baseline is {baseline}; it must be a number, at least 0")
         sizes: dict[str, Any] = {}
         if facts is not None:
             sizes = {"num_channels": facts.num_channels, "stride": stride_for(facts.shortest)}
@@ -68,6 +76,10 @@ class Localizer(nn.Module):
             blocks: Any = (block for block in self.modules() if hasattr(block, "checkpointing"))
             for block in blocks:
                 block.checkpointing = True
+        self.baseline = baseline or 0.0
+        block = self.neck.strides(self.backbone.stride)[-1]
+        count = 2 * max(1, round(self.baseline / block / 2)) + 1
+        self.centre = Baseline(block, count) if self.baseline else None
         self.register_buffer("mean", torch.zeros(self.backbone.num_channels))
         self.register_buffer("std", torch.ones(self.backbone.num_channels))
 
@@ -114,6 +126,8 @@ class Localizer(nn.Module):
                 f"features have {features.shape[1]} channels; the model takes {len(self.mean)}"
             )
         x = (features - self.mean[:, None]) / self.std[:, None]
+        if self.centre is not None:
+            x = self.centre(x, mask)
         levels = self.neck(*self.backbone(x, mask))
         output: Output = self.head(levels, self.neck.strides(self.backbone.stride))
         return output

@@ -13,7 +13,8 @@ from predicting import assert_same_rows
 
 from spanloc.config import build as building
 from spanloc.config import checks
-from spanloc.config.recipe import TrainingFacts, choose
+from spanloc.config.recipe import choose
+from spanloc.config.training_facts import TrainingFacts
 from spanloc.decode import Decode
 from spanloc.facts import DataFacts
 

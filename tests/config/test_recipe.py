@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanloc.config.recipe import BUDGETS, TrainingFacts, choose, num_processes
+from spanloc.config.recipe import BUDGETS, choose, num_processes
+from spanloc.config.training_facts import TrainingFacts
 
 OPEN = {
     "budget": "default",

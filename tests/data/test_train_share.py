@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from spanloc.config.recipe import TrainingFacts
+from spanloc.config.training_facts import TrainingFacts
 from spanloc.data import AnnotatedData
 from spanloc.data.held_out import training_notes
 

@@ -17,21 +17,24 @@ class Jitter:
 
     Args:
         std: Of the noise, relative to each channel's own standard deviation in the sequence; in [0, 10].
+            None: 0.05.
 
     Raises:
         ValueError: ``std`` is out of range.
     """
 
-    std: float = 0.05
+    std: float | None = None
 
     def __post_init__(self) -> None:
-        require(self, "std", 0, 10)
+        if self.std is not None:
+            require(self, "std", 0, 10)
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """The sample with noise."""
         features = sample.features
         noise = torch.from_numpy(rng.standard_normal(tuple(features.shape), np.float32))
-        size = self.std * features.std(1, correction=0, keepdim=True)
+        std = 0.05 if self.std is None else self.std
+        size = std * features.std(1, correction=0, keepdim=True)
         return replace(sample, features=features + size * noise)
 
 
