@@ -30,7 +30,7 @@ _VALIDATION = 0.1
 # the longest span is taken away. Where spans fill the time, the mean may be what tells their labels.
 _OFFSETS, _COVERAGE, _BASELINE = 0.3, 0.5, 4
 # From so many channels on, such as those of embeddings, noise is relative to a channel's standard deviation.
-_MANY_CHANNELS, _JITTER = 128, 0.5
+_MANY_CHANNELS, _JITTER = 128, 1.0
 
 
 class Choice(NamedTuple):

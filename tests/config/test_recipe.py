@@ -182,7 +182,28 @@ def test_the_facts_are_those_of_the_training_data(annotated):
     assert (facts.shortest, facts.longest, facts.num_classes) == (15, 20, 2)
     assert not facts.one_each
     assert not facts.slow
+    assert facts.num_channels == 2
+    assert 0 <= facts.offsets < 0.3
+    assert facts.coverage == pytest.approx(
+        sum(float(sizes.sum()) for sizes in data.span_lengths()) / sum(facts.steps)
+    )
     assert set(BUDGETS) == {"quick", "default", "best"}
+
+
+RECORDINGS = {**OPEN, "localizer": {"baseline": None}, "transforms": {"jitter": {"std": None}}}
+
+
+def test_recordings_that_differ_all_the_time_are_freed_of_it():
+    apart = replace(SBHAR, offsets=0.4, coverage=0.3)
+    assert chosen(apart, RECORDINGS)["localizer.baseline"] == 8120  # four times the longest span
+    for like in (replace(apart, offsets=0.2), replace(apart, coverage=0.6)):
+        assert "localizer.baseline" not in chosen(like, RECORDINGS)
+    assert "localizer.baseline" not in chosen(apart, {**RECORDINGS, "localizer": {"baseline": 0}})
+
+
+def test_many_channels_get_more_noise():
+    assert chosen(replace(SBHAR, num_channels=128), RECORDINGS)["transforms.jitter.std"] == 1.0
+    assert "transforms.jitter.std" not in chosen(replace(SBHAR, num_channels=127), RECORDINGS)
 
 
 QUERIES = {**OPEN, "head": {"num_queries": None}}

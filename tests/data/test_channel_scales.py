@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from spanloc.data import from_arrays
-from spanloc.data.sequences import channel_statistics
+from spanloc.data.sequences import channel_statistics, offset_share
 from spanloc.data.signals import ArraySignal, Resampled
 
 SCALES = (1e-13, 1e-3, 1.0, 1e9)
@@ -87,3 +87,27 @@ def test_the_statistics_of_a_data_module_scale_with_the_signals():
         found.append([number / scale for number in data.statistics()])
     for one, two in zip(*found, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize(("offset", "share"), [(0.0, 0.0), (1.0, 0.5), (3.0, 0.9)])
+def test_the_share_of_variance_that_recordings_have_all_the_time(offset, share):
+    # Offsets of -1 and 1 times that, in two of three channels; the third is constant.
+    rng = np.random.default_rng(0)
+    signals = {}
+    for i in range(70):
+        noise = rng.normal(size=(3000, 2)) + offset * (-1) ** (i // 3)
+        signals[f"s{i}"] = np.column_stack([noise, np.full(3000, 7.0)])
+    data = from_arrays(
+        signals, [{"sequence": name, "start": 1, "end": 2, "label": "a"} for name in signals],
+        rate=100, test_share=0.0, val_share=0.0,
+    )  # fmt: skip
+    data.setup()
+    assert data.offsets() == pytest.approx(share, abs=0.02)
+
+
+def test_constant_channels_differ_in_nothing():
+    signals = {name: np.ones((500, 1)) for name in "abc"}
+    spans = [{"sequence": name, "start": 1, "end": 2, "label": "a"} for name in signals]
+    data = from_arrays(signals, spans, rate=100, test_share=0.0, val_share=0.0)
+    data.setup()
+    assert data.offsets() == 0
