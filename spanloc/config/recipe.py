@@ -26,9 +26,9 @@ _WARMUP = 60  # steps
 _MOST_BATCH, _MOST_VALIDATIONS = 32, 12
 # Of the time of training, that validation may take.
 _VALIDATION = 0.1
-# Above this share of the variance, and below this share of the time in spans, a running mean over so many times
-# the longest span is taken away. Where spans fill the time, the mean may be what tells their labels.
-_OFFSETS, _COVERAGE, _BASELINE = 0.3, 0.5, 4
+# Above this share of the variance, a running mean over so many times the longest span is taken away. Where spans
+# fill more than this share of the time the mean may be what tells their labels, so more of it must be elsewhere.
+_OFFSETS, _LARGE_OFFSETS, _COVERAGE, _BASELINE = 0.3, 0.8, 0.5, 4
 # From so many channels on, such as those of embeddings, noise is relative to a channel's standard deviation.
 _MANY_CHANNELS, _JITTER = 128, 1.0
 
@@ -223,7 +223,9 @@ class _Recipe:
     def _recordings(self) -> None:
         """What recordings have all the time, and many channels, of which few recordings tell little."""
         facts = self.facts
-        if facts.offsets > _OFFSETS and facts.coverage < _COVERAGE:
+        several = facts.num_spans >= 2 * len(facts.steps)
+        least = _OFFSETS if facts.coverage < _COVERAGE else _LARGE_OFFSETS if several else 1.0
+        if facts.offsets > least:
             size = round(_BASELINE * facts.longest)
             reason = f"recordings differ in what they have all the time ({facts.offsets:.0%} of the variance)"
             self._choose("localizer.baseline", size, reason)
