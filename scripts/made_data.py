@@ -4,7 +4,9 @@
 
 Sets: ``ecg`` (2 channels at 250 Hz, three labels, spans of 48 to 860 ms, one label over the others),
 ``spindles`` (1 rare label in 8 long recordings at 50, 100 and 200 Hz), ``gait`` (27 channels at 100 Hz,
-steps of about 0.4 s and one turn each). ``--small`` writes a few short recordings of each, for tests.
+steps of about 0.4 s and one turn each), ``offsets`` (6 channels at 50 Hz, four labels, channels that are
+offset in each recording by several times what happens in it). ``--small`` writes a few short recordings of each,
+for tests.
 """
 
 import argparse
@@ -98,6 +100,27 @@ def gait(rng: Generator, seconds: float, rate: float, subject: Generator) -> Rec
     return values.T, spans
 
 
+def offsets(rng: Generator, seconds: float, rate: float, subject: Generator) -> Recording:
+    """Shifts of the level (two labels) and oscillations (two), about a third of the time; offsets of 8."""
+    time = np.arange(round(seconds * rate)) / rate
+    # Where each label is to be seen is the same for all subjects.
+    mixing = np.random.default_rng(0).normal(size=(4, 6))
+    mixing /= np.linalg.norm(mixing, axis=1, keepdims=True)
+    values = rng.normal(size=(len(time), 6)) + 8 * rng.normal(size=6)
+    spans, at = [], rng.uniform(1, 4)
+    while at < seconds - 6:
+        label, size = int(rng.integers(4)), np.exp(rng.uniform(*np.log((1.2, 5))))
+        inside = (time >= at) & (time < at + size)
+        edge = np.minimum(time - at, at + size - time).clip(0)[inside]
+        wave = np.minimum(1, edge / 0.2)
+        if label > 1:
+            wave *= np.sin(2 * np.pi * (4 if label == 2 else 2) * time[inside] + rng.uniform(0, 6))
+        values[inside] += 2 * rng.uniform(0.8, 1.3) * np.outer(wave, mixing[label])
+        spans.append((at, at + size, ("up", "down", "fast", "slow")[label]))
+        at += size + rng.uniform(1.2, 10)
+    return values, spans
+
+
 def _slow(rng: Generator, time: np.ndarray, count: int) -> np.ndarray:
     waves = [
         sum(np.sin(2 * np.pi * (f * time + rng.random())) for f in rng.uniform(0.05, 0.5, 3))
@@ -111,8 +134,14 @@ SETS: dict[str, tuple[Callable[..., Recording], tuple[float, ...], float, float,
     "ecg": (ecg, (250,), 10, 50, 99, 40, 139),
     "spindles": (spindles, (200, 100, 50, 200, 100, 200, 50, 100), 1000, 1000, 6, 2, 8),
     "gait": (gait, (100,), 15, 40, 58, 18, 13),
+    "offsets": (offsets, (50,), 40, 80, 36, 14, 50),
 }
-SMALL = {"ecg": (6, 9, 8, 4, 4), "spindles": (40, 60, 6, 2, 8), "gait": (8, 12, 8, 4, 4)}
+SMALL = {
+    "ecg": (6, 9, 8, 4, 4),
+    "spindles": (40, 60, 6, 2, 8),
+    "gait": (8, 12, 8, 4, 4),
+    "offsets": (20, 30, 8, 4, 12),
+}
 
 
 def write(name: str, folder: Path, *, small: bool = False, seed: int = 0) -> Path:

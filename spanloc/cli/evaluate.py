@@ -31,6 +31,7 @@ from spanloc.config.checkpoint import file_of, trust
 from spanloc.config.checks import check
 from spanloc.data import SpanDataModule
 from spanloc.data.datamodule import Samples
+from spanloc.data.sound import AS_THEY_ARE
 from spanloc.decode import stretch
 from spanloc.files import record, write_json
 from spanloc.inference.ensemble import load_models
@@ -71,6 +72,10 @@ def run(config: DictConfig) -> None:
             raise ValueError(f"data.{key}: the model was trained on {data['_target_']}, without it")
         data[key] = value
     trust(checkpoint, data, ("spanloc.data", *config.allow))
+    ours = data.get("_target_") == "spanloc.data.AnnotatedData"
+    if ours and data.get("features") is None:
+        # Of a run, null are the samples, whatever the recordings are.
+        data["features"] = AS_THEY_ARE
     check({"data": data})
     datamodule: SpanDataModule = build(data)
     datamodule.setup("test")

@@ -18,12 +18,15 @@ from spanloc.config.recipe import Choice, choose
 from spanloc.config.training_facts import TrainingFacts
 from spanloc.data import SpanDataModule
 from spanloc.data.sample import data_folder
+from spanloc.data.sound import AS_THEY_ARE
 
 log = logging.getLogger(__name__)
 _FROM_DATA = "from_data"
 _AS_BEFORE = "as in the run that goes on"
 # What says how long a training is, where its epochs are left to the data.
 _LENGTH = ("budget", "trainer.max_steps")
+# What stays open where the data do not ask for it: a run that goes on without it stays without it.
+_SINCE = ("localizer.baseline", "transforms.jitter.std")
 
 
 class Prepared(NamedTuple):
@@ -48,6 +51,8 @@ def prepared(config: DictConfig) -> Prepared:
         # So that it means the same where the run is resumed or evaluated.
         config.data.root = str(folder.absolute())
     check(_values(config))
+    if config.ckpt_path is not None:
+        _keep_features(config)
     explicit = HydraConfig.get().runtime.choices.get("task") != _FROM_DATA
     datamodule, facts = _first_look(config)
     notes: list[str] = getattr(datamodule, "notes", [])
@@ -55,8 +60,8 @@ def prepared(config: DictConfig) -> Prepared:
     if not explicit:
         choices.append(_task(facts))
         if facts.one_each:
-            config = _with_task("single", config.data.get("root"))
-    found = [*_features(datamodule), *choose(_values(config), facts)]
+            config = _with_task("single", config.data)
+    found = [*_features(datamodule, facts), *choose(_values(config), facts)]
     if config.ckpt_path is not None:
         found = _as_before(found, config, facts)
     for place, value, _ in found:
@@ -96,7 +101,7 @@ def choices_for(overrides: list[str], root: str) -> tuple[list[Choice], list[str
     overrides = ["data=annotations", *kept, f"task={task.value}"]
     config = hydra.compose("train", overrides=overrides)
     config.data.root = root
-    found = [task, *_features(datamodule), *choose(_values(config), facts)]
+    found = [task, *_features(datamodule, facts), *choose(_values(config), facts)]
     return found, getattr(datamodule, "notes", [])
 
 
@@ -121,12 +126,22 @@ def _first_look(config: DictConfig) -> tuple[SpanDataModule, TrainingFacts]:
     return datamodule, TrainingFacts.of(datamodule)
 
 
+def _keep_features(config: DictConfig) -> None:
+    """A run that goes on sees what it saw: features that are null in a checkpoint are the samples."""
+    ours = config.data.get("_target_") == "spanloc.data.AnnotatedData"
+    if ours and config.data.features is None:
+        saved = read(config.ckpt_path)["spanloc"]["config"] or {}
+        config.data.features = (saved.get("data") or {}).get("features") or AS_THEY_ARE
+
+
 def _as_before(choices: list[Choice], config: DictConfig, facts: TrainingFacts) -> list[Choice]:
     """What a run that goes on left to the data, as it was then: an epoch stays as long as it was."""
     saved = OmegaConf.create(read(config.ckpt_path)["spanloc"]["config"])
     kept = []
     for choice in choices:
         value = OmegaConf.select(saved, choice.place)
+        if value is None and choice.place in _SINCE:
+            continue
         kept.append(choice if value is None else Choice(choice.place, value, _AS_BEFORE))
     if all(OmegaConf.select(saved, place) == OmegaConf.select(config, place) for place in _LENGTH):
         return kept
@@ -158,13 +173,17 @@ def _task(facts: TrainingFacts) -> Choice:
     return Choice("task", task, f"{why}every recording has exactly one span")
 
 
-def _features(datamodule: Any) -> list[Choice]:
+def _features(datamodule: Any, facts: TrainingFacts) -> list[Choice]:
     """What a model sees of sound, where the config left it open."""
     if not getattr(datamodule, "chosen_features", False):
         return []
     return [
         Choice("data.features", datamodule.features, "recordings of sound"),
-        Choice("data.feature_options", datamodule.feature_options, "12 frames in a short span"),
+        Choice(
+            "data.feature_options",
+            datamodule.feature_options,
+            f"{facts.shortest:.3g} frames in a short span",
+        ),
     ]
 
 
@@ -180,12 +199,14 @@ def _set_up(data: dict[str, Any], known: Any = None) -> SpanDataModule:
     return found
 
 
-def _with_task(task: str, root: Any) -> DictConfig:
+def _with_task(task: str, data: DictConfig) -> DictConfig:
     overrides = HydraConfig.get().overrides.task
     kept = [text for text in overrides if text.split("=")[0] != "task"]
     config = hydra.compose("train", overrides=[*kept, f"task={task}"])
-    if root is not None:
-        config.data.root = root
+    for name in ("root", "features"):
+        # As they were made complete.
+        if data.get(name) is not None:
+            config.data[name] = data[name]
     return config
 
 

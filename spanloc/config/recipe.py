@@ -223,7 +223,7 @@ class _Recipe:
     def _recordings(self) -> None:
         """What recordings have all the time, and many channels, of which few recordings tell little."""
         facts = self.facts
-        several = facts.num_spans >= 2 * len(facts.steps)
+        several = facts.labels_each >= 2
         least = _OFFSETS if facts.coverage < _COVERAGE else _LARGE_OFFSETS if several else 1.0
         if facts.offsets > least:
             size = round(_BASELINE * facts.longest)

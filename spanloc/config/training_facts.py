@@ -26,6 +26,7 @@ class TrainingFacts:
         offsets: Share of the variance of a channel that is between the means of recordings (median over the
             channels), in [0, 1].
         coverage: Share of the time that is in spans.
+        labels_each: Labels that a recording has on average.
     """
 
     seconds_per_step: float
@@ -41,6 +42,7 @@ class TrainingFacts:
     num_channels: int = 0
     offsets: float = 0.0
     coverage: float = 1.0
+    labels_each: float = 1.0
 
     @classmethod
     def of(cls, datamodule: Any) -> "TrainingFacts":
@@ -60,6 +62,7 @@ class TrainingFacts:
             most_spans=max(counts, default=0),
             num_channels=facts.num_channels,
             offsets=datamodule.offsets() if hasattr(datamodule, "offsets") else 0.0,
+            labels_each=datamodule.labels_each() if hasattr(datamodule, "labels_each") else 1.0,
             coverage=sum(map(float, map(torch.sum, datamodule.span_lengths())))
             / max(sum(sizes["train"]), 1),
         )

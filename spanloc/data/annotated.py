@@ -24,7 +24,7 @@ from spanloc.data.held_out import hold_out, nested_share, training_notes
 from spanloc.data.inputs import FEATURES, facts_of
 from spanloc.data.sequences import AnnotatedSequences, TiledSequences, offset_share
 from spanloc.data.signals import ArraySignal, NpySignal
-from spanloc.data.sound import features_for, require_features
+from spanloc.data.sound import features_for, note_on_sound, require_features
 from spanloc.data.transforms import Transform, Transformed
 from spanloc.data.uniform import uniform, with_features
 from spanloc.files import shown
@@ -192,6 +192,11 @@ class AnnotatedData(SpanDataModule):
         """How far the training recordings differ in what they have all the time, in [0, 1]."""
         return offset_share(self._all_train)
 
+    def labels_each(self) -> float:
+        """Labels that a training recording has on average, of those with spans."""
+        counts = [len(record.labels.unique()) for record in self._all_train if len(record.labels)]
+        return sum(counts) / max(len(counts), 1)
+
     def span_lengths(self) -> list[Tensor]:
         """Lengths, in steps, of the spans of each training sequence, whatever ``train_share`` is."""
         return [length(record.spans) for record in self._all_train]
@@ -225,6 +230,8 @@ class AnnotatedData(SpanDataModule):
         self.notes += notes
         train = [record for record in records if record.subset == "training"]
         found = features_for(train, self.features, self.feature_options)
+        if self.features is None:
+            self.notes += note_on_sound(train)
         #: Whether features were left open, and chosen.
         self.chosen_features = self.features is None and found[0] is not None
         self.features, self.feature_options = found

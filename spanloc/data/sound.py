@@ -1,6 +1,7 @@
 """Recordings of sound, and what a model sees of them."""
 
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ _LEAST_RATE = 1000
 _FRAMES, _LEAST_HOP, _MOST_HOP = 12, 0.002, 0.01
 # A window covers so many times what lies between two.
 _OVERLAP = 2.5
+# Samples between two frames, at least.
+_LEAST_SAMPLES = 4
 
 
 def features_for(
@@ -38,27 +41,39 @@ def features_for(
     Raises:
         ValueError: There are options, and no features.
     """
+    options = {name: value for name, value in options.items() if value is not None}
     if features in FEATURES:
-        return features, dict(options)
+        return features, options
     if features == AS_THEY_ARE or not _are_sound(records):
         if options:
             raise ValueError("data.feature_options is set, and no data.features")
         return None, {}
+    step = max(record.timeline.seconds_per_step for record in records)
     lengths = [length(r.spans) * r.timeline.seconds_per_step for r in records if len(r.spans)]
     hop = _MOST_HOP
     if lengths:
         short = float(torch.cat(lengths).quantile(0.05))
-        hop = round(min(max(short / _FRAMES, _LEAST_HOP), _MOST_HOP), 3)
+        # A window needs some samples.
+        least = max(_LEAST_HOP, math.ceil(1000 * _LEAST_SAMPLES * step) / 1000)
+        hop = round(min(max(short / _FRAMES, least), _MOST_HOP), 3)
     found = {"hop": hop, "window": _OVERLAP * options.get("hop", hop)}
-    return "log_spectrogram", found | dict(options)
+    return "log_spectrogram", found | options
+
+
+def note_on_sound(records: Sequence[Record]) -> list[str]:
+    """What to say of sound whose samples a model sees, though nobody asked for it."""
+    if _are_sound(records) or not any(_is_sound(record) for record in records):
+        return []
+    return ["not all recordings are sound, so the model sees the samples of those that are"]
 
 
 def _are_sound(records: Sequence[Record]) -> bool:
-    return bool(records) and all(
-        record.signal.path.suffix.lower() in (".wav", ".flac")
-        and record.timeline.seconds_per_step <= 1 / _LEAST_RATE
-        for record in records
-    )
+    return bool(records) and all(map(_is_sound, records))
+
+
+def _is_sound(record: Record) -> bool:
+    fast = record.timeline.seconds_per_step <= 1 / _LEAST_RATE
+    return fast and record.signal.path.suffix.lower() in (".wav", ".flac")
 
 
 def require_features(features: str | None, options: Mapping[str, Any]) -> None:
@@ -72,9 +87,13 @@ def require_features(features: str | None, options: Mapping[str, Any]) -> None:
         raise ValueError(f"data.features is {features!r}; wanted one of {wanted}")
     make = FEATURES.get(features or "", LogSpectrogram)
     known = [name for name in inspect.signature(make).parameters if name != "signal"]
-    for name in options:
+    for name, value in options.items():
         if name not in known:
             raise ValueError(
                 f"data.feature_options.{name}: there is no such option; wanted some of "
                 f"{', '.join(known)}"
             )
+        least = 0 if name == "low" else math.ulp(0)
+        if value is not None and not (isinstance(value, int | float) and value >= least):
+            wanted = "at least 0" if name == "low" else "above 0"
+            raise ValueError(f"data.feature_options.{name} is {value!r}; wanted a number, {wanted}")

@@ -196,9 +196,9 @@ RECORDINGS = {**OPEN, "localizer": {"baseline": None}, "transforms": {"jitter": 
 def test_recordings_that_differ_all_the_time_are_freed_of_it():
     apart = replace(SBHAR, offsets=0.4, coverage=0.3)
     assert chosen(apart, RECORDINGS)["localizer.baseline"] == 8120  # four times the longest span
-    filled = replace(apart, coverage=0.6)
+    filled = replace(apart, coverage=0.6, labels_each=2.5)
     assert "localizer.baseline" in chosen(replace(filled, offsets=0.9), RECORDINGS)
-    one_each = replace(filled, offsets=0.9, num_spans=40)
+    one_each = replace(filled, offsets=0.9, labels_each=1.2)
     for like in (replace(apart, offsets=0.2), filled, one_each):
         assert "localizer.baseline" not in chosen(like, RECORDINGS)
     assert "localizer.baseline" not in chosen(apart, {**RECORDINGS, "localizer": {"baseline": 0}})

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from spanloc.data import from_arrays
-from spanloc.data.sequences import channel_statistics, offset_share
+from spanloc.data.sequences import channel_statistics
 from spanloc.data.signals import ArraySignal, Resampled
 
 SCALES = (1e-13, 1e-3, 1.0, 1e9)

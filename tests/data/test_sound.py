@@ -66,3 +66,40 @@ def test_options_of_no_features_are_refused(sounds):
         AnnotatedData("nowhere", feature_options={"bands": 8})
     with pytest.raises(ValueError, match="wanted one of log_spectrogram, none"):
         AnnotatedData("nowhere", features="mel")
+
+
+@pytest.mark.parametrize("rate", [1000, 1600, 4000])
+def test_a_window_has_the_samples_that_it_needs(sounds, rate):
+    data = set_up(sounds(rate, 0.012))
+    assert 0.002 <= data.feature_options["hop"] <= 0.004
+    assert round(data.feature_options["window"] * rate) >= 8
+    assert len(data.train_set[0].features) == 64
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hop": "a"}, "hop is 'a'; wanted a number, above 0"),
+        ({"hop": 0}, "hop is 0; wanted a number, above 0"),
+        ({"low": -1}, "low is -1; wanted a number, at least 0"),
+    ],
+)
+def test_an_option_that_is_no_number_is_named(options, message):
+    with pytest.raises(ValueError, match=f"data.feature_options.{message}"):
+        AnnotatedData("nowhere", feature_options=options)
+
+
+def test_an_option_that_is_null_is_left_open(sounds):
+    data = set_up(sounds(), feature_options={"hop": None, "num_bands": 8})
+    assert data.feature_options == {"hop": 0.005, "window": 0.0125, "num_bands": 8}
+
+
+def test_sound_beside_other_signals_is_seen_as_samples_and_that_is_said(sounds):
+    root = sounds(2000, 0.5)
+    with wave.open(str(root / "data" / "rec0.wav")) as file:
+        values = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 2**15
+    (root / "data" / "rec0.wav").unlink()
+    np.save(root / "data" / "rec0.npy", values[:, None].astype(np.float32))
+    data = set_up(root, fps=2000)
+    assert data.features is None
+    assert any("not all recordings are sound" in note for note in data.notes)
