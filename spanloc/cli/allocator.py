@@ -12,7 +12,7 @@ def keep_freed_memory() -> bool:
     """Let the C library keep up to 1 GiB of freed memory for this process, where that is glibc.
 
     By itself it gives large blocks back to the system after every step and gets them again, page by page, in the
-    next: a tenth of the time of a step on the CPU. Settings of the user's own (``MALLOC_...``,
+    next: about a twentieth of the time of training on the CPU. Settings of the user's own (``MALLOC_...``,
     ``GLIBC_TUNABLES``) stay as they are.
 
     Returns:
