@@ -159,7 +159,12 @@ def test_the_cause_speaks_where_only_the_cleaning_up_has_failed():
 
 
 def test_a_value_that_hydra_cannot_read_wants_quotes(cli):
+    line = cli("predict", "out=epoch=1.json", "checkpoint=x", "input=x")
+    assert "out=epoch=1.json cannot be read: " in line
+    assert line.endswith("""'out="epoch=1.json"'""")
+
+
+def test_a_checkpoint_needs_no_quotes(cli):
     # As Lightning names checkpoints.
-    line = cli("predict", "checkpoint=epoch=1-step=2.ckpt", "input=x")
-    assert "checkpoint=epoch=1-step=2.ckpt cannot be read: " in line
-    assert line.endswith("""'checkpoint="epoch=1-step=2.ckpt"'""")
+    line = cli("predict", "checkpoint=epoch=1-step=2.ckpt", f"input={__file__}")
+    assert "epoch=1-step=2.ckpt: no such checkpoint file" in line
