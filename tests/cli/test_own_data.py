@@ -52,7 +52,12 @@ def test_a_folder_is_all_that_a_training_needs(cli, made, tmp_path, capsys):
         f"Next, find spans in new recordings: spanloc-predict checkpoint={run} input=FILES",
     ]
     assert printed.index("│ test/mAP") < printed.index("│ val/mAP")
-    shortest = {"ecg": 0.05 * 250, "spindles": 0.5 * 200, "gait": 0.3 * 100}[name]
+    shortest = {
+        "ecg": 0.05 * 250,
+        "spindles": 0.5 * 200,
+        "gait": 0.3 * 100,
+        "offsets": 1.2 * 50,
+    }[name]
     assert 6 <= shortest / config["backbone"]["stride"] <= 20
     if name == "spindles":
         assert "recordings resampled from" in printed
