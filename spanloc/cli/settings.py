@@ -11,7 +11,7 @@ from pytorch_lightning import seed_everything
 from rich.table import Table
 
 from spanloc.cli.show import plain_console
-from spanloc.config.build import build
+from spanloc.config.build import as_values, build
 from spanloc.config.checkpoint import read
 from spanloc.config.checks import check
 from spanloc.config.recipe import Choice, choose
@@ -130,8 +130,10 @@ def _keep_features(config: DictConfig) -> None:
     """A run that goes on sees what it saw: features that are null in a checkpoint are the samples."""
     ours = config.data.get("_target_") == "spanloc.data.AnnotatedData"
     if ours and config.data.features is None:
-        saved = read(config.ckpt_path)["spanloc"]["config"] or {}
-        config.data.features = (saved.get("data") or {}).get("features") or AS_THEY_ARE
+        saved = (read(config.ckpt_path)["spanloc"]["config"] or {}).get("data") or {}
+        config.data.features = saved.get("features") or AS_THEY_ARE
+        set_now = as_values(config.data.feature_options) or {}
+        config.data.feature_options = (saved.get("feature_options") or {}) | set_now or None
 
 
 def _as_before(choices: list[Choice], config: DictConfig, facts: TrainingFacts) -> list[Choice]:
@@ -203,7 +205,7 @@ def _with_task(task: str, data: DictConfig) -> DictConfig:
     overrides = HydraConfig.get().overrides.task
     kept = [text for text in overrides if text.split("=")[0] != "task"]
     config = hydra.compose("train", overrides=[*kept, f"task={task}"])
-    for name in ("root", "features"):
+    for name in ("root", "features", "feature_options"):
         # As they were made complete.
         if data.get(name) is not None:
             config.data[name] = data[name]

@@ -29,7 +29,8 @@ def features_for(
 ) -> tuple[str | None, dict[str, Any]]:
     """The features that a model is to see of recordings, and their options, where they are left open.
 
-    Of sound these are bands of frequencies, in frames that a short span (5 % are shorter) has about 12 of.
+    Of sound these are bands of frequencies. Frames are 2 to 10 ms apart, so that a short span (5 % are shorter)
+    has about 12 of them where that allows it.
 
     Args:
         features: As set: a name in ``FEATURES``, ``"none"``, or None: it is left open.

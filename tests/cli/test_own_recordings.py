@@ -160,3 +160,23 @@ def test_a_damaged_recording_is_one_line_and_no_traceback(cli, tmp_path, capsys)
     line = cli("train", "data.root=2024", *SHORT, folder=tmp_path)
     assert line == f"spanloc-train: error: {root}/data/{wanted}"
     assert "Traceback" not in "".join(capsys.readouterr())
+
+
+def test_a_run_on_sound_goes_on_with_the_frames_that_were_chosen(cli, tmp_path):
+    root = tmp_path / "sounds"
+    (root / "data").mkdir(parents=True)
+    rows = ["sequence,start,end,label"]
+    for i in range(6):
+        noise = np.random.default_rng(i).uniform(-1, 1, 2 * 4000)
+        soundfile.write(root / "data" / f"r{i}.wav", noise, 4000)
+        rows += [f"r{i},{k / 2},{k / 2 + 0.03},a" for k in (1, 2, 3)]
+    (root / "annotations.csv").write_text("\n".join(rows))
+    options = "data.feature_options={num_bands:8}"
+    cli("train", *SHORT, f"data.root={root}", options, folder=tmp_path)
+    chosen = {"num_bands": 8, "hop": 0.003, "window": 0.0075}
+    for more in ((), (f"resume={tmp_path / 'out'}", "trainer.max_steps=4")):
+        if more:
+            assert isinstance(cli("train", *more), Path)
+        config = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())
+        assert config["data"]["features"] == "log_spectrogram"
+        assert config["data"]["feature_options"] == chosen

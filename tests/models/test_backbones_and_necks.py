@@ -21,6 +21,7 @@ PARTS = [
     for group in ("backbone", "neck")
     for path in sorted((CONFIGS / group).glob("*.yaml"))
 ]
+PARTS.append(("baseline", 64))
 every_part = pytest.mark.parametrize(("group", "name"), PARTS)
 LENGTHS = torch.tensor([70, 33, 1])
 

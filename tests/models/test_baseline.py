@@ -7,7 +7,6 @@ from test_models import localizer
 
 from spanloc.decode import reach_of
 from spanloc.models.layers import Baseline
-from spanloc.structures import collate
 
 
 def test_the_mean_of_blocks_around_by_hand():
@@ -24,16 +23,6 @@ def test_an_offset_of_a_recording_changes_nothing():
     one = model(batch.features, batch.mask)
     other = model((batch.features + offset) * batch.mask[:, None], batch.mask)
     torch.testing.assert_close(one.logits[one.mask], other.logits[one.mask], rtol=1e-3, atol=1e-3)
-
-
-def test_a_batch_equals_its_singles():
-    model, batch = localizer("points", baseline=64), make_batch((190, 33, 3), num_targets=(1, 0, 0))
-    together = model(batch.features, batch.mask)
-    for i, sample in enumerate(batch.split()):
-        single = collate([sample])
-        alone = model(single.features, single.mask)
-        a, b = together.logits[i][together.mask[i]], alone.logits[0][alone.mask[0]]
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-3)
 
 
 def test_a_window_gives_what_one_pass_gives():
