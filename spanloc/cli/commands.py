@@ -7,9 +7,11 @@ from collections.abc import Callable
 def _command(name: str) -> Callable[[], None]:
     def main() -> None:
         try:
+            from spanloc.cli.cores import share_cores
             from spanloc.cli.stopping import stoppable
             from spanloc.cli.terminal import harmless_streams
 
+            share_cores()
             with harmless_streams(f"spanloc-{name}"), stoppable(f"spanloc-{name}"):
                 from spanloc.cli.entry import run
 

@@ -22,6 +22,7 @@ from hydra.core.plugins import Plugins
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from spanloc.cli.cores import limit_threads
 from spanloc.cli.launchers import LAUNCHERS
 from spanloc.cli.mistakes import is_mistake, line_of
 from spanloc.cli.ranks import (
@@ -81,6 +82,7 @@ def run(name: str) -> None:
             first = f"spanloc.cli.{name}" not in sys.modules
             with _without_collecting() if first else nullcontext():
                 module = import_module(f"spanloc.cli.{name}")
+            limit_threads()
             _quieten()  # again: Lightning sets its level when it is imported
             mark = run_folder() / "error.txt"
             if name in ("train", "tune") and not sweep:

@@ -13,6 +13,7 @@ from typing import Any
 
 from hydra.core.utils import JobReturn
 
+from spanloc.cli.cores import num_cores
 from spanloc.cli.spread import Ended, Job, SpreadRuns, carry_out
 
 log = logging.getLogger(__name__)
@@ -35,10 +36,10 @@ class Joblib(SpreadRuns):
         self.n_jobs, self.num_threads = n_jobs, threads
 
     def _side_by_side(self, count: int) -> int:
-        return min(count, self.n_jobs or _cores())
+        return min(count, self.n_jobs or num_cores())
 
     def _threads(self, count: int) -> int | None:
-        return self.num_threads or max(1, _cores() // self._side_by_side(count))
+        return self.num_threads or max(1, num_cores() // self._side_by_side(count))
 
     def _said(self, count: int) -> str:
         threads = os.environ.get("OMP_NUM_THREADS") or self._threads(count)
@@ -109,7 +110,7 @@ class Slurm(SpreadRuns):
         executor = submitit.AutoExecutor(folder, cluster=self.executor)
         executor.update_parameters(**self.parameters)
         # A queue has room for all; submitit's local processes all run at once.
-        room = len(jobs) if self.outlives else max(1, _cores() // (self._threads(0) or 1))
+        room = len(jobs) if self.outlives else max(1, num_cores() // (self._threads(0) or 1))
         waiting = list(jobs)
         running: dict[Any, Job] = {}
         try:
@@ -174,7 +175,3 @@ LAUNCHERS = (Joblib, Slurm, Ray)
 def _first_of(sent: Any) -> JobReturn:
     found: JobReturn = sent.results()[0]
     return found
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

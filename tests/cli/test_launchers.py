@@ -110,7 +110,7 @@ def test_a_package_that_is_missing_is_named_before_anything_is_written(cli, tmp_
 
 
 def test_the_cores_are_divided_among_the_runs(monkeypatch):
-    monkeypatch.setattr(launchers, "_cores", lambda: 8)
+    monkeypatch.setattr(launchers, "num_cores", lambda: 8)
     assert [launchers.Joblib()._threads(count) for count in (1, 3, 8, 20)] == [8, 2, 1, 1]
     assert launchers.Joblib(n_jobs=2)._threads(20) == 4
     assert launchers.Joblib(threads=3)._threads(20) == 3

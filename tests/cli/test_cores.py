@@ -1,0 +1,84 @@
+"""Threads: no more than the cores that a process may use, and none that waits at others' cost."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from spanloc.cli import cores
+
+
+@pytest.mark.parametrize(
+    ("files", "wanted"),
+    [
+        ({"cpu.max": "200000 100000"}, 2),
+        ({"cpu.max": "150000 100000"}, 2),
+        ({"cpu.max": "1000 100000"}, 1),
+        ({"cpu.max": "max 100000"}, 8),
+        ({"cpu.max": "6400000 100000"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
+        ({"cpu.max": "lots"}, 8),
+        ({}, 8),
+    ],
+)
+def test_a_container_may_use_fewer_cores_than_there_are(
+    files: dict[str, str], wanted: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    assert cores.num_cores(tmp_path) == wanted
+
+
+@pytest.mark.parametrize(
+    ("cores_there", "set_by_user", "wanted"), [(2, None, 2), (8, None, 4), (2, "4", 4)]
+)
+def test_torch_gets_no_more_threads_than_cores(
+    cores_there: int, set_by_user: str | None, wanted: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(cores, "num_cores", lambda: cores_there)
+    if set_by_user is None:
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    else:
+        monkeypatch.setenv("OMP_NUM_THREADS", set_by_user)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        cores.limit_threads()
+        assert torch.get_num_threads() == wanted
+    finally:
+        torch.set_num_threads(before)
+
+
+COMMAND = """
+import os, sys
+from spanloc.cli import commands
+sys.argv = ["spanloc-train", "--help"]
+try:
+    commands.train()
+except SystemExit:
+    pass
+print(os.environ.get("GOMP_SPINCOUNT"), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("set_by_user", "wanted"),
+    [({}, "2000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None")],
+)
+def test_a_command_lets_waiting_threads_give_up_their_core(
+    set_by_user: dict[str, str], wanted: str
+):
+    environment = {
+        k: v for k, v in os.environ.items() if k not in {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
+    }
+    command = [sys.executable, "-c", COMMAND]
+    found = subprocess.run(
+        command, env=environment | set_by_user, capture_output=True, text=True, check=True
+    )
+    assert found.stderr.split()[-1] == wanted
