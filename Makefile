@@ -35,8 +35,11 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Runs the tutorials, which train small models. A link to nowhere is an error.
-docs: setup
+# Runs the tutorials, which train small models, again after a change of the package. A link to nowhere is an error.
+docs/auto_tutorials: $(shell find spanloc configs -name '*.py' -o -name '*.yaml')
+	rm -rf $@
+
+docs: setup docs/auto_tutorials
 	OMP_NUM_THREADS=1 $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build
 
 format: setup

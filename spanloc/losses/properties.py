@@ -10,10 +10,13 @@ from spanloc.losses.kinds import unwrap
 _Loss = TypeVar("_Loss", bound=Callable[..., Any])
 _COMPARISON = "spanloc.losses.comparison."
 _HEADER = (
-    "loss", "range", "zero only at the match", "smooth at the match",
-    "slope at the match", "pulls disjoint spans together", "touching ones", "scale-invariant",
-    "gradient at most", "source",
-)  # fmt: skip
+    "loss",
+    "range",
+    "slope at the match",
+    "pulls disjoint spans together",
+    "gradient at most",
+    "source",
+)
 
 
 @dataclass(frozen=True)
@@ -80,14 +83,9 @@ def table(losses: Mapping[str, Callable[..., Any]]) -> str:
         also = f" ({', '.join(stated.names)})" if stated.names else ""
         # A loss's folder says which it is, so that nobody has to keep a list.
         rows = comparison if unwrap(loss)[0].__module__.startswith(_COMPARISON) else main
-        rows.append(
-            (
-                f"`{name}`{also}", f"0 to {_number(stated.upper)}",
-                _word(stated.separates), _word(stated.slope == 0), _number(stated.slope),
-                _word(stated.apart), _word(stated.touching), _word(stated.scale_invariant),
-                _number(stated.steepest), stated.source,
-            )
-        )  # fmt: skip
+        pulls = "yes" if stated.apart else "touching ones" if stated.touching else "**no**"
+        numbers = (_number(stated.slope), pulls, _number(stated.steepest))
+        rows.append((f"`{name}`{also}", f"0 to {_number(stated.upper)}", *numbers, stated.source))
     tables = _markdown(main)
     if comparison:
         tables += f"\nFor comparison with the literature:\n\n{_markdown(comparison)}"
@@ -97,10 +95,6 @@ def table(losses: Mapping[str, Callable[..., Any]]) -> str:
 def _markdown(rows: list[tuple[str, ...]]) -> str:
     lines = [_HEADER, ("---",) * len(_HEADER), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-
-
-def _word(holds: bool) -> str:
-    return "yes" if holds else "**no**"
 
 
 def _number(value: float) -> str:
