@@ -214,7 +214,7 @@ def test_a_spoilt_sample_gives_the_findings_that_are_shown(cli, tmp_path, capsys
     content["database"]["person2-a"]["annotations"][0]["label"] = "wakl"
     file.write_text(json.dumps(content))
     stop = cli("check", f"data.root={root}", "hydra.run.dir=out", folder=tmp_path)
-    assert stop.startswith(f"spanloc-check: error: {root}: 2 kinds of errors")
+    assert stop.startswith(f"spanloc-check: error: {root}: 2 errors, 0 warnings, 0 notes; ")
     lines = printed("error: 1 span").replace("FOLDER", str(root)).split("\n")
     assert not set(lines) - set(capsys.readouterr().out.split("\n"))
 

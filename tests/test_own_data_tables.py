@@ -28,7 +28,7 @@ def test_the_number_of_steps_follows_the_rule():
             for choice in choose({"budget": budget, **parts}, facts)
             if choice.place == "trainer.max_epochs"
         ]
-        return int(reason.split()[0])
+        return int(reason.split()[0].replace(",", ""))
 
     rule = re.search(r"(\d+) × √labels \+ spans / (\d+), at least (\d+) and at most (\d+)", PAGE)
     each, spans_each, least, most = map(int, rule.groups())

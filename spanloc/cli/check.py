@@ -76,12 +76,15 @@ def run(config: DictConfig) -> None:
         text = check_page(result, records, annotations.classes, recipe)
         path.write_text(text, encoding="utf-8")
     _show(result, recipe)
-    plain_console().print(f"The page is {folder / 'check.html'}", soft_wrap=True)
+    counts = [(severity, len(result.of(severity))) for severity in SEVERITIES]
+    totals = ", ".join(counted(count, severity) for severity, count in counts)
+    if result.of("error"):
+        raise ValueError(f"{root}: {totals}; the page is {folder / 'check.html'}")
+    console = plain_console()
+    console.print(f"{totals}.", highlight=False)
+    console.print(f"The page is {folder / 'check.html'}", soft_wrap=True)
     if stop is not None:
         raise ValueError(f"{root}: training would stop: {stop}")
-    if errors := result.of("error"):
-        kinds = f"{len(errors)} kinds of errors" if len(errors) > 1 else "one kind of error"
-        raise ValueError(f"{root}: {kinds}, listed above and in {folder / 'check.html'}")
 
 
 @contextmanager
@@ -177,6 +180,3 @@ def _show(result: Survey, recipe: list[str]) -> None:
         console.print(Text("What training would choose", "bold"))
     for line in recipe:
         console.print(Text(line), soft_wrap=True)
-    counts = [(severity, len(result.of(severity))) for severity in SEVERITIES]
-    totals = ", ".join(counted(count, severity) for severity, count in counts)
-    console.print(f"{totals}.", highlight=False)

@@ -23,6 +23,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from spanloc.cli.cores import limit_threads
+from spanloc.cli.known import refuse_others
 from spanloc.cli.launchers import LAUNCHERS
 from spanloc.cli.mistakes import is_mistake, line_of
 from spanloc.cli.ranks import (
@@ -38,7 +39,7 @@ from spanloc.cli.ranks import (
 )
 from spanloc.cli.resume import for_hydra, how_to_resume
 from spanloc.cli.stopping import code_of, is_child, stopped_by, when_stopped
-from spanloc.cli.sweeps import FailedRunError, begin_sweep, noted
+from spanloc.cli.sweeps import FailedRunError, begin_sweep, noted, with_short_names
 from spanloc.files import replacing
 
 
@@ -71,7 +72,7 @@ def run(name: str) -> None:
                 raise
             if not started:
                 leave_to_first()
-            sys.exit(line(line_of(error)))
+            sys.exit(line(line_of(error, name)))
 
     started = False
 
@@ -103,7 +104,8 @@ def run(name: str) -> None:
             return once(config, False)
 
     with one_line(), _full_errors(True):
-        sys.argv[1:] = for_hydra(sys.argv[1:], name)
+        refuse_others(sys.argv[1:], name)
+        sys.argv[1:] = with_short_names(for_hydra(sys.argv[1:], name))
         refuse_started(name, sys.argv[1:])
         try:
             hydra.main("pkg://spanloc.configs", name, version_base="1.3")(job)()
@@ -119,6 +121,8 @@ def run(name: str) -> None:
                 _remove(folder, begin)
             why = cause.strerror or cause
             raise OSError(f"the run folder {folder} cannot be written: {why}") from error
+    if name == "train" and (text := outcome.comparison()):
+        print(text)
     if text := outcome.message():
         sys.exit(line(text))
 

@@ -26,14 +26,14 @@ from spanloc.cli.ranks import check_started
 from spanloc.cli.score import write_scores
 from spanloc.cli.show import plain_console, show_metrics, show_table
 from spanloc.cli.stopping import is_child
-from spanloc.config.build import build
+from spanloc.config.build import as_values, build
 from spanloc.config.checkpoint import file_of, trust
 from spanloc.config.checks import check
-from spanloc.data import SpanDataModule
+from spanloc.data import AnnotatedData, SpanDataModule
 from spanloc.data.datamodule import Samples
 from spanloc.data.sound import AS_THEY_ARE
 from spanloc.decode import stretch
-from spanloc.files import record, write_json
+from spanloc.files import counted, record, write_json
 from spanloc.inference.ensemble import load_models
 from spanloc.reports.result import ScoreResult
 from spanloc.reports.score_tables import oracle_table
@@ -47,8 +47,8 @@ log = logging.getLogger(__name__)
 def run(config: DictConfig) -> None:
     """Run ``spanloc-evaluate``."""
     folder = run_folder()
-    if config.subset not in ("test", "val"):
-        raise ValueError(f"subset is {config.subset!r}; it may be test or val")
+    if config.subset not in ("test", "val", "all"):
+        raise ValueError(f"subset is {config.subset!r}; it may be test, val or all")
     if not isinstance(config.oracles, bool):
         raise ValueError(f"oracles is {config.oracles!r}; it may be true or false")
     chosen = chosen_options(config.decode)
@@ -65,7 +65,7 @@ def run(config: DictConfig) -> None:
     if not isinstance(trained_with.get("data"), dict):
         raise ValueError(f"{checkpoint}: its config does not say what data it is of")
     data = dict(trained_with["data"])
-    for key, value in config.data.items():
+    for key, value in as_values(config.data).items():
         if value is None:
             continue
         if key not in data:
@@ -76,9 +76,22 @@ def run(config: DictConfig) -> None:
     if ours and data.get("features") is None:
         # Of a run, null are the samples, whatever the recordings are.
         data["features"] = AS_THEY_ARE
+    if ours and data.get("classes") is None:
+        # Not every label that the model knows need be in use.
+        data["classes"] = task.classes
     check({"data": data})
     datamodule: SpanDataModule = build(data)
-    datamodule.setup("test")
+    if config.subset == "all":
+        if options:
+            raise ValueError("subset=all holds nothing out for fit_decode")
+        if not isinstance(datamodule, AnnotatedData):
+            raise ValueError(
+                f"subset=all is for a folder; the model was trained on {data['_target_']}"
+            )
+        datamodule.setup_all()
+    else:
+        datamodule.setup("test")
+    _say_what_is_read(datamodule, config, data)
     for name, there, trained in (
         ("classes", datamodule.classes, task.classes),
         ("num_channels", datamodule.num_channels, task.localizer.num_channels),
@@ -105,7 +118,7 @@ def run(config: DictConfig) -> None:
         return
     if options:
         report_fit(fitted, before, evaluated, config.subset, Path(to), folder)
-    samples = datamodule.test_set if config.subset == "test" else datamodule.val_set
+    samples = datamodule.val_set if config.subset == "val" else datamodule.test_set
     plots.save_figure(timelines(task, samples), folder / "figures" / "timelines.png")
     write_metrics(found, folder)
     scores = write_evaluation(found, evaluated, task, config.subset, folder, oracles=config.oracles)
@@ -113,6 +126,23 @@ def run(config: DictConfig) -> None:
     if scores is not None and scores.oracles is not None:
         show_table(plain_console(), oracle_table(scores.oracles), notes=True)
     show_metrics(found, folder)
+
+
+def _say_what_is_read(datamodule: SpanDataModule, config: DictConfig, data: dict[str, Any]) -> None:
+    """Of another folder: how it is read, and how many of its recordings count."""
+    if config.data.root is None or not isinstance(datamodule, AnnotatedData):
+        return
+    for note in datamodule.notes:
+        log.info(note)
+    read: Any = datamodule.annotations
+    total = sum(len(records) for records in read.subsets.values())
+    count = len(datamodule.val_set if config.subset == "val" else datamodule.test_set)
+    rest = "" if count == total else f"; subset=all evaluates on all {total}"
+    unit = f" and unit ({data['unit']})" if config.data.unit is None else ""
+    how = (
+        f", read with the columns{unit} of the training data" if config.data.columns is None else ""
+    )
+    log.info("evaluating on %s of %s%s%s", counted(count, "recording"), data["root"], how, rest)
 
 
 def _device(trainer_config: dict[str, Any]) -> torch.device:
@@ -125,7 +155,7 @@ def evaluate(
     task: SpanLocalizer, datamodule: SpanDataModule, trainer_config: dict[str, Any], subset: str
 ) -> tuple[dict[str, float], Evaluated]:
     """The metrics of a model on the ``test`` or ``val`` set, named ``<subset>/...``, and the rows."""
-    loader = datamodule.test_dataloader() if subset == "test" else datamodule.val_dataloader()
+    loader = datamodule.val_dataloader() if subset == "val" else datamodule.test_dataloader()
     samples: Any = getattr(loader, "dataset", loader)
     if not len(samples):
         raise ValueError(f"there are no sequences to evaluate on: the {subset} set is empty")
@@ -168,7 +198,7 @@ def write_evaluation(
         | _by_label(found, rows, classes),
         diagnosis=diagnosis,
         num_sequences=len(evaluated.targets.ids),
-        subset=subset,
+        subset=None if subset == "all" else subset,
         min_score=min_score,
         surest=metrics.diagnose(surest, rows[1], classes)["predictions"],
         reliability=metrics.reliability(*rows),

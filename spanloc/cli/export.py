@@ -50,6 +50,8 @@ def run(config: DictConfig) -> None:
                 )
             most = Difference(*map(max, most, found))
 
+    doing = "Exporting the model, and comparing the file with it: about half a minute"
+    plain_console().print(doing, soft_wrap=True)
     export(task, file, config.format, opset=config.opset, check=check)
     _show(task, file, features, what, most)
 

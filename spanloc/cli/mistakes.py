@@ -6,6 +6,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from spanloc.cli.known import closest
+
 _MISTAKES = (
     ValueError,
     OSError,
@@ -21,8 +23,8 @@ def is_mistake(error: BaseException) -> bool:
     return isinstance(error, _MISTAKES) or type(error).__name__ == "MisconfigurationException"
 
 
-def line_of(error: BaseException) -> str:
-    """The line that says an error."""
+def line_of(error: BaseException, command: str = "train") -> str:
+    """The line that says an error of ``spanloc-<command>``."""
     text = str(error)
     if "iter(combined_loader)" in text and error.__context__ is not None:
         # Lightning's own, as it cleans up after loaders that failed to start.
@@ -33,9 +35,10 @@ def line_of(error: BaseException) -> str:
     unknown = re.match(r"Could not override '([^']+)'", text)
     if unknown:
         # Hydra's own words advise to add the key with a "+", which is not what a typo wants.
-        return (
-            f"there is no setting {unknown[1]!r}; --help names the often used, --cfg job lists all"
-        )
+        near = closest(unknown[1], command)
+        meant = f" did you mean {near}?" if near else ""
+        others = "--help names the often used, --cfg job lists all"
+        return f"there is no setting {unknown[1]!r};{meant} {others}"
     if isinstance(error, OverrideParseException):
         name, _, value = str(error.override).partition("=")
         return (

@@ -90,7 +90,9 @@ def run(config: DictConfig) -> None:
         text = f"{name}: {error}" if isinstance(error, OverflowError) else str(error)
         # The readers speak of the settings of training.
         problems.append(re.sub(r"\bdata\.(?=channels|key)", "", text))
-        log.error("%s", problems[-1])
+        # A single one is said at the end.
+        for line in problems[-1 if len(problems) > 2 else 0 :] if len(problems) > 1 else ():
+            log.error("%s", line)
 
     for line in lines:
         note(line)
@@ -118,15 +120,15 @@ def run(config: DictConfig) -> None:
             log.info("%s shows the first %d of %d recordings", path.name, _MOST_IN_VIEW, len(found))
         page = partial(_page, task=task, settings=settings)
         _write_those_that_fit(found[:_MOST_IN_VIEW], page, path, note)
-    spans = sum(len(one.spans) for one in found)
-    text = (
-        f"{counted(spans, 'span')} in {counted(len(found), 'recording')}; everything is in {folder}"
-    )
-    plain_console().print(text, soft_wrap=True, highlight=False)
+    if found:
+        spans = counted(sum(len(one.spans) for one in found), "span")
+        text = f"{spans} in {counted(len(found), 'recording')}; everything is in {folder}"
+        plain_console().print(text, soft_wrap=True, highlight=False)
+    if len(problems) > 1:
+        places = f"named above and in {folder / 'predict.log'}"
+        raise ValueError(f"{counted(len(problems), 'problem')}, {places}")
     if problems:
-        first, *more = problems
-        also = f", and {len(more)} more, named above"
-        raise ValueError(f"{counted(len(problems), 'problem')}: {first}{also}" if more else first)
+        raise ValueError(problems[0])
 
 
 def _find(

@@ -88,7 +88,7 @@ def run(config: DictConfig) -> None:
         show_table(console, reports.oracle_table(scores.oracles), notes=True)
     if len(found.classes) > 1:
         show_table(console, reports.confusion_table(scores), notes=True)
-    console.print(f"Everything is in {folder}", soft_wrap=True)
+    console.print(f"The page is {folder / 'scores.html'}", soft_wrap=True)
 
 
 def write_scores(scores: reports.ScoreResult, folder: Path) -> None:

@@ -171,8 +171,9 @@ def _too_short(config: dict[str, Any], datamodule: SpanDataModule) -> list[str]:
 
 
 def _task(facts: TrainingFacts) -> Choice:
-    task, why = ("single", "") if facts.one_each else ("detection", "not ")
-    return Choice("task", task, f"{why}every recording has exactly one span")
+    if facts.one_each:
+        return Choice("task", "single", "every recording has exactly one span")
+    return Choice("task", "detection", "recordings have several spans, or none")
 
 
 def _features(datamodule: Any, facts: TrainingFacts) -> list[Choice]:

@@ -118,6 +118,7 @@ class SpreadRuns(Launcher):
             self._job(number, some, threads)
             for number, some in enumerate(job_overrides, initial_job_idx)
         ]
+        outcome().folder = shown(self.config.hydra.sweep.dir)
         results: dict[int, JobReturn] = {}
         log.info(
             "%d run%s, %s; see output.log of each",

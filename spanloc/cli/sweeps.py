@@ -1,11 +1,14 @@
 """The runs of a sweep: one that fails does not end the others, and all that failed are named at the end."""
 
 import logging
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
 
 from spanloc.cli.mistakes import is_mistake, line_of
@@ -36,6 +39,7 @@ class Outcome:
 
     def __init__(self) -> None:
         self.count = 0
+        self.folder = ""  # of the sweep
         self.failed: list[FailedRunError] = []
 
     def add(self, result: JobReturn) -> FailedRunError | None:
@@ -46,6 +50,12 @@ class Outcome:
             return None
         self.failed.append(value)
         return value
+
+    def comparison(self) -> str | None:
+        """The command that compares the runs; None where there are not two of a sweep that ended well."""
+        if self.count - len(self.failed) < 2:
+            return None
+        return f"To compare these runs: spanloc-report {shlex.quote(f'runs={self.folder}')}"
 
     def message(self) -> str | None:
         """Which runs failed and why: a line each, or one where they share the reason. None: all is well."""
@@ -90,6 +100,7 @@ def noted(run: Callable[[], Any], debug: bool) -> Any:
     """
     hydra = HydraConfig.get()
     ours = str(hydra.launcher["_target_"]).startswith("hydra_plugins.spanloc.")
+    _outcome.folder = shown(hydra.sweep.dir)
     if not ours:  # ours count when a run is back from where it was carried out
         _outcome.count += 1
     try:
@@ -113,3 +124,17 @@ def shown(folder: str) -> str:
     """A folder as it was given, where it lies below the place of the command."""
     path, here = Path(folder), Path.cwd()
     return str(path.relative_to(here) if here in path.parents else path)
+
+
+def with_short_names(arguments: Sequence[str]) -> list[str]:
+    """The arguments, with what they give one value left out of the names of a sweep's folders.
+
+    >>> with_short_names(["-m", "seed=0,1", "data.root=a"])[3]
+    "hydra.job.config.override_dirname.exclude_keys=['data.root']"
+    """
+    settings = get_args_parser().parse_known_args(arguments)[0].overrides
+    given = OverridesParser.create().parse_overrides(settings)
+    names = [text.key_or_group for text in given if not text.is_sweep_override()]
+    if len(names) == len(given):
+        return list(arguments)
+    return [*arguments, f"hydra.job.config.override_dirname.exclude_keys={names}"]

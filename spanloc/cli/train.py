@@ -22,7 +22,7 @@ from spanloc.cli.loggers import dispensable
 from spanloc.cli.objective import check_objective, objective_value
 from spanloc.cli.ranks import check_started, lost_another
 from spanloc.cli.requeue import stopping_saved
-from spanloc.cli.resume import save_settings
+from spanloc.cli.resume import quoted, save_settings
 from spanloc.cli.resumed import has_nothing_to_do, metrics_of
 from spanloc.cli.settings import prepared, show_choices
 from spanloc.cli.show import plain_console, show_metrics
@@ -31,6 +31,7 @@ from spanloc.config.build import build, completed, targets
 from spanloc.config.checkpoint import load
 from spanloc.data import SpanDataModule
 from spanloc.files import counted, replacing
+from spanloc.reports.logs import joined_logs
 from spanloc.training.callbacks import Convergence, GradientNorms
 from spanloc.training.task import SpanLocalizer
 
@@ -50,6 +51,11 @@ def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
         validation.
     """
     folder = run_folder()
+    if config.ckpt_path is None and (folder / "last.ckpt").exists():
+        raise ValueError(
+            f"{folder} holds a run already: {quoted('resume', folder)} goes on with it; for a new one name another "
+            "folder (hydra.run.dir), or remove this one"
+        )
     plain, datamodule, choices, notes = prepared(config)
     if plain["test"] and not len(datamodule.test_set):
         raise ValueError("the data have no sequences to test on; test=false goes without")
@@ -181,9 +187,12 @@ class _Results(Callback):
 
 
 def _draw_curves(trainer: Any, folder: Path) -> None:
+    logs, name = joined_logs(folder, []), getattr(trainer.checkpoint_callback, "monitor", None)
+    validated = (name, logs["step"], logs[name]) if name in logs else None
     for callback in trainer.callbacks:
         if isinstance(callback, GradientNorms) and len(callback.history()):
-            plots.save_figure(plots.curves(callback.history()), folder / "figures" / "curves.png")
+            figure = plots.curves(callback.history(), validated)
+            plots.save_figure(figure, folder / "figures" / "curves.png")
 
 
 def _best_of(trainer: Any, folder: Path) -> Path:

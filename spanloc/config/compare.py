@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 import yaml
 
 from spanloc.config.build import resolve
+from spanloc.data.sound import AS_THEY_ARE
 
 # Where a run writes.
 _NO_SETTINGS = ("ckpt_path", "name")
 _FOLDERS = ("dirpath", "folder", "save_dir")
 # Copies of other settings under another name.
 _COPIES = {"module.metrics": "metric.metrics", "callbacks.best.monitor": "metric.monitor"}
+# Where null is the same as a word.
+_NULL = {"data.features": AS_THEY_ARE}
 # What changes neither the training nor its result.
 _HARMLESS = (
     "test",
@@ -119,8 +122,12 @@ def _differences(before: Any, now: Any, place: str) -> Iterator[Difference]:
             # A run may be older than an option: it had what is the default.
             old = before.get(key, _default(now, key) if same else None)
             yield from _differences(old, now.get(key), f"{place}.{key}" if place else str(key))
-    elif before != now:
+    elif _said(place, before) != _said(place, now):
         yield Difference(place, now, before)
+
+
+def _said(place: str, value: Any) -> Any:
+    return _NULL.get(place) if value is None else value
 
 
 def _default(node: Mapping[str, Any], option: str) -> Any:

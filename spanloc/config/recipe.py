@@ -105,7 +105,7 @@ class _Recipe:
     def _stride(self) -> int:
         facts, cells = self.facts, self._cells()
         stride = stride_for(facts.shortest, cells)
-        reason = f"{facts.shortest / stride:.0f} cells in a short span, of {self._seconds(facts.shortest)}"
+        reason = f"{facts.shortest / stride:.0f} cells in a short span ({self._seconds(facts.shortest)}; 5 % are shorter)"
         # A crop must have room for the longest span.
         coarsest = facts.longest * 1.5 / _MOST_CELLS
         if stride < coarsest:
@@ -185,18 +185,20 @@ class _Recipe:
         # A step goes forward and back, which costs about three times as much as forward alone.
         validation = sum(self.facts.val_steps) / stride / (3 * batch * cells)
         most = _VALIDATION * steps / validation if validation else math.inf
-        count = int(min(max(most, 1), _MOST_VALIDATIONS))
+        count = int(min(max(most, 1), _MOST_VALIDATIONS, max(steps, 1)))
         own = self._get("trainer.max_epochs")
         # So that the last epoch is as long as the others.
         even = max(n for n in range(1, count + 1) if steps % n == 0)
         count = even if 2 * even > count else count
         count = count if own in (None, -1) else max(int(own), 1)
         each = math.ceil(steps / count)
-        self._choose("data.crops_per_epoch", each * batch * parts, f"{each} steps an epoch")
-        times = f"; validated {count} times" if validation else ""
-        reason = f"{count * each} steps{self._said}{times}"
-        self._choose("trainer.max_epochs", count, reason)
-        return self._at_most(count * each)
+        self._choose(
+            "data.crops_per_epoch", each * batch * parts, f"{counted(each, 'step')} an epoch"
+        )
+        times = f"; validated {counted(count, 'time')}" if validation else ""
+        done = self._at_most(count * each)
+        self._choose("trainer.max_epochs", count, f"{counted(done, 'step')}{self._said}{times}")
+        return done
 
     def _passes(self, steps: int, batch: int) -> int:
         return self._passes_of(len(self.facts.steps), steps, batch)
@@ -216,9 +218,17 @@ class _Recipe:
 
     def _schedule(self, steps: int) -> None:
         warmup = round(min(max(0.1, _WARMUP / max(steps, 1)), 0.25), 3)
-        self._choose("scheduler.warmup", warmup, f"{warmup * steps:.0f} steps up to the full rate")
+        self._choose(
+            "scheduler.warmup",
+            warmup,
+            f"{counted(round(warmup * steps), 'step')} up to the full rate",
+        )
         decay = round(1 - 10 / max(steps, 20), 4)
-        self._choose("callbacks.average.decay", decay, "weights of the last tenth of the steps")
+        self._choose(
+            "callbacks.average.decay",
+            decay,
+            "weights are averaged over the last tenth of the steps",
+        )
 
     def _recordings(self) -> None:
         """What recordings have all the time, and many channels, of which few recordings tell little."""

@@ -20,14 +20,14 @@ from spanloc.data.annotations.folder import (
 from spanloc.data.crops import Crops
 from spanloc.data.datamodule import SpanDataModule
 from spanloc.data.fingerprint import Fingerprint
-from spanloc.data.held_out import hold_out, nested_share, training_notes
+from spanloc.data.held_out import held_out_note, hold_out, nested_share, training_notes
 from spanloc.data.inputs import FEATURES, facts_of
 from spanloc.data.sequences import AnnotatedSequences, TiledSequences, offset_share
 from spanloc.data.signals import ArraySignal, NpySignal
 from spanloc.data.sound import features_for, note_on_sound, require_features
 from spanloc.data.transforms import Transform, Transformed
-from spanloc.data.uniform import uniform, with_features
-from spanloc.files import shown
+from spanloc.data.uniform import late_beginnings, uniform, with_features
+from spanloc.files import counted, shown
 from spanloc.ops import length
 
 
@@ -138,14 +138,7 @@ class AnnotatedData(SpanDataModule):
         """
         if hasattr(self, "train_set"):
             return
-        if self.annotations is None:
-            self.annotations = self._read()
-        elif self._in_memory:
-            self.annotations = self._alike(self.annotations)
-        self.classes = self.annotations.classes
-        self.num_channels = self.annotations.num_channels
-        self.seconds_per_step = self.annotations.seconds_per_step
-        self._split(self.annotations.subsets)
+        self._split(self._begin().subsets)
         signals = (record.signal for record in (*self._train, *self._val, *self._test))
         #: Whether reading takes more than a copy.
         self.slow = any(not isinstance(signal, NpySignal | ArraySignal) for signal in signals)
@@ -171,11 +164,38 @@ class AnnotatedData(SpanDataModule):
                 crops, self.transforms, self.seed, most=longest, min_kept=self.min_kept
             )
         self.val_set, self.test_set = AnnotatedSequences(self._val), AnnotatedSequences(self._test)
+        self.train_window = longest
+        self._evaluate_on([*self._val, *self._test], longest)
+
+    def setup_all(self) -> None:
+        """Read the folder to evaluate on all its recordings, whatever their subset: ``test_set`` has them.
+
+        Nothing is held out, so that there may be a single recording. There is no training set afterwards.
+
+        Raises:
+            FileNotFoundError, ValueError: As in :func:`~spanloc.data.read_annotations`.
+        """
+        records = list(chain.from_iterable(self._begin().subsets.values()))
+        self.test_set = AnnotatedSequences(records)
+        crop = self.crop_seconds / self.seconds_per_step
+        self._evaluate_on(records, int(min(crop, max(record.num_steps for record in records))))
+
+    def _evaluate_on(self, records: Sequence[Record], longest: int) -> None:
         # Evaluation keeps no gradients, so that several times the steps of a training batch need less
         # memory than it does.
-        self.window, self.train_window = 4 * self.batch_size * longest, longest
-        most = max((r.num_steps for r in (*self._val, *self._test)), default=1)
+        self.window = 4 * self.batch_size * longest
+        most = max((record.num_steps for record in records), default=1)
         self.evaluation_batch_size = max(1, min(self.batch_size, self.window // most))
+
+    def _begin(self) -> Annotations:
+        if self.annotations is None:
+            self.annotations = self._read()
+        elif self._in_memory:
+            self.annotations = self._alike(self.annotations)
+        self.classes = self.annotations.classes
+        self.num_channels = self.annotations.num_channels
+        self.seconds_per_step = self.annotations.seconds_per_step
+        return self.annotations
 
     def fingerprint(self) -> Fingerprint | None:
         """Which files the data are; None for those made of arrays."""
@@ -215,15 +235,16 @@ class AnnotatedData(SpanDataModule):
             raise ValueError(f"{self.root}: there are no recordings")
         if found:
             first = f"{found[0].file}: sequence {shown(found[0].sequence)}: {found[0].text}"
-            what = {"drop": "dropped", "clip": "clipped or dropped"}
-            done = what.get(self.reading.get("bad_spans", ""), "there twice, and kept")
-            self.notes.append(f"{len(found)} bad spans {done}; the first: {first}")
+            what = {"drop": "bad and dropped", "clip": "bad, and clipped or dropped"}
+            done = what.get(self.reading.get("bad_spans", ""), "given twice; both are kept")
+            verb = "is" if len(found) == 1 else "are"
+            self.notes.append(f"{counted(len(found), 'span')} {verb} {done}; the first: {first}")
         return self._alike(read)
 
     def _alike(self, read: Annotations) -> Annotations:
         """Recordings of one rate, with the same channels, or features of them."""
         records = [record for subset in SUBSETS for record in read.subsets.get(subset, ())]
-        self.notes += _remarks(records)
+        self.notes += late_beginnings(records)
         records, notes = uniform(
             records, rate=self.rate, on_rate=self.on_rate, channels=self.channels
         )
@@ -254,36 +275,14 @@ class AnnotatedData(SpanDataModule):
             least = 1 if self._val else 2  # somebody is to validate too
             share, seed = self.test_share, self.split_seed
             train, self._test = hold_out(train, share, seed, "testing", least)
-            self._note_held_out(self._test, "testing")
+            self.notes.append(held_out_note(self._test, "testing"))
         if not self._val and self.val_share:
             train, self._val = hold_out(train, self.val_share, self.split_seed, "validation")
-            self._note_held_out(self._val, "validation")
+            self.notes.append(held_out_note(self._val, "validation"))
         self._all_train, self._train = train, nested_share(train, self.train_share, self.seed)
         #: Recordings that are trained on.
         self.num_trained = len(self._train)
         self.notes += training_notes(self._train, len(train))
-
-    def _note_held_out(self, records: Sequence[Record], what: str) -> None:
-        names = [shown(record.id) for record in records]
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        self.notes.append(f"held out for {what}: {', '.join(names[:5])}{more}")
-
-
-def _remarks(records: Sequence[Record]) -> list[str]:
-    """What is easily overlooked in the signals."""
-    found = []
-    late = [
-        record
-        for record in records
-        if abs(getattr(record.signal, "begins", None) or 0) > record.timeline.seconds_per_step
-    ]
-    if late:
-        begins = getattr(late[0].signal, "begins", 0)
-        found.append(
-            f"the time of {late[0].signal.path} begins at {begins:g} s: spans count from the first "
-            f"row, not from 0 of that time ({len(late)} of {len(records)} recordings)"
-        )
-    return found
 
 
 def _require_room(records: Sequence[Record], crop: float, min_kept: float, step: float) -> None:

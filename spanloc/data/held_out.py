@@ -1,6 +1,6 @@
 """Which recordings are held out, where no file says so, and which are trained on."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from hashlib import sha256
 
 from spanloc.data.annotations.folder import Record
@@ -44,6 +44,20 @@ def hold_out(
     held = held or [min(names, key=lambda name: len(groups[name]))]
     rest = sorted(set(names) - set(held))
     return [r for name in rest for r in groups[name]], [r for n in held for r in groups[n]]
+
+
+def held_out_note(records: Sequence[Record], what: str) -> str:
+    """Which recordings are held out: by subject, where all of them name theirs."""
+    by_subject = dict.fromkeys(record.subject for record in records)
+    if by_subject and None not in by_subject:
+        kind = "subject" if len(by_subject) == 1 else "subjects"
+        return f"held out for {what}: {kind} {_first(by_subject)} ({counted(len(records), 'recording')})"
+    return f"held out for {what}: {_first([record.id for record in records])}"
+
+
+def _first(names: Collection[str | None]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(map(shown, list(names)[:5])) + more
 
 
 def nested_share(records: Sequence[Record], share: float, seed: int) -> list[Record]:

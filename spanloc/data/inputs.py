@@ -115,9 +115,11 @@ def in_order(
     if signal.num_channels != facts.num_channels:
         wanted = f": {listed(facts.channels)}" if facts.channels else ""
         has = f": {listed(there)}" if there else ""
+        turned = signal.num_steps == facts.num_channels
         raise ValueError(
             f"{shown_path(signal.path)}: it has {signal.num_channels} channels{has}; the model was "
             f"trained on {facts.num_channels}{wanted}"
+            f"{'; transposed? an array is (steps, channels)' if turned else ''}"
         )
     return signal, left
 

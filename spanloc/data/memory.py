@@ -11,8 +11,8 @@ import numpy as np
 from spanloc.data.annotated import AnnotatedData
 from spanloc.data.annotations.flat import content_of
 from spanloc.data.annotations.folder import read_annotations
+from spanloc.data.annotations.meaning import Meaning
 from spanloc.data.annotations.pieces import NO_LABEL
-from spanloc.data.annotations.placed import Meaning
 from spanloc.data.annotations.records import lay
 from spanloc.data.annotations.rows import Annotated, Content, Reading, nearest
 from spanloc.data.signals import ArraySignal
@@ -58,7 +58,8 @@ def from_arrays(
     >>> data.annotations.subsets["training"][0].spans
     tensor([[25., 50.]])
     """
-    content = content_of(_rows(spans), _FILE, Reading())
+    told = {name: options[name] for name in ("unit", "ends") if name in options}
+    content = content_of(_rows(spans), _FILE, Reading(**told))
     known = {entry.id: entry for entry in content.sequences}
     for what, names in (("spans", known), ("subsets", subsets), ("subjects", subjects)):
         for name in names or ():

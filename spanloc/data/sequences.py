@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from spanloc.data.annotations.folder import Record
+from spanloc.data.signals import Signal
+from spanloc.data.signals.protocol import place_of_row
 from spanloc.structures import Sample, Timeline
 
 # Steps that are read at once for the statistics.
@@ -40,7 +42,7 @@ class AnnotatedSequences(Dataset[Sample]):
         def pieces(record: Record) -> Iterator[np.ndarray]:
             for first in range(0, record.num_steps, _PIECE):
                 piece = record.signal.read(first, min(first + _PIECE, record.num_steps))
-                require_finite(record.signal.path, piece, first)
+                require_finite(record.signal, piece, first)
                 yield piece.T
 
         return channel_statistics(piece for record in self.records for piece in pieces(record))
@@ -76,7 +78,7 @@ class TiledSequences(Dataset[Sample]):
 def cut(record: Record, first: int, last: int, min_kept: float = 0.5) -> Sample:
     """The steps of a record from ``first`` to before ``last``, with what :func:`clipped` leaves of its spans."""
     values = np.array(record.signal.read(first, last).T, np.float32, order="C")
-    require_finite(record.signal.path, values.T, first)
+    require_finite(record.signal, values.T, first)
     spans, labels, ignored = clipped(record, first, last, min_kept)
     step, offset = record.timeline
     return Sample(
@@ -152,11 +154,11 @@ def channel_statistics(sequences: Iterable[np.ndarray]) -> tuple[Tensor, Tensor]
     return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
 
 
-def require_finite(path: Path, values: np.ndarray, first: int = 0) -> None:
+def require_finite(source: Signal | Path, values: np.ndarray, first: int = 0) -> None:
     """Refuse values ``(steps, channels)`` that are NaN or infinite.
 
     Args:
-        path: Of their file, for the error.
+        source: The recording, or its file, for the error.
         first: The number of the first step.
 
     Raises:
@@ -165,4 +167,6 @@ def require_finite(path: Path, values: np.ndarray, first: int = 0) -> None:
     if not np.isfinite(values).all():
         row, channel = np.argwhere(~np.isfinite(values))[0]
         value = values[row, channel]
-        raise ValueError(f"{path}: row {first + row}, column {channel} is {value}")
+        place = place_of_row(source, int(first + row))
+        path = source if isinstance(source, Path) else source.path
+        raise ValueError(f"{path}: {place}, column {channel} is {value}")

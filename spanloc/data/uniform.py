@@ -192,3 +192,19 @@ def _over(record: Record, signal: Signal, ratio: float, timeline: Timeline) -> R
 
 def _rate(record: Record) -> float:
     return 1 / record.timeline.seconds_per_step
+
+
+def late_beginnings(records: Sequence[Record]) -> list[str]:
+    """A note, where the time of recordings does not begin at 0."""
+    late = [
+        record
+        for record in records
+        if abs(getattr(record.signal, "begins", None) or 0) > record.timeline.seconds_per_step
+    ]
+    if not late:
+        return []
+    begins = getattr(late[0].signal, "begins", 0)
+    return [
+        f"the time of {late[0].signal.path} begins at {begins:g} s: spans count from the first "
+        f"row, not from 0 of that time ({len(late)} of {len(records)} recordings)"
+    ]

@@ -5,11 +5,13 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from spanloc.plots.style import GREY, SERIES, WIDTH, tidy
+from spanloc.plots.style import GREY, SERIES, WIDTH, Colour, tidy
 
 #: Up to so many channels are drawn one below the other, more as rows of colours.
 MOST_LANES = 12
@@ -157,27 +159,24 @@ def recording_figure(shown: Shown, *, threshold: float | None = None) -> Figure:
     check_shown(shown)
     threshold = first_threshold([shown]) if threshold is None else threshold
     drawn = sorted((row for row in shown.spans if row[3] >= threshold), key=lambda row: row[3])
-    labels, names = shown.labels(), shown.names()[:MOST_CHANNELS]
-    colours = {name: SERIES[i % len(SERIES)] for i, name in enumerate(labels)}
-    upper = 0.35 * len(names) + 0.3 if len(names) <= MOST_LANES else 2.6
+    labels, channels = shown.labels(), shown.num_channels
+    colours = {name: to_rgb(SERIES[i % len(SERIES)]) for i, name in enumerate(labels)}
+    upper = 0.35 * channels + 0.3 if channels <= MOST_LANES else 2.6
     lower = 0.22 * (len(labels) + bool(shown.truth)) + 0.3
     figure = Figure(figsize=(WIDTH, 0.9 + upper + lower), layout="constrained")
     signal, spans = figure.subplots(2, sharex=True, height_ratios=(upper, lower))
     ends = [row[1] for row in shown.spans] + [row[1] for row in shown.truth]
     end = max([shown.num_steps / shown.rate, *ends]) or 1.0
-    found = envelope(shown, max(1, -(-shown.num_steps // 1500)))
-    (_draw_lanes if len(names) <= MOST_LANES else _draw_rows)(signal, shown, found, names)
+    draw_signal(signal, shown)
     # Names hold any letters: no formulas.
     signal.set_title(shown.id, fontsize=10, loc="left", parse_math=False)
     for row, label in enumerate(labels):
-        mine = [(a, b, score) for a, b, name, score in drawn if name == label]
-        _draw_bars(spans, len(labels) - 1 - row, mine, colours[label])
+        colour, mine = colours[label], [part for part in drawn if part[2] == label]
+        draw_bars(spans, len(labels) - 1 - row, [(a, b, score, colour) for a, b, _, score in mine])
         known = [(a, b - a) for a, b, name in shown.truth if name == label]
-        _draw_bars(
-            spans, len(labels), [(a, a + length, 1.0) for a, length in known], colours[label]
-        )
+        draw_bars(spans, len(labels), [(a, a + length, 1.0, colour) for a, length in known])
         # Above the predictions too: colours repeat, rows do not.
-        spans.broken_barh(known, (len(labels) - 0.6 - row, 0.1), color=colours[label])
+        spans.broken_barh(known, (len(labels) - 0.6 - row, 0.1), color=colour)
     ticks = [*reversed(labels), *(["annotated"] if shown.truth else [])]
     spans.set_yticks(range(len(ticks)), ticks, fontsize=8, parse_math=False)
     spans.set_ylim(-0.6, max(len(ticks), 1) - 0.4)
@@ -191,8 +190,20 @@ def recording_figure(shown: Shown, *, threshold: float | None = None) -> Figure:
     return figure
 
 
-def _draw_lanes(axes, shown: Shown, found: Envelope, names: list[str]) -> None:
-    times = (np.arange(len(found.low)) + 0.5) * found.width / shown.rate
+def draw_signal(axes: Axes, shown: Shown, *, start: float = 0.0) -> None:
+    """Draw the channels one below the other, or as rows of colours where there are many.
+
+    Args:
+        shown: The recording; it is read once, in pieces.
+        start: Where on the axis the first step begins, in seconds.
+    """
+    names = shown.names()[:MOST_CHANNELS]
+    found = envelope(shown, max(1, -(-shown.num_steps // 1500)))
+    (_draw_lanes if len(names) <= MOST_LANES else _draw_rows)(axes, shown, found, names, start)
+
+
+def _draw_lanes(axes, shown: Shown, found: Envelope, names: list[str], start: float) -> None:
+    times = start + (np.arange(len(found.low)) + 0.5) * found.width / shown.rate
     for channel, (low, high) in enumerate(view_range(found)):
         place = len(names) - 1 - channel
         lower, upper = (
@@ -204,10 +215,10 @@ def _draw_lanes(axes, shown: Shown, found: Envelope, names: list[str]) -> None:
     axes.set_ylim(-0.6, len(names) - 0.4)
 
 
-def _draw_rows(axes, shown: Shown, found: Envelope, names: list[str]) -> None:
+def _draw_rows(axes, shown: Shown, found: Envelope, names: list[str], start: float) -> None:
     low, high = view_range(found).T
     scaled = ((found.low + found.high) / 2 - low) / (high - low)
-    end = len(found.low) * found.width / shown.rate
+    end = start + max(len(found.low) * found.width / shown.rate, 1e-9)
     axes.imshow(
         np.ma.masked_invalid(scaled.T),
         aspect="auto",
@@ -215,24 +226,26 @@ def _draw_rows(axes, shown: Shown, found: Envelope, names: list[str]) -> None:
         vmin=0,
         vmax=1,
         cmap="cividis",
-        extent=(0, max(end, 1e-9), len(names) - 0.5, -0.5),
+        extent=(start, end, len(names) - 0.5, -0.5),
     )
     places = np.unique(np.linspace(0, len(names) - 1, 6).round().astype(int))
     axes.set_yticks(places, [names[i] for i in places], fontsize=8, parse_math=False)
 
 
-def _draw_bars(axes, y: float, spans: Sequence[tuple[float, float, float]], colour: str) -> None:
-    full = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+def draw_bars(axes: Axes, y: float, spans: Sequence[tuple[float, float, float, Colour]]) -> None:
+    """Draw spans as bars around ``y``, the last one on top: start, end, score and colour of each."""
     # Paler, not transparent: overlaps would look like higher scores.
-    strength = [0.2 + 0.8 * min(max(score, 0.0), 1.0) for *_, score in spans]
-    mixed = [tuple(1 - s * (1 - full)) for s in strength]
+    mixed = [
+        tuple(1 - (0.2 + 0.8 * min(max(score, 0.0), 1.0)) * (1 - np.array(colour)))
+        for *_, score, colour in spans
+    ]
     axes.broken_barh(
-        [(first, last - first) for first, last, _ in spans],
+        [(first, last - first) for first, last, *_ in spans],
         (y - 0.4, 0.8),
         facecolors=mixed,
-        # A line keeps a span narrower than a pixel visible.
+        # A line of 1.5 pixels keeps a span narrower than that visible.
         edgecolors=mixed,
-        linewidth=0.6,
+        linewidth=0.9,
     )
 
 

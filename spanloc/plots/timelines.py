@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from spanloc.plots.style import GREY, WIDTH, palette, tidy
+from spanloc.plots.recording import MOST_LANES, Shown, draw_bars, draw_signal
+from spanloc.plots.style import WIDTH, palette, tidy
 
 
 def timelines(
@@ -22,7 +23,7 @@ def timelines(
     starts: Sequence[float] | None = None,
     durations: Sequence[float] | None = None,
 ) -> Figure:
-    """Predicted under true spans on a time line, over the features, one row a sequence.
+    """Predicted under true spans on a time line, below the features, for each sequence.
 
     Args:
         features: ``(C, T)`` each.
@@ -33,26 +34,36 @@ def timelines(
         unit: Of the time axis.
         starts, durations: Of the sequences, in ``unit``; None: 0 and the number of steps.
     """
-    figure = Figure(figsize=(WIDTH, 0.6 + 1.7 * len(features)), layout="constrained")
-    rows = figure.subplots(len(features), squeeze=False)[:, 0]
-    colours = palette(len(classes))
-    seen: set[int] = set()
-    for i, axes in enumerate(rows):
+    num = len(features)
+    colours, seen = palette(len(classes)), set[int]()
+    channels = [len(values) for values in features]
+    heights = [(0.2 * count + 0.2 if count <= MOST_LANES else 1.3, 0.7) for count in channels]
+    figure = Figure(figsize=(WIDTH, 0.6 + 0.5 * num + np.sum(heights)), layout="constrained")
+    rows = figure.subplots(2 * num, squeeze=False, height_ratios=np.ravel(heights).tolist())
+    for i, (signal, axes) in enumerate(rows.reshape(-1, 2)):
         steps = features[i].shape[1]
         start = 0.0 if starts is None else starts[i]
-        end = start + (steps if durations is None else durations[i])
-        _signal(axes, features[i], start, end)
+        duration = steps if durations is None else durations[i]
+        shown = Shown(titles[i], features[i].numpy().T, steps / duration, None, ())
+        draw_signal(signal, shown, start=start)
         found, scores, labels = predictions[i]
         best_last = scores.argsort()
-        _spans(axes, 1.0, *targets[i], torch.ones(len(targets[i][0])), colours)
-        _spans(axes, 0.0, found[best_last], labels[best_last], scores[best_last], colours)
-        seen |= {*targets[i][1].tolist(), *labels.tolist()}
-        axes.set(yticks=[0, 1, 2.4], yticklabels=["predicted", "true", "signal"], ylim=(-0.6, 3.4))
-        axes.set_xlim(start, end)
-        axes.set_title(titles[i], fontsize=9, loc="left")
-        axes.tick_params(axis="y", length=0)
-        tidy(axes, grid=False)
-    rows[-1].set_xlabel(f"time ({unit})")
+        true, true_labels = targets[i]
+        for y, spans, ones, of in (
+            (1.0, true, torch.ones(len(true)), true_labels),
+            (0.0, found[best_last], scores[best_last], labels[best_last]),
+        ):
+            bars = zip(*spans.T.tolist(), ones.tolist(), of.tolist(), strict=True)
+            draw_bars(axes, y, [(*bar, colours[label]) for *bar, label in bars])
+            seen |= {*of.tolist()}
+        axes.set(yticks=[0, 1], yticklabels=["predicted", "true"], ylim=(-0.6, 1.6))
+        signal.set_title(titles[i], fontsize=9, loc="left", parse_math=False)
+        for part in (signal, axes):
+            part.set_xlim(start, start + duration)
+            part.tick_params(axis="y", length=0)
+            tidy(part, grid=False)
+        signal.tick_params(axis="x", labelbottom=False)
+    rows[-1, 0].set_xlabel(f"time ({unit})")
     if seen:
         figure.legend(
             handles=[Patch(color=colours[label]) for label in sorted(seen)],
@@ -65,26 +76,3 @@ def timelines(
             fontsize=8,
         )
     return figure
-
-
-def _spans(axes, y: float, spans: Tensor, labels: Tensor, scores: Tensor, colours) -> None:
-    for (left, right), label, score in zip(
-        spans.tolist(), labels.tolist(), scores.tolist(), strict=True
-    ):
-        # Paler, not transparent: overlapping classes would mix to the colour of a third.
-        strength = 0.25 + 0.75 * score
-        colour = [1 - strength * (1 - part) for part in colours[label]]
-        axes.barh(y, right - left, 0.8, left, color=colour, edgecolor="white", linewidth=0.5)
-
-
-def _signal(axes, features: Tensor, start: float, end: float) -> None:
-    values = features.numpy()
-    # More points than pixels only cost time: keep the extremes of about 1500 cells.
-    cell = max(1, values.shape[1] // 1500)
-    times = np.linspace(start, end, values.shape[1] // cell * cell)
-    centred = values - np.median(values, axis=1, keepdims=True)
-    # A few peaks must not flatten the rest.
-    spread = np.quantile(np.abs(centred), 0.995) or 1.0
-    for channel in centred[:8]:
-        scaled = np.clip(channel[: len(times)] / spread, -1, 1)
-        axes.plot(times[::cell], 2.4 + 0.8 * scaled[::cell], linewidth=0.4, alpha=0.6, color=GREY)

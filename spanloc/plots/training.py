@@ -9,31 +9,39 @@ from spanloc.convergence import GradientHistory
 from spanloc.plots.style import BLUE, GREEN, GREY, ORANGE, plain_log, tidy
 
 
-def curves(history: GradientHistory) -> Figure:
-    """Losses, and under them both gradient norms, over the steps on log axes.
+def curves(
+    history: GradientHistory, validated: tuple[str, np.ndarray, np.ndarray] | None = None
+) -> Figure:
+    """Losses, below them both gradient norms, and the metric of validation, over the steps.
 
     Args:
         history: Of the run.
+        validated: Name of a metric, steps and values, NaN where it was not measured.
     """
     steps = history.step
-    figure = Figure(figsize=(8, 6), layout="constrained")
-    upper, lower = figure.subplots(2, sharex=True)
+    figure = Figure(figsize=(8, 6 if validated is None else 8.4), layout="constrained")
+    upper, lower, *more = figure.subplots(2 if validated is None else 3, sharex=True)
     _curve(upper, steps, history.span, BLUE, "span loss, mean over the matched pairs")
     _curve(upper, steps, history.score, ORANGE, "score loss")
     upper.set_ylabel("loss")
     _curve(lower, steps, history.grad_spans, BLUE, "at the spans: length × gradient")
     _curve(lower, steps, history.grad_params, GREEN, "of all parameters, before clipping")
-    lower.axhline(2**0.5, color=GREY, linestyle="--", linewidth=1, zorder=1)
-    lower.annotate(
-        "√2, a sharp loss", (0.01, 2**0.5), (0, 3), ("axes fraction", "data"),
-        textcoords="offset points", color=GREY,
-    )  # fmt: skip
-    lower.set(ylabel="gradient norm", xlabel="step")
+    sharp = "√2, a sharp loss"
+    lower.axhline(2**0.5, color=GREY, linestyle="--", linewidth=1, zorder=1, label=sharp)
+    lower.set_ylabel("gradient norm")
     for axes in (upper, lower):
         axes.set(xscale="log", yscale="log")
         plain_log(axes)
-        axes.legend(loc="lower left", frameon=False)
+    if validated is not None:
+        name, at, values = validated
+        known = np.isfinite(values)
+        more[0].plot(at[known], values[known], color=BLUE, marker="o", markersize=3, label=name)
+        more[0].set_ylabel("validation")
+    for axes in (upper, lower, *more):
+        # Above, where no line can be.
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=8)
         tidy(axes)
+    axes.set_xlabel("step")
     return figure
 
 

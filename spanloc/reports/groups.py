@@ -53,7 +53,7 @@ class Difference(NamedTuple):
     def verdict(self) -> str:
         """In words: what the interval allows to say of the first against the second."""
         if self.n < 2:
-            return "cannot be told"
+            return f"{'one seed: ' * self.n}no comparison possible"
         if self.low > 0:
             return "higher"
         return "lower" if self.high < 0 else "no difference shown"

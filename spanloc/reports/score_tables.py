@@ -9,17 +9,16 @@ from spanloc.metrics.oracles import ORACLES, STANDARD, Oracles
 from spanloc.reports.result import Diagnosis, ScoreResult
 from spanloc.reports.table import Cell, Column, Table, fixed, number, share
 
-#: What predictions and targets of a kind have in common.
-MEANT = {
+_MEANT = {
     "true positive": "matched: the best free target of its label, at the tIoU of a match or more",
     "double detection": "overlaps a target of its label enough, but a better-scored one has it",
     "wrong label": "overlaps a target of another label enough",
     "localisation": "overlaps a target of its label, but not enough",
     "confusion": "overlaps a target of another label, and not enough",
-    "background": "overlaps no target to speak of",
+    "background": "tIoU below {least:g} with every target",
     "found": "a prediction is matched to it",
     "crowded out": "a prediction of its label overlaps it enough, but took another target",
-    "missed": "no prediction overlaps it to speak of",
+    "missed": "no prediction has a tIoU of {least:g} or more with it",
 }
 _FATES = {
     "wrong label": "a prediction of another label overlaps it enough",
@@ -27,6 +26,15 @@ _FATES = {
     "confusion": "a prediction of another label overlaps it, and not enough",
 }
 _SUREST = "these spanloc-predict writes; the others are doubtful, and count in mAP alone"
+
+
+def meant(least: float = 0.1) -> dict[str, str]:
+    """What predictions and targets of a kind have in common.
+
+    Args:
+        least: TIoU from which a prediction means a target.
+    """
+    return {kind: text.format(least=least) for kind, text in _MEANT.items()}
 
 
 def score_tables(scores: ScoreResult) -> list[Table]:
@@ -111,14 +119,14 @@ def _error_table(scores: ScoreResult) -> Table:
     diagnosis = scores.diagnosis
     counts, gain = diagnosis["predictions"], diagnosis["gain"]
     total, tiou = sum(counts.values()), f"{diagnosis['tiou']:g}"
-    kinds = (*counts, "missed")
+    kinds, meanings = (*counts, "missed"), meant(diagnosis["background"])
     mended = (
         f"at tIoU {tiou}, if all errors of the kind were mended: labels and places corrected where "
         "the target is free, the rest removed; missed: targets left out"
     )
     ranked = "of the best-ranked of each label, up to ten times its targets"
     columns = [
-        Column("kind", str, _listed({kind: MEANT[kind] for kind in kinds})),
+        Column("kind", str, _listed({kind: meanings[kind] for kind in kinds})),
         Column("predictions", counts.get, ranked),
         Column("share", lambda kind: share(counts.get(kind, math.nan), total)),
         Column("gain in mAP", lambda kind: number(gain.get(kind), "+.4f"), mended),
@@ -139,9 +147,9 @@ def _error_table(scores: ScoreResult) -> Table:
 def _target_table(diagnosis: Diagnosis) -> Table:
     counts = diagnosis["targets"]
     total = sum(counts.values())
-    meant = MEANT | _FATES
+    meanings = meant(diagnosis["background"]) | _FATES
     columns = [
-        Column("kind", str, _listed({kind: meant[kind] for kind in counts})),
+        Column("kind", str, _listed({kind: meanings[kind] for kind in counts})),
         Column("targets", counts.get),
         Column("share", lambda kind: share(counts[kind], total)),
     ]

@@ -163,7 +163,7 @@ def spread(values: Mapping[int, float], count: int) -> Cell:
 def difference(found: Difference | None, shared: int) -> tuple[Cell, str]:
     """A difference with its interval, and the verdict; says how many pairs if not ``shared``."""
     if found is None or found.n < 2:
-        return number(None), "cannot be told"
+        return number(None), found.verdict if found else "no comparison possible"
     mean, low, high, n = found
     width = (high - low) / 2
     decimals = min(8, max(0, 1 - math.floor(math.log10(width)))) if width > 0 else 4

@@ -11,7 +11,7 @@ from spanloc.files import counted
 from spanloc.metrics import KINDS
 from spanloc.reports.groups import Group, compare, summarize
 from spanloc.reports.runs import Run
-from spanloc.reports.score_tables import MEANT
+from spanloc.reports.score_tables import meant
 from spanloc.reports.table import NONE, Cell, Column, Table, difference, fixed, shortened, spread
 
 _OVER = "over the training set or a sample of it"
@@ -71,6 +71,11 @@ def group_table(groups: Sequence[Group]) -> Table:
     columns = [
         Column("group", _label, "the span loss, and the settings that differ between the groups"),
         Column("finished", _finished, "finished runs (one a seed) of all runs"),
+        Column(
+            metric or "metric",
+            judged,
+            "what the runs are judged by: of the test set where there is one",
+        ),
         *map(_over_seeds, _GRADIENTS),
         Column(
             "exponent",
@@ -80,11 +85,6 @@ def group_table(groups: Sequence[Group]) -> Table:
             "to the highest end of their intervals; n.d.: not determinable in any",
         ),
         *map(_over_seeds, _ERRORS),
-        Column(
-            metric or "metric",
-            judged,
-            "what the runs are judged by: of the test set where there is one",
-        ),
         _over_seeds(_TIME),
     ]
     return Table.of(
@@ -95,7 +95,7 @@ def group_table(groups: Sequence[Group]) -> Table:
             "Mean ± standard deviation over the seeds, of finished runs. A figure that fewer runs have "
             "says how many."
         ],
-        brief=[columns[i].title for i in (0, 1, 5, 6, 9, 10)],
+        brief=[columns[i].title for i in (0, 1, 2, 6)],
         groups={group.label: group.whole for group in groups if group.whole},
     )
 
@@ -140,10 +140,10 @@ def comparison_table(groups: Sequence[Group]) -> Table:
             "have finished, one difference each. The intervals are Student's, at 95 %, and each "
             "holds for its comparison alone: of 20 comparisons of what is equal, one is expected "
             "to show a difference. No difference shown is not the same as equal: with few seeds "
-            "the interval is wide. From a single seed nothing can be told."
+            "the interval is wide. A single seed allows no comparison."
         )
     elif len(groups) > 1:
-        notes.append("No two groups have a finished run of the same seed: it cannot be told.")
+        notes.append("No two groups have a finished run of the same seed: no comparison possible.")
     else:
         notes.append("There are no two groups to compare.")
     if apart and rows:
@@ -160,7 +160,7 @@ def error_table(groups: Sequence[Group]) -> Table:
         Column("mAP", "scores.diagnosis.mAP", "of the test set, at the tIoU of the diagnosis"),
         Column("targets found", "scores.share_found", found),
         *(
-            Column(f"+ {kind}", f"scores.diagnosis.gain.{kind}", MEANT[kind])
+            Column(f"+ {kind}", f"scores.diagnosis.gain.{kind}", meant()[kind])
             for kind in (*KINDS[1:], "missed")
         ),
     ]

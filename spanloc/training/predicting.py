@@ -168,7 +168,7 @@ def batch_of(signal: Signal, first: int, last: int, line: Timeline, name: str) -
         ValueError: A value is not finite.
     """
     found = np.array(signal.read(first, last).T, np.float32, order="C")
-    require_finite(signal.path, found.T, first)
+    require_finite(signal, found.T, first)
     none = torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64)
     return collate([Sample(name, torch.from_numpy(found), *none, line)])
 

@@ -48,7 +48,7 @@ def test_the_sample_can_be_tried_at_once(cli, tmp_path, capsys):
 
 def test_a_folder_that_is_called_sample_is_taken_as_it_is(cli, tmp_path):
     (tmp_path / "sample").mkdir()
-    assert "one kind of error" in check(cli, tmp_path, "data.root=sample")
+    assert "sample: 1 error, " in check(cli, tmp_path, "data.root=sample")
     assert not (tmp_path / "runs").exists()
 
 
@@ -67,8 +67,8 @@ def test_errors_are_all_printed_and_end_in_one_line(cli, sample, tmp_path, capsy
     array[9, 2] = np.nan
     np.save(root / "data" / "person2-b.npy", array)
     stop = check(cli, tmp_path, f"data.root={root}")
-    assert stop.startswith(f"spanloc-check: error: {root}: 4 kinds of errors, listed above and in ")
-    assert "\n" not in stop
+    totals, page = "4 errors, 1 warning, 0 notes", tmp_path / "out" / "check.html"
+    assert stop == f"spanloc-check: error: {root}: {totals}; the page is {page}"
     printed = capsys.readouterr().out
     assert re.search(r"walk\s*│\s*50 │", printed)
     for line in (
@@ -77,9 +77,10 @@ def test_errors_are_all_printed_and_end_in_one_line(cli, sample, tmp_path, capsy
         "error: 1 NaN or infinite value in 1 recording",
         f"  where: {root / 'data' / 'person2-b.npy'}, person2-b, row 9: column 2 is nan",
         "warning: 1 subject in two subsets",
-        "4 errors, 1 warning, 0 notes.",
     ):
         assert f"{line}\n" in printed
+    assert totals not in printed
+    assert "check.html" not in printed
     assert printed.index("error:") < printed.index("warning:")
     found = Survey.read(tmp_path / "out" / "check.json")
     assert [len(found.of(severity)) for severity in ("error", "warning", "note")] == [4, 1, 0]
@@ -112,7 +113,7 @@ def test_annotations_that_cannot_be_read_are_a_finding(cli, sample, tmp_path, ca
         sample, tmp_path / "here", lambda c: c["database"]["person1-a"].update(subset="train")
     )
     stop = check(cli, tmp_path, f"data.root={root}")
-    assert "one kind of error, listed above" in stop
+    assert f"{root}: 1 error, " in stop
     assert "subset is 'train'" in capsys.readouterr().out
     (finding,) = Survey.read(tmp_path / "out" / "check.json").of("error")
     assert finding.kind == "refused"

@@ -159,14 +159,14 @@ def test_evaluate_repeats_the_test_of_training(cli, trained):
     assert metrics(folder / "out")["val/mAP"] == pytest.approx(first["val/mAP"])
 
 
-def test_a_sweep_gives_each_run_a_folder_of_its_own(cli):
+def test_a_sweep_gives_each_run_a_folder_of_its_own(cli, capsys):
     folder = cli(
         "train", "-m", *BARE, "data.num_train=8", "trainer.max_epochs=1", "span_loss=iou,smooth_giou",
         "seed=1", "hydra.sweep.dir=sweep",
     )  # fmt: skip
     runs = sorted(path.parent for path in (folder / "sweep").glob("*/metrics.json"))
-    assert len(runs) == 2
-    assert all(not set("=, ") & set(run.name) for run in runs)
+    assert [run.name for run in runs] == ["0_span_loss-iou", "1_span_loss-smooth_giou"]
+    assert capsys.readouterr().out.endswith("To compare these runs: spanloc-report runs=sweep\n")
     seen = {
         (config["module"]["criterion"]["span_loss"]["_target_"].rsplit(".")[-1], config["seed"])
         for config in (yaml.safe_load((run / "config.yaml").read_text()) for run in runs)
@@ -197,6 +197,24 @@ def test_your_own_data(cli, annotated):
         "hydra.run.dir=out",
     )  # fmt: skip
     assert metrics(again / "out")["test/mAP"] == found["test/mAP"]
+    said = (again / "out" / "evaluate.log").read_text()
+    assert "evaluating on 2 recordings of" in said
+    assert "subset=all evaluates on all 8" in said
+    # A single recording of another folder, in a table with names and a unit of its own, and one label of the two.
+    new = folder / "new"
+    (new / "data").mkdir(parents=True)
+    shutil.copy(annotated / "data" / "s0.npy", new / "data")
+    (new / "annotations.csv").write_text(
+        "file,start,end,label\ns0,1000,3000,walk\ns0,4000,5500,walk\n"
+    )
+    again = cli(
+        "evaluate", f"checkpoint={folder / 'run' / 'best.ckpt'}", f"data.root={new}", "subset=all",
+        "data.columns={sequence: file}", "data.unit=milliseconds", "data.fps=10", "hydra.run.dir=all",
+    )  # fmt: skip
+    assert isinstance(again, Path), again
+    assert 0 <= metrics(again / "all")["all/mAP"] <= 1
+    scores = ScoreResult.read(again / "all" / "scores.json")
+    assert (scores.num_sequences, scores.subset) == (1, None)
     path = moved / "annotations.json"
     content = json.loads(path.read_text())
     for record in content["database"].values():

@@ -124,7 +124,11 @@ def test_evaluate_s_mistakes(cli, trained, annotated):
         line == "spanloc-evaluate: error: checkpoint is not set; add checkpoint=... to the command"
     )
     line = cli("evaluate", f"checkpoint={best}", "subset=train")
-    assert "subset is 'train'; it may be test or val" in line
+    assert "subset is 'train'; it may be test, val or all" in line
+    line = cli("evaluate", f"checkpoint={best}", "subset=all")
+    assert "subset=all is for a folder; the model was trained on spanloc.data.SyntheticData" in line
+    line = cli("evaluate", f"checkpoint={best}", "subset=all", "fit_decode=true")
+    assert "subset=all holds nothing out for fit_decode" in line
     line = cli("evaluate", f"checkpoint={best}", f"data.root={annotated}")
     assert "data.root: the model was trained on spanloc.data.SyntheticData, without it" in line
 

@@ -84,7 +84,8 @@ def test_one_span_in_each_recording_is_a_task_of_its_own(cli, annotated, tmp_pat
     assert config["metric"]["monitor"] == "val/tiou"
     assert config["head"]["_target_"] == "spanloc.models.SingleHead"
     assert "every recording has exactly one span" in capsys.readouterr().out
-    config = trained(cli, tmp_path, f"data.root={annotated}", "task=detection", short=BARE)
+    (other := tmp_path / "other").mkdir()
+    config = trained(cli, other, f"data.root={annotated}", "task=detection", short=BARE)
     assert config["metric"]["monitor"] == "val/mAP"
 
 

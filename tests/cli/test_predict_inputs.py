@@ -207,3 +207,14 @@ def test_help_names_all_formats_and_settings(cli, capsys):
         "on_rate=", "decode.",
     ):  # fmt: skip
         assert word in text
+
+
+def test_a_single_bad_file_is_named_once_and_last(cli, named_model, tmp_path, capsys):
+    np.save(tmp_path / "a.npy", signal().T)
+    stop = predict(cli, named_model, tmp_path, "input=a.npy", "rate=10")
+    assert (
+        "a.npy: it has 200 channels; the model was trained on 3: 'x', 'y', 'z'; transposed?" in stop
+    )
+    printed = capsys.readouterr()
+    assert "channels" not in printed.out + printed.err
+    assert "recordings" not in printed.out

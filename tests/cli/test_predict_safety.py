@@ -134,8 +134,9 @@ def test_what_one_recording_does_not_allow_is_done_of_the_others(predict, tmp_pa
 
     monkeypatch.setattr(command, "_find", damaged)
     stop = predict("input=in", "view=true")
-    assert stop.startswith("2 problems: ")
-    assert "sequence 'b': span 0 is [3.0, 99.0]" in stop
+    log = tmp_path / "out" / "predict.log"
+    assert stop == f"2 problems, named above and in {log}"
+    assert "sequence 'b': span 0 is [3.0, 99.0]" in log.read_text()
     assert list(spans_of(tmp_path / "out" / "predictions.json")) == ["a", "c"]
     page = (tmp_path / "out" / "view.html").read_text()
     assert [f">{name}</option>" in page for name in "ac"] == [True, False]
@@ -155,9 +156,11 @@ def test_the_page_and_figures_show_the_chosen_channels(predict, tmp_path):
 def test_clock_times_at_the_ends_of_the_calendar_are_one_line(predict, tmp_path, start, capsys):
     write_csv(tmp_path / "a.csv", signal())
     stop = predict("input=a.csv", f"start={start}", "plot=true", "view=true")
-    assert "problems: a: start is " in stop
-    assert "too close to the first or the last date" in stop
-    assert "\n" not in stop
+    log = tmp_path / "out" / "predict.log"
+    assert stop.endswith(f" problems, named above and in {log}")
+    text = log.read_text()
+    assert "a: start is " in text
+    assert "too close to the first or the last date" in text
     assert "in 1 recording; everything is in" in capsys.readouterr().out
     assert len(spans_of(tmp_path / "out" / "predictions.json")["a"]) > 3
 

@@ -33,6 +33,12 @@ def test_an_option_that_is_newer_than_the_run_had_its_default():
     assert found == ("backbone.kernel", 9, 7)
 
 
+def test_the_samples_are_null_or_have_a_name():
+    older = {"data": {"features": None}}
+    assert differences(older, changed(older, "data.features", "none")) == []
+    assert len(differences(older, changed(older, "data.features", "log_spectrogram"))) == 1
+
+
 @pytest.mark.parametrize(
     ("place", "value", "harmless"),
     [

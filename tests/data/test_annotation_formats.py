@@ -67,7 +67,7 @@ def test_a_table_without_labels_has_one_class(tmp_path):
         ("sequence,start,end\nx,1,2\n", "x.npy: no such file, nor one of another suffix"),
         ("sequence,start,end\n../a,1,2\n", "'../a': its array would lie outside"),
         ("sequence,start,end\na,3,2\n", "'a': line 2: span is [3.0, 2.0]; wanted 0 <= start"),
-        ("sequence,start,end,label\na,1,2,\n", "'a': line 2: label is ''; wanted one of classes"),
+        ("sequence,start,end,label\na,1,2,\n", "'a': line 2: the label is empty; fill it in"),
         ("sequence,start,end\né,1,2\n".encode("latin-1"), "not UTF-8 text"),
         (b"\0\1\2", "annotations.csv: binary data; wanted text"),
     ],

@@ -8,7 +8,7 @@ import pytest
 from recordings import edit, set_field
 
 from spanloc.data import read_annotations
-from spanloc.data.annotations.placed import Meaning, in_seconds
+from spanloc.data.annotations.meaning import Meaning, in_seconds
 
 
 @pytest.fixture

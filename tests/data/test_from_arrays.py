@@ -95,7 +95,7 @@ def test_features_of_videos_have_the_rate_of_the_frames():
         ({"spans": [(1, 2)]}, "spans: row 0 is (1, 2); wanted lists by id, or rows with columns"),
         (
             {"spans": pd.DataFrame({"sequence": ["a"]})},
-            "there is no column 'start'; found sequence",
+            "there are no columns 'start' and 'end'; found sequence",
         ),
         ({"signals": {}, "spans": {}}, "signals: there are none"),
         ({"signals": {"a": np.zeros((9, 2, 2))}}, "signals: 'a': a: shape is (9, 2, 2)"),

@@ -81,7 +81,7 @@ def test_a_text_file_beside_its_recording_is_read(tmp_path, name, encoding):
         ("a.txt", "0.5 1.0 walk\n", "auto", "line 1: '0.5 1.0 walk'; wanted start, end and label"),
         ("a.txt", "0,5\t1,0\twalk\n", "auto", "line 1: start is '0,5'; wanted a number"),
         ("a.txt", "0.5\t0.5\twalk\n", "auto", "'a': line 1: span is [0.5, 0.5]; wanted 0 <= start"),
-        ("a.selections.txt", "Selection\tView\n1\tx\n", "auto", "no column 'Begin Time (s)'"),
+        ("a.selections.txt", "Selection\tView\n1\tx\n", "auto", "no columns 'Begin Time (s)' and 'End"),
         ("a.TextGrid", "hello", "auto", "a.TextGrid: not a TextGrid of Praat in text form"),
         ("a.TextGrid", TEXTGRID[:140], "auto", "not a whole TextGrid: wanted"),
         ("a.csv", BORIS_8[:-len("o,a.mp4,2.5,p,sit down,STOP ")], "boris", "line 4: 'sit down' starts and never stops"),

@@ -2,15 +2,19 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from itertools import count
 from pathlib import Path
 
-from spanloc.data.annotations.placed import Grid, Meaning
+from spanloc.data.annotations.meaning import Grid, Meaning
 from spanloc.data.annotations.rows import SUBSETS, Annotated
 from spanloc.data.signals import SUFFIXES, Signal, find_signal, open_signal
 from spanloc.data.signals.arrays import shown_path
 from spanloc.files import shown
 from spanloc.structures import Timeline
+
+_MOST_HINTS = 100
 
 
 def folders(root: Path) -> list[Path]:
@@ -39,6 +43,7 @@ def signal_of(
     key: str | None = None,
     channels: Sequence[str | int] | None = None,
     on_rate: str = "resample",
+    hint: Callable[[str], str] = lambda _: "",
 ) -> Signal:
     """The signal of a sequence: ``<id>`` with a suffix, in ``data`` or beside its annotations.
 
@@ -46,6 +51,7 @@ def signal_of(
         entry: The sequence.
         root: The folder.
         key, channels, on_rate: As in :func:`~spanloc.data.signals.open_signal`.
+        hint: The end of the error about an id without a recording.
 
     Raises:
         FileNotFoundError: There is none.
@@ -58,7 +64,29 @@ def signal_of(
             return open_signal(found, key=key, channels=channels, on_rate=on_rate)
     where = shown_path(path)
     kind = "not a regular file" if path.exists() else "no such file, nor one of another suffix"
-    raise FileNotFoundError(f"{where}: {kind}; {entry.file.name} lists {shown(entry.id)}")
+    raise FileNotFoundError(
+        f"{where}: {kind}; {entry.file.name} lists {shown(entry.id)}{hint(entry.id)}"
+    )
+
+
+def similar_recording(root: Path) -> Callable[[str], str]:
+    """A function that asks whether another recording of a folder was meant, for errors.
+
+    It looks the folder through once, and is silent after a number of questions: where all names are
+    wrong, the first few show how.
+    """
+    known: list[str] = []
+    asked = count()
+
+    def hint(name: str) -> str:
+        if next(asked) >= _MOST_HINTS:
+            return ""
+        known[:] = known or signals_in(root)
+        bare = name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in SUFFIXES else name
+        near = get_close_matches(bare, known, n=1)
+        return f"; did you mean {shown(near[0])}?" if near else ""
+
+    return hint
 
 
 def _found(folder: Path, entry: Annotated) -> Path | None:

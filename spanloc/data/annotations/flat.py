@@ -2,50 +2,49 @@
 
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from spanloc.data.annotations.columns import Columns
 from spanloc.data.annotations.pieces import NO_LABEL
-from spanloc.data.annotations.rows import Annotated, Content, Reading, Row, listed, read_row
+from spanloc.data.annotations.rows import Annotated, Content, Reading, Row, listed, number
 from spanloc.data.annotations.tables import json_object
-from spanloc.data.annotations.texts import read_text, table_rows
+from spanloc.data.annotations.texts import read_text, text_table
 from spanloc.data.signals.arrays import shown_path
 from spanloc.data.signals.reading import reading as library_reading
 from spanloc.files import shown
 
 log = logging.getLogger(__name__)
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
-_COLUMNS = ("sequence", "start", "end", "label", "subset", "subject")
+_CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:\.\d*)?)")
 
 
 def read(file: Path, reading: Reading) -> Content:
     """The content of a table, by its suffix."""
-    rows: Iterator[tuple[str, Mapping[str, Any]]]
-    needed = _needed(reading, _COLUMNS[:3])
     if file.suffix == ".parquet":
-        rows = _parquet(file)
-    elif file.suffix == ".jsonl":
-        rows = _json_lines(file, reading)
-    else:
-        separator = "\t" if file.suffix == ".tsv" else ","
-        rows = table_rows(file, separator, needed=needed, refused=reading.refused)
-    return content_of(rows, file, reading)
-
-
-def _needed(reading: Reading, fields: Sequence[str]) -> dict[str, str]:
-    return {reading.column(name): f"data.columns={{{name}: NAME}}" for name in fields}
+        return content_of(_parquet(file), file, reading)
+    if file.suffix == ".jsonl":
+        return content_of(_json_lines(file, reading), file, reading)
+    return _of_text(file, reading)
 
 
 def of_recording(file: Path, name: str, reading: Reading) -> Iterable[Annotated]:
     """The rows of a table that is of one recording, and does not name it."""
-    needed = _needed(reading, _COLUMNS[1:3])
-    rows = table_rows(file, ",", needed=needed, refused=reading.refused)
-    named = ((place, {reading.column("sequence"): name, **row}) for place, row in rows)
-    found = content_of(named, file, reading).sequences
+    found = _of_text(file, reading, one=name).sequences
     if any(entry.id != name for entry in found):
         raise ValueError(f"{shown_path(file)}: names other sequences than {shown(name)}")
     return found or [Annotated(name, [], file)]
+
+
+def _of_text(file: Path, reading: Reading, one: str | None = None) -> Content:
+    separator = "\t" if file.suffix == ".tsv" else None
+    text = text_table(file, separator, refused=reading.refused)
+    table = _Table(shown_path(file), reading, one, commas=text.separator != ",")
+    table.fit(text.place, dict.fromkeys(text.names))  # which may be all there is
+    rows = ((place, dict(zip(text.names, fields, strict=True))) for place, fields in text.rows)
+    return _content(rows, file, table)
 
 
 def content_of(
@@ -59,25 +58,22 @@ def content_of(
         ValueError: A column is missing, a cell is no such value, or the rows of a sequence name two
             subsets or subjects.
     """
-    where = shown_path(file)
-    if unknown := reading.columns.keys() - {*_COLUMNS}:
-        raise ValueError(f"columns: no field {min(unknown)!r}; wanted some of {listed(_COLUMNS)}")
-    table = _Table(where, reading)
-    # What one row of these lacks, all lack; objects of JSON may differ.
-    alike, checked = file.suffix != ".jsonl", False
+    return _content(rows, file, _Table(shown_path(file), reading))
+
+
+def _content(rows: Iterable[tuple[str, Mapping[str, Any]]], file: Path, table: "_Table") -> Content:
+    where, columns = table.where, table.columns
+    # What one row lacks, all lack, and that is one error; objects of JSON may differ.
+    alike = file.suffix != ".jsonl"
     for place, row in rows:
-        if alike and not checked:
-            checked = True
-            table.check_columns(place, row)
-        name = row.get(table.columns["sequence"])
-        with reading.row(where, place, name if isinstance(name, str) else ""):
-            if not alike:
-                table.check_columns(place, row)
-            table.add(place, row)
+        cells = table.fit(place, row) if alike else row
+        name = cells.get(columns.names["sequence"])
+        with table.reading.row(where, place, name if isinstance(name, str) else ""):
+            table.add(place, cells if alike else table.fit(place, row))
     if table.labelled is False and table.unread:
         log.warning(
             "%s: there is no column %r, so all spans have the label %r; not read: %s (data.columns says "
-            "which column is what)", where, table.columns["label"], NO_LABEL, listed(sorted(table.unread)),
+            "which column is what)", where, columns.names["label"], NO_LABEL, listed(sorted(table.unread)),
         )  # fmt: skip
     said = table.said
     sequences = [
@@ -90,36 +86,49 @@ def content_of(
 
 
 class _Table:
-    """The rows so far, by sequence, and what they say of it."""
+    """The rows so far, by sequence, and what they say of it.
 
-    def __init__(self, where: str, reading: Reading) -> None:
-        self.where, self.reading = where, reading
-        self.columns = {field: reading.column(field) for field in _COLUMNS}
+    Args:
+        where: The file, for errors.
+        reading: How it is read.
+        one: The sequence that all rows are of which name none.
+        commas: Whether numbers may have a decimal comma.
+    """
+
+    def __init__(
+        self, where: str, reading: Reading, one: str | None = None, *, commas: bool = False
+    ) -> None:
+        self.where, self.reading, self.one, self.commas = where, reading, one, commas
+        self.columns = Columns(reading, one=one is not None)
         self.by_name: dict[str, list[Row]] = {}
         self.said: dict[tuple[str, str], str] = {}
         self.labelled: bool | None = None
         self.unread: set[str] = set()
+        self._found: tuple[Any, ...] | None = None
+        self._names: tuple[str, ...] = ()
+        # The first time with a decimal comma, and with a point.
+        self._marks: dict[str, str] = {}
 
-    def check_columns(self, place: str, row: Mapping[str, Any]) -> None:
-        found = f"found {listed(list(map(str, row)))}"
-        for field, column in self.reading.columns.items():
-            if column not in row:
+    def fit(self, place: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The cells by the names that the columns have in the settings."""
+        found = tuple(row)
+        if found != self._found:
+            where = f"{self.where}: {place}"
+            self._names = tuple(self.columns.fit(list(map(str, found)), where))
+            if self.columns.by_duration(self._names) and self.reading.ends == "inclusive":
                 raise ValueError(
-                    f"{self.where}: {place}: there is no column {column!r} (columns: {field}); {found}"
+                    f"{where}: data.ends is inclusive; that is not for durations, which have no last step"
                 )
-        for field in _COLUMNS[:3]:
-            if self.columns[field] not in row:
-                raise ValueError(
-                    f"{self.where}: {place}: there is no column {self.columns[field]!r}; {found} "
-                    f"(another name: data.columns={{{field}: NAME}})"
-                )
+            self._found = found
+        return row if found == self._names else dict(zip(self._names, row.values(), strict=True))
 
     def add(self, place: str, row: Mapping[str, Any]) -> None:
         at = f"{self.where}: {place}"
-        sequence, start, end, label, *about = self.columns.values()
-        name = _name(row[sequence], f"{at}: {sequence}")
+        sequence, start, end, label, *about, duration = self.columns.names.values()
+        name = _name(row.get(sequence, self.one), f"{at}: {sequence}")
         if name is None:
             raise ValueError(f"{at}: {sequence} is empty; wanted the id of a sequence")
+        name = self.reading.ids.get(name, name)
         # Before anything else may be wrong: that there is such a sequence is known.
         own = self.by_name.setdefault(name, [])
         for field, column in zip(("subset", "subject"), about, strict=True):
@@ -133,15 +142,44 @@ class _Table:
                     f"{at}: {column} of {shown(name)} is {shown(value)}; the rows before say "
                     f"{shown(self.said[field, name])}"
                 )
-        if _is_empty(row[start]) and _is_empty(row[end]):
+        lasting = self.columns.by_duration(row)
+        last = duration if lasting else end
+        if _is_empty(row[start]) and _is_empty(row[last]):
             return
         if self.labelled is not None and self.labelled != (label in row):
             raise ValueError(f"{at}: some rows have a {label}, and some have none")
         self.labelled = label in row
-        self.unread |= row.keys() - {*self.columns.values()}
+        self.unread |= row.keys() - {*self.columns.names.values()}
         title = _name(row.get(label), f"{at}: {label}") if self.labelled else NO_LABEL
-        title = "" if title is None else title
-        own.append(read_row(row[start], row[end], title, self.where, place, (start, end)))
+        begin, stop = (self._time(row[column], at, column) for column in (start, last))
+        if lasting:
+            # Sums of decimals, without the noise of binary ones.
+            stop = round(begin + stop, 9)
+        own.append(Row(begin, stop, "" if title is None else title, place))
+
+    def _time(self, value: Any, at: str, column: str) -> float:
+        if not isinstance(value, str):
+            return number(value, at, column)
+        if not self.commas and ":" not in value:
+            return number(value, at, column)
+        came, mark = f"{at}: {column} is {shown(value)}", value.strip("+-:0123456789")
+        if self.commas and mark in (",", "."):
+            place = at.removeprefix(f"{self.where}: ")
+            self._marks.setdefault(mark, f"{shown(value)} in {place}")
+            if len(self._marks) > 1:
+                first = next(iter(self._marks.values()))
+                raise ValueError(f"{came}, and {first}; wanted decimal commas or points, not both")
+            value = value.replace(",", ".")
+        if ":" not in value:
+            return number(value, at, column)
+        found = _CLOCK.fullmatch(value)
+        hours, minutes, seconds = found.groups(default="0") if found else ("", "", "")
+        if not found or float(seconds) >= 60 or (found[1] and int(minutes) >= 60):
+            raise ValueError(f"{came}; wanted a number, mm:ss or hh:mm:ss")
+        if self.reading.unit == "steps":
+            raise ValueError(f"{came}, which is minutes and seconds; data.unit is steps")
+        time = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+        return round(time * (1000 if self.reading.unit == "milliseconds" else 1), 9)
 
 
 def _name(value: Any, where: str) -> str | None:

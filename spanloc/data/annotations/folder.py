@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spanloc.data.annotations.beside import signal_of
+from spanloc.data.annotations.beside import signal_of, similar_recording
 from spanloc.data.annotations.formats import read_content
-from spanloc.data.annotations.placed import Meaning
+from spanloc.data.annotations.meaning import Meaning
 from spanloc.data.annotations.records import Annotations, Record, lay
 from spanloc.data.annotations.rows import (
     SUBSETS,
@@ -56,7 +56,8 @@ def read_annotations(
     =========== ================================== =============================================
     json        ``annotations.json``               see below
     table       ``annotations.csv``, ``.tsv``,     a row each: sequence, start, end, and perhaps
-                ``.jsonl`` or ``.parquet``         label, subset, subject
+                ``.jsonl`` or ``.parquet``         label, subset, subject; a duration may take
+                                                   the place of the end
     csv         ``<id>.csv``                       the same of one recording, without its id
     audacity    ``<id>.txt``                       a label track
     raven       ``<id>.*selections.txt``           a selection table; the label is the column
@@ -94,13 +95,14 @@ def read_annotations(
         fps: Steps per second where neither the annotations nor the signal says it. With
             ``feature_stride``: frames per second of the videos.
         unit: Of the times in ``json``, ``table``, ``csv`` and ``labelstudio``: ``seconds``,
-            ``milliseconds`` or ``steps`` (with ``feature_stride``: frames). The others say it.
+            ``milliseconds`` or ``steps`` (with ``feature_stride``: frames). The others say it. In tables,
+            ``mm:ss`` and ``hh:mm:ss`` may stand for seconds or milliseconds.
         ends: ``inclusive`` where an end names the last step inside, or its time.
         first_index: The number of the first step where ``unit`` is ``steps``: 0 or 1.
         feature_stride, feature_window: Of features of videos: step i was made of ``feature_window``
             frames from frame ``i * feature_stride`` on.
         columns: What the columns ``sequence``, ``start``, ``end``, ``label``, ``subset``, ``subject``
-            are called in a table.
+            are called in a table; ``duration``, in the unit of the starts, may take the place of ``end``.
         subset_map: Subsets that have another name in the files, as ``{"val": "validation"}``.
         tier: Of ``textgrid`` and ``elan``; needed where there are several. ``*``: all, of ``textgrid``.
         extension: Of the annotations of ``wfdb``.
@@ -144,10 +146,14 @@ def read_annotations(
         bad_spans=bad_spans,
         found=found,
     )
-    reading = Reading(columns or {}, subset_map or {}, tier, extension, refused)
+    reading = Reading(columns or {}, subset_map or {}, tier, extension, refused, unit, ends)
     content = read_content(root, format, reading, seconds=unit == "seconds")
+    hint = similar_recording(root)
     read = lay(
-        content, lambda entry: signal_of(entry, root, key, channels, on_rate), meaning, refused
+        content,
+        lambda entry: signal_of(entry, root, key, channels, on_rate, hint),
+        meaning,
+        refused,
     )
     return replace(read, files=_sources(content, root))
 

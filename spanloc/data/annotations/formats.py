@@ -61,11 +61,15 @@ def read_content(root: Path, kind: str, reading: Reading, *, seconds: bool) -> C
     if kind == "json":
         return activitynet.read(root, reading)
     signals = signals_in(root)
+    files = {f"{name}{path.suffix}": name for name, path in signals.items()}
+    reading = replace(reading, ids={file: files[file] for file in files.keys() - signals.keys()})
     if kind == "table":
         content = _with_silent(flat.read(_table(root), reading), signals, reading)
     else:
         content = _per_recording(root, kind, reading, signals)
-    content = _with_subsets(content, root, reading, signals)
+    content = replace(
+        _with_subsets(content, root, reading, signals), unit_known=kind not in _ANY_UNIT
+    )
     if not content.sequences and not reading.refused:
         raise ValueError(f"{content.file}: there is no sequence")
     return content
@@ -209,10 +213,12 @@ def _with_subsets(
         return replace(content, sequences=entries)
     said: dict[str, tuple[str | None, str | None]] = {}
     where, needed = shown_path(file), ("sequence", "subset")
-    for place, row in texts.table_rows(file, ",", needed=needed, refused=reading.refused):
-        with reading.row(where, place, name := row["sequence"]):
+    rows = texts.table_rows(file, needed=needed, known=("subject",), refused=reading.refused)
+    for place, row in rows:
+        name = reading.ids.get(row["sequence"], row["sequence"])
+        with reading.row(where, place, name):
             if name in said:
-                raise ValueError(f"{where}: {place}: sequence {shown(name)} is there twice")
+                raise ValueError(f"{where}: {place}: sequence {shown(name)} is given twice")
             said[name] = None, row.get("subject") or None
             said[name] = reading.subset(row["subset"], f"{where}: {place}"), said[name][1]
     sequences = []

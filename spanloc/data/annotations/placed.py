@@ -1,109 +1,31 @@
 """Annotations laid over their signal: rows of a file as spans in steps."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from spanloc.data.annotations.meaning import Grid, Meaning, in_seconds
 from spanloc.data.annotations.rows import (
-    LEAST,
     MISSING,
-    MOST,
     Annotated,
     BadSpan,
     Content,
-    Ends,
-    Policy,
     Row,
-    Unit,
-    is_number,
     listed,
     nearest,
 )
+from spanloc.data.annotations.units import Units
 from spanloc.files import shown
-from spanloc.structures import Timeline
 
-_SIZES = {"seconds": 1.0, "milliseconds": 1e-3}
-
-
-@dataclass(frozen=True)
-class Meaning:
-    """What rows of files mean; the arguments of that name of :func:`read_annotations`.
-
-    Raises:
-        ValueError: A value is not one of those that may be.
-    """
-
-    fps: float | None = None
-    unit: Unit = "seconds"
-    ends: Ends = "half-open"
-    first_index: int = 0
-    feature_stride: float | None = None
-    feature_window: float | None = None
-    classes: Sequence[str] | None = None
-    label_map: Mapping[str, str] | None = None
-    unknown: Sequence[str] = ()
-    ignore: Sequence[str] = ()
-    bad_spans: Policy = "error"
-    found: list[BadSpan] | None = None
-
-    def __post_init__(self) -> None:
-        for name, among in (
-            ("unit", ("seconds", "milliseconds", "steps")),
-            ("ends", ("half-open", "inclusive")),
-            ("first_index", (0, 1)),
-            ("bad_spans", ("error", "clip", "drop")),
-        ):
-            value = getattr(self, name)
-            if value not in among:
-                wanted = ", ".join(map(str, among))
-                raise ValueError(f"data.{name} is {value!r}; wanted one of {wanted}")
-        for name in ("fps", "feature_stride", "feature_window"):
-            rate = getattr(self, name)
-            if rate is not None and not is_number(rate, LEAST, MOST):
-                raise ValueError(f"data.{name} is {rate!r}; wanted a number above 0")
-        for name in ("classes", "unknown", "ignore"):
-            if isinstance(getattr(self, name), str):
-                raise ValueError(f"data.{name} is {getattr(self, name)!r}; wanted a list of labels")
-        if self.first_index and self.unit != "steps":
-            raise ValueError(f"data.first_index is {self.first_index}; that is for unit=steps")
-        if self.feature_window is not None and self.feature_stride is None:
-            raise ValueError("data.feature_window is set, and no feature_stride")
-
-
-def in_seconds(start: float, end: float, step: float, meaning: Meaning) -> tuple[float, float]:
-    """A span of a file as a half-open span in seconds; ``step`` is the seconds per step.
-
-    >>> in_seconds(1, 5, 0.02, Meaning(unit="steps", ends="inclusive", first_index=1))
-    (0.0, 0.1)
-    """
-    inclusive = meaning.ends == "inclusive"
-    if meaning.unit == "steps":
-        first = meaning.first_index
-        return (start - first) * step, (end - first + inclusive) * step
-    size = _SIZES[meaning.unit]
-    return start * size, end * size + (step if inclusive else 0.0)
-
-
-class Grid(NamedTuple):
-    """The steps of a sequence in time.
-
-    Args:
-        timeline: When they happen.
-        rate: Steps per second.
-        num_steps: How many there are.
-        frame: Seconds per step of the annotations, which is one frame where features have a stride.
-        duration: End of the sequence in seconds, for errors as it is written.
-    """
-
-    timeline: Timeline
-    rate: float
-    num_steps: int
-    frame: float
-    duration: float
+_OUTSIDE = "data.bad_spans=clip cuts off what is outside"
+_REMEDIES = {
+    "past the end": _OUTSIDE,
+    "before the start": _OUTSIDE,
+    "no label": "fill it in, or leave the span out: data.bad_spans=drop",
+}
 
 
 class Placed(NamedTuple):
@@ -133,6 +55,7 @@ class Placer:
     Attributes:
         classes: In the order of their list or else sorted; a label's number is its place.
         found: Gets all spans that are bad, in the order of the files.
+        units: Compares the spans with the recordings in other units.
 
     Raises:
         ValueError: A label of the options is not in the files.
@@ -140,6 +63,9 @@ class Placer:
 
     def __init__(self, content: Content, meaning: Meaning) -> None:
         self.word, self.meaning = content.word, meaning
+        # Of the last recording with a span past its end: its id, and the unit that may be meant.
+        self._hint = ("", "")
+        self.units = Units(meaning.unit, fixed=content.unit_known)
         self.found: list[BadSpan] = [] if meaning.found is None else meaning.found
         self.label_map = {str(old): new for old, new in (meaning.label_map or {}).items()}
         # In a config, a label may be a number.
@@ -198,6 +124,7 @@ class Placer:
         unseen = self._unseen(entry, grid)
         ignored = list(unseen)
         seen = set()
+        self.units.add(entry.rows, grid)
         for i, row in enumerate(entry.rows):
             span, problem = self._span(row, grid)
             name = row.label
@@ -205,19 +132,22 @@ class Placer:
                 name = self.label_map.get(name, name)
             # What is no text, such as a list, may not be hashable.
             known = isinstance(name, str) and (name in self._numbers or name in self.ignored)
-            if problem is None and not known:
+            if problem is None and isinstance(name, str) and not name.strip() and not known:
+                span, problem = None, ("no label", "the label is empty")
+            elif problem is None and not known:
                 came = "missing" if row.label is MISSING else shown(row.label)
                 wanted = f"one of classes: {listed(self.classes)}"
                 span, problem = None, ("label", f"label is {came}; wanted {wanted}")
             if problem is not None:
-                self._report(entry, i, *problem)
+                self._report(entry, i, grid, *problem)
             if span is None or (problem is not None and self.meaning.bad_spans == "drop"):
                 continue
             if name in self.ignored:
                 ignored.append(span)
                 continue
             if (*span, name) in seen:
-                self._report(entry, i, "duplicate", f"[{row.start}, {row.end}] is there twice")
+                text = f"[{row.start}, {row.end}] is given twice"
+                self._report(entry, i, grid, "duplicate", text)
                 if self.meaning.bad_spans == "drop":
                     continue
             seen.add((*span, name))
@@ -266,12 +196,18 @@ class Placer:
             return (start, end), ("past the end", wanted)
         return (start, end), None
 
-    def _report(self, entry: Annotated, i: int, kind: str, text: str) -> None:
+    def _report(self, entry: Annotated, i: int, grid: Grid, kind: str, text: str) -> None:
         row = entry.rows[i]
         text = f"{row.where}: {text}"
-        self.found.append(BadSpan(str(entry.file), entry.id, i, kind, text, row.where))
+        unit = ""
+        if kind == "past the end":
+            if self._hint[0] != entry.id:
+                self._hint = entry.id, self.units.past_end(entry.rows, grid)
+            unit = self._hint[1]
+        self.found.append(BadSpan(str(entry.file), entry.id, i, kind, text, row.where, unit))
         if self.meaning.bad_spans == "error" and kind != "duplicate":
-            raise ValueError(f"{entry.where}: {text}")
+            remedy = unit or _REMEDIES.get(kind, "")
+            raise ValueError("; ".join(filter(None, (f"{entry.where}: {text}", remedy))))
 
     def _unseen(self, entry: Annotated, grid: Grid) -> list[tuple[float, float]]:
         if entry.annotated is None:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from spanloc.data.annotations.beside import grid_of
-from spanloc.data.annotations.placed import Meaning, Placer
+from spanloc.data.annotations.meaning import Meaning
+from spanloc.data.annotations.placed import Placer
 from spanloc.data.annotations.rows import (
     SUBSETS,
     Annotated,
@@ -147,6 +148,8 @@ def lay(
                 # A check wants to know where a span is written; training would carry it for nothing.
                 record = replace(record, source=None)
             subsets[record.subset].append(record)
+    if text := placer.units.too_short():
+        refuse(refused, ValueError(f"{content.file}: {text}"), str(content.file))
     return Annotations(placer.classes, subsets)
 
 

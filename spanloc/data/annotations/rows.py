@@ -75,6 +75,7 @@ class Content:
         classes: Names in their order, where the file lists them.
         word: How the file calls a span.
         subsets_known: Whether the file says the subset of each sequence.
+        unit_known: Whether the format defines the unit of the times.
     """
 
     file: Path
@@ -82,6 +83,7 @@ class Content:
     classes: list[str] | None = None
     word: str = "span"
     subsets_known: bool = False
+    unit_known: bool = False
 
 
 class Case(NamedTuple):
@@ -131,10 +133,11 @@ class BadSpan(NamedTuple):
         file: It is in.
         sequence: Id.
         row: Its place among the annotations of the sequence, from 0.
-        kind: ``reversed``, ``empty``, ``before the start``, ``past the end``, ``label`` or
-            ``duplicate``.
+        kind: ``reversed``, ``empty``, ``before the start``, ``past the end``, ``label``, ``no label``
+            or ``duplicate``.
         text: What came and what is wanted, in one line; it begins with ``where``.
         where: The place in the file, in words.
+        unit: The unit in which nearly all spans of the sequence would fit, as a question; or empty.
     """
 
     file: str
@@ -143,6 +146,7 @@ class BadSpan(NamedTuple):
     kind: str
     text: str
     where: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,10 @@ class Reading:
     tier: str | None = None
     extension: str = "atr"
     refused: list[Case] | None = None
+    unit: Unit = "seconds"
+    ends: Ends = "half-open"
+    #: Ids by the names of the files of recordings.
+    ids: Mapping[str, str] = field(default_factory=dict)
 
     @contextmanager
     def row(self, file: str, row: str, sequence: str = "") -> Iterator[None]:

@@ -5,8 +5,9 @@ import io
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from spanloc.data.annotations.columns import no_columns, respelled
 from spanloc.data.annotations.rows import (
     Annotated,
     Case,
@@ -18,6 +19,7 @@ from spanloc.data.annotations.rows import (
     refuse,
 )
 from spanloc.data.signals.arrays import shown_path
+from spanloc.data.signals.tables import separator_of
 from spanloc.files import read_bytes, shown
 
 _BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
@@ -48,53 +50,97 @@ def read_text(file: Path, *, empty: bool = False) -> str:
     return text
 
 
-def table_rows(
-    file: Path,
-    separator: str,
-    *,
-    begin: int = 0,
-    needed: Mapping[str, str] | Sequence[str] = (),
-    refused: list[Case] | None = None,
-) -> Iterator[tuple[str, dict[str, str]]]:
-    """The rows of a text with a header, each with its place.
+class TextTable(NamedTuple):
+    """A table in a text file.
+
+    Args:
+        place: Of the header.
+        names: Of the columns.
+        rows: The fields of each row, with its place.
+        separator: Between the fields.
+    """
+
+    place: str
+    names: list[str]
+    rows: Iterator[tuple[str, list[str]]]
+    separator: str
+
+
+def text_table(
+    file: Path, separator: str | None = None, *, begin: int = 0, refused: list[Case] | None = None
+) -> TextTable:
+    """A text with a header and rows.
 
     Args:
         file: Of the table.
-        separator: Between the fields.
+        separator: Between the fields. None: of tab, semicolon and comma the first that the header has.
         begin: Lines before the header.
-        needed: Columns that must be there; or, for each, the setting that says its name in the file.
         refused: Gets the rows of too many or too few fields. None: the first of them is an error.
 
     Raises:
-        ValueError: A column is missing or there twice, or a row has too many or too few fields.
+        ValueError: A column is there twice; or, while it is read, a row has too many or too few fields.
     """
     where = shown_path(file)
     lines = io.StringIO(read_text(file), newline="")
     for _ in range(begin):
         lines.readline()
+    if separator is None:
+        at = lines.tell()
+        separator = separator_of(lines.readline())
+        lines.seek(at)
     # Strict: else a quote that is never closed takes all that follows into one cell, without a word.
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=separator != "\t", strict=True)
     rows = _fields(reader, where, begin, refused)
-    _, _, first = next(rows, ("", "", []))
-    header = [name.strip() for name in first]
-    for name in needed:
-        if name not in header:
-            remedy = f" (another name: {needed[name]})" if isinstance(needed, Mapping) else ""
-            raise ValueError(
-                f"{where}: line {begin + 1}: there is no column {name!r}; found {listed(header)}{remedy}"
-            )
-    twice = next((name for name in header if name and header.count(name) > 1), None)
+    _, _, header = next(rows, ("", "", []))
+    names = [name.strip() for name in header]
+    place = f"line {begin + 1}"
+    twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice is not None:
-        raise ValueError(f"{where}: line {begin + 1}: the column {shown(twice)} is there twice")
+        raise ValueError(f"{where}: {place}: the column {shown(twice)} is there twice")
+    return TextTable(place, names, _checked(rows, where, len(names), refused), separator)
+
+
+def _checked(
+    rows: Iterator[tuple[str, str, list[str]]], where: str, count: int, refused: list[Case] | None
+) -> Iterator[tuple[str, list[str]]]:
     for place, last, fields in rows:
         if not any(fields):
             continue
-        if len(fields) != len(header):
+        if len(fields) != count:
             over = "" if place == last else f" (a quote that is open goes on to {last})"
-            text = f"{len(fields)} fields; the header has {len(header)}{over}"
+            text = f"{len(fields)} fields; the header has {count}{over}"
             refuse(refused, ValueError(f"{where}: {place}: {text}"), where, place)
             continue
-        yield place, dict(zip(header, (text.strip() for text in fields), strict=True))
+        yield place, [text.strip() for text in fields]
+
+
+def table_rows(
+    file: Path,
+    separator: str | None = None,
+    *,
+    begin: int = 0,
+    needed: Sequence[str] = (),
+    known: Sequence[str] = (),
+    refused: list[Case] | None = None,
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """The rows of a :func:`text_table` by column, each with its place.
+
+    Args:
+        file, separator, begin, refused: As there.
+        needed: Columns that must be there; capital letters do not matter.
+        known: Columns that may be there, likewise.
+
+    Raises:
+        ValueError: A column is missing, or as there.
+    """
+    table = text_table(file, separator, begin=begin, refused=refused)
+    names = respelled(table.names, (*needed, *known))
+    if missing := [name for name in needed if name not in names]:
+        raise ValueError(
+            f"{shown_path(file)}: {table.place}: {no_columns(missing)}; found {listed(table.names)}"
+        )
+    for place, fields in table.rows:
+        yield place, dict(zip(names, fields, strict=True))
 
 
 def _fields(
@@ -167,11 +213,13 @@ def boris(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
     where = shown_path(file)
     # Version 7 writes lines about the observation before the table.
     lines = read_text(file).splitlines()
-    begin = next((i for i, line in enumerate(lines) if "Behavior" in line and "," in line), 0)
+    begin = next(
+        (i for i, line in enumerate(lines) if "Behavior" in line and set(",;\t") & {*line}), 0
+    )
     rows: list[Row] = []
     # Of what is open: its start, and its place.
     since: dict[tuple[str, str], tuple[float, str]] = {}
-    table = table_rows(file, ",", begin=begin, needed=("Behavior",), refused=reading.refused)
+    table = table_rows(file, begin=begin, needed=("Behavior",), refused=reading.refused)
     for place, row in table:
         at, label = f"{where}: {place}", row["Behavior"]
         if "Start (s)" in row and "Stop (s)" in row:

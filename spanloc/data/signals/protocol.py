@@ -30,3 +30,9 @@ class Signal(Protocol):
 
     def read(self, first: int, last: int) -> np.ndarray:
         """The steps from ``first`` to before ``last``, ``(last - first, channels)``, of any number type."""
+
+
+def place_of_row(source: object, row: int) -> str:
+    """The place of a step in its file, for errors: a line of a text, else a row from 0."""
+    first = getattr(source, "first_line", None)
+    return f"row {row}" if first is None else f"line {first + row}"

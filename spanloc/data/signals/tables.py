@@ -85,6 +85,8 @@ class CsvSignal:
         self._points = ".," if self._separator == ";" else "."
         self._named = not all(is_number(field, self._points) for field in head)
         names = [field.strip() for field in head]
+        #: Of the first step.
+        self.first_line = 1 + self._named
         self._names = names if self._named else [str(i) for i in range(len(head))]
         time = time_column(self._names)
         self._time = time and (self._names.index(time[0]), time[1])

@@ -65,5 +65,10 @@ def finding(
         yield Finding(severity, kind, text, count, advice, list(islice(cases, MOST_CASES)))
 
 
+def fitting(unit: str) -> str:
+    """The advice where spans fit in another unit, from the question about it."""
+    return f"{unit[0].upper()}{unit[1:]}; with this unit they fit in their recordings."
+
+
 def _short(seconds: float) -> str:
     return f"{seconds:.3f}".rstrip("0").rstrip(".")

@@ -7,7 +7,9 @@ import numpy as np
 
 from spanloc.data.annotations.folder import Record
 from spanloc.data.annotations.rows import Case
-from spanloc.data.survey.facts import Facts, finding, of_record
+from spanloc.data.annotations.units import TOO_SHORT
+from spanloc.data.signals.protocol import place_of_row
+from spanloc.data.survey.facts import Facts, finding, fitting, of_record
 from spanloc.data.survey.result import Finding
 from spanloc.files import counted
 
@@ -21,7 +23,9 @@ def refused(cases: Sequence[Case]) -> Iterator[Finding]:
     """What could not be read of the annotations: rows, files and sequences."""
     # Often all recordings lack a rate: other mistakes would not be seen among these.
     no_rate = [case for case in cases if case.text.startswith(_NO_RATE)]
-    others = [case for case in cases if not case.text.startswith(_NO_RATE)]
+    too_short = [case for case in cases if TOO_SHORT in case.text]
+    apart = {*no_rate, *too_short}
+    others = [case for case in cases if case not in apart]
     yield from finding(
         "error",
         "refused",
@@ -38,6 +42,9 @@ def refused(cases: Sequence[Case]) -> Iterator[Finding]:
         (case._replace(text="") for case in no_rate),
         len(no_rate),
     )
+    for case in too_short:
+        text, _, unit = case.text.partition("; ")
+        yield Finding("error", "unit", text, 1, fitting(unit), [case._replace(text="")])
 
 
 def unreadable(facts: Facts) -> Iterator[Finding]:
@@ -61,7 +68,8 @@ def not_finite(facts: Facts) -> Iterator[Finding]:
         if scan.not_finite:
             count, row, column, value = scan.not_finite
             more = f"; in all {counted(count, 'such value')}" if count > 1 else ""
-            cases.append(of_record(record, f"column {column} is {value}{more}", f"row {row}"))
+            place = place_of_row(record.signal, row)
+            cases.append(of_record(record, f"column {column} is {value}{more}", place))
             total += count
     yield from finding(
         "error",

@@ -15,6 +15,9 @@ from spanloc.data.survey.result import SEVERITIES, Finding, Part, Survey
 from spanloc.data.survey.signals import Progress, channel_table, channels, scan
 from spanloc.data.survey.spans import SAME, covered, label_spans, overlapping, quantiles, span_table
 
+# What else is found where all times are in the wrong unit.
+_OF_UNIT = {"short spans", "rare spans", "inclusive ends"}
+
 
 def survey_records(
     records: Sequence[Record],
@@ -56,7 +59,8 @@ def survey_records(
     counts = [label.num_spans for label in labels if label.num_spans]
     by_channel = channel_table(scans)
     share = _share(table[table["subset"] == "training"], training)
-    unread = {bad.sequence for bad in found} | {case.sequence for case in refused}
+    unread = {bad.sequence for bad in found if bad.kind != "duplicate"}
+    unread |= {case.sequence for case in refused}
     facts = Facts(
         records, classes, scans, table, every, by_channel, labels, overlaps, share, unread
     )
@@ -100,6 +104,7 @@ def _part(name: str, records: Sequence[Record]) -> Part:
 
 def _findings(facts: Facts, of_reading: Sequence[Finding]) -> list[Finding]:
     listed = list(of_reading)
+    wrong_unit = any(finding.kind == "unit" for finding in listed)
     for rule in (
         recordings.unreadable,
         recordings.not_finite,
@@ -114,4 +119,6 @@ def _findings(facts: Facts, of_reading: Sequence[Finding]) -> list[Finding]:
         recordings.without_spans,
     ):
         listed += rule(facts)
+    if wrong_unit:
+        listed = [finding for finding in listed if finding.kind not in _OF_UNIT]
     return sorted(listed, key=lambda finding: SEVERITIES.index(finding.severity))

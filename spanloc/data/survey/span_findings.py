@@ -1,9 +1,11 @@
 """Findings about spans and labels."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from spanloc.data.annotations.columns import quoted
 from spanloc.data.annotations.rows import BadSpan, Case
-from spanloc.data.survey.facts import Facts, finding
+from spanloc.data.survey.facts import Facts, finding, fitting
 from spanloc.data.survey.result import Finding, LabelSpans
 from spanloc.data.survey.spans import SAME, gaps, pairs
 from spanloc.files import counted
@@ -22,13 +24,15 @@ _BAD = {
     "empty": ("without a length", "Give them a length, or remove them: nothing can match them."),
     "past the end": (
         "past the end of the recording",
-        "Check the rate, the duration and the unit of the ends.",
+        "Check the rate, the duration and the unit of the ends; data.bad_spans=clip cuts off what is "
+        "outside.",
     ),
     "before the start": (
         "before the start of the recording",
         "Check the offset of the annotations against the recording.",
     ),
     "label": ("whose label is unknown", "Add the label to the classes, or correct its spelling."),
+    "no label": ("without a label", "Fill it in, or leave these spans out: data.bad_spans=drop."),
     "duplicate": ("given twice", "Remove the second one: it would count twice."),
 }
 
@@ -45,6 +49,9 @@ def bad_spans(found: Sequence[BadSpan], policy: str) -> Iterator[Finding]:
         what, advice = _BAD.get(kind, (f"with a problem: {kind}", "Correct or remove them."))
         severity = "error" if policy == "error" and kind != "duplicate" else "warning"
         text = f"{counted(len(own), 'span')} {what}"
+        unit, votes = Counter(bad.unit for bad in own).most_common(1)[0]
+        if unit and votes > len(own) / 2:
+            advice = fitting(unit)
         yield from finding(severity, f"span: {kind}", text, advice, map(_case, own), len(own))
 
 
@@ -102,10 +109,12 @@ def label_findings(facts: Facts) -> Iterator[Finding]:
             f"in training, but not in {subset}",
             "Nothing will be known about how well it is found there.",
         )
+    yield from _alike(known)
     yield from about(
         "warning",
         "label without spans",
-        [label for label in facts.labels if not label.num_spans],
+        # Those of spans that could not be used may have had it.
+        [label for label in facts.labels if not (label.num_spans or facts.unread)],
         "without a single span",
         "Take it out of the classes, or correct its spelling.",
     )
@@ -116,6 +125,29 @@ def label_findings(facts: Facts) -> Iterator[Finding]:
         advice = "Look at the figures of single labels: the mean hides the rare ones."
         case = Case(text=f"{most.name!r} {most.num_spans:,}, {least.name!r} {least.num_spans:,}")
         yield from finding("warning", "imbalance", text, advice, [case], int(ratio > _IMBALANCE))
+
+
+def _alike(labels: Sequence[LabelSpans]) -> Iterator[Finding]:
+    by_letters: dict[str, list[LabelSpans]] = {}
+    for label in labels:
+        by_letters.setdefault("".join(label.name.split()).casefold(), []).append(label)
+    groups = [group for group in by_letters.values() if len(group) > 1]
+    renamed: dict[str, str] = {}
+    for group in groups:
+        most = max(group, key=lambda label: (label.num_spans, label.name.islower()))
+        renamed |= {label.name: most.name for label in group if label is not most}
+    pairs = ", ".join(f"{quoted(old)}: {quoted(new)}" for old, new in renamed.items())
+    yield from finding(
+        "warning",
+        "labels alike",
+        f"{counted(len(groups), 'label')} in several spellings, which differ in capital letters or blanks",
+        f"If one is meant, join them: 'data.label_map={{{pairs}}}'.",
+        (
+            Case(text=", ".join(f"{one.name!r} {counted(one.num_spans, 'span')}" for one in group))
+            for group in groups
+        ),
+        len(groups),
+    )
 
 
 def _count(label: LabelSpans, subset: str) -> str:

@@ -1,0 +1,131 @@
+"""Which column of a table is what."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+from spanloc.data.annotations.rows import Reading, listed
+
+FIELDS = ("sequence", "start", "end", "label", "subset", "subject", "duration")
+# What columns are often called, in small letters; only ever suggested.
+_OFTEN = {
+    "sequence": "file filename file_name recording record id name path",
+    "start": "onset begin start_time starttime start_s start_ms from tmin",
+    "end": "offset stop end_time endtime end_s end_ms to tmax",
+    "duration": "duration length duration_s duration_ms",
+    "label": "class event trial_type category type annotation behavior",
+}
+_GUESSED = {name: field for field, names in _OFTEN.items() for name in names.split()}
+
+
+class Columns:
+    """The columns of a table by field, under the names that ``data.columns`` says.
+
+    Args:
+        reading: How files are read.
+        one: Whether the table is of one recording, so that it need not name it.
+
+    Raises:
+        ValueError: ``data.columns`` names a field that there is not, or both end and duration.
+    """
+
+    def __init__(self, reading: Reading, *, one: bool = False) -> None:
+        chosen = reading.columns
+        if unknown := [name for name in chosen if name not in FIELDS]:
+            turned = {str(chosen[name]): name for name in unknown if chosen[name] in FIELDS}
+            wanted = f"write {_written(turned)}" if turned else f"wanted some of {listed(FIELDS)}"
+            raise ValueError(f"data.columns: no field {min(unknown)!r}; {wanted}")
+        if {"end", "duration"} <= {*chosen}:
+            raise ValueError("data.columns: has both end and duration; wanted one of them")
+        self.chosen = chosen
+        self.names = {field: reading.column(field) for field in FIELDS}
+        self._needed = ("start", "end") if one else ("sequence", "start", "end")
+
+    def fit(self, found: Sequence[str], where: str) -> list[str]:
+        """The names of a table, those of a field spelled as in :attr:`names`.
+
+        Raises:
+            ValueError: Fields that are needed have no column; the message says what to set.
+        """
+        names = respelled(found, self.names.values())
+        needed = [
+            "duration" if field == "end" and self.by_duration(names) else field
+            for field in self._needed
+        ]
+        absent = [
+            f for f in FIELDS if self.names[f] not in names and (f in needed or f in self.chosen)
+        ]
+        if not absent:
+            return names
+        raise ValueError(
+            f"{where}: {no_columns([self.names[field] for field in absent])}; found {listed(found)}; "
+            f"set 'data.columns={_written(self._suggested(absent, found, names))}'"
+        )
+
+    def by_duration(self, names: Collection[str]) -> bool:
+        """Whether a table with these columns says how long spans last, in place of their ends."""
+        if "duration" in self.chosen or "end" in self.chosen:
+            return "duration" in self.chosen
+        return self.names["end"] not in names and self.names["duration"] in names
+
+    def _suggested(
+        self, absent: Sequence[str], found: Sequence[str], names: Sequence[str]
+    ) -> dict[str, str]:
+        # All that is to be set, what is set already included, with names as the file spells them.
+        guessed: dict[str, str] = {}
+        for old, new in zip(found, names, strict=True):
+            field = _GUESSED.get(old.casefold().replace(" ", "_"))
+            if field and new not in self.names.values() and self.names[field] not in names:
+                guessed.setdefault(field, old)
+        if "end" in guessed or "end" not in absent:
+            guessed.pop("duration", None)
+        kept = {field: name for field, name in self.chosen.items() if field not in absent}
+        unknown = dict.fromkeys(absent, "NAME")
+        if "duration" in guessed:
+            unknown.pop("end", None)
+        chosen = {**kept, **unknown, **guessed}
+        return {field: chosen[field] for field in FIELDS if field in chosen}
+
+
+def respelled(found: Sequence[str], wanted: Collection[str]) -> list[str]:
+    """Names of columns; one that differs from a wanted name by capital letters alone becomes that.
+
+    Not where the wanted name is there as well, or several are alike.
+
+    >>> respelled(["Start", "END", "end", "x"], ["start", "end"])
+    ['start', 'END', 'end', 'x']
+    """
+    small = [name.casefold() for name in found]
+    spelled = {name.casefold(): name for name in wanted if name not in found}
+    return [
+        spelled.get(low, name) if small.count(low) == 1 else name
+        for name, low in zip(found, small, strict=True)
+    ]
+
+
+def no_columns(missing: Sequence[str]) -> str:
+    """That columns are missing.
+
+    >>> no_columns(["start"]), no_columns(["start", "end"])
+    ("there is no column 'start'", "there are no columns 'start' and 'end'")
+    """
+    *most, last = map(repr, missing)
+    if not most:
+        return f"there is no column {last}"
+    return f"there are no columns {', '.join(most)} and {last}"
+
+
+def _written(mapping: Mapping[str, str]) -> str:
+    # As the command line takes it.
+    pairs = (f"{field}: {quoted(name)}" for field, name in mapping.items())
+    return f"{{{', '.join(pairs)}}}"
+
+
+def quoted(name: str) -> str:
+    """A name as a value of a mapping on the command line, within single quotes of the shell.
+
+    >>> quoted("onset"), quoted("Begin Time (s)")
+    ('onset', '"Begin Time (s)"')
+    """
+    if re.fullmatch(r"[A-Za-z_][\w.-]*", name):
+        return name
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'

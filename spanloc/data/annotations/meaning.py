@@ -1,0 +1,88 @@
+"""What the numbers of annotations mean: their unit, their ends, and the steps they are laid over."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from spanloc.data.annotations.rows import LEAST, MOST, BadSpan, Ends, Policy, Unit, is_number
+from spanloc.structures import Timeline
+
+#: Seconds of a unit, without steps.
+SIZES = {"seconds": 1.0, "milliseconds": 1e-3}
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What rows of files mean; the arguments of that name of :func:`read_annotations`.
+
+    Raises:
+        ValueError: A value is not one of those that may be.
+    """
+
+    fps: float | None = None
+    unit: Unit = "seconds"
+    ends: Ends = "half-open"
+    first_index: int = 0
+    feature_stride: float | None = None
+    feature_window: float | None = None
+    classes: Sequence[str] | None = None
+    label_map: Mapping[str, str] | None = None
+    unknown: Sequence[str] = ()
+    ignore: Sequence[str] = ()
+    bad_spans: Policy = "error"
+    found: list[BadSpan] | None = None
+
+    def __post_init__(self) -> None:
+        for name, among in (
+            ("unit", ("seconds", "milliseconds", "steps")),
+            ("ends", ("half-open", "inclusive")),
+            ("first_index", (0, 1)),
+            ("bad_spans", ("error", "clip", "drop")),
+        ):
+            value = getattr(self, name)
+            if value not in among:
+                wanted = ", ".join(map(str, among))
+                raise ValueError(f"data.{name} is {value!r}; wanted one of {wanted}")
+        for name in ("fps", "feature_stride", "feature_window"):
+            rate = getattr(self, name)
+            if rate is not None and not is_number(rate, LEAST, MOST):
+                raise ValueError(f"data.{name} is {rate!r}; wanted a number above 0")
+        for name in ("classes", "unknown", "ignore"):
+            if isinstance(getattr(self, name), str):
+                raise ValueError(f"data.{name} is {getattr(self, name)!r}; wanted a list of labels")
+        if self.first_index and self.unit != "steps":
+            raise ValueError(f"data.first_index is {self.first_index}; that is for unit=steps")
+        if self.feature_window is not None and self.feature_stride is None:
+            raise ValueError("data.feature_window is set, and no feature_stride")
+
+
+def in_seconds(start: float, end: float, step: float, meaning: Meaning) -> tuple[float, float]:
+    """A span of a file as a half-open span in seconds; ``step`` is the seconds per step.
+
+    >>> in_seconds(1, 5, 0.02, Meaning(unit="steps", ends="inclusive", first_index=1))
+    (0.0, 0.1)
+    """
+    inclusive = meaning.ends == "inclusive"
+    if meaning.unit == "steps":
+        first = meaning.first_index
+        return (start - first) * step, (end - first + inclusive) * step
+    size = SIZES[meaning.unit]
+    return start * size, end * size + (step if inclusive else 0.0)
+
+
+class Grid(NamedTuple):
+    """The steps of a sequence in time.
+
+    Args:
+        timeline: When they happen.
+        rate: Steps per second.
+        num_steps: How many there are.
+        frame: Seconds per step of the annotations, which is one frame where features have a stride.
+        duration: End of the sequence in seconds, for errors as it is written.
+    """
+
+    timeline: Timeline
+    rate: float
+    num_steps: int
+    frame: float
+    duration: float

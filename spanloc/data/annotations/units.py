@@ -1,0 +1,99 @@
+"""Times that are plausible in another unit than the one they are read in."""
+
+from collections.abc import Sequence
+from typing import get_args
+
+import numpy as np
+
+from spanloc.data.annotations.meaning import SIZES, Grid
+from spanloc.data.annotations.rows import Row, Unit
+
+# Share of the spans that counts as nearly all, and the fewest spans that say something together.
+_MOST, _LEAST = 0.9, 5
+# Steps.
+_SHORT = 2
+#: A part of the message of :meth:`Units.too_short`.
+TOO_SHORT = f"spans are shorter than {_SHORT} steps"
+
+
+class Units:
+    """Compares the times of spans with their recordings, in each unit that they may be in.
+
+    Args:
+        unit: The unit that the times are read in.
+        fixed: Whether the format defines the unit, so that no other one can be meant.
+    """
+
+    def __init__(self, unit: Unit, *, fixed: bool = False) -> None:
+        self._unit = unit
+        self._others: list[Unit] = [] if fixed else [u for u in get_args(Unit) if u != unit]
+        self._count = self._short = 0
+        # By unit: spans that are long enough in it, and how far each recording is filled.
+        self._long = dict.fromkeys(self._others, 0)
+        self._filled: dict[Unit, list[float]] = {unit: [] for unit in self._others}
+
+    def past_end(self, rows: Sequence[Row], grid: Grid) -> str:
+        """The unit in which the spans of a recording fit, where nearly all begin after it; or empty.
+
+        >>> from spanloc.structures import Timeline
+        >>> grid = Grid(Timeline(0.02), 50, 1500, 0.02, 30.0)
+        >>> Units("seconds").past_end([Row(6000, 9000, "walk", "line 2")], grid)
+        'in milliseconds? data.unit=milliseconds'
+        """
+        ends, lengths = _ends(rows)
+        stop = _stop(grid)
+        starts = (ends - lengths) * _size(self._unit, grid)
+        if not len(ends) or (starts > stop).mean() < _MOST:
+            return ""
+        fits = {}
+        for unit in self._others:
+            size = _size(unit, grid)
+            if ends.max() * size <= stop and np.median(lengths) * size * grid.rate >= _SHORT:
+                fits[unit] = ends.max() * size
+        return _question(max(fits, key=fits.__getitem__)) if fits else ""
+
+    def add(self, rows: Sequence[Row], grid: Grid) -> None:
+        """Count the spans of a recording, for :meth:`too_short`."""
+        ends, lengths = _ends(rows)
+        if not len(ends):
+            return
+        self._count += len(ends)
+        self._short += int((lengths * _size(self._unit, grid) * grid.rate < _SHORT).sum())
+        for unit in self._others:
+            size = _size(unit, grid)
+            self._long[unit] += int((lengths * size * grid.rate >= _SHORT).sum())
+            self._filled[unit].append(float(ends.max() * size / _stop(grid)))
+
+    def too_short(self) -> str:
+        """A message where nearly all spans last hardly a step, and fit in a larger unit; or empty."""
+        if self._count < _LEAST or self._short < _MOST * self._count:
+            return ""
+        fits = {
+            unit: sum(filled)
+            for unit, filled in self._filled.items()
+            if max(filled) <= 1 and self._long[unit] >= _MOST * self._count
+        }
+        if not fits:
+            return ""
+        unit = max(fits, key=fits.__getitem__)
+        return f"{self._short:,} of {self._count:,} {TOO_SHORT}; {_question(unit)}"
+
+
+def _question(unit: Unit) -> str:
+    return f"in {unit}? data.unit={unit}"
+
+
+def _size(unit: Unit, grid: Grid) -> float:
+    return grid.frame if unit == "steps" else SIZES[unit]
+
+
+def _stop(grid: Grid) -> float:
+    # As for single spans, an end may stick out by a step.
+    return max(grid.timeline.offset + (grid.num_steps + 1) / grid.rate, grid.duration)
+
+
+def _ends(rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+    # Ends and lengths of the spans that have a length.
+    spans = np.array([row[:2] for row in rows], float).reshape(-1, 2)
+    spans = spans[spans[:, 1] > spans[:, 0]]
+    return spans[:, 1], spans[:, 1] - spans[:, 0]

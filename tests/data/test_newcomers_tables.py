@@ -1,0 +1,226 @@
+"""Tables as spreadsheets and other tools write them."""
+
+import numpy as np
+import pytest
+from recordings import RATE, recording, said
+
+from spanloc.data import AnnotatedData, from_arrays, read_annotations
+from spanloc.data.survey import survey_records
+
+SPANS = {"a": [(1.5, 2.25, "walk"), (3.0, 4.0, "sit")]}
+
+
+def read(folder, text, name="annotations.csv", **options):
+    recording(folder / "data", "a", "b")
+    (folder / name).write_text(text)
+    return read_annotations(folder, **{"fps": RATE, **options})
+
+
+def stopped(folder, text, name="annotations.csv", **options):
+    with pytest.raises((ValueError, FileNotFoundError)) as caught:
+        read(folder, text, name, **options)
+    message = str(caught.value)
+    assert message.isprintable()
+    return message.replace(str(folder), "FOLDER")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("annotations.csv", "sequence;start;end;label\na;1,5;2,25;walk\na;3;4;sit\n"),
+        ("annotations.csv", "sequence;start;end;label\na;1.5;2.25;walk\na;3;4;sit\n"),
+        ("annotations.csv", "\ufeffsequence\tstart\tend\tlabel\na\t1,5\t2,25\twalk\na\t3\t4\tsit\n"),
+        ("annotations.tsv", "sequence\tstart\tend\tlabel\na\t1,5\t2,25\twalk\na\t3\t4\tsit\n"),
+        ("annotations.csv", "sequence,start,end,label\na,00:01.5,0:2.25,walk\na,00:00:03,00:04,sit\n"),
+        ("annotations.csv", "sequence;start;end;label\na;00:01,5;0:2,25;walk\na;3;00:00:04;sit\n"),
+        ("annotations.csv", "Sequence,START,End, Label\na,1.5,2.25,walk\na,3,4,sit\n"),
+        ("annotations.csv", "sequence,start,duration,label\na,1.5,.75,walk\na,3,1,sit\n"),
+        ("annotations.csv", "sequence,start,end,label\na.npy,1.5,2.25,walk\na,3,4,sit\n"),
+        ("annotations.jsonl", '{"Sequence": "a.npy", "start": "0:01.5", "duration": 0.75, "label": "walk"}\n'
+         '{"sequence": "a", "Start": 3, "end": 4, "label": "sit"}\n'),
+    ],
+)  # fmt: skip
+def test_what_other_programs_write_is_the_same_table(tmp_path, name, text):
+    assert said(read(tmp_path, text, name)) == SPANS
+
+
+def test_columns_of_bids_are_mapped_and_a_duration_counts_in_its_unit(tmp_path):
+    columns = {"sequence": "File", "start": "onset", "duration": "duration", "label": "trial_type"}
+    text = "file\tonset\tduration\ttrial_type\tend\na\t1500\t750\twalk\t9\na\t3000\t1000\tsit\t9\n"
+    found = read(tmp_path, text, "annotations.tsv", columns=columns, unit="milliseconds")
+    assert said(found) == SPANS
+    message = stopped(tmp_path, text, "annotations.tsv", columns=columns, ends="inclusive")
+    assert "line 1: data.ends is inclusive; that is not for durations" in message
+    (tmp_path / "annotations.tsv").unlink()
+    one = "onset;duration;label\n1,5;0,75;walk\n3;1;sit\n"
+    found = read(tmp_path, one, "a.csv", format="csv", columns={"start": "onset"})
+    assert said(found) == SPANS
+
+
+def test_a_name_with_a_suffix_that_is_a_recordings_own_stays(tmp_path):
+    recording(tmp_path / "data", "a.npy")
+    found = read(tmp_path, "sequence,start,end\na.npy,1,2\na,2,3\n")
+    assert said(found) == {"a.npy": [(1, 2, "span")], "a": [(2, 3, "span")]}
+
+
+def test_a_clock_counts_milliseconds_too_but_not_steps(tmp_path):
+    text = "sequence,start,end,label\na,0:01.5,2250,walk\na,0:03,0:04,sit\n"
+    assert said(read(tmp_path, text, unit="milliseconds")) == SPANS
+    message = stopped(tmp_path, text, unit="steps")
+    assert "line 2: start is '0:01.5', which is minutes and seconds; data.unit is steps" in message
+    span = {"sequence": "a", "start": "0:01", "end": "0:02"}
+    data = from_arrays({"a": np.zeros((500, 1))}, [span], rate=RATE, unit="milliseconds")
+    assert data.annotations.subsets["training"][0].spans.tolist() == [[50, 100]]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("file,onset,offset,class\n", {},
+         "FOLDER/annotations.csv: line 1: there are no columns 'sequence', 'start' and 'end'; found file, "
+         "onset, offset, class; set 'data.columns={sequence: file, start: onset, end: offset, label: class}'"),
+        ("who,t0,duration,label\n", {"columns": {"label": "Label"}},
+         "there are no columns 'sequence' and 'start'; found who, t0, duration, label; set "
+         "'data.columns={sequence: NAME, start: NAME, label: Label}'"),
+        ("file,Begin,length (s)\n", {"columns": {"sequence": "file"}},
+         "set 'data.columns={sequence: file, start: Begin, end: NAME}'"),
+        ("sequence,Start,START,end\n", {}, "there is no column 'start'; found sequence, Start, START, end"),
+        ("x", {"columns": {"Sequence": "sequence", "Onset": "start"}},
+         "data.columns: no field 'Onset'; write {sequence: Sequence, start: Onset}"),
+        ("x", {"columns": {"begin": "t"}}, "data.columns: no field 'begin'; wanted some of sequence, start"),
+        ("x", {"columns": {"end": "t", "duration": "d"}}, "data.columns: has both end and duration"),
+        ("sequence;start;end\na;1,5;2\na;2.5;3\n", {},
+         "line 3: start is '2.5', and '1,5' in line 2; wanted decimal commas or points, not both"),
+        ('sequence,start,end\na,"1,5",2\n', {}, "line 2: start is '1,5'; wanted a number"),
+        ("sequence;start;end\na;1.234,5;2\n", {}, "line 2: start is '1.234,5'; wanted a number"),
+        ("sequence,start,end\na,1:75,2\n", {}, "start is '1:75'; wanted a number, mm:ss or hh:mm:ss"),
+        ("sequence,start,end\na,1:60:00,2\n", {}, "start is '1:60:00'; wanted a number, mm:ss or"),
+        ("sequence,start,end\nA,1,2\n", {}, "A.npy: no such file, nor one of another suffix; annotations.csv"),
+        ("sequence,start,end\nb_.wav,1,2\n", {}, "lists 'b_.wav'; did you mean 'b'?"),
+        ("sequence,start,end,label\na,1,2,w\na,1,2,\n", {},
+         "line 3: the label is empty; fill it in, or leave the span out: data.bad_spans=drop"),
+        ("sequence,start,end\na,9,12\n", {},
+         "wanted 0 <= start < end <= duration (10.0); data.bad_spans=clip cuts off what is outside"),
+    ],
+)  # fmt: skip
+def test_a_mistake_comes_with_its_remedy(tmp_path, text, options, message):
+    assert message in stopped(tmp_path, text, **options)
+
+
+def test_subsets_with_semicolons_and_capitals_keep_the_subjects(tmp_path):
+    recording(tmp_path, "a", "b")
+    for name in "ab":
+        (tmp_path / f"{name}.txt").write_text("1\t2\tw\n")
+    (tmp_path / "subsets.csv").write_text(
+        "Sequence;Subset;Subject\na.npy;training;p\nb;testing;q\n"
+    )
+    found = read_annotations(tmp_path, fps=RATE)
+    records = [record for some in found.subsets.values() for record in some]
+    assert [(r.id, r.subset, r.subject) for r in records] == [
+        ("a", "training", "p"),
+        ("b", "testing", "q"),
+    ]
+
+
+# Half a second every second, of 10 s at 50 steps per second.
+IN_SECONDS = [(i, i + 0.5) for i in range(1, 9)]
+SIZES = {"seconds": 1, "milliseconds": 1000, "steps": RATE}
+
+
+def units_table(unit, label=lambda i: "xy"[i % 2]):
+    ends = [(start * SIZES[unit], end * SIZES[unit]) for start, end in IN_SECONDS]
+    rows = [f"{name},{a:g},{b:g},{label(i)}" for name in "ab" for i, (a, b) in enumerate(ends)]
+    return "\n".join(["sequence,start,end,label", *rows])
+
+
+def findings(folder, text, **options):
+    found, refused = [], []
+    more = {"found": found, "refused": refused, "bad_spans": "drop", **options}
+    annotations = read(folder, text, **more)
+    records = [record for some in annotations.subsets.values() for record in some]
+    survey = survey_records(records, annotations.classes, found=found, refused=refused)
+    return {f.kind: f for f in survey.findings}
+
+
+@pytest.mark.parametrize("wrong", SIZES)
+@pytest.mark.parametrize("right", SIZES)
+def test_the_wrong_unit_is_asked_about_in_training_and_in_the_check(tmp_path, right, wrong):
+    text, question = units_table(right), f"in {right}? data.unit={right}"
+    found = findings(tmp_path, text, unit=wrong)
+    kinds = {"span: past the end", "unit"} & found.keys()
+    if right == wrong:
+        assert not kinds
+        return
+    # Times in seconds are hundredths of steps; in milliseconds they are 20 times as many as in steps.
+    kind = "unit" if SIZES[right] < SIZES[wrong] else "span: past the end"
+    assert kinds == {kind}
+    assert found[kind].severity == "error"
+    assert found[kind].advice == f"I{question[1:]}; with this unit they fit in their recordings."
+    assert not {"label without spans", "short spans", "no training spans"} & found.keys()
+    assert stopped(tmp_path, text, unit=wrong).endswith(question)
+
+
+def test_no_unit_is_asked_about_where_one_span_is_wrong_or_no_unit_fits(tmp_path):
+    one = f"{units_table('seconds')}\na,90,95,x\n"
+    found = findings(tmp_path, one)
+    assert "data.bad_spans=clip" in found["span: past the end"].advice
+    far = "\n".join(["sequence,start,end,label", "a,1e9,2e9,x", "b,1e9,2e9,x"])
+    assert "data.bad_spans=clip" in findings(tmp_path, far)["span: past the end"].advice
+    # Single steps all over the recordings are short in whatever unit.
+    marks = "\n".join(["sequence,start,end", *[f"a,{i},{i + 1}" for i in range(0, 500, 20)]])
+    assert "unit" not in findings(tmp_path, marks, unit="steps")
+    (tmp_path / "annotations.csv").unlink()
+    (tmp_path / "data" / "a.txt").write_text("1000\t2000\tx\n")
+    with pytest.raises(ValueError, match=r"data.bad_spans=clip cuts off what is outside$"):
+        read_annotations(tmp_path, fps=RATE)  # a label track is in seconds
+
+
+def test_labels_of_several_spellings_and_without_any_are_findings(tmp_path):
+    text = units_table("seconds", lambda i: ("cough", "Cough", "cough", "runny nose", "")[i % 5])
+    found = findings(tmp_path, f"{text}\na,9,9.5,Runny  nose\n")
+    alike = found["labels alike"]
+    assert (alike.severity, alike.count) == ("warning", 2)
+    assert '\'data.label_map={Cough: cough, "Runny  nose": "runny nose"}\'' in alike.advice
+    assert alike.cases[0].text == "'Cough' 4 spans, 'cough' 8 spans"
+    assert found["span: no label"].advice.startswith("Fill it in")
+    assert found["span: no label"].cases[0].line.endswith("a, line 6: the label is empty")
+    assert "labels alike" not in findings(tmp_path, units_table("seconds"))
+
+
+def test_what_is_given_twice_is_said_plainly(tmp_path):
+    recording(tmp_path / "data", *"abcdef")
+    rows = [f"{name},1,2" for name in "abcdefa"]
+    (tmp_path / "annotations.csv").write_text("\n".join(["sequence,start,end", *rows]))
+    data = AnnotatedData(tmp_path, fps=RATE)
+    data.setup()
+    assert data.notes[0].startswith("1 span is given twice; both are kept; the first: ")
+    assert data.notes[0].endswith("'a': line 8: [1.0, 2.0] is given twice")
+
+
+def test_what_is_held_out_is_said_by_subject_where_these_are_known():
+    signals = {f"r{i}": np.zeros((100, 1)) for i in range(9)}
+    spans = {name: [(0.2, 0.8, "x")] for name in signals}
+    people = {name: f"p{i // 3}" for i, name in enumerate(signals)}
+    data = from_arrays(signals, spans, rate=RATE, subjects=people)
+    data.setup()
+    assert any(note.startswith("held out for testing: subject 'p") for note in data.notes)
+    assert "(3 recordings)" in data.notes[0]
+    data = from_arrays(signals, spans, rate=RATE)
+    data.setup()
+    assert any(note.startswith("held out for testing: 'r") for note in data.notes)
+
+
+def test_rows_of_a_table_of_numbers_are_lines_of_its_file(tmp_path):
+    (tmp_path / "data").mkdir()
+    for name, header in (("a", "x,y\n"), ("b", "")):
+        (tmp_path / "data" / f"{name}.csv").write_text(f"{header}1,2\n" + "3,\n" + "1,2\n" * 498)
+    text = "sequence,start,end\na.csv,1,2\nb.csv,2,3\n"
+    (tmp_path / "annotations.csv").write_text(text)
+    refused = []
+    annotations = read_annotations(tmp_path, fps=RATE, refused=refused)
+    records = [record for some in annotations.subsets.values() for record in some]
+    (finding,) = [f for f in survey_records(records, ["span"]).findings if f.kind == "not finite"]
+    assert [(case.sequence, case.row) for case in finding.cases] == [
+        ("a", "line 3"),
+        ("b", "line 2"),
+    ]

@@ -1,0 +1,64 @@
+"""The pictures of a run: predictions against the truth, and the curves of a training."""
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+
+from spanloc import plots
+from spanloc.convergence import GradientHistory
+from spanloc.plots.style import BLUE
+
+
+def pixels(figure):
+    """The figure as it is written, ``(height, width, 3)`` from 0 to 1."""
+    figure.set_dpi(120)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3] / 255
+
+
+def test_a_span_far_narrower_than_a_pixel_is_seen_in_both_rows():
+    span, label = torch.tensor([[1000.0, 1000.001]]), torch.tensor([0])
+    figure = plots.timelines(
+        [torch.zeros(4, 50)], [(span, torch.tensor([1.0]), label)], [(span, label)],
+        ["r"], ["a"], durations=[4000.0],
+    )  # fmt: skip
+    seen = pixels(figure)
+    blue = seen[..., 2] - seen[..., 0]  # 0 of white and grey
+    ink = blue.sum(1) / np.subtract(*to_rgb(BLUE)[::-2])  # in pixels of the full colour
+    lines = np.flatnonzero((ink > 0.1) & (ink < 9))  # without the legend
+    assert (np.diff(lines) > 1).sum() == 1  # two bars, with a gap between
+    assert len(lines) > 40
+    assert ink[lines[1:-1]].min() > 1.2
+
+
+def test_channels_are_drawn_one_below_the_other_from_the_start_of_the_sequence():
+    nothing = torch.zeros(0, 2), torch.zeros(0), torch.zeros(0, dtype=torch.int64)
+    figure = plots.timelines(
+        [torch.randn(3, 40), torch.randn(20, 40)], [nothing] * 2, [(nothing[0], nothing[2])] * 2,
+        ["r", "$s$"], ["a"], starts=[5.0, 0.0], durations=[4.0, 4.0],
+    )  # fmt: skip
+    signal, spans, many, _ = figure.axes
+    assert [text.get_text() for text in signal.get_yticklabels()] == ["2", "1", "0"]
+    assert signal.get_xlim() == spans.get_xlim() == (5, 9)
+    (lowest, middle, top) = (part.get_datalim(signal.transData) for part in signal.collections)
+    assert lowest.y0 > middle.y1 > middle.y0 > top.y1 or top.y0 > middle.y1 > lowest.y1
+    assert 5 < middle.x0 < middle.x1 < 9
+    (rows,) = many.images
+    assert rows.get_array().shape[0] == 20
+
+
+def test_the_curves_have_the_metric_of_validation():
+    steps = torch.arange(1, 41).float()
+    history = GradientHistory(steps, 1 / steps, 2 / steps, 3 / steps, 1 + 1 / steps)
+    values = np.where(np.arange(41) % 20 == 0, 0.5, np.nan)
+    figure = plots.curves(history, ("val/mAP", np.arange(41), values))
+    _, lower, metric = figure.axes
+    (line,) = metric.lines
+    assert (line.get_label(), line.get_xdata().tolist()) == ("val/mAP", [0, 20, 40])
+    assert metric.get_xlabel() == "step"
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    assert lower.get_legend().get_window_extent().y0 >= lower.get_window_extent().y1
+    assert len(plots.curves(history).axes) == 2
