@@ -7,13 +7,13 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.nn import functional as F
 
 from spanloc.losses import ScoreLoss, SpanLoss, focal_loss
 from spanloc.losses.kinds import unwrap
 from spanloc.losses.score import SOFT_LOSSES
 from spanloc.losses.terms import CellTerm, Pairs, Term
 from spanloc.matching import Matcher
+from spanloc.matching.labels import labels_of_targets
 from spanloc.matching.unjudged import unjudged
 from spanloc.ops import tiou
 from spanloc.structures import Batch, Output
@@ -236,8 +236,12 @@ class Criterion(nn.Module):
         terms = {"span": (weight * span).sum()}
         if scores:
             scored = output.mask & torch.where(matched, ~unknown, ~silent)
-            wanted = F.one_hot(labels.clamp(min=0), output.logits.shape[-1]).to(output.logits)
-            wanted = wanted * (matched & ~unknown)[..., None]
+            # Each query answers for one target, though another has the same span.
+            named = labels_of_targets(
+                batch, output.logits.shape[-1], shared=output.points is not None
+            )
+            place = index.clamp(min=0)[..., None].expand_as(output.logits)
+            wanted = named.to(output.logits).gather(1, place) * (matched & ~unknown)[..., None]
             if self.score_target == "tiou":
                 wanted[pair] *= overlap[:, None].to(wanted)
             losses = self.score_loss(output.logits, wanted) * scored[..., None]

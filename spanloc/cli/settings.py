@@ -26,7 +26,7 @@ _AS_BEFORE = "as in the run that goes on"
 # What says how long a training is, where its epochs are left to the data.
 _LENGTH = ("budget", "trainer.max_steps")
 # What stays open where the data do not ask for it: a run that goes on without it stays without it.
-_SINCE = ("localizer.baseline", "transforms.jitter.std")
+_SINCE = ("localizer.baseline", "localizer.limit", "transforms.jitter.std")
 
 
 class Prepared(NamedTuple):
@@ -82,7 +82,7 @@ def prepared(config: DictConfig) -> Prepared:
     if config.ckpt_path is not None:
         # What was chosen when the run began was shown then.
         choices, found = [], [choice for choice in found if choice.reason != _AS_BEFORE]
-    return Prepared(plain, datamodule, [*choices, *found], notes)
+    return Prepared(plain, datamodule, _worth_saying([*choices, *found]), notes)
 
 
 def choices_for(overrides: list[str], root: str) -> tuple[list[Choice], list[str]]:
@@ -102,7 +102,11 @@ def choices_for(overrides: list[str], root: str) -> tuple[list[Choice], list[str
     config = hydra.compose("train", overrides=overrides)
     config.data.root = root
     found = [task, *_features(datamodule, facts), *choose(_values(config), facts)]
-    return found, getattr(datamodule, "notes", [])
+    return _worth_saying(found), getattr(datamodule, "notes", [])
+
+
+def _worth_saying(choices: list[Choice]) -> list[Choice]:
+    return [choice for choice in choices if choice.reason]
 
 
 def show_choices(choices: list[Choice], notes: list[str]) -> None:
@@ -144,7 +148,7 @@ def _as_before(choices: list[Choice], config: DictConfig, facts: TrainingFacts) 
         value = OmegaConf.select(saved, choice.place)
         if value is None and choice.place in _SINCE:
             continue
-        kept.append(choice if value is None else Choice(choice.place, value, _AS_BEFORE))
+        kept.append(choice if value is None else choice._replace(value=value, reason=_AS_BEFORE))
     if all(OmegaConf.select(saved, place) == OmegaConf.select(config, place) for place in _LENGTH):
         return kept
     # Another number of steps is wanted, in epochs as long as they were.

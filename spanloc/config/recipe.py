@@ -4,15 +4,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-import torch
-
+from spanloc.config.processes import num_processes
 from spanloc.config.training_facts import TrainingFacts
-from spanloc.files import counted
+from spanloc.data.extremes import EXTREMES
+from spanloc.decode.decode import times_of
+from spanloc.files import counted, shown
 from spanloc.models.sizing import levels_for, stride_for
 
 Budget = Literal["quick", "default", "best"]
 #: Training steps, as a multiple of the default.
-BUDGETS: dict[str, float] = {"quick": 0.3, "default": 1.0, "best": 6.0}
+BUDGETS: dict[str, float] = {"quick": 0.36, "default": 1.0, "best": 6.0}
 # Cells of the finest level: of a training step, of a crop if nothing else decides, of a crop at most.
 _STEP_CELLS, _CROP_CELLS, _MOST_CELLS = 8192, 800, 16384
 # Spans that a crop for queries holds on average, at most; queries for each span that a crop may hold, and at least.
@@ -21,7 +22,11 @@ _CROP_SPANS, _QUERIES_EACH, _LEAST_QUERIES = 10, 3, 20
 _STEP_STEPS = 2**21
 # Cells of a short span, where a tIoU up to the first is wanted, and where a higher one is.
 _LOW_TIOU, _FEW_CELLS, _MANY_CELLS = 0.7, 10, 12
-_LEAST_STEPS, _MOST_STEPS = 600, 2000
+# And of a typical span of each label, however rare the label is among longer ones.
+_LABEL_CELLS = 5
+# What is predicted for 2048 points is at least the first, and so many times the spans that are there.
+_PREDICTIONS, _PREDICTIONS_EACH, _CANDIDATES_EACH = 200, 3, 10
+_LEAST_STEPS, _MOST_STEPS = 500, 2000
 _WARMUP = 60  # steps
 _MOST_BATCH, _MOST_VALIDATIONS = 32, 12
 # Of the time of training, that validation may take.
@@ -31,10 +36,16 @@ _VALIDATION = 0.1
 _OFFSETS, _LARGE_OFFSETS, _COVERAGE, _BASELINE = 0.3, 0.8, 0.5, 4
 # From so many channels on, such as those of embeddings, noise is relative to a channel's standard deviation.
 _MANY_CHANNELS, _JITTER = 128, 1.0
+# Standard deviations up to which values stay as they are where a channel has extremes.
+_LIMIT = 10
+
+
+# The reason for a value that needs none.
+_USUAL = ""
 
 
 class Choice(NamedTuple):
-    """One setting: its place in the config, its value, and why it is that."""
+    """One setting: its place in the config, its value, and why it is that; empty: it is as almost always."""
 
     place: str
     value: Any
@@ -106,6 +117,9 @@ class _Recipe:
         facts, cells = self.facts, self._cells()
         stride = stride_for(facts.shortest, cells)
         reason = f"{facts.shortest / stride:.0f} cells in a short span ({self._seconds(facts.shortest)}; 5 % are shorter)"
+        if facts.short_label and (least := stride_for(facts.short_median, _LABEL_CELLS)) < stride:
+            stride, seconds = least, self._seconds(facts.short_median)
+            reason = f"{facts.short_median / stride:.0f} cells in a typical {shown(facts.short_label)} ({seconds})"
         # A crop must have room for the longest span.
         coarsest = facts.longest * 1.5 / _MOST_CELLS
         if stride < coarsest:
@@ -115,8 +129,20 @@ class _Recipe:
         if stride < 1:
             raise ValueError(f"stride is {stride}; it must be at least 1")
         levels = levels_for(facts.longest, stride)
-        self._choose("neck.num_levels", levels, f"up to spans of {self._seconds(facts.longest)}")
+        levels = self._choose(
+            "neck.num_levels", levels, f"up to spans of {self._seconds(facts.longest)}"
+        )
+        self._predictions((2 - 2 ** (1 - levels)) / stride)
         return stride
+
+    def _predictions(self, points: float) -> None:
+        """How many predictions may be made, with so many points a step."""
+        counts = zip(self.facts.counts, self.facts.steps, strict=False)
+        most = max((count / times_of(round(steps * points)) for count, steps in counts), default=0)
+        wanted = 100 * math.ceil(_PREDICTIONS_EACH * most / 100)
+        reason = f"{most:.0f} spans for 2048 points" if wanted > _PREDICTIONS else _USUAL
+        wanted = int(self._choose("decode.max_predictions", max(wanted, _PREDICTIONS), reason))
+        self._choose("decode.max_candidates", _CANDIDATES_EACH * max(wanted, _PREDICTIONS), reason)
 
     def _crop(self, stride: int) -> float:
         """Cells of a crop."""
@@ -147,7 +173,10 @@ class _Recipe:
     def _queries(self, steps: float) -> None:
         """Queries for the spans of a crop of so many steps."""
         if self._has_queries():
-            usual, most = self._density() * steps, self.facts.most_spans or self.facts.num_spans
+            usual, most = (
+                self._density() * steps,
+                max(self.facts.counts, default=self.facts.num_spans),
+            )
             if steps < max(self.facts.steps):
                 # Spans lie closer together in places; a crop has no more of them than a recording.
                 most = min(round(2 * usual), most)
@@ -166,7 +195,7 @@ class _Recipe:
     def _steps(self) -> int:
         """Optimizer steps of the training."""
         facts = self.facts
-        steps = 150 * math.sqrt(facts.num_classes) + facts.num_spans / 20
+        steps = 125 * math.sqrt(facts.num_classes) + facts.num_spans / 20
         steps = min(max(steps, _LEAST_STEPS), _MOST_STEPS) * BUDGETS[self.config["budget"]]
         most = self._get("trainer.max_steps", -1)
         if most not in (None, -1):
@@ -239,6 +268,10 @@ class _Recipe:
             size = round(_BASELINE * facts.longest)
             reason = f"recordings differ in what they have all the time ({facts.offsets:.0%} of the variance)"
             self._choose("localizer.baseline", size, reason)
+        if facts.extremes > EXTREMES:
+            times = f"{facts.extremes:.0f} times as large"
+            reason = f"rare values far outside the usual range make the standard deviation {times}"
+            self._choose("localizer.limit", _LIMIT, reason)
         if facts.num_channels >= _MANY_CHANNELS:
             self._choose("transforms.jitter.std", _JITTER, f"{facts.num_channels} channels")
 
@@ -253,23 +286,6 @@ class _Recipe:
         ]
         reason = " and ".join(work) or "reading takes next to no time"
         self._choose("data.num_workers", int(bool(work)), reason)
-
-
-def num_processes(trainer: Mapping[str, Any]) -> int:
-    """How many processes a Trainer with these settings shares a step out over, on all machines."""
-    devices = trainer.get("devices", 1)
-    if isinstance(devices, str) and "," in devices:
-        devices = [part for part in devices.split(",") if part.strip()]
-    if isinstance(devices, Sequence) and not isinstance(devices, str):
-        count = len(devices)
-    elif devices in (None, "auto", -1, "-1"):
-        # Without GPUs it is one.
-        count = 1 if trainer.get("accelerator") == "cpu" else torch.cuda.device_count()
-    else:
-        # What is no number is the Trainer's to refuse.
-        count = int(devices) if str(devices).isdecimal() else 1
-    nodes = str(trainer.get("num_nodes") or 1)
-    return max(count, 1) * (int(nodes) if nodes.isdecimal() else 1)
 
 
 def _mean(numbers: Sequence[int]) -> float:

@@ -1,10 +1,15 @@
 """What the recipe looks at."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
+
+# Fewer spans do not say how long those of a label are.
+_LEAST_SPANS = 5
 
 
 @dataclass(frozen=True)
@@ -21,12 +26,16 @@ class TrainingFacts:
         num_classes: Labels.
         one_each: Whether every recording has exactly one span.
         slow: Whether reading takes work: resampling, decompression, a spectrogram.
-        most_spans: Of one training recording; 0: not known.
+        counts: Spans of each training recording; empty: not known.
+        short_label: The label whose spans are shortest, of those with five or more; empty: not known.
+        short_median: The median of their lengths, in steps.
         num_channels: That the model sees; 0: not known.
         offsets: Share of the variance of a channel that is between the means of recordings (median over the
             channels), in [0, 1].
         coverage: Share of the time that is in spans.
         labels_each: Labels that a recording has on average.
+        extremes: Standard deviation of a channel relative to that of its values clipped to their usual range
+            (the largest ratio of a channel), from 1.
     """
 
     seconds_per_step: float
@@ -38,17 +47,24 @@ class TrainingFacts:
     num_classes: int
     one_each: bool
     slow: bool = False
-    most_spans: int = 0
+    counts: Sequence[int] = ()
+    short_label: str = ""
+    short_median: float = math.inf
     num_channels: int = 0
     offsets: float = 0.0
     coverage: float = 1.0
     labels_each: float = 1.0
+    extremes: float = 1.0
 
     @classmethod
     def of(cls, datamodule: Any) -> "TrainingFacts":
         """Of a :class:`~spanloc.data.SpanDataModule` that is set up."""
-        facts, sizes = datamodule.facts(), datamodule.sizes()
-        counts = [len(lengths) for lengths in datamodule.span_lengths()]
+        facts, sizes, lengths = datamodule.facts(), datamodule.sizes(), datamodule.span_lengths()
+        counts = [len(own) for own in lengths]
+        # Own data sets need not say them.
+        labels = datamodule.span_labels() if hasattr(datamodule, "span_labels") else []
+        each = [len(own.unique()) for own in labels if len(own)]
+        short_median, short_label = _shortest_label(lengths, labels, datamodule.classes)
         return cls(
             seconds_per_step=datamodule.seconds_per_step,
             steps=sizes["train"],
@@ -59,10 +75,26 @@ class TrainingFacts:
             num_classes=facts.num_classes,
             one_each=set(counts) == {1},
             slow=getattr(datamodule, "slow", False),
-            most_spans=max(counts, default=0),
+            counts=counts,
+            short_label=short_label,
+            short_median=short_median,
             num_channels=facts.num_channels,
             offsets=datamodule.offsets() if hasattr(datamodule, "offsets") else 0.0,
-            labels_each=datamodule.labels_each() if hasattr(datamodule, "labels_each") else 1.0,
-            coverage=sum(map(float, map(torch.sum, datamodule.span_lengths())))
-            / max(sum(sizes["train"]), 1),
+            labels_each=sum(each) / len(each) if each else 1.0,
+            extremes=datamodule.extremes() if hasattr(datamodule, "extremes") else 1.0,
+            coverage=float(torch.cat(lengths).sum()) / max(sum(sizes["train"]), 1),
         )
+
+
+def _shortest_label(
+    lengths: Sequence[Tensor], labels: Sequence[Tensor], classes: Sequence[str]
+) -> tuple[float, str]:
+    """The least median of the lengths of a label's spans, of those with enough of them, and the label."""
+    if not labels:
+        return math.inf, ""
+    sizes, own = torch.cat([*lengths]), torch.cat([*labels])
+    found = ((sizes[own == i], name) for i, name in enumerate(classes))
+    return min(
+        ((float(size.median()), name) for size, name in found if len(size) >= _LEAST_SPANS),
+        default=(math.inf, ""),
+    )

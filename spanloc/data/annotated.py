@@ -19,6 +19,7 @@ from spanloc.data.annotations.folder import (
 )
 from spanloc.data.crops import Crops
 from spanloc.data.datamodule import SpanDataModule
+from spanloc.data.extremes import extremes_of
 from spanloc.data.fingerprint import Fingerprint
 from spanloc.data.held_out import held_out_note, hold_out, nested_share, training_notes
 from spanloc.data.inputs import FEATURES, facts_of
@@ -170,7 +171,7 @@ class AnnotatedData(SpanDataModule):
     def setup_all(self) -> None:
         """Read the folder to evaluate on all its recordings, whatever their subset: ``test_set`` has them.
 
-        Nothing is held out, so that there may be a single recording. There is no training set afterwards.
+        Nothing is held out, and there is no training set.
 
         Raises:
             FileNotFoundError, ValueError: As in :func:`~spanloc.data.read_annotations`.
@@ -212,10 +213,13 @@ class AnnotatedData(SpanDataModule):
         """How far the training recordings differ in what they have all the time, in [0, 1]."""
         return offset_share(self._all_train)
 
-    def labels_each(self) -> float:
-        """Labels that a training recording has on average, of those with spans."""
-        counts = [len(record.labels.unique()) for record in self._all_train if len(record.labels)]
-        return sum(counts) / max(len(counts), 1)
+    def extremes(self) -> float:
+        """As :func:`~spanloc.data.extremes.extremes_of`, of the training recordings."""
+        return extremes_of(self._all_train)
+
+    def span_labels(self) -> list[Tensor]:
+        """Labels of the spans of each training sequence, in the order of :meth:`span_lengths`."""
+        return [record.labels for record in self._all_train]
 
     def span_lengths(self) -> list[Tensor]:
         """Lengths, in steps, of the spans of each training sequence, whatever ``train_share`` is."""

@@ -21,6 +21,7 @@ MOST_CHANNELS = 256
 THRESHOLD = 0.3
 # Numbers read at a time: 32 MB of float64.
 _PIECE = 4_000_000
+_NARROW = 150  # of such bars fill the axes: of about 7 pixels
 
 
 class Shown(NamedTuple):
@@ -233,20 +234,19 @@ def _draw_rows(axes, shown: Shown, found: Envelope, names: list[str], start: flo
 
 
 def draw_bars(axes: Axes, y: float, spans: Sequence[tuple[float, float, float, Colour]]) -> None:
-    """Draw spans as bars around ``y``, the last one on top: start, end, score and colour of each."""
+    """Draw spans as bars around ``y``, the last one on top: start, end, score and colour; after the signal."""
     # Paler, not transparent: overlaps would look like higher scores.
     mixed = [
         tuple(1 - (0.2 + 0.8 * min(max(score, 0.0), 1.0)) * (1 - np.array(colour)))
         for *_, score, colour in spans
     ]
-    axes.broken_barh(
-        [(first, last - first) for first, last, *_ in spans],
-        (y - 0.4, 0.8),
-        facecolors=mixed,
-        # A line of 1.5 pixels keeps a span narrower than that visible.
-        edgecolors=mixed,
-        linewidth=0.9,
-    )
+    bars = [(first, last - first) for first, last, *_ in spans]
+    # A white line parts spans that touch; one of their own colour keeps narrow spans visible.
+    edges = [
+        "white" if size * _NARROW > np.ptp(axes.get_xlim()) else colour
+        for (_, size), colour in zip(bars, mixed, strict=True)
+    ]
+    axes.broken_barh(bars, (y - 0.4, 0.8), facecolors=mixed, edgecolors=edges, linewidth=0.9)
 
 
 def _time_axis(axes, start: datetime | None, end: float) -> None:

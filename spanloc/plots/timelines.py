@@ -46,6 +46,10 @@ def timelines(
         duration = steps if durations is None else durations[i]
         shown = Shown(titles[i], features[i].numpy().T, steps / duration, None, ())
         draw_signal(signal, shown, start=start)
+        for part in (signal, axes):
+            part.set_xlim(start, start + duration)
+            part.tick_params(axis="y", length=0)
+            tidy(part, grid=False)
         found, scores, labels = predictions[i]
         best_last = scores.argsort()
         true, true_labels = targets[i]
@@ -58,10 +62,6 @@ def timelines(
             seen |= {*of.tolist()}
         axes.set(yticks=[0, 1], yticklabels=["predicted", "true"], ylim=(-0.6, 1.6))
         signal.set_title(titles[i], fontsize=9, loc="left", parse_math=False)
-        for part in (signal, axes):
-            part.set_xlim(start, start + duration)
-            part.tick_params(axis="y", length=0)
-            tidy(part, grid=False)
         signal.tick_params(axis="x", labelbottom=False)
     rows[-1, 0].set_xlabel(f"time ({unit})")
     if seen:

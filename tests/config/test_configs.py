@@ -63,6 +63,8 @@ def build_all(plain, tmp_path):
         OmegaConf.update(config, place, value)
         if place.split(".")[0] in plain["module"]["localizer"]:
             OmegaConf.update(config, f"module.localizer.{place}", value)
+        if place.startswith("decode."):
+            OmegaConf.update(config, f"module.{place}", value)
     plain = OmegaConf.to_container(config)
     task = building.build(plain["module"])
     task.build(FACTS)

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanloc.config.recipe import BUDGETS, choose, num_processes
+from spanloc.config.processes import num_processes
+from spanloc.config.recipe import BUDGETS, choose
 from spanloc.config.training_facts import TrainingFacts
 
 OPEN = {
@@ -56,14 +57,14 @@ def test_what_is_set_stays_and_the_rest_follows(group, name, value):
     assert f"{group}.{name}" not in found
     # The number of steps stays.
     if name == "max_epochs":
-        assert 4 * found["data.crops_per_epoch"] // found["data.batch_size"] == 600
+        assert 4 * found["data.crops_per_epoch"] // found["data.batch_size"] == 500
     if name == "batch_size":
-        assert found["trainer.max_epochs"] * found["data.crops_per_epoch"] // 3 == 600
+        assert found["trainer.max_epochs"] * found["data.crops_per_epoch"] // 3 == 500
 
 
 def test_the_number_of_steps_does_not_depend_on_how_few_recordings_there_are():
     few = replace(SBHAR, steps=[60000] * 4, val_steps=[60000])
-    assert steps_of(chosen(few)) == steps_of(chosen(SBHAR)) == 600
+    assert steps_of(chosen(few)) == steps_of(chosen(SBHAR)) == 500
 
 
 def test_more_spans_and_labels_get_more_steps_up_to_a_limit():
@@ -73,7 +74,7 @@ def test_more_spans_and_labels_get_more_steps_up_to_a_limit():
 
 def test_a_budget_scales_the_steps():
     found = [steps_of(chosen(SBHAR, budget=name)) for name in ("quick", "default", "best")]
-    assert found == [180, 600, 3600]
+    assert found == [180, 500, 3000]
     with pytest.raises(ValueError, match="budget is 'huge'; wanted one of quick, default, best"):
         chosen(SBHAR, budget="huge")
 
@@ -124,7 +125,7 @@ def test_a_long_validation_is_made_less_often():
     long = replace(SBHAR, val_steps=[10**8])
     found = chosen(long)
     assert found["trainer.max_epochs"] == 1
-    assert steps_of(found) == 600
+    assert steps_of(found) == 500
 
 
 def test_spans_too_long_for_the_memory_get_a_coarser_grid():
@@ -143,7 +144,7 @@ def test_signals_that_take_work_to_read_get_a_process_for_it():
 
 def test_data_without_crops_get_passes_over_all_sequences():
     found = chosen(replace(SBHAR, steps=[256] * 2000), data={"batch_size": 32})
-    assert found["trainer.max_epochs"] == 10
+    assert found["trainer.max_epochs"] == 9
 
 
 @given(
@@ -184,13 +185,18 @@ def test_the_facts_are_those_of_the_training_data(annotated):
     assert not facts.slow
     assert facts.num_channels == 2
     assert 0 <= facts.offsets < 0.3
+    assert facts.extremes == data.extremes() < 3
     assert facts.coverage == pytest.approx(
         sum(float(sizes.sum()) for sizes in data.span_lengths()) / sum(facts.steps)
     )
     assert set(BUDGETS) == {"quick", "default", "best"}
 
 
-RECORDINGS = {**OPEN, "localizer": {"baseline": None}, "transforms": {"jitter": {"std": None}}}
+RECORDINGS = {
+    **OPEN,
+    "localizer": {"baseline": None, "limit": None},
+    "transforms": {"jitter": {"std": None}},
+}
 
 
 def test_recordings_that_differ_all_the_time_are_freed_of_it():
@@ -204,9 +210,45 @@ def test_recordings_that_differ_all_the_time_are_freed_of_it():
     assert "localizer.baseline" not in chosen(apart, {**RECORDINGS, "localizer": {"baseline": 0}})
 
 
+def test_rare_values_far_out_are_compressed():
+    spoilt = replace(SBHAR, extremes=8.7)
+    (choice,) = [one for one in choose(RECORDINGS, spoilt) if one.place == "localizer.limit"]
+    assert choice.value == 10
+    assert choice.reason.endswith("make the standard deviation 9 times as large")
+    assert "localizer.limit" not in chosen(replace(SBHAR, extremes=2.9), RECORDINGS)
+    assert "localizer.limit" not in chosen(spoilt, {**RECORDINGS, "localizer": {"limit": 0}})
+
+
 def test_many_channels_get_more_noise():
     assert chosen(replace(SBHAR, num_channels=128), RECORDINGS)["transforms.jitter.std"] == 1.0
     assert "transforms.jitter.std" not in chosen(replace(SBHAR, num_channels=127), RECORDINGS)
+
+
+def test_a_rare_label_of_short_spans_gets_cells_too():
+    assert chosen(SBHAR)["backbone.stride"] == 10
+    # A typical span of every label has five cells.
+    assert chosen(replace(SBHAR, short_label="cough", short_median=10.0))["backbone.stride"] == 2
+    assert chosen(replace(SBHAR, short_label="cough", short_median=60.0))["backbone.stride"] == 10
+    (stride, *_) = choose(OPEN, replace(SBHAR, short_label="cough", short_median=10.0))
+    assert stride.reason == "5 cells in a typical 'cough' (0.2 s)"
+
+
+DENSE = {**OPEN, "decode": {"max_predictions": None, "max_candidates": None}}
+
+
+def test_as_many_predictions_may_be_made_as_dense_spans_want():
+    found = chosen(replace(SBHAR, counts=[20] * 33), DENSE)
+    assert (found["decode.max_predictions"], found["decode.max_candidates"]) == (200, 2000)
+    # 18,000 steps are 3544 points of 6 levels: the numbers hold for 2048.
+    found = chosen(replace(SBHAR, counts=[20] * 32 + [400]), DENSE)
+    assert (found["decode.max_predictions"], found["decode.max_candidates"]) == (700, 7000)
+    # A short recording may have no more than one of 2048 points.
+    short = replace(SBHAR, steps=[900] * 33, counts=[20] * 32 + [400])
+    assert chosen(short, DENSE)["decode.max_predictions"] == 1200
+    # Only what is more than usual is worth saying.
+    for counts, said in (([20], False), ([400], True)):
+        found = {c.place: c.reason for c in choose(DENSE, replace(SBHAR, counts=counts * 33))}
+        assert bool(found["decode.max_predictions"]) == said
 
 
 QUERIES = {**OPEN, "head": {"num_queries": None}}
@@ -217,7 +259,7 @@ def test_queries_get_crops_of_few_spans_and_three_queries_for_each():
     # A span in 920 steps: 9 in the crop that points have too, twice as many in places.
     assert found["data.crop_seconds"] == chosen(SBHAR)["data.crop_seconds"]
     assert found["head.num_queries"] == 60
-    dense = replace(SBHAR, num_spans=6460, longest=300.0, most_spans=300)
+    dense = replace(SBHAR, num_spans=6460, longest=300.0, counts=[300])
     found = chosen(dense, QUERIES)
     assert found["data.crop_seconds"] == pytest.approx(10 * 92 * 0.02, rel=0.01)
     assert found["head.num_queries"] == 60
@@ -228,7 +270,7 @@ def test_queries_get_crops_of_few_spans_and_three_queries_for_each():
 
 
 def test_queries_for_whole_recordings_are_as_many_as_the_fullest_needs():
-    short = replace(SBHAR, steps=[3000] * 33, num_spans=66, most_spans=11)
+    short = replace(SBHAR, steps=[3000] * 33, num_spans=66, counts=[11])
     assert chosen(short, QUERIES)["head.num_queries"] == 40
-    assert chosen(replace(short, most_spans=2), QUERIES)["head.num_queries"] == 20
+    assert chosen(replace(short, counts=[2]), QUERIES)["head.num_queries"] == 20
     assert "head.num_queries" not in chosen(short, {**OPEN, "head": {"num_queries": 7}})
