@@ -65,14 +65,14 @@ def run(config: DictConfig) -> None:
     if not isinstance(trained_with.get("data"), dict):
         raise ValueError(f"{checkpoint}: its config does not say what data it is of")
     data = dict(trained_with["data"])
+    ours = data.get("_target_") == "spanloc.data.AnnotatedData"
     for key, value in as_values(config.data).items():
         if value is None:
             continue
-        if key not in data:
+        if key not in data and not ours:  # of ours, an older run may lack what is newer
             raise ValueError(f"data.{key}: the model was trained on {data['_target_']}, without it")
         data[key] = value
     trust(checkpoint, data, ("spanloc.data", *config.allow))
-    ours = data.get("_target_") == "spanloc.data.AnnotatedData"
     if ours and data.get("features") is None:
         # Of a run, null are the samples, whatever the recordings are.
         data["features"] = AS_THEY_ARE

@@ -48,8 +48,8 @@ def from_arrays(
         subsets: ``training``, ``validation`` or ``testing``, by id; those left out are for training.
         subjects: Whom signals are of, by id.
         options: Of :class:`AnnotatedData`; and ``unit``, ``ends``, ``first_index``, ``feature_stride``,
-            ``feature_window``, ``classes``, ``label_map``, ``unknown``, ``ignore``, ``bad_spans`` and
-            ``found`` as in :func:`~spanloc.data.read_annotations`.
+            ``feature_window``, ``classes``, ``label_map``, ``unknown``, ``ignore``, ``moment_seconds``,
+            ``bad_spans`` and ``found`` as in :func:`~spanloc.data.read_annotations`.
 
     Raises:
         ValueError: A span is bad, there is no signal of its sequence, or an array is off.
@@ -58,7 +58,7 @@ def from_arrays(
     >>> data.annotations.subsets["training"][0].spans
     tensor([[25., 50.]])
     """
-    told = {name: options[name] for name in ("unit", "ends") if name in options}
+    told = {name: options[name] for name in ("unit", "ends", "moment_seconds") if name in options}
     content = content_of(_rows(spans), _FILE, Reading(**told))
     known = {entry.id: entry for entry in content.sequences}
     for what, names in (("spans", known), ("subsets", subsets), ("subjects", subjects)):

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from itertools import count
 from pathlib import Path
 
-from spanloc.data.annotations.meaning import Grid, Meaning
+from spanloc.data.annotations.meaning import Grid, Meaning, transposed
 from spanloc.data.annotations.rows import SUBSETS, Annotated
 from spanloc.data.signals import SUFFIXES, Signal, find_signal, open_signal
 from spanloc.data.signals.arrays import shown_path
@@ -151,14 +151,16 @@ def grid_of(entry: Annotated, signal: Signal, meaning: Meaning) -> Grid:
     rate, steps = frames / stride, signal.num_steps
     offset = (window - stride) / 2 / frames
     if entry.duration is not None:
-        _check_length(entry, steps, rate, path, exact=entry.fps is not None and stride == 1)
+        _check_length(entry, signal, rate, path, exact=entry.fps is not None and stride == 1)
     timeline = Timeline(1 / rate, offset)
     duration = offset + steps / rate if entry.duration is None else entry.duration
-    return Grid(timeline, rate, steps, 1 / frames, duration)
+    return Grid(timeline, rate, steps, 1 / frames, duration, signal.num_channels)
 
 
-def _check_length(entry: Annotated, steps: int, rate: float, path: str, *, exact: bool) -> None:
-    duration = entry.duration or 0.0
+def _check_length(entry: Annotated, signal: Signal, rate: float, path: str, *, exact: bool) -> None:
+    duration, steps = entry.duration or 0.0, signal.num_steps
+    question = transposed(steps, signal.num_channels)
+    question = question and f"; {question}"
     wanted = round(duration * rate)
     if exact and not wanted:
         raise ValueError(
@@ -166,10 +168,12 @@ def _check_length(entry: Annotated, steps: int, rate: float, path: str, *, exact
             "per second"
         )
     if exact and steps != wanted:
-        raise ValueError(f"{path}: {steps} rows; wanted {wanted}, which is duration * fps")
+        raise ValueError(
+            f"{path}: {steps} rows; wanted {wanted}, which is duration * fps{question}"
+        )
     # Durations of recordings are rounded; features of a video leave out its ends, and more.
     if abs(steps - wanted) > max(0.1 * wanted, 20):
         raise ValueError(
             f"{entry.where}: duration is {duration}; {path} has {steps} rows, which are "
-            f"{steps / rate:g} s at {rate:g} per second"
+            f"{steps / rate:g} s at {rate:g} per second{question}"
         )

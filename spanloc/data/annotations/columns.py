@@ -3,8 +3,10 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 
-from spanloc.data.annotations.rows import Reading, listed
+from spanloc.data.annotations.rows import MOMENTS, Reading, listed
 
+#: In place of the name of a column that the user knows.
+NAME = "NAME"
 FIELDS = ("sequence", "start", "end", "label", "subset", "subject", "duration")
 # What columns are often called, in small letters; only ever suggested.
 _OFTEN = {
@@ -24,6 +26,8 @@ class Columns:
         reading: How files are read.
         one: Whether the table is of one recording, so that it need not name it.
 
+    With ``moment_seconds``, a table may be without ends, unless ``data.columns`` says where they are.
+
     Raises:
         ValueError: ``data.columns`` names a field that there is not, or both end and duration.
     """
@@ -38,7 +42,9 @@ class Columns:
             raise ValueError("data.columns: has both end and duration; wanted one of them")
         self.chosen = chosen
         self.names = {field: reading.column(field) for field in FIELDS}
-        self._needed = ("start", "end") if one else ("sequence", "start", "end")
+        self._moments = reading.moment_seconds is not None and not {"end", "duration"} & {*chosen}
+        needed = ("start",) if self._moments else ("start", "end")
+        self._needed = needed if one else ("sequence", *needed)
 
     def fit(self, found: Sequence[str], where: str) -> list[str]:
         """The names of a table, those of a field spelled as in :attr:`names`.
@@ -56,10 +62,19 @@ class Columns:
         ]
         if not absent:
             return names
-        raise ValueError(
-            f"{where}: {no_columns([self.names[field] for field in absent])}; found {listed(found)}; "
-            f"set 'data.columns={_written(self._suggested(absent, found, names))}'"
-        )
+        suggested = self._suggested(absent, found, names)
+        remedy = f"set 'data.columns={_written(suggested)}'"
+        if suggested.get("end") == NAME and "end" not in self.chosen:
+            remedy = f"{remedy}; {MOMENTS}"
+        missing = no_columns([self.names[field] for field in absent])
+        raise ValueError(f"{where}: {missing}; found {listed(found)}; {remedy}")
+
+    def unread_ends(self, names: Collection[str]) -> list[str]:
+        """The columns that may be ends, of a table that is read as one of moments."""
+        if not self._moments or {self.names["end"], self.names["duration"]} & {*names}:
+            return []
+        own = {*self.names.values()}
+        return [name for name in names if name not in own and _guess(name) in ("end", "duration")]
 
     def by_duration(self, names: Collection[str]) -> bool:
         """Whether a table with these columns says how long spans last, in place of their ends."""
@@ -73,17 +88,21 @@ class Columns:
         # All that is to be set, what is set already included, with names as the file spells them.
         guessed: dict[str, str] = {}
         for old, new in zip(found, names, strict=True):
-            field = _GUESSED.get(old.casefold().replace(" ", "_"))
+            field = _guess(old)
             if field and new not in self.names.values() and self.names[field] not in names:
                 guessed.setdefault(field, old)
         if "end" in guessed or "end" not in absent:
             guessed.pop("duration", None)
         kept = {field: name for field, name in self.chosen.items() if field not in absent}
-        unknown = dict.fromkeys(absent, "NAME")
+        unknown = dict.fromkeys(absent, NAME)
         if "duration" in guessed:
             unknown.pop("end", None)
         chosen = {**kept, **unknown, **guessed}
         return {field: chosen[field] for field in FIELDS if field in chosen}
+
+
+def _guess(name: str) -> str | None:
+    return _GUESSED.get(name.casefold().replace(" ", "_"))
 
 
 def respelled(found: Sequence[str], wanted: Collection[str]) -> list[str]:

@@ -75,6 +75,11 @@ def _content(rows: Iterable[tuple[str, Mapping[str, Any]]], file: Path, table: "
             "%s: there is no column %r, so all spans have the label %r; not read: %s (data.columns says "
             "which column is what)", where, columns.names["label"], NO_LABEL, listed(sorted(table.unread)),
         )  # fmt: skip
+    if table.unread_ends:
+        log.warning(
+            "%s: there is no column %r, so all rows are moments; not read: %s (data.columns says which "
+            "column is what)", where, columns.names["end"], listed(sorted(table.unread_ends)),
+        )  # fmt: skip
     said = table.said
     sequences = [
         Annotated(
@@ -104,6 +109,7 @@ class _Table:
         self.said: dict[tuple[str, str], str] = {}
         self.labelled: bool | None = None
         self.unread: set[str] = set()
+        self.unread_ends: set[str] = set()
         self._found: tuple[Any, ...] | None = None
         self._names: tuple[str, ...] = ()
         # The first time with a decimal comma, and with a point.
@@ -120,6 +126,7 @@ class _Table:
                     f"{where}: data.ends is inclusive; that is not for durations, which have no last step"
                 )
             self._found = found
+            self.unread_ends.update(self.columns.unread_ends(self._names))
         return row if found == self._names else dict(zip(self._names, row.values(), strict=True))
 
     def add(self, place: str, row: Mapping[str, Any]) -> None:
@@ -144,14 +151,15 @@ class _Table:
                 )
         lasting = self.columns.by_duration(row)
         last = duration if lasting else end
-        if _is_empty(row[start]) and _is_empty(row[last]):
+        if _is_empty(row[start]) and _is_empty(row.get(last)):
             return
         if self.labelled is not None and self.labelled != (label in row):
             raise ValueError(f"{at}: some rows have a {label}, and some have none")
         self.labelled = label in row
         self.unread |= row.keys() - {*self.columns.names.values()}
         title = _name(row.get(label), f"{at}: {label}") if self.labelled else NO_LABEL
-        begin, stop = (self._time(row[column], at, column) for column in (start, last))
+        begin = self._time(row[start], at, start)
+        stop = math.nan if _is_empty(row.get(last)) else self._time(row[last], at, last)
         if lasting:
             # Sums of decimals, without the noise of binary ones.
             stop = round(begin + stop, 9)

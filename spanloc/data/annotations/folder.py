@@ -43,6 +43,7 @@ def read_annotations(
     label_map: Mapping[str, str] | None = None,
     unknown: Sequence[str] = (),
     ignore: Sequence[str] = (),
+    moment_seconds: float | None = None,
     bad_spans: Policy = "error",
     found: list[BadSpan] | None = None,
     refused: list[Case] | None = None,
@@ -115,6 +116,12 @@ def read_annotations(
             follows is about the new names.
         unknown: Labels of spans that are there, but of no known class: number -1.
         ignore: Labels of stretches that count neither as a span nor as background.
+        moment_seconds: Length of the spans that moments become, around each and moved inside at the
+            borders of the recording. A moment is a row that ends where it starts (with inclusive ends
+            too) or has no end, and every row of a table without a column for it; a point of ``boris``
+            or of a ``tier`` of ``textgrid``; an annotation of ``edf`` without a duration; an instant of
+            ``labelstudio``; a symbol of ``wfdb`` that lacks ``(`` or ``)``. None: moments are bad
+            spans, and points of ``textgrid`` are not read.
         bad_spans: What happens to a span that is reversed, empty, outside the sequence, of no class, or
             there twice. ``error`` raises at the first (not at a duplicate, which is kept). ``clip``
             cuts off what lies outside and drops what that does not help. ``drop`` drops them all.
@@ -143,10 +150,13 @@ def read_annotations(
         label_map=label_map,
         unknown=unknown,
         ignore=ignore,
+        moment_seconds=moment_seconds,
         bad_spans=bad_spans,
         found=found,
     )
-    reading = Reading(columns or {}, subset_map or {}, tier, extension, refused, unit, ends)
+    reading = Reading(
+        columns or {}, subset_map or {}, tier, extension, refused, unit, ends, moment_seconds
+    )
     content = read_content(root, format, reading, seconds=unit == "seconds")
     hint = similar_recording(root)
     read = lay(

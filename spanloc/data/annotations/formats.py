@@ -191,7 +191,7 @@ def _with_silent(content: Content, signals: Mapping[str, Path], reading: Reading
     if silent and not content.subsets_known:
         # To train on what nobody has annotated yet as if nothing were in it would spoil the model.
         log.warning(
-            "%s: left out, without a row (one without start and end says that nothing is there): %s",
+            "%s: left out, without a row (where nothing happens, give it a row with its name alone): %s",
             shown_path(content.file),
             listed([entry.id for entry in silent]),
         )

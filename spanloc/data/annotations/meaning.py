@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from spanloc.data.annotations.rows import LEAST, MOST, BadSpan, Ends, Policy, Unit, is_number
+from spanloc.files import counted
 from spanloc.structures import Timeline
 
 #: Seconds of a unit, without steps.
@@ -29,6 +30,7 @@ class Meaning:
     label_map: Mapping[str, str] | None = None
     unknown: Sequence[str] = ()
     ignore: Sequence[str] = ()
+    moment_seconds: float | None = None
     bad_spans: Policy = "error"
     found: list[BadSpan] | None = None
 
@@ -43,10 +45,10 @@ class Meaning:
             if value not in among:
                 wanted = ", ".join(map(str, among))
                 raise ValueError(f"data.{name} is {value!r}; wanted one of {wanted}")
-        for name in ("fps", "feature_stride", "feature_window"):
-            rate = getattr(self, name)
-            if rate is not None and not is_number(rate, LEAST, MOST):
-                raise ValueError(f"data.{name} is {rate!r}; wanted a number above 0")
+        for name in ("fps", "feature_stride", "feature_window", "moment_seconds"):
+            value = getattr(self, name)
+            if value is not None and not is_number(value, LEAST, MOST):
+                raise ValueError(f"data.{name} is {value!r}; wanted a number above 0")
         for name in ("classes", "unknown", "ignore"):
             if isinstance(getattr(self, name), str):
                 raise ValueError(f"data.{name} is {getattr(self, name)!r}; wanted a list of labels")
@@ -70,6 +72,27 @@ def in_seconds(start: float, end: float, step: float, meaning: Meaning) -> tuple
     return start * size, end * size + (step if inclusive else 0.0)
 
 
+def around(moment: float, length: float, last: float) -> tuple[float, float]:
+    """A span of a length around a moment; near a border of ``[0, last]`` it is moved inside.
+
+    >>> around(5, 2, last=9), around(0.5, 2, last=9), around(9, 2, last=9), around(1, 7, last=4)
+    ((4.0, 6.0), (0.0, 2.0), (7.0, 9.0), (0.0, 4.0))
+    """
+    start = max(min(moment - length / 2, last - length), 0.0)
+    return float(start), float(min(start + length, last))
+
+
+def transposed(num_steps: int, num_channels: int) -> str:
+    """The question where a signal has more channels than steps; else empty.
+
+    >>> transposed(3, 1000)
+    '1,000 channels of 3 steps: is the array transposed?'
+    """
+    if num_channels <= num_steps:
+        return ""
+    return f"{num_channels:,} channels of {counted(num_steps, 'step')}: is the array transposed?"
+
+
 class Grid(NamedTuple):
     """The steps of a sequence in time.
 
@@ -79,6 +102,7 @@ class Grid(NamedTuple):
         num_steps: How many there are.
         frame: Seconds per step of the annotations, which is one frame where features have a stride.
         duration: End of the sequence in seconds, for errors as it is written.
+        num_channels: Of the signal, for errors too.
     """
 
     timeline: Timeline
@@ -86,3 +110,4 @@ class Grid(NamedTuple):
     num_steps: int
     frame: float
     duration: float
+    num_channels: int = 1

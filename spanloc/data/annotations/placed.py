@@ -7,13 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spanloc.data.annotations.meaning import Grid, Meaning, in_seconds
+from spanloc.data.annotations.meaning import Grid, Meaning, around, in_seconds, transposed
 from spanloc.data.annotations.rows import (
     MISSING,
+    MOMENTS,
     Annotated,
     BadSpan,
     Content,
     Row,
+    is_moment,
     listed,
     nearest,
 )
@@ -22,6 +24,7 @@ from spanloc.files import shown
 
 _OUTSIDE = "data.bad_spans=clip cuts off what is outside"
 _REMEDIES = {
+    "empty": MOMENTS,
     "past the end": _OUTSIDE,
     "before the start": _OUTSIDE,
     "no label": "fill it in, or leave the span out: data.bad_spans=drop",
@@ -48,9 +51,10 @@ class Placer:
 
     Args:
         content: Of the files.
-        meaning: Of their rows. ``bad_spans="error"`` raises at the first span that is bad; ``clip`` cuts
-            off what lies outside the sequence, and drops the span where that leaves nothing or it has
-            another mistake; ``drop`` drops it. A duplicate is kept, unless it is ``drop``.
+        meaning: Of their rows. With ``moment_seconds``, moments become spans of that length around them.
+            ``bad_spans="error"`` raises at the first span that is bad; ``clip`` cuts off what lies
+            outside the sequence, and drops the span where that leaves nothing or it has another mistake,
+            and a moment outside; ``drop`` drops it. A duplicate is kept, unless it is ``drop``.
 
     Attributes:
         classes: In the order of their list or else sorted; a label's number is its place.
@@ -182,7 +186,13 @@ class Placer:
         step = 1 / grid.rate
         begin, stop = (grid.timeline.offset + n * step for n in (0, grid.num_steps))
         begin, stop = min(begin, 0.0), max(stop, grid.duration)
-        if not first < last:
+        moment = self.meaning.moment_seconds if is_moment(row) else None
+        if moment is not None:
+            last = first
+            place = (first - grid.timeline.offset) * grid.rate
+            start, end = around(place, moment * grid.rate, grid.num_steps)
+            wanted = f"{came}, a moment; wanted 0 <= start <= duration ({grid.duration})"
+        elif not first < last:
             kind = "reversed" if last < first else "empty"
             return None, (kind, wanted)
         if not start < end:
@@ -191,9 +201,9 @@ class Placer:
         if not np.float32(start) < np.float32(end):
             return None, ("empty", f"{came}, which has no length in steps of float32")
         if not begin - step < first:
-            return (start, end), ("before the start", wanted)
+            return None if moment else (start, end), ("before the start", wanted)
         if not last < stop + step:
-            return (start, end), ("past the end", wanted)
+            return None if moment else (start, end), ("past the end", wanted)
         return (start, end), None
 
     def _report(self, entry: Annotated, i: int, grid: Grid, kind: str, text: str) -> None:
@@ -204,6 +214,8 @@ class Placer:
             if self._hint[0] != entry.id:
                 self._hint = entry.id, self.units.past_end(entry.rows, grid)
             unit = self._hint[1]
+            if not unit and (question := transposed(grid.num_steps, grid.num_channels)):
+                text = f"{text}; {question}"
         self.found.append(BadSpan(str(entry.file), entry.id, i, kind, text, row.where, unit))
         if self.meaning.bad_spans == "error" and kind != "duplicate":
             remedy = unit or _REMEDIES.get(kind, "")

@@ -13,7 +13,7 @@ from spanloc.files import read_json, shown
 
 
 def edf(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
-    """The annotations of an EDF+ file; one without a duration is a bad span."""
+    """The annotations of an EDF+ file; one without a duration is a moment."""
     with needs(file, "edfio", "edf"):
         import edfio
     with library_reading(file, "an EDF+ file"):
@@ -27,7 +27,7 @@ def edf(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
 
 
 def label_studio(file: Path, signals: Collection[str], reading: Reading) -> Iterator[Annotated]:
-    """An export of time series as JSON; the task's file names the signal. Instants are bad spans."""
+    """An export of time series as JSON; the task's file names the signal. Instants are moments."""
     where, content = shown_path(file), read_json(file)
     if not isinstance(content, list):
         raise ValueError(f"{where}: wanted a list of tasks, as Label Studio exports them")

@@ -1,5 +1,6 @@
 """What files of annotations say, before it is laid over the signals."""
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from spanloc.files import shown
 SUBSETS = ("training", "validation", "testing")
 #: Times beyond are a mistake, and could overflow when they are multiplied by a rate.
 LEAST, MOST = 1e-12, 1e12
+#: The remedy where spans have no length.
+MOMENTS = "moments: data.moment_seconds=0.1 makes spans of them"
 #: In place of a label that is not there.
 MISSING = ...
 
@@ -160,6 +163,7 @@ class Reading:
     refused: list[Case] | None = None
     unit: Unit = "seconds"
     ends: Ends = "half-open"
+    moment_seconds: float | None = None
     #: Ids by the names of the files of recordings.
     ids: Mapping[str, str] = field(default_factory=dict)
 
@@ -215,7 +219,7 @@ def read_row(
     """A row from texts or cells.
 
     Args:
-        start, end, label: As they are written.
+        start, end, label: As they are written; a moment may have an empty text as its end.
         file: For errors.
         place: In the file.
         names: Of start and end.
@@ -224,7 +228,14 @@ def read_row(
         ValueError: Start or end is no number.
     """
     where = f"{file}: {place}"
-    return Row(number(start, where, names[0]), number(end, where, names[1]), label, place)
+    begin = number(start, where, names[0])
+    stop = math.nan if end == "" else number(end, where, names[1])
+    return Row(begin, stop, label, place)
+
+
+def is_moment(row: Row) -> bool:
+    """Whether a row has no length: it ends where it starts, or has no end."""
+    return row.start == row.end or math.isnan(row.end)
 
 
 def is_number(value: Any, least: float, most: float) -> bool:

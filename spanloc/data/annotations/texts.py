@@ -208,7 +208,7 @@ def boris(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
     """Events exported by BORIS as CSV: aggregated (version 7 on), or tabular (from 7 and from 8).
 
     Aggregated events have ``Start (s)`` and ``Stop (s)``. In tabular ones, each start of a behaviour
-    of a subject is closed by its next stop. A point event has no length, which makes it a bad span.
+    of a subject is closed by its next stop. A point event has no length: it is a moment.
     """
     where = shown_path(file)
     # Version 7 writes lines about the observation before the table.

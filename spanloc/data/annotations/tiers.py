@@ -4,7 +4,16 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from spanloc.data.annotations.rows import Annotated, Reading, Row, listed, needs, number, read_row
+from spanloc.data.annotations.rows import (
+    MOMENTS,
+    Annotated,
+    Reading,
+    Row,
+    listed,
+    needs,
+    number,
+    read_row,
+)
 from spanloc.data.annotations.texts import read_text
 from spanloc.data.signals.arrays import shown_path
 from spanloc.data.signals.reading import reading as library_reading
@@ -17,7 +26,7 @@ _TOKEN = re.compile(r'"((?:[^"]|"")*)"|(?<!\S)([-+]?[\d.]+(?:[eE][-+]?\d+)?)(?=\
 
 
 def textgrid(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
-    """The intervals of one tier that have a text, or of all with ``*``."""
+    """The intervals of one tier that have a text, or of all with ``*``; points where moments are spans."""
     where, text = shown_path(file), read_text(file)
     if "ooTextFile" not in text[:200] or "TextGrid" not in text[:200]:
         raise ValueError(f"{where}: not a TextGrid of Praat in text form")
@@ -34,6 +43,7 @@ def textgrid(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
     for what in ("the start of the file", "its end"):
         take(1, what)
     tiers: list[tuple[str, list[Row]]] = []
+    points: list[str] = []
     size = int(number(take(1, "the number of tiers"), where, "size")) if take(2, "tiers") else 0
     for _ in range(size):
         kind, title = (
@@ -53,12 +63,18 @@ def textgrid(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
             if label:
                 with reading.row(where, place, name):
                     rows.append(read_row(start, end, label, where, place))
-        if kind == "IntervalTier":
+        if kind == "IntervalTier" or reading.moment_seconds is not None:
             tiers.append((title, rows))
+        else:
+            points.append(title)
     if reading.tier == ALL and tiers:
         yield Annotated(name, [row for _, rows in tiers for row in rows], file)
         return
-    title = _chosen(where, [title for title, _ in tiers], reading.tier)
+    titles = [title for title, _ in tiers]
+    wanted = points[0] if points and not titles else reading.tier
+    if wanted in points and wanted not in titles:
+        raise ValueError(f"{where}: the tier {wanted!r} has points only; {MOMENTS}")
+    title = _chosen(where, titles, reading.tier)
     yield Annotated(name, next(rows for own, rows in tiers if own == title), file)
 
 

@@ -6,7 +6,7 @@ from typing import get_args
 import numpy as np
 
 from spanloc.data.annotations.meaning import SIZES, Grid
-from spanloc.data.annotations.rows import Row, Unit
+from spanloc.data.annotations.rows import Row, Unit, is_moment
 
 # Share of the spans that counts as nearly all, and the fewest spans that say something together.
 _MOST, _LEAST = 0.9, 5
@@ -35,6 +35,8 @@ class Units:
     def past_end(self, rows: Sequence[Row], grid: Grid) -> str:
         """The unit in which the spans of a recording fit, where nearly all begin after it; or empty.
 
+        Moments count where there is nothing else.
+
         >>> from spanloc.structures import Timeline
         >>> grid = Grid(Timeline(0.02), 50, 1500, 0.02, 30.0)
         >>> Units("seconds").past_end([Row(6000, 9000, "walk", "line 2")], grid)
@@ -42,13 +44,17 @@ class Units:
         """
         ends, lengths = _ends(rows)
         stop = _stop(grid)
+        if not len(ends):
+            ends = np.array([row.start for row in rows if is_moment(row)])
+            lengths = np.zeros(len(ends))
         starts = (ends - lengths) * _size(self._unit, grid)
         if not len(ends) or (starts > stop).mean() < _MOST:
             return ""
         fits = {}
         for unit in self._others:
             size = _size(unit, grid)
-            if ends.max() * size <= stop and np.median(lengths) * size * grid.rate >= _SHORT:
+            long = not lengths.any() or np.median(lengths) * size * grid.rate >= _SHORT
+            if ends.max() * size <= stop and long:
                 fits[unit] = ends.max() * size
         return _question(max(fits, key=fits.__getitem__)) if fits else ""
 

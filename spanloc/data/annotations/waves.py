@@ -25,7 +25,7 @@ class _Mark(NamedTuple):
 def wfdb(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
     """Waves between ``(`` and ``)``; the symbol between them is the label.
 
-    A symbol that lacks one of the two is a bad span. ``)`` is where the wave ends.
+    A symbol that lacks one of the two is a moment. ``)`` is where the wave ends.
 
     References:
         The MIT format of annotation files, WFDB Programmer's Guide, annot(5).

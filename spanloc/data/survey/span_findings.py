@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from spanloc.data.annotations.columns import quoted
-from spanloc.data.annotations.rows import BadSpan, Case
+from spanloc.data.annotations.rows import MOMENTS, BadSpan, Case
 from spanloc.data.survey.facts import Facts, finding, fitting
 from spanloc.data.survey.result import Finding, LabelSpans
 from spanloc.data.survey.spans import SAME, gaps, pairs
@@ -21,7 +21,10 @@ _SHORT = 2
 
 _BAD = {
     "reversed": ("whose end is before the start", "Swap the ends, or remove them."),
-    "empty": ("without a length", "Give them a length, or remove them: nothing can match them."),
+    "empty": (
+        "without a length",
+        f"{MOMENTS[0].upper()}{MOMENTS[1:]}. Else give them a length, or remove them.",
+    ),
     "past the end": (
         "past the end of the recording",
         "Check the rate, the duration and the unit of the ends; data.bad_spans=clip cuts off what is "
@@ -173,7 +176,7 @@ def span_findings(facts: Facts) -> Iterator[Finding]:
             facts.overlaps.same_label,
             True,
             "of one label",
-            "Join or part them: suppression keeps one of two that overlap much.",
+            "Join or part them: the model reports only one of two that overlap much.",
         ),
         (
             "note",
@@ -181,7 +184,7 @@ def span_findings(facts: Facts) -> Iterator[Finding]:
             facts.overlaps.different_labels,
             False,
             "of different labels",
-            "Detection can have both; one span a sequence, or one label a step, cannot.",
+            "task=detection learns both; task=single has one span a recording.",
         ),
     ):
         text = f"{counted(count, 'pair')} of overlapping spans {what}"
