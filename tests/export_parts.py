@@ -25,13 +25,14 @@ def part(path, **sizes):
     return build(OmegaConf.to_container(OmegaConf.merge(*parents, node)))(**sizes)
 
 
-def main(backbone, neck, baseline, format, folder):  # noqa: A002 - as the setting is called
+def main(backbone, neck, baseline, limit, format, folder):  # noqa: A002 - as the setting is called
     torch.manual_seed(0)
     model = Localizer(
         part(f"backbone/{backbone}.yaml", num_channels=3, stride=2, width=16),
         part(f"neck/{neck}.yaml", num_levels=3, width=16),
         PointsHead(2, 3, width=16),
         baseline=float(baseline),
+        limit=float(limit),
     )
     task = SpanLocalizer(model, Criterion(match_points, losses.giou_loss)).eval()
     task.classes = ["a", "b"]

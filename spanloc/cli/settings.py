@@ -26,7 +26,12 @@ _AS_BEFORE = "as in the run that goes on"
 # What says how long a training is, where its epochs are left to the data.
 _LENGTH = ("budget", "trainer.max_steps")
 # What stays open where the data do not ask for it: a run that goes on without it stays without it.
-_SINCE = ("localizer.baseline", "localizer.limit", "transforms.jitter.std")
+_SINCE = (
+    "localizer.baseline",
+    "localizer.limit",
+    "transforms.jitter.std",
+    "transforms.jitter.usual",
+)
 
 
 class Prepared(NamedTuple):

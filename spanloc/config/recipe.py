@@ -272,6 +272,7 @@ class _Recipe:
             times = f"{facts.extremes:.0f} times as large"
             reason = f"rare values far outside the usual range make the standard deviation {times}"
             self._choose("localizer.limit", _LIMIT, reason)
+            self._choose("transforms.jitter.usual", True, "noise is relative to the usual values")
         if facts.num_channels >= _MANY_CHANNELS:
             self._choose("transforms.jitter.std", _JITTER, f"{facts.num_channels} channels")
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from spanloc.data.annotations.folder import Record
+from spanloc.data.extremes import EXTREMES, limits_of, ratios, sampled, usual_range
 from spanloc.data.signals import Signal
 from spanloc.data.signals.protocol import place_of_row
 from spanloc.structures import Sample, Timeline
@@ -37,7 +38,11 @@ class AnnotatedSequences(Dataset[Sample]):
         return cut(record, 0, record.num_steps)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """As :func:`channel_statistics`, of the whole sequences."""
+        """As :func:`channel_statistics`, of the whole sequences.
+
+        Where a channel has extremes (:mod:`spanloc.data.extremes`), they are those of its values clipped to
+        their usual range.
+        """
 
         def pieces(record: Record) -> Iterator[np.ndarray]:
             for first in range(0, record.num_steps, _PIECE):
@@ -45,7 +50,17 @@ class AnnotatedSequences(Dataset[Sample]):
                 require_finite(record.signal, piece, first)
                 yield piece.T
 
-        return channel_statistics(piece for record in self.records for piece in pieces(record))
+        low, high = (limit[:, None] for limit in usual_range(sampled(self.records)))
+        every, usual, outside = _Moments(), _Moments(), np.zeros(())
+        for record in self.records:
+            for piece in pieces(record):
+                values = np.array(piece, np.float64)
+                every.add(values)
+                outside = outside + ((values < low) | (values > high)).sum(1)
+                usual.add(np.clip(values, low, high, out=values))
+        there = ratios(every.std, usual.std, outside / every.count) > EXTREMES
+        mean = np.where(there, usual.mean, every.mean)
+        return _safe(mean, np.where(there, usual.std, every.std))
 
 
 class TiledSequences(Dataset[Sample]):
@@ -110,13 +125,15 @@ def clipped(
 def offset_share(records: Sequence[Record]) -> float:
     """The share of a channel's variance that is between the means of recordings, in [0, 1]; the median channel's.
 
-    Of up to 32 recordings, at most 10,000 steps from the middle of each are read.
+    Of up to 32 recordings, at most 10,000 steps from the middle of each are read. Rare extreme values are
+    clipped.
     """
     means, variances = [], []
+    low, high = limits_of(records)
     for record in records[:: -(-len(records) // 32)]:
         first = max(0, record.num_steps - 10_000) // 2
         last = min(record.num_steps, first + 10_000)
-        values = np.asarray(record.signal.read(first, last), np.float64)
+        values = np.clip(np.asarray(record.signal.read(first, last), np.float64), low, high)
         means.append(values.mean(0))
         variances.append(values.var(0))
     between, within = np.var(means, axis=0), np.mean(variances, axis=0)
@@ -137,20 +154,39 @@ def channel_statistics(sequences: Iterable[np.ndarray]) -> tuple[Tensor, Tensor]
     >>> channel_statistics([np.array([[1.0, 3.0], [7.0, 7.0]]), np.array([[5.0], [7.0]])])
     (tensor([3., 7.]), tensor([1.6330, 1.0000]))
     """
-    count, mean, squares = 0, np.zeros(()), np.zeros(())
+    moments = _Moments()
     for features in sequences:
-        values = np.asarray(features, np.float64)
+        moments.add(np.asarray(features, np.float64))
+    return _safe(moments.mean, moments.std)
+
+
+class _Moments:
+    """The mean and standard deviation of every channel, of pieces that come one after the other."""
+
+    def __init__(self) -> None:
+        self.count, self.mean, self.squares = 0, np.zeros(()), np.zeros(())
+
+    def add(self, values: np.ndarray) -> None:
+        """Take a piece in, ``(C, T)``."""
         number = values.shape[1]
         if not number:
-            continue
+            return
         own = values.mean(1)
         # Sums of squares about two means, as one about their common mean: no digits are lost.
-        apart, weight = own - mean, number / (count + number)
-        squares = squares + np.square(values - own[:, None]).sum(1) + apart**2 * count * weight
-        mean, count = mean + apart * weight, count + number
-    std = np.sqrt(squares / count)
+        apart, weight = own - self.mean, number / (self.count + number)
+        squares = np.square(values - own[:, None]).sum(1)
+        self.squares = self.squares + squares + apart**2 * self.count * weight
+        self.mean, self.count = self.mean + apart * weight, self.count + number
+
+    @property
+    def std(self) -> np.ndarray:
+        return np.asarray(np.sqrt(self.squares / self.count))
+
+
+def _safe(mean: np.ndarray, std: np.ndarray) -> tuple[Tensor, Tensor]:
     # Zeros alone are constant too, and what float32 cannot divide by.
-    std[(std < _CONSTANT * np.abs(mean)) | (std < np.finfo(np.float32).tiny)] = 1.0
+    constant = (std < _CONSTANT * np.abs(mean)) | (std < np.finfo(np.float32).tiny)
+    std = np.where(constant, 1.0, std)
     return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
 
 

@@ -38,9 +38,12 @@ class Localizer(nn.Module):
         baseline: Steps that a mean is taken over which every channel is freed of
             (:class:`~spanloc.models.layers.Baseline`), for recordings that differ in what they have all the
             time; it is rounded to cells of the coarsest level. None or 0: channels as they are.
+        limit: Standard deviations from the mean beyond which a normalised value is compressed, to
+            ``sign(x) * (limit + log1p(|x| - limit))``, for recordings with rare values far outside the usual
+            range, such as codes for lost samples. None or 0: values as they are.
 
     Raises:
-        ValueError: ``baseline`` is negative.
+        ValueError: ``baseline`` or ``limit`` is negative or infinite.
         TypeError: A part leaves open what nobody knows.
     """
 
@@ -56,10 +59,12 @@ class Localizer(nn.Module):
         facts: DataFacts | None = None,
         checkpointing: bool = False,
         baseline: float | None = None,
+        limit: float | None = None,
     ) -> None:
         super().__init__()
-        if baseline is not None and not 0 <= baseline < math.inf:
-            raise ValueError(f"baseline is {baseline}; it must be a number, at least 0")
+        for name, value in (("baseline", baseline), ("limit", limit)):
+            if value is not None and not 0 <= value < math.inf:
+                raise ValueError(f"{name} is {value}; it must be a number, at least 0")
         sizes: dict[str, Any] = {}
         if facts is not None:
             sizes = {"num_channels": facts.num_channels, "stride": stride_for(facts.shortest)}
@@ -76,7 +81,7 @@ class Localizer(nn.Module):
             blocks: Any = (block for block in self.modules() if hasattr(block, "checkpointing"))
             for block in blocks:
                 block.checkpointing = True
-        self.baseline = baseline or 0.0
+        self.baseline, self.limit = baseline or 0.0, limit or 0.0
         block = self.neck.strides(self.backbone.stride)[-1]
         count = 2 * max(1, round(self.baseline / block / 2)) + 1
         self.centre = Baseline(block, count) if self.baseline else None
@@ -126,6 +131,9 @@ class Localizer(nn.Module):
                 f"features have {features.shape[1]} channels; the model takes {len(self.mean)}"
             )
         x = (features - self.mean[:, None]) / self.std[:, None]
+        if self.limit:
+            beyond = (x.abs() - self.limit).clamp(min=0)
+            x = x.clamp(-self.limit, self.limit) + x.sign() * beyond.log1p()
         if self.centre is not None:
             x = self.centre(x, mask)
         levels = self.neck(*self.backbone(x, mask))

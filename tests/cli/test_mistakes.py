@@ -172,3 +172,12 @@ def test_a_checkpoint_needs_no_quotes(cli):
     # As Lightning names checkpoints.
     line = cli("predict", "checkpoint=epoch=1-step=2.ckpt", f"input={__file__}")
     assert "epoch=1-step=2.ckpt: no such checkpoint file" in line
+
+
+def test_a_run_is_not_trained_over(cli, trained):
+    run = trained["single"]
+    before = (run / "last.ckpt").read_bytes()
+    line = cli("train", *SMALL, f"hydra.run.dir={run}")
+    assert f"{run} holds a run already: resume='{run}' goes on with it" in line
+    assert (run / "last.ckpt").read_bytes() == before
+    assert not (run / "error.txt").exists()

@@ -70,7 +70,7 @@ def test_a_night_of_several_rates_is_checked_and_trained_on(cli, tmp_path, capsy
     assert cli("train", f"data.root={root}", *SHORT, folder=tmp_path) == tmp_path
     config = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())
     assert config["localizer"]["backbone"]["num_channels"] == 3
-    stop = said(cli("train", f"data.root={root}", "data.on_rate=error", *SHORT, folder=tmp_path))
+    stop = said(cli("train", f"data.root={root}", "data.on_rate=error", *BARE, folder=tmp_path))
     assert f"{root}/data/r0.edf: its channels differ in their rate: 'EEG at 50 Hz'" in stop
     chosen = ("data.on_rate=error", "data.channels=[EOG,EEG]")
     arguments = (f"data.root={root}", *chosen, "hydra.run.dir=out")

@@ -195,7 +195,7 @@ def test_the_facts_are_those_of_the_training_data(annotated):
 RECORDINGS = {
     **OPEN,
     "localizer": {"baseline": None, "limit": None},
-    "transforms": {"jitter": {"std": None}},
+    "transforms": {"jitter": {"std": None, "usual": None}},
 }
 
 
@@ -215,7 +215,9 @@ def test_rare_values_far_out_are_compressed():
     (choice,) = [one for one in choose(RECORDINGS, spoilt) if one.place == "localizer.limit"]
     assert choice.value == 10
     assert choice.reason.endswith("make the standard deviation 9 times as large")
-    assert "localizer.limit" not in chosen(replace(SBHAR, extremes=2.9), RECORDINGS)
+    assert chosen(spoilt, RECORDINGS)["transforms.jitter.usual"] is True
+    usual = chosen(replace(SBHAR, extremes=2.9), RECORDINGS)
+    assert not {"localizer.limit", "transforms.jitter.usual"} & set(usual)
     assert "localizer.limit" not in chosen(spoilt, {**RECORDINGS, "localizer": {"limit": 0}})
 
 

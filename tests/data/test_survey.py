@@ -132,6 +132,17 @@ def constant(rows):
     return lambda folder: folder.arrays["u"].__setitem__((slice(rows), 1), 2.5)
 
 
+def coded(number, others=0):
+    """So many steps that hold -9999, and as many others of ever other values far out."""
+
+    def change(folder):
+        folder.arrays["t"] = noise(4000)
+        folder.arrays["t"][:number, 1] = -9999
+        folder.arrays["t"][number : number + others, 1] = 1000 + np.arange(others)
+
+    return change
+
+
 def unchanged(_):
     pass
 
@@ -221,6 +232,11 @@ CASES = {
         lambda f: f.arrays.update(u=f.arrays["u"][:, :1]), unchanged, "warning", 1,
         "u: 1 channel without names; the first has 2 channels without names",
     ),
+    "code": (
+        coded(10), coded(9), "warning", 1,
+        "t.npy, t: the value -9999 in 1 recording, 0.23 % of the steps of column 1",
+    ),
+    "code, among others": (coded(10, 30), coded(10, 31), "warning", 1, "the value -9999"),
     "constant channel": (constant(120), constant(119), "warning", 1, "u: column 1 is 2.5"),
     "scale": (scaled(1001), scaled(999), "warning", 1, "u: column 0 has the standard deviation"),
 }  # fmt: skip

@@ -181,6 +181,24 @@ def test_no_strength_is_no_change():
     torch.testing.assert_close(turned.features, sample().features)
 
 
+def test_noise_is_a_share_of_what_is_usual():
+    made = sample()
+    count = made.features.shape[1]
+    made.features[:] = torch.randn(made.features.shape, generator=torch.Generator().manual_seed(0))
+    drawn = torch.from_numpy(
+        np.random.default_rng(0).standard_normal(tuple(made.features.shape), np.float32)
+    )
+    plain = 0.5 * made.features.std(1, correction=0, keepdim=True)
+    for usual in (None, True):
+        noisy = Jitter(0.5, usual)(made, np.random.default_rng(0)).features
+        assert torch.equal(noisy, made.features + plain * drawn)
+    made.features[0, :: count // 4] = -9999.0
+    noise = Jitter(0.5, True)(made, np.random.default_rng(0)).features - made.features
+    sizes = (noise / drawn).abs().median(1).values
+    assert sizes[0] < 2 * plain[0]
+    assert sizes[1:].tolist() == pytest.approx(plain[1:, 0].tolist(), rel=1e-3)
+
+
 def test_noise_and_scales_have_their_size():
     made = Sample("a", torch.randn(2, 20_000), torch.zeros(0, 2), torch.zeros(0).long())
     made.features[1] = 100 * made.features[1] + 7

@@ -21,7 +21,7 @@ PARTS = [
     for group in ("backbone", "neck")
     for path in sorted((CONFIGS / group).glob("*.yaml"))
 ]
-PARTS.append(("baseline", 64))
+PARTS += [("baseline", 64), ("limit", 1.0)]
 every_part = pytest.mark.parametrize(("group", "name"), PARTS)
 LENGTHS = torch.tensor([70, 33, 1])
 
@@ -174,17 +174,17 @@ def test_a_wrong_size_is_named(make, message):
 @pytest.mark.slow  # half a minute each
 @pytest.mark.parametrize("kind", ["onnx", "torch_export"])
 @pytest.mark.parametrize(
-    ("backbone", "neck", "baseline"),
+    ("backbone", "neck", "baseline", "limit"),
     [
-        ("conv_attention", "pyramid_attention", "0"),
-        ("conv_excite", "pyramid_maxpool", "0"),
-        ("conv", "pyramid", "40"),
+        ("conv_attention", "pyramid_attention", "0", "0"),
+        ("conv_excite", "pyramid_maxpool", "0", "0"),
+        ("conv", "pyramid", "40", "1"),
     ],
 )
-def test_each_family_is_exported_for_every_length(backbone, neck, baseline, kind, tmp_path):
+def test_each_family_is_exported_for_every_length(backbone, neck, baseline, limit, kind, tmp_path):
     # In a process of its own: the checker of shapes cannot be exported.
     script = CONFIGS.parent / "tests" / "export_parts.py"
-    command = [sys.executable, script, backbone, neck, baseline, kind, tmp_path]
+    command = [sys.executable, script, backbone, neck, baseline, limit, kind, tmp_path]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

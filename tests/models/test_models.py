@@ -34,7 +34,7 @@ WITHOUT_POINTS = {"attention": 1, "query": node("head", "query")["num_queries"]}
 every_head = pytest.mark.parametrize("name", HEADS)
 
 
-def localizer(name, stride=4, num_levels=3, backbone="conv", neck="pyramid", baseline=0):
+def localizer(name, stride=4, num_levels=3, backbone="conv", neck="pyramid", **options):
     """A small model with that head."""
     parts = {"backbone": node("backbone", backbone) | {"width": 16, "stride": stride}}
     parts["neck"] = node("neck", neck) | {"num_levels": num_levels}
@@ -42,7 +42,7 @@ def localizer(name, stride=4, num_levels=3, backbone="conv", neck="pyramid", bas
     torch.manual_seed(0)
     built = {group: build(part) for group, part in parts.items()}
     facts = DataFacts(**FACTS, shortest=1.0, longest=1.0)
-    model = Localizer(**built, facts=facts, baseline=baseline)
+    model = Localizer(**built, facts=facts, **options)
     # Initial weights leave much at zero that a law should see.
     with torch.no_grad():
         for parameter in model.parameters():

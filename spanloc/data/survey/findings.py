@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from spanloc.data.annotations.folder import Record
 from spanloc.data.annotations.rows import Case
@@ -15,6 +16,8 @@ from spanloc.files import counted
 
 # Standard deviations of one channel that differ by more than this are of different units, or of a dead sensor.
 _SCALES = 1000
+# What is there less often, or makes a smaller share of the values far out, is a value like others.
+_LEAST_CODES, _SHARE_OF_CODES = 10, 0.25
 # How a mistake begins where neither a file nor data.fps says the rate.
 _NO_RATE = "fps is missing, and "
 
@@ -253,6 +256,35 @@ def channels(facts: Facts) -> Iterator[Finding]:
         "Bring all recordings to one unit; leave out those of a dead sensor.",
         map(odd_one, ratio.index),
         len(ratio),
+    )
+
+
+def codes(facts: Facts) -> Iterator[Finding]:
+    """One exact value far outside the usual range that repeats: a code for lost samples, or saturation."""
+    rows = [(place, *code) for place, one in enumerate(facts.scans) for code in one.codes]
+    table = pd.DataFrame(rows, columns=["place", "column", "value", "times", "outside"])
+    total = facts.channels.groupby("name")["count"].sum()
+    outside = table.groupby("column")["outside"].sum()
+    cases = []
+    for column, own in table.groupby("column", sort=False):
+        value = own.groupby("value")["times"].sum().idxmax()
+        own = own[own["value"] == value]
+        times = own["times"].sum()
+        if times < max(_LEAST_CODES, _SHARE_OF_CODES * outside[column]):
+            continue
+        text = (
+            f"the value {value:.9g} in {counted(own['place'].nunique(), 'recording')}, "
+            f"{100 * times / total[column]:.2g} % of the steps of column {column}"
+        )
+        cases.append(of_record(facts.records[own["place"].iloc[0]], text))
+    yield from finding(
+        "warning",
+        "code",
+        f"{counted(len(cases), 'channel')} in which one value far outside the usual range repeats",
+        "If it stands for lost samples, fill them from their neighbours: training takes it for signal, and at "
+        "most compresses it.",
+        cases,
+        len(cases),
     )
 
 

@@ -116,6 +116,7 @@ def _findings(facts: Facts, of_reading: Sequence[Finding]) -> list[Finding]:
         spans.end_findings,
         recordings.differences,
         recordings.channels,
+        recordings.codes,
         recordings.without_spans,
     ):
         listed += rule(facts)

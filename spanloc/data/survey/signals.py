@@ -1,7 +1,7 @@
 """One pass over the signals of a survey, piece by piece."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,10 +9,13 @@ import numpy as np
 import pandas as pd
 
 from spanloc.data.annotations.folder import Record
+from spanloc.data.extremes import usual_range
 from spanloc.data.survey.result import Channel
 
 # Values that are read at once, whatever the number of channels: 16 MB of float32.
 _PIECE = 2**22
+# Rows that the usual range is taken from.
+_ENOUGH = 10_000
 _MOMENTS = ("count", "mean", "squares", "least", "most")
 
 #: Called with how many recordings are done, and how many there are.
@@ -28,6 +31,22 @@ class NotFinite(NamedTuple):
     value: float
 
 
+class Code(NamedTuple):
+    """Values far outside the usual range of a channel: how many there are, and which is the most frequent.
+
+    Attributes:
+        column: The channel.
+        value: The most frequent of them.
+        times: How often it is there.
+        outside: How many they are in all.
+    """
+
+    column: str
+    value: float
+    times: int
+    outside: int
+
+
 @dataclass(frozen=True)
 class Scan:
     """What one recording holds.
@@ -39,6 +58,7 @@ class Scan:
         not_finite: Its values that are NaN or infinite.
         digest: Of all its values as float32; empty where it cannot be read.
         problem: Why it cannot be read.
+        codes: Of its channels with values far outside the usual range, a piece after the other.
     """
 
     names: tuple[str, ...]
@@ -46,6 +66,7 @@ class Scan:
     not_finite: NotFinite | None
     digest: str
     problem: str = ""
+    codes: Sequence[Code] = ()
 
 
 def scan(records: Sequence[Record], progress: Progress | None = None) -> list[Scan]:
@@ -90,6 +111,7 @@ def _scan(record: Record) -> Scan:
     moments, digest = _nothing(len(names)), hashlib.blake2b(digest_size=16)
     digest.update(str(len(names)).encode())
     not_finite: NotFinite | None = None
+    codes: list[Code] = []
     rows = max(1, _PIECE // max(1, len(names)))
     for first in range(0, record.num_steps, rows):
         last = min(first + rows, record.num_steps)
@@ -106,7 +128,17 @@ def _scan(record: Record) -> Scan:
             here = NotFinite(0, int(first + row), names[column], float(values[row, column]))
             not_finite = (not_finite or here)._replace(total=before + int((~finite).sum()))
         moments = _joined(moments, _of(values, finite))
-    return Scan(names, moments, not_finite, digest.hexdigest())
+        codes += _codes(values, finite, names)
+    return Scan(names, moments, not_finite, digest.hexdigest(), codes=codes)
+
+
+def _codes(values: np.ndarray, finite: np.ndarray, names: Sequence[str]) -> Iterator[Code]:
+    low, high = usual_range(values[:: -(-len(values) // _ENOUGH)])
+    outside = finite & ((values < low) | (values > high))
+    for column in np.flatnonzero(outside.any(0)).tolist():
+        found, counts = np.unique(values[outside[:, column], column], return_counts=True)
+        most = counts.argmax()
+        yield Code(names[column], float(found[most]), int(counts[most]), int(counts.sum()))
 
 
 def _read(record: Record, first: int, last: int, num_channels: int) -> np.ndarray:

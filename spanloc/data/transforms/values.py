@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from spanloc.data.extremes import usual_std
 from spanloc.data.transforms.applied import require
 from spanloc.structures import Sample
 
@@ -18,12 +19,15 @@ class Jitter:
     Args:
         std: Of the noise, relative to each channel's own standard deviation in the sequence; in [0, 10].
             None: 0.05.
+        usual: Whether rare values far outside the usual range are clipped before that standard deviation is
+            taken (:mod:`spanloc.data.extremes`). None: no.
 
     Raises:
         ValueError: ``std`` is out of range.
     """
 
     std: float | None = None
+    usual: bool | None = None
 
     def __post_init__(self) -> None:
         if self.std is not None:
@@ -34,7 +38,8 @@ class Jitter:
         features = sample.features
         noise = torch.from_numpy(rng.standard_normal(tuple(features.shape), np.float32))
         std = 0.05 if self.std is None else self.std
-        size = std * features.std(1, correction=0, keepdim=True)
+        own = usual_std(features) if self.usual else features.std(1, correction=0, keepdim=True)
+        size = std * own
         return replace(sample, features=features + size * noise)
 
 
