@@ -2,7 +2,7 @@
 
     python scripts/readme_figure.py RUN --data FOLDER
 
-RUN is a run of `spanloc-train data.root=FOLDER`; the recording is the first one of the testing subset.
+RUN is a run of `spanloc-train experiment=sbhar data.root=FOLDER`; the recording is the first one of the testing subset.
 """
 
 import argparse
