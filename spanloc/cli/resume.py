@@ -139,9 +139,10 @@ def with_saved_settings(arguments: Sequence[str], command: str = "train") -> lis
 
 
 def _with_requeued(arguments: Sequence[str]) -> Sequence[str]:
-    """The arguments, with ``resume=`` where SLURM runs a job again and the run is there already."""
+    """The arguments, with ``resume=`` where SLURM or torchrun runs a job again and the run is there already."""
     names = {_name(argument) for argument in arguments}
-    again = os.environ.get("SLURM_RESTART_COUNT", "0").strip("0")
+    counts = ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")
+    again = any(os.environ.get(name, "0").strip("0") for name in counts)
     if not again or {"resume", "ckpt_path"} & names or {"-m", "--multirun"} & set(arguments):
         return arguments
     places = [a.partition("=")[2].strip("'\"") for a in arguments if _name(a) == "hydra.run.dir"]

@@ -24,6 +24,8 @@ _STEP_STEPS = 2**21
 _LOW_TIOU, _FEW_CELLS, _MANY_CELLS = 0.7, 10, 12
 # And of a typical span of each label, however rare the label is among longer ones.
 _LABEL_CELLS = 5
+# But a grid is at most so many times finer for it: time and memory of an evaluation grow as much.
+_FINER = 10
 # What is predicted for 2048 points is at least the first, and so many times the spans that are there.
 _PREDICTIONS, _PREDICTIONS_EACH, _CANDIDATES_EACH = 200, 3, 10
 _LEAST_STEPS, _MOST_STEPS = 500, 2000
@@ -117,8 +119,10 @@ class _Recipe:
         facts, cells = self.facts, self._cells()
         stride = stride_for(facts.shortest, cells)
         reason = f"{facts.shortest / stride:.0f} cells in a short span ({self._seconds(facts.shortest)}; 5 % are shorter)"
-        if facts.short_label and (least := stride_for(facts.short_median, _LABEL_CELLS)) < stride:
-            stride, seconds = least, self._seconds(facts.short_median)
+        finest = stride_for(stride / _FINER, cells=1)
+        if facts.short_label and stride_for(facts.short_median, _LABEL_CELLS) < stride:
+            stride = max(stride_for(facts.short_median, _LABEL_CELLS), finest)
+            seconds = self._seconds(facts.short_median)
             reason = f"{facts.short_median / stride:.0f} cells in a typical {shown(facts.short_label)} ({seconds})"
         # A crop must have room for the longest span.
         coarsest = facts.longest * 1.5 / _MOST_CELLS

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Fewer spans do not say how long those of a label are.
-_LEAST_SPANS = 5
+# Spans of a label, and steps of a typical one: with fewer of either it may be a mistake, or cannot be learned.
+_LEAST_SPANS, _LEAST_STEPS = 20, 3
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class TrainingFacts:
         one_each: Whether every recording has exactly one span.
         slow: Whether reading takes work: resampling, decompression, a spectrogram.
         counts: Spans of each training recording; empty: not known.
-        short_label: The label whose spans are shortest, of those with five or more; empty: not known.
+        short_label: The label whose spans are shortest, of those with enough to say so; empty: not known.
         short_median: The median of their lengths, in steps.
         num_channels: That the model sees; 0: not known.
         offsets: Share of the variance of a channel that is between the means of recordings (median over the
@@ -93,8 +93,6 @@ def _shortest_label(
     if not labels:
         return math.inf, ""
     sizes, own = torch.cat([*lengths]), torch.cat([*labels])
-    found = ((sizes[own == i], name) for i, name in enumerate(classes))
-    return min(
-        ((float(size.median()), name) for size, name in found if len(size) >= _LEAST_SPANS),
-        default=(math.inf, ""),
-    )
+    each = ((sizes[own == i], name) for i, name in enumerate(classes))
+    medians = [(float(size.median()), name) for size, name in each if len(size) >= _LEAST_SPANS]
+    return min((found for found in medians if found[0] >= _LEAST_STEPS), default=(math.inf, ""))

@@ -208,6 +208,10 @@ class Decode:
         return values.to(like)[labels]
 
     def __post_init__(self) -> None:
+        for name in ("max_candidates", "max_predictions"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"decode.{name} is {value!r:.60}; wanted a number from 1 on")
         numbers = {"boundary_weight": math.inf, "trim": 0.5, "fill_gaps": math.inf}
         numbers |= {"min_length": math.inf, "snap": 1.0}
         for name, most in numbers.items():

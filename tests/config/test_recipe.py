@@ -231,6 +231,10 @@ def test_a_rare_label_of_short_spans_gets_cells_too():
     # A typical span of every label has five cells.
     assert chosen(replace(SBHAR, short_label="cough", short_median=10.0))["backbone.stride"] == 2
     assert chosen(replace(SBHAR, short_label="cough", short_median=60.0))["backbone.stride"] == 10
+    # At most ten times finer.
+    long = replace(SBHAR, shortest=1400.0, longest=20300.0)
+    assert chosen(long)["backbone.stride"] == 108
+    assert chosen(replace(long, short_label="cough", short_median=5.0))["backbone.stride"] == 10
     (stride, *_) = choose(OPEN, replace(SBHAR, short_label="cough", short_median=10.0))
     assert stride.reason == "5 cells in a typical 'cough' (0.2 s)"
 

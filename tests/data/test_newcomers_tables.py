@@ -169,6 +169,9 @@ def test_no_unit_is_asked_about_where_one_span_is_wrong_or_no_unit_fits(tmp_path
     # Single steps all over the recordings are short in whatever unit.
     marks = "\n".join(["sequence,start,end", *[f"a,{i},{i + 1}" for i in range(0, 500, 20)]])
     assert "unit" not in findings(tmp_path, marks, unit="steps")
+    # So are those at the beginning of recordings whose rest is empty.
+    early = "\n".join(["sequence,start,end", *[f"a,{i},{i + 1}" for i in range(0, 16, 2)]])
+    assert "unit" not in findings(tmp_path, early, unit="milliseconds")
     (tmp_path / "annotations.csv").unlink()
     (tmp_path / "data" / "a.txt").write_text("1000\t2000\tx\n")
     with pytest.raises(ValueError, match=r"data.bad_spans=clip cuts off what is outside$"):
@@ -224,3 +227,9 @@ def test_rows_of_a_table_of_numbers_are_lines_of_its_file(tmp_path):
         ("a", "line 3"),
         ("b", "line 2"),
     ]
+
+
+def test_a_name_may_hold_another_separator(tmp_path):
+    text = "sequence,start,end,label,notes; free\t\na,1,2,x,none\n"
+    (record,) = read(tmp_path, text).subsets["training"]
+    assert record.spans.tolist() == [[RATE, 2 * RATE]]

@@ -19,7 +19,6 @@ from spanloc.data.annotations.rows import (
     refuse,
 )
 from spanloc.data.signals.arrays import shown_path
-from spanloc.data.signals.tables import separator_of
 from spanloc.files import read_bytes, shown
 
 _BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
@@ -73,7 +72,7 @@ def text_table(
 
     Args:
         file: Of the table.
-        separator: Between the fields. None: of tab, semicolon and comma the first that the header has.
+        separator: Between the fields. None: of comma, semicolon and tab the one that the header has most of.
         begin: Lines before the header.
         refused: Gets the rows of too many or too few fields. None: the first of them is an error.
 
@@ -86,7 +85,8 @@ def text_table(
         lines.readline()
     if separator is None:
         at = lines.tell()
-        separator = separator_of(lines.readline())
+        # A name may hold one of the others.
+        separator = max(",;\t", key=lines.readline().strip().count)
         lines.seek(at)
     # Strict: else a quote that is never closed takes all that follows into one cell, without a word.
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=separator != "\t", strict=True)

@@ -10,6 +10,8 @@ from spanloc.data.annotations.rows import Row, Unit, is_moment
 
 # Share of the spans that counts as nearly all, and the fewest spans that say something together.
 _MOST, _LEAST = 0.9, 5
+# Recordings are annotated up to here at least, on average; in a wrong unit they may seem to end early.
+_FILLED = 0.5
 # Steps.
 _SHORT = 2
 #: A part of the message of :meth:`Units.too_short`.
@@ -77,7 +79,9 @@ class Units:
         fits = {
             unit: sum(filled)
             for unit, filled in self._filled.items()
-            if max(filled) <= 1 and self._long[unit] >= _MOST * self._count
+            if max(filled) <= 1
+            and np.mean(filled) >= _FILLED
+            and self._long[unit] >= _MOST * self._count
         }
         if not fits:
             return ""
