@@ -14,7 +14,7 @@ from conftest import BARE, SMALL
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from spanloc.cli import train
-from spanloc.cli.resume import with_saved_settings
+from spanloc.cli.resume import for_hydra, with_saved_settings
 from spanloc.training.callbacks import Convergence
 
 FILES = ("metrics.json", "convergence.json", "scores.json")
@@ -247,3 +247,13 @@ def test_a_folder_that_is_no_run_is_one_line(cli, whole, tmp_path):
     (tmp_path / "run" / "last.ckpt").unlink()
     line = cli("train", f"resume={tmp_path / 'run'}")
     assert "stopped before its first epoch ended" in line
+
+
+@pytest.mark.parametrize("name", ["SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT"])
+def test_a_command_that_is_started_again_goes_on(trained, monkeypatch, name):
+    command = [f"hydra.run.dir={trained['single']}"]
+    for count, again in ((None, False), ("0", False), ("1", True), ("10", True)):
+        if count is not None:
+            monkeypatch.setenv(name, count)
+        found = for_hydra(command, "train")
+        assert any(text.startswith("ckpt_path=") for text in found) == again
