@@ -176,7 +176,7 @@ def _sensitivity_table(diagnosis: Diagnosis) -> Table:
         Column("mAP_N", lambda g: number(g["mAP_N"], ".4f"), normalised),
     ]
     notes = [
-        f"mAP_N is mAP as if all groups had equally many targets; of all targets it is "
+        f"Compare groups by mAP_N, mAP as if all of them had equally many targets; of all targets it is "
         f"{fixed(diagnosis['mAP_N'])}."
     ]
     if not diagnosis["sensitivity"]["coverage"]:
