@@ -54,6 +54,7 @@ def refuse_others(arguments: Sequence[str], command: str) -> None:
     def refuse(message: str) -> None:
         raise ValueError(message)
 
+    # argparse's own prints its usage, in nine lines, and exits; the parser is made by Hydra.
     parser.error = refuse  # type: ignore[method-assign, assignment]
     options, unknown = parser.parse_known_args(arguments)
     dashed = [argument for argument in unknown if argument.startswith("-")]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 # Spans of a label, and steps of a typical one: with fewer of either it may be a mistake, or cannot be learned.
-_LEAST_SPANS, _LEAST_STEPS = 20, 3
+_LEAST_SPANS, _LEAST_LENGTH = 20, 3
 
 
 @dataclass(frozen=True)
@@ -95,4 +95,4 @@ def _shortest_label(
     sizes, own = torch.cat([*lengths]), torch.cat([*labels])
     each = ((sizes[own == i], name) for i, name in enumerate(classes))
     medians = [(float(size.median()), name) for size, name in each if len(size) >= _LEAST_SPANS]
-    return min((found for found in medians if found[0] >= _LEAST_STEPS), default=(math.inf, ""))
+    return min((found for found in medians if found[0] >= _LEAST_LENGTH), default=(math.inf, ""))

@@ -32,7 +32,7 @@ def meant(least: float = 0.1) -> dict[str, str]:
     """What predictions and targets of a kind have in common.
 
     Args:
-        least: TIoU from which a prediction means a target.
+        least: From which tIoU on a prediction means a target.
     """
     return {kind: text.format(least=least) for kind, text in _MEANT.items()}
 
