@@ -24,7 +24,7 @@ _OWN = ("span", "score")
 
 
 class Sums(NamedTuple):
-    """What a batch adds to a step: sums over batches and processes are those of the whole.
+    """Sums of a batch, which add up over the batches and processes of a step.
 
     ``terms`` are the weighted sums of the losses by name, with gradients; ``pairs`` those of the output
     and of each of its earlier layers; ``num_pairs`` the number of pairs of the output, each as its sequence
@@ -43,7 +43,7 @@ class Sums(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """What a batch costs, and the pairs that the span loss saw, detached.
+    """Losses of a batch, and the pairs that the span loss saw, detached.
 
     ``total`` is what is minimised. ``terms`` are for reading: ``span`` the plain mean of the span loss
     over the matched pairs, 0 without any, the others their sums over the number of pairs.
@@ -79,13 +79,13 @@ class Criterion(nn.Module):
         score_loss: Of logits and targets of one shape, unreduced.
         span_weight, score_weight: Of the two in the total.
         terms: Further terms by name; None leaves one out.
-        score_target: What the score of a matched prediction's label is to become: ``"one"``; or ``"tiou"``, that
+        score_target: Target of the score of a matched prediction for its label: ``"one"``; or ``"tiou"``, that
             of its own span with its target, without a gradient, so that scores rank predictions by their
             boundaries too. None: ``"tiou"`` with a loss that is meant for it, such as
             :func:`~spanloc.losses.quality_focal_loss`.
-        quality: What a pair counts in the terms of pairs beside its sequence's weight: its tIoU, so
+        quality: Weight of a pair in the terms of pairs, times that of its sequence: ``"tiou"``, its tIoU, so
             that targets which the model cannot find, wrong ones among them, count less (a pair without
-            overlap is then not learnt from); or the score that it gives the target's label; or, with
+            overlap is then not learnt from); ``"score"``, the score that it gives the target's label; or
             None, 1. It gets no gradient, and does not enter into the number of pairs.
         momentum: Of a moving average of the number over steps, kept as a buffer, so that a step with
             few targets does not get a loud gradient; in ``[0, 1)``. 0 takes each step's own.
@@ -175,7 +175,7 @@ class Criterion(nn.Module):
         return sum(others, first)
 
     def sums(self, output: Output, batch: Batch) -> Sums:
-        """The weighted sums of all terms, and what they are taken of."""
+        """The weighted sums of all terms, and the pairs that they are taken of."""
         if batch.weights is not None and batch.weights.shape != (len(batch),):
             raise ValueError(
                 f"the batch's weights have the shape {tuple(batch.weights.shape)}; wanted "
@@ -207,9 +207,10 @@ class Criterion(nn.Module):
         labels = batch.labels.gather(1, index.clamp(min=0))
         unknown = matched & (labels < 0)
         overlap = tiou(pred.detach(), target)
-        weight = torch.ones_like(target[:, 0])
-        if batch.weights is not None:
-            weight = batch.weights[sequence]
+        weights = batch.weights
+        if weights is None:
+            weights = output.logits.new_ones(len(batch))
+        weight = weights[sequence]
         num_pairs = weight.sum()
         if self.quality == "tiou":
             weight = weight * overlap
@@ -245,22 +246,18 @@ class Criterion(nn.Module):
             if self.score_target == "tiou":
                 wanted[pair] *= overlap[:, None].to(wanted)
             losses = self.score_loss(output.logits, wanted) * scored[..., None]
-            if batch.weights is not None:
-                losses = losses * batch.weights[:, None, None]
-            terms["score"] = losses.sum()
+            terms["score"] = (losses * weights[:, None, None]).sum()
         terms |= {name: (weight * value).sum() for name, value in values.items()}
         for name, term in self.terms.items():
             if isinstance(term, CellTerm):
                 losses = term.loss(output, batch)
                 losses = losses * (output.mask & ~ignored)[:, : losses.shape[1]]
-                if batch.weights is not None:
-                    losses = losses * batch.weights[:, None]
-                terms[name] = losses.sum()
+                terms[name] = (losses * weights[:, None]).sum()
         mean = span.detach().sum() / max(len(weight), 1)
         return Sums(terms, (pairs,), num_pairs, mean)
 
     def finish(self) -> Tensor:
-        """Ends a training step: what the gradients of its parts are to be multiplied by.
+        """End a training step, and give the factor that the gradients of its parts are to be multiplied by.
 
         With several processes all of them call it, and their gradients are averaged, as
         ``DistributedDataParallel`` does.

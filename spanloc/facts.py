@@ -1,4 +1,4 @@
-"""What is known of data before a model is built, and what a model was trained on."""
+"""Facts of data: those that a model is sized by, and those of the signals it was trained on."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What a model may need to know of the training data before it is built.
+    """Facts of the training data, by which a model is sized.
 
     Args:
         num_channels, num_classes: Of the features; of the labels.
@@ -37,6 +37,8 @@ class InputFacts:
         channels, units: Of the channels, where they are known.
         features: Computed from the signals, such as ``log_spectrogram``; None: the signals themselves.
         feature_options: Of these.
+        missing: ``interpolate`` where missing values were filled, else ``error``.
+        time: Name of the column with the time, where a setting says it.
     """
 
     num_channels: int
@@ -46,3 +48,5 @@ class InputFacts:
     units: list[str] | None = None
     features: str | None = None
     feature_options: dict[str, Any] = field(default_factory=dict)
+    missing: str = "error"
+    time: str | None = None

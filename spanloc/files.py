@@ -20,7 +20,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary path beside ``path``, which takes its name when the block ends without an error.
 
     Until then, and after a crash or with a full disk, an earlier file of that name stays as it was. The
-    suffix is kept, since writers of figures go by it. Missing folders are made.
+    suffix is kept, since writers of plots go by it. Missing folders are made.
 
     Raises:
         OSError: Writing failed; it names ``path``.
@@ -59,7 +59,7 @@ def write_json(path: str | Path, content: Any, *, indent: int | None = 2) -> Non
 
 
 def read_bytes(path: str | Path, *, most: int | None = None) -> bytes:
-    """The content of a regular file: what else has a name, such as a pipe, may keep a reader waiting for ever.
+    """The content of a regular file; anything else, such as a pipe, may block for ever, and is refused.
 
     Args:
         path: The file, or a link to it.
@@ -97,7 +97,7 @@ def read_json(path: str | Path, *, most: int | None = None) -> Any:
 
 
 def parse_json(content: bytes) -> Any:
-    """Strict JSON: no name twice in an object, and no text that cannot be written again.
+    """The value of strict JSON: no name twice in an object, and no text that cannot be written again.
 
     ``NaN`` and ``Infinity``, which many programs write, are read as numbers, and so is a number too large
     for a float, as infinite: whoever knows the field refuses it.
@@ -166,7 +166,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """What is at the ends of nested names, with its place.
+    """The values of a nested mapping, each with its dotted name.
 
     >>> [*leaves({"a": {"b": 1}, "c": [2]})]
     [('a.b', 1), ('c', [2])]
@@ -190,7 +190,7 @@ def plain(value: Any) -> Any:
 
 
 def record(kind: Any, value: Any, where: str = "") -> Any:
-    """Plain values as the record that :func:`plain` or :func:`write_json` got.
+    """The record of plain values, as :func:`plain` and :func:`write_json` make them.
 
     Args:
         kind: A dataclass, named tuple or typed dictionary, ``dict[str, X]``, ``list[X]``,
@@ -213,13 +213,10 @@ def record(kind: Any, value: Any, where: str = "") -> Any:
     if is_dataclass(kind) or is_typeddict(kind) or hasattr(kind, "_fields"):
         wanted = get_type_hints(kind)
         found = record(dict[str, Any], value, where)
-        needed = wanted.keys() - _defaults(kind)
-        for names, what in (
-            (needed - found.keys(), "is missing"),
-            (found.keys() - wanted, "is unknown"),
-        ):
-            if names:
-                raise ValueError(f"{_place(where, min(names))} {what}")
+        if missing := wanted.keys() - _defaults(kind) - found.keys():
+            raise ValueError(f"{_place(where, min(missing))} is missing")
+        if unknown := found.keys() - wanted:
+            raise ValueError(f"{_place(where, min(unknown))} is unknown")
         return kind(**{n: record(wanted[n], v, _place(where, n)) for n, v in found.items()})
     if origin is dict and isinstance(value, Mapping):
         return {str(n): record(parts[1], v, _place(where, n)) for n, v in value.items()}
@@ -243,7 +240,7 @@ _WORDS |= {list: "a list", tuple: "a list", dict: "names with values"}
 
 def _defaults(kind: Any) -> set[str]:
     if not is_dataclass(kind):
-        return set(getattr(kind, "_field_defaults", ()))
+        return {*getattr(kind, "_field_defaults", ()), *getattr(kind, "__optional_keys__", ())}
     free = (MISSING, MISSING)
     return {f.name for f in fields(kind) if (f.default, f.default_factory) != free}
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING or "lightning.pytorch" not in sys.modules:
     from pytorch_lightning.callbacks import ModelCheckpoint
     from pytorch_lightning.loggers.logger import Logger
     from pytorch_lightning.plugins.io import TorchCheckpointIO
+    from pytorch_lightning.utilities import rank_zero_info
     from pytorch_lightning.utilities.seed import isolate_rng
 else:
     import lightning.pytorch as package
@@ -20,6 +21,7 @@ else:
     from lightning.pytorch.callbacks import ModelCheckpoint
     from lightning.pytorch.loggers.logger import Logger
     from lightning.pytorch.plugins.io import TorchCheckpointIO
+    from lightning.pytorch.utilities import rank_zero_info
     from lightning.pytorch.utilities.seed import isolate_rng
 
 __all__ = [
@@ -32,4 +34,5 @@ __all__ = [
     "Trainer",
     "isolate_rng",
     "package",
+    "rank_zero_info",
 ]

@@ -1,4 +1,4 @@
-"""What flows between the parts: samples, batches, outputs, predictions and targets."""
+"""Data that flows between the parts: samples, batches, outputs, predictions and targets."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ _Rows = TypeVar("_Rows")
 
 
 class Timeline(NamedTuple):
-    """When steps happen: step ``i`` covers ``offset + [i, i + 1) * seconds_per_step`` seconds."""
+    """Times of steps: step ``i`` covers ``offset + [i, i + 1) * seconds_per_step`` seconds."""
 
     seconds_per_step: float = 1.0
     offset: float = 0.0
@@ -49,7 +49,7 @@ class Sample:
         spans: Half-open, in steps, ``0 <= start <= end <= steps``; none is fine.
         labels: Index of each span's class, from 0; -1 where it is not known.
         timeline: When the steps happen.
-        weight: What the sequence counts in the loss, from 0 to 1e6: 2 as if it were there twice.
+        weight: Weight of the sequence in the loss, from 0 to 1e6: 2 as if it were there twice.
             Keep the mean near 1: a step of less than one pair in all is not brought to scale.
         ignored: Stretches, in steps, that nobody looked at: what is there is neither right nor wrong.
 
@@ -110,7 +110,7 @@ class Batch:
         return len(self.ids)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
-        """The batch with its tensors on ``device``; for copies from page-locked memory nobody waits."""
+        """The batch with its tensors on ``device``; copies from page-locked memory do not block."""
         return _mapped(self, lambda x: x.to(device, non_blocking=non_blocking or x.is_pinned()))
 
     def pin_memory(self) -> "Batch":
@@ -188,7 +188,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
 
 @dataclass(frozen=True)
 class Output:
-    """What a localizer gives for a batch: a span, and a score per label, for each of P predictions.
+    """Output of a localizer for a batch: a span, and a score per label, for each of P predictions.
 
     Args:
         spans: In steps, float32, ``start <= end`` by construction.
@@ -196,8 +196,8 @@ class Output:
         points: Position and stride, in steps, of the point that each prediction comes from; None
             for a head without points.
         mask: False for the predictions that come from padding.
-        extra: What a head has beside these, by name, with ``(batch, predictions)`` in front, or the first of these
-            alone, such as those of the finest level. Only the head's own terms and decoding read it.
+        extra: Further outputs of a head by name, with ``(batch, predictions)`` in front, or the first
+            predictions alone, such as those of the finest level. Only the head's own terms and decoding read it.
         earlier: Outputs of earlier layers, which are trained as well; one that has the logits of this output,
             the same tensor, for its spans alone.
     """

@@ -12,6 +12,15 @@ def noise(steps, seed=0):
     return np.random.default_rng(seed).normal(size=(steps, 2)).astype(np.float32)
 
 
+def survey(folder, **options):
+    """The survey of a folder, of which all that can be is read."""
+    found, refused = [], []
+    more = {"bad_spans": "drop", "found": found, "refused": refused, **options}
+    read = read_annotations(folder, **more)
+    records = [record for some in read.subsets.values() for record in some]
+    return survey_records(records, read.classes, found=found, refused=refused)
+
+
 class Folder:
     """Four recordings with which nothing is wrong: 12 s of two channels at 10 Hz, 12 spans each."""
 
@@ -33,14 +42,11 @@ class Folder:
     def add(self, name, start, end, label="a"):
         self.spans(name).append({"segment": [start, end], "label": label})
 
-    def survey(self, place, **options):
+    def survey(self, place):
         (place / "data").mkdir()
         for name, array in self.arrays.items():
             np.save(place / "data" / f"{name}.npy", array)
             self.database[name]["duration"] = len(array) / self.database[name]["fps"]
         content = {"classes": self.classes, "database": self.database}
         (place / "annotations.json").write_text(json.dumps(content))
-        found, refused = [], []
-        read = read_annotations(place, bad_spans="drop", found=found, refused=refused)
-        records = [record for some in read.subsets.values() for record in some]
-        return survey_records(records, read.classes, found=found, refused=refused, **options)
+        return survey(place)

@@ -3,15 +3,15 @@ A first model
 =============
 
 Train a model that says where in a sequence something starts and ends, and look at what it predicts.
-Everything is Python: a data set, a model of four parts, and a plain Lightning ``Trainer``.
+Everything is Python: a data set, a model of four parts, and a Lightning ``Trainer``.
 """
 
 # %%
 # The data
 # --------
 #
-# Sequences of four channels in noise. Each holds one to three bursts of oscillation; the frequency of
-# a burst is its label. Distractors oscillate at other frequencies: strength alone does not find the
+# Sequences of four channels with noise. Each holds one to three bursts of oscillation; the frequency of
+# a burst is its label. Distractors oscillate at other frequencies, so strength alone does not find the
 # spans. A span is half-open, ``[start, end)``, and counts steps.
 
 from functools import partial
@@ -34,11 +34,11 @@ print(sample.features.shape, sample.spans.tolist(), sample.labels.tolist())
 # ---------
 #
 # A *backbone* computes features, a *neck* makes coarser levels of them for longer spans, a *head*
-# predicts a span and a score for each label at every point. ``partial`` leaves open what the data
-# decide, such as the number of channels, of labels and of levels.
+# predicts a span and a score for each label at every point. ``partial`` leaves open the arguments that
+# follow from the data, such as the number of channels, of labels and of levels.
 #
-# The *criterion* says which prediction answers for which target and what it costs; ``Decode`` turns
-# the many candidates into a few predictions.
+# The *criterion* matches predictions to targets and computes the loss; ``Decode`` turns the many
+# candidates into a few predictions.
 
 from spanloc import Criterion, Decode, SpanLocalizer, losses, metrics, ops
 from spanloc.matching import match_points
@@ -77,7 +77,7 @@ for name in ("val/mAP@0.50", "val/mAP@0.75"):
     print(name, round(float(trainer.callback_metrics[name]), 3))
 
 # %%
-# ``mAP@0.50`` is mean average precision where a prediction is right if its temporal IoU (tIoU: overlap
+# ``mAP@0.50`` is mean average precision. A prediction is right if its temporal IoU (tIoU: overlap
 # over union) with a target of its label is 0.5 or more.
 #
 # Predictions
@@ -90,7 +90,7 @@ first = predictions.of(0)
 print(first.ids, first.spans[:3], first.scores[:3])
 
 # %%
-# On a time line, of the first three sequences: true spans above, predicted ones below.
+# A time line of the first three sequences: true spans above, predicted ones below.
 
 from spanloc.plots import timelines
 

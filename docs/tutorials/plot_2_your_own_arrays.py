@@ -2,7 +2,7 @@
 Your own data, from arrays
 ==========================
 
-Recordings that are arrays in memory, with spans as lists: no files, no command line. For a folder of
+Recordings as arrays in memory, with spans as lists: no files, no command line. For a folder of
 recordings, see :doc:`/your-own-data`.
 """
 
@@ -10,9 +10,9 @@ recordings, see :doc:`/your-own-data`.
 # Recordings, spans, subjects
 # ---------------------------
 #
-# An array a recording, ``(steps, channels)``, and for each a list of ``(start, end, label)`` in seconds.
-# Here they are made up: 10 steps per second, two channels of noise, and a stretch in which the first is
-# high. Four recordings each are of one person.
+# Each recording is an array, ``(steps, channels)``, with a list of ``(start, end, label)`` in seconds.
+# Here they are made up: 10 steps per second, two channels of noise, and a span where the first channel is
+# high. Each person has four recordings.
 
 from functools import partial
 
@@ -71,7 +71,7 @@ print(tested)
 # Predict
 # -------
 #
-# On an array that is in no data set. Spans are in seconds, scores from 0 to 1, best first.
+# On any array. Spans are in seconds, scores from 0 to 1, best first.
 
 name = data.test_set[0].id
 found = task.predict(signals[name], rate=10, name=name)
@@ -79,7 +79,7 @@ print(spans[name])
 print(found[:3].to_pandas())
 
 # %%
-# A picture of the recording: the signal, annotated spans as thin lines, predictions as bars.
+# A plot of the recording: the signal, annotated spans as thin lines, predictions as bars.
 
 from spanloc.plots.recording import Shown, recording_figure
 

@@ -3,7 +3,7 @@ Your own loss, backbone and data set
 ====================================
 
 Each part of a model is a function or a ``Module`` with a few attributes. This page writes three of
-them: a data set, a loss of the spans and a backbone, and trains with all of them at once.
+them: a data set, a span loss and a backbone, and trains with all of them at once.
 """
 
 # %%
@@ -45,8 +45,8 @@ class Clicks(SpanDataModule):
 # A loss
 # ------
 #
-# A function of pairs, ``(n, 2)`` and ``(n, 2)`` to ``(n,)``: no mean, no weights, no masks; the criterion
-# does that. This one is GIoU and a small pull on the errors of start and end.
+# A function of pairs, from two tensors ``(n, 2)`` to one ``(n,)``: no mean, no weights, no masks; the
+# criterion does that. This one is GIoU and a small pull on the errors of start and end.
 
 
 def giou_and_ends(pred, target):
@@ -56,15 +56,15 @@ def giou_and_ends(pred, target):
 
 
 # %%
-# ``spanloc-probe span_loss._target_=mymodule.giou_and_ends`` shows what such a loss does at its minimum
-# before anything is trained.
+# Before any training, ``spanloc-probe span_loss._target_=mymodule.giou_and_ends`` shows the behaviour of
+# such a loss at its minimum.
 #
 # A backbone
 # ----------
 #
 # It takes features ``(batch, channels, steps)`` and a mask of the valid steps, and gives one column for
 # every ``stride`` steps, zero in the padding. The attributes ``num_channels``, ``stride`` and ``width``
-# say what it takes and gives.
+# are its input channels, its step and its output channels.
 
 
 class TwoConvolutions(nn.Module):

@@ -2,8 +2,8 @@
 A long recording
 ================
 
-Training takes short crops; recordings may last for hours. A model trained on crops predicts on a recording of
-any length: beyond a limit it goes through it in overlapping windows, and memory does not grow with the
+Training uses short crops; recordings may last for hours. A model trained on crops predicts on a recording of
+any length: long ones are processed in overlapping windows, so memory does not grow with the
 recording.
 """
 
@@ -11,8 +11,8 @@ recording.
 # Train on crops
 # --------------
 #
-# Six recordings of four minutes at 20 Hz, in which something happens about every 20 seconds: a swing at
-# 2 Hz that lasts 3 to 6 seconds. Training draws crops of 30 seconds.
+# Six recordings of four minutes at 20 Hz. About every 20 seconds there is a swing at
+# 2 Hz, which lasts 3 to 6 seconds. Training draws crops of 30 seconds.
 
 from functools import partial
 
@@ -71,8 +71,8 @@ print(f"mAP at tIoU 0.75: {trainer.callback_metrics['val/mAP@0.75']:.3f}")
 # Predict
 # -------
 #
-# Half an hour that the model has never seen. ``task.window`` is the number of steps beyond which a recording is
-# evaluated in windows. The windows overlap by as much as the model looks to each side, so that the
+# Half an hour that the model has never seen. A recording with more than ``task.window`` steps is
+# evaluated in windows. The windows overlap by the range that the model sees on each side, so the
 # predictions are those of a single pass.
 
 signal, truth = record(1800, seed=100)
@@ -87,7 +87,7 @@ apart = (found.spans[:60] - once.spans[:60]).abs().max()
 print("largest difference in seconds:", float(apart))
 
 # %%
-# ``predict`` gives all candidates that survive suppression, most with low scores. Take those above a threshold,
+# ``predict`` gives all candidates that survive suppression, most with low scores. Keep those above a threshold,
 # and count how many of the annotated spans are among them:
 
 likely = found[found.scores >= 0.3]
@@ -96,9 +96,9 @@ hits = ops.tiou(likely.spans[:, None], known).amax(0) >= 0.5
 print(f"{len(likely)} predictions; {int(hits.sum())} annotated spans are found")
 
 # %%
-# Recordings in files are read piece by piece: ``task.predict(open_signal("FILE"))`` with
-# ``spanloc.data.signals.open_signal``, or the command ``spanloc-predict``
-# (:doc:`/predicting`). For a signal that is still being recorded there is a stream.
+# Files are read piece by piece by ``task.predict(open_signal("FILE"))``, with
+# ``spanloc.data.signals.open_signal``, or by the command ``spanloc-predict``
+# (:doc:`/predicting`). For a signal that is still being recorded, use a stream.
 #
 # Plot
 # ----
@@ -113,7 +113,7 @@ shown = Shown(
 figure = recording_figure(shown)
 
 # %%
-# The first two minutes of it:
+# The first two minutes:
 
 first = 120
 shown = Shown(

@@ -2,17 +2,17 @@
 The gradient at the optimum
 ===========================
 
-Why is the gradient of a span IoU loss not zero at its minimum? From a forum thread to a training run. The whole
+Why is the gradient of a span IoU loss not zero at its minimum? From a question in a forum to a training run. The whole
 story, with studies over seeds: :doc:`/why-gradients-are-not-zero`.
 """
 
 # %%
-# The thread
-# ----------
+# The question
+# ------------
 #
 # Predictions equal their targets, ``[5, 5]`` and ``[2, 4]`` with inclusive ends. The loss is 0, and up to torch 1.9
-# its gradient was not. Since torch 1.10 it is: the framework has another rule for ties in ``minimum`` and
-# ``maximum``. ``spanloc.ops.overlap(ties=...)`` has both, on any torch.
+# its gradient was not 0. Since torch 1.10 it is 0: the framework has another rule for ties in ``minimum`` and
+# ``maximum``. ``spanloc.ops.overlap(ties=...)`` has both rules, on any torch.
 
 import torch
 
@@ -29,14 +29,14 @@ for case in forum_cases():
         )
 
 # %%
-# A step of 1e-5 to either side, and both rules show the same jump in the first start: from -0.5 to +0.5. At the minimum
-# the loss has a kink, as ``abs`` has at 0. What is printed exactly *at* the kink is a choice.
+# A step of 1e-5 to either side shows the same jump under both rules: in the first start, from -0.5 to +0.5. At the minimum
+# the loss has a kink, as ``abs`` has at 0. The value exactly *at* the kink is a choice of the framework.
 #
 # The slopes on both sides
 # ------------------------
 #
-# Times the length of the target, the one-sided slopes are -1 and +1 whatever the length. A smooth loss, here
-# pseudo-Huber of the errors in GIoU's place, has slope 0.
+# Multiplied by the length of the target, the one-sided slopes are -1 and +1 for every length. A smooth loss, here
+# GIoU with a pseudo-Huber function of the errors, has slope 0.
 
 from spanloc.convergence import relative_gradient
 from spanloc.losses import giou_loss, smooth_giou_loss
@@ -56,8 +56,8 @@ for error in (1.0, 1e-2, 1e-4, 1e-6):
 # Gradient descent on free ends
 # -----------------------------
 #
-# No network: the ends are the parameters. With a step size that falls to zero both losses arrive at the target; the
-# gradient of the sharp one is still the square root of 2.
+# There is no network: the ends are the parameters. With a step size that falls to zero, both losses reach the target; the
+# gradient of the sharp loss is still the square root of 2.
 
 from functools import partial
 
@@ -98,7 +98,7 @@ axes.legend(frameon=False)
 # A training run
 # --------------
 #
-# Two callbacks measure the same in a training: ``GradientNorms`` while it goes on, ``Convergence`` at its end, over
+# Two callbacks measure the same in a training run: ``GradientNorms`` during training, ``Convergence`` at its end, over
 # the training set. One span per sequence, a small network, trained once with the sharp loss; the smooth one is
 # evaluated at the same predictions.
 
@@ -133,7 +133,7 @@ trainer = Trainer(
 trainer.fit(task, data)
 
 # %%
-# What is left of the gradient of a pair, in numbers:
+# The residual gradient of a pair, in numbers:
 
 result = convergence.result
 print(f"mean tIoU of the training set {result.tiou:.3f}")
@@ -142,6 +142,6 @@ for name, row in result.losses.items():
     print(f"{name}: loss {row.loss:.4f}, gradient {row.relative_gradient.mean:.3f}")
 
 # %%
-# The predictions are the same, and nearly right. By the sharp loss each of them still has the gradient of a bad
-# one; by the smooth loss it has fallen with the error. So a gradient that does not vanish is no sign that
-# training has failed, and the step size has to fall for the ends to settle.
+# The predictions are the same, and nearly right. With the sharp loss, each of them still has the gradient of a bad
+# prediction; with the smooth loss, it has fallen with the error. So a gradient that does not vanish is not a sign of a
+# failed training, and the step size must fall so that the ends come to rest.

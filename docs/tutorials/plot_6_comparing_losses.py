@@ -2,16 +2,16 @@
 Comparing losses over seeds
 ===========================
 
-One run with each of two losses says little: another seed moves the result by as much. Train both with the same
-seeds and look at the differences, seed by seed.
+One run of each loss says little, because another seed changes the result by as much. Train both losses with the same
+seeds, and compare them seed by seed.
 """
 
 # %%
 # One training as a function of the loss and the seed
 # ---------------------------------------------------
 #
-# The seed decides the data, the first weights and the order of the batches. Both losses share them, so what they have
-# in common cancels in the difference.
+# The seed decides the data, the first weights and the order of the batches. Both losses share these, so their effect
+# cancels in the difference.
 
 import logging
 from functools import partial
@@ -80,7 +80,7 @@ print(f"giou - smooth_giou: {difference.mean:+.3f} [{low:+.3f}, {high:+.3f}]")
 print(f"{difference.n} seeds: {difference.verdict}")
 
 # %%
-# A dot for each seed; thin lines join the runs of one seed. Where they all lean to one side, the losses differ.
+# One dot per seed; thin lines join the runs of one seed. If all lean to one side, the losses differ.
 
 from spanloc.plots import seed_dots
 
@@ -88,11 +88,11 @@ rows = [(name, by_seed, i) for i, (name, by_seed) in enumerate(found.items())]
 figure = seed_dots(rows, "test tIoU")
 
 # %%
-# From the command line the same is a sweep and a report, here with five seeds:
+# On the command line, this is a sweep and a report, here with five seeds:
 #
 # .. code-block:: sh
 #
 #    spanloc-train -m span_loss=giou,smooth_giou seed=0,1,2,3,4
 #    spanloc-report runs=runs/default
 #
-# The report groups runs that differ in nothing but the seed, and compares the groups in this way.
+# The report groups runs that differ only in the seed, and compares the groups in this way.

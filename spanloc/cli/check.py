@@ -1,19 +1,21 @@
-"""``spanloc-check``: what to know about annotated recordings before training, and all that is wrong."""
+"""``spanloc-check``: a survey of annotated recordings before training, with everything that is wrong."""
 
 import inspect
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.text import Text
 
-from spanloc.cli.entry import run_folder
+from spanloc.cli.arguments import with_own_data
+from spanloc.cli.folder import run_folder
 from spanloc.cli.show import plain_console, show_table
 from spanloc.config.build import as_values
 from spanloc.data.annotations.folder import (
@@ -25,7 +27,7 @@ from spanloc.data.annotations.folder import (
 )
 from spanloc.data.held_out import ONE_SUBJECT
 from spanloc.data.sample import data_folder
-from spanloc.data.survey import survey_records
+from spanloc.data.survey import divided, survey_records
 from spanloc.data.survey.result import SEVERITIES, Finding, Survey
 from spanloc.data.survey.signals import Progress
 from spanloc.files import counted, replacing
@@ -48,12 +50,13 @@ def run(config: DictConfig) -> None:
         ValueError: There are errors among the findings.
     """
     folder = run_folder()
-    if not isinstance(config.data, DictConfig) or "root" not in set(config.data):
+    data, texts = _settings(config)
+    if not isinstance(data, DictConfig) or "root" not in set(data):
         raise ValueError("data has no root; a check is of a folder: data=annotations data.root=...")
-    root = data_folder(str(config.data.root))
+    root = data_folder(str(data.root))
     found: list[BadSpan] = []
     with _warnings() as warnings:
-        annotations, refused = _read(root, config.data, found)
+        annotations, refused = _read(root, data, found)
         records = [record for subset in SUBSETS for record in annotations.subsets.get(subset, ())]
         result = survey_records(
             records,
@@ -61,16 +64,20 @@ def run(config: DictConfig) -> None:
             root=str(root),
             found=found,
             refused=refused,
-            bad_spans=str(config.data.get("bad_spans", "error")),
+            bad_spans=str(data.get("bad_spans", "error")),
+            missing=str(data.get("missing", "error")),
             progress=_progress(),
         )
-        recipe, stop = _recipe(result)
+        recipe, found_by_training, subset_of = _recipe(result, texts)
     lesser = [finding for finding in result.findings if finding.severity != "error"]
     advice = "Whether a model of one subject is good for others is known from its test set only."
     for line in [line for line in recipe if line.startswith(ONE_SUBJECT)]:
         recipe.remove(line)
         lesser.append(Finding("note", "one subject", line, 1, advice))
-    result = replace(result, findings=[*result.of("error"), *warnings.values(), *lesser])
+    errors = [*result.of("error"), *found_by_training]
+    result = replace(result, findings=[*errors, *warnings.values(), *lesser])
+    if subset_of:
+        result = divided(result, records, subset_of)
     result.write(folder / "check.json")
     with replacing(folder / "check.html") as path:
         text = check_page(result, records, annotations.classes, recipe)
@@ -83,13 +90,11 @@ def run(config: DictConfig) -> None:
     console = plain_console()
     console.print(f"{totals}.", highlight=False)
     console.print(f"The page is {folder / 'check.html'}", soft_wrap=True)
-    if stop is not None:
-        raise ValueError(f"{root}: training would stop: {stop}")
 
 
 @contextmanager
 def _warnings() -> Iterator[dict[str, Finding]]:
-    """What is logged as a warning while annotations are read, as findings, each once though read twice."""
+    """Warnings that are logged while annotations are read, as findings, each once though read twice."""
     found: dict[str, Finding] = {}
 
     class Keep(logging.Handler):
@@ -108,7 +113,7 @@ def _warnings() -> Iterator[dict[str, Finding]]:
 
 
 def _read(root: Path, data: DictConfig, found: list[BadSpan]) -> tuple[Annotations, list[Case]]:
-    # The settings of data that are about reading; what is wrong is to be found, not to stop the check.
+    # Only the settings about reading; an error is a finding, and does not stop the check.
     known = inspect.signature(read_annotations).parameters
     names = [str(name) for name in data if name in known and name != "root"]
     options: dict[str, Any] = {name: as_values(data[name]) for name in names}
@@ -147,20 +152,33 @@ def _progress() -> Progress:
     return line
 
 
-def _recipe(result: Survey) -> tuple[list[str], str | None]:
-    """What training would choose for these data, in a line each; and what would stop it."""
+def _settings(config: DictConfig) -> tuple[Any, list[str]]:
+    """The settings of the data, and those of the command that say so."""
+    texts = HydraConfig.get().overrides.task
+    texts = [text for text in texts if text.lstrip("+~").startswith("data")]
+    if config.experiment is None:
+        return config.data, texts
+    if not isinstance(config.experiment, DictConfig):
+        raise ValueError(f"experiment is {config.experiment!r}; wanted the name of a file")
+    texts = [f"experiment={config.experiment.name}", *texts]
+    return compose("train", overrides=with_own_data(texts)).data, texts
+
+
+def _recipe(
+    result: Survey, texts: list[str]
+) -> tuple[list[str], list[Finding], Mapping[str, str] | None]:
+    """The settings that training would choose, a line each, or the error that would stop it; and its subsets."""
     if result.of("error"):
-        return [], None
+        return [], [], None
     from spanloc.cli.settings import choices_for
 
-    texts = [
-        text for text in HydraConfig.get().overrides.task if text.lstrip("+").startswith("data")
-    ]
     try:
-        found, notes = choices_for(texts, result.root)
+        found, data = choices_for(texts, result.root)
     except (ValueError, OSError) as error:
-        return [], str(error)
-    return [*notes, *(f"{place} = {value}: {reason}" for place, value, reason in found)], None
+        advice = "Change the data, or start spanloc-train with settings that avoid it."
+        return [], [Finding("error", "training", f"training would stop: {error}", 1, advice)], None
+    lines = [f"{place} = {value}: {reason}" for place, value, reason in found]
+    return [*data.notes, *lines], [], data.subsets
 
 
 def _show(result: Survey, recipe: list[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 def _command(name: str) -> Callable[[], None]:
     def main() -> None:
         try:
-            from spanloc.cli.cores import share_cores
+            from spanloc.cli.machine import share_cores
             from spanloc.cli.stopping import stoppable
             from spanloc.cli.terminal import harmless_streams
 

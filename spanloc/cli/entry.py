@@ -1,55 +1,46 @@
-"""What all commands share: Hydra around a function, and one line for a user's mistake."""
+"""The frame of all commands: Hydra around a function, and one line for a user's mistake."""
 
 import gc
 import logging
 import os
 import re
-import shutil
 import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from traceback import walk_tb
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from spanloc.cli.cores import limit_threads
-from spanloc.cli.known import refuse_others
+from spanloc.cli.arguments import num_runs, refuse_others, with_short_names
+from spanloc.cli.folder import marking_failure, naming_the_folder, run_folder
 from spanloc.cli.launchers import LAUNCHERS
+from spanloc.cli.machine import limit_threads
 from spanloc.cli.mistakes import is_mistake, line_of
 from spanloc.cli.ranks import (
-    cause_of_loss,
-    claim,
-    end_children,
-    hush,
     leave_to_first,
     leaving_no_group,
-    lost_another,
     refuse_started,
     without_kill,
 )
 from spanloc.cli.resume import for_hydra, how_to_resume
-from spanloc.cli.stopping import code_of, is_child, stopped_by, when_stopped
-from spanloc.cli.sweeps import FailedRunError, begin_sweep, noted, with_short_names
-from spanloc.files import replacing
+from spanloc.cli.stopping import code_of, is_child, when_stopped
+from spanloc.cli.sweeps import FailedRunError, begin_sweep, how_to_go_on, noted
 
 
 def run(name: str) -> None:
     """Run the command ``spanloc-<name>``: ``run`` of ``spanloc.cli.<name>`` on its config.
 
-    That module is imported when it runs, so that help and mistakes in settings come at once.
-
-    A mistake of the user ends in one line on stderr and exit code 1; with ``HYDRA_FULL_ERROR=1``
-    it ends in a traceback.
+    That module is imported when it runs, so that help and mistakes in settings come at once. A mistake of
+    the user ends in one line on stderr and exit code 1; with ``HYDRA_FULL_ERROR=1`` it ends in a traceback.
     """
     begin = time.time()
     _quieten()
@@ -80,19 +71,22 @@ def run(name: str) -> None:
         group = leaving_no_group() if sweep else nullcontext()
         with group, marking_failure(begin, debug, sweep):
             _refuse_several(config)
-            first = f"spanloc.cli.{name}" not in sys.modules
-            with _without_collecting() if first else nullcontext():
-                module = import_module(f"spanloc.cli.{name}")
+            _require_checkpoints(config)
+            module = _imported(name, config)
             limit_threads()
             _quieten()  # again: Lightning sets its level when it is imported
             mark = run_folder() / "error.txt"
-            if name in ("train", "tune") and not sweep:
+            if name == "train" and sweep:
+                number = HydraConfig.get().job.num + 1
+                waiting = (num_runs(sys.argv[1:]) or number) - number
+                when_stopped(partial(how_to_go_on, [mark.parent], waiting))
+            elif name in ("train", "tune"):
                 when_stopped(partial(how_to_resume, name, mark.parent))
             with (
                 without_kill(mark, lambda text: print(line(text), file=sys.stderr), sweep),
                 _full_errors(debug),
             ):
-                # Whoever sweeps goes by what a run returns.
+                # A sweeper goes by the values that runs return.
                 return module.run(config)
 
     def job(config: DictConfig) -> Any:
@@ -108,42 +102,49 @@ def run(name: str) -> None:
         sys.argv[1:] = with_short_names(for_hydra(sys.argv[1:], name))
         refuse_started(name, sys.argv[1:])
         try:
-            hydra.main("pkg://spanloc.configs", name, version_base="1.3")(job)()
+            with naming_the_folder(begin, lambda: started):
+                hydra.main("pkg://spanloc.configs", name, version_base="1.3")(job)()
         except FailedRunError:
             if not outcome.failed:  # of a launcher that is not ours
                 raise
-        except (OSError, ValueError) as error:
-            cause = error if isinstance(error, OSError) else error.__cause__
-            folder = None if started else _made_by_hydra(error)
-            if folder is None or not isinstance(cause, OSError):
-                raise
-            if not _left_behind(folder, begin)[0]:
-                _remove(folder, begin)
-            why = cause.strerror or cause
-            raise OSError(f"the run folder {folder} cannot be written: {why}") from error
     if name == "train" and (text := outcome.comparison()):
         print(text)
     if text := outcome.message():
         sys.exit(line(text))
 
 
-@contextmanager
-def _without_collecting() -> Iterator[None]:
+def _require_checkpoints(config: DictConfig) -> None:
+    # A wrong path is said at once, before torch is imported to read it.
+    for path in _texts(config, "checkpoint"):
+        if not Path(path).exists():
+            raise FileNotFoundError(f"{path}: no such checkpoint file")
+
+
+def _texts(config: DictConfig, place: str) -> list[str]:
+    """The text or texts of a setting; none where it is not set."""
+    value = OmegaConf.select(config, place, throw_on_missing=False)
+    values = value if isinstance(value, ListConfig) else [value]
+    return [text for text in values if isinstance(text, str)]
+
+
+def _imported(name: str, config: DictConfig) -> Any:
+    module = f"spanloc.cli.{name}"
+    if module in sys.modules:
+        return import_module(module)
+    if not is_child():
+        # The imports that follow take seconds.
+        places = ("input", "checkpoint", "predictions", "runs", "data.root")
+        found = next(filter(None, (_texts(config, place) for place in places)), [])
+        doing = f"reading {', '.join(found)}" if found else "starting"
+        print(f"spanloc-{name}: {doing}", flush=True)
     # What is imported stays: to look through it for garbage, again and again, is a third of the time of a
     # short command.
-    was = gc.isenabled()
     gc.disable()
     try:
-        yield
+        return import_module(module)
     finally:
-        if was:
-            gc.freeze()
-            gc.enable()
-
-
-def run_folder() -> Path:
-    """The folder that the current run writes to."""
-    return Path(HydraConfig.get().runtime.output_dir)
+        gc.freeze()
+        gc.enable()
 
 
 def _refuse_several(config: DictConfig) -> None:
@@ -172,101 +173,8 @@ def _full_errors(wanted: bool) -> Iterator[None]:
             os.environ["HYDRA_FULL_ERROR"] = before
 
 
-@contextmanager
-def marking_failure(begin: float, debug: bool = False, sweep: bool = False) -> Iterator[None]:
-    """A run inside that fails says why in ``error.txt``.
-
-    What fails before it has written anything leaves no folder that looks like a run, and an earlier run
-    there as it was.
-
-    Args:
-        begin: When the run began, in seconds since 1970.
-        debug: Errors stay as they are.
-        sweep: It is one of several, whose folder stays, to say which of them failed.
-    """
-    mark, before = run_folder() / "error.txt", None
-    if not is_child():
-        before = mark.read_text(encoding="utf-8") if mark.is_file() else None
-        mark.unlink(missing_ok=True)
-    hush()
-    try:
-        yield
-    except BaseException as error:
-        text = stopped_by(error)
-        lost = text is None and lost_another(error)
-        if lost:
-            text = cause_of_loss(mark)
-        text = text or line_of(error) or type(error).__name__
-        if stopped_by(error) is None:
-            leave_to_first(mark)
-        results, written = _left_behind(run_folder(), begin)
-        other = None
-        earlier = any(path.suffix != ".log" for path in results)
-        if written or is_child() or (sweep and not earlier):
-            other = claim(mark, text)
-        elif not results:
-            _remove(run_folder(), begin)
-        elif before is not None:
-            with suppress(OSError), replacing(mark) as path:
-                path.write_text(before, encoding="utf-8")
-        # Another process that knows the cause is about to say it.
-        end_children(patience=5.0 if other else 0.0)
-        if stopped_by(error) is None:
-            text = other or text
-        if code_of(text):
-            raise KeyboardInterrupt(text) from error
-        if debug:
-            raise
-        if other and not sweep:
-            sys.exit(1)
-        if lost or other:
-            raise ValueError(text) from error
-        raise
-
-
-def _left_behind(folder: Path, begin: float) -> tuple[list[Path], list[Path]]:
-    # All files that a run writes, and those of this one; not what Hydra notes of every run.
-    results, written = [], []
-    for place, _, names in os.walk(folder):
-        for path in (Path(place) / name for name in names):
-            with suppress(FileNotFoundError):  # another process may be at work
-                state = path.stat()
-                log = path.suffix == ".log"
-                if path.parent.name != ".hydra" and not (log and not state.st_size):
-                    results.append(path)
-                    # Clocks of file systems are coarser than ours.
-                    if not log and state.st_mtime > begin - 0.1:
-                        written.append(path)
-    return results, written
-
-
-def _made_by_hydra(error: BaseException) -> Path | None:
-    # The folder of a run that failed while Hydra made it: a full disk gives an error without a path, and
-    # what Hydra knew is gone by now.
-    for frame, _ in walk_tb(error.__traceback__):
-        for name in ("output_dir", "sweep_dir"):
-            if name in frame.f_locals:
-                return Path(str(frame.f_locals[name])).absolute()
-    return None
-
-
-def _remove(folder: Path, begin: float) -> None:
-    # The folder, and those above it that were made for it, below where the command is run.
-    for handler in list(logging.getLogger().handlers):
-        # Whoever logged on, as the interpreter ends, would open the file again.
-        if isinstance(handler, logging.FileHandler):
-            logging.getLogger().removeHandler(handler)
-            handler.close()
-    shutil.rmtree(folder, ignore_errors=True)
-    with suppress(OSError):
-        for parent in folder.parents:
-            if Path.cwd() not in parent.parents or parent.parent.stat().st_mtime < begin:
-                break
-            parent.rmdir()
-
-
 def register() -> None:
-    """Make known to Hydra what the configs name: a resolver, and the launchers."""
+    """Register the resolver and the launchers that the configs name."""
     OmegaConf.register_new_resolver("folder", _folder, replace=True)
     # Hydra takes plugins of this namespace only, and finds no package there that is installed as editable.
     known = Plugins.instance().class_name_to_class

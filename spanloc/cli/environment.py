@@ -1,4 +1,4 @@
-"""``environment.json``: with what, from where and on which data a run was trained."""
+"""``environment.json``: the command, the machine, the software and the data that a run was trained with."""
 
 import logging
 import os
@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from spanloc.cli.mistakes import line_of
 from spanloc.cli.stopping import is_child
 from spanloc.data.fingerprint import Fingerprint
 from spanloc.files import read_json, record, write_json
@@ -29,12 +30,12 @@ _FOR_MAKERS = re.compile(r"""extra == ["'](dev|docs|release)["']""")
 
 @dataclass(frozen=True)
 class GitState:
-    """Of the repository that a command was run in.
+    """The state of the repository that a command was run in.
 
     Args:
         commit: Its hash; empty before the first.
         branch: None where none is checked out.
-        dirty: Whether files that git follows differ from the commit.
+        dirty: Whether tracked files differ from the commit.
     """
 
     commit: str
@@ -44,7 +45,7 @@ class GitState:
 
 @dataclass(frozen=True)
 class Start:
-    """One start of a run: the first, or one that went on.
+    """A start of a run: the first, or one that went on.
 
     Args:
         time: With the offset of its time zone.
@@ -53,7 +54,7 @@ class Start:
         python, platform, processor: Of the machine.
         devices: That trained.
         threads: Of torch, for one operation.
-        packages: Versions of spanloc and of what it needs and can use, as far as installed.
+        packages: Versions of spanloc, and of its dependencies and extras that are installed.
         git: None outside of a repository, or without git.
         changes: Of the data, since the start before.
     """
@@ -73,19 +74,18 @@ class Start:
 
 @dataclass(frozen=True)
 class Environment:
-    """The starts of a run, and the data that the last of them had; None: the settings say all of them."""
+    """The starts of a run, and the data of the last one; None: they are made from the settings."""
 
     starts: list[Start]
     data: Fingerprint | None
 
 
 def write_start(folder: Path, trainer: Any, datamodule: Any, resumed: str | Path | None) -> None:
-    """Note a start of a run in its ``environment.json``, and warn if the data are not what they were.
+    """Add a start of a run to its ``environment.json``, and warn if the data have changed.
 
     Args:
-        folder: Of the run.
-        trainer: That will train.
-        datamodule: Of the run; one with a ``fingerprint()`` says which data it has.
+        folder, trainer: Of the run.
+        datamodule: Of the run; the data are recorded if it has a ``fingerprint()``.
         resumed: The checkpoint that the run goes on from; its record lies beside it.
     """
     if is_child():
@@ -93,16 +93,16 @@ def write_start(folder: Path, trainer: Any, datamodule: Any, resumed: str | Path
     data = datamodule.fingerprint() if hasattr(datamodule, "fingerprint") else None
     before = None if resumed is None else _before(Path(resumed).parent)
     start = _start(trainer)
-    starts = []
-    if before is not None:
-        start = replace(start, changes=_changes(before.data, data))
+    if before is None:
+        starts = [start]
+    else:
+        starts = [*before.starts, replace(start, changes=_changes(before.data, data))]
         _compare(before.starts[-1], start)
-        starts = before.starts
-    write_json(folder / FILE, Environment([*starts, start], data))
+    write_json(folder / FILE, Environment(starts, data))
 
 
 def read_environment(folder: Path) -> Environment:
-    """What :func:`write_start` wrote.
+    """The record that :func:`write_start` wrote.
 
     Raises:
         OSError: It cannot be read.
@@ -122,10 +122,9 @@ def _before(folder: Path) -> Environment | None:
     try:
         return read_environment(folder)
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else None
-        text = f"{folder / FILE}: {why}" if why else str(error)
-        log.info("whether the data have changed since the run began is not known: %s", text)
-    return None
+        why = line_of(error)
+        log.info("whether the data have changed since the run began is not known: %s", why)
+        return None
 
 
 def _changes(before: Fingerprint | None, now: Fingerprint | None) -> list[str]:
@@ -187,12 +186,10 @@ def _devices(trainer: Any) -> list[str]:
 def _packages() -> dict[str, str]:
     names = ["spanloc"]
     try:
-        wanted = [
-            text for text in metadata.requires("spanloc") or () if not _FOR_MAKERS.search(text)
-        ]
-        names += [re.split(r"[^\w.-]", text)[0] for text in wanted]
-    except metadata.PackageNotFoundError:
-        names += ["torch", "pytorch-lightning", "numpy"]
+        wanted = metadata.requires("spanloc") or []
+    except metadata.PackageNotFoundError:  # a clone that is not installed
+        wanted = ["torch", "pytorch-lightning", "numpy"]
+    names += [re.split(r"[^\w.-]", text)[0] for text in wanted if not _FOR_MAKERS.search(text)]
     found = {}
     for name in dict.fromkeys(names):
         try:
@@ -206,7 +203,7 @@ def _packages() -> dict[str, str]:
 
 
 def git_state(command: Sequence[str] = ("git",)) -> GitState | None:
-    """The state of the repository that the current folder lies in; None without one, or without git."""
+    """The state of the current folder's repository; None without one, or without git."""
     # Without what a repository may have run, and without a lock that others would meet.
     options = ["-c", "core.fsmonitor=false", "status", "--porcelain=v2", "--branch"]
     try:

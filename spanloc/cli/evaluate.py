@@ -1,8 +1,9 @@
-"""``spanloc-evaluate``: metrics and figures of a trained model."""
+"""``spanloc-evaluate``: metrics and plots of a trained model."""
 
 import logging
 import math
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +13,32 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
 
 from spanloc import metrics, plots
-from spanloc.cli.entry import run_folder
-from spanloc.cli.fit import (
+from spanloc.cli.decoding import (
     chosen_options,
     fit_checkpoint,
     having,
-    names_of,
     report_fit,
     usual_min_score,
     wanted_options,
 )
+from spanloc.cli.evaluated_data import check_subset, set_up, settings_of_data
+from spanloc.cli.folder import run_folder
 from spanloc.cli.ranks import check_started
+from spanloc.cli.result_lines import evaluated_on, meanings
 from spanloc.cli.score import write_scores
 from spanloc.cli.show import plain_console, show_metrics, show_table
 from spanloc.cli.stopping import is_child
-from spanloc.config.build import as_values, build
+from spanloc.config.build import as_names, build
 from spanloc.config.checkpoint import file_of, trust
 from spanloc.config.checks import check
-from spanloc.data import AnnotatedData, SpanDataModule
+from spanloc.data import SpanDataModule
 from spanloc.data.datamodule import Samples
-from spanloc.data.sound import AS_THEY_ARE
 from spanloc.decode import stretch
 from spanloc.files import counted, record, write_json
 from spanloc.inference.ensemble import load_models
 from spanloc.reports.result import ScoreResult
-from spanloc.reports.score_tables import oracle_table
-from spanloc.structures import Predictions, Targets, Timeline, collate
+from spanloc.reports.score_tables import oracle_table, score_tables
+from spanloc.structures import Batch, Predictions, Targets, Timeline, collate
 from spanloc.training.callbacks import Evaluated, progress_display
 from spanloc.training.task import SpanLocalizer
 
@@ -47,13 +48,12 @@ log = logging.getLogger(__name__)
 def run(config: DictConfig) -> None:
     """Run ``spanloc-evaluate``."""
     folder = run_folder()
-    if config.subset not in ("test", "val", "all"):
-        raise ValueError(f"subset is {config.subset!r}; it may be test, val or all")
     if not isinstance(config.oracles, bool):
         raise ValueError(f"oracles is {config.oracles!r}; it may be true or false")
     chosen = chosen_options(config.decode)
     options = [name for name in wanted_options(config.fit_decode) if name not in chosen]
-    checkpoints = names_of(config.checkpoint)
+    check_subset(config.subset, bool(options))
+    checkpoints = as_names(config.checkpoint)
     shifts: int = record(int, config.tta.shifts, "tta.shifts")
     if options and (len(checkpoints) > 1 or shifts > 1):
         raise ValueError(
@@ -64,34 +64,11 @@ def run(config: DictConfig) -> None:
     trained_with: dict[str, Any] = task.config or {}
     if not isinstance(trained_with.get("data"), dict):
         raise ValueError(f"{checkpoint}: its config does not say what data it is of")
-    data = dict(trained_with["data"])
-    ours = data.get("_target_") == "spanloc.data.AnnotatedData"
-    for key, value in as_values(config.data).items():
-        if value is None:
-            continue
-        if key not in data and not ours:  # of ours, an older run may lack what is newer
-            raise ValueError(f"data.{key}: the model was trained on {data['_target_']}, without it")
-        data[key] = value
+    data = settings_of_data(config, task, trained_with["data"])
     trust(checkpoint, data, ("spanloc.data", *config.allow))
-    if ours and data.get("features") is None:
-        # Of a run, null are the samples, whatever the recordings are.
-        data["features"] = AS_THEY_ARE
-    if ours and data.get("classes") is None:
-        # Not every label that the model knows need be in use.
-        data["classes"] = task.classes
     check({"data": data})
     datamodule: SpanDataModule = build(data)
-    if config.subset == "all":
-        if options:
-            raise ValueError("subset=all holds nothing out for fit_decode")
-        if not isinstance(datamodule, AnnotatedData):
-            raise ValueError(
-                f"subset=all is for a folder; the model was trained on {data['_target_']}"
-            )
-        datamodule.setup_all()
-    else:
-        datamodule.setup("test")
-    _say_what_is_read(datamodule, config, data)
+    subset = set_up(datamodule, config, trained_with["data"], checkpoint, bool(options))
     for name, there, trained in (
         ("classes", datamodule.classes, task.classes),
         ("num_channels", datamodule.num_channels, task.localizer.num_channels),
@@ -102,59 +79,50 @@ def run(config: DictConfig) -> None:
     trainer: Any = OmegaConf.to_container(config.trainer, resolve=True)
     check({"trainer": trainer})
     task.decode = having(task.decode, chosen)
-    found, evaluated = evaluate(task, datamodule, trainer, config.subset)
+    found, evaluated = evaluate(task, datamodule, trainer, subset)
     if options:
-        if config.subset == "val":
+        if subset == "val":
             log.warning("the decoding is fitted to the same sequences that subset=val evaluates on")
         source = file_of(checkpoint)
         to = config.fit_into or source.with_name(f"{source.stem}.fitted.ckpt")
+        device = build(trainer, logger=False, enable_checkpointing=False).strategy.root_device
         fitted = fit_checkpoint(
             source, datamodule, options, to=None if is_child() else to, chosen=chosen,
-            calibration=config.calibration, allow=config.allow, device=_device(trainer),
+            calibration=config.calibration, allow=config.allow, device=device,
         )  # fmt: skip
         before, task.decode = evaluated, fitted.decode
-        found, evaluated = evaluate(task, datamodule, trainer, config.subset)
+        found, evaluated = evaluate(task, datamodule, trainer, subset)
     if is_child():
         return
     if options:
-        report_fit(fitted, before, evaluated, config.subset, Path(to), folder)
-    samples = datamodule.val_set if config.subset == "val" else datamodule.test_set
+        report_fit(fitted, before, evaluated, subset, Path(to), folder)
+    samples = datamodule.val_set if subset == "val" else datamodule.test_set
     plots.save_figure(timelines(task, samples), folder / "figures" / "timelines.png")
     write_metrics(found, folder)
-    scores = write_evaluation(found, evaluated, task, config.subset, folder, oracles=config.oracles)
+    scores = write_evaluation(
+        found,
+        evaluated,
+        task,
+        subset,
+        folder,
+        whose(checkpoints, data),
+        oracles=config.oracles,
+    )
     write_predictions(evaluated, task.classes, folder)
     if scores is not None and scores.oracles is not None:
         show_table(plain_console(), oracle_table(scores.oracles), notes=True)
-    show_metrics(found, folder)
-
-
-def _say_what_is_read(datamodule: SpanDataModule, config: DictConfig, data: dict[str, Any]) -> None:
-    """Of another folder: how it is read, and how many of its recordings count."""
-    if config.data.root is None or not isinstance(datamodule, AnnotatedData):
-        return
-    for note in datamodule.notes:
-        log.info(note)
-    read: Any = datamodule.annotations
-    total = sum(len(records) for records in read.subsets.values())
-    count = len(datamodule.val_set if config.subset == "val" else datamodule.test_set)
-    rest = "" if count == total else f"; subset=all evaluates on all {total}"
-    unit = f" and unit ({data['unit']})" if config.data.unit is None else ""
-    how = (
-        f", read with the columns{unit} of the training data" if config.data.columns is None else ""
-    )
-    log.info("evaluating on %s of %s%s%s", counted(count, "recording"), data["root"], how, rest)
-
-
-def _device(trainer_config: dict[str, Any]) -> torch.device:
-    trainer: Any = build(trainer_config, logger=False, enable_checkpointing=False)
-    device: torch.device = trainer.strategy.root_device
-    return device
+    if scores is not None and len(task.classes) > 1:
+        show_table(plain_console(), score_tables(scores)[-1])
+    lines = [*meanings(found), evaluated_on(samples, "Evaluated")]
+    shown = {name.removeprefix("all/"): value for name, value in found.items()}
+    title = f"All {counted(len(samples), 'recording')}" if subset == "all" else "Result"
+    show_metrics(shown, folder, title, lines)
 
 
 def evaluate(
     task: SpanLocalizer, datamodule: SpanDataModule, trainer_config: dict[str, Any], subset: str
 ) -> tuple[dict[str, float], Evaluated]:
-    """The metrics of a model on the ``test`` or ``val`` set, named ``<subset>/...``, and the rows."""
+    """The metrics of a model on the ``test`` or ``val`` set, named ``<subset>/...``, and its predictions."""
     loader = datamodule.val_dataloader() if subset == "val" else datamodule.test_dataloader()
     samples: Any = getattr(loader, "dataset", loader)
     if not len(samples):
@@ -169,18 +137,26 @@ def evaluate(
     return {name.replace("test/", f"{subset}/"): value for name, value in found.items()}, evaluated
 
 
+def whose(checkpoints: Sequence[str | Path], data: Mapping[str, Any]) -> str:
+    """Names of a model and of its data, for the head of a page."""
+    of = data.get("root") or data["_target_"].rpartition(".")[2]
+    return f"Model {', '.join(map(str, checkpoints))} on {of}"
+
+
 def write_evaluation(
     found: dict[str, float],
     evaluated: Evaluated,
     task: SpanLocalizer,
     subset: str,
     folder: Path,
+    of: str = "",
     *,
     oracles: bool = False,
 ) -> ScoreResult | None:
-    """Write ``scores.json`` and ``scores.html``: the metrics, and what the errors are.
+    """Write ``scores.json`` and ``scores.html``: the metrics, and a diagnosis of the errors.
 
-    Those of the predictions that ``spanloc-predict`` writes are counted apart.
+    Errors of the predictions that ``spanloc-predict`` writes are counted apart. The page begins with
+    ``of``, the names of the model and the data.
     """
     if evaluated.predictions is None or evaluated.targets is None:
         return None
@@ -204,7 +180,7 @@ def write_evaluation(
         reliability=metrics.reliability(*rows),
         oracles=metrics.oracles(*rows) if oracles else None,
     )
-    write_scores(scores, folder)
+    write_scores(scores, folder, of)
     return scores
 
 
@@ -222,7 +198,7 @@ def _by_label(
 
 
 def write_predictions(evaluated: Evaluated, classes: list[str], folder: Path) -> None:
-    """Write ``predictions.json``, as ActivityNet has results."""
+    """Write ``predictions.json``, in the format of ActivityNet's results."""
     found = evaluated.predictions
     if found is None:
         return
@@ -235,9 +211,9 @@ def write_predictions(evaluated: Evaluated, classes: list[str], folder: Path) ->
 
 
 def timelines(task: SpanLocalizer, samples: Samples, count: int = 4) -> Figure:
-    """The predictions of a model for some sequences, spread over the set, against the truth."""
+    """A plot of predictions and targets for some sequences, spread over the set."""
     count = min(count, len(samples))
-    batches, predictions = [], []
+    batches, predictions, titles = [], [], []
     with torch.inference_mode():
         for i in range(count):
             batch = collate([samples[i * len(samples) // count]])
@@ -250,7 +226,9 @@ def timelines(task: SpanLocalizer, samples: Samples, count: int = 4) -> Figure:
             found = task.predict_step(batch.to(task.device)).to("cpu")
             # Of many scored spans only the likely ones, or they hide each other.
             best = float(found.scores.max()) if len(found) else 0.0
-            predictions.append(found[found.scores >= min(0.2, best / 2)])
+            least = min(0.2, best / 2)
+            predictions.append(found[found.scores >= least])
+            titles.append(f"{batch.ids[0]}: predictions with a score of {least:.2g} or more")
             batches.append(batch)
     targets = [batch.targets("seconds") for batch in batches]
     # Spans of no known class have no name to show.
@@ -260,9 +238,10 @@ def timelines(task: SpanLocalizer, samples: Samples, count: int = 4) -> Figure:
         [batch.features[0] for batch in batches],
         [(found.spans, found.scores, found.labels) for found in predictions],
         [(true.spans, true.labels) for true in targets],
-        [batch.ids[0] for batch in batches],
+        titles,
         task.classes,
         unit="s" if any(line != Timeline() for line in lines) else "steps",
+        channels=_names_of_channels(task, batches),
         starts=[line.offset for line in lines],
         durations=[
             batch.mask.shape[1] * line.seconds_per_step
@@ -271,6 +250,15 @@ def timelines(task: SpanLocalizer, samples: Samples, count: int = 4) -> Figure:
     )
 
 
+def _names_of_channels(task: SpanLocalizer, batches: Sequence[Batch]) -> list[str] | None:
+    """Names of the channels, if the model sees the signals themselves."""
+    facts = task.input
+    if facts is None or facts.channels is None or facts.features is not None:
+        return None
+    alike = all(batch.features.shape[1] == len(facts.channels) for batch in batches)
+    return facts.channels if alike else None
+
+
 def write_metrics(found: dict[str, float], folder: Path) -> None:
-    """Write ``metrics.json``, without what is not known."""
+    """Write ``metrics.json``, without undetermined values."""
     write_json(folder / "metrics.json", {k: v for k, v in found.items() if math.isfinite(v)})

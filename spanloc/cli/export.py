@@ -1,5 +1,6 @@
 """``spanloc-export``: a trained model as one file that runs without spanloc."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,14 @@ from omegaconf import DictConfig
 from rich.table import Table
 from torch import Tensor
 
-from spanloc.cli.entry import run_folder
+from spanloc.cli.folder import run_folder
 from spanloc.cli.show import plain_console
 from spanloc.config.checkpoint import load
 from spanloc.data.inputs import as_input
 from spanloc.data.signals import open_signal
 from spanloc.facts import InputFacts
-from spanloc.inference.export import export
+from spanloc.files import counted
+from spanloc.inference.export import export, require_packages
 from spanloc.inference.exported import SUFFIXES, Difference, Exported, difference, latency
 from spanloc.inference.exported import tolerance as tolerance_of
 from spanloc.training.task import SpanLocalizer
@@ -25,13 +27,14 @@ def run(config: DictConfig) -> None:
     """Run ``spanloc-export``.
 
     Raises:
-        ValueError: The exported model gives something else than the checkpoint; there is no file then.
+        ValueError: The exported model predicts something else than the checkpoint; no file is written then.
     """
     if config.format not in SUFFIXES:
         raise ValueError(f"format is {config.format!r}; wanted {' or '.join(SUFFIXES)}")
     for name, least in (("steps", 1), ("opset", 18)):
         if not isinstance(config[name], int) or config[name] < least:
             raise ValueError(f"{name} is {config[name]!r}; wanted a whole number, at least {least}")
+    require_packages(config.format)
     task = load(config.checkpoint, allow=config.allow)
     file = Path(str(config.file or run_folder() / f"model{SUFFIXES[config.format]}"))
     features, what = _features(task, config)
@@ -50,14 +53,19 @@ def run(config: DictConfig) -> None:
                 )
             most = Difference(*map(max, most, found))
 
-    doing = "Exporting the model, and comparing the file with it: about half a minute"
-    plain_console().print(doing, soft_wrap=True)
-    export(task, file, config.format, opset=config.opset, check=check)
+    console, stages = plain_console(), itertools.count(1)
+    console.print("Exporting the model: about half a minute", soft_wrap=True)
+
+    def progress(stage: str) -> None:
+        console.print(f"{next(stages)} of 4: {stage}", soft_wrap=True, highlight=False)
+
+    export(task, file, config.format, opset=config.opset, check=check, progress=progress)
+    progress("measuring the time of both")
     _show(task, file, features, what, most)
 
 
 def _features(task: SpanLocalizer, config: DictConfig) -> tuple[Tensor, str]:
-    """Features ``(1, C, T)``, and what they are."""
+    """Features ``(1, C, T)``, and their description."""
     channels = task.localizer.num_channels
     if config.recording is None:
         random = torch.Generator().manual_seed(0)
@@ -108,8 +116,7 @@ def _show(
         table.add_row(*row)
     console = plain_console()
     console.print(table)
-    threads = torch.get_num_threads()
     note = f"Compared on {what}, also as a batch of 7 and as one step; times are medians of 20, "
-    note += f"of one sequence on the CPU, torch with {threads} thread{'s' * (threads != 1)}."
+    note += f"of one sequence on the CPU, torch with {counted(torch.get_num_threads(), 'thread')}."
     console.print(note, soft_wrap=True, highlight=False)
     console.print(f"The file is {file}", soft_wrap=True)

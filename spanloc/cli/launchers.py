@@ -2,21 +2,115 @@
 
 import logging
 import os
+import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
 from signal import SIGTERM, getsignal, signal
 from typing import Any
 
-from hydra.core.utils import JobReturn
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
 
-from spanloc.cli.cores import num_cores
-from spanloc.cli.spread import Ended, Job, SpreadRuns, carry_out
+from spanloc.cli import stopping
+from spanloc.cli.machine import num_cores
+from spanloc.cli.ranks import claim
+from spanloc.cli.sweeps import FailedRunError, Job, carry_out, how_jobs_go_on, outcome, shown
+from spanloc.files import counted
 
 log = logging.getLogger(__name__)
+#: A job, and a call that gives its result or raises what its process ended with.
+Ended = tuple[Job, Callable[[], JobReturn]]
+
+
+class SpreadRuns(Launcher):
+    """Runs that are carried out elsewhere."""
+
+    needs = ""  # a package, of the extra with the name of the launcher's file
+    outlives = False  # whether runs go on when this process has ended
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Keep what the runs need; called by Hydra.
+
+        Raises:
+            ValueError: A package is missing.
+        """
+        self.context, self.task, self.config = hydra_context, task_function, config
+        try:
+            import_module(self.needs)
+        except ImportError:
+            extra = type(self).__name__.lower()
+            text = f"launcher={extra} needs {self.needs}: pip install 'spanloc[{extra}]'"
+            raise ValueError(text) from None
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Carry out the runs, all to their end; called by Hydra's sweeper."""
+        setup_globals()
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        threads = self._threads(len(job_overrides))
+        jobs = [
+            self._job(number, some, threads)
+            for number, some in enumerate(job_overrides, initial_job_idx)
+        ]
+        outcome().folder = shown(self.config.hydra.sweep.dir)
+        results: dict[int, JobReturn] = {}
+        if not self.outlives:
+            stopping.when_stopped(partial(how_jobs_go_on, jobs, results))
+        many = counted(len(jobs), "run")
+        log.info("%s, %s; see output.log of each", many, self._said(len(jobs)))
+        try:
+            for job, result in self._results(jobs):
+                results[job.number] = found = _returned(job, result)
+                failed, place = outcome().add(found), shown(job.folder)
+                how = f"failed: {failed.line}" if failed else "done"
+                log.info("%d of %d: %s %s", len(results), len(jobs), place, how)
+        except BaseException as error:
+            word = stopping.stopped_by(error) or "the launcher failed"
+            for job in jobs:
+                if job.number not in results and Path(job.folder).is_dir() and not self.outlives:
+                    claim(Path(job.folder) / "error.txt", word)
+            raise
+        return [results[job.number] for job in jobs]
+
+    def _said(self, count: int) -> str:
+        """The place where the runs are carried out, in words."""
+        raise NotImplementedError
+
+    def _threads(self, count: int) -> int | None:
+        """The threads of each of so many runs; None: as the process finds it."""
+        raise NotImplementedError
+
+    def _results(self, jobs: Sequence[Job]) -> Iterator[Ended]:
+        """The jobs as they end, in any order."""
+        raise NotImplementedError
+
+    def _job(self, number: int, overrides: Sequence[str], threads: int | None) -> Job:
+        config = self.context.config_loader.load_sweep_config(self.config, list(overrides))
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = number
+        instance = HydraConfig.instance()
+        before = instance.cfg
+        instance.set_config(config)
+        try:
+            folder = Path(config.hydra.sweep.dir, config.hydra.sweep.subdir).absolute()
+        finally:
+            instance.cfg = before
+        return Job(
+            number, config, str(folder), str(Path.cwd()), threads, self.context, self.task,
+            Singleton.get_state(),
+        )  # fmt: skip
 
 
 class Joblib(SpreadRuns):
@@ -127,7 +221,7 @@ class Slurm(SpreadRuns):
             if self.outlives and running:
                 numbers = sorted({sent.job_id.split("_")[0] for sent in running})
                 log.warning("the jobs go on; scancel %s ends them", " ".join(numbers))
-            elif running:
+            else:
                 for sent in running:
                     sent.cancel()
 
@@ -173,5 +267,28 @@ LAUNCHERS = (Joblib, Slurm, Ray)
 
 
 def _first_of(sent: Any) -> JobReturn:
-    found: JobReturn = sent.results()[0]
+    found: JobReturn = sent.results()[0]  # of several tasks
     return found
+
+
+def _returned(job: Job, result: Callable[[], JobReturn]) -> JobReturn:
+    # Also where the process did not come to its end.
+    try:
+        found = result()
+    except Exception as error:  # whatever a launcher says of a lost process
+        line = _without_result(error)
+        found = JobReturn(cfg=job.config, status=JobStatus.COMPLETED)
+        found.return_value = FailedRunError(shown(job.folder), line)
+        mark = Path(job.folder) / "error.txt"
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        claim(mark, line)
+    return found
+
+
+def _without_result(error: Exception) -> str:
+    text = str(error).strip()
+    state = re.search(r"state: \w+", text)  # as SLURM has it: TIMEOUT, OUT_OF_MEMORY
+    cause = state[0] if state else re.split(r"\.?\s*\n|\. ", text)[0]
+    if re.search(r"Traceback|^ray::", text):
+        cause = text.splitlines()[-1]
+    return f"its process ended without a result ({cause}), as where memory or time runs out"

@@ -1,30 +1,28 @@
-"""Which errors are the user's, and the one line that says them."""
+"""Errors that are the user's, the one line that each ends in, and the setting that was likely meant."""
 
 import re
+from difflib import get_close_matches
+from importlib.resources import files
+from typing import Any
 
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from spanloc.cli.known import closest
+from spanloc.files import leaves
 
-_MISTAKES = (
-    ValueError,
-    OSError,
-    FloatingPointError,
-    HydraException,
-    OmegaConfBaseException,
-)
+_MISTAKES = (ValueError, OSError, FloatingPointError, HydraException, OmegaConfBaseException)
 
 
 def is_mistake(error: BaseException) -> bool:
-    """Whether an error is the user's, to be said in one line."""
+    """True for an error of the user's, which ends in one line."""
     # Lightning's own, by its name: it need not be imported to have failed elsewhere.
     return isinstance(error, _MISTAKES) or type(error).__name__ == "MisconfigurationException"
 
 
 def line_of(error: BaseException, command: str = "train") -> str:
-    """The line that says an error of ``spanloc-<command>``."""
+    """The line for an error of ``spanloc-<command>``."""
     text = str(error)
     if "iter(combined_loader)" in text and error.__context__ is not None:
         # Lightning's own, as it cleans up after loaders that failed to start.
@@ -58,3 +56,46 @@ def _file_of(error: BaseException | None) -> str | None:
             return str(file)
         error = error.__context__
     return str(HydraConfig.get().runtime.output_dir) if HydraConfig.initialized() else None
+
+
+def closest(name: str, command: str) -> str | None:
+    """The setting or group of settings of a command whose name is closest; None where none is close.
+
+    One with the same last part is closer than any other.
+
+    >>> closest("data.rooot", "train"), closest("batch_size", "train"), closest("nothing", "train")
+    ('data.root', 'data.batch_size', None)
+    """
+    names = _names(command)
+    last = name.split(".")[-1]
+    same = [known for known in names if known.split(".")[-1] == last]
+    found = get_close_matches(name, same, 1, 0) or get_close_matches(name, names, 1, 0.65)
+    return found[0] if found else None
+
+
+def _names(command: str) -> list[str]:
+    """All groups and settings of a command, in any of its choices."""
+    configs = files("spanloc.configs")
+    content = _content(configs / f"{command}.yaml")
+    if command == "tune":
+        content = {**_content(configs / "train.yaml"), **content}
+    groups = [
+        g for choice in content.pop("defaults", ()) if isinstance(choice, dict) for g in choice
+    ]
+    hydra = content.pop("hydra", {})
+    found = [f"hydra.{part}.dir" for part in ("run", "sweep") if part in hydra]
+    found += [name for name, _ in leaves(content)]
+    found += ["resume"] if command in ("train", "tune") else []
+    for group in groups:
+        if (folder := configs / str(group)).is_dir():
+            found.append(group)
+            for file in folder.iterdir():
+                if file.name.endswith(".yaml"):
+                    found += [name for name, _ in leaves(_content(file), f"{group}.")]
+    return list(dict.fromkeys(found))
+
+
+def _content(file: Any) -> dict[str, Any]:
+    text = file.read_text(encoding="utf-8")
+    # These set what belongs to other groups.
+    return {} if text.startswith("# @package _global_") else yaml.safe_load(text) or {}

@@ -8,9 +8,9 @@ from spanloc.training.task import SpanLocalizer
 
 
 def objective_name(config: Mapping[str, Any]) -> str | None:
-    """The name in ``metrics.json`` that the setting ``objective`` gives, or what the best checkpoint is chosen by.
+    """The name of the objective in ``metrics.json``: the setting ``objective``, or the monitor of the best checkpoint.
 
-    None where nothing chooses it.
+    None where there is neither.
 
     Raises:
         ValueError: It is no name.
@@ -27,7 +27,7 @@ def check_objective(config: Mapping[str, Any], task: SpanLocalizer) -> None:
     """Refuse an objective that ``metrics.json`` will not have, as far as that is known before training.
 
     Raises:
-        ValueError: There will be no such name; it says which there are.
+        ValueError: There will be no such name; it lists the names there are.
     """
     name = objective_name(config)
     known = ["step", "time/train", "data/train_sequences"]
@@ -47,7 +47,7 @@ def objective_value(config: Mapping[str, Any], metrics: Mapping[str, float]) -> 
     """The objective among the metrics of a run; None where there is none to choose by.
 
     Raises:
-        ValueError: There is no such metric; it says which there are.
+        ValueError: There is no such metric; it lists the metrics there are.
     """
     name = objective_name(config)
     if name is not None and name not in metrics and config.get("objective") is not None:
@@ -62,7 +62,7 @@ def _monitor(config: Mapping[str, Any]) -> str | None:
 
 
 def _tested(task: SpanLocalizer) -> list[str] | None:
-    # None where a metric, such as a user's own, does not say its names before it has seen anything.
+    # None where a metric, such as a user's own, has no names before it has seen anything.
     names: list[str] = []
     for metric in task.test_metrics.values():
         if not isinstance(metric, SpanMetric):

@@ -13,8 +13,8 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from spanloc.cli.entry import run_folder
-from spanloc.cli.fit import chosen_options, having, names_of, usual_min_score
+from spanloc.cli.decoding import chosen_options, having, usual_min_score
+from spanloc.cli.folder import run_folder
 from spanloc.cli.predict_files import (
     check_classes,
     check_outputs,
@@ -25,6 +25,7 @@ from spanloc.cli.predict_files import (
     own_path,
 )
 from spanloc.cli.show import plain_console, with_progress
+from spanloc.config.build import as_names
 from spanloc.config.checkpoint import file_of
 from spanloc.data.annotations.written import (
     FORMATS,
@@ -42,8 +43,8 @@ from spanloc.inference.recordings import Recording, find_recordings
 from spanloc.training.task import SpanLocalizer
 
 log = logging.getLogger(__name__)
-# Of these, predictions depend on none of the others.
-_READING = ("rate", "channels", "key", "on_rate", "start", "min_score")
+# Of the settings, those that predictions depend on.
+_READING = ("rate", "channels", "key", "on_rate", "missing", "start", "min_score")
 _TYPES = {
     "rate": float | None,
     "min_score": float | None,
@@ -60,16 +61,16 @@ def run(config: DictConfig) -> None:
     """Run ``spanloc-predict``.
 
     Raises:
-        ValueError: A setting is wrong; or something is wrong with some recordings: the others are done.
+        ValueError: A setting is wrong; or some recordings cannot be used: the others are done.
     """
     folder, settings = run_folder(), _settings(config)
     formats = _formats(settings)
     start = None if settings["start"] is None else _moment(settings["start"])
-    recordings = find_recordings(names_of(settings["input"]))
+    recordings = find_recordings(as_names(settings["input"]))
     without, lines = left_out(formats, recordings)
     pictures = {name: settings[name] for name in ("plot", "view")}
     check_outputs(outputs(folder, recordings, formats, without, **pictures), recordings)
-    checkpoints, shifts = names_of(settings["checkpoint"]), settings["tta"]["shifts"]
+    checkpoints, shifts = as_names(settings["checkpoint"]), settings["tta"]["shifts"]
     task = load_models(checkpoints, shifts=shifts, allow=settings["allow"])
     check_classes(formats, task.classes)
     options = chosen_options(settings["decode"])
@@ -85,22 +86,23 @@ def run(config: DictConfig) -> None:
     journal = Journal(folder / "predict.done", identity, resume=settings["resume"])
     found: list[Found] = []
     problems: list[str] = []
+    assumed: list[str] = []
 
     def note(error: Exception | str, name: str = "") -> None:
         text = f"{name}: {error}" if isinstance(error, OverflowError) else str(error)
         # The readers speak of the settings of training.
-        problems.append(re.sub(r"\bdata\.(?=channels|key)", "", text))
-        # A single one is said at the end.
-        for line in problems[-1 if len(problems) > 2 else 0 :] if len(problems) > 1 else ():
-            log.error("%s", line)
+        problems.append(re.sub(r"\bdata\.(?=channels|key|missing)", "", text))
+        if len(problems) > 1:  # a single one is printed at the end
+            for line in problems if len(problems) == 2 else problems[-1:]:
+                log.error("%s", line)
 
     for line in lines:
         note(line)
-    for recording in with_progress(recordings, "recordings"):
+    for recording in with_progress(recordings, len(recordings), "recordings"):
         try:
             one = journal.found(recording)
             if one is None:
-                one = _find(task, recording, settings, start)
+                one = _find(task, recording, settings, start, assumed)
                 journal.add(recording, one)
             found.append(one)
             for name, together in formats.items():
@@ -110,6 +112,10 @@ def run(config: DictConfig) -> None:
                 _plot(task, one, settings, figure_path(folder, one.id))
         except _MISTAKES as error:
             note(error, recording.id)
+    if assumed:
+        of = f"{len(assumed)} of {counted(len(recordings), 'recording')}"
+        rate = f"taken as {task.rate:g} Hz, as in training; rate=NUMBER sets another"
+        log.info("the rate of %s is not in the file: %s", of, rate)
     for name, together in formats.items():
         if together:
             path, held = joint_path(folder, name), [o for o in found if o.id not in without[name]]
@@ -132,13 +138,22 @@ def run(config: DictConfig) -> None:
 
 
 def _find(
-    task: SpanLocalizer, recording: Recording, settings: dict[str, Any], start: datetime | None
+    task: SpanLocalizer,
+    recording: Recording,
+    settings: dict[str, Any],
+    start: datetime | None,
+    assumed: list[str],
 ) -> Found:
     signal, chosen = _open(task, recording.path, settings), settings["channels"]
+    silent = signal.rate is None and task.rate is not None
+    if silent:
+        assumed.append(recording.id)
     predictions = task.predict(
         signal,
+        task.rate if silent else None,
         channels=None if chosen is None else range(signal.num_channels),
         on_rate=settings["on_rate"],
+        missing=settings["missing"],
         name=recording.id,
     )
     kept = predictions[predictions.scores >= settings["min_score"]]
@@ -150,7 +165,7 @@ def _find(
         (max(0.0, first), min(last, duration), task.classes[label], score)
         for (first, last), label, score in zip(*rows, strict=True)
     ]
-    # What the precision of the files leaves nothing of, they refuse.
+    # Spans that the rounding of the files would make empty are left out: the files refuse them.
     files = (rounded(*span[:2], duration=duration, rate=rate) for span in spans)
     spans = [span for span, (begin, end) in zip(spans, files, strict=True) if begin < end]
     own = start or getattr(signal, "start", None)
@@ -158,7 +173,8 @@ def _find(
 
 
 def _open(task: SpanLocalizer, path: Path, settings: dict[str, Any]) -> Signal:
-    options: dict[str, Any] = {"key": settings["key"], "rate": settings["rate"]}
+    time = task.input.time if task.input else None
+    options: dict[str, Any] = {"key": settings["key"], "rate": settings["rate"], "time": time}
     chosen, names = settings["channels"], task.input.channels if task.input else None
     try:
         return open_signal(path, **options, channels=chosen)
@@ -173,7 +189,7 @@ def _open(task: SpanLocalizer, path: Path, settings: dict[str, Any]) -> Signal:
 
 def _formats(settings: dict[str, Any]) -> dict[str, bool]:
     """The wanted formats, and whether one file holds all recordings."""
-    names, wanted = names_of(settings["format"]), settings["joint"]
+    names, wanted = as_names(settings["format"]), settings["joint"]
     for name in names:
         if name not in FORMATS:
             raise ValueError(f"format is {name!r}; wanted some of {', '.join(FORMATS)}")
@@ -188,7 +204,7 @@ def _write_those_that_fit(
     path: Path,
     note: Callable[[Exception, str], None],
 ) -> None:
-    """Write one file of several recordings, without those that it cannot be made of; they are noted."""
+    """Write one file of several recordings; those that it cannot hold are left out and noted."""
     if not found:
         return
     try:

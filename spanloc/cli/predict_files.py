@@ -1,7 +1,6 @@
-"""Where ``spanloc-predict`` writes, checked before it predicts anything."""
+"""The files that ``spanloc-predict`` will write, checked before it predicts anything."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from os import stat_result
 from pathlib import Path
 
 from spanloc.data.annotations.written import (
@@ -29,11 +28,7 @@ def figure_path(folder: Path, name: str) -> Path:
 
 
 def check_classes(formats: Iterable[str], classes: Iterable[str]) -> None:
-    """Check that the formats can hold all classes of the model.
-
-    Raises:
-        ValueError: One cannot.
-    """
+    """Raise a ``ValueError`` where a format cannot hold a class of the model."""
     classes = list(classes)
     for name in formats:
         for label in classes:
@@ -47,12 +42,7 @@ def check_classes(formats: Iterable[str], classes: Iterable[str]) -> None:
 def left_out(
     formats: Mapping[str, bool], recordings: Sequence[Recording]
 ) -> tuple[dict[str, set[str]], list[str]]:
-    """The ids that each format cannot hold, and a line about each of them.
-
-    Args:
-        formats: Names, and whether one file holds all recordings.
-        recordings: All.
-    """
+    """The ids that each format cannot hold, and a line about each of them."""
     found: dict[str, set[str]] = {name: set() for name in formats}
     lines = []
     for name in formats:
@@ -75,14 +65,11 @@ def outputs(
     plot: bool,
     view: bool,
 ) -> Iterator[tuple[Path, str]]:
-    """Every file that a run will write, and what it is in words.
+    """Every file that a run will write, with a description.
 
     Args:
-        folder: Of the run.
-        recordings: All.
         formats: Names, and whether one file holds all recordings.
         without: Ids that are not written in a format.
-        plot, view: Whether there are figures and the page.
     """
     for name in ("predict.done", "predict.log", "error.txt"):
         yield folder / name, f"{name} of the run"
@@ -102,34 +89,26 @@ def outputs(
 
 
 def check_outputs(written: Iterable[tuple[Path, str]], recordings: Iterable[Recording]) -> None:
-    """Check that no result takes the place of a recording or of another result.
-
-    Args:
-        written: From :func:`outputs`.
-        recordings: All.
-
-    Raises:
-        ValueError: One would.
-    """
+    """Raise a ``ValueError`` where a file of :func:`outputs` would replace a recording or another of them."""
     # By what the file system says: a path may lead over links, or be written in other letters.
-    inputs = {_key(_file(recording.path).stat()): recording.path for recording in recordings}
+    inputs = {}
+    for recording in recordings:
+        # A WFDB record may be named without the suffix of its header.
+        there = recording.path.exists()
+        inputs[_key(recording.path if there else Path(f"{recording.path}.hea"))] = recording.path
     seen: dict[Path, str] = {}
     for path, what in written:
         if (other := seen.setdefault(path, what)) != what:
             raise ValueError(
                 f"{path} would hold both {other} and {what}; choose one of them, or rename the recording"
             )
-        if path.exists() and (recording := inputs.get(_key(path.stat()))) is not None:
+        if path.exists() and (replaced := inputs.get(_key(path))) is not None:
             raise ValueError(
-                f"{recording}: {what} would replace this recording; name another folder with "
+                f"{replaced}: {what} would replace this recording; name another folder with "
                 "hydra.run.dir=FOLDER"
             )
 
 
-def _file(path: Path) -> Path:
-    # A WFDB record may be named without the suffix of its header.
-    return path if path.exists() else Path(f"{path}.hea")
-
-
-def _key(state: stat_result) -> tuple[int, int]:
+def _key(path: Path) -> tuple[int, int]:
+    state = path.stat()
     return state.st_dev, state.st_ino

@@ -1,10 +1,10 @@
-"""``spanloc-probe``: what a span loss does at its minimum."""
+"""``spanloc-probe``: a span loss at its minimum."""
 
 import logging
 import math
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -13,11 +13,12 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
 from rich.text import Text
 from torch import Tensor
 
 from spanloc.cli import probe_files, probe_tables
-from spanloc.cli.entry import run_folder
+from spanloc.cli.folder import run_folder
 from spanloc.cli.show import plain_console
 from spanloc.config.build import build
 from spanloc.config.checks import check
@@ -40,6 +41,7 @@ from spanloc.losses import SpanLoss
 
 log = logging.getLogger(__name__)
 Rule = Callable[..., Descent]
+_QUICK = 5.0  # seconds that need no word
 _MOST_SPREAD = 1e6  # in target lengths
 # A pair takes some 60 kB of memory, a step at least some 50 us.
 _MOST_PAIRS, _MOST_STEPS, _MOST_LENGTHS = 50_000, 10_000_000, 1000
@@ -52,22 +54,32 @@ def run(config: DictConfig) -> None:
     _check(plain)
     span_loss = build(plain["span_loss"])
     if not callable(span_loss):
-        raise ValueError("span_loss: what it names was called; add span_loss._partial_=true")
+        raise ValueError("span_loss is not a function but its result; add span_loss._partial_=true")
     span_loss = checked(span_loss)
     settings = plain["descent"]
     target = torch.tensor(settings["target"], dtype=torch.float64)
     starts = _starts(settings, target, plain["seed"])
     rules = _rules(settings, span_loss, starts, target)
 
-    console = plain_console()
+    console, hydra = plain_console(), HydraConfig.get()
+    sweep = hydra.mode == RunMode.MULTIRUN
+    name, precision = _name(), str(span_loss.precision).removeprefix("torch.")
+    forum = Forum(forum_cases(), second_attempt())
+    # A loss of the user's own is what they want to see first.
+    own = "._target_=" in " ".join(hydra.overrides.task)
+    with_forum = not sweep or hydra.job.num == 0
+    if with_forum and not own:
+        probe_tables.show_forum(forum, console)
     anatomies = [anatomy(span_loss, float(length)) for length in plain["lengths"]]
-    descents = {}
-    for name, rule in rules.items():
-        with console.status(Text(f"descent: {name}")):
-            descents[name] = rule(starts, target.expand_as(starts))
+    probe_tables.show_match(name, anatomies, precision, span_loss.reason, console)
+    descents = _descents(rules, starts, target, console)
+    descent = DescentResult.of(descents, starts, target, settings["last"])
+    probe_tables.show_descent(name, descent, anatomies, console)
+    if with_forum and own:
+        probe_tables.show_forum(forum, console)
     result = ProbeResult(
-        span_loss=_name(),
-        precision=str(span_loss.precision).removeprefix("torch."),
+        span_loss=name,
+        precision=precision,
         why_not_float64=span_loss.reason or None,
         config=plain,
         versions={
@@ -75,22 +87,34 @@ def run(config: DictConfig) -> None:
             "torch": torch.__version__,
             "python": platform.python_version(),
         },
-        forum=Forum(forum_cases(), second_attempt()),
+        forum=forum,
         anatomy=anatomies,
-        descent=DescentResult.of(descents, starts, target, settings["last"]),
+        descent=descent,
     )
     folder = run_folder()
     across = section(span_loss, float(target[1] - target[0]))
     trajectories = Trajectories.of(starts, target, across, descents)
     probe_files.write(folder, result, trajectories, descents)
-    hydra = HydraConfig.get()
-    sweep = hydra.mode == RunMode.MULTIRUN
-    probe_tables.show(result, console, forum=not sweep or hydra.job.num == 0)
     console.print(f"Everything is in {folder}", soft_wrap=True)
     if sweep:
         probe_files.write_joint(folder.parent)
         console.print(f"All losses so far are in {folder.parent}", soft_wrap=True)
     log.info("took %.1f s", time.perf_counter() - begin)
+
+
+def _descents(
+    rules: Mapping[str, Rule], starts: Tensor, target: Tensor, console: Console
+) -> dict[str, Descent]:
+    """The descents under each rule, with a line for each where they take long."""
+    found: dict[str, Descent] = {}
+    begin = time.perf_counter()
+    for number, (name, rule) in enumerate(rules.items(), 1):
+        text = f"descent {number} of {len(rules)}: {name}"
+        if not console.is_terminal and (number == 1 or time.perf_counter() - begin > _QUICK):
+            console.print(text, highlight=False)
+        with console.status(Text(text)):
+            found[name] = rule(starts, target.expand_as(starts))
+    return found
 
 
 def _check(plain: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What ``spanloc-probe`` prints: tables, and under each how to read it."""
+"""The printed tables of ``spanloc-probe``, and under each how to read it."""
 
 import math
 from collections.abc import Sequence
@@ -8,8 +8,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from spanloc.cli.probe_verdict import verdict
-from spanloc.convergence import Anatomy, DescentResult, Exponent, Forum, ProbeResult
+from spanloc.convergence import Anatomy, DescentResult, Exponent, Forum
 from spanloc.convergence.anatomy import End
 
 _TIES = {"second": "to the target", "split": "half each", "first": "to the prediction"}
@@ -21,37 +20,23 @@ _SHARES = {
 }
 
 
-def show(result: ProbeResult, console: Console, *, forum: bool = True) -> None:
-    """Print all tables of one loss.
+def show_forum(forum: Forum, console: Console) -> None:
+    """Print the tables of the forum's case, the same for all losses.
 
     Args:
-        result: Of that loss.
-        console: To print to, without markup.
-        forum: Whether with the forum's case, which is the same for all losses.
+        console: Without markup.
     """
-    if forum:
-        _show_forum(result.forum, console)
-    _show_match(result, console)
-    _show_places(result.span_loss, result.anatomy[len(result.anatomy) // 2], console)
-    _show_descent(result.span_loss, result.descent, result.anatomy, console)
-
-
-def _show_forum(forum: Forum, console: Console) -> None:
     columns = ["<a tie goes", "<first start\nmoved by", "loss"]
     columns += ["gradient of\nthe starts", "gradient of\nthe ends"]
     for form in ("overlap / union", "overlap / hull"):
         table = _table(columns)
         for case in (case for case in forum.cases if case.form == form):
-            # Rounded first, so that no zero has a sign.
-            gradients = (
-                ", ".join(f"{round(g, 4) + 0.0:.4f}" for g in values)
-                for values in (case.starts, case.ends)
-            )
+            gradients = (case.starts, case.ends)
             table.add_row(
                 _TIES[case.ties] if case.shift < 0 else "",
                 f"{case.shift:+.0e}" if case.shift else "0: the match",
                 _number(case.loss),
-                *gradients,
+                *(", ".join(f"{g:z.4f}" for g in values) for values in gradients),
                 end_section=case.shift > 0,
             )
         _print(console, f"The forum's case: perfect predictions, loss = 1 - {form}", table)
@@ -78,11 +63,21 @@ def _show_forum(forum: Forum, console: Console) -> None:
     )
 
 
-def _show_match(result: ProbeResult, console: Console) -> None:
-    columns = ["length", "in start", "in end", "<0 be-\ntween", "<mini-\nmum", "<smooth"]
+def show_match(
+    name: str, anatomies: Sequence[Anatomy], precision: str, reason: str, console: Console
+) -> None:
+    """Print the tables of a loss at its match and away from it.
+
+    Args:
+        name: Of the loss.
+        anatomies: Of the loss, at all lengths; the one in the middle is shown away from the match.
+        precision, reason: The dtype that it computes in, and why that is not float64, or empty.
+        console: Without markup.
+    """
+    columns = ["length", "in start", "in end", "<0\nin", "<mini-\nmum", "<smooth"]
     table = _table([*columns, "curvature\n× length²", "largest\nstable step"])
     known = []
-    for found in result.anatomy:
+    for found in anatomies:
         ends = (found.start, found.end)
         curvatures = {f"{end.curvature:.4g}" for end in ends if not math.isnan(end.curvature)}
         flags = ("stationary", "minimum", "differentiable")
@@ -96,15 +91,16 @@ def _show_match(result: ProbeResult, console: Console) -> None:
         for end in ends:
             slopes = ((end.left, end.left_error), (end.right, end.right_error))
             known += [error for slope, error in slopes if math.isfinite(slope)]
-    title = f"{result.span_loss}: slopes to the left and to the right of the match, times length"
+    title = f"{name}: slopes to the left and to the right of the match, times length"
     _print(console, title, table)
     good = f", extrapolated; good to {max(known):.0e}" if known else ""
-    why = f" ({result.why_not_float64})" if result.why_not_float64 else ""
+    why = f" ({reason})" if reason else ""
     _read(
         console,
-        verdict(result.anatomy),
-        f"One-sided differences in {result.precision}{why}{good}.",
+        verdict(anatomies),
+        f"One-sided differences in {precision}{why}{good}. 0 in: 0 lies between the two slopes.",
     )
+    _show_places(name, anatomies[len(anatomies) // 2], console)
 
 
 def _show_places(name: str, found: Anatomy, console: Console) -> None:
@@ -152,9 +148,14 @@ def _show_places(name: str, found: Anatomy, console: Console) -> None:
     _read(console, *lines)
 
 
-def _show_descent(
+def show_descent(
     name: str, descent: DescentResult, anatomies: Sequence[Anatomy], console: Console
 ) -> None:
+    """Print the table of the descents of a loss.
+
+    Args:
+        console: Without markup.
+    """
     columns = ["<rule", "steps", "error", "95 %\nbelow", "loss", "length ×\ngradient", "<exponent"]
     table = _table(columns)
     for rule, values in descent.rules.items():
@@ -170,9 +171,10 @@ def _show_descent(
     starts = f"{len(descent.starts)} starts, target {_span(descent.target)}"
     _print(console, f"{name}: gradient descent on free ends, {starts}", table)
     lines = [
-        f"error: of the worse end, the largest over the last {descent.last} steps. loss: at the "
+        f"error: of the worse end, the largest over the last {descent.last} steps. 95 % below: 95 of 100 "
+        "starts end with an error below this. loss: at the "
         f"last. gradient: norm over both ends, mean over the last {descent.last}. Medians over the starts. "
-        "exponent: slope of log gradient against log loss, 0 sharp, 1/2 smooth; -: cannot be told."
+        "exponent: slope of log gradient against log loss, 0 sharp, 1/2 smooth; -: undetermined."
     ]
     ends = [end for found in anatomies for end in (found.start, found.end)]
     if all(abs(end.right - 1) < 0.01 for end in ends):
@@ -246,4 +248,43 @@ def _exponent(found: Exponent) -> str:
     if not found.determinable:
         return "-"
     off = max(found.high - found.slope, found.slope - found.low)
-    return f"{found.slope:.2f} ±{off:.2f}".replace("-0.00", "0.00")
+    return f"{found.slope:z.2f} ±{off:.2f}"
+
+
+def verdict(anatomies: Sequence[Anatomy]) -> str:
+    """Sum up a loss at its match in one or two sentences, from its anatomies at all lengths."""
+    ends = [end for found in anatomies for end in (found.start, found.end)]
+    slopes = [slope for end in ends for slope in (end.left, end.right)]
+    if any(map(math.isnan, slopes)):
+        return (
+            "Some slopes at the match are undetermined: as steps get shorter, the differences settle "
+            "too slowly, or not at all."
+        )
+    if not all(end.minimum for end in ends):
+        return "The match is not a minimum along both ends, at least not for every length."
+    if any(map(math.isinf, slopes)):
+        return (
+            "A minimum with an infinite slope: differences grow without bound as steps get shorter, "
+            "as at a jump, at a cusp, or where the slope goes as a logarithm."
+        )
+    if all(found.sharp for found in anatomies):
+        return (
+            "Sharp: the match is a minimum, 0 lies between the slopes, and yet no gradient beside it "
+            "is small. It does not fall with the loss; only the step size can."
+        )
+    if all(found.smooth for found in anatomies):
+        if any(end.curvature == math.inf for end in ends):
+            return (
+                "The gradient goes to 0 with the loss, but the curvature is infinite: plain gradient "
+                "descent settles with no constant step."
+            )
+        if any(math.isnan(found.largest_stable_step) for found in anatomies):
+            return (
+                "The gradient goes to 0 with the loss; the curvature is undetermined, at least for "
+                "some length."
+            )
+        return (
+            "Smooth: the gradient goes to 0 with the loss. Plain gradient descent settles with a "
+            "constant step below the largest stable one."
+        )
+    return "A minimum, but neither sharp nor smooth in both ends and at every length."

@@ -1,8 +1,8 @@
 """Several processes of one run that fail together: one cause, one line.
 
 Lightning starts the command once more for each further process, with ``LOCAL_RANK`` set. The one that fails
-says why; the others only see that a connection broke. They share the run's ``error.txt``: who makes
-that file speaks for all.
+knows why; the others only see that a connection broke. They share the run's ``error.txt``: the process that
+makes that file prints the error for all.
 """
 
 import logging
@@ -20,7 +20,8 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
-from spanloc.cli.resume import given_settings, quoted
+from spanloc.cli.arguments import quoted
+from spanloc.cli.resume import given_settings
 from spanloc.cli.stopping import WORDS, code_of, ended_by, is_child
 
 # How long the others wait for the one that knows the cause: it closes its data and its loggers first.
@@ -29,14 +30,14 @@ _LOST = r"gloo|nccl|ProcessGroup|TCPStore|connection (was )?(closed|reset|refuse
 
 
 def hush() -> None:
-    """Leave to the first process what all of them would print."""
+    """Let only the first process print what all of them would print."""
     if is_child():
         logging.getLogger().setLevel(logging.ERROR)
         warnings.simplefilter("ignore")
 
 
 def lost_another(error: BaseException) -> bool:
-    """Whether an error only says that another process of the run is gone."""
+    """True for an error whose only cause is another process of the run that is gone."""
     names = {kind.__name__ for kind in type(error).__mro__}
     return "DistError" in names or (
         isinstance(error, RuntimeError) and re.search(_LOST, str(error), re.IGNORECASE) is not None
@@ -44,17 +45,13 @@ def lost_another(error: BaseException) -> bool:
 
 
 def num_started() -> int:
-    """Processes that torchrun or srun has started the command in, on all machines; 1 without these."""
+    """The number of processes that torchrun or srun has started, on all machines; 1 without these."""
     torchrun = "TORCHELASTIC_RUN_ID" in os.environ
     return int(os.environ.get("WORLD_SIZE" if torchrun else "SLURM_STEP_NUM_TASKS") or 1)
 
 
 def refuse_started(name: str, arguments: Sequence[str]) -> None:
-    """Refuse what several processes that torchrun or srun has started cannot share.
-
-    Args:
-        name: Of the command.
-        arguments: As Hydra takes them.
+    """Refuse commands and settings that several processes of torchrun or srun cannot share.
 
     Raises:
         ValueError: The command works in one process, is a sweep, or names no run folder.
@@ -92,9 +89,9 @@ def check_started(trainer: Any) -> None:
 
 
 def leave_to_first(mark: Path | None = None) -> None:
-    """Give the first process the time to say a mistake that all see, if torchrun or srun has started them.
+    """Give the first process the time to print a mistake that all see, if torchrun or srun has started them.
 
-    Where they have met, or Lightning has started the others, whoever is first in ``error.txt`` speaks.
+    Where they have met, or Lightning has started the others, the first to write ``error.txt`` prints.
     """
     if num_started() > 1 and is_child() and not _grouped():
         end = time.monotonic() + _PATIENCE
@@ -108,7 +105,7 @@ def _grouped() -> bool:
 
 
 def cause_of_loss(mark: Path) -> str:
-    """What to say of another process that is gone, if it does not say so itself in ``mark`` soon."""
+    """The line for another process that is gone, unless it writes its own to ``mark`` soon."""
     end, text = time.monotonic() + _PATIENCE, None
     while text is None and time.monotonic() < end and not mark.exists():
         time.sleep(0.05)
@@ -127,7 +124,7 @@ def _cause() -> str | None:
 
 
 def claim(mark: Path, text: str) -> str | None:
-    """Write ``error.txt``, unless another process has: then that one speaks, and its text is returned."""
+    """Write ``error.txt``, unless another process has: then its text is returned."""
     try:
         with mark.open("x", encoding="utf-8") as file:
             file.write(f"{text}\n")
@@ -139,7 +136,7 @@ def claim(mark: Path, text: str) -> str | None:
 
 
 def end_children(*, patience: float = 0.0) -> None:
-    """Kill the other processes, those that have not ended after so many seconds."""
+    """Kill the other processes that have not ended after ``patience`` seconds."""
     end = time.monotonic() + patience
     for process in _children():
         while process.poll() is None and time.monotonic() < end:
@@ -149,7 +146,7 @@ def end_children(*, patience: float = 0.0) -> None:
 
 @contextmanager
 def leaving_no_group() -> Iterator[None]:
-    """Processes that a run has started, and its connection to them, do not outlive it: another one follows."""
+    """End the connection of a run to the processes it has started, with the run: another run follows."""
     names = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")
     before = {name: os.environ.get(name) for name in names}
     try:
@@ -168,13 +165,12 @@ def leaving_no_group() -> Iterator[None]:
 
 @contextmanager
 def without_kill(mark: Path, say: Callable[[str], None], sweep: bool = False) -> Iterator[None]:
-    """Inside, Lightning does not kill this process when another one fails, and leaves SIGTERM alone.
+    """Keep Lightning from killing this process when another one fails, and from handling SIGTERM.
 
-    It would do so from a thread, without a word. Instead this process gets the time to end by itself; if it
-    does not, since it waits for the one that is gone, it is ended here. On SIGTERM Lightning
-    would first wait for the others, which may wait for this one. A process that waits for another one
-    when it is stopped, and so never stops, is ended here as well. In a ``sweep`` it has ended when the run
-    has: it goes on with the next one.
+    Lightning would kill it from a thread, without a line. Instead this process gets the time to end by
+    itself, and is ended here if it does not, since it waits for the one that is gone. On SIGTERM Lightning
+    would first wait for the others, which may wait for this one; a process that so never stops is ended here
+    as well. In a ``sweep`` the process goes on with the next run.
     """
     over = threading.Event()
     launcher = sys.modules.get("lightning_fabric.strategies.launchers.subprocess_script")

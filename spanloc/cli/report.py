@@ -1,4 +1,4 @@
-"""``spanloc-report``: tables and figures over many runs."""
+"""``spanloc-report``: tables and plots of many runs."""
 
 import time
 
@@ -6,7 +6,7 @@ from omegaconf import DictConfig, ListConfig
 from rich.text import Text
 
 from spanloc import plots, reports
-from spanloc.cli.entry import run_folder
+from spanloc.cli.folder import run_folder
 from spanloc.cli.show import MOST_PRINTED, plain_console, show_rest, show_table
 from spanloc.files import replacing
 

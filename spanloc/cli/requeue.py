@@ -1,4 +1,4 @@
-"""SIGTERM and SIGUSR1 while a model trains: it is saved, the command ends, SLURM starts it again."""
+"""SIGTERM and SIGUSR1 during training: the model is saved, the command ends, and SLURM starts it again."""
 
 import logging
 import os
@@ -24,18 +24,25 @@ _SCONTROL_SECONDS = 30.0
 
 @contextmanager
 def stopping_saved(trainer: Any) -> Iterator[None]:
-    """Inside, a training that gets SIGTERM or SIGUSR1 saves ``last.ckpt`` after the current batch, and ends.
+    """Save ``last.ckpt`` after the current batch, and end, when the training inside gets SIGTERM or SIGUSR1.
 
     Where nothing can be saved within an epoch (:class:`~spanloc.training.callbacks.LastCheckpoint`) it
-    ends at once. SIGUSR1 is what SLURM sends some time before a job has to end (``--signal=USR1@60``); the
-    job is then put into the queue again. It ends the command as SIGTERM does. Who handles it already, such
-    as a launcher, still does.
+    ends at once. SLURM sends SIGUSR1 some time before a job has to end (``--signal=USR1@60``): it ends the
+    command as SIGTERM does, and the job is put into the queue again. A handler of SIGUSR1 that is there
+    already, such as a launcher's, stays.
     """
     last = next((c for c in trainer.callbacks if isinstance(c, LastCheckpoint)), None)
     stopping = _Stopping(last)
-    stopping.install()
+    if threading.current_thread() is threading.main_thread():
+        stopping.install()
     try:
-        yield
+        try:
+            yield
+        except Exception as error:
+            if stopping.received is None:
+                raise
+            # The processes that read data had the signal too, and ended before the batch did.
+            raise KeyboardInterrupt(WORDS[signal.SIGTERM]) from error
     except (KeyboardInterrupt, SystemExit):
         # Lightning makes a SystemExit of the interrupt.
         if stopping.received == _REQUEUE and trainer.is_global_zero:
@@ -59,8 +66,6 @@ class _Stopping:
 
     def install(self) -> None:
         """Take the place of the handlers there are, unless a signal is ignored, or SIGUSR1 is handled."""
-        if threading.current_thread() is not threading.main_thread():
-            return
         for number, wanted in ((signal.SIGTERM, callable), (_REQUEUE, signal.SIG_DFL.__eq__)):
             if number is not None and wanted(signal.getsignal(number)):
                 self._before[number] = signal.signal(number, self)

@@ -1,26 +1,47 @@
-"""``resume=FOLDER``: the settings of a run, and where it stopped."""
+"""``resume=FOLDER``: the settings of a run or a study, the checkpoint that it goes on from, what is left to do."""
 
+import logging
 import os
 import re
 import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hydra.core.hydra_config import HydraConfig
 
-from spanloc.files import replacing
+from spanloc.cli.arguments import (
+    name_of,
+    ordered,
+    quoted,
+    settings_of,
+    with_experiment,
+    with_own_data,
+    with_search,
+    with_text_roots,
+)
+from spanloc.files import read_json, replacing
 
+log = logging.getLogger(__name__)
 #: Where a run or a study keeps what its command line set.
 SETTINGS = "overrides.yaml"
-_NUMBER = r"[+-]?[\d_.]+(?:[eE][+-]?\d+)?"
-_NUMBER_IN_LIST = rf"(?<=[\[,]){_NUMBER}(?=[,\]])"
-# Options of Hydra whose value may be the next argument.
-_WITH_VALUE = {
-    *("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p"),
-    *("--cfg", "-c", "--info", "-i", "--experimental-rerun"),
+# The parts of a checkpoint that a training goes on from.
+_STATE = {
+    "epoch": int,
+    "global_step": int,
+    "optimizer_states": list,
+    "lr_schedulers": list,
+    "loops": dict,
+    "callbacks": dict,
 }
+# What a resumed run cannot change, and why.
+_FIXED = (
+    (("localizer", "backbone", "neck", "head"), "is of another model"),
+    (("module.classes", "seconds_per_step"), "was trained on other data"),
+    (("optimizer",), "the optimizer goes on with the settings it had"),
+)
 
 
 def for_hydra(arguments: Sequence[str], command: str) -> list[str]:
@@ -28,11 +49,13 @@ def for_hydra(arguments: Sequence[str], command: str) -> list[str]:
     trains = command in ("train", "tune")
     found = with_saved_settings(arguments, command) if trains else ordered(arguments)
     found = with_text_roots(found)
+    if command == "check":
+        return with_experiment(found)
     return with_search(with_own_data(found)) if trains else found
 
 
 def given_settings(root: object) -> list[str]:
-    """What the command line set, in the words of a command that means the same anywhere.
+    """The settings of the command line, in words that mean the same in any folder.
 
     Args:
         root: Of the data, absolute, if they have one; it takes the place of a relative one.
@@ -43,9 +66,9 @@ def given_settings(root: object) -> list[str]:
     settings = [f"--config-dir={path}" for path in places if path]
     # A launcher would make a sweep of a run of one.
     others = ("ckpt_path", "launcher")
-    settings += [text for text in hydra.overrides.task if _name(text) not in others]
-    if isinstance(root, str) and any(_name(text) == "data.root" for text in settings):
-        settings = [text for text in settings if _name(text) != "data.root"]
+    settings += [text for text in hydra.overrides.task if name_of(text) not in others]
+    if isinstance(root, str) and any(name_of(text) == "data.root" for text in settings):
+        settings = [text for text in settings if name_of(text) != "data.root"]
         settings.append(quoted("data.root", Path(root)))
     return settings
 
@@ -58,7 +81,7 @@ def save_settings(folder: Path, root: object) -> None:
 
 
 def saved_settings(folder: Path) -> list[str]:
-    """What :func:`save_settings` wrote.
+    """The settings that :func:`save_settings` wrote.
 
     Raises:
         ValueError: It is something else.
@@ -73,10 +96,7 @@ def saved_settings(folder: Path) -> list[str]:
 
 
 def how_to_resume(command: str, folder: Path) -> str:
-    """A line for a run or study that was stopped, with the command that resumes it.
-
-    Empty where it had not begun.
-    """
+    """A line for a run or study that was stopped, with the command that resumes it; empty if it had not begun."""
     if not (folder / SETTINGS).is_file():
         return ""
     if command == "train" and not (folder / "last.ckpt").is_file():
@@ -119,19 +139,19 @@ def with_saved_settings(arguments: Sequence[str], command: str = "train") -> lis
     saved.append(quoted("hydra.run.dir", folder))
     if command == "train":
         saved.append(quoted("ckpt_path", folder / "last.ckpt"))
-    places = _settings(given)
-    names = {_name(a) for i, a in enumerate(given) if i in places or a.startswith("-")}
+    places = settings_of(given)
+    names = {name_of(a) for i, a in enumerate(given) if i in places or a.startswith("-")}
     # Another choice of a group does not have the options of the old one.
-    kept = [a for a in saved if not {_name(a), _name(a).split(".")[0]} & names]
+    kept = [a for a in saved if not {name_of(a), name_of(a).split(".")[0]} & names]
     # What the run added is taken away by not adding it.
-    added = {_name(a) for a in saved if a.startswith("+")}
-    undone = {i for i in places if given[i].startswith("~") and _name(given[i]) in added}
+    added = {name_of(a) for a in saved if a.startswith("+")}
+    undone = {i for i in places if given[i].startswith("~") and name_of(given[i]) in added}
     # Hydra wants all settings side by side, and its own options before or after them.
     options = [a for a in kept if a.startswith("-")]
     settings = [a for a in kept if not a.startswith("-")]
     for i in places:
         # What the run had to add, as the config does not have it, is added again.
-        again = _name(given[i]) in added and not given[i].startswith(("+", "~"))
+        again = name_of(given[i]) in added and not given[i].startswith(("+", "~"))
         if i not in undone:
             settings.append(f"+{given[i]}" if again else given[i])
     others = [a for i, a in enumerate(given) if i not in places]
@@ -140,79 +160,14 @@ def with_saved_settings(arguments: Sequence[str], command: str = "train") -> lis
 
 def _with_requeued(arguments: Sequence[str]) -> Sequence[str]:
     """The arguments, with ``resume=`` where SLURM or torchrun runs a job again and the run is there already."""
-    names = {_name(argument) for argument in arguments}
+    names = {name_of(argument) for argument in arguments}
     counts = ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")
     again = any(os.environ.get(name, "0").strip("0") for name in counts)
     if not again or {"resume", "ckpt_path"} & names or {"-m", "--multirun"} & set(arguments):
         return arguments
-    places = [a.partition("=")[2].strip("'\"") for a in arguments if _name(a) == "hydra.run.dir"]
+    places = [a.partition("=")[2].strip("'\"") for a in arguments if name_of(a) == "hydra.run.dir"]
     there = places and all((Path(places[-1]) / name).is_file() for name in (SETTINGS, "last.ckpt"))
     return [*arguments, f"resume={places[-1]}"] if there else arguments
-
-
-def with_own_data(arguments: Sequence[str]) -> list[str]:
-    """The arguments, with ``data=annotations`` where they name a folder of data and no choice of data.
-
-    >>> with_own_data(["data.root=here", "seed=1"])
-    ['data=annotations', 'data.root=here', 'seed=1']
-    """
-    names = {_name(arguments[i]) for i in _settings(arguments)}
-    if "data.root" not in names or names & {"data", "resume"}:
-        return list(arguments)
-    first = min(_settings(arguments))
-    return [*arguments[:first], "data=annotations", *arguments[first:]]
-
-
-def with_search(arguments: Sequence[str]) -> list[str]:
-    """The arguments, with parameters of a search added or changed, whichever they are.
-
-    >>> with_search(["hparams_search.optimizer.lr.low=1e-4", "hparams_search=one_span"])
-    ['++hparams_search.optimizer.lr.low=1e-4', 'hparams_search=one_span']
-    """
-    # Their names have dots in a file, which on a command line lead from one level to the next.
-    return [f"++{a}" if a.startswith("hparams_search.") else a for a in arguments]
-
-
-def with_text_roots(arguments: Sequence[str]) -> list[str]:
-    """The arguments, with names of files and folders in quotes where Hydra would take them for numbers.
-
-    Of ``input`` and ``checkpoint`` also those that Hydra could not read, such as ``night (1).edf``.
-
-    >>> with_text_roots(["data.root=2024_05", "seed=1", "input=[2024,a.wav]"])
-    ["data.root='2024_05'", 'seed=1', "input=['2024',a.wav]"]
-    """
-    found = list(arguments)
-    for i in _settings(arguments):
-        name, _, value = arguments[i].partition("=")
-        if _name(name) not in ("data.root", "input", "checkpoint"):
-            continue
-        if re.fullmatch(_NUMBER, value):
-            found[i] = f"{name}='{value}'"
-        elif _name(name) == "data.root":
-            continue
-        elif value.startswith("["):
-            found[i] = f"{name}={re.sub(_NUMBER_IN_LIST, _in_quotes, value)}"
-        elif _is_path(value):
-            found[i] = quoted(name, Path(value))
-    return found
-
-
-def _in_quotes(found: re.Match[str]) -> str:
-    return f"'{found[0]}'"
-
-
-def _is_path(value: str) -> bool:
-    # Not what a sweep runs one by one; a name may have a comma too.
-    with suppress(OSError, ValueError):  # too long for a name, or a NUL
-        return bool(value) and (Path(value).exists() or not re.search(r"[,'\"$]", value))
-    return False
-
-
-def ordered(arguments: Sequence[str]) -> list[str]:
-    """The arguments of a command, the settings last, as Hydra wants them."""
-    places = _settings(arguments)
-    others = [a for i, a in enumerate(arguments) if i not in places]
-    return [*others, *(arguments[i] for i in places)]
 
 
 def _clean(folder: Path) -> None:
@@ -224,7 +179,7 @@ def _clean(folder: Path) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether another process of this machine has this number."""
+    """True if another process of this machine has this number."""
     # The number of this process may have been that of another: in a container it is the same each time.
     if pid == os.getpid():
         return False
@@ -237,21 +192,65 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def _settings(arguments: Sequence[str]) -> list[int]:
-    # Where the settings are among the arguments.
-    return [
-        i
-        for i, argument in enumerate(arguments)
-        if not argument.startswith("-") and not (i and arguments[i - 1] in _WITH_VALUE)
-    ]
+def has_nothing_to_do(plain: dict[str, Any], folder: Path) -> bool:
+    """Check the checkpoint of a run that goes on, log what differs, and see whether all is done already.
+
+    Raises:
+        ValueError: Training cannot go on from it.
+    """
+    # They import torch, which help and mistakes in settings do not wait for.
+    from spanloc.config.checkpoint import read
+    from spanloc.config.compare import as_before, differences
+
+    path = Path(plain["ckpt_path"])
+    saved = read(path)
+    for name, kind in _STATE.items():
+        none = saved.get(name) == [] and not (name == "lr_schedulers" and not plain["scheduler"])
+        if none or not isinstance(saved.get(name), kind):
+            raise ValueError(
+                f"{path}: training cannot go on from it: its {name} is "
+                f"{saved.get(name, 'missing')!r:.60}; wanted {kind.__name__}"
+            )
+    changed = differences(saved["spanloc"]["config"], plain)
+    for groups, why in _FIXED:
+        if found := [d for d in changed if d.is_of(groups) and not d.harmless]:
+            texts, settings = "; ".join(map(str, found)), " ".join(as_before(found))
+            to_give = f"; to resume it, give {settings}" if settings else ""
+            raise ValueError(f"{path}: {why}: {texts}{to_give}")
+    for difference in changed:
+        level = logging.INFO if difference.harmless else logging.WARNING
+        log.log(level, "not as in the run that is resumed: %s", difference)
+    within = _is_within_epoch(saved)
+    epochs = saved["epoch"] + (not within)
+    for name, done in (("epochs", epochs), ("steps", saved["global_step"])):
+        most = plain["trainer"].get(f"max_{name}")
+        if most is None or not 0 <= most <= done:
+            continue
+        text = f"{path} has done {done} {name}, and trainer.max_{name} is {most}: there is nothing to do"
+        if path.parent.resolve() != folder.resolve():
+            raise ValueError(text)
+        metrics = stored(folder / "metrics.json")
+        tested = any(name.startswith("test/") for name in metrics)
+        if metrics.get("step") == saved["global_step"] and (tested or not plain["test"]):
+            log.info(text)
+            return True
+        log.info("the training is complete; what came after it is done now")
+        return False
+    place = f"within epoch {epochs + 1}" if within else f"after epoch {epochs}"
+    log.info("resuming from %s: %s, step %d", path, place, saved["global_step"])
+    return False
 
 
-def _name(argument: str) -> str:
-    return argument.split("=", 1)[0].lstrip("+~")
+def _is_within_epoch(saved: dict[str, Any]) -> bool:
+    with suppress(LookupError, TypeError):
+        progress = saved["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        return progress["is_last_batch"] is False
+    return False
 
 
-def quoted(name: str, path: Path) -> str:
-    """A setting whose value is a path, with whatever characters."""
-    # To Hydra a backslash is one, except before a quotation mark.
-    text = re.sub(r"(\\*)('|\Z)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), str(path))
-    return f"{name}='{text}'"
+def stored(file: Path) -> dict[str, Any]:
+    """The JSON object in a file of a run; empty where there is none yet."""
+    with suppress(OSError, ValueError):
+        found = read_json(file)
+        return found if isinstance(found, dict) else {}
+    return {}

@@ -1,36 +1,38 @@
-"""``spanloc-score``: the field's figures for predictions from files, and what the errors are."""
+"""``spanloc-score``: metrics of predictions from files, as published evaluators have them, and the errors."""
 
-import gc
 import inspect
+import math
 import os
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
 from spanloc import metrics, reports
-from spanloc.cli.entry import run_folder
+from spanloc.cli.folder import run_folder
 from spanloc.cli.show import plain_console, show_table
 from spanloc.config.build import as_values, build, resolve
 from spanloc.config.checks import check
-from spanloc.config.thresholds import thresholds as read_thresholds
 from spanloc.data.annotations.scored import read_scored
 from spanloc.files import replacing
 from spanloc.metrics.assessable import assessable
+from spanloc.reports.score_tables import summary
+
+_MOST_THRESHOLDS = 1001
 
 
 def run(config: DictConfig) -> None:
     """Run ``spanloc-score``."""
-    # What imports have made stays: to look through it for garbage takes a quarter of a small run.
-    gc.freeze()
     folder = run_folder()
-    # What is wrong with the settings is told before minutes of reading.
+    # A mistake in the settings is an error before minutes of reading.
     wanted = as_values(config.metrics)
     if not isinstance(wanted, dict):
         raise ValueError(f"metrics is {wanted!r}; choose them by metric={wanted}")
-    thresholds = None if config.tiou is None else read_thresholds(as_values(config.tiou))
+    thresholds = None if config.tiou is None else thresholds_of(as_values(config.tiou))
     if not isinstance(config.oracles, bool):
         raise ValueError(f"oracles is {config.oracles!r}; it may be true or false")
     check({"metrics": wanted})
@@ -44,16 +46,18 @@ def run(config: DictConfig) -> None:
         str(config.annotations),
         subset=None if config.subset is None else str(config.subset),
         invalid=config.invalid,
+        columns=as_values(config.columns),
+        unit=as_values(config.unit),
     )
     rows = assessable(found.predictions, found.targets)
     values: dict[str, float] = {}
     computed = {
         name: _build(node, thresholds, found.classes).values(*rows) for name, node in wanted.items()
     }
-    shared = Counter(key for figures in computed.values() for key in figures)
-    for name, figures in computed.items():
+    shared = Counter(key for found_by in computed.values() for key in found_by)
+    for name, found_by in computed.items():
         # As a MetricCollection names what two metrics have.
-        values |= {f"{name}_{k}" if shared[k] > 1 else k: v for k, v in figures.items()}
+        values |= {f"{name}_{k}" if shared[k] > 1 else k: v for k, v in found_by.items()}
     diagnosis: Any = metrics.diagnose(*rows, found.classes, durations=found.durations, **limits)
     scores = reports.ScoreResult(
         metrics={name: float(value) for name, value in values.items()},
@@ -77,7 +81,8 @@ def run(config: DictConfig) -> None:
     )
     write_scores(scores, folder)
     console = plain_console()
-    console.print(f"{reports.count_rows(scores)}.", soft_wrap=True, highlight=False)
+    for line in (f"{reports.count_rows(scores)}.", summary(scores)):
+        console.print(line, soft_wrap=True, highlight=False)
     for line in scores.notes:
         console.print(f"Note: {line}.", soft_wrap=True, highlight=False)
     first, *others = reports.score_tables(scores)
@@ -91,11 +96,12 @@ def run(config: DictConfig) -> None:
     console.print(f"The page is {folder / 'scores.html'}", soft_wrap=True)
 
 
-def write_scores(scores: reports.ScoreResult, folder: Path) -> None:
-    """Write ``scores.json`` and ``scores.html``, each atomically."""
+def write_scores(scores: reports.ScoreResult, folder: Path, whose: str = "") -> None:
+    """Write ``scores.json`` and ``scores.html``, each atomically; ``whose`` as for the page."""
     scores.write(folder / "scores.json")
     with replacing(folder / "scores.html") as path:
-        path.write_text(reports.score_page(scores), encoding="utf-8")
+        page = reports.score_page(scores, whose=_text(whose), now=time.time())
+        path.write_text(page, encoding="utf-8")
 
 
 def _build(
@@ -106,6 +112,31 @@ def _build(
         given["classes"] = list(classes)
     options = inspect.signature(resolve("metrics", node["_target_"])).parameters
     return build({**node, **{k: v for k, v in given.items() if k in options}})
+
+
+def thresholds_of(text: Any) -> list[float]:
+    """The nearest doubles of decimals: one, several, or ``start:stop:step``, ends included.
+
+    Raises:
+        ValueError: They are not that, or do not lie in (0, 1].
+
+    >>> thresholds_of("0.3:0.7:0.1")
+    [0.3, 0.4, 0.5, 0.6, 0.7]
+    """
+    several = isinstance(text, Sequence) and not isinstance(text, str)
+    parts = text if several else str(text).split(":")
+    try:
+        numbers = [Decimal(str(part).strip()) for part in parts]
+        if not several and len(numbers) != 1:
+            start, stop, step = numbers
+            count = math.floor((stop - start) / step) + 1 if step > 0 else 0
+            numbers = [start + i * step for i in range(count)[: _MOST_THRESHOLDS + 1]]
+    except (ArithmeticError, ValueError):
+        numbers = []
+    if not 0 < len(numbers) <= _MOST_THRESHOLDS or not all(0 < float(n) <= 1 for n in numbers):
+        wanted = "a decimal in (0, 1], a list of them, or start:stop:step, as 0.5:0.95:0.05"
+        raise ValueError(f"tiou is {text}; wanted {wanted}")
+    return sorted({float(number) for number in numbers})
 
 
 def _text(path: Any) -> str:

@@ -23,7 +23,7 @@ from spanloc.data.sound import AS_THEY_ARE
 log = logging.getLogger(__name__)
 _FROM_DATA = "from_data"
 _AS_BEFORE = "as in the run that goes on"
-# What says how long a training is, where its epochs are left to the data.
+# What sets the length of a training, where its epochs are left to the data.
 _LENGTH = ("budget", "trainer.max_steps")
 # What stays open where the data do not ask for it: a run that goes on without it stays without it.
 _SINCE = (
@@ -35,7 +35,7 @@ _SINCE = (
 
 
 class Prepared(NamedTuple):
-    """The config as plain values, complete; the data it names, set up; and how it came about."""
+    """The complete config as plain values, its data, set up, the settings that were chosen, and notes."""
 
     config: dict[str, Any]
     datamodule: SpanDataModule
@@ -44,7 +44,7 @@ class Prepared(NamedTuple):
 
 
 def prepared(config: DictConfig) -> Prepared:
-    """A config whose data are read, and what it leaves to them chosen."""
+    """Read the data of a config, and choose the settings that it leaves to them."""
     if not isinstance(config.seed, int) or config.seed < 0:
         raise ValueError(f"seed is {config.seed!r}; wanted a whole number, at least 0")
     seed_everything(config.seed, workers=True, verbose=False)
@@ -58,11 +58,10 @@ def prepared(config: DictConfig) -> Prepared:
     check(_values(config))
     if config.ckpt_path is not None:
         _keep_features(config)
-    explicit = HydraConfig.get().runtime.choices.get("task") != _FROM_DATA
     datamodule, facts = _first_look(config)
-    notes: list[str] = getattr(datamodule, "notes", [])
+    notes: list[str] = list(getattr(datamodule, "notes", []))
     choices: list[Choice] = []
-    if not explicit:
+    if HydraConfig.get().runtime.choices.get("task") == _FROM_DATA:
         choices.append(_task(facts))
         if facts.one_each:
             config = _with_task("single", config.data)
@@ -72,16 +71,15 @@ def prepared(config: DictConfig) -> Prepared:
     for place, value, _ in found:
         OmegaConf.update(config, place, value, merge=False)
     plain = _values(config)
-    notes = [*notes, *_too_short(plain, datamodule)]
+    notes += _too_short(plain, datamodule)
     check(plain)
     best = plain["callbacks"].get("best")
     if best and not len(datamodule.val_set):
         best["monitor"], plain["trainer"]["limit_val_batches"] = None, 0
-        notes = [
-            *notes,
+        notes.append(
             "nothing is held out for validation: best.ckpt is that of the last epoch, and its decoding "
-            "is not fitted",
-        ]
+            "is not fitted"
+        )
     if any(choice.place.startswith(("data.", "transforms.")) for choice in found):
         datamodule = _set_up(plain["data"], datamodule)
     if config.ckpt_path is not None:
@@ -90,24 +88,21 @@ def prepared(config: DictConfig) -> Prepared:
     return Prepared(plain, datamodule, _worth_saying([*choices, *found]), notes)
 
 
-def choices_for(overrides: list[str], root: str) -> tuple[list[Choice], list[str]]:
-    """What training would choose for the data of some settings, and notes on how they are read.
-
-    Args:
-        overrides: Settings of ``data``, as on the command line.
-        root: Their folder.
-    """
+def choices_for(overrides: list[str], root: str) -> tuple[list[Choice], Any]:
+    """The settings that training would choose for a folder with ``data`` settings, and the data as it reads them."""
     ours = ("data.root=", "data=")
     kept = [text for text in overrides if not text.lstrip("+").startswith(ours)]
     config = hydra.compose("train", overrides=["data=annotations", *kept])
     config.data.root = root
     datamodule, facts = _first_look(config)
-    task = _task(facts)
-    overrides = ["data=annotations", *kept, f"task={task.value}"]
-    config = hydra.compose("train", overrides=overrides)
-    config.data.root = root
-    found = [task, *_features(datamodule, facts), *choose(_values(config), facts)]
-    return _worth_saying(found), getattr(datamodule, "notes", [])
+    overrides, tasks = ["data=annotations", *kept], []
+    composed = hydra.compose("train", overrides=overrides, return_hydra_config=True)
+    if composed.hydra.runtime.choices["task"] == _FROM_DATA:
+        tasks = [_task(facts)]
+        config = hydra.compose("train", overrides=[*overrides, f"task={tasks[0].value}"])
+        config.data.root = root
+    found = [*tasks, *_features(datamodule, facts), *choose(_values(config), facts)]
+    return _worth_saying(found), datamodule
 
 
 def _worth_saying(choices: list[Choice]) -> list[Choice]:
@@ -115,7 +110,7 @@ def _worth_saying(choices: list[Choice]) -> list[Choice]:
 
 
 def show_choices(choices: list[Choice], notes: list[str]) -> None:
-    """Print what was left to the data, and why it is what it is."""
+    """Print the settings that were chosen for the data, with the reasons."""
     for note in notes:
         log.info("%s", note)
     if not choices:
@@ -125,10 +120,11 @@ def show_choices(choices: list[Choice], notes: list[str]) -> None:
     for place, value, reason in choices:
         table.add_row(place, f"{value}", reason)
     console.print(table)
+    console.print("Cell, level, crop and other words: docs/glossary.md", highlight=False)
 
 
 def _first_look(config: DictConfig) -> tuple[SpanDataModule, TrainingFacts]:
-    """The data as far as the config says what they are, and the facts of them."""
+    """The data, read with the settings that the config does not leave open, and the facts of them."""
     data = _values(config.data)
     check({"data": data})
     datamodule = _set_up({name: value for name, value in data.items() if value is not None})
@@ -136,7 +132,7 @@ def _first_look(config: DictConfig) -> tuple[SpanDataModule, TrainingFacts]:
 
 
 def _keep_features(config: DictConfig) -> None:
-    """A run that goes on sees what it saw: features that are null in a checkpoint are the samples."""
+    """Keep the features of a run that goes on: null in a checkpoint are the samples."""
     ours = config.data.get("_target_") == "spanloc.data.AnnotatedData"
     if ours and config.data.features is None:
         saved = (read(config.ckpt_path)["spanloc"]["config"] or {}).get("data") or {}
@@ -146,7 +142,7 @@ def _keep_features(config: DictConfig) -> None:
 
 
 def _as_before(choices: list[Choice], config: DictConfig, facts: TrainingFacts) -> list[Choice]:
-    """What a run that goes on left to the data, as it was then: an epoch stays as long as it was."""
+    """The choices of a run that goes on, with their earlier values: an epoch stays as long as it was."""
     saved = OmegaConf.create(read(config.ckpt_path)["spanloc"]["config"])
     kept = []
     for choice in choices:
@@ -166,7 +162,7 @@ def _as_before(choices: list[Choice], config: DictConfig, facts: TrainingFacts) 
 
 
 def _too_short(config: dict[str, Any], datamodule: SpanDataModule) -> list[str]:
-    """What to say of spans that a head with points may not be able to learn."""
+    """Notes on spans that a head with points may not be able to learn."""
     stride = config["backbone"].get("stride") or 1
     sizes = torch.cat(datamodule.span_lengths())
     short = int((sizes < stride).sum())
@@ -186,7 +182,7 @@ def _task(facts: TrainingFacts) -> Choice:
 
 
 def _features(datamodule: Any, facts: TrainingFacts) -> list[Choice]:
-    """What a model sees of sound, where the config left it open."""
+    """The features of sound, where the config left them open."""
     if not getattr(datamodule, "chosen_features", False):
         return []
     return [
@@ -204,7 +200,7 @@ def _set_up(data: dict[str, Any], known: Any = None) -> SpanDataModule:
     if hasattr(known, "annotations"):
         # The files need not be read again.
         datamodule.annotations, datamodule.input = known.annotations, known.input
-    # As Lightning will do again, to no effect: what is wrong with the data is said at once.
+    # As Lightning will do again, to no effect: a mistake in the data is an error at once.
     datamodule.prepare_data()
     datamodule.setup("fit")
     found: SpanDataModule = datamodule

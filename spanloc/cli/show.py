@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,33 +22,34 @@ MOST_PRINTED = 15
 
 
 def plain_console() -> Console:
-    """A console that prints text as it is: names of folders and of classes may look like markup.
+    """A console without markup, which names of folders and classes may look like.
 
-    Of several processes of a run the first prints.
+    Of several processes of a run only the first prints.
     """
     return Console(markup=False, emoji=False, quiet=is_child())
 
 
-def with_progress(items: Sequence[Item], noun: str) -> Iterator[Item]:
-    """The items, and how many are done and how long the rest takes: a bar, or without a terminal some lines.
+def with_progress(items: Iterable[Item], count: int, noun: str) -> Iterator[Item]:
+    """The items, with a bar of progress and the time left; some lines where there is no terminal.
 
     Args:
-        noun: What an item is, in the plural.
+        count: How many items there are.
+        noun: For an item, in the plural.
     """
     console = plain_console()
     if console.is_terminal:
         columns = (BarColumn(), MofNCompleteColumn(), noun, TimeRemainingColumn())
         plain = sys.stdout
         with Progress(*columns, console=console, transient=True) as progress, _logging_from(plain):
-            yield from progress.track(items)
+            yield from progress.track(items, total=count)
         return
     from spanloc.training.callbacks.pace import Pace, counted
 
     pace = Pace()
     for number, item in enumerate(items, 1):
         yield item
-        if pace.due() and number < len(items):
-            log.info("%s", counted(number, len(items), noun, pace.elapsed))
+        if pace.due() and number < count:
+            log.info("%s", counted(number, count, noun, pace.elapsed))
 
 
 @contextmanager
@@ -64,23 +65,27 @@ def _logging_from(plain: Any) -> Iterator[None]:
             handler.setStream(plain)
 
 
-def show_metrics(metrics: Mapping[str, float], folder: Path) -> None:
-    """Print metrics and where everything is."""
-    table = Table("metric", title="Result")
+def show_metrics(
+    metrics: Mapping[str, float], folder: Path, title: str = "Result", lines: Sequence[str] = ()
+) -> None:
+    """Print a table of metrics, lines about them, and the folder of the results."""
+    table = Table("metric", title=title)
     table.add_column("value", justify="right")
     for name, value in metrics.items():
         table.add_row(name, f"{value:.4f}")
     console = plain_console()
     console.print(table)
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False)
     console.print(f"Everything is in {folder}", soft_wrap=True)
 
 
 def show_table(
     console: Console, table: ReportTable, *, most: int = MOST_PRINTED, notes: bool = False
 ) -> None:
-    """Print the main columns of a table of a report, its first rows, and perhaps its notes."""
+    """Print the main columns and first rows of a table of a report, with its notes if wanted."""
     shown = Table(title=table.title)
-    # A column without a single figure only takes room from the others.
+    # A column without a single value only takes room from the others.
     columns = [
         name
         for name in table.brief or table.columns
@@ -88,7 +93,7 @@ def show_table(
     ]
     for name in columns:
         justify: Any = "left" if name == columns[0] else "right"
-        # What stands in a file of a run may look like markup.
+        # Text from a file of a run may look like markup.
         shown.add_column(Text(name), justify=justify, overflow="fold")
     for row in table.cells[:most]:
         shown.add_row(*(Text(row[name].text) for name in columns))
@@ -100,6 +105,6 @@ def show_table(
 
 
 def show_rest(console: Console, count: int, most: int = MOST_PRINTED) -> None:
-    """Say how many of so many rows were not printed."""
+    """Print the number of rows that were left out, if there are any."""
     if count > most:
         console.print(f"and {count - most} more, in the page")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-#: What a signal is called on the terminal and in ``error.txt``. Windows has no SIGHUP.
+#: The word for a signal on the terminal and in ``error.txt``. Windows has no SIGHUP.
 WORDS = {
     getattr(signal, name): word
     for name, word in (("SIGINT", "interrupted"), ("SIGTERM", "terminated"), ("SIGHUP", "hung up"))
@@ -62,11 +62,10 @@ _handler = _Handler()
 
 @contextmanager
 def stoppable(name: str) -> Iterator[None]:
-    """What runs inside ends with one line and the exit code of a shell when it is stopped.
+    """End the block with one line and the exit code of a shell when it is stopped.
 
-    A second line says how to go on, where :func:`when_stopped` has given one.
-
-    A signal that was ignored before, as ``nohup`` has it, stays ignored.
+    A second line on how to go on follows, where :func:`when_stopped` has given one. A signal that was ignored
+    before, as ``nohup`` has it, stays ignored.
     """
     global _handler
     handler = _handler = _Handler()
@@ -106,7 +105,7 @@ def stoppable(name: str) -> Iterator[None]:
 
 
 def stopped_by(error: BaseException) -> str | None:
-    """One of :data:`WORDS`; None where the error has another cause."""
+    """The signal that caused an error, as one of :data:`WORDS`; None where it has another cause."""
     if _handler.received:
         return WORDS[_handler.received]
     if isinstance(error, SystemExit) and error.__context__ is not None:
@@ -118,13 +117,13 @@ def stopped_by(error: BaseException) -> str | None:
 
 
 def when_stopped(advice: Callable[[], str]) -> None:
-    """Set what says how to go on, called if the command is stopped; it may give an empty text."""
+    """Set the call that gives a line on how to go on, if the command is stopped; it may give none (``""``)."""
     _handler.advice = advice
 
 
 @contextmanager
 def ended_by(when_stuck: Callable[[str], None]) -> Iterator[None]:
-    """Inside, a command that goes on for 20 s after its signal is ended by a call, with the signal's word."""
+    """Call ``when_stuck`` with the signal's word if the command inside goes on for 20 s after the signal."""
     handler = _handler
     handler.when_stuck = when_stuck
     try:
@@ -134,12 +133,12 @@ def ended_by(when_stuck: Callable[[str], None]) -> Iterator[None]:
 
 
 def code_of(text: str) -> int | None:
-    """Exit code as a shell has it, 128 and the number of the signal; None where the text is no word of one."""
+    """The exit code of a signal's word, 128 plus its number as in a shell; None for any other text."""
     return next((128 + number for number, word in WORDS.items() if word == text), None)
 
 
 def is_child() -> bool:
-    """Whether this is not the first of several processes, on all machines, which speaks for all of them."""
+    """True for all but the first of several processes, on all machines; the first alone prints."""
     # Set by torchrun, Lightning and SLURM; Lightning's loggers go by the same.
     names = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
     return any(os.environ.get(name, "0") != "0" for name in names)

@@ -1,17 +1,26 @@
-"""The runs of a sweep: one that fails does not end the others, and all that failed are named at the end."""
+"""The runs of a sweep, in this process or another: one that fails does not end the others, and is named."""
 
 import logging
+import multiprocessing
+import os
 import shlex
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGTERM, signal
 from typing import Any
 
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.utils import JobReturn
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, run_job, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
+from spanloc.cli import stopping
 from spanloc.cli.mistakes import is_mistake, line_of
+from spanloc.cli.resume import how_to_resume
 from spanloc.files import counted
 
 log = logging.getLogger(__name__)
@@ -35,7 +44,7 @@ class FailedRunError(ValueError):
 
 
 class Outcome:
-    """How the runs of a sweep ended, wherever they ran."""
+    """The successes and failures of the runs of a sweep, wherever they ran."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -58,7 +67,7 @@ class Outcome:
         return f"To compare these runs: spanloc-report {shlex.quote(f'runs={self.folder}')}"
 
     def message(self) -> str | None:
-        """Which runs failed and why: a line each, or one where they share the reason. None: all is well."""
+        """The runs that failed, with their reasons: a line each, or one for a common reason. None: none failed."""
         if not self.failed:
             return None
         lines = {failed.line for failed in self.failed}
@@ -74,22 +83,22 @@ _outcome = Outcome()
 
 
 def begin_sweep() -> Outcome:
-    """The outcome of what this process is about to run."""
+    """A new :func:`outcome`, for the runs that follow in this process."""
     global _outcome
     _outcome = Outcome()
     return _outcome
 
 
 def outcome() -> Outcome:
-    """The outcome of what this process has run."""
+    """The outcome of the runs of this process."""
     return _outcome
 
 
 def noted(run: Callable[[], Any], debug: bool) -> Any:
-    """Call a run of a sweep; where it fails, note that, so that the others go on.
+    """Call a run of a sweep, and note its failure, so that the others go on.
 
     Args:
-        run: What it is; an exception is its failure.
+        run: The call; an exception is its failure.
         debug: The traceback of a user's mistake is logged too.
 
     Returns:
@@ -120,21 +129,92 @@ def noted(run: Callable[[], Any], debug: bool) -> Any:
         raise failed from error
 
 
+def how_to_go_on(folders: Sequence[str | Path], waiting: int) -> str:
+    """Lines for a sweep that was stopped: how its unfinished runs go on, and how many had not begun.
+
+    Args:
+        folders: Of the runs that were at work.
+        waiting: Runs that had not begun.
+    """
+    lines = []
+    for folder in folders:
+        if not (text := how_to_resume("train", Path(folder))):
+            waiting += 1
+        elif text.startswith("To resume"):
+            lines.append(text)
+        else:
+            lines.append(f"{shown(str(folder))}: {text[0].lower()}{text[1:]}")
+    if waiting:
+        lines.append(
+            f"{counted(waiting, 'run')} of the sweep had not begun: start a sweep of the rest"
+        )
+    return "\n".join(lines)
+
+
 def shown(folder: str) -> str:
     """A folder as it was given, where it lies below the place of the command."""
     path, here = Path(folder), Path.cwd()
     return str(path.relative_to(here) if here in path.parents else path)
 
 
-def with_short_names(arguments: Sequence[str]) -> list[str]:
-    """The arguments, with what they give one value left out of the names of a sweep's folders.
+@dataclass(frozen=True)
+class Job:
+    """A run of a sweep, to be carried out by any process that sees the same files."""
 
-    >>> with_short_names(["-m", "seed=0,1", "data.root=a"])[3]
-    "hydra.job.config.override_dirname.exclude_keys=['data.root']"
-    """
-    settings = get_args_parser().parse_known_args(arguments)[0].overrides
-    given = OverridesParser.create().parse_overrides(settings)
-    names = [text.key_or_group for text in given if not text.is_sweep_override()]
-    if len(names) == len(given):
-        return list(arguments)
-    return [*arguments, f"hydra.job.config.override_dirname.exclude_keys={names}"]
+    number: int
+    config: DictConfig
+    folder: str
+    place: str  # the folder that the command is run in
+    threads: int | None
+    context: HydraContext
+    task: TaskFunction
+    state: Any  # of Hydra
+
+
+def carry_out(job: Job) -> JobReturn:
+    """Do the run in this process. Its output goes to ``output.log`` in its folder."""
+    os.chdir(job.place)
+    if job.place not in sys.path:
+        sys.path.append(job.place)
+    if job.threads is not None:  # before torch is imported
+        os.environ.setdefault("OMP_NUM_THREADS", str(job.threads))
+    # Workers that read data start as they do in a command: joblib's processes would start them its own way,
+    # which torch's loaders do not take.
+    multiprocessing.set_start_method(None, force=True)
+    with suppress(ValueError):  # not the main thread
+        signal(SIGTERM, stopping._handler)  # as in a command; Ray's own leaves no word
+    setup_globals()
+    Singleton.set_state(job.state)
+    with _output_to(Path(job.folder) / "output.log"):
+        return run_job(job.task, job.config, "hydra.sweep.dir", "hydra.sweep.subdir", job.context)
+
+
+def how_jobs_go_on(jobs: Sequence[Job], done: Container[int]) -> str:
+    """:func:`how_to_go_on` of the jobs of ``spanloc-train`` whose numbers are not among those done."""
+    left = [job for job in jobs if job.number not in done]
+    if any(job.config.hydra.job.config_name != "train" for job in left):
+        return ""
+    begun = [job.folder for job in left if Path(job.folder).is_dir()]
+    return how_to_go_on(begun, len(left) - len(begun))
+
+
+@contextmanager
+def _output_to(path: Path) -> Iterator[None]:
+    streams = (sys.stdout, sys.stderr)
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    def lead(*numbers: int) -> None:
+        for stream in streams:
+            stream.flush()
+        for number, to in zip(numbers, (1, 2), strict=True):
+            os.dup2(number, to)
+
+    kept = os.dup(1), os.dup(2)
+    with path.open("ab") as file:
+        lead(file.fileno(), file.fileno())
+    try:
+        yield
+    finally:
+        lead(*kept)
+        for number in kept:
+            os.close(number)

@@ -1,4 +1,4 @@
-"""Standard output and error that cannot stop a command: what is not printed is not worth a training."""
+"""Standard output and error whose failures cannot stop a command, such as a long training."""
 
 import codecs
 import errno
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-# What tables and sentences are made of, for terminals that have letters only.
+# Characters of tables and sentences, for terminals with an encoding of letters only.
 _PLAIN = {
     "–": "-", "—": "-", "−": "-", "•": "*", "…": "...", "±": "+-", "×": "x", "µ": "u", "μ": "u",
     "√": "sqrt ", "²": "^2", "≤": "<=", "≥": ">=", "→": "->", "‘": "'", "’": "'", "“": '"', "”": '"',
@@ -21,10 +21,10 @@ _PLAIN = {
 
 @contextmanager
 def harmless_streams(name: str) -> Iterator[None]:
-    """Standard output and error write what they can inside, and drop the rest.
+    """Let standard output and error write what they can, and drop the rest.
 
-    A character that the encoding lacks becomes a plain one. A reader that went away, as of ``| head``, ends
-    the printing without a word; for a full disk there is one line on standard error.
+    A character that the encoding lacks becomes a plain one. A closed pipe, as of ``| head``, ends the
+    printing silently; for a full disk there is one line on standard error.
     """
     before = {stream: getattr(sys, stream) for stream in ("stdout", "stderr")}
     ours = {stream: Harmless(old, f"{name}: {stream}") for stream, old in before.items()}
@@ -45,7 +45,7 @@ def harmless_streams(name: str) -> Iterator[None]:
 
 
 class Harmless:
-    """A text stream whose failures to write are nobody's failure."""
+    """A text stream that drops what it cannot write."""
 
     def __init__(self, stream: Any, name: str) -> None:
         # Python has None where a standard stream was closed before it started.

@@ -1,26 +1,66 @@
-"""Runs of training in experiment trackers: their begin, their results, and their end."""
+"""The loggers of a training, which it does not depend on; the begin, results and end of its runs in trackers."""
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
+from spanloc.cli.resume import stored
 from spanloc.cli.stopping import is_child, stopped_by
-from spanloc.files import read_json, write_json
+from spanloc.files import shown, write_json
 from spanloc.training.tracking import Tracker, end_runs
 
 log = logging.getLogger(__name__)
 # In the run folder: the ids that the trackers gave the run.
 _FILE = "trackers.json"
 _FINAL = ("test/", "time/", "data/")
+# Of a logger, those that may fail without ending the training.
+_CALLS = (
+    *("log_metrics", "log_hyperparams", "log_graph"),
+    *("save", "finalize", "after_save_checkpoint"),
+)
+
+
+def dispensable(logger: Any) -> Any:
+    """The logger, left out from its first error on, such as a server that is gone.
+
+    Trackers see to that themselves. Loggers that write to the run folder stay as they are: where they fail,
+    checkpoints would too.
+    """
+    if isinstance(logger, CSVLogger | TensorBoardLogger | Tracker):
+        return logger
+    failed = False
+
+    def guarded(call: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(call)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            nonlocal failed
+            if failed:
+                return None
+            try:
+                return call(*args, **kwargs)
+            except Exception as error:  # whatever its library raises
+                failed = True
+                name, kind = type(logger).__name__, type(error).__name__
+                text = " ".join(str(error).split()) or shown(error)
+                log.warning("%s: %s: %.200s; the run goes on without it", name, kind, text)
+                return None
+
+        return wrapper
+
+    for name in _CALLS:
+        if callable(call := getattr(logger, name, None)):
+            setattr(logger, name, guarded(call))
+    return logger
 
 
 @contextmanager
 def tracked() -> Iterator[None]:
-    """Runs of trackers that are begun inside end with it: finished, failed, or killed."""
+    """End the runs of trackers that are begun inside as the block ends: finished, failed, or killed."""
     try:
         yield
     except BaseException as error:
@@ -32,12 +72,7 @@ def tracked() -> Iterator[None]:
 
 
 def begin(loggers: list[Any], config: Mapping[str, Any], folder: Path) -> None:
-    """Begin the run in every tracker; a training that goes on in its folder goes on with its runs.
-
-    Args:
-        loggers: Of the trainer.
-        config: The resolved one.
-        folder: Of the run.
+    """Begin the run in every tracker; a training that is resumed in its folder goes on with its runs.
 
     Raises:
         ValueError: A tracker cannot be used.
@@ -48,9 +83,7 @@ def begin(loggers: list[Any], config: Mapping[str, Any], folder: Path) -> None:
     ids: dict[str, Any] = {}
     resumed = config.get("ckpt_path")
     if resumed is not None and Path(resumed).parent.resolve() == folder.resolve():
-        with suppress(OSError, ValueError):
-            found = read_json(folder / _FILE)
-            ids = found if isinstance(found, dict) else {}
+        ids = stored(folder / _FILE)
     for tracker in trackers:
         tracker.start(config, ids.get(tracker.key))
         ids[tracker.key] = tracker.id
@@ -58,14 +91,7 @@ def begin(loggers: list[Any], config: Mapping[str, Any], folder: Path) -> None:
 
 
 def report(loggers: list[Any], metrics: Mapping[str, float], step: int, folder: Path) -> None:
-    """Give the final metrics to the trackers, and the figures to all loggers that take images.
-
-    Args:
-        loggers: Of the trainer.
-        metrics: As in ``metrics.json``.
-        step: The last one.
-        folder: Of the run, with ``figures/``.
-    """
+    """Log the final metrics to the trackers, and the run's ``figures/`` to all loggers that take images."""
     figures = sorted((folder / "figures").glob("*.png"))
     for logger in loggers:
         try:

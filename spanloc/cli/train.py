@@ -1,4 +1,4 @@
-"""``spanloc-train``: train a model, evaluate its best checkpoint, draw its figures."""
+"""``spanloc-train``: train a model, evaluate its best checkpoint, draw its plots."""
 
 import logging
 import shlex
@@ -13,20 +13,20 @@ from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer
 
 from spanloc import plots
-from spanloc.cli.allocator import keep_freed_memory
-from spanloc.cli.entry import run_folder
+from spanloc.cli.arguments import quoted
+from spanloc.cli.decoding import fit_checkpoint, wanted_options
 from spanloc.cli.environment import write_start
-from spanloc.cli.evaluate import evaluate, timelines, write_evaluation, write_metrics
-from spanloc.cli.fit import fit_checkpoint, wanted_options
-from spanloc.cli.loggers import dispensable
+from spanloc.cli.evaluate import evaluate, timelines, whose, write_evaluation, write_metrics
+from spanloc.cli.folder import run_folder
+from spanloc.cli.machine import keep_freed_memory
 from spanloc.cli.objective import check_objective, objective_value
 from spanloc.cli.ranks import check_started, lost_another
 from spanloc.cli.requeue import stopping_saved
-from spanloc.cli.resume import quoted, save_settings
-from spanloc.cli.resumed import has_nothing_to_do, metrics_of
+from spanloc.cli.result_lines import evaluated_on, gradient_lines, meanings
+from spanloc.cli.resume import has_nothing_to_do, save_settings, stored
 from spanloc.cli.settings import prepared, show_choices
 from spanloc.cli.show import plain_console, show_metrics
-from spanloc.cli.tracking import begin, report, tracked
+from spanloc.cli.tracking import begin, dispensable, report, tracked
 from spanloc.config.build import build, completed, targets
 from spanloc.config.checkpoint import load
 from spanloc.data import SpanDataModule
@@ -43,12 +43,11 @@ def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
     """Run ``spanloc-train``.
 
     Args:
-        config: As Hydra gives it.
         callbacks: Beside those of the config.
 
     Returns:
-        The objective: what the best checkpoint was chosen by, or what ``objective`` names; None without
-        validation.
+        The objective: the monitor of the best checkpoint, or the metric of the setting ``objective``; None
+        without validation.
     """
     folder = run_folder()
     if config.ckpt_path is None and (folder / "last.ckpt").exists():
@@ -69,11 +68,10 @@ def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
     plain["localizer"] = completed(plain["localizer"], task.localizer)
     plain["module"]["localizer"] = plain["localizer"]
     for part in ("backbone", "neck", "head"):
-        if hasattr(task.localizer, part):
-            plain[part] = plain["localizer"].get(part, plain[part])
+        plain[part] = plain["localizer"].get(part, plain[part])
     task.config = plain
     if plain["ckpt_path"] is not None and has_nothing_to_do(plain, folder):
-        return objective_value(plain, metrics_of(folder))
+        return objective_value(plain, stored(folder / "metrics.json"))
     _warn_of_several(task, datamodule)
     show_choices(choices, notes)
     parts = {
@@ -81,6 +79,9 @@ def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
         for group in ("callbacks", "logger")
     }
     parts["callbacks"] += callbacks
+    for callback in parts["callbacks"]:
+        if isinstance(callback, Convergence):
+            callback.silent = True
     parts["logger"] = [dispensable(logger) for logger in parts["logger"]]
     # There Lightning looks for what it saves when SLURM stops a job, of whatever project.
     place = {"default_root_dir": str(folder)} if "default_root_dir" not in plain["trainer"] else {}
@@ -108,7 +109,6 @@ def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
         _fit(trainer, task, datamodule, plain["ckpt_path"], results)
         # Again: of a training that was complete when it was resumed, the measurement came later.
         results.on_fit_end(trainer, task)
-        log.info("trained up to step %d", trainer.global_step)
         if results.started is None and trainer.global_step < trainer.max_steps:
             log.warning(
                 "nothing was trained: the run had ended its %s; trainer.max_epochs=%d goes on",
@@ -125,7 +125,9 @@ def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
         results.add(trainer, {"step": float(trainer.global_step)})
         if trainer.is_global_zero:
             report(trainer.loggers, results.metrics, trainer.global_step, folder)
-            _show_result(results.metrics, path, folder)
+            tested = [evaluated_on(datamodule.test_set, "Tested")] if plain["test"] else []
+            lines = [*tested, *gradient_lines(trainer.callbacks, datamodule)]
+            _show_result(results.metrics, path, folder, lines)
     return objective_value(plain, results.metrics)
 
 
@@ -209,18 +211,10 @@ def _fit_decode(
     ours = given["_target_"] == "spanloc.decode.Decode"
     if not options or not ours or not len(datamodule.val_set):
         return
-    first = trainer.is_global_zero
-    device = trainer.strategy.root_device
-    fitted = fit_checkpoint(
-        path, datamodule, options, to=path if first else None, allow=_roots(plain), device=device
-    )
-    kept = ", ".join(fitted.settings)
-    log.info(
-        "%s",
-        f"it helps, and is kept: {kept}"
-        if kept
-        else f"no gain from {' or '.join(options)}: left out",
-    )
+    fit_checkpoint(
+        path, datamodule, options, to=path if trainer.is_global_zero else None,
+        allow=_roots(plain), device=trainer.strategy.root_device,
+    )  # fmt: skip
     trainer.strategy.barrier()
 
 
@@ -240,17 +234,19 @@ def _test(
     found, evaluated = evaluate(task, datamodule, plain["trainer"], "test")
     results.add(trainer, found)
     if trainer.is_global_zero:
-        write_evaluation(found, evaluated, task, "test", folder)
+        of = whose([path], plain["data"])
+        write_evaluation(found, evaluated, task, "test", folder, of)
         figure = timelines(task, datamodule.test_set)
         plots.save_figure(figure, folder / "figures" / "timelines.png")
 
 
-def _show_result(metrics: dict[str, float], model: Path, folder: Path) -> None:
-    """Print how good the model is, where it is, what to look at first, and what to do next."""
-    # What was measured at convergence has a table of its own, further up.
+def _show_result(
+    metrics: dict[str, float], model: Path, folder: Path, about: Sequence[str] = ()
+) -> None:
+    """Print the metrics of a model, its file, what to look at first, and the next command."""
     subsets = ("test/", "val/")
     shown = {k: v for subset in subsets for k, v in metrics.items() if k.startswith(subset)}
-    show_metrics(shown, folder)
+    show_metrics(shown, folder, lines=[*meanings(shown), *about])
     files = {
         "The model": model,
         "What its errors are": folder / "scores.html",
@@ -264,7 +260,7 @@ def _show_result(metrics: dict[str, float], model: Path, folder: Path) -> None:
 
 
 def _try_loss(task: SpanLocalizer) -> None:
-    # It may be the user's own; now is the time to say that it does not work.
+    # It may be the user's own, and is tried before minutes of reading and training.
     pair = torch.tensor([[0.0, 1.0]])
     try:
         task.criterion.span_loss(pair, pair)

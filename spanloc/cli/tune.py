@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from spanloc.cli.entry import run_folder
+from spanloc.cli.folder import run_folder
 from spanloc.cli.resume import SETTINGS, given_settings, save_settings, saved_settings
 from spanloc.cli.show import plain_console
 from spanloc.config.build import as_values
@@ -27,7 +27,6 @@ try:
 except ImportError:
     raise ValueError("spanloc-tune needs optuna: pip install 'spanloc[tune]'") from None
 
-from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from spanloc.cli.tune_space import ends, override, search_space
@@ -90,10 +89,11 @@ def run(config: DictConfig) -> None:
     result = _result(study, objective, given)
     write_json(folder / "study.json", result)
     with replacing(folder / "study.html") as path:
-        page = study_page(result, _importances(study), logarithmic=_logarithmic(space))
+        logarithmic = {name for name, kind in space.items() if getattr(kind, "log", False)}
+        page = study_page(result, _importances(study), logarithmic=logarithmic)
         path.write_text(page, encoding="utf-8")
     _show(result, folder)
-    # Of another worker, which has said so.
+    # Of another worker, which has printed it.
     (folder / "error.txt").unlink(missing_ok=True)
     if failed := [str(t.number) for t in result.trials if t.state == "failed"]:
         raise ValueError(
@@ -112,10 +112,8 @@ def _check(own: Mapping[str, Any]) -> None:
         raise ValueError(f"take_over is {own['take_over']!r}; wanted true or false")
     for name in ("sampler", "pruner"):
         node = own[name]
-        if not (isinstance(node, Mapping) and "_target_" in node) and (name, node) != (
-            "pruner",
-            None,
-        ):
+        described = isinstance(node, Mapping) and "_target_" in node
+        if not described and (name, node) != ("pruner", None):
             raise ValueError(f"{name} is {node!r}; wanted {name}._target_=optuna.{name}s.NAME")
         check({name: node})
 
@@ -208,9 +206,7 @@ def _result(study: SharedStudy, objective: str, given: list[str]) -> StudyResult
     finished = [t for t in trials if t.state == "finished"]
     up = study.study.direction == optuna.study.StudyDirection.MAXIMIZE
     best = max(finished, key=lambda t: (t.value if up else -t.value, -t.number), default=None)
-    command = []
-    if best is not None:
-        command = ["spanloc-train", *given, *_overrides(best.params)]
+    command = ["spanloc-train", *given, *_overrides(best.params)] if best is not None else []
     return StudyResult(
         objective=objective,
         direction="maximize" if up else "minimize",
@@ -242,12 +238,6 @@ def _importances(study: SharedStudy) -> dict[str, float]:
             return optuna.importance.get_param_importances(study.study, evaluator=evaluator)
         except (ValueError, RuntimeError, ArithmeticError):  # such as trials that are all alike
             return {}
-
-
-def _logarithmic(space: Mapping[str, Any]) -> set[str]:
-    return {
-        n for n, kind in space.items() if not isinstance(kind, CategoricalDistribution) and kind.log
-    }
 
 
 def _show(result: StudyResult, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a search may choose: parameters of ``hparams_search`` as Optuna's distributions, and as settings."""
+"""The parameters of a search: ``hparams_search`` as Optuna's distributions, and their values as settings."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -19,11 +19,11 @@ def search_space(config: Mapping[str, Any] | None) -> dict[str, BaseDistribution
 
     Args:
         config: As in ``configs/hparams_search``: ``{"optimizer.lr": {"low": 1e-4, "high": 1e-2, "log":
-            True}}``. Names may also be nested; null takes a parameter out; one that comes twice has what
-            it has last.
+            True}}``. Names may also be nested; null takes a parameter out; of one that comes twice the
+            last holds.
 
     Raises:
-        ValueError: A parameter is not what it should be; it is named.
+        ValueError: A parameter is wrong; it is named.
 
     >>> search_space({"a": {"b": {"low": 1, "high": 4}}})
     {'a.b': IntDistribution(high=4, log=False, low=1, step=1)}
@@ -40,7 +40,7 @@ def search_space(config: Mapping[str, Any] | None) -> dict[str, BaseDistribution
 
 
 def override(name: str, value: Any) -> str:
-    """A setting of the command line. Text stands as it is.
+    """A setting of the command line; text is not quoted.
 
     >>> override("optimizer.lr", 1e-4), override("transforms", "[speed,jitter]"), override("x", None)
     ('optimizer.lr=0.0001', 'transforms=[speed,jitter]', 'x=null')
@@ -49,7 +49,7 @@ def override(name: str, value: Any) -> str:
 
 
 def ends(space: Mapping[str, BaseDistribution]) -> Iterator[dict[str, Any]]:
-    """Few combinations that hold every choice and both ends of every range."""
+    """A few combinations that hold every choice and both ends of every range."""
     values = {
         # search_space() gives no other kinds; the base class does not say that they have ends.
         name: kind.choices if isinstance(kind, CategoricalDistribution) else (kind.low, kind.high)  # type: ignore[attr-defined]

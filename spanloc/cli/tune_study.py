@@ -1,10 +1,10 @@
-"""A study in a folder that several processes work on: Optuna's journal, and whose trials are whose."""
+"""A study in a folder that several processes work on: Optuna's journal, and the process of each trial."""
 
 import os
 import platform
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +27,7 @@ _KILLED, _AGAIN = "killed", "again"
 
 
 class SharedStudy:
-    """A study whose trials are given to one process each, whatever becomes of the others.
+    """A study that gives each trial to one process, whatever becomes of the others.
 
     Args:
         folder: Of the study; it is made.
@@ -57,7 +57,7 @@ class SharedStudy:
         self.folder, self.num_trials = folder, num_trials
         self._space, self._sampler, self._seed = dict(space), dict(sampler), seed
         folder.mkdir(parents=True, exist_ok=True)
-        with self.alone():
+        with self._alone():
             _mend(folder / JOURNAL)
             journal = str(folder / JOURNAL)
             backend = JournalFileBackend(journal, lock_obj=JournalFileOpenLock(journal))
@@ -71,15 +71,9 @@ class SharedStudy:
             )
             self._give_back(take_over)
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Inside, this process alone looks at the study and takes trials from it."""
-        lock = JournalFileOpenLock(str(self.folder / "study"))
-        lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+    def _alone(self) -> AbstractContextManager[None]:
+        """Lock the study: this process alone looks at it and takes trials from it."""
+        return _locked(self.folder / "study")
 
     def trials(self) -> list[FrozenTrial]:
         """All of them, by number."""
@@ -91,7 +85,7 @@ class SharedStudy:
 
     def next_trial(self) -> Trial | None:
         """A trial for this process; None where all have been taken."""
-        with self.alone():
+        with self._alone():
             self._give_back(take_over=False)
             killed = self.killed()
             taken = sum(
@@ -102,13 +96,18 @@ class SharedStudy:
             # Trials that were killed are not counted: what comes after them is what it would have been.
             self.study.sampler = self._sampler_of(taken)
             trial = self.study.ask(self._space)
-            for name, value in _me().items():
+            pid = os.getpid()
+            for name, value in (
+                ("host", platform.node()),
+                ("pid", pid),
+                ("started", _started(pid)),
+            ):
                 trial.set_user_attr(name, value)
         return trial
 
     def release(self, trial: Trial) -> None:
         """Give back a trial that this process cannot finish: its parameters are tried again."""
-        with self.alone():
+        with self._alone():
             self._fail(next(t for t in self.trials() if t.number == trial.number))
 
     def _give_back(self, take_over: bool) -> None:
@@ -139,12 +138,12 @@ class SharedStudy:
 
 
 def trial_folder(folder: Path, number: int) -> Path:
-    """Where a trial of a study writes."""
+    """The run folder of a trial."""
     return folder / "trials" / f"{number:04}"
 
 
 def _quietly(node: Mapping[str, Any]) -> Any:
-    # What Optuna calls experimental is what the user chose.
+    # The user chose what Optuna calls experimental.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return build(dict(node))
@@ -154,23 +153,24 @@ def _mend(journal: Path) -> None:
     # Of a process that was killed as it wrote, half a line may be left, to which the next would be added.
     if not journal.is_file():
         return
-    lock = JournalFileOpenLock(str(journal))
-    lock.acquire()
-    try:
+    with _locked(journal):
         content = journal.read_bytes()
         if content and not content.endswith(b"\n"):
             os.truncate(journal, content.rfind(b"\n") + 1)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    lock = JournalFileOpenLock(str(path))
+    lock.acquire()
+    try:
+        yield
     finally:
         lock.release()
 
 
-def _me() -> dict[str, Any]:
-    pid = os.getpid()
-    return {"host": platform.node(), "pid": pid, "started": _started(pid)}
-
-
 def _is_lost(worker: Mapping[str, Any], take_over: bool) -> bool:
-    # Without a host: whoever took it was killed before it could sign.
+    # Without these attributes: its process was killed before it could set them.
     pid = worker.get("pid")
     if pid is None or "started" not in worker:
         return True

@@ -1,4 +1,4 @@
-"""One trial of a search: a training run in this process, as ``spanloc-train`` would have done it."""
+"""One trial of a search: a training in this process, as ``spanloc-train`` would run it."""
 
 import gc
 import logging
@@ -12,19 +12,20 @@ from typing import Any
 import hydra
 import optuna
 import torch
+from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import configure_log, run_job
+from hydra.core.utils import JobStatus, configure_log, run_job
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict, read_write
 from optuna.trial import Trial
 from pytorch_lightning import Callback, Trainer
 
 from spanloc.cli import train
-from spanloc.cli.entry import marking_failure
+from spanloc.cli.arguments import quoted
+from spanloc.cli.folder import marking_failure
 from spanloc.cli.mistakes import is_mistake, line_of
 from spanloc.cli.objective import check_objective, objective_name
-from spanloc.cli.resume import quoted
 from spanloc.cli.settings import prepared
 from spanloc.config.build import build
 
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class ReportToTrial(Callback):
-    """Reports what the best checkpoint is chosen by to Optuna after each validation, and ends a bad trial.
+    """Reports the monitor of the best checkpoint to Optuna after each validation, and ends a bad trial.
 
     Raises:
         optuna.TrialPruned: The trial is worse than the others were after as many validations.
@@ -64,7 +65,7 @@ def composed(settings: Sequence[str], folder: Path) -> DictConfig:
 
 
 def first_look(settings: Sequence[str], folder: Path) -> tuple[dict[str, Any], str]:
-    """The config of a run with these settings, complete, after its data were read; nothing is written.
+    """The complete config of a run with these settings, after reading its data; nothing is written.
 
     Returns:
         The config, and the name of the objective.
@@ -104,23 +105,19 @@ def run_trial(settings: Sequence[str], folder: Path, callbacks: Sequence[Callbac
         Exception: Whatever the run fails with; the folder's ``error.txt`` has its line.
     """
     begin = time.time()
-    errors: list[Exception] = []
 
-    def job(config: DictConfig) -> float | None:
+    def job(config: DictConfig) -> float:
         try:
             with marking_failure(begin):
                 return _number(train.run(config, callbacks))
-        except optuna.TrialPruned as error:
-            errors.append(error)
-        except Exception as error:  # raised again below, as it is, when Hydra has ended the job
-            if not is_mistake(error):
-                log.exception("the trial failed")
-            errors.append(error)
-        return None
+        except Exception as error:
+            if not isinstance(error, optuna.TrialPruned) and not is_mistake(error):
+                log.exception("the trial failed")  # in the log of the trial
+            raise
 
     config = composed(settings, folder)
     before: Any = HydraConfig.instance().cfg
-    context = HydraContext(GlobalHydra.instance().config_loader(), _callbacks())
+    context = HydraContext(GlobalHydra.instance().config_loader(), Callbacks())
     try:
         done = run_job(job, config, "hydra.run.dir", None, context)
     finally:
@@ -130,10 +127,11 @@ def run_trial(settings: Sequence[str], folder: Path, callbacks: Sequence[Callbac
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-    if errors:
-        raise errors[0]
-    value: float = done.return_value
-    return value
+    # Its property would print the error in Hydra's words.
+    value: Any = done._return_value
+    if done.status == JobStatus.FAILED:
+        raise value
+    return float(value)
 
 
 def _number(value: float | None) -> float:
@@ -143,15 +141,9 @@ def _number(value: float | None) -> float:
 
 
 def reason(error: Exception) -> str:
-    """Why a trial failed, in one line."""
+    """The cause of a failed trial, in one line."""
     text = line_of(error)
     return text if is_mistake(error) and text else f"{type(error).__name__}: {text}".rstrip(": ")
-
-
-def _callbacks() -> Any:
-    from hydra._internal.callbacks import Callbacks
-
-    return Callbacks()
 
 
 @contextmanager
@@ -169,7 +161,7 @@ def _hydra_config(config: DictConfig, folder: Path) -> Iterator[None]:
 
 
 def without_hydra(config: DictConfig) -> DictConfig:
-    """A config as a command gets it."""
+    """A config as a command gets it, without Hydra's own part."""
     found = config.copy()
     with read_write(found), open_dict(found):
         del found["hydra"]

@@ -1,4 +1,4 @@
-"""From a plain config to objects, and from objects to what a config leaves open."""
+"""From settings to plain values and objects, and from objects to the sizes that settings leave open."""
 
 import copy
 import inspect
@@ -8,7 +8,7 @@ from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from omegaconf import ListConfig, OmegaConf
 
 _SIZES = ("num_channels", "num_classes", "stride", "num_levels", "width")
 
@@ -17,7 +17,7 @@ def build(config: Any, **objects: Any) -> Any:
     """The object that a plain config node (with ``_target_``) describes; ``objects`` are added to it.
 
     Raises:
-        ValueError: What it names refuses a value. :func:`check` says more of what is wrong.
+        ValueError: What it names refuses a value. :func:`check` finds more of what is wrong.
     """
     try:
         return instantiate(config, _convert_="all", **objects)
@@ -31,12 +31,18 @@ def build(config: Any, **objects: Any) -> Any:
 
 
 def as_values(node: Any) -> Any:
-    """A part of a config as plain values, its references resolved; what is no such part as it is."""
+    """A part of a config as plain values, its references resolved; any other value unchanged."""
     return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
+def as_names(value: Any) -> list[str]:
+    """The names that a setting gives, one or a list of them, as text: a name may look like a number."""
+    several = value if isinstance(value, ListConfig | list | tuple) else [value]
+    return [str(part) for part in several]
+
+
 def completed(config: Mapping[str, Any], part: Any) -> dict[str, Any]:
-    """A config node with the sizes that it leaves open, as the built part has them.
+    """A config node whose open sizes are filled in from the part that was built from it.
 
     Args:
         config: Of a part of a model, such as a localizer.
@@ -66,7 +72,7 @@ def targets(config: Any, where: str = "") -> Iterator[tuple[str, Mapping[str, An
 
 
 def resolve(where: str, path: Any) -> Any:
-    """What a path in a config names; ``where`` is its place there, for errors.
+    """The object that a path in a config names; ``where`` is its place there, for errors.
 
     Raises:
         ValueError: There is no such thing.

@@ -1,7 +1,8 @@
-"""From a file to a model."""
+"""Checkpoint files: a model from one, its content checked, and other settings of its decoding."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -100,12 +101,11 @@ def _built(path: str | Path, config: Mapping[str, Any], ours: Mapping[str, Any])
     task = build(config)
     if not isinstance(task, SpanLocalizer):
         raise ValueError(f"{path}: its config describes {type(task).__name__}, not a model")
-    facts = ours.get("facts")
     task.window = record(int | None, ours.get("window"), "window")
     if task.window is not None and task.window < 1:
         raise ValueError(f"window is {task.window}; wanted a number of steps, at least 1")
     task.input = record(InputFacts | None, ours.get("input"), "input")
-    task.build(record(DataFacts, facts, "facts") if facts else None)
+    task.build(record(DataFacts | None, ours.get("facts") or None, "facts"))
     return task
 
 
@@ -125,7 +125,7 @@ def _try_decode(path: str | Path, task: SpanLocalizer) -> None:
 
 @contextmanager
 def _no_larger_than(num_bytes: int) -> Iterator[None]:
-    """Stop building a model as soon as it has more weights than a file of that size can hold."""
+    """Refuse a model inside as soon as it has more weights than a file of that size can hold."""
     size = 0
 
     def count(module: Any, name: str, parameter: torch.Tensor | None) -> None:
@@ -143,15 +143,28 @@ def _no_larger_than(num_bytes: int) -> Iterator[None]:
 
 
 def file_of(path: str | Path) -> Path:
-    """The checkpoint that a path means: the best one of a run folder, or the file itself."""
+    """The checkpoint of a path: the best one of a run folder, or the file itself."""
     return Path(path) / "best.ckpt" if Path(path).is_dir() else Path(path)
+
+
+def _missing(path: Path) -> str:
+    folder = path.parent
+    if path.name != "best.ckpt" or not folder.is_dir():
+        return f"{path}: no such checkpoint file"
+    if (last := folder / "last.ckpt").is_file():
+        return f"{folder}: it has no best.ckpt; its last checkpoint is {last}"
+    # A deep tree of other files is not searched.
+    found = chain(*(folder.glob(f"{'*/' * depth}best.ckpt") for depth in range(1, 4)))
+    runs = [str(file.parent) for file in islice(found, 4)]
+    below = f"; run folders below it: {', '.join(runs[:3])}{' and more' * (len(runs) > 3)}"
+    return f"{folder}: not a run folder, it has no best.ckpt{below if runs else ''}"
 
 
 def read(path: str | Path, *, map_location: str | torch.device = "cpu") -> dict[str, Any]:
     """The content of a checkpoint with a config, checked; errors as in :func:`load`."""
     path = file_of(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such checkpoint file")
+        raise FileNotFoundError(_missing(path))
     require_intact(path)
     try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
@@ -225,7 +238,7 @@ def _require_plain(path: Path, value: Any, where: str, left: list[int]) -> None:
 
 
 def trust(path: str | Path, config: Any, modules: Sequence[str]) -> None:
-    """Raise a ``ValueError`` where a config from a file names a thing outside these modules.
+    """Raise a ``ValueError`` where a config from a file names an object outside these modules.
 
     Nothing is imported from elsewhere, and a name that a module merely imported is refused too.
     """

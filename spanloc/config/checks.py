@@ -9,7 +9,7 @@ from spanloc.config.build import resolve, targets
 
 
 def check(config: Any) -> None:
-    """Raise a ``ValueError`` where a config names what does not exist: a thing, an option.
+    """Raise a ``ValueError`` where a config names an object or an option that does not exist.
 
     Nothing is built. Text where an option takes numbers only is refused too.
     """

@@ -1,4 +1,4 @@
-"""How the settings of a run that is resumed differ from those it had."""
+"""Differences between the settings of a run that is resumed and those it had."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
@@ -38,7 +38,7 @@ _HARMLESS = (
 
 
 class Difference(NamedTuple):
-    """One setting that differs: its place in the config, and its values now and before."""
+    """A setting that differs: its place in the config, and its values now and before."""
 
     place: str
     now: Any
@@ -49,11 +49,11 @@ class Difference(NamedTuple):
 
     @property
     def harmless(self) -> bool:
-        """Whether the training goes on as it would have."""
+        """True if the training goes on as it would have without it."""
         return self.is_of(_HARMLESS)
 
     def is_of(self, groups: tuple[str, ...]) -> bool:
-        """Whether the setting is one of these, or below one of them."""
+        """True if the setting is one of these, or below one of them."""
         return _below(self.place, groups)
 
 
@@ -63,8 +63,11 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Diffe
     >>> differences({"a": {"b": 1}, "copy": {"a": {"b": 1}}}, {"a": {"b": 2}, "copy": {"a": {"b": 2}}})
     [Difference(place='a.b', now=2, before=1)]
     """
-    found = [d for d in _differences(before, now, "") if not _below(d.place, _NO_SETTINGS)]
-    found = [d for d in found if not _is_folder(d.place)]
+    found = [
+        d
+        for d in _differences(before, now, "")
+        if not (d.is_of(_NO_SETTINGS) or _is_folder(d.place))
+    ]
     places = {d.place for d in found}
 
     def is_copy(place: str) -> bool:

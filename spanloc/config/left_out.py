@@ -3,12 +3,12 @@
 from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
-#: What a config has in the place of such a loss.
+#: The target in the place of such a loss.
 LEFT_OUT = "spanloc.config.left_out.loss_left_out"
 
 
 def stand_ins(config: Any, roots: Collection[str], place: str = "criterion") -> Any:
-    """The config of a criterion, with a :func:`loss_left_out` for each part of it from another package.
+    """The config of a criterion, with :func:`loss_left_out` for each part of it from another package.
 
     Args:
         config: Plain values, from a file. It stays as it is.
@@ -26,11 +26,11 @@ def stand_ins(config: Any, roots: Collection[str], place: str = "criterion") -> 
 
 
 def loss_left_out(*_: Any, place: str, target: str) -> NoReturn:
-    """Stands in the place of a loss, or of another part of a criterion, that was not allowed.
+    """Stand-in for a loss, or another part of a criterion, that was not allowed.
 
     Args:
         place: Of the part in the config.
-        target: What the config names there.
+        target: The name that the config has there.
 
     Raises:
         ValueError: Always: whoever calls it needs the part.

@@ -1,11 +1,10 @@
-"""The recipe: what a config leaves to the data."""
+"""The recipe: settings that a config leaves open, chosen for the data."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from spanloc.config.processes import num_processes
-from spanloc.config.training_facts import TrainingFacts
+from spanloc.config.training_facts import TrainingFacts, num_processes
 from spanloc.data.extremes import EXTREMES
 from spanloc.decode.decode import times_of
 from spanloc.files import counted, shown
@@ -34,20 +33,18 @@ _MOST_BATCH, _MOST_VALIDATIONS = 32, 12
 # Of the time of training, that validation may take.
 _VALIDATION = 0.1
 # Above this share of the variance, a running mean over so many times the longest span is taken away. Where spans
-# fill more than this share of the time the mean may be what tells their labels, so more of it must be elsewhere.
+# fill more than this share of the time the mean may be what their labels differ in, so more of it must be elsewhere.
 _OFFSETS, _LARGE_OFFSETS, _COVERAGE, _BASELINE = 0.3, 0.8, 0.5, 4
 # From so many channels on, such as those of embeddings, noise is relative to a channel's standard deviation.
 _MANY_CHANNELS, _JITTER = 128, 1.0
 # Standard deviations up to which values stay as they are where a channel has extremes.
 _LIMIT = 10
-
-
 # The reason for a value that needs none.
 _USUAL = ""
 
 
 class Choice(NamedTuple):
-    """One setting: its place in the config, its value, and why it is that; empty: it is as almost always."""
+    """One setting: its place in the config, its value, and the reason; empty for the usual value."""
 
     place: str
     value: Any
@@ -75,24 +72,23 @@ class _Recipe:
     def __init__(self, config: Mapping[str, Any], facts: TrainingFacts) -> None:
         self.config, self.facts = config, facts
         self.processes = num_processes(config.get("trainer") or {})
+        self.max_steps = int(self._get("trainer.max_steps", -1))  # -1: no limit
+        # Batches of a training step.
+        self.parts = max(int(self._get("trainer.accumulate_grad_batches", 1)), 1)
         self.choices: list[Choice] = []
         stride = self._stride()
         crops = "crops_per_epoch" in config["data"]
-        cells = self._crop(stride) if crops else _mean(facts.steps) / stride
+        cells = self._crop(stride) if crops else sum(facts.steps) / len(facts.steps) / stride
         self._queries(cells * stride)
         batch = self._batch(cells, stride)
         steps = self._steps()
-        steps = self._epochs(steps, batch, cells, stride) if crops else self._passes(steps, batch)
+        if crops:
+            steps = self._epochs(steps, batch, cells, stride)
+        else:
+            steps = self._passes(len(facts.steps), steps, batch)
         self._schedule(steps)
         self._workers()
         self._recordings()
-
-    def _open(self, place: str) -> bool:
-        *groups, last = place.split(".")
-        node: Any = self.config
-        for group in groups:
-            node = node.get(group) if isinstance(node, Mapping) else None
-        return isinstance(node, Mapping) and last in node and node[last] is None
 
     def _get(self, place: str, default: Any = None) -> Any:
         node: Any = self.config
@@ -101,7 +97,9 @@ class _Recipe:
         return default if node is None else node
 
     def _choose(self, place: str, value: Any, reason: str) -> Any:
-        if self._open(place):
+        group, _, last = place.rpartition(".")
+        node = self._get(group)
+        if isinstance(node, Mapping) and last in node and node[last] is None:
             self.choices.append(Choice(place, value, reason))
             return value
         return self._get(place, value)
@@ -110,7 +108,7 @@ class _Recipe:
         return f"{steps * self.facts.seconds_per_step:.3g} s"
 
     def _cells(self) -> int:
-        """Cells that a short span is to have, for the tIoU that counts."""
+        """The cells that a short span is to have, for the tIoU that counts."""
         metrics = self._get("metric.metrics", {}).values()
         thresholds = [t for metric in metrics for t in metric.get("thresholds") or ()]
         return _FEW_CELLS if thresholds and max(thresholds) <= _LOW_TIOU else _MANY_CELLS
@@ -118,38 +116,42 @@ class _Recipe:
     def _stride(self) -> int:
         facts, cells = self.facts, self._cells()
         stride = stride_for(facts.shortest, cells)
-        reason = f"{facts.shortest / stride:.0f} cells in a short span ({self._seconds(facts.shortest)}; 5 % are shorter)"
+        short = f"a short span ({self._seconds(facts.shortest)}; 5 % of the spans are shorter)"
+        reason = f"{facts.shortest / stride:.0f} cells fit into {short}"
         finest = stride_for(stride / _FINER, cells=1)
         if facts.short_label and stride_for(facts.short_median, _LABEL_CELLS) < stride:
             stride = max(stride_for(facts.short_median, _LABEL_CELLS), finest)
             seconds = self._seconds(facts.short_median)
-            reason = f"{facts.short_median / stride:.0f} cells in a typical {shown(facts.short_label)} ({seconds})"
-        # A crop must have room for the longest span.
-        coarsest = facts.longest * 1.5 / _MOST_CELLS
-        if stride < coarsest:
-            stride = stride_for(1.25 * coarsest, cells=1)
-            reason = f"as coarse as the longest span wants, of {self._seconds(facts.longest)}"
+            reason = f"{facts.short_median / stride:.0f} cells fit into a typical {shown(facts.short_label)} ({seconds})"
+        # A crop must have room for the longest span; better for three times as much, so that few crops cut it,
+        # as long as typical spans keep their cells.
+        needed = facts.longest * 1.5 / _MOST_CELLS
+        typical = facts.short_median if facts.short_label else facts.shortest
+        needed = max(needed, min(2 * needed, typical / _LABEL_CELLS))
+        if stride < needed:
+            stride = stride_for(1.25 * needed, cells=1)
+            reason = f"crops have room around the longest span ({self._seconds(facts.longest)})"
         stride = int(self._choose("backbone.stride", stride, reason))
         if stride < 1:
             raise ValueError(f"stride is {stride}; it must be at least 1")
         levels = levels_for(facts.longest, stride)
         levels = self._choose(
-            "neck.num_levels", levels, f"up to spans of {self._seconds(facts.longest)}"
+            "neck.num_levels", levels, f"for spans of up to {self._seconds(facts.longest)}"
         )
         self._predictions((2 - 2 ** (1 - levels)) / stride)
         return stride
 
     def _predictions(self, points: float) -> None:
-        """How many predictions may be made, with so many points a step."""
+        """Choose the most predictions, with so many points a step."""
         counts = zip(self.facts.counts, self.facts.steps, strict=False)
         most = max((count / times_of(round(steps * points)) for count, steps in counts), default=0)
         wanted = 100 * math.ceil(_PREDICTIONS_EACH * most / 100)
-        reason = f"{most:.0f} spans for 2048 points" if wanted > _PREDICTIONS else _USUAL
+        reason = f"up to {most:.0f} spans for 2048 points" if wanted > _PREDICTIONS else _USUAL
         wanted = int(self._choose("decode.max_predictions", max(wanted, _PREDICTIONS), reason))
         self._choose("decode.max_candidates", _CANDIDATES_EACH * max(wanted, _PREDICTIONS), reason)
 
     def _crop(self, stride: int) -> float:
-        """Cells of a crop."""
+        """Choose the length of a crop; its cells."""
         facts = self.facts
         longest = max(facts.steps)
         room = 3 * facts.longest
@@ -175,12 +177,10 @@ class _Recipe:
         return max(self.facts.num_spans, 1) / sum(self.facts.steps)
 
     def _queries(self, steps: float) -> None:
-        """Queries for the spans of a crop of so many steps."""
+        """Choose the number of queries, for the spans of a crop of so many steps."""
         if self._has_queries():
-            usual, most = (
-                self._density() * steps,
-                max(self.facts.counts, default=self.facts.num_spans),
-            )
+            usual = self._density() * steps
+            most = max(self.facts.counts, default=self.facts.num_spans)
             if steps < max(self.facts.steps):
                 # Spans lie closer together in places; a crop has no more of them than a recording.
                 most = min(round(2 * usual), most)
@@ -191,29 +191,27 @@ class _Recipe:
         most = max(1, int(_STEP_STEPS / (cells * stride)))
         together = min(max(round(_STEP_CELLS / cells), 1), _MOST_BATCH)
         batch = min(max(round(together / self.processes), 1), most)
-        reason = f"about {batch * self.processes * cells:.0f} cells a step"
+        reason = f"about {batch * self.processes * cells:.0f} cells per training step"
         if self.processes > 1:
             reason += f" of {self.processes} processes"
         return int(self._choose("data.batch_size", batch, reason))
 
     def _steps(self) -> int:
-        """Optimizer steps of the training."""
+        """The optimizer steps of the training."""
         facts = self.facts
         steps = 125 * math.sqrt(facts.num_classes) + facts.num_spans / 20
         steps = min(max(steps, _LEAST_STEPS), _MOST_STEPS) * BUDGETS[self.config["budget"]]
-        most = self._get("trainer.max_steps", -1)
-        if most not in (None, -1):
+        if self.max_steps != -1:
             self._said = ", as set"
-            return int(most)
+            return self.max_steps
         spans, labels = counted(facts.num_spans, "span"), counted(facts.num_classes, "label")
         self._said = f" for {spans} of {labels}"
         return round(steps)
 
     def _epochs(self, steps: int, batch: int, cells: float, stride: int) -> int:
-        parts = max(int(self._get("trainer.accumulate_grad_batches", 1)), 1)
         crops = self._get("data.crops_per_epoch")
         if crops is not None:
-            return self._passes_of(int(crops), steps, batch)
+            return self._passes(int(crops), steps, batch)
         batch *= self.processes
         # A step goes forward and back, which costs about three times as much as forward alone.
         validation = sum(self.facts.val_steps) / stride / (3 * batch * cells)
@@ -226,51 +224,51 @@ class _Recipe:
         count = count if own in (None, -1) else max(int(own), 1)
         each = math.ceil(steps / count)
         self._choose(
-            "data.crops_per_epoch", each * batch * parts, f"{counted(each, 'step')} an epoch"
+            "data.crops_per_epoch",
+            each * batch * self.parts,
+            f"{counted(each, 'training step')} per epoch",
         )
         times = f"; validated {counted(count, 'time')}" if validation else ""
         done = self._at_most(count * each)
-        self._choose("trainer.max_epochs", count, f"{counted(done, 'step')}{self._said}{times}")
+        self._choose(
+            "trainer.max_epochs", count, f"{counted(done, 'training step')}{self._said}{times}"
+        )
         return done
 
-    def _passes(self, steps: int, batch: int) -> int:
-        return self._passes_of(len(self.facts.steps), steps, batch)
-
-    def _passes_of(self, samples: int, steps: int, batch: int) -> int:
-        """Epochs whose length is given; how many steps they have."""
-        parts = max(int(self._get("trainer.accumulate_grad_batches", 1)), 1)
-        each = math.ceil(max(1, samples // (batch * self.processes)) / parts)
+    def _passes(self, samples: int, steps: int, batch: int) -> int:
+        """Choose the number of epochs, whose length is given; the number of steps they have."""
+        each = math.ceil(max(1, samples // (batch * self.processes)) / self.parts)
         count = max(1, math.ceil(steps / each))
-        reason = f"{count * each} steps{self._said}"
+        reason = f"{counted(count * each, 'training step')}{self._said}"
         count = int(self._choose("trainer.max_epochs", count, reason))
         return self._at_most(count * each if count > 0 else steps)
 
     def _at_most(self, steps: int) -> int:
-        most = self._get("trainer.max_steps", -1)
-        return steps if most in (None, -1) else min(steps, int(most))
+        return steps if self.max_steps == -1 else min(steps, self.max_steps)
 
     def _schedule(self, steps: int) -> None:
         warmup = round(min(max(0.1, _WARMUP / max(steps, 1)), 0.25), 3)
         self._choose(
             "scheduler.warmup",
             warmup,
-            f"{counted(round(warmup * steps), 'step')} up to the full rate",
+            f"the learning rate rises during the first {counted(round(warmup * steps), 'step')}",
         )
         decay = round(1 - 10 / max(steps, 20), 4)
         self._choose(
             "callbacks.average.decay",
             decay,
-            "weights are averaged over the last tenth of the steps",
+            "the model is the average of its weights over the last tenth of the steps",
         )
 
     def _recordings(self) -> None:
-        """What recordings have all the time, and many channels, of which few recordings tell little."""
+        """Choose what evens out recordings that differ all the time, rare large values, and many channels."""
         facts = self.facts
         several = facts.labels_each >= 2
         least = _OFFSETS if facts.coverage < _COVERAGE else _LARGE_OFFSETS if several else 1.0
         if facts.offsets > least:
             size = round(_BASELINE * facts.longest)
-            reason = f"recordings differ in what they have all the time ({facts.offsets:.0%} of the variance)"
+            offsets = f"recordings have different offsets ({facts.offsets:.0%} of the variance)"
+            reason = f"a running mean over {self._seconds(size)} is subtracted: {offsets}"
             self._choose("localizer.baseline", size, reason)
         if facts.extremes > EXTREMES:
             times = f"{facts.extremes:.0f} times as large"
@@ -281,17 +279,10 @@ class _Recipe:
             self._choose("transforms.jitter.std", _JITTER, f"{facts.num_channels} channels")
 
     def _workers(self) -> None:
-        work = [
-            what
-            for what, there in (
-                ("reading takes work", self.facts.slow),
-                ("transforms take work", bool(self._get("data.transforms"))),
-            )
-            if there
-        ]
-        reason = " and ".join(work) or "reading takes next to no time"
+        work = ["reading"] if self.facts.slow else []
+        if self._get("data.transforms"):
+            work.append("transforms")
+        reason = "no second process: reading takes next to no time"
+        if work:
+            reason = f"a second process prepares the samples ({' and '.join(work)})"
         self._choose("data.num_workers", int(bool(work)), reason)
-
-
-def _mean(numbers: Sequence[int]) -> float:
-    return sum(numbers) / len(numbers)

@@ -1,7 +1,7 @@
-"""What the recipe looks at."""
+"""Facts of the training data and of the trainer, which the recipe chooses by."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ _LEAST_SPANS, _LEAST_LENGTH = 20, 3
 
 @dataclass(frozen=True)
 class TrainingFacts:
-    """What the recipe looks at: of the training recordings, but for the lengths of the others.
+    """Facts of the training recordings, and the lengths of the validation recordings.
 
     Args:
         seconds_per_step: Of all recordings.
@@ -58,7 +58,7 @@ class TrainingFacts:
 
     @classmethod
     def of(cls, datamodule: Any) -> "TrainingFacts":
-        """Of a :class:`~spanloc.data.SpanDataModule` that is set up."""
+        """The facts of a :class:`~spanloc.data.SpanDataModule` that is set up."""
         facts, sizes, lengths = datamodule.facts(), datamodule.sizes(), datamodule.span_lengths()
         counts = [len(own) for own in lengths]
         # Own data sets need not say them.
@@ -96,3 +96,20 @@ def _shortest_label(
     each = ((sizes[own == i], name) for i, name in enumerate(classes))
     medians = [(float(size.median()), name) for size, name in each if len(size) >= _LEAST_SPANS]
     return min((found for found in medians if found[0] >= _LEAST_LENGTH), default=(math.inf, ""))
+
+
+def num_processes(trainer: Mapping[str, Any]) -> int:
+    """The number of processes that share a step of a Trainer with these settings, on all machines."""
+    devices = trainer.get("devices", 1)
+    if isinstance(devices, str) and "," in devices:
+        devices = [part for part in devices.split(",") if part.strip()]
+    if isinstance(devices, Sequence) and not isinstance(devices, str):
+        count = len(devices)
+    elif devices in (None, "auto", -1, "-1"):
+        # Without GPUs it is one.
+        count = 1 if trainer.get("accelerator") == "cpu" else torch.cuda.device_count()
+    else:
+        # What is no number is the Trainer's to refuse.
+        count = int(devices) if str(devices).isdecimal() else 1
+    nodes = str(trainer.get("num_nodes") or 1)
+    return max(count, 1) * (int(nodes) if nodes.isdecimal() else 1)

@@ -1,4 +1,4 @@
-"""What a span loss looks like at its minimum, and where predictions are odd."""
+"""The shape of a span loss at its minimum, and for predictions far from it."""
 
 import math
 from typing import NamedTuple
@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from spanloc.convergence.checked import checked
 from spanloc.convergence.sided import (
     Estimate,
     first_derivative,
@@ -32,11 +33,11 @@ class End(NamedTuple):
     """One end at the match, the other exact. Derivatives are relative: times the target's length.
 
     ``left`` and ``right`` are one-sided, with their stated errors; infinite, with an error of 0, at a
-    cusp or a jump, NaN where they cannot be told. ``stationary``: 0 lies between
-    the two, as it must at a stationary point in Clarke's sense. ``minimum``: the loss does not fall
-    to either side. ``differentiable``: the two are one. ``curvature`` is the second derivative times
-    length squared, the larger one-sided; infinite as of ``|x| ** 1.5``, NaN where the loss is not
-    differentiable. ``autograd`` is the gradient that torch gives, which at a kink is a convention.
+    cusp or a jump, NaN where undetermined. ``stationary``: 0 lies between the two, as it must at a
+    stationary point in Clarke's sense. ``minimum``: the loss does not fall to either side.
+    ``differentiable``: the two are one. ``curvature`` is the second derivative times length squared,
+    the larger one-sided; infinite as of ``|x| ** 1.5``, NaN where the loss is not differentiable.
+    ``autograd`` is the gradient that torch gives, which at a kink is a convention.
     """
 
     left: float
@@ -52,7 +53,7 @@ class End(NamedTuple):
 
     @property
     def kink(self) -> bool:
-        """Whether both slopes are finite and far from 0: at least ten times their stated errors."""
+        """True where both slopes are finite and far from 0: over ten times their stated errors."""
         slopes = ((self.left, self.left_error), (self.right, self.right_error))
         return all(10 * error < abs(slope) < math.inf for slope, error in slopes)
 
@@ -92,14 +93,14 @@ class Anatomy(NamedTuple):
 
     @property
     def sharp(self) -> bool:
-        """Whether the match is a minimum with a kink in both ends, steep to all sides."""
+        """True where the match is a minimum with a kink in both ends, steep to all sides."""
         return all(
             end.minimum and end.kink and not end.differentiable for end in (self.start, self.end)
         )
 
     @property
     def smooth(self) -> bool:
-        """Whether the match is a minimum without one."""
+        """True where the match is a minimum without a kink."""
         return all(end.minimum and end.differentiable for end in (self.start, self.end))
 
 
@@ -169,13 +170,31 @@ def anatomy(span_loss: SpanLoss, length: float) -> Anatomy:
     )
 
 
-def section(span_loss: SpanLoss, length: float, *, reach: float = 0.6, num: int = 400) -> Section:
-    """The loss and its derivative in the start, for start errors of up to ``reach`` lengths.
+def kink_of(span_loss: SpanLoss, length: float) -> float | None:
+    """Norm of the relative gradient beside the match: above 0 for a kink in both ends, 0 for a smooth loss.
 
-    The match itself is left out: an even number of points, half of them on each side, of which the
-    two nearest are as good as at it.
+    None where there is another shape, or where the loss cannot be probed.
+
+    >>> from spanloc.losses import giou_loss, smooth_giou_loss
+    >>> round(kink_of(giou_loss, 10.0), 4), kink_of(smooth_giou_loss, 10.0)
+    (1.4142, 0.0)
     """
-    side = torch.linspace(1e-9, reach, num // 2, dtype=torch.float64)
+    try:
+        found = anatomy(checked(span_loss), length)
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError):
+        return None
+    if found.smooth:
+        return 0.0
+    slopes = [(end.right - end.left) / 2 for end in (found.start, found.end)]
+    return math.hypot(*slopes) if found.sharp else None
+
+
+def section(span_loss: SpanLoss, length: float) -> Section:
+    """The loss and its derivative in the start, at 400 start errors of up to 0.6 lengths.
+
+    The match itself is left out; the nearest point on each side is 1e-9 lengths from it.
+    """
+    side = torch.linspace(1e-9, 0.6, 200, dtype=torch.float64)
     error = torch.cat([-side.flip(0), side])
     target = torch.tensor([[0.0, length]], dtype=torch.float64).repeat(len(error), 1)
     pred = target.clone()

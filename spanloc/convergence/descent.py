@@ -18,18 +18,14 @@ _NUM_EVEN, _NUM_LOG = 40, 60
 
 
 class Descent(NamedTuple):
-    """What :func:`descend` saw. All but the loss are relative to the target's length.
+    """The course of :func:`descend`. All but the loss are relative to the target's length.
 
-    The recorded steps, counted from 1; a step is seen before it is taken:
+    Of the recorded steps, each seen before it is taken: ``steps``, their numbers from 1, ``error`` of
+    both ends with its sign, ``loss``, and ``gradient``, the norm over both ends.
 
-    ``steps`` their numbers, ``error`` of both ends with its sign, ``loss``, and ``gradient``, the norm
-    over both ends.
-
-    The final statistics, one a pair:
-
-    ``final_error`` of each end, the largest over the last steps; ``final_loss`` at the last step;
-    ``final_gradient``, the mean norm over the last steps; ``stuck``: disjoint at the last step, with
-    a gradient of zero; ``exact``: which ends lie exactly on the target's at the last step.
+    Of each pair at the end: ``final_error`` of each end, the largest over the last steps; ``final_loss``
+    at the last step; ``final_gradient``, the mean norm over the last steps; ``stuck``: disjoint at the
+    last step, with a gradient of zero; ``exact``: which ends lie exactly on the target's at the last step.
     """
 
     steps: Int[Tensor, " k"]
@@ -43,7 +39,7 @@ class Descent(NamedTuple):
     exact: Bool[Tensor, "n 2"]
 
     def exponent(self) -> Exponent:
-        """How the gradient goes with the loss, both the median over the pairs at each step."""
+        """The exponent of gradient against loss, both the median over the pairs at each step."""
         return fit_exponent(self.loss.nanmedian(1).values, self.gradient.nanmedian(1).values)
 
 
@@ -149,7 +145,7 @@ def descend(
 
 
 def recorded_steps(num_steps: int) -> Int[Tensor, " k"]:
-    """Which of the steps from 1 to ``num_steps`` are recorded: the first, the last, some between.
+    """The recorded ones of the steps from 1 to ``num_steps``: the first, the last, some between.
 
     Some come with their successor: a sharp loss makes ends jump from side to side, and every so many
     steps one might see the same side only.

@@ -1,4 +1,4 @@
-"""How the gradient norm goes with the loss: one number that tells a sharp loss from a smooth one."""
+"""The exponent of gradient norm against loss: it distinguishes a sharp loss from a smooth one."""
 
 import math
 from typing import NamedTuple
@@ -14,8 +14,7 @@ class Exponent(NamedTuple):
     """``gradient norm ~ loss ** slope``, with an interval, nominally of 95 %; :func:`fit_exponent` makes one.
 
     ``slope``, ``low`` and ``high`` are NaN where there was too little to fit. ``decades`` is the
-    range of the loss that the fit saw. ``reason`` says why the slope cannot be trusted; it is empty
-    where it can.
+    range of the loss that the fit saw. ``reason`` says why the slope is undetermined, or is empty.
     """
 
     slope: float
@@ -26,12 +25,12 @@ class Exponent(NamedTuple):
 
     @property
     def determinable(self) -> bool:
-        """Whether the fit tells anything."""
+        """True where the slope can be trusted."""
         return not self.reason
 
     def __str__(self) -> str:
         if not self.determinable:
-            return f"not determinable: {self.reason}"
+            return f"undetermined: {self.reason}"
         return f"{self.slope:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
@@ -39,11 +38,11 @@ def fit_exponent(loss: Float[Tensor, " n"], gradient: Float[Tensor, " n"]) -> Ex
     """The slope of log gradient norm against log loss over a run, robustly.
 
     Near the optimum it is 0 for a sharp loss, 1/2 for a smooth one that grows quadratically (their
-    Lojasiewicz exponent). The run is cut into at most 120 blocks in time, of which the medians count.
+    Lojasiewicz exponent). The run is cut into at most 120 blocks in time, each with its median.
     The fit takes those that are nearest to the optimum: losses below the geometric middle of their
     range. The slope is the median of the slopes between blocks, each weighted by how far their
-    losses are apart (Theil and Sen). The interval comes from drawing stretches of neighbouring
-    blocks anew, since what is near in time is alike. On made-up runs whose noise is correlated over
+    losses are apart (Theil and Sen). The interval comes from resampling stretches of neighbouring
+    blocks, since what is near in time is alike. On made-up runs whose noise is correlated over
     ten steps it held the truth in 70 to 90 of 100; it knows the scatter of this run, not that of
     others.
 

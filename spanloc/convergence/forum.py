@@ -6,7 +6,7 @@ autograd says at the kink.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -73,7 +73,12 @@ class Attempt(NamedTuple):
     end: float
 
 
-def forum_cases(shift: float = 1e-5) -> list[Case]:
+_FORMS: dict[str, Callable] = {"overlap / union": over_union, "overlap / hull": over_hull}
+_TIES: tuple[Ties, ...] = ("second", "split", "first")
+_SHIFT = 1e-5
+
+
+def forum_cases() -> list[Case]:
     """The thread's table under every tie rule and in both forms, in float64.
 
     Ties to the target, ``"second"``, is what torch did up to 1.9 and what the thread saw; ``"split"``
@@ -86,15 +91,15 @@ def forum_cases(shift: float = 1e-5) -> list[Case]:
     [-0.5, -0.1667, 0.5, 0.1667]
     """
     return [
-        _case(form, ties, moved)
-        for form in ("overlap / union", "overlap / hull")
-        for ties in sorted(get_args(Ties), key=("second", "split", "first").index)
-        for moved in (-shift, 0.0, shift)
+        _case(form, ties, shift)
+        for form in _FORMS
+        for ties in _TIES
+        for shift in (-_SHIFT, 0.0, _SHIFT)
     ]
 
 
 def second_attempt() -> list[Attempt]:
-    """What :func:`by_length` says of the match, of longer predictions, and of a misplaced one.
+    """:func:`by_length` of the match, of longer predictions, and of a misplaced one.
 
     >>> [round(attempt.loss, 4) for attempt in second_attempt()]
     [0.0, -0.3333, -1.0, 0.0]
@@ -114,11 +119,10 @@ def second_attempt() -> list[Attempt]:
 
 
 def _case(form: str, ties: Ties, shift: float) -> Case:
-    losses: dict[str, Callable] = {"overlap / union": over_union, "overlap / hull": over_hull}
     pred = FORUM_SPANS.clone()
     pred[0, 0] += shift
     pred.requires_grad_()
-    loss = losses[form](pred, FORUM_SPANS, ties=ties).mean()
+    loss = _FORMS[form](pred, FORUM_SPANS, ties=ties).mean()
     (gradient,) = torch.autograd.grad(loss, pred)
     # Adding 0 takes the sign off a zero.
     starts, ends = (gradient.T + 0.0).tolist()

@@ -1,4 +1,4 @@
-"""What is left of loss and gradient over training data, at fixed weights."""
+"""The loss and the residual gradient over training data, at fixed weights."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,19 +10,13 @@ from jaxtyping import Float
 from torch import Tensor, distributed, nn
 from torch.nn.utils import get_total_norm
 
-from spanloc.convergence.relative import relative_gradient
-from spanloc.convergence.result import (
-    ConvergenceResult,
-    Histogram,
-    LossAtConvergence,
-    Spread,
-)
+from spanloc.convergence.result import ConvergenceResult, Histogram, LossAtConvergence, Spread
 from spanloc.criterion import Criterion
 from spanloc.losses import SpanLoss
 from spanloc.ops import length, tiou
 from spanloc.structures import Batch
 
-_QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)  # those of Spread
 #: Borders of the bins of the relative gradients; what lies outside counts in the first or last one.
 EDGES = torch.logspace(-5, 1, 49)
 
@@ -70,12 +64,10 @@ def measure(
     """
     parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
     device = parameters[0].device
-    # Of the sum of each span loss, and of each other term of the total.
+    # Of the sum of each span loss, and of the other terms of the total.
     others = [name for name in criterion.weights if name != "span"]
-    by_loss, by_term = (
-        {name: [torch.zeros_like(p) for p in parameters] for name in names}
-        for names in (losses, others)
-    )
+    by_loss = {name: [torch.zeros_like(p) for p in parameters] for name in losses}
+    rest = [torch.zeros_like(p) for p in parameters]
     values = dict.fromkeys(others, 0.0)
     earlier = dict.fromkeys(losses, 0.0)  # the span terms of earlier layers
     pairs: list[tuple[Tensor, ...]] = []
@@ -84,9 +76,10 @@ def measure(
         for batch in batches:
             with torch.autocast(device.type, enabled=False):
                 sums = criterion.sums(model(batch.features, batch.mask), batch)
-            for name in others:
-                _add_gradient(by_term[name], sums.terms[name], parameters)
-                values[name] += float(sums.terms[name].detach())
+            terms = {name: sums.terms[name] for name in others}
+            _add_gradient(rest, criterion.total(terms), parameters)
+            for name, value in terms.items():
+                values[name] += float(value.detach())
             for name, loss in losses.items():
                 _add_gradient(by_loss[name], sums.span(loss), parameters)
                 for pred, target, weight, *_ in sums.pairs[1:]:
@@ -109,7 +102,7 @@ def measure(
         values = {name: sum(part[name] for part in found) for name in others}
         earlier = {name: sum(part[name] for part in spans_of) for name in losses}
         count, num_sequences = sum(counts), sum(numbers)
-        for gradient in (*by_term.values(), *by_loss.values()):
+        for gradient in (rest, *by_loss.values()):
             for part in gradient:
                 distributed.all_reduce(part)
     count = max(count, 1)
@@ -119,10 +112,7 @@ def measure(
         terms = {k: plain.new_tensor(values[k]) for k in others}
         terms = {"span": (weight * plain).sum() + earlier[name], **terms}
         spans = [criterion.weights["span"] * part / count for part in by_loss[name]]
-        both = [
-            criterion.total(dict(zip(terms, parts, strict=True))) / count
-            for parts in zip(by_loss[name], *by_term.values(), strict=True)
-        ]
+        both = [span + other / count for span, other in zip(spans, rest, strict=True)]
         norms[name] = Norms(
             loss=float(plain.sum()) / max(len(plain), 1),
             total=float(criterion.total(terms)) / count,
@@ -166,6 +156,31 @@ def summarise(
     )
 
 
+def relative_gradient(
+    span_loss: SpanLoss,
+    pred: Float[Tensor, "n 2"],
+    target: Float[Tensor, "n 2"],
+) -> Float[Tensor, " n"]:
+    """Norm over start and end of the target's length times the gradient, one for each pair.
+
+    It has no unit and does not depend on the length: near the match it is ``sqrt(2)`` for a sharp
+    loss, however small the loss, and falls with the loss for a smooth one.
+
+    Args:
+        span_loss: Unreduced, of pairs.
+        pred, target: In one unit.
+
+    >>> from spanloc.losses import giou_loss
+    >>> target = torch.tensor([[0.0, 10.0]])
+    >>> relative_gradient(giou_loss, target + torch.tensor([[-1e-3, 1e-3]]), target)
+    tensor([1.4136])
+    """
+    pred = pred.detach().requires_grad_()
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(span_loss(pred, target).sum(), pred)
+    return length(target) * gradient.norm(dim=-1)
+
+
 @contextmanager
 def _as_it_is(*models: nn.Module) -> Iterator[None]:
     modes = {module: module.training for model in models for module in model.modules()}
@@ -192,5 +207,5 @@ def _spread(values: Tensor) -> Spread:
     if not len(values):
         return Spread(*6 * [np.nan])
     numbers = values.double().cpu().numpy()
-    quantiles = np.quantile(numbers, list(_QUANTILES.values())).tolist()
+    quantiles = np.quantile(numbers, _QUANTILES).tolist()
     return Spread(float(numbers.mean()), *quantiles)

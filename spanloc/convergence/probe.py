@@ -1,4 +1,4 @@
-"""What a probe found out about a span loss: one record, one writer, one reader."""
+"""The result of a probe of a span loss: one record, one writer, one reader."""
 
 import math
 from collections.abc import Mapping
@@ -128,7 +128,7 @@ class Forum(NamedTuple):
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What ``spanloc-probe`` found out about one span loss.
+    """The result of ``spanloc-probe`` for one span loss.
 
     Args:
         span_loss: Its name.

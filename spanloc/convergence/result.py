@@ -1,4 +1,4 @@
-"""What was measured at convergence: one record, one writer, one reader."""
+"""The measurement at convergence: one record, one writer, one reader."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -60,7 +60,7 @@ class Minibatch:
 
 @dataclass(frozen=True)
 class ConvergenceResult:
-    """What :class:`~spanloc.training.callbacks.Convergence` measured, once, at fixed weights.
+    """The measurement of :class:`~spanloc.training.callbacks.Convergence`, once, at fixed weights.
 
     Args:
         step, epoch: When.
@@ -76,6 +76,8 @@ class ConvergenceResult:
         exponent: Of a pair's gradient against its loss over the run.
         exponent_params: Of the gradient of all parameters.
         num_available: Of how many sequences or tiles these are a random sample, if not all; None: unknown.
+        kink: Relative gradient of the trained loss beside the match (:func:`~spanloc.convergence.kink_of`);
+            None: unknown.
     """
 
     step: int
@@ -92,6 +94,7 @@ class ConvergenceResult:
     exponent: Exponent
     exponent_params: Exponent
     num_available: int | None = None
+    kink: float | None = None
 
     @property
     def own(self) -> LossAtConvergence:

@@ -32,8 +32,7 @@ _NO_ORDER, _LOW_ORDER = 0.005, 0.585
 class Estimate(NamedTuple):
     """A derivative and how far off it may be: the extrapolants' disagreement, plus rounding.
 
-    Infinite with an error of 0 where the quotients diverge; NaN with NaN where that, or to what they
-    converge, cannot be told.
+    Infinite with an error of 0 where the quotients diverge; NaN with NaN where it is undetermined.
     """
 
     value: float
@@ -67,7 +66,7 @@ def second_derivative(
     """The second derivative at 0 from one side, from the first one elsewhere.
 
     Args:
-        slope: First derivative at ``n`` shifts; it is not asked at 0, where it may be anybody's guess.
+        slope: First derivative at ``n`` shifts; it is not asked at 0, where it may be arbitrary.
         step: As for :func:`first_derivative`; shifts of up to twice as much are taken.
 
     >>> round(second_derivative(lambda x: 2 * x + x.square(), 0.1).value, 9)

@@ -1,4 +1,4 @@
-"""What the figures of a probe are drawn from: one record, one writer, one reader."""
+"""The data that the plots of a probe are drawn from: one record, one writer, one reader."""
 
 import re
 import zipfile
@@ -46,12 +46,10 @@ class Trajectories:
     def of(
         cls, starts: Tensor, target: Tensor, section: Section, descents: Mapping[str, Descent]
     ) -> "Trajectories":
-        """What is kept of whole descents."""
+        """The part that is kept of whole descents."""
         traces = {
-            rule: Trace(
-                found.steps, found.error.float(), found.loss.float(), found.gradient.float()
-            )
-            for rule, found in descents.items()
+            rule: Trace(d.steps, d.error.float(), d.loss.float(), d.gradient.float())
+            for rule, d in descents.items()
         }
         return cls(starts, target, section, traces)
 

@@ -3,7 +3,6 @@
 import inspect
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,18 +16,24 @@ from spanloc.data.annotations.folder import (
     Record,
     read_annotations,
 )
-from spanloc.data.crops import Crops
+from spanloc.data.annotations.problems import bad_span_notes
+from spanloc.data.crops import Crops, require_room
 from spanloc.data.datamodule import SpanDataModule
 from spanloc.data.extremes import extremes_of
 from spanloc.data.fingerprint import Fingerprint
-from spanloc.data.held_out import held_out_note, hold_out, nested_share, training_notes
-from spanloc.data.inputs import FEATURES, facts_of
+from spanloc.data.held_out import (
+    held_out_note,
+    hold_out,
+    lacking_notes,
+    nested_share,
+    training_notes,
+)
+from spanloc.data.inputs import facts_of
 from spanloc.data.sequences import AnnotatedSequences, TiledSequences, offset_share
 from spanloc.data.signals import ArraySignal, NpySignal
 from spanloc.data.sound import features_for, note_on_sound, require_features
 from spanloc.data.transforms import Transform, Transformed
 from spanloc.data.uniform import late_beginnings, uniform, with_features
-from spanloc.files import counted, shown
 from spanloc.ops import length
 
 
@@ -37,17 +42,17 @@ class AnnotatedData(SpanDataModule):
 
     The model is chosen by the ``validation`` subset and evaluated on ``testing``. Where one of them is
     missing, a share of the training recordings takes its place, drawn by ``split_seed``; recordings of one
-    ``subject`` stay together. What the final evaluation is made on is checked with the rest, and loaded
-    by that evaluation only.
+    ``subject`` stay together. The recordings of the final evaluation are checked with the rest, and
+    loaded by it only.
 
     Args:
-        root: The folder; or what was read of it, or made of arrays.
+        root: The folder; or the annotations that were read from it or made of arrays.
         crop_seconds: Length of the random crops that are trained on; infinite: whole recordings.
         crops_per_epoch: How many crops an epoch has. None: as many as cover the recordings once.
         min_kept: A crop keeps a span where at least this fraction of it is inside.
         with_spans: At least this fraction of the crops hold a span, where spans are rare.
-        rate, on_rate, channels: What recordings of different rates and channels are brought to
-            (:func:`~spanloc.data.uniform.uniform`).
+        rate, on_rate, channels, missing: Common rate and channels of the recordings, and what becomes of
+            missing values (:func:`~spanloc.data.uniform.uniform`).
         features: ``log_spectrogram`` computes bands of frequencies from the signals, as they are read
             (:class:`~spanloc.data.signals.LogSpectrogram`); ``none``: the signals themselves. None: the
             former for sound (files ``.wav`` and ``.flac`` of at least 1000 samples a second).
@@ -78,6 +83,7 @@ class AnnotatedData(SpanDataModule):
         rate: float | None = None,
         on_rate: str = "resample",
         channels: Sequence[str | int] | None = None,
+        missing: str = "error",
         features: str | None = None,
         feature_options: Mapping[str, Any] | None = None,
         val_share: float = 0.15,
@@ -91,9 +97,9 @@ class AnnotatedData(SpanDataModule):
         **reading: Any,
     ) -> None:
         super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed)
+        shares = {"val_share": val_share, "test_share": test_share, "with_spans": with_spans}
         if not 0 < min_kept < 1:
             raise ValueError(f"data.min_kept is {min_kept}; it must lie between 0 and 1")
-        shares = {"val_share": val_share, "test_share": test_share, "with_spans": with_spans}
         for name, value in shares.items():
             if not 0 <= value < 1:
                 raise ValueError(f"data.{name} is {value}; it must lie in [0, 1)")
@@ -119,7 +125,8 @@ class AnnotatedData(SpanDataModule):
         self.features, self.feature_options = features, dict(feature_options or {})
         require_features(features, self.feature_options)
         self.rate, self.on_rate, self.channels, self.reading = rate, on_rate, channels, reading
-        #: What was read, or is to be trained on.
+        self.missing = missing
+        #: The recordings; those of a folder once they are read.
         self.annotations = root if isinstance(root, Annotations) else None
         self.root = Path() if isinstance(root, Annotations) else Path(str(root))
         self.val_share, self.test_share, self.split_seed = val_share, test_share, split_seed
@@ -127,7 +134,7 @@ class AnnotatedData(SpanDataModule):
         self.min_kept, self.with_spans, self.transforms = min_kept, with_spans, transforms
         self.crop_seconds, self.crops_per_epoch = crop_seconds, crops_per_epoch
         self._in_memory = self.annotations is not None
-        #: What was done to the data on the way, in a line each.
+        #: Notes of what was done to the data, a line each.
         self.notes: list[str] = []
 
     def setup(self, stage: str | None = None) -> None:
@@ -141,16 +148,13 @@ class AnnotatedData(SpanDataModule):
             return
         self._split(self._begin().subsets)
         signals = (record.signal for record in (*self._train, *self._val, *self._test))
-        #: Whether reading takes more than a copy.
+        #: True where reading takes more than a copy.
         self.slow = any(not isinstance(signal, NpySignal | ArraySignal) for signal in signals)
         crop = max(1.0, self.crop_seconds / self.seconds_per_step)
         crop = round(crop) if math.isfinite(crop) else crop
         longest = int(min(crop, max(record.num_steps for record in self._train)))
-        if math.isfinite(crop):
-            _require_room(self._train, crop, self.min_kept, self.seconds_per_step)
-            self.whole_train_set = TiledSequences(self._train, int(crop), min_kept=self.min_kept)
-        else:
-            self.whole_train_set = AnnotatedSequences(self._train)
+        require_room(self._train, crop, self.min_kept, self.seconds_per_step)
+        self.whole_train_set = TiledSequences(self._train, longest, min_kept=self.min_kept)
         crops = Crops(
             self._train,
             crop,
@@ -199,7 +203,7 @@ class AnnotatedData(SpanDataModule):
         return self.annotations
 
     def fingerprint(self) -> Fingerprint | None:
-        """Which files the data are; None for those made of arrays."""
+        """The files of the data; None for arrays."""
         if self._in_memory or self.annotations is None:
             return None
         records = chain.from_iterable(self.annotations.subsets.values())
@@ -210,7 +214,7 @@ class AnnotatedData(SpanDataModule):
         return AnnotatedSequences(self._train).statistics()
 
     def offsets(self) -> float:
-        """How far the training recordings differ in what they have all the time, in [0, 1]."""
+        """As :func:`~spanloc.data.sequences.offset_share`, of the training recordings."""
         return offset_share(self._all_train)
 
     def extremes(self) -> float:
@@ -231,18 +235,13 @@ class AnnotatedData(SpanDataModule):
         return {name: [record.num_steps for record in found] for name, found in parts.items()}
 
     def _read(self) -> Annotations:
-        """The folder, its recordings all alike."""
+        """The recordings of the folder, of one rate and with the same channels."""
         found: list[BadSpan] = []
         ours: dict[str, Any] = {"channels": self.channels, "on_rate": self.on_rate}
         read = read_annotations(self.root, found=found, **ours, **self.reading)
         if not any(read.subsets.values()):
             raise ValueError(f"{self.root}: there are no recordings")
-        if found:
-            first = f"{found[0].file}: sequence {shown(found[0].sequence)}: {found[0].text}"
-            what = {"drop": "bad and dropped", "clip": "bad, and clipped or dropped"}
-            done = what.get(self.reading.get("bad_spans", ""), "given twice; both are kept")
-            verb = "is" if len(found) == 1 else "are"
-            self.notes.append(f"{counted(len(found), 'span')} {verb} {done}; the first: {first}")
+        self.notes += bad_span_notes(found, str(self.reading.get("bad_spans", "error")))
         return self._alike(read)
 
     def _alike(self, read: Annotations) -> Annotations:
@@ -250,23 +249,29 @@ class AnnotatedData(SpanDataModule):
         records = [record for subset in SUBSETS for record in read.subsets.get(subset, ())]
         self.notes += late_beginnings(records)
         records, notes = uniform(
-            records, rate=self.rate, on_rate=self.on_rate, channels=self.channels
+            records,
+            rate=self.rate,
+            on_rate=self.on_rate,
+            channels=self.channels,
+            missing=self.missing,
         )
         self.notes += notes
         train = [record for record in records if record.subset == "training"]
         found = features_for(train, self.features, self.feature_options)
         if self.features is None:
             self.notes += note_on_sound(train)
-        #: Whether features were left open, and chosen.
+        #: True where features were not set, and chosen.
         self.chosen_features = self.features is None and found[0] is not None
         self.features, self.feature_options = found
         if records:
             first = records[0]
-            #: What the model is trained on.
-            self.input = facts_of(first.signal, first.timeline, self.features, self.feature_options)
+            #: The signals that the model is trained on.
+            made = self.features, self.feature_options
+            time = (self.reading.get("columns") or {}).get("time")
+            self.input = facts_of(first.signal, first.timeline, *made, self.missing, time)
         if self.features is not None:
-            make = partial(FEATURES[self.features], **self.feature_options)
-            records = [with_features(record, make) for record in records]
+            made = self.features, self.feature_options
+            records = [with_features(record, *made) for record in records]
         subsets = {name: [r for r in records if r.subset == name] for name in SUBSETS}
         return Annotations(read.classes, subsets, read.files)
 
@@ -277,23 +282,16 @@ class AnnotatedData(SpanDataModule):
             raise ValueError(f"{self.root}: no sequence has the subset 'training'")
         if not self._test and self.test_share:
             least = 1 if self._val else 2  # somebody is to validate too
-            share, seed = self.test_share, self.split_seed
-            train, self._test = hold_out(train, share, seed, "testing", least)
+            train, self._test = hold_out(train, self.test_share, self.split_seed, "testing", least)
             self.notes.append(held_out_note(self._test, "testing"))
         if not self._val and self.val_share:
             train, self._val = hold_out(train, self.val_share, self.split_seed, "validation")
             self.notes.append(held_out_note(self._val, "validation"))
         self._all_train, self._train = train, nested_share(train, self.train_share, self.seed)
+        parts = zip(SUBSETS, (train, self._val, self._test), strict=True)
+        #: The subset of each recording, by its id, where some are held out too.
+        self.subsets = {record.id: name for name, own in parts for record in own}
         #: Recordings that are trained on.
         self.num_trained = len(self._train)
         self.notes += training_notes(self._train, len(train))
-
-
-def _require_room(records: Sequence[Record], crop: float, min_kept: float, step: float) -> None:
-    # Crops no longer than a part of any span would have nothing to learn from.
-    lengths = [size for record in records for size in length(record.spans).tolist()]
-    if lengths and crop < min_kept * min(lengths):
-        raise ValueError(
-            f"data.crop_seconds is {crop * step:g}: no crop holds {min_kept:.0%} of a span "
-            f"(data.min_kept); the shortest has {min(lengths) * step:g} s"
-        )
+        self.notes += lacking_notes(self.classes, self._train, self._val, self._test)

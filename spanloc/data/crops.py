@@ -8,6 +8,7 @@ from torch.utils.data import Dataset
 
 from spanloc.data.annotations.folder import Record
 from spanloc.data.sequences import cut
+from spanloc.ops import length
 from spanloc.structures import Sample
 
 
@@ -24,7 +25,7 @@ class Crops(Dataset[Sample]):
         records: The recordings, from :func:`read_annotations`.
         crop: Steps of a crop; recordings no longer than that stay whole, and are drawn as often as ones
             of that length. ``inf``: all stay whole, each drawn as often as any other.
-        count: Crops per epoch. None: as many as cover the time of all recordings once.
+        count: Crops per epoch. None: as many as cover all recordings once.
         min_kept: A crop keeps a span, clipped, where at least this fraction of it is inside.
         with_spans: At least this fraction of the crops hold a span, on average, in [0, 1). Where spread
             evenly fewer would, as many as are missing are drawn around a span, each span as often as any
@@ -72,7 +73,7 @@ class Crops(Dataset[Sample]):
         return cut(self.records[i], first, last, self.min_kept)
 
     def _place(self, number: int, index: int) -> tuple[int, int, int]:
-        """Which recording, from which step to before which."""
+        """Number of the recording, first step of the crop, and the step after its last."""
         rng = np.random.default_rng([self.seed, number])
         place = (index + rng.random()) / self.count * self._ends[-1]
         around = self.around and rng.random() < self.around
@@ -99,13 +100,13 @@ class Crops(Dataset[Sample]):
 
 
 def _short_enough(record: Record, crop: float, min_kept: float) -> np.ndarray:
-    """The spans of which a crop can keep enough."""
+    """Spans that are short enough for a crop to keep."""
     spans = record.spans[record.labels >= 0].double().numpy()
     return spans[min_kept * (spans[:, 1] - spans[:, 0]) <= crop]
 
 
 def _holding_a_span(record: Record, crop: float, min_kept: float) -> float:
-    """Of the crops of a recording, spread evenly, the fraction that hold a span."""
+    """Fraction of the crops of a recording that hold a span where they are spread evenly."""
     spans = record.spans[record.labels >= 0].double().numpy()
     if record.num_steps <= crop or not len(spans):
         return float(len(spans) > 0)
@@ -117,3 +118,21 @@ def _holding_a_span(record: Record, crop: float, min_kept: float) -> float:
     low, high = low[order], high[order]
     before = np.maximum.accumulate(np.concatenate([[0.0], high[:-1]]))
     return float(np.maximum(high - np.maximum(low, before), 0).sum() / room)
+
+
+def require_room(records: Sequence[Record], crop: float, min_kept: float, step: float) -> None:
+    """Refuse crops that hold less than the part ``min_kept`` of every span: there would be nothing to learn.
+
+    Args:
+        crop: Steps of a crop.
+        step: Seconds per step.
+
+    Raises:
+        ValueError: They are too short.
+    """
+    lengths = [size for record in records for size in length(record.spans).tolist()]
+    if lengths and crop < min_kept * min(lengths):
+        raise ValueError(
+            f"data.crop_seconds is {crop * step:g}: no crop holds {min_kept:.0%} of a span "
+            f"(data.min_kept); the shortest has {min(lengths) * step:g} s"
+        )

@@ -1,4 +1,4 @@
-"""DataModules: what is trained on, chosen by, and evaluated on."""
+"""DataModules: the sequences that a run trains on, validates on and is evaluated on."""
 
 from collections.abc import Iterator
 from typing import Any, Protocol, cast, runtime_checkable
@@ -35,7 +35,7 @@ class SpanDataModule(LightningDataModule):
     ``setup``; and ``whole_train_set`` where its training set draws crops or augments. A training set that
     draws something new in each epoch finds the epoch in its index (:class:`~spanloc.data.EpochIndex`).
 
-    What a model needs to know of the training data is read off the samples: :meth:`statistics` of the
+    The facts that a model needs of the training data are read off the samples: :meth:`statistics` of the
     channels, :meth:`span_lengths`, :meth:`facts`. A subclass that knows a shorter way says so.
 
     Args:
@@ -75,7 +75,7 @@ class SpanDataModule(LightningDataModule):
         return [length(sample.spans) for sample in self._samples()]
 
     def fingerprint(self) -> Fingerprint | None:
-        """Which files the data are, for a run that goes on later; None: the settings say all."""
+        """The files of the data, for a run that is resumed later; None: the settings say all."""
         return None
 
     def sizes(self) -> dict[str, list[int]]:
@@ -87,7 +87,7 @@ class SpanDataModule(LightningDataModule):
         }
 
     def facts(self) -> DataFacts:
-        """What a model needs to know of the training data to be built.
+        """Facts of the training data, by which a model is sized.
 
         Raises:
             ValueError: The training sequences have no spans.
@@ -125,7 +125,7 @@ class SpanDataModule(LightningDataModule):
         return {"epoch": epochs.processed, "batch": batches if inside else 0}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up the epoch of the run that is resumed, and its place there."""
+        """Take up the epoch of the run that is resumed, and its place in it."""
         trainer: Any = self.trainer
         if trainer.state.fn == "fit":
             self._first_epoch = int(state_dict["epoch"])
@@ -135,7 +135,7 @@ class SpanDataModule(LightningDataModule):
         """Every step of the training sequences once, in order, without a random crop: to measure on.
 
         Args:
-            num_replicas, rank: How many processes share the sequences, and which one this is.
+            num_replicas, rank: Number of processes that share the sequences, and the place of this one.
         """
         dataset = self.whole_train_set or self.train_set
         return DataLoader(
@@ -150,13 +150,11 @@ class SpanDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         """Validation batches; none where nothing is held out."""
-        if not len(self._set("val_set")):
-            return []
-        return self._loader(self._set("val_set"), EvaluationSampler(len(self._set("val_set"))))
+        return self._evaluation("val_set") if len(self._set("val_set")) else []
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Test batches."""
-        return self._loader(self._set("test_set"), EvaluationSampler(len(self._set("test_set"))))
+        return self._evaluation("test_set")
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """The test batches, to predict on."""
@@ -172,6 +170,10 @@ class SpanDataModule(LightningDataModule):
             raise ValueError(f"{kind} has no {name}: set it when it is made, or in setup(stage)")
         found: Samples = getattr(self, name)
         return found
+
+    def _evaluation(self, name: str) -> DataLoader[Any]:
+        dataset = self._set(name)
+        return self._loader(dataset, EvaluationSampler(len(dataset)))
 
     def _loader(
         self, dataset: Samples, sampler: EpochSampler | EvaluationSampler
@@ -197,8 +199,8 @@ class SpanDataModule(LightningDataModule):
 
 
 class _TrainingLoader(DataLoader[Any]):
-    # To Lightning a loader that can go on in the middle of an epoch is one with these methods; where it
-    # goes on is what the DataModule knows, as a loader is ahead of the training.
+    # To Lightning a loader that can go on in the middle of an epoch is one with these methods; only the
+    # DataModule knows where it goes on, as a loader is ahead of the training.
     def state_dict(self) -> dict[str, Any]:
         return {}
 
@@ -207,7 +209,7 @@ class _TrainingLoader(DataLoader[Any]):
 
 
 class SyntheticData(SpanDataModule):
-    """:class:`~spanloc.data.SyntheticSequences`, three sets of them with seeds of their own.
+    """Three sets of :class:`~spanloc.data.SyntheticSequences` with seeds of their own.
 
     Args:
         num_train, num_val, num_test: Sequences in each set.
@@ -229,11 +231,10 @@ class SyntheticData(SpanDataModule):
         **knobs: Any,
     ) -> None:
         super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed)
+        parts = (num_train, end_noise), (num_val, 0.0), (num_test, 0.0)
         sequences = [
             SyntheticSequences(count, seed=[seed, part], end_noise=noise, **knobs)
-            for part, (count, noise) in enumerate(
-                ((num_train, end_noise), (num_val, 0.0), (num_test, 0.0))
-            )
+            for part, (count, noise) in enumerate(parts)
         ]
         self.train_set, self.val_set, self.test_set = map(_Kept, sequences)
         self.classes, self.num_channels = sequences[0].classes, sequences[0].num_channels

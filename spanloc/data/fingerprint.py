@@ -1,4 +1,4 @@
-"""Which data a run was trained on, so that one that goes on notices when they have changed."""
+"""Fingerprints of data, so that a resumed run notices when they have changed."""
 
 import hashlib
 import os
@@ -49,7 +49,7 @@ class Fingerprint:
         )
 
     def changes_since(self, before: "Fingerprint") -> list[str]:
-        """What differs from an earlier fingerprint, in words; times do not count, as a copy has others.
+        """Differences from an earlier fingerprint, in words; times do not count, as a copy has others.
 
         >>> before = Fingerprint({"a.json": "1f"}, {"x.npy": (80, 0), "y.npy": (80, 0)})
         >>> Fingerprint({"a.json": "2e"}, {"x.npy": (96, 0), "z.npy": (80, 0)}).changes_since(before)

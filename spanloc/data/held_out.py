@@ -1,6 +1,7 @@
-"""Which recordings are held out, where no file says so, and which are trained on."""
+"""Recordings to hold out where no file says so, and the share that is trained on."""
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from hashlib import sha256
 
 from spanloc.data.annotations.folder import Record
@@ -10,22 +11,53 @@ from spanloc.files import counted, shown
 ONE_SUBJECT = "trained on one subject only"
 
 
+# Draws to choose from, where the first lacks a label.
+_DRAWS = 50
+
+
+class TooFewSubjectsError(ValueError):
+    """There are too few subjects to hold some out."""
+
+
 def hold_out(
     records: Sequence[Record], share: float, seed: int, what: str, least: int = 1
 ) -> tuple[list[Record], list[Record]]:
-    """Recordings to go on with, of ``least`` subjects at least, and those that are held out."""
+    """Recordings that remain, of ``least`` subjects at least, and those that are held out.
+
+    Subjects are drawn at random. Where that leaves no span of a label to train on, or none to evaluate, the
+    best of 50 draws is taken: first every label remains, then spans are held out, then of every label.
+
+    Raises:
+        TooFewSubjectsError: There are no more than ``least`` of them.
+    """
     groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(record.subject or f"sequence {record.id}", []).append(record)
     if len(groups) <= least:
-        other = "; or data.test_share=0 test=false" if what == "testing" else ""
-        raise ValueError(
-            f"the training subset has {counted(len(records), 'recording')}, of "
-            f"{counted(len(groups), 'subject')} (one that names none is its own); "
-            f"to hold out some for {what}, {least + 1} are wanted, or a '{what}' subset{other}"
+        other = "without validation (it keeps the last epoch): data.val_share=0"
+        if what == "testing":
+            nothing = "data.val_share=0 " * (len(groups) == 1)
+            other = f"without a test: {nothing}data.test_share=0 test=false"
+        unnamed = any(record.subject is None for record in records)
+        alone = " (a recording without a subject counts as a subject of its own)" * unnamed
+        raise TooFewSubjectsError(
+            f"the training subset has {counted(len(records), 'recording')} of "
+            f"{counted(len(groups), 'subject')}{alone}; to hold out some for {what}, {least + 1} subjects "
+            f"are wanted, or a '{what}' subset; or train {other}"
         )
+    draws = (_draw(groups, share, f"{seed} {i}" if i else f"{seed}", least) for i in range(_DRAWS))
+    held, lack = next(draws), _lack(groups, least)
+    if any(lack(held)):
+        held = min((held, *draws), key=lack)
+    rest = sorted(set(groups) - set(held))
+    return [r for name in rest for r in groups[name]], [r for n in held for r in groups[n]]
+
+
+def _draw(groups: Mapping[str, list[Record]], share: float, salt: str, least: int) -> list[str]:
+    """Subjects with about that share of the recordings."""
     # By a hash, so that a recording that is added later does not shuffle the others.
-    names = sorted(groups, key=lambda name: sha256(f"{seed} {name}".encode()).digest())
+    names = sorted(groups, key=lambda name: sha256(f"{salt} {name}".encode()).digest())
+    records = [record for group in groups.values() for record in group]
     spans = sum(len(record.spans) for record in records)
     most = max(1.0, 1.5 * share * len(records))
 
@@ -41,18 +73,43 @@ def hold_out(
             break
         if fits([*held, name]):
             held.append(name)
-    held = held or [min(names, key=lambda name: len(groups[name]))]
-    rest = sorted(set(names) - set(held))
-    return [r for name in rest for r in groups[name]], [r for n in held for r in groups[n]]
+    return held or [min(names, key=lambda name: len(groups[name]))]
+
+
+def _lack(
+    groups: Mapping[str, list[Record]], least: int
+) -> Callable[[list[str]], tuple[int, bool, int, int]]:
+    """What a draw lacks: labels to train on; spans to evaluate; labels for later draws; labels to evaluate."""
+    labels = {
+        name: {k for r in own for k in r.labels.tolist() if k >= 0} for name, own in groups.items()
+    }
+    subjects = Counter(label for own in labels.values() for label in own)
+
+    def lack(held: list[str]) -> tuple[int, bool, int, int]:
+        there = Counter(label for name in held for label in labels[name])
+        left = {label: count - there[label] for label, count in subjects.items()}
+        return (
+            sum(not left[label] for label in subjects),
+            bool(subjects) and not there,
+            sum(left[label] < min(least, count - 1) for label, count in subjects.items()),
+            sum(not there[label] for label, count in subjects.items() if count > 1),
+        )
+
+    return lack
 
 
 def held_out_note(records: Sequence[Record], what: str) -> str:
-    """Which recordings are held out: by subject, where all of them name theirs."""
+    """A note of the recordings that are held out."""
+    return f"held out for {what}: {named(records)}"
+
+
+def named(records: Sequence[Record]) -> str:
+    """Names of some recordings: the subjects, where all of them name theirs."""
     by_subject = dict.fromkeys(record.subject for record in records)
     if by_subject and None not in by_subject:
-        kind = "subject" if len(by_subject) == 1 else "subjects"
-        return f"held out for {what}: {kind} {_first(by_subject)} ({counted(len(records), 'recording')})"
-    return f"held out for {what}: {_first([record.id for record in records])}"
+        kind = "subject" + "s" * (len(by_subject) > 1)
+        return f"{kind} {_first(by_subject)} ({counted(len(records), 'recording')})"
+    return _first([record.id for record in records])
 
 
 def _first(names: Collection[str | None]) -> str:
@@ -76,7 +133,7 @@ def nested_share(records: Sequence[Record], share: float, seed: int) -> list[Rec
 
 
 def training_notes(records: Sequence[Record], count: int) -> list[str]:
-    """What a user should know of the recordings that are trained on, of ``count`` that could be."""
+    """Notes on the recordings that are trained on, of ``count`` that could be."""
     found = [f"trained on {len(records)} of {count} recordings"] if len(records) < count else []
     subjects = {record.subject for record in records}
     if len(subjects) == 1 and None not in subjects:
@@ -84,4 +141,17 @@ def training_notes(records: Sequence[Record], count: int) -> list[str]:
             f"{ONE_SUBJECT}, {shown(*subjects)}: data.val_share=0, or data.test_share=0 with "
             "test=false, leaves it more of them"
         )
+    return found
+
+
+def lacking_notes(
+    classes: Sequence[str], train: Sequence[Record], val: Sequence[Record], test: Sequence[Record]
+) -> list[str]:
+    """Notes on labels without a span to train on, and on subsets without a span to evaluate."""
+    there = {label for record in train for label in record.labels.tolist()}
+    names = [name for label, name in enumerate(classes) if label not in there]
+    found = [f"no span to train on: {_first(names)}"] if names else []
+    for what, key, own in (("validation", "val", val), ("testing", "test", test)):
+        if own and not any(len(record.spans) for record in own):
+            found.append(f"no span in the recordings for {what}: {key}/mAP says nothing")
     return found

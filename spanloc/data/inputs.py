@@ -1,4 +1,4 @@
-"""How a recording becomes what a model was trained on."""
+"""Preparation of recordings as the input of a trained model."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from spanloc.data.signals import ArraySignal, LogSpectrogram, Signal
+from spanloc.data.signals import ArraySignal, Filled, LogSpectrogram, Regular, Signal
 from spanloc.data.signals.channels import some_channels
 from spanloc.data.signals.mixed import at_rate, same_rate
 from spanloc.data.signals.reading import listed, shown_path
-from spanloc.data.signals.resampled import Rated
 from spanloc.facts import InputFacts
 from spanloc.structures import Timeline
 
@@ -20,16 +19,18 @@ FEATURES = {"log_spectrogram": LogSpectrogram}
 def facts_of(
     signal: Signal,
     timeline: Timeline,
-    features: str | None = None,
-    feature_options: Mapping[str, Any] | None = None,
+    features: str | None,
+    options: Mapping[str, Any],
+    missing: str = "error",
+    time: str | None = None,
 ) -> InputFacts:
     """The facts of signals that are all like this one."""
     channels, units = (
         None if names is None else list(names) for names in (signal.channels, signal.units)
     )
     rate, offset = 1 / timeline.seconds_per_step, timeline.offset
-    options = dict(feature_options or {})
-    return InputFacts(signal.num_channels, rate, offset, channels, units, features, options)
+    count = signal.num_channels
+    return InputFacts(count, rate, offset, channels, units, features, dict(options), missing, time)
 
 
 def signal_of(values: Any) -> Signal:
@@ -48,6 +49,25 @@ def signal_of(values: Any) -> Signal:
     return ArraySignal(np.asarray(values), channels=None if names is None else [*map(str, names)])
 
 
+def without_gaps(signal: Signal, missing: str) -> Signal:
+    """A signal with its missing values filled (``"interpolate"``), or without gaps in its times (``"error"``).
+
+    Raises:
+        ValueError: There is a gap that is not to be filled; or ``missing`` is another word.
+    """
+    if missing == "interpolate":
+        return Filled(signal)
+    if missing != "error":
+        raise ValueError(f"missing is {missing!r}; wanted 'interpolate' or 'error'")
+    if isinstance(signal, Regular) and (gap := signal.gap):
+        start, long = (steps / (signal.rate or 1.0) for steps in gap)
+        raise ValueError(
+            f"{shown_path(signal.path)}: {long:.6g} s of its times are missing, from {start:.6g} s on; "
+            "data.missing=interpolate fills such gaps, or cut the recording there"
+        )
+    return signal
+
+
 def as_input(
     signal: Signal,
     facts: InputFacts,
@@ -55,8 +75,9 @@ def as_input(
     *,
     channels: Sequence[str | int] | None = None,
     on_rate: str = "resample",
+    missing: str | None = None,
 ) -> tuple[Signal, list[str]]:
-    """What a model gets of a recording, and what was done to it, in short notes.
+    """The input of a model from a recording, and short notes of what was done to it.
 
     Channels are taken by name where the model and the recording have names, whatever their order.
 
@@ -65,6 +86,7 @@ def as_input(
         rate: Steps per second of the recording, where it does not say it.
         channels: Names or numbers, from 0, of its channels, in the order of those of training.
         on_rate: ``"resample"`` brings it to the rate of training, ``"error"`` refuses another rate.
+        missing: As in :func:`without_gaps`; None: as in training.
 
     Raises:
         ValueError: It lacks a channel, has another number of them, its rate is not known or may not be
@@ -77,19 +99,20 @@ def as_input(
     signal, left = in_order(signal, facts, channels)
     if left:
         notes.append(f"without the channels {listed(left)}")
+    if isinstance(signal, Regular):
+        notes.append("its times are not regular: interpolated at equal steps")
+    signal = without_gaps(signal, missing or facts.missing)
     source = signal.rate or rate
     if facts.rate is not None and source is None:
         raise ValueError(f"{where}: its rate is not known; set rate (steps per second)")
     if facts.rate is not None and source is not None and not same_rate(source, facts.rate):
         if on_rate == "error":
             raise ValueError(f"{where}: rate is {source:g}; wanted {facts.rate:g} (on_rate)")
-        signal = at_rate(signal, facts.rate, source)
+        signal, _ = at_rate(signal, facts.rate, source)
         notes.append(f"resampled from {source:g} to {facts.rate:g} Hz")
     if facts.features is not None:
-        known = facts.rate or source
-        if signal.rate is None and known is not None:
-            signal = Rated(signal, known)
-        signal = FEATURES[facts.features](signal, **facts.feature_options)
+        make = FEATURES[facts.features]
+        signal = make(signal, source_rate=facts.rate or source, **facts.feature_options)
     return signal, notes
 
 

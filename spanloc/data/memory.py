@@ -19,7 +19,7 @@ from spanloc.data.signals import ArraySignal
 from spanloc.files import shown
 
 _MEANING = {field.name for field in fields(Meaning)} - {"fps"}
-# What arrays have too: whether their rates may differ.
+# Beside the meaning of spans, arrays share on_rate with files.
 _OF_FILES = {*inspect.signature(read_annotations).parameters} - _MEANING - {"on_rate"}
 _SPLITS = {"train": "training", "validation": "validation", "test": "testing"}
 _FILE = Path("spans")
@@ -41,7 +41,7 @@ def from_arrays(
         signals: Arrays ``(steps, channels)`` by id.
         spans: By id, lists of ``(start, end, label)``, or of ``(start, end)``; or a data frame of pandas
             or polars, or a list of mappings, with ``sequence``, ``start``, ``end``, and perhaps
-            ``label``, ``subset``, ``subject``. Half-open, in seconds, unless the options say other.
+            ``label``, ``subset``, ``subject``. Half-open, in seconds, unless the options say otherwise.
             A signal without any is a sequence without spans.
         rate: Steps per second, of all signals or by id.
         channels: Names of the channels.
@@ -58,8 +58,8 @@ def from_arrays(
     >>> data.annotations.subsets["training"][0].spans
     tensor([[25., 50.]])
     """
-    told = {name: options[name] for name in ("unit", "ends", "moment_seconds") if name in options}
-    content = content_of(_rows(spans), _FILE, Reading(**told))
+    given = {name: options[name] for name in ("unit", "ends", "moment_seconds") if name in options}
+    content = content_of(_rows(spans), _FILE, Reading(**given))
     known = {entry.id: entry for entry in content.sequences}
     for what, names in (("spans", known), ("subsets", subsets), ("subjects", subjects)):
         for name in names or ():
@@ -116,13 +116,10 @@ def from_dataset(
     arrays: dict[str, Any] = {}
     rates: dict[str, float] = {}
     found: list[dict[str, Any]] = []
+    needed = [features, spans, *(name for name in (labels, rate) if isinstance(name, str))]
     for number, (split, row) in enumerate(_split_rows(rows)):
         where = f"row {number}"
-        for column in (
-            features,
-            spans,
-            *(name for name in (labels, rate) if isinstance(name, str)),
-        ):
+        for column in needed:
             if column not in row:
                 raise ValueError(
                     f"{where}: there is no column {column!r}{nearest(column, list(map(str, row)))}"

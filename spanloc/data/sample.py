@@ -1,7 +1,7 @@
 """A tiny data set in the annotation format, made on the spot to try things on."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,17 +17,11 @@ _LASTING = {"rest": (0.5, 1.5), "sit down": (1.6, 2.6), "turn": (0.8, 1.6), "wal
 _CYCLE = ("rest", "walk", "turn", "walk", "rest", "sit down")
 
 
-class _Act(NamedTuple):
-    label: str
-    first: int
-    last: int
-
-
 def data_folder(root: str | float) -> Path:
     """The folder of the data; ``sample`` is a made-up one, unless there is a folder of that name.
 
     Args:
-        root: Of a folder that is called 2024, a config may hold the number.
+        root: A config may hold a number, of a folder that is called 2024.
     """
     root = str(root)
     if root == _NAME and not Path(root).exists():
@@ -65,8 +59,8 @@ def sample_folder(folder: str | Path = Path("runs") / "sample") -> Path:
             "duration": _SECONDS,
             "fps": _RATE,
             "annotations": [
-                {"segment": [act.first / _RATE, act.last / _RATE], "label": act.label}
-                for act in acts
+                {"segment": [first / _RATE, last / _RATE], "label": label}
+                for label, first, last in acts
             ],
         }
     # The last one: who finds it finds the rest.
@@ -74,12 +68,12 @@ def sample_folder(folder: str | Path = Path("runs") / "sample") -> Path:
     return folder
 
 
-def _recording(number: int) -> tuple[np.ndarray, list[_Act]]:
+def _recording(number: int) -> tuple[np.ndarray, list[tuple[str, int, int]]]:
     rng = np.random.default_rng([2026, number])
     steps = _RATE * _SECONDS
     values = rng.normal(0, 0.02, (steps, 3))
     values[:, 2] += 1.0  # gravity
-    acts: list[_Act] = []
+    acts = []
     first, turn = 0, number % len(_CYCLE)
     while True:
         label = _CYCLE[turn % len(_CYCLE)]
@@ -87,7 +81,7 @@ def _recording(number: int) -> tuple[np.ndarray, list[_Act]]:
         if last > steps:
             break
         if label != "rest":
-            acts.append(_Act(label, first, last))
+            acts.append((label, first, last))
             values[first:last] += _motion(label, last - first, rng)
         first, turn = last, turn + 1
     return values.astype(np.float32), acts

@@ -1,4 +1,4 @@
-"""Samplers: which sequences a process takes, and in what order."""
+"""Samplers: the sequences that each process takes, and their order."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
@@ -15,9 +15,9 @@ _WINDOW = 16
 
 
 class EpochIndex(int):
-    """The index of a sequence that knows its epoch, so that a data set can draw new crops in each.
+    """The index of a sequence, with the epoch, so that a data set can draw new crops in each.
 
-    For any other data set, such as a list, it is a number as any.
+    For any other data set, such as a list, it is a plain number.
     """
 
     epoch: int
@@ -28,12 +28,9 @@ class EpochIndex(int):
         made.epoch = epoch
         return made
 
-    def __reduce__(self) -> tuple[type, tuple[int, int]]:
-        return type(self), (int(self), self.epoch)
-
 
 class EpochSampler(DistributedSampler[Any]):
-    """A new order every epoch, drawn from ``(seed, epoch)``: a resumed run sees what it would have.
+    """A new order every epoch, drawn from ``(seed, epoch)``, so that a resumed run continues exactly.
 
     It gives an :class:`EpochIndex` for each sequence. Several processes share an epoch between them,
     without the rest that does not divide.
@@ -48,8 +45,8 @@ class EpochSampler(DistributedSampler[Any]):
         seed: Of the orders.
         lengths: Of the sequences, at least roughly, in any unit. None: order does not depend on length.
         batch_size: Of each process; used with ``lengths`` only.
-        num_replicas, rank: How many processes there are, and which this is; None: as
-            ``torch.distributed`` says, or one.
+        num_replicas, rank: Number of processes, and the place of this one. None: those of
+            ``torch.distributed``, or one.
 
     Raises:
         ValueError: There are more or fewer lengths than sequences.
@@ -66,8 +63,8 @@ class EpochSampler(DistributedSampler[Any]):
         rank: int | None = None,
     ) -> None:
         self._given = num_replicas, rank
-        # Lightning leaves a DistributedSampler as it is and tells it the epoch; any other it would
-        # wrap, and not tell.
+        # Lightning leaves a DistributedSampler as it is and sets its epoch; any other it would wrap,
+        # and set none.
         places = cast("Dataset[int]", range(size))
         super().__init__(places, *_processes(*self._given), seed=seed, drop_last=True)
         self.size, self.batch_size = size, batch_size
@@ -130,9 +127,9 @@ class EvaluationSampler(DistributedSampler[Any]):
     """Every sequence once, in order, shared between processes without repeating any.
 
     Lightning's own way to share repeats the first sequences, so that all processes get as many; metrics
-    would count these twice, and refuse them.
+    would refuse these.
 
-    It may be made before the processes meet: how many there are is looked up when it is used.
+    It may be made before the processes meet: their number is looked up when it is used.
 
     Args:
         size: Length of the data set.
@@ -169,7 +166,7 @@ class EvaluationSampler(DistributedSampler[Any]):
 def known_lengths(dataset: object) -> Lengths | None:
     """Steps of each sequence, where they are known without reading any; else None.
 
-    They are of a list of samples, and of a data set that has ``lengths``: a list, or a method of the epoch.
+    They are known of a list of samples, and of a data set with ``lengths``: a list, or a method of the epoch.
     """
     if isinstance(dataset, list | tuple):
         return [sample.features.shape[1] for sample in dataset]

@@ -1,6 +1,6 @@
 """Data sets of annotated sequences from files."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,18 +43,13 @@ class AnnotatedSequences(Dataset[Sample]):
         Where a channel has extremes (:mod:`spanloc.data.extremes`), they are those of its values clipped to
         their usual range.
         """
-
-        def pieces(record: Record) -> Iterator[np.ndarray]:
-            for first in range(0, record.num_steps, _PIECE):
-                piece = record.signal.read(first, min(first + _PIECE, record.num_steps))
-                require_finite(record.signal, piece, first)
-                yield piece.T
-
         low, high = (limit[:, None] for limit in usual_range(sampled(self.records)))
         every, usual, outside = _Moments(), _Moments(), np.zeros(())
         for record in self.records:
-            for piece in pieces(record):
-                values = np.array(piece, np.float64)
+            for first in range(0, record.num_steps, _PIECE):
+                piece = record.signal.read(first, min(first + _PIECE, record.num_steps))
+                require_finite(record.signal, piece, first)
+                values = np.array(piece.T, np.float64)
                 every.add(values)
                 outside = outside + ((values < low) | (values > high)).sum(1)
                 usual.add(np.clip(values, low, high, out=values))
@@ -91,7 +86,7 @@ class TiledSequences(Dataset[Sample]):
 
 
 def cut(record: Record, first: int, last: int, min_kept: float = 0.5) -> Sample:
-    """The steps of a record from ``first`` to before ``last``, with what :func:`clipped` leaves of its spans."""
+    """The sample of a record from step ``first`` to before ``last``, with its spans :func:`clipped`."""
     values = np.array(record.signal.read(first, last).T, np.float32, order="C")
     require_finite(record.signal, values.T, first)
     spans, labels, ignored = clipped(record, first, last, min_kept)
@@ -112,8 +107,8 @@ def clipped(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The spans, labels and ignored stretches from step ``first`` to before ``last``, counted from ``first``.
 
-    Spans that are cut are kept where at least ``min_kept`` of them is inside, clipped. What is left of
-    the others is background: where windows of a recording overlap, another one has more of that span.
+    Spans that are cut are kept where at least ``min_kept`` of them is inside, clipped. The rest of the
+    others is background: where windows of a recording overlap, another one has more of that span.
     """
     inside, ignored = whole.spans.clamp(first, last), whole.ignored.clamp(first, last)
     size, kept = whole.spans.diff(dim=1)[:, 0], inside.diff(dim=1)[:, 0]
@@ -123,7 +118,7 @@ def clipped(
 
 
 def offset_share(records: Sequence[Record]) -> float:
-    """The share of a channel's variance that is between the means of recordings, in [0, 1]; the median channel's.
+    """Share of the variance that lies between the means of recordings, in [0, 1]; the median over channels.
 
     Of up to 32 recordings, at most 10,000 steps from the middle of each are read. Rare extreme values are
     clipped.
@@ -161,13 +156,13 @@ def channel_statistics(sequences: Iterable[np.ndarray]) -> tuple[Tensor, Tensor]
 
 
 class _Moments:
-    """The mean and standard deviation of every channel, of pieces that come one after the other."""
+    """Running mean and standard deviation of every channel."""
 
     def __init__(self) -> None:
         self.count, self.mean, self.squares = 0, np.zeros(()), np.zeros(())
 
     def add(self, values: np.ndarray) -> None:
-        """Take a piece in, ``(C, T)``."""
+        """Add a piece ``(C, T)``."""
         number = values.shape[1]
         if not number:
             return
@@ -184,25 +179,23 @@ class _Moments:
 
 
 def _safe(mean: np.ndarray, std: np.ndarray) -> tuple[Tensor, Tensor]:
-    # Zeros alone are constant too, and what float32 cannot divide by.
+    # Zeros are constant too, and so is a deviation that float32 cannot divide by.
     constant = (std < _CONSTANT * np.abs(mean)) | (std < np.finfo(np.float32).tiny)
     std = np.where(constant, 1.0, std)
     return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
 
 
 def require_finite(source: Signal | Path, values: np.ndarray, first: int = 0) -> None:
-    """Refuse values ``(steps, channels)`` that are NaN or infinite.
+    """Refuse values ``(steps, channels)`` that are NaN or infinite; the error names row and column.
 
     Args:
         source: The recording, or its file, for the error.
         first: The number of the first step.
-
-    Raises:
-        ValueError: Such a value is there; its row and column are named.
     """
     if not np.isfinite(values).all():
         row, channel = np.argwhere(~np.isfinite(values))[0]
         value = values[row, channel]
         place = place_of_row(source, int(first + row))
         path = source if isinstance(source, Path) else source.path
-        raise ValueError(f"{path}: {place}, column {channel} is {value}")
+        hint = "; data.missing=interpolate fills missing values" if np.isnan(value) else ""
+        raise ValueError(f"{path}: {place}, column {channel} is {value}{hint}")

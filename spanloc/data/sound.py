@@ -1,4 +1,4 @@
-"""Recordings of sound, and what a model sees of them."""
+"""Features of recordings of sound."""
 
 import inspect
 import math
@@ -12,13 +12,13 @@ from spanloc.data.inputs import FEATURES
 from spanloc.data.signals import LogSpectrogram
 from spanloc.ops import length
 
-#: The setting of a model that sees the samples themselves.
+#: The setting of ``data.features`` for the samples themselves.
 AS_THEY_ARE = "none"
 # Samples a second. Files of sound with fewer hold other signals, such as accelerations.
 _LEAST_RATE = 1000
-# Frames that a short span is to have, as a model wants cells; and what lies between two, in seconds.
+# Frames that a short span should have; and the limits of the time between two, in seconds.
 _FRAMES, _LEAST_HOP, _MOST_HOP = 12, 0.002, 0.01
-# A window covers so many times what lies between two.
+# Length of a window, in times between two frames.
 _OVERLAP = 2.5
 # Samples between two frames, at least.
 _LEAST_SAMPLES = 4
@@ -27,13 +27,13 @@ _LEAST_SAMPLES = 4
 def features_for(
     records: Sequence[Record], features: str | None, options: Mapping[str, Any]
 ) -> tuple[str | None, dict[str, Any]]:
-    """The features that a model is to see of recordings, and their options, where they are left open.
+    """The features of recordings and their options; those that are not set follow from the recordings.
 
-    Of sound these are bands of frequencies. Frames are 2 to 10 ms apart, so that a short span (5 % are shorter)
+    For sound these are bands of frequencies. Frames are 2 to 10 ms apart, so that a short span (5 % are shorter)
     has about 12 of them where that allows it.
 
     Args:
-        features: As set: a name in ``FEATURES``, ``"none"``, or None: it is left open.
+        features: As set: a name in ``FEATURES``, ``"none"``, or None: not set.
         options: As set; they stay.
 
     Returns:
@@ -62,7 +62,7 @@ def features_for(
 
 
 def note_on_sound(records: Sequence[Record]) -> list[str]:
-    """What to say of sound whose samples a model sees, though nobody asked for it."""
+    """A note where a model sees the samples of sound, since other recordings are none."""
     if _are_sound(records) or not any(_is_sound(record) for record in records):
         return []
     return ["not all recordings are sound, so the model sees the samples of those that are"]
@@ -78,16 +78,12 @@ def _is_sound(record: Record) -> bool:
 
 
 def require_features(features: str | None, options: Mapping[str, Any]) -> None:
-    """Refuse features or options of features that there are not.
-
-    Raises:
-        ValueError: It names the setting, what came and what there is.
-    """
+    """Refuse unknown features, and options that they do not have."""
     if features not in (None, AS_THEY_ARE, *FEATURES):
         wanted = ", ".join([*FEATURES, AS_THEY_ARE])
         raise ValueError(f"data.features is {features!r}; wanted one of {wanted}")
     make = FEATURES.get(features or "", LogSpectrogram)
-    known = [name for name in inspect.signature(make).parameters if name != "signal"]
+    known = [n for n in inspect.signature(make).parameters if n not in ("signal", "source_rate")]
     for name, value in options.items():
         if name not in known:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Synthetic sequences: noise with bursts, of which only some are spans."""
+"""Synthetic sequences: noise with bursts, some of them spans."""
 
 import math
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ _MOST_IN_ALL, _MOST_IN_ONE, _MOST_BURSTS = 10**10, 10**8, 10_000
 
 
 class SyntheticSequences(Dataset[Sample]):
-    """Bursts of oscillation in noise; the frequency tells the classes and the distractors apart.
+    """Bursts of oscillation in noise: classes differ in their frequency, and so do distractors.
 
     A span of class ``k`` is a burst with the class's own frequency, mixed into the channels by the
     class's own weights. A distractor is a burst of the same power and lengths and with the weights
-    of some class, at a frequency of no class: it can be told from a span by its oscillation only,
-    not by its strength. Sequence ``i`` depends on ``seed`` and ``i`` alone.
+    of some class, at a frequency of no class: it differs from a span in its oscillation only, not
+    in its strength. Sequence ``i`` depends on ``seed`` and ``i`` alone.
 
     Args:
-        num_sequences: How many there are.
+        num_sequences: Their number.
         length: Steps per sequence, or the least and the most of them (uniform).
         num_channels, num_classes: Channels of the features; classes of the spans.
         num_spans: Spans per sequence, or the least and the most. One that finds no room in 200
@@ -161,11 +161,8 @@ class SyntheticSequences(Dataset[Sample]):
 
 def _bounds(name: str, value: int | Sequence[int], least: int) -> tuple[int, int]:
     ends = [value, value] if isinstance(value, int) else list(value)
-    if (
-        len(ends) != 2
-        or not all(isinstance(end, int) for end in ends)
-        or not least <= ends[0] <= ends[1]
-    ):
+    whole = len(ends) == 2 and all(isinstance(end, int) for end in ends)
+    if not (whole and least <= ends[0] <= ends[1]):
         raise ValueError(
             f"synthetic data: {name} is {value}; wanted {least} <= least <= most, or one number"
         )

@@ -1,16 +1,18 @@
 """Recordings of different rates and channels, brought to one rate and one set of channels."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from torch import Tensor
 
 from spanloc.data.annotations.records import Record
-from spanloc.data.signals import Signal
-from spanloc.data.signals.channels import choice_of, some_channels
+from spanloc.data.inputs import FEATURES, without_gaps
+from spanloc.data.signals import Regular, Signal
+from spanloc.data.signals.channels import Choice, some_channels
 from spanloc.data.signals.mixed import MixedRates, at_rate, require_one_rate, same_rate
 from spanloc.data.signals.reading import checked_rate, listed, shown_path
-from spanloc.data.signals.resampled import Rated
+from spanloc.files import counted
 from spanloc.structures import Timeline
 
 
@@ -20,11 +22,12 @@ def uniform(
     rate: float | None = None,
     on_rate: str = "resample",
     channels: Sequence[str | int] | None = None,
+    missing: str = "error",
 ) -> tuple[list[Record], list[str]]:
     """Bring recordings to one rate and to the same channels; the spans follow, in steps.
 
     Signals are wrapped, so that a stretch is computed when it is read. Spans and ignored stretches
-    are cut at the end of the resampled signal, and those that nothing is left of are left out.
+    are cut at the end of the resampled signal; those that become empty are left out.
 
     Args:
         rate: Steps per second that all get. By default the rate that most seconds of the training
@@ -34,9 +37,12 @@ def uniform(
         channels: Names, or numbers from 0. By default all, where the recordings have the same number
             of them and no different names; and of different names those that all have, in the order
             of the first recording. Recordings that were opened for these channels have them already.
+        missing: ``"interpolate"`` fills missing values (:class:`~spanloc.data.signals.Filled`); with
+            ``"error"``, gaps in the times of a table are refused here, and missing values when they are
+            read.
 
     Returns:
-        The recordings in their order, and what was done, in short notes; none if nothing was.
+        The recordings in their order, and short notes of what was done.
 
     Raises:
         ValueError: A recording lacks a channel, or has another rate or number of channels that may
@@ -45,6 +51,8 @@ def uniform(
     if not records:
         return [], []
     found, notes = _with_channels(records, channels)
+    notes += _irregular_note(found)
+    found = [replace(record, signal=without_gaps(record.signal, missing)) for record in found]
     if rate is None:
         rate = _most_frequent_rate(found)
     checked_rate(found[0].signal.path, rate)
@@ -90,7 +98,7 @@ def _with_channels(
     taken: list[Signal] = []
     count, more = 0, set[str]()
     for signal in signals:
-        choice = choice_of(signal)
+        choice: Choice | None = getattr(signal, "choice", None)
         if choice is not None and choice.wanted == tuple(chosen):
             taken.append(signal)
             count += choice.some
@@ -103,9 +111,10 @@ def _with_channels(
         names = listed([str(channel) for channel in chosen])
         more.update(name for signal in named for name in signal.channels or ())
         left = sorted(more - {*map(str, chosen)})
-        notes.append(f"channels {names} taken of {count} of {len(records)} recordings")
+        of = "all " * (len(records) > 1) + counted(len(records), "recording")
+        notes.append(f"channels used: {names} (in {of})")
         if left and all(isinstance(channel, str) for channel in chosen):
-            notes[0] += f"; left out: {listed(left)}"
+            notes[0] += f"; not used: {listed(left)}"
     return [replace(r, signal=s) for r, s in zip(records, taken, strict=True)], notes
 
 
@@ -147,33 +156,27 @@ def _most_frequent_rate(records: Sequence[Record]) -> float:
 
 
 def _with_rate(record: Record, rate: float) -> Record:
-    timeline = Timeline(1 / rate, record.timeline.offset)
-    if same_rate(_rate(record), rate):
-        return replace(record, timeline=timeline)
     own = _rate(record)
-    signal = at_rate(record.signal, rate, own)
-    return _over(record, signal, float(signal.ratio), timeline)
+    if same_rate(own, rate):
+        return replace(record, timeline=Timeline(1 / rate, record.timeline.offset))
+    signal, ratio = at_rate(record.signal, rate, own)
+    return _over(record, signal, rate, ratio)
 
 
-def with_features(record: Record, make: Callable[[Signal], Signal]) -> Record:
-    """A recording of which a model sees features, such as bands of frequencies.
+def with_features(record: Record, features: str, options: Mapping[str, Any]) -> Record:
+    """The recording with features as its signal, such as bands of frequencies.
 
     Args:
-        make: Gives the features of a signal, which say their rate.
+        features: A name in ``FEATURES``.
+        options: Of these.
     """
-    rate = _rate(record)
-    source: Signal = record.signal
-    if record.signal.rate is None:
-        source = Rated(record.signal, rate)
-    signal = make(source)
-    if signal.rate is None:
-        raise ValueError(f"{shown_path(signal.path)}: the rate of its features is not known")
-    timeline = Timeline(1 / signal.rate, record.timeline.offset)
-    return _over(record, signal, signal.rate / rate, timeline)
+    own = _rate(record)
+    signal = FEATURES[features](record.signal, source_rate=own, **options)
+    return _over(record, signal, signal.rate, signal.rate / own)
 
 
-def _over(record: Record, signal: Signal, ratio: float, timeline: Timeline) -> Record:
-    """The recording with another signal, that has ``ratio`` steps for each of the old one."""
+def _over(record: Record, signal: Signal, rate: float, ratio: float) -> Record:
+    """The recording with another signal of this rate, ``ratio`` steps for each of the old one."""
 
     def scaled(spans: Tensor) -> Tensor:
         return (spans.double() * ratio).clamp(0, signal.num_steps).to(spans.dtype)
@@ -183,11 +186,19 @@ def _over(record: Record, signal: Signal, ratio: float, timeline: Timeline) -> R
     return replace(
         record,
         signal=signal,
-        timeline=timeline,
+        timeline=Timeline(1 / rate, record.timeline.offset),
         spans=spans[kept],
         labels=record.labels[kept],
         ignored=ignored[ignored[:, 1] > ignored[:, 0]],
     )
+
+
+def _irregular_note(records: Sequence[Record]) -> list[str]:
+    uneven = [record.signal for record in records if isinstance(record.signal, Regular)]
+    if not uneven:
+        return []
+    several = f"the times of {len(uneven)} of {len(records)} recordings are not regular"
+    return [f"{several}: interpolated at equal steps, as in {shown_path(uneven[0].path)}"]
 
 
 def _rate(record: Record) -> float:
@@ -195,16 +206,17 @@ def _rate(record: Record) -> float:
 
 
 def late_beginnings(records: Sequence[Record]) -> list[str]:
-    """A note, where the time of recordings does not begin at 0."""
+    """A note where the time of recordings does not begin at 0."""
     late = [
-        record
+        (record.signal.path, clock.begins)
         for record in records
-        if abs(getattr(record.signal, "begins", None) or 0) > record.timeline.seconds_per_step
+        if (clock := getattr(record.signal, "clock", None))
+        and abs(clock.begins) > record.timeline.seconds_per_step
     ]
     if not late:
         return []
-    begins = getattr(late[0].signal, "begins", 0)
+    path, begins = late[0]
     return [
-        f"the time of {late[0].signal.path} begins at {begins:g} s: spans count from the first "
-        f"row, not from 0 of that time ({len(late)} of {len(records)} recordings)"
+        f"the time of {path} begins at {begins:g} s: spans count from the first row, not from 0 of "
+        f"that time ({len(late)} of {len(records)} recordings)"
     ]

@@ -22,7 +22,7 @@ class Temperature:
     """Maps a score ``s`` of label ``k`` to ``sigmoid(logit(s) / temperature[k] + offset[k])``.
 
     It keeps the order of the scores of a label. The offset is what a loss that weighs right and wrong
-    differently, as the focal loss does, leaves to be made good; with 0 it is temperature scaling.
+    differently, as the focal loss does, leaves to be corrected; with 0 it is temperature scaling.
 
     Args:
         temperature, offset: By label; temperatures are above 0. 1 and 0 change nothing but rounding.
@@ -101,7 +101,7 @@ def fit_calibration(
     num_labels: int,
     kind: str = "temperature",
 ) -> Temperature | Isotonic:
-    """Fits a calibration to predictions of which it is known whether they are right.
+    """Fit a calibration to predictions that are known to be right or wrong.
 
     A label with fewer than 20 right or 20 wrong predictions gets the map that fits all labels together.
 

@@ -1,4 +1,4 @@
-"""Candidates of labelled sequences, kept, so that ways to decode them can be compared without the model."""
+"""Candidates of labelled sequences, kept to compare ways of decoding them without the model."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,27 +18,29 @@ from spanloc.metrics.calibration import matches, reliability
 from spanloc.structures import Batch, Output, Predictions, Targets, Timeline
 
 _LOW, _HIGH = (0.3, 0.4, 0.5, 0.6, 0.7), tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
-#: Names of what :func:`figures` gives: fractions.
+#: Names of the metrics that :func:`figures` gives, all fractions.
 FIGURES = ("mAP", "mAP@0.50:0.95", "AP@0.75", "AP@0.90", "F1", "Brier", "ECE", "ECE_from_0.1")
 
 
-class _Row(NamedTuple):
+class Kept(NamedTuple):
+    """Candidates of a sequence before suppression, best first, and what else ``select`` needs."""
+
     candidates: Scored
     steps: int
     times: float
-    line: Timeline
 
 
 @dataclass(frozen=True)
 class Collected:
-    """The candidates of some sequences before suppression, and their targets.
+    """Candidates of some sequences before suppression, and their targets.
 
     Args:
-        rows: By sequence.
+        rows, timelines: By sequence.
         targets: In seconds, of all sequences, in the same order.
     """
 
-    rows: list[_Row]
+    rows: list[Kept]
+    timelines: list[Timeline]
     targets: Targets
 
     def __len__(self) -> int:
@@ -47,11 +49,11 @@ class Collected:
     def predictions(self, decodes: Sequence[Decode]) -> Predictions:
         """Predictions in seconds, of each sequence by the :class:`Decode` at its place."""
         found = []
-        for row, decode in zip(self.rows, decodes, strict=True):
-            step = row.line.seconds_per_step
+        for row, line, decode in zip(self.rows, self.timelines, decodes, strict=True):
+            step = line.seconds_per_step
             rows = decode.select(*row.candidates, row.steps, times=row.times, seconds_per_step=step)
             found.append(rows._replace(scores=rows.scores.double()))
-        return joined(found, self.targets).in_seconds([row.line for row in self.rows])
+        return joined(found, self.targets).in_seconds(self.timelines)
 
     def judged(self, decodes: Sequence[Decode]) -> tuple[Predictions, Targets]:
         """The predictions and targets that can be right or wrong."""
@@ -60,11 +62,11 @@ class Collected:
     @property
     def seconds_per_step(self) -> Tensor:
         """Of each sequence, ``(n,)``."""
-        return torch.tensor([row.line.seconds_per_step for row in self.rows], dtype=torch.float64)
+        return torch.tensor([line.seconds_per_step for line in self.timelines], dtype=torch.float64)
 
 
 def collect(task: Any, batches: Iterable[Batch]) -> Collected:
-    """The candidates that a model finds in batches of labelled sequences.
+    """Candidates that a model finds in batches of labelled sequences.
 
     Args:
         task: Such as a :class:`~spanloc.SpanLocalizer`: it has ``decode``, ``device`` and ``predict_step``.
@@ -74,7 +76,10 @@ def collect(task: Any, batches: Iterable[Batch]) -> Collected:
     Raises:
         ValueError: There are no sequences.
     """
-    training, rows, targets = task.training, [], []
+    training = task.training
+    rows: list[Kept] = []
+    timelines: list[Timeline] = []
+    targets: list[Targets] = []
     task.eval()
     try:
         with torch.inference_mode():
@@ -82,30 +87,18 @@ def collect(task: Any, batches: Iterable[Batch]) -> Collected:
                 with keeping(task) as found:
                     task.predict_step(batch.to(task.device))
                 targets.append(batch.targets("seconds").to("cpu"))
-                rows += [
-                    _Row(*kept, line) for kept, line in zip(found, batch.timelines, strict=True)
-                ]
+                rows += found
+                timelines += batch.timelines
     finally:
         task.train(training)
     if not rows:
         raise ValueError("there are no sequences to fit the decoding on")
-    return Collected(rows, _all(targets))
-
-
-class Kept(NamedTuple):
-    """The candidates of a sequence before suppression, best first, and what else ``select`` needs."""
-
-    candidates: Scored
-    steps: int
-    times: float
+    return Collected(rows, timelines, _all(targets))
 
 
 @contextmanager
 def keeping(task: Any) -> Iterator[list[Kept]]:
-    """A list that gets the candidates of each sequence that a model sees meanwhile.
-
-    Of the model's predictions there are none in that time.
-    """
+    """Collect the candidates of each sequence that a model sees meanwhile; it predicts nothing in that time."""
     decode = task.decode
     task.decode = keeper = _Keeper(decode)
     try:
@@ -133,9 +126,9 @@ class _Keeper(Decode):
         times: float = 1.0,
         **_: Any,
     ) -> Scored:
-        kept = Scored(*(field.cpu().clone() for field in (spans, scores, labels)))
-        self.found.append(Kept(kept, steps, times))
-        return Scored(spans[:0], scores[:0], labels[:0])
+        every = Scored(spans, scores, labels)
+        self.found.append(Kept(Scored(*(field.cpu().clone() for field in every)), steps, times))
+        return every.at(slice(0))
 
 
 def _all(parts: Sequence[Targets]) -> Targets:
@@ -155,7 +148,7 @@ def _all(parts: Sequence[Targets]) -> Targets:
 
 
 def figures(predictions: Predictions, targets: Targets) -> dict[str, float]:
-    """What predictions are worth: :data:`FIGURES`.
+    """Metrics of predictions, by the names in :data:`FIGURES`.
 
     ``mAP`` is over tIoU 0.3:0.7:0.1; ``F1`` is of all predictions as a set, at tIoU 0.5, over all labels;
     ``Brier`` (mean squared error) and the two ``ECE`` (:func:`~spanloc.metrics.reliability`) are of the scores

@@ -1,4 +1,4 @@
-"""Output to predictions: candidates, their scores, suppression, and what is done with the rest."""
+"""Output to predictions: candidates, their scores, suppression, and the options after it."""
 
 import copy
 import math
@@ -27,6 +27,10 @@ class Scored(NamedTuple):
     scores: Tensor
     labels: Tensor
 
+    def at(self, rows: Tensor | slice) -> "Scored":
+        """Some of the spans."""
+        return Scored(*(field[rows] for field in self))
+
 
 @dataclass(kw_only=True, eq=False)
 class Decode:
@@ -38,15 +42,15 @@ class Decode:
     ``bias`` to ``max_per_sequence`` do nothing, and cost nothing, unless they are set.
 
     Args:
-        boundary_weight: What such curves count in the score: with the chances ``a`` of a start and ``b`` of an
+        boundary_weight: Weight of such curves in the score: with the chances ``a`` of a start and ``b`` of an
             end where the candidate has its own, its score is multiplied by ``sqrt(a * b) ** boundary_weight``.
         snap: How far the ends of a candidate move towards the curves' peak around them, as a share of the way.
         min_score: Candidates scored lower are dropped.
         max_candidates: At most so many candidates of a sequence, the best-scored ones, are kept; more where
             it has more than 2048 points, in proportion. Of a sequence in windows, each window has its own.
         bias: By label, steps that are added to each start and each end, ``(K, 2)``: minus the constant
-            error of the model, see :func:`~spanloc.decode.boundary_bias`. A span that this would turn
-            round has both ends in its middle. After it, spans are clipped to their sequence.
+            error of the model, see :func:`~spanloc.decode.boundary_bias`. A span that this would reverse
+            has both ends in its middle. After it, spans are clipped to their sequence.
         suppress: Such as :func:`spanloc.ops.soft_nms`; takes spans, scores and labels of a sequence
             and gives indices and scores, best first. None keeps all.
         max_predictions: At most so many predictions per sequence, more where it has more than 2048
@@ -111,17 +115,14 @@ class Decode:
 
     def candidates(self, output: Output, i: int) -> Scored:
         """The best candidates of the sequence at place ``i``, best first."""
-        num_labels = output.logits.shape[-1]
+        num_labels, mask = output.logits.shape[-1], output.mask[i]
         spans, chances = self.scored(_only(output, i))
-        scores = (chances[0] * output.mask[i][:, None]).flatten()
-        # The mask again: where min_score is 0, padding would pass.
-        valid = output.mask[i].repeat_interleave(num_labels)
+        scores, valid = chances[0].flatten(), mask.repeat_interleave(num_labels)
         candidates = ((scores >= self.min_score) & valid).nonzero()[:, 0]
-        most = math.ceil(self.max_candidates * times_of(int(output.mask[i].sum())))
+        most = math.ceil(self.max_candidates * times_of(int(mask.sum())))
         order = scores[candidates].argsort(descending=True, stable=True)[:most]
-        candidates = candidates[order]
-        chosen = spans[0][candidates // num_labels]
-        return Scored(chosen, scores[candidates], candidates % num_labels)
+        best = candidates[order]
+        return Scored(spans[0][best // num_labels], scores[best], best % num_labels)
 
     def scored(self, output: Output) -> tuple[Tensor, Tensor]:
         """Spans ``(B, P, 2)`` and scores ``(B, P, K)`` of all candidates of an output, padding included."""
@@ -148,36 +149,34 @@ class Decode:
         Args:
             spans, scores, labels: Best first.
             steps: Of the sequence, to which spans are clipped.
-            times: How often it may have ``max_predictions``, from :func:`times_of`.
+            times: Factor on ``max_predictions``, from :func:`times_of`.
             seconds_per_step: Of the sequence; ``fill_gaps`` and ``min_length`` need it.
 
         Raises:
             ValueError: An option needs ``seconds_per_step``, or has not as many values as there are labels.
         """
         spans = self.unbiased(spans, labels).clamp(min=0, max=steps)
-        voters = Scored(spans, scores, labels)
+        found = voters = Scored(spans, scores, labels)
         if self.suppress is not None:
-            kept, scores = self.suppress(spans, scores, labels)
-            spans, labels = spans[kept], labels[kept]
+            kept, scores = self.suppress(*voters)
+            found = voters.at(kept)._replace(scores=scores)
         # One span per sequence is one, however long it is.
         one = self.max_predictions == 1
-        cut = slice(1 if one else math.ceil(self.max_predictions * times))
-        found = Scored(spans[cut], scores[cut], labels[cut])
+        found = found.at(slice(1 if one else math.ceil(self.max_predictions * times)))
         if self.voting is not None:
             voted = ops.vote(found.spans, found.labels, *voters, threshold=self.voting)
             found = found._replace(spans=voted)
         return self._finished(found, seconds_per_step)
 
     def _finished(self, found: Scored, seconds_per_step: float | None) -> Scored:
-        spans, scores, labels = found
         if self.calibration is not None:
-            scores = self.calibration(scores, labels)
+            found = found._replace(scores=self.calibration(found.scores, found.labels))
         if self.min_scores is not None:
-            high = scores >= self._by_label("min_scores", labels, scores)
-            spans, scores, labels = spans[high], scores[high], labels[high]
+            least = self._by_label("min_scores", found.labels, found.scores)
+            found = found.at(found.scores >= least)
         if self.exclusive:
-            kept, spans = ops.exclusive(spans, scores, trim=self.trim)
-            scores, labels = scores[kept], labels[kept]
+            kept, spans = ops.exclusive(found.spans, found.scores, trim=self.trim)
+            found = found.at(kept)._replace(spans=spans)
         if self.fill_gaps or self.min_length:
             if seconds_per_step is None:
                 raise ValueError(
@@ -186,18 +185,13 @@ class Decode:
                 )
             if self.fill_gaps:
                 longest = self.fill_gaps / seconds_per_step
-                kept, spans = ops.fill_gaps(
-                    spans, scores, labels, longest=longest, blocked=self.exclusive
-                )
-                scores, labels = scores[kept], labels[kept]
-            long = spans[:, 1] - spans[:, 0] >= self.min_length / seconds_per_step
-            spans, scores, labels = spans[long], scores[long], labels[long]
+                kept, spans = ops.fill_gaps(*found, longest=longest, blocked=self.exclusive)
+                found = found.at(kept)._replace(spans=spans)
+            found = found.at(ops.length(found.spans) >= self.min_length / seconds_per_step)
         if self.calibration is not None or self.exclusive or self.fill_gaps:
             # Labels have been calibrated each on its own; a set of spans comes in order of time.
-            order = scores.argsort(descending=True, stable=True)
-            spans, scores, labels = spans[order], scores[order], labels[order]
-        cut = slice(self.max_per_sequence)
-        return Scored(spans[cut], scores[cut], labels[cut])
+            found = found.at(found.scores.argsort(descending=True, stable=True))
+        return found.at(slice(self.max_per_sequence))
 
     def _by_label(self, name: str, labels: Tensor, like: Tensor) -> Tensor:
         values = torch.as_tensor(getattr(self, name), dtype=torch.float64, device="cpu")
@@ -212,16 +206,17 @@ class Decode:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"decode.{name} is {value!r:.60}; wanted a number from 1 on")
-        numbers = {"boundary_weight": math.inf, "trim": 0.5, "fill_gaps": math.inf}
-        numbers |= {"min_length": math.inf, "snap": 1.0}
+        numbers = {"boundary_weight": math.inf, "snap": 1.0, "trim": 0.5}
+        numbers |= {"fill_gaps": math.inf, "min_length": math.inf}
         for name, most in numbers.items():
             value = getattr(self, name)
             if not isinstance(value, int | float):
                 raise ValueError(
                     f"decode.{name} is {value!r:.60}; wanted a number, 0 to turn it off"
                 )
-            if not 0 <= value < most and not value == most == 1:
-                end = "1]" if most == 1 else f"{most:g})"
+            fits = 0 <= value <= most if name == "snap" else 0 <= value < most
+            if not fits:
+                end = "1]" if name == "snap" else f"{most:g})"
                 raise ValueError(f"decode.{name} is {value}; it must lie in [0, {end}")
         if self.voting is not None and not 0 < self.voting <= 1:
             raise ValueError(f"decode.voting is {self.voting}; it must lie in (0, 1]")
@@ -255,19 +250,19 @@ def _only(output: Output, i: int) -> Output:
 
 
 def times_of(num_points: int) -> float:
-    """How often a sequence of so many valid points, of all levels, may have the numbers of a short one."""
+    """Factor on the numbers of candidates and predictions of a sequence with so many valid points, at least 1."""
     return max(1.0, num_points / _POINTS)
 
 
 def shifted(spans: Tensor, bias: Tensor) -> Tensor:
-    """Spans ``(n, 2)`` with ``bias (n, 2)`` added; where that turns one round, both ends in its middle."""
+    """Spans ``(n, 2)`` with ``bias (n, 2)`` added; where that reverses one, both ends in its middle."""
     spans = spans + bias
     middle = spans.mean(-1, keepdim=True)
     return torch.where(spans[:, :1] <= spans[:, 1:], spans, middle)
 
 
 def joined(parts: Sequence[Scored], batch: Batch | Targets) -> Predictions:
-    """The predictions of a batch, or of what has such targets, in steps, from those of each sequence."""
+    """Predictions in steps of the sequences of a batch, or of such targets, from those of each sequence."""
     spans, scores, labels = (torch.cat(field) for field in zip(*parts, strict=True))
     counts = torch.tensor([len(part.scores) for part in parts], device=spans.device)
     places = torch.arange(len(parts), device=spans.device).repeat_interleave(counts)

@@ -1,4 +1,4 @@
-"""Values of the decoding, read off predictions of which it is known whether they are right."""
+"""Options of the decoding, estimated from predictions that are known to be right or wrong."""
 
 import math
 
@@ -15,11 +15,11 @@ LEAST_MATCHED = 20
 def boundary_bias(
     predictions: Predictions, targets: Targets, num_labels: int, seconds_per_step: torch.Tensor
 ) -> list[list[float]]:
-    """Steps to add to starts and ends, ``(K, 2)``, against the median error of each label.
+    """Steps to add to starts and ends, ``(K, 2)``: minus the median error of each label.
 
-    Of the predictions that are matched at tIoU 0.5. 0 for a boundary with fewer than 20 of them, or whose
-    median is within two of its standard errors (1.2533 times that of a mean, from the median absolute
-    deviation).
+    The median is that of predictions that are matched at tIoU 0.5. A boundary has 0 with fewer than 20 of them,
+    or where the median is within two of its standard errors (1.2533 times that of a mean, from the median
+    absolute deviation).
 
     Args:
         predictions, targets: In seconds.

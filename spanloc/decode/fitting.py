@@ -28,10 +28,9 @@ _OFF: dict[str, Any] = {
     "bias": None, "voting": None, "calibration": None, "min_scores": None, "exclusive": False,
     "fill_gaps": 0.0, "min_length": 0.0,
 }  # fmt: skip
-# The figure that an option has to raise, and the sign of better.
-_WANTED = dict.fromkeys(OF_SETS, ("F1", 1))
-_WANTED |= {"bias": ("mAP@0.50:0.95", 1), "voting": ("mAP@0.50:0.95", 1)}
-_WANTED |= {"calibration": ("Brier", -1)}
+# The metric that an option has to improve, and the sign of better.
+_WANTED = dict.fromkeys(("bias", "voting"), ("mAP@0.50:0.95", 1)) | {"calibration": ("Brier", -1)}
+_WANTED |= dict.fromkeys(OF_SETS, ("F1", 1))
 _OF_RANKINGS = ("mAP", "mAP@0.50:0.95", "AP@0.75", "AP@0.90", "F1")
 _VOTERS = (0.6, 0.7, 0.8, 0.9)
 _SHARES = (0.25, 0.5, 0.75)
@@ -46,10 +45,11 @@ class Tried(NamedTuple):
     Args:
         option: Its name.
         value: As text.
-        figures: Of :func:`~spanloc.decode.collected.figures`, fitted on other sequences than these are of.
-        gain: In what it is judged by, ``judged_by``; positive is better.
+        judged_by: Metric by which it is judged.
+        figures: Metrics of :func:`~spanloc.decode.figures`, on sequences that it was not fitted on.
+        gain: In the metric by which it is judged; positive is better.
         error: Standard error of the gain, over the sequences.
-        taken: Whether the gain is beyond chance, see :func:`fit_decode`, and the highest of its option.
+        taken: The gain is beyond chance, see :func:`fit_decode`, and the highest of its option.
     """
 
     option: str
@@ -63,14 +63,14 @@ class Tried(NamedTuple):
 
 @dataclass(frozen=True)
 class Fitted:
-    """What :func:`fit_decode` found.
+    """Result of :func:`fit_decode`.
 
     Args:
         decode: With the options that help.
         settings: These options, as plain values of a config.
-        before: Figures on the validation sequences without them.
-        tried: Everything that was tried, in that order.
-        notes: What could not be fitted, and why.
+        before: Metrics on the validation sequences without them.
+        tried: All options that were tried, in that order.
+        notes: Options that could not be fitted, and why.
     """
 
     decode: Decode
@@ -81,13 +81,13 @@ class Fitted:
 
 
 class _Choice(NamedTuple):
-    # A value of an option: what it is fitted to, of rows of some sequences, are changes of a Decode.
+    # A value of an option, and the changes of a Decode that are fitted for it to some of the sequences.
     text: str
     fit: Callable[[np.ndarray], dict[str, Any]]
 
 
 def errors_beyond_chance(groups: int) -> float:
-    """How many standard errors a gain has to exceed, over so many groups; about 2 of many. 0 of one."""
+    """Number of standard errors that a gain over so many groups has to exceed: about 2 for many, 0 for one."""
     from scipy import stats  # its import takes longer than all others of this file
 
     return float(stats.t.ppf(_SURE, groups - 1)) if groups > 1 else 0.0
@@ -101,13 +101,13 @@ def fit_decode(
     *,
     calibration: str = "temperature",
 ) -> Fitted:
-    """Fit options of a decoding to labelled sequences that the model was not trained on, one after the other.
+    """Fit options of a decoding, one after the other, to labelled sequences that the model was not trained on.
 
     Each option is set where that is better on these sequences by more than two standard errors (a
     jackknife over up to ten groups of them), and left off otherwise. With few groups, it takes more:
     the 97.7 % quantile of Student's t with one degree of freedom less than there are groups, which is
-    13.8 of two, 4.5 of three and 2.3 of ten. What has values by label is
-    judged cross-fitted: fitted on the other groups, and applied to the one.
+    13.8 for two, 4.5 for three and 2.3 for ten. Options are judged cross-fitted: fitted on the other groups,
+    and applied to the one.
 
     ``bias`` and ``voting`` are judged by mAP over tIoU 0.5:0.95:0.05, ``calibration`` by the Brier score
     at tIoU 0.5; ``min_scores``, ``exclusive``, ``fill_gaps`` and ``min_length`` by the F1 of the
@@ -129,11 +129,11 @@ def fit_decode(
         raise ValueError(f"decode.{unknown[0]} cannot be fitted; {', '.join(_OFF)} can")
     decode = decode.having(**{name: _OFF[name] for name in options})
     fit = _Fit(decode, collected, num_labels, calibration)
-    if len(collected) < 2:
-        fit.notes.append("nothing is fitted: it takes two sequences to see whether that helps")
-        return Fitted(decode, {}, figures(*fit.now), notes=fit.notes)
     before = figures(*fit.now)
     settings: dict[str, Any] = {}
+    if len(collected) < 2:
+        fit.notes.append("nothing is fitted: it takes two sequences to see whether that helps")
+        options = ()
     for name in _OFF:
         if name in options:
             settings |= fit.option(name)
@@ -153,18 +153,19 @@ class _Fit:
         self.notes: list[str] = []
 
     def option(self, name: str) -> dict[str, Any]:
-        """Try an option; the changes that it makes, none where it does not help."""
+        """Try an option, and give the changes that it makes: none where it does not help."""
         wanted, sign = _WANTED[name]
+        before = figures(*self.now)
         best: tuple[float, int, dict[str, Any]] | None = None
         for choice in getattr(self, f"_{name}")():
             rows = self._crossed(choice)
-            gain = sign * (_figure(wanted, *rows) - _figure(wanted, *self.now))
+            shown = figures(*rows)
+            gain = sign * (shown[wanted] - before[wanted])
             error = self._error(wanted, rows)
             every = choice.fit(np.ones(len(self.folds), bool))
-            shown = figures(*rows)
             if name == "calibration" and every:
                 # Maps that differ from group to group mix up a ranking, which one map leaves as it is.
-                shown |= {k: v for k, v in figures(*self.now).items() if k in _OF_RANKINGS}
+                shown |= {metric: before[metric] for metric in _OF_RANKINGS}
             self.tried.append(Tried(name, choice.text, wanted, shown, gain, error))
             if every and gain > self.errors * error and (best is None or gain > best[0]):
                 best = gain, len(self.tried) - 1, every
@@ -184,9 +185,14 @@ class _Fit:
         return self.collected.judged([by_fold[fold] for fold in self.folds])
 
     def _error(self, wanted: str, rows: tuple[Predictions, Targets]) -> float:
-        sign = _jackknife(wanted, rows, self.folds) - _jackknife(wanted, self.now, self.folds)
-        count = len(sign)
-        return float(math.sqrt((count - 1) / count * ((sign - sign.mean()) ** 2).sum()))
+        # A jackknife: the gain without each group.
+        left = [torch.from_numpy(self.folds != fold) for fold in np.unique(self.folds)]
+        found, now = (
+            np.array([figures(*_of(each, some))[wanted] for some in left])
+            for each in (rows, self.now)
+        )
+        gains, count = found - now, len(left)
+        return float(math.sqrt((count - 1) / count * ((gains - gains.mean()) ** 2).sum()))
 
     def _rows(self, some: np.ndarray) -> tuple[Predictions, Targets]:
         return _of(self.now, torch.from_numpy(some))
@@ -260,16 +266,6 @@ def _constant(text: str, **changes: Any) -> _Choice:
 def _of(rows: tuple[Predictions, Targets], some: torch.Tensor) -> tuple[Predictions, Targets]:
     found, true = rows
     return found[some[found.places]], true[some[true.places]]
-
-
-def _figure(name: str, *rows: Any) -> float:
-    return figures(*rows)[name]
-
-
-def _jackknife(name: str, rows: tuple[Predictions, Targets], folds: np.ndarray) -> np.ndarray:
-    # The figure without each group.
-    left = (torch.from_numpy(folds != fold) for fold in np.unique(folds))
-    return np.array([_figure(name, *_of(rows, some)) for some in left])
 
 
 def _plain(value: Any) -> Any:

@@ -17,11 +17,11 @@ _LEAST = 1024
 
 
 class Window(NamedTuple):
-    """A stretch of one sequence, from step ``first`` on: all in steps from there.
+    """A stretch of one sequence, in steps from its step ``first`` on.
 
     Of the output, the predictions are valid whose points this window has to answer for; those of all
     windows are those of one pass over the whole sequence. Targets are those that overlap the stretch, not
-    clipped. Of a head with queries, which has no points, the middles of spans and targets take their place.
+    clipped. For a head with queries, which has no points, the middles of spans and targets take their place.
     ``number`` counts the windows of the sequence from 1, of ``num_windows``.
     """
 
@@ -33,7 +33,7 @@ class Window(NamedTuple):
 
 
 class Reach(NamedTuple):
-    """How far a model looks: ``steps`` to each side of a point; and its coarsest ``stride``.
+    """Steps that a model looks at to each side of a point, and its coarsest stride.
 
     ``full``: it looks at all of a window, whose length matters; each has the full one, also the last.
     """
@@ -92,7 +92,7 @@ def windows(
 def answering(output: Output, first: int, own_first: float, own_last: float) -> Output:
     """The output of a window from step ``first`` on, valid only at the points that it answers for.
 
-    A prediction without a point is where the middle of its span is. One prediction per sequence answers for
+    For a prediction without a point, the middle of its span counts. One prediction per sequence answers for
     all of it.
 
     Args:
@@ -111,7 +111,7 @@ def answering(output: Output, first: int, own_first: float, own_last: float) -> 
 
 
 def reach_of(model: Model, num_channels: int, size: int, device: torch.device) -> Reach:
-    """How far a model looks, found by following a NaN through it.
+    """Find how far a model looks, by following a NaN through it.
 
     Args:
         model: Features and mask to an output; in evaluation mode.
@@ -134,7 +134,7 @@ def reach_of(model: Model, num_channels: int, size: int, device: torch.device) -
         # The NaN is one of the steps of a cell, of each level.
         reach = int(away.max()) + stride if len(away) else stride
         if reach < steps // 2 - stride:
-            # A second look goes where the first one says, which of this sequence is not as far as it may be.
+            # A second look goes where the first one says: here not as far as it may in other sequences.
             return Reach(reach + getattr(getattr(model, "localizer", model), "look", 0), stride)
         # A model looks some tens of its coarsest cells far.
         steps = max(2 * steps, 64 * stride)
@@ -156,16 +156,10 @@ def decode_windows(decode: Decode, parts: Iterable[Window], steps: int) -> Score
         spans, *rest = decode.candidates(part.output, 0)
         # In float32 a place beyond step 2**22 is only known to half a step.
         found.append((spans.double() + part.first, *rest))
-    spans, scores, labels = (torch.cat(field) for field in zip(*found, strict=True))
-    order = scores.argsort(descending=True, stable=True)
-    return decode.select(
-        spans[order],
-        scores[order],
-        labels[order],
-        steps,
-        times=times_of(points),
-        seconds_per_step=seconds_per_step,
-    )
+    every = Scored(*(torch.cat(field) for field in zip(*found, strict=True)))
+    ranked = every.at(every.scores.argsort(descending=True, stable=True))
+    times = times_of(points)
+    return decode.select(*ranked, steps, times=times, seconds_per_step=seconds_per_step)
 
 
 def stretch(batch: Batch, index: int, first: int, last: int) -> Batch:

@@ -79,7 +79,7 @@ class Ensemble(SpanLocalizer):
         return self._fused(run, part_of(0, 1))
 
     def _fused(self, run: Callable[[SpanLocalizer, int], None], batch: Batch) -> Predictions:
-        # What each look has found, of each sequence.
+        # The candidates of each look, by sequence.
         by_look: list[list[Kept]] = []
         for member, shift in self._looks:
             with keeping(member) as seen:
@@ -138,27 +138,24 @@ def _mean_calibration(calibrations: Sequence[Calibrate | None]) -> Calibrate | N
 
 
 def _require_alike(members: Sequence[SpanLocalizer], names: Sequence[str]) -> None:
+    wanted = _facts(members[0])
     for member, name in zip(members[1:], names[1:], strict=True):
-        for what, one, other in zip(
-            ("classes", "rate", "channels", "features"),
-            _facts(members[0]),
-            _facts(member),
-            strict=True,
-        ):
-            if one != other:
+        for what, found in _facts(member).items():
+            if found != wanted[what]:
                 raise ValueError(
-                    f"{what} of {name}: {other}; {names[0]} has {one}. An ensemble takes models of the "
-                    "same classes, channels and rate"
+                    f"{what} of {name}: {found}; {names[0]} has {wanted[what]}. An ensemble takes models "
+                    "of the same classes, channels and rate"
                 )
 
 
-def _facts(member: SpanLocalizer) -> tuple[Any, ...]:
+def _facts(member: SpanLocalizer) -> dict[str, Any]:
     given, count = member.input, getattr(member.localizer, "num_channels", None)
-    step = (member.config or {}).get("seconds_per_step")
-    if given is None:
-        return member.classes, (member.rate, step), count, None
-    features = (given.features, given.feature_options, given.offset)
-    return member.classes, (given.rate, step), given.channels or given.num_channels, features
+    return {
+        "classes": member.classes,
+        "rate": (member.rate, (member.config or {}).get("seconds_per_step")),
+        "channels": count if given is None else given.channels or given.num_channels,
+        "features": given and (given.features, given.feature_options, given.offset),
+    }
 
 
 def _shifts(member: SpanLocalizer, shifts: int, name: str) -> list[int]:
@@ -197,7 +194,7 @@ def _shifted(batch: Batch, shift: int) -> Batch:
 
 
 def _part(part_of: Callable[[int, int], Batch], shift: int, first: int, last: int) -> Batch:
-    # Steps of a shifted recording, of which only these are read.
+    # Reads only these steps of the shifted recording.
     part = _shifted(part_of(max(first - shift, 0), max(last - shift, 1)), max(shift - first, 0))
     count = last - first
     return replace(part, features=part.features[..., :count], mask=part.mask[:, :count])

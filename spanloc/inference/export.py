@@ -7,8 +7,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,6 +57,19 @@ class ScoredCandidates(nn.Module):
         return torch.minimum(spans.clamp(min=0), lengths), scores * output.mask[:, :, None]
 
 
+def require_packages(format: str) -> None:  # noqa: A002 - as the setting is called
+    """Refuse a format whose packages are not installed.
+
+    Raises:
+        ValueError: It names them, and how to install them.
+    """
+    names = ("onnx", "onnxscript", "onnxruntime") if format == "onnx" else ()
+    if missing := [name for name in names if find_spec(name) is None]:
+        raise ValueError(
+            f"format={format} needs {' and '.join(missing)}: pip install 'spanloc[export]'"
+        )
+
+
 def export(
     task: SpanLocalizer,
     path: str | Path,
@@ -62,6 +77,7 @@ def export(
     *,
     opset: int = 18,
     check: Callable[["Exported"], None] | None = None,
+    progress: Callable[[str], None] = lambda stage: None,
 ) -> None:
     """Write a trained model to one file, atomically, for any number and length of sequences.
 
@@ -75,9 +91,11 @@ def export(
         format: ``"onnx"``, or ``"torch_export"`` for :func:`torch.export.load`.
         opset: Version of the operators of ONNX, at least 18.
         check: Called with the exported model before the file takes its name; an error keeps it from that.
+        progress: Called with the name of each stage as it begins.
 
     Raises:
-        ValueError: There is no such format, the suffix is another one, or the model cannot be exported.
+        ValueError: There is no such format, the suffix is another one, a package is missing, or the model
+            cannot be exported.
         OSError: Writing failed; an earlier file stays as it was.
     """
     suffix = SUFFIXES.get(format)
@@ -87,19 +105,23 @@ def export(
         raise ValueError(f"{path}: a file of format={format} ends in {suffix}")
     if format == "onnx" and opset < 18:
         raise ValueError(f"opset is {opset}; wanted at least 18")
+    require_packages(format)
     metadata = json.dumps(metadata_of(task))
     with evaluating(task), _quiet(), replacing(path) as file:
+        progress("tracing the model")
         program = _program(task)
+        progress(f"writing it as {format}")
         if format == "torch_export":
             torch.export.save(program, file, extra_files={METADATA: metadata})
         else:
             file.write_bytes(_onnx(program, metadata, opset))
         if check is not None:
+            progress("comparing the file with the checkpoint")
             check(Exported(file))
 
 
 def metadata_of(task: SpanLocalizer) -> dict[str, Any]:
-    """What whoever runs an exported model needs to know, as plain values.
+    """The facts that a program needs to run an exported model, as plain values.
 
     Returns:
         ``version`` of this list; ``labels``, their names; ``seconds_per_step`` of the features, or null;
@@ -107,7 +129,7 @@ def metadata_of(task: SpanLocalizer) -> dict[str, Any]:
         (:class:`~spanloc.facts.InputFacts`: rate, names and units of the channels, features), or null;
         ``crop_seconds``, the length that was trained on, or null; ``window``, the most steps evaluated at
         once, or null; ``reach``, how many steps the model looks to each side; ``stride``, its coarsest;
-        ``decode``, the options of :class:`~spanloc.decode.Decode`, of which the file does
+        ``decode``, the options of :class:`~spanloc.decode.Decode`: the file itself does
         ``boundary_weight``, ``snap`` and the clipping.
     """
     config = task.config or {}
@@ -148,13 +170,8 @@ def _described(value: Any) -> Any:
     if value is None or isinstance(value, str | int | float):
         return value
     if inspect.isroutine(value):
-        return _described(_Called(value, {}))
+        return _described(partial(value))
     return {"type": type(value).__name__} | {n: _described(v) for n, v in vars(value).items()}
-
-
-class _Called(NamedTuple):
-    func: Callable[..., Any]
-    keywords: dict[str, Any]
 
 
 def _program(task: SpanLocalizer) -> ExportedProgram:
@@ -176,11 +193,14 @@ def _coarsest(localizer: Any) -> int:
 
 
 def _onnx(program: ExportedProgram, metadata: str, opset: int) -> bytes:
-    names: dict[str, Any] = {
-        "input_names": ["features", "mask"],
-        "output_names": ["spans", "scores"],
-    }
-    found: Any = torch.onnx.export(program, (), opset_version=opset, verbose=False, **names)
+    found: Any = torch.onnx.export(
+        program,
+        (),
+        input_names=["features", "mask"],
+        output_names=["spans", "scores"],
+        opset_version=opset,
+        verbose=False,
+    )
     model = found.model
     model.metadata_props[METADATA] = metadata
     # Where a node comes from in the code; half of a small file, with the folders of this machine.
@@ -200,7 +220,7 @@ def _onnx(program: ExportedProgram, metadata: str, opset: int) -> bytes:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    # torch and its converter tell of their own future.
+    # torch and its converter warn of their own future.
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,10 +1,10 @@
-"""Exported models at work: what a file gives, how far from its model, how fast."""
+"""Exported models at work: outputs of a file, their difference from the model, the time of a call."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from timeit import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,7 +71,7 @@ class Difference(NamedTuple):
 def difference(
     task: SpanLocalizer, exported: Exported, features: Tensor, mask: Tensor
 ) -> Difference:
-    """What an exported model gives other than the model itself, for a batch; infinite if not as many."""
+    """The difference of an exported model from its model for a batch; infinite if the counts differ."""
     with evaluating(task):
         output = task(features, mask)
         all_spans, all_scores = task.decode.scored(output)
@@ -94,11 +94,6 @@ def tolerance(steps: int, stride: int) -> Difference:
     return Difference(max(1e-4, 1e-6 * (steps + 2 * stride)), 1e-4)
 
 
-def latency(run: Callable[[], Any], repeats: int = 20) -> float:
-    """The median time of a call, in seconds, after three that do not count."""
-    times = []
-    for _ in range(repeats + 3):
-        begin = perf_counter()
-        run()
-        times.append(perf_counter() - begin)
-    return median(times[3:])
+def latency(run: Callable[[], Any]) -> float:
+    """The median time of twenty calls, in seconds, after three that do not count."""
+    return median(repeat(run, number=1, repeat=23)[3:])

@@ -1,4 +1,4 @@
-"""What a long prediction run has done so far, in a file that survives being killed."""
+"""The finished recordings of a long prediction run, in a file that survives a kill."""
 
 import json
 import os
@@ -45,7 +45,7 @@ class Journal:
             temporary.write_text(text, encoding="utf-8")
 
     def found(self, recording: Recording) -> Found | None:
-        """What was found in a recording, if it is done and its file has not changed since."""
+        """The spans of a recording, if it is done and its file has not changed since."""
         line = self._lines.get(recording.id)
         if line is None or line["file"] != _state(recording.path):
             return None

@@ -1,4 +1,4 @@
-"""Which recordings a path, a folder or a pattern means."""
+"""The recordings that paths, folders and patterns name."""
 
 import glob
 import os
@@ -23,8 +23,8 @@ def find_recordings(inputs: Sequence[str]) -> list[Recording]:
     """The recordings of files, folders and patterns, each once, in their order.
 
     The id of a file is its name without the suffix; in a folder, or of a pattern, its path from there.
-    Of a folder with annotations these are left out, and ``data`` is where its recordings lie. Hidden
-    files, and folders that commands wrote their results to, are left out as well.
+    In a folder with annotations, the recordings lie in ``data``. Hidden files, and folders that
+    commands wrote their results to, are left out.
 
     Args:
         inputs: Paths; patterns such as ``night*/**/*.edf``.
@@ -81,12 +81,11 @@ def _of(text: str) -> Iterator[Recording]:
 
 
 def _in_folder(folder: Path) -> list[Recording]:
-    annotated = (folder / "data").is_dir() and any(folder.glob("annotations.*"))
-    if annotated:
+    if (folder / "data").is_dir() and any(folder.glob("annotations.*")):
         return [Recording(name, path) for name, path in sorted(signals_in(folder).items())]
     files = []
     for place, inside, names in os.walk(folder):
-        # What earlier runs wrote there are no recordings.
+        # The results of earlier runs there are no recordings.
         inside[:] = [n for n in inside if n[0] != "." and not Path(place, n, ".hydra").is_dir()]
         files += [Path(place, name) for name in names if name[0] != "."]
     files = [path for path in files if path.suffix.lower() in SUFFIXES and path.is_file()]

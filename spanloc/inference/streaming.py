@@ -1,6 +1,5 @@
 """Spans of a recording while it is being made."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +180,7 @@ class Stream:
         self._seen = last if np.isinf(own_last) else int(own_last)
 
     def _final(self, before: float, steps: int | None = None) -> Predictions:
-        """The spans of which every overlapping one ends before a step; they are open no longer."""
+        """The spans that end before a step, as all do that overlap them; they are open no longer."""
         done = _apart(self._open, self._shift, before)
         order = self._open.scores[done].argsort(descending=True, stable=True)
         ready = Scored(*(x[done][order] for x in self._open))
@@ -226,27 +225,20 @@ class _Growing:
 
 
 def _apart(found: Scored, shift: float, before: float) -> torch.Tensor:
-    """Which spans belong to a group that ends before a step.
+    """A mask of the spans that belong to a group that ends before a step.
 
     A group is of one label, and of spans that overlap when each end moves outwards by ``shift``.
     """
     spans, labels = found.spans.numpy() + np.array([-shift, shift]), found.labels.numpy()
     done = np.zeros(len(spans), bool)
-    order = np.lexsort((spans[:, 0], labels))
-    for group in _groups(spans[order], labels[order]):
-        done[order[group]] = spans[order[group], 1].max() <= before
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels == label)
+        own = own[spans[own, 0].argsort(kind="stable")]
+        latest = np.maximum.accumulate(spans[own, 1])
+        # A group ends where the next span starts after all ends so far.
+        groups = np.append(np.flatnonzero(spans[own[1:], 0] >= latest[:-1]) + 1, len(own))
+        done[own[: groups[latest[groups - 1] <= before].max(initial=0)]] = True
     return torch.from_numpy(done)
-
-
-def _groups(spans: np.ndarray, labels: np.ndarray) -> Iterable[slice]:
-    begin, end = 0, -np.inf
-    for i, ((start, stop), label) in enumerate(zip(spans, labels, strict=True)):
-        if i and (label != labels[i - 1] or start >= end):
-            yield slice(begin, i)
-            begin, end = i, -np.inf
-        end = max(end, stop)
-    if len(spans):
-        yield slice(begin, len(spans))
 
 
 def _require_local(decode: Any) -> None:

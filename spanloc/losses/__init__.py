@@ -35,14 +35,23 @@ from spanloc.losses.smooth import smooth_diou_loss, smooth_giou_loss, smooth_iou
 __all__ = [
     "ScoreLoss",
     "SpanLoss",
+    "alpha_iou_loss",
+    "balanced_l1_loss",
+    "bounded_iou_loss",
     "center_length_loss",
     "cross_entropy_loss",
     "diou_loss",
+    "eiou_loss",
     "focal_loss",
     "giou_loss",
     "huber_loss",
+    "inner_iou_loss",
+    "interp_iou_loss",
     "iou_loss",
+    "kl_loss",
     "l1_loss",
+    "log_iou_loss",
+    "mpdiou_loss",
     "quality_focal_loss",
     "smooth_diou_loss",
     "smooth_giou_loss",
@@ -52,18 +61,5 @@ __all__ = [
     "varifocal_loss",
     "wasserstein_loss",
     "weighted_sum",
-]
-
-# For comparison.
-__all__ += [
-    "alpha_iou_loss",
-    "balanced_l1_loss",
-    "bounded_iou_loss",
-    "eiou_loss",
-    "inner_iou_loss",
-    "interp_iou_loss",
-    "kl_loss",
-    "log_iou_loss",
-    "mpdiou_loss",
     "wise_iou_loss",
 ]

@@ -6,17 +6,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spanloc.losses.options import above_zero, between_0_and_1
-from spanloc.losses.pair import compare, end_errors, growth, shift
-from spanloc.losses.properties import Properties, states
+from spanloc.losses.pair import (
+    above_zero,
+    between_0_and_1,
+    compare,
+    end_errors,
+    growth,
+    shift,
+)
+from spanloc.losses.properties import Properties
 from spanloc.losses.scalar import huber, log1p, norm
 
 
-@states(
-    Properties(
-        "Carion et al. 2020 (DETR), arXiv:2005.12872, on start and end",
-        upper=math.inf, slope=1, steepest=2**0.5, names=("MAE",),
-    )
+@Properties(
+    "Carion et al. 2020 (DETR), arXiv:2005.12872, on start and end",
+    upper=math.inf, slope=1, steepest=2**0.5, names=("MAE",),
 )  # fmt: skip
 def l1_loss(
     pred: Float[Tensor, "*n 2"], target: Float[Tensor, "*n 2"], *, eps: float = 1e-6
@@ -35,11 +39,9 @@ def l1_loss(
     return end_errors(pair) / pair.wanted
 
 
-@states(
-    Properties(
-        "Girshick 2015, arXiv:1504.08083, equation 3; beta as in torch's SmoothL1Loss",
-        upper=math.inf, slope=0, steepest=2**0.5,
-    )
+@Properties(
+    "Girshick 2015, arXiv:1504.08083, equation 3; beta as in torch's SmoothL1Loss",
+    upper=math.inf, slope=0, steepest=2**0.5,
 )  # fmt: skip
 def smooth_l1_loss(
     pred: Float[Tensor, "*n 2"],
@@ -67,11 +69,9 @@ def smooth_l1_loss(
     return huber(pair.start / pair.wanted, beta) + huber(pair.end / pair.wanted, beta)
 
 
-@states(
-    Properties(
-        "Wang et al. 2021, arXiv:2110.13389, for intervals",
-        upper=1, slope=0.5**0.5, steepest=0.5**0.5, names=("NWD",),
-    )
+@Properties(
+    "Wang et al. 2021, arXiv:2110.13389, for intervals",
+    upper=1, slope=0.5**0.5, steepest=0.5**0.5, names=("NWD",),
 )  # fmt: skip
 def wasserstein_loss(
     pred: Float[Tensor, "*n 2"], target: Float[Tensor, "*n 2"], *, eps: float = 1e-6
@@ -97,11 +97,9 @@ def wasserstein_loss(
     return -torch.expm1(-distance)
 
 
-@states(
-    Properties(
-        "Girshick et al. 2014, arXiv:1311.2524, appendix C, for intervals",
-        upper=math.inf, slope=0, steepest=1000 * 2**0.5, names=("R-CNN's encoding",),
-    )
+@Properties(
+    "Girshick et al. 2014, arXiv:1311.2524, appendix C, for intervals",
+    upper=math.inf, slope=0, steepest=1000 * 2**0.5, names=("R-CNN's encoding",),
 )  # fmt: skip
 def center_length_loss(
     pred: Float[Tensor, "*n 2"],

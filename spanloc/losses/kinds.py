@@ -1,4 +1,4 @@
-"""What a span loss and a score loss are, and what one is called."""
+"""Types of span losses and score losses, and their names and options."""
 
 from collections.abc import Callable
 from functools import partial
@@ -39,12 +39,11 @@ def name_of(loss: Callable[..., Any]) -> str:
 
 
 def same(loss: Callable[..., Any], other: Callable[..., Any]) -> bool:
-    """Whether two are one function with the same options."""
+    """True for one function with the same options, which may be losses with options too."""
     return _described(loss) == _described(other)
 
 
 def _described(loss: Callable[..., Any]) -> tuple[Any, tuple[tuple[str, Any], ...]]:
-    # An option may be a loss with options, too.
     function, options = unwrap(loss)
     plain = {k: _described(v) if callable(v) else v for k, v in options.items()}
     return function, tuple(sorted(plain.items()))

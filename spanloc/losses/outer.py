@@ -8,13 +8,13 @@ from torch import Tensor
 
 from spanloc.losses.boundary import l1_loss
 from spanloc.losses.kinds import SpanLoss
-from spanloc.losses.options import above_zero
 from spanloc.losses.overlap import giou_loss
-from spanloc.losses.properties import Properties, states
+from spanloc.losses.pair import above_zero
+from spanloc.losses.properties import Properties
 from spanloc.losses.scalar import huber
 
 
-@states(Properties("the square of GIoU's loss", upper=4, slope=0, steepest=8**0.5))
+@Properties("the square of GIoU's loss", upper=4, slope=0, steepest=8**0.5)
 def squared_loss(
     pred: Float[Tensor, "*n 2"],
     target: Float[Tensor, "*n 2"],
@@ -36,11 +36,9 @@ def squared_loss(
     return loss(pred, target).square()
 
 
-@states(
-    Properties(
-        "Huber 1964, doi:10.1214/aoms/1177703732, of GIoU's loss",
-        upper=1.85, slope=0, steepest=2**0.5,
-    )
+@Properties(
+    "Huber 1964, doi:10.1214/aoms/1177703732, of GIoU's loss",
+    upper=1.85, slope=0, steepest=2**0.5,
 )  # fmt: skip
 def huber_loss(
     pred: Float[Tensor, "*n 2"],
@@ -67,11 +65,9 @@ def huber_loss(
     return huber(loss(pred, target), delta)
 
 
-@states(
-    Properties(
-        "GIoU and L1 of the ends, as Carion et al. 2020 (DETR), arXiv:2005.12872, do",
-        upper=torch.inf, slope=2, steepest=8**0.5,
-    )
+@Properties(
+    "GIoU and L1 of the ends, as Carion et al. 2020 (DETR), arXiv:2005.12872, do",
+    upper=torch.inf, slope=2, steepest=8**0.5,
 )  # fmt: skip
 def weighted_sum(
     pred: Float[Tensor, "*n 2"],
@@ -88,7 +84,7 @@ def weighted_sum(
         weights: By the same names, at least 0; a loss without one weighs 1.
 
     Raises:
-        ValueError: No losses count, or a weight is below 0 or names none of them.
+        ValueError: ``losses`` is no mapping, no loss counts, or a weight is below 0 or names none of them.
 
     >>> both = {"giou": giou_loss, "l1": l1_loss}
     >>> pred, target = torch.tensor([[0.0, 9.0]]), torch.tensor([[0.0, 10.0]])
@@ -99,11 +95,11 @@ def weighted_sum(
     if not isinstance(losses, Mapping):
         raise ValueError(f"losses is a {type(losses).__name__}; wanted losses by name")
     weights = weights or {}
-    if unknown := [name for name in weights if name not in losses]:
-        raise ValueError(f"weights names {unknown[0]!r}; the losses are {', '.join(losses)}")
-    if negative := [name for name, weight in weights.items() if not weight >= 0]:
-        name = negative[0]
-        raise ValueError(f"the weight of {name} is {weights[name]}; it must be at least 0")
+    for name, weight in weights.items():
+        if name not in losses:
+            raise ValueError(f"weights names {name!r}; the losses are {', '.join(losses)}")
+        if not weight >= 0:
+            raise ValueError(f"the weight of {name} is {weight}; it must be at least 0")
     if not any(loss and weights.get(name, 1.0) for name, loss in losses.items()):
         raise ValueError("losses is empty, or all weigh 0; wanted at least one that counts")
     terms = [weights.get(name, 1.0) * loss(pred, target) for name, loss in losses.items() if loss]

@@ -4,15 +4,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from spanloc.losses.pair import compare, end_errors, hull, overlap_loss, shift
-from spanloc.losses.properties import Properties, states
+from spanloc.losses.properties import Properties
 from spanloc.losses.scalar import at_most_one
 
 
-@states(
-    Properties(
-        "Yu et al. 2016, arXiv:1608.01471, for intervals",
-        upper=1, slope=1, steepest=2**0.5, apart=False, names=("Jaccard",),
-    )
+@Properties(
+    "Yu et al. 2016, arXiv:1608.01471, for intervals",
+    upper=1, slope=1, steepest=2**0.5, apart=False, names=("Jaccard",),
 )  # fmt: skip
 def iou_loss(
     pred: Float[Tensor, "*n 2"], target: Float[Tensor, "*n 2"], *, eps: float = 1e-6
@@ -35,11 +33,9 @@ def iou_loss(
     return at_most_one(giou_loss(pred, target, eps=eps))
 
 
-@states(
-    Properties(
-        "Rezatofighi et al. 2019, arXiv:1902.09630, Algorithm 1, for intervals",
-        upper=2, slope=1, steepest=2**0.5,
-    )
+@Properties(
+    "Rezatofighi et al. 2019, arXiv:1902.09630, Algorithm 1, for intervals",
+    upper=2, slope=1, steepest=2**0.5,
 )  # fmt: skip
 def giou_loss(
     pred: Float[Tensor, "*n 2"], target: Float[Tensor, "*n 2"], *, eps: float = 1e-6
@@ -63,11 +59,9 @@ def giou_loss(
     return overlap_loss(pair, end_errors(pair))
 
 
-@states(
-    Properties(
-        "Zheng et al. 2020, arXiv:1911.08287, for intervals",
-        upper=2, slope=1, steepest=2.5**0.5, names=("CIoU",),
-    )
+@Properties(
+    "Zheng et al. 2020, arXiv:1911.08287, for intervals",
+    upper=2, slope=1, steepest=2.5**0.5, names=("CIoU",),
 )  # fmt: skip
 def diou_loss(
     pred: Float[Tensor, "*n 2"], target: Float[Tensor, "*n 2"], *, eps: float = 1e-6

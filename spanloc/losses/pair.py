@@ -1,4 +1,4 @@
-"""What the losses are made of: a prediction and its target compared, on a line.
+"""Parts of the span losses: a prediction and its target compared, on a line, and checks of options.
 
 With ``error = |start error| + |end error|``, twice the signed overlap of two spans is
 ``length + wanted - error`` and twice their hull is ``length + wanted + error``. Their ratio is GIoU,
@@ -7,12 +7,12 @@ losses add is made of two further numbers: how far the centres are apart, and ho
 is too long.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from spanloc.losses.options import above_zero
 from spanloc.losses.scalar import at_least, not_negative
 
 
@@ -33,8 +33,8 @@ def compare(pred: Tensor, target: Tensor, eps: float) -> Pair:
     """A pair of each prediction and its target; one shorter than ``eps`` counts as that long.
 
     Raises:
-        ValueError: ``eps`` is not above 0. The last axis of one is not (start, end), or their shapes differ: broadcasting
-            would make a table of pairs that nobody asked for.
+        ValueError: ``eps`` is not above 0, the last axis of one is not (start, end), or their shapes differ:
+            broadcasting would make a table of pairs that nobody asked for.
     """
     if pred.shape != target.shape or pred.shape[-1:] != (2,):
         raise ValueError(
@@ -42,7 +42,7 @@ def compare(pred: Tensor, target: Tensor, eps: float) -> Pair:
             "the same (..., 2) of both: start, end"
         )
     above_zero("eps", eps)
-    # Half precision has three digits; at step 5000 it cannot tell 5001 from 5003.
+    # Half precision has three digits: 5001 and 5003 are one number there.
     dtype = torch.promote_types(torch.promote_types(pred.dtype, target.dtype), torch.float32)
     start, end = pred.to(dtype).unbind(-1)
     first, last = target.to(dtype).unbind(-1)
@@ -55,12 +55,12 @@ def end_errors(pair: Pair) -> Tensor:
 
 
 def shift(pair: Pair) -> Tensor:
-    """From the centre of the target to that of the prediction."""
+    """Distance from the centre of the target to that of the prediction, negative to the left."""
     return (pair.start + pair.end) / 2
 
 
 def growth(pair: Pair) -> Tensor:
-    """By how much the prediction is longer than the target."""
+    """Difference of the lengths: how much longer the prediction is than the target."""
     return pair.end - pair.start
 
 
@@ -76,3 +76,15 @@ def hull(pair: Pair, error: Tensor) -> Tensor:
 def overlap_loss(pair: Pair, error: Tensor) -> Tensor:
     """``1 - signed overlap / hull`` in ``[0, 2]``, to full precision: above 1 for disjoint spans."""
     return error / hull(pair, error)
+
+
+def above_zero(name: str, value: float) -> None:
+    """Refuse an option of a loss that is not a number above 0."""
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} is {value}; it must be above 0")
+
+
+def between_0_and_1(name: str, value: float) -> None:
+    """Refuse an option of a loss that is not a number between 0 and 1."""
+    if not 0 < value < 1:
+        raise ValueError(f"{name} is {value}; it must lie in (0, 1)")

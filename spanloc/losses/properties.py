@@ -1,4 +1,4 @@
-"""What each span loss promises, stated where it is written; the tests hold it to that."""
+"""Properties of the span losses: each states its own where it is written, and the tests hold it to them."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -21,20 +21,20 @@ _HEADER = (
 
 @dataclass(frozen=True)
 class Properties:
-    """Of a span loss at its default options, for ordered spans whose targets are not empty.
+    """Properties of a span loss at its default options, for ordered spans whose targets are not empty.
 
     Slopes and gradients are *relative*: times the length of the target.
 
     Args:
-        source: Where it is from.
+        source: Publication.
         upper: The least bound of its values, which begin at 0. It need not be reached.
         slope: How steep the loss rises from the match when one end moves: 0 where it is smooth.
         steepest: The least bound of the norm of the gradient; infinite where there is none.
-        apart: Whether spans that are disjoint are pulled together.
-        touching: Whether spans that just touch are.
-        separates: Whether it is 0 at the match only.
-        scale_invariant: Whether it is the same in seconds and in steps.
-        exact: Whether its gradient is the derivative of its value.
+        apart: Disjoint spans are pulled together.
+        touching: Spans that just touch are pulled together.
+        separates: It is 0 at the match only.
+        scale_invariant: It is the same in seconds and in steps.
+        exact: Its gradient is the derivative of its value.
         names: Published names that it answers to on a line, beside its own.
     """
 
@@ -49,33 +49,26 @@ class Properties:
     exact: bool = True
     names: tuple[str, ...] = ()
 
-
-def states(properties: Properties) -> Callable[[_Loss], _Loss]:
-    """Decorates a span loss with its properties."""
-
-    def decorate(loss: _Loss) -> _Loss:
-        setattr(loss, "properties", properties)  # noqa: B010, a function has no such attribute
+    def __call__(self, loss: _Loss) -> _Loss:
+        """Decorate a span loss with these properties."""
+        setattr(loss, "properties", self)  # noqa: B010, a function has no such attribute
         return loss
-
-    return decorate
 
 
 def properties(loss: Callable[..., Any]) -> Properties:
-    """What a span loss states, with or without options bound to it.
+    """Stated properties of a span loss, with or without options bound to it.
 
     Raises:
         ValueError: It states nothing.
     """
     stated = getattr(unwrap(loss)[0], "properties", None)
     if not isinstance(stated, Properties):
-        raise ValueError(
-            f"{loss!r} states no properties: decorate it with @states(Properties(...))"
-        )
+        raise ValueError(f"{loss!r} states no properties: decorate it with @Properties(...)")
     return stated
 
 
 def table(losses: Mapping[str, Callable[..., Any]]) -> str:
-    """The properties of losses by name, as a table in Markdown; those for comparison in a second one."""
+    """Properties of losses by name, as a table in Markdown; those for comparison in a second one."""
     main: list[tuple[str, ...]] = []
     comparison: list[tuple[str, ...]] = []
     for name, loss in losses.items():

@@ -1,4 +1,4 @@
-"""Functions of one number that losses are bent with, and their slopes where they have a kink.
+"""Functions of one number that the losses are built of, and their slopes where they have a kink.
 
 Every choice at a tie is written out, with ``where`` or ``threshold`` (``x`` where it is *above* a
 threshold, else a value): what ``clamp``, ``minimum`` and ``maximum`` do there has changed between

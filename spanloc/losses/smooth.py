@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from spanloc.losses.pair import Pair, compare, hull, overlap_loss, shift
-from spanloc.losses.properties import Properties, states
+from spanloc.losses.properties import Properties
 from spanloc.losses.scalar import at_most_one, huber, log_cosh, pseudo_huber
 
 Phi = Literal["pseudo_huber", "log_cosh", "huber"]
@@ -18,11 +18,9 @@ Phi = Literal["pseudo_huber", "log_cosh", "huber"]
 _PHI = {"pseudo_huber": pseudo_huber, "log_cosh": log_cosh, "huber": huber}
 
 
-@states(
-    Properties(
-        "spanloc; pseudo-Huber: Charbonnier et al. 1997, doi:10.1109/83.551699",
-        upper=1, slope=0, steepest=1.642, apart=False,
-    )
+@Properties(
+    "spanloc; pseudo-Huber: Charbonnier et al. 1997, doi:10.1109/83.551699",
+    upper=1, slope=0, steepest=1.642, apart=False,
 )  # fmt: skip
 def smooth_iou_loss(
     pred: Float[Tensor, "*n 2"],
@@ -50,11 +48,9 @@ def smooth_iou_loss(
     return at_most_one(smooth_giou_loss(pred, target, smoothing=smoothing, phi=phi, eps=eps))
 
 
-@states(
-    Properties(
-        "spanloc; pseudo-Huber: Charbonnier et al. 1997, doi:10.1109/83.551699",
-        upper=2, slope=0, steepest=1.642,
-    )
+@Properties(
+    "spanloc; pseudo-Huber: Charbonnier et al. 1997, doi:10.1109/83.551699",
+    upper=2, slope=0, steepest=1.642,
 )  # fmt: skip
 def smooth_giou_loss(
     pred: Float[Tensor, "*n 2"],
@@ -89,11 +85,9 @@ def smooth_giou_loss(
     return overlap_loss(pair, _smooth_error(pair, smoothing, phi))
 
 
-@states(
-    Properties(
-        "spanloc; pseudo-Huber: Charbonnier et al. 1997, doi:10.1109/83.551699",
-        upper=2, slope=0, steepest=1.805, names=("smooth CIoU",),
-    )
+@Properties(
+    "spanloc; pseudo-Huber: Charbonnier et al. 1997, doi:10.1109/83.551699",
+    upper=2, slope=0, steepest=1.805, names=("smooth CIoU",),
 )  # fmt: skip
 def smooth_diou_loss(
     pred: Float[Tensor, "*n 2"],

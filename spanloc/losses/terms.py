@@ -1,4 +1,4 @@
-"""Further terms of the total loss, of what a head gives beside spans and scores."""
+"""Further terms of the total loss, for the outputs of a head beside spans and scores."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,8 +58,8 @@ class CellTerm:
 def boundary_focal(output: Output, batch: Batch, *, sigma: float = 1.0) -> Tensor:
     """Quality focal loss of the curves of starts and ends, ``(B, cells)``, at least 0: the sum of both.
 
-    A cell is to be ``exp(-d^2 / (2 sigma^2))`` for the nearest start (or end) of a target of any label,
-    ``d`` cells from its middle.
+    The target of a cell is ``exp(-d^2 / (2 sigma^2))``, with ``d`` the distance in cells of its middle from
+    the nearest start (or end) of a target of any label.
 
     Args:
         output: Of a :class:`~spanloc.models.BoundaryHead`.
@@ -116,7 +116,7 @@ def distribution_focal(output: Output, pairs: Pairs) -> Tensor:
     bins, offsets = output.extra["bins"][place], output.extra["offsets"][place]
     wanted = encode_offsets(pairs.target, output.points[pairs.prediction])
     step = offsets[..., 1] - offsets[..., 0]
-    at = (wanted / step).clamp(min=0).clamp(max=bins.shape[-1] - 1)
+    at = (wanted / step).clamp(min=0, max=bins.shape[-1] - 1)
     low = at.floor().clamp(max=bins.shape[-1] - 2).long()
     logs = bins.log_softmax(-1)
     lower = logs.gather(-1, low[..., None])[..., 0]

@@ -58,8 +58,7 @@ def match_simota(
     sum of its ``top`` highest tIoUs, at least one. Where several want a point, the cheapest gets it.
 
     Args:
-        output: Of a head with points.
-        batch: The targets. One whose label is not known (-1) takes the best score of a point.
+        output, batch: As in :func:`match_aligned`.
         radius: In strides of the point.
         top: Points that are counted, at least 1.
         tiou_weight: Of the tIoU in the cost.
@@ -92,7 +91,7 @@ def _points(output: Output) -> tuple[Tensor, Tensor]:
 
 
 def _allowed(output: Output, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Which points may answer for which target, ``(B, P, N)``: those inside it; and their tIoU with it."""
+    """True for points that may answer for a target, ``(B, P, N)``: those inside it; and their tIoU with it."""
     position, stride = _points(output)
     spans = batch.spans[:, None]
     before, after = position - spans[..., 0], spans[..., 1] - position

@@ -21,10 +21,10 @@ def match_hungarian(
 ) -> Int64[Tensor, "batch predictions"]:
     """Pairs of predictions and targets, each in one pair at most, with the lowest total cost.
 
-    The cost of a pair is a weighted sum of how much lower the focal loss of the target's label is if it is
-    taken for background (0 where the label is not known), of the distance of the boundaries, summed, as a
-    share of the sequence, and of the GIoU loss. Where there are more targets than predictions, those that cost
-    most stay without one.
+    The cost of a pair is a weighted sum of three numbers: the focal loss of the score for the target's label,
+    minus that of the same score for background (0 where the label is not known); the distance of both
+    boundaries together, as a share of the sequence; and the GIoU loss. Where there are more targets than
+    predictions, those that cost most stay without one.
 
     Args:
         output: Of any head; meant for one with queries.
@@ -59,7 +59,7 @@ def match_hungarian(
 def pair_costs(
     output: Output, batch: Batch, score_weight: float, l1_weight: float, giou_weight: float
 ) -> Tensor:
-    """What each prediction would cost for each target, ``(B, P, N)``, float64 and finite."""
+    """Cost of each prediction for each target, ``(B, P, N)``, float64 and finite."""
     shape = (*output.mask.shape, batch.target_mask.shape[1])
     logits = output.logits.double()
     ones, zeros = torch.ones_like(logits), torch.zeros_like(logits)

@@ -1,4 +1,4 @@
-"""Which labels a prediction is to have."""
+"""Labels that a prediction is to have."""
 
 import torch
 from jaxtyping import Float
@@ -20,8 +20,8 @@ def labels_of_targets(
     Args:
         batch: The targets.
         num_labels: In all.
-        shared: Whether a target also has the labels of those with the same span (a tIoU of 0.9 or more):
-            for heads of which a point can answer for one target only.
+        shared: A target also has the labels of those with the same span (a tIoU of 0.9 or more):
+            for heads whose points can answer for one target only.
 
     >>> from spanloc.structures import Sample, collate
     >>> spans = torch.tensor([[0.0, 4.0], [0.0, 4.0], [6.0, 9.0]])

@@ -1,6 +1,4 @@
-"""Which predictions cannot be judged: nobody looked there, or it is not known what is there."""
-
-from typing import NamedTuple
+"""Predictions that cannot be judged: nobody looked there, or the label there is not known."""
 
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -8,30 +6,25 @@ from torch import Tensor
 from spanloc.structures import Batch, Output
 
 
-class Unjudged(NamedTuple):
-    """Of each prediction, ``(batch, predictions)``.
+def unjudged(
+    output: Output, batch: Batch
+) -> tuple[Bool[Tensor, "batch predictions"], Bool[Tensor, "batch predictions"]]:
+    """Find the predictions that cannot be judged, by where their points are.
 
-    ``ignored``: its point lies in an ignored stretch, so that it answers for no target and has no loss.
-    ``silent``: unless it answers for a target, its scores have no loss either.
-    """
-
-    ignored: Bool[Tensor, "batch predictions"]
-    silent: Bool[Tensor, "batch predictions"]
-
-
-def unjudged(output: Output, batch: Batch) -> Unjudged:
-    """Which predictions cannot be judged, by where their points are.
-
-    A prediction is silent where its point lies in an ignored stretch or in a target whose label is not
-    known (-1). A prediction without a point has the middle of its span in place of one; it may answer for
-    a target wherever that is.
+    A prediction without a point has the middle of its span in place of one; it may answer for a target
+    wherever that is.
 
     Args:
         output: Of any head.
         batch: The targets, and the ignored stretches.
 
+    Returns:
+        Two masks. *Ignored*: the point lies in an ignored stretch, so that the prediction answers for no target
+        and has no loss. *Silent*: it lies there or in a target whose label is not known (-1); unless the
+        prediction answers for a target, its scores have no loss.
+
     Raises:
-        ValueError: The ignored stretches have another shape than they should.
+        ValueError: The ignored stretches have a wrong shape.
     """
     if output.points is None:
         places = output.spans.detach().mean(-1)
@@ -40,14 +33,14 @@ def unjudged(output: Output, batch: Batch) -> Unjudged:
     unknown = inside(places, batch.spans, batch.target_mask & (batch.labels < 0))
     none = unknown.new_zeros(()).expand_as(unknown)
     if batch.ignored is None:
-        return Unjudged(none, unknown)
+        return none, unknown
     if batch.ignored.shape[::2] != (len(batch), 2):
         raise ValueError(
             f"the batch's ignored stretches have the shape {tuple(batch.ignored.shape)}; wanted "
             f"({len(batch)}, any, 2)"
         )
     ignored = inside(places, batch.ignored)
-    return Unjudged(none if output.points is None else ignored, unknown | ignored)
+    return none if output.points is None else ignored, unknown | ignored
 
 
 def inside(
@@ -55,7 +48,7 @@ def inside(
     spans: Float[Tensor, "batch spans 2"],
     mask: Bool[Tensor, "batch spans"] | None = None,
 ) -> Bool[Tensor, "batch predictions"]:
-    """Whether each place lies in one of the half-open spans of its sequence, those with ``mask``."""
+    """True for places that lie in one of the half-open spans of their sequence, those with ``mask``."""
     places = places[..., None]
     found = (spans[:, None, :, 0] <= places) & (places < spans[:, None, :, 1])
     return (found if mask is None else found & mask[:, None]).any(-1)

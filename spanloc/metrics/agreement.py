@@ -18,11 +18,9 @@ from spanloc.metrics.rows import (
 )
 from spanloc.structures import Predictions, Targets
 
-_SURE = 0.5
-
 
 class Agreement(SpanMetric):
-    """How far two annotators agree on spans and labels, or a set of predictions with the targets.
+    """Agreement of two annotators on spans and labels, or of predictions with the targets.
 
     Spans are matched as for average precision, each with the best free one of its sequence and label.
     ``compute`` returns, at each threshold, ``recall@0.50``, the share of the targets that are matched,
@@ -62,7 +60,7 @@ class Agreement(SpanMetric):
 
 
 class Confusion(TypedDict):
-    """How many targets of a label were given which label; ``prediction`` is None where none was."""
+    """Number of targets of a label by the label of the prediction; ``prediction`` is None without one."""
 
     target: str
     prediction: str | None
@@ -75,9 +73,9 @@ def confusion(
     classes: Sequence[str],
     *,
     threshold: float = 0.5,
-    min_score: float = _SURE,
+    min_score: float = 0.5,
 ) -> list[Confusion]:
-    """The labels that targets were given, the most frequent first: as they should be, otherwise, or none.
+    """Counts of targets by their label and that of their prediction, the most frequent first.
 
     Predictions are matched with targets of their label first, then what is left of both whatever the
     label, each at most once. Targets of the label -1, whose class is not known, are not counted.
@@ -103,13 +101,8 @@ def confusion(
     free = np.ones(len(spans), bool)
     for same in (True, False):
         rest = np.flatnonzero(given < 0)
-        kinds, own = (
-            (true_labels[rest], labels[free])
-            if same
-            else (np.zeros(len(rest), np.int64), np.zeros(int(free.sum()), np.int64))
-        )
-        grouped = group(true_spans[rest], kinds, true_sequences[rest])
-        groups = find_groups(grouped, own, sequences[free])
+        grouped = group(true_spans[rest], true_labels[rest] * same, true_sequences[rest])
+        groups = find_groups(grouped, labels[free] * same, sequences[free])
         found = match_ranked(
             spans[free], groups, grouped.spans, grouped.firsts, grouped.order, np.array([threshold])
         )[:, 0]
@@ -119,10 +112,8 @@ def confusion(
     # A target of -1 is a span of no known class, which has no row.
     known = true_labels >= 0
     pairs, counts = np.unique(np.stack([true_labels, given], 1)[known], axis=0, return_counts=True)
-    rows = [
-        Confusion(
-            target=classes[target], prediction=classes[label] if label >= 0 else None, count=int(n)
-        )
-        for (target, label), n in zip(pairs.tolist(), counts, strict=True)
+    rows: list[Confusion] = [
+        {"target": classes[target], "prediction": classes[k] if k >= 0 else None, "count": count}
+        for (target, k), count in zip(pairs.tolist(), counts.tolist(), strict=True)
     ]
     return sorted(rows, key=lambda row: -row["count"])

@@ -1,7 +1,7 @@
-"""What an evaluation may judge: nothing where nobody looked, or where it is not known what is there."""
+"""Predictions and targets that an evaluation may judge: nothing unannotated, nothing without a known label."""
 
 from dataclasses import replace
-from typing import NamedTuple, no_type_check
+from typing import no_type_check
 
 import numba
 import numpy as np
@@ -17,7 +17,7 @@ LEAST_TIOU = 0.1
 
 
 def assessable(predictions: Predictions, targets: Targets) -> tuple[Predictions, Targets]:
-    """The predictions and targets that can be right or wrong: what every metric is to be given.
+    """Predictions and targets that can be right or wrong: the input of every metric.
 
     A target is left out where its label is not known (-1), or where more than half of its length lies in
     the ignored stretches of its sequence. A prediction is left out where more than half of its length lies
@@ -44,20 +44,20 @@ def assessable(predictions: Predictions, targets: Targets) -> tuple[Predictions,
     if not some and not (targets.labels < 0).any():
         return predictions, targets
     num_sequences = len(targets.ids)
-    spans, places = _plain(targets.spans), _whole(targets.places)
+    spans, places = _plain(targets.spans), targets.places.cpu().numpy()
     counts = [len(stretches) for stretches in targets.ignored]
     stretches = np.concatenate([np.zeros((0, 2)), *map(_plain, targets.ignored)])
     owners = np.repeat(np.arange(len(counts)), counts)
     hidden = _in_order(stretches, owners, num_sequences)
     none = _in_order(stretches[:0], owners[:0], num_sequences)
-    out = _left_out(spans, places, *hidden, *none, LEAST_TIOU) | (_whole(targets.labels) < 0)
+    out = _left_out(spans, places, *hidden, *none, LEAST_TIOU) | (targets.labels.cpu().numpy() < 0)
     hidden = _in_order(
         np.concatenate([stretches, spans[out]]),
         np.concatenate([owners, places[out]]),
         num_sequences,
     )
     judged = _in_order(spans[~out], places[~out], num_sequences)
-    found = (_plain(predictions.spans), _whole(predictions.places))
+    found = _plain(predictions.spans), predictions.places.cpu().numpy()
     lost = _left_out(*found, *hidden, *judged, LEAST_TIOU)
     kept = torch.from_numpy(~out).to(targets.labels.device)
     return (
@@ -66,24 +66,17 @@ def assessable(predictions: Predictions, targets: Targets) -> tuple[Predictions,
     )
 
 
-class _Ordered(NamedTuple):
-    # Spans by sequence, then by start; those of sequence i begin at firsts[i].
-    spans: np.ndarray
-    firsts: np.ndarray
-
-
-def _in_order(spans: np.ndarray, places: np.ndarray, num_sequences: int) -> _Ordered:
+def _in_order(
+    spans: np.ndarray, places: np.ndarray, num_sequences: int
+) -> tuple[np.ndarray, np.ndarray]:
+    # Spans by sequence, then by start; and where the spans of each sequence begin.
     grouped = group(spans, np.zeros_like(places), places)
     firsts = np.searchsorted(places[grouped.order], np.arange(num_sequences + 1))
-    return _Ordered(grouped.spans, firsts)
+    return grouped.spans, firsts
 
 
 def _plain(spans: Tensor) -> np.ndarray:
     return spans.detach().double().cpu().numpy()
-
-
-def _whole(values: Tensor) -> np.ndarray:
-    return values.cpu().numpy()
 
 
 @numba.njit(cache=True)

@@ -1,4 +1,4 @@
-"""Errors of the ends of matched spans."""
+"""Errors of the boundaries of matched spans."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from spanloc.structures import Predictions, Targets
 
 
 class BoundaryError(SpanMetric):
-    """How far the ends of matched predictions are from those of their targets, in the spans' unit.
+    """Errors of the boundaries of matched predictions, in the spans' unit.
 
     Predictions are matched as for average precision at one threshold: by rank, each the best free
     target of its sequence and label. ``compute`` returns, for ``start`` and ``end``: ``start_error``,

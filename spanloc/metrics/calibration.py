@@ -1,4 +1,4 @@
-"""Whether scores are what they seem: the share of right predictions among those with a score."""
+"""Reliability of scores: the share of right predictions among those with a score."""
 
 from typing import NamedTuple
 
@@ -46,7 +46,7 @@ def matches(predictions: Predictions, targets: Targets, tiou: float = 0.5) -> np
 def reliability(
     predictions: Predictions, targets: Targets, *, tiou: float = 0.5, num_bins: int = 10
 ) -> Reliability | None:
-    """How far scores are from probabilities of being right; None where a score is outside ``[0, 1]``.
+    """Calibration error of scores as probabilities of being right; None if one is outside ``[0, 1]``.
 
     Args:
         predictions, targets: Rows of whole sequences, in one unit.

@@ -97,11 +97,10 @@ def average_precision(
     """
     spans, scores, labels, sequences = arrays(predictions)
     target_spans, _, target_labels, target_sequences = arrays(targets)
+    kinds, target_kinds = labels, target_labels
     if by == "sequences":
+        kinds, target_kinds = sequences, target_sequences
         labels, target_labels = np.zeros_like(labels), np.zeros_like(target_labels)
-    kinds, target_kinds = (
-        (labels, target_labels) if by == "labels" else (sequences, target_sequences)
-    )
     names, counts = np.unique(target_kinds, return_counts=True)
     grouped = group(target_spans, target_labels, target_sequences)
     limits = np.asarray(thresholds, np.float64)

@@ -1,13 +1,11 @@
-"""What the errors are: of which kind, what each costs, and which targets they concern."""
+"""Diagnosis of errors: their kinds, what each kind costs, and which targets they concern."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
-from spanloc.metrics.kernels.ranked import match_ranked, nearest
-from spanloc.metrics.rows import arrays, find_groups, group, group_targets, rank, split
+from spanloc.metrics.rows import Arrays, arrays, group, matched_rows, overlaps, split
 from spanloc.metrics.sensitivity import area, sensitivity
 from spanloc.structures import Predictions, Targets
 
@@ -22,6 +20,7 @@ KINDS = (
 )
 #: Of targets.
 FOUND = ("found", "crowded out", "wrong label", "localisation", "confusion", "missed")
+_SHOWN = {"localisation": "wrong place", "confusion": "wrong label and place"}
 _MOST_RANKS = 10
 
 
@@ -34,7 +33,7 @@ def diagnose(
     background: float = 0.1,
     durations: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
-    """The errors of predictions by kind, what mending each would gain, and whom they concern.
+    """Errors of predictions by kind, what mending each kind would gain, and which targets they concern.
 
     A prediction is a **true positive** where it is matched as for average precision at ``threshold``.
     Any other is judged by the target that it overlaps most in its sequence, whatever the label. At a
@@ -43,14 +42,16 @@ def diagnose(
     **confusion** of both label and place; below, **background**. They are counted among the best-ranked
     predictions of each label, up to ten times as many as it has targets.
 
-    Mending sets right what can take a target that nothing has taken: a wrong label or a wrong place,
-    of the best-ranked such prediction; all others of the kind are removed. The gain is in mAP at
-    ``threshold``. For missed targets it is that of leaving them out.
+    To mend a kind, labels and places are corrected where the target is free, for the best-ranked such
+    prediction; all others of the kind are removed. The gain is in mAP at ``threshold``. For missed
+    targets it is that of not counting them.
 
     A target is **found**, or the first of these that holds: **crowded out**, a prediction of its label
     overlaps it enough, but took another target; **wrong label**, one of another label overlaps it
     enough; **localisation**, one of its label overlaps it, but not enough; **confusion**, one of another
     label does; or it is **missed** altogether.
+
+    Pages and figures call a localisation error *wrong place*, and a confusion *wrong label and place*.
 
     Args:
         predictions, targets: Rows of whole sequences.
@@ -63,8 +64,9 @@ def diagnose(
         Plain numbers, lists and dictionaries, as JSON has them: ``tiou``, ``background``, ``mAP``,
         ``num_predictions``, ``num_targets``; ``predictions``, counts by kind; ``ranks``, the same by
         multiples of the number of targets, the first to the tenth; ``gain`` by kind; ``targets``, counts
-        by kind; ``classes`` by name, each with ``AP``, ``predictions``, ``targets`` by kind; ``mAP_N``
-        and ``sensitivity`` (:func:`~spanloc.metrics.sensitivity.sensitivity`).
+        by kind; ``classes`` by name, each with ``AP``, ``predictions``, ``first`` (those of the first
+        multiple) and ``targets`` by kind; ``mAP_N`` and ``sensitivity``
+        (:func:`~spanloc.metrics.sensitivity.sensitivity`).
 
     Raises:
         ValueError: ``threshold`` or ``background`` is out of range, or a label has no name.
@@ -73,6 +75,7 @@ def diagnose(
         DETAD (Alwassel et al. 2018, arXiv:1807.10706), which removes the errors of a kind to see what
         it costs; correcting them is after TIDE (Bolya et al. 2020, arXiv:2008.08115).
 
+    >>> import torch
     >>> zero = torch.zeros(1, dtype=torch.int64)
     >>> found = Predictions(torch.tensor([[0.0, 4.0]]), zero, zero, ("a",), scores=torch.ones(1))
     >>> true = Targets(torch.tensor([[0.0, 10.0]]), zero, zero, ("a",))
@@ -84,33 +87,14 @@ def diagnose(
     most = int(targets.labels.max()) if len(targets.labels) else -1
     if most >= len(classes):
         raise ValueError(f"a label is {most}; classes names {len(classes)}, from 0")
-    spans, scores, labels, sequences = arrays(predictions)
-    order = rank(scores, sequences)
-    spans, scores = spans[order].astype(np.float64), scores[order].astype(np.float64)
-    labels, sequences = labels[order], sequences[order]
-    by_label = group_targets(targets)
-    true = targets.to("cpu")[torch.from_numpy(by_label.order)]
-    true_spans, _, true_labels, true_sequences = arrays(true)
-    place = find_groups(by_label, labels, sequences)
-    limits = np.array([threshold])
-    match = match_ranked(spans, place, by_label.spans, by_label.firsts, by_label.order, limits)[
-        :, 0
-    ]
-
-    everything = group(true_spans, np.zeros_like(true_labels), true_sequences)
-    near, tiou, reached = nearest(
-        spans,
-        labels,
-        find_groups(everything, np.zeros_like(labels), sequences),
-        everything.spans,
-        true_labels[everything.order],
-        everything.firsts,
-    )
-    near = np.where(near >= 0, np.append(everything.order, -1)[near], -1)
-    back = np.empty_like(everything.order)
-    back[everything.order] = np.arange(len(back))
-    reached = reached[back]
-
+    order, found = matched_rows(predictions, targets, [threshold])
+    ranked = Arrays(*(field[order] for field in arrays(predictions)))
+    given = arrays(targets)
+    by_label = group(given.spans, given.labels, given.sequences).order
+    listed = Arrays(*(field[by_label] for field in given))
+    match = np.append(np.argsort(by_label), -1)[found[:, 0]]
+    labels, true_labels = ranked.labels, listed.labels
+    near, tiou, reached = overlaps(ranked, listed)
     wrong = np.append(true_labels, -1)[near] != labels
     kind = np.select(
         [match >= 0, tiou >= threshold, tiou >= background], [0, 1 + wrong, 3 + wrong], default=5
@@ -134,6 +118,7 @@ def diagnose(
     within = (band >= 0) & (band < _MOST_RANKS)
     counts = np.zeros((_MOST_RANKS, len(KINDS)), np.int64)
     np.add.at(counts, (band[within], kind[within]), 1)
+    seconds = np.array([(durations or {}).get(name, np.nan) for name in sorted(targets.ids)])
     per_class = {}
     names = np.array(list(areas), np.int64)
     for label, mine, own in zip(
@@ -142,6 +127,7 @@ def diagnose(
         per_class[classes[label]] = {
             "AP": areas[int(label)],
             "predictions": _count(kind[mine[within[mine]]], KINDS),
+            "first": _count(kind[mine[band[mine] == 0]], KINDS),
             "targets": _count(fate[own], FOUND),
         }
     return {
@@ -158,8 +144,17 @@ def diagnose(
         },
         "targets": _count(fate, FOUND),
         "classes": per_class,
-        **sensitivity(labels, match, true, fate, durations or {}),
+        **sensitivity(labels, match, listed, fate, seconds[listed.sequences]),
     }
+
+
+def in_words(kind: str) -> str:
+    """Name of a kind on pages and in figures.
+
+    >>> in_words("localisation"), in_words("missed")
+    ('wrong place', 'missed')
+    """
+    return _SHOWN.get(kind, kind)
 
 
 def check_limits(threshold: float, background: float) -> None:

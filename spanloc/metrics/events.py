@@ -1,4 +1,4 @@
-"""Events: whether each is there, by its ends or segment by segment."""
+"""Metrics of events: by their boundaries, or segment by segment."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What all metrics share: they keep the rows they are given, and compute numbers from all of them."""
+"""Base of all metrics: keeps the rows it is given, and computes numbers from all of them."""
 
 import hashlib
 from collections import Counter

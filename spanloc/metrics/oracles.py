@@ -1,9 +1,9 @@
-"""What average precision would be if one part of the detector made no mistakes."""
+"""Average precision with one part of the detector made perfect."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import NamedTuple, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -11,8 +11,7 @@ from torch import Tensor
 
 from spanloc.metrics.calibration import matches
 from spanloc.metrics.detection import average_precision
-from spanloc.metrics.kernels.ranked import nearest
-from spanloc.metrics.rows import arrays, checked_thresholds, decimal, find_groups, group
+from spanloc.metrics.rows import arrays, checked_thresholds, decimal, overlaps
 from spanloc.structures import Predictions, Targets
 
 #: What is made perfect, in the order of the table.
@@ -38,12 +37,6 @@ class Oracles(TypedDict):
     mAP: dict[str, dict[str, float]]
 
 
-class _Overlap(NamedTuple):
-    # Of each prediction: its best target, a row of the targets or -1, and its tIoU with it.
-    target: np.ndarray
-    tiou: np.ndarray
-
-
 def oracles(
     predictions: Predictions,
     targets: Targets,
@@ -67,7 +60,7 @@ def oracles(
     - **outside**: predictions outside the stretch from the first to the last target of their sequence
       are removed; all of a sequence without targets.
 
-    Perfect predictions stay perfect. ``outside`` never lowers a figure; nor do ``boundaries`` and
+    Perfect predictions stay perfect. ``outside`` never lowers a value; nor do ``boundaries`` and
     ``selection`` at thresholds from ``tiou`` on, where targets of one label do not overlap. ``labels``
     can: a prediction that gets the right label may be the second of its target. So can ``ranking``,
     which puts a second, well-placed prediction before a first one of another target.
@@ -78,7 +71,7 @@ def oracles(
         tiou: From which a prediction means a target, in ``(0, 1]``.
 
     Returns:
-        By :data:`ORACLES`, figures in ``[0, 1]``: the means over tIoU 0.3:0.7:0.1 and 0.5:0.95:0.05, and
+        By :data:`ORACLES`, values in ``[0, 1]``: the means over tIoU 0.3:0.7:0.1 and 0.5:0.95:0.05, and
         those at 0.5, 0.75, 0.9 and ``thresholds``. All are 0 where there are no targets.
 
     Raises:
@@ -99,16 +92,12 @@ def oracles(
     columns: dict[str, Sequence[float]] = {"mAP": asked} if asked else {}
     columns |= {**_MEANS, **shown}
 
-    def figures(mended: Predictions) -> dict[str, float]:
-        _, table = average_precision(mended, targets, at)
-        mean = dict(zip(at, table.mean(0) if len(table) else np.zeros(len(at)), strict=True))
-        return {
-            name: float(np.mean([mean[t] for t in several])) for name, several in columns.items()
-        }
-
-    return Oracles(
-        tiou=tiou, mAP={name: figures(mended(name, predictions, targets, tiou)) for name in ORACLES}
-    )
+    table = {}
+    for name in ORACLES:
+        _, areas = average_precision(mended(name, predictions, targets, tiou), targets, at)
+        mean = dict(zip(at, areas.mean(0) if len(areas) else np.zeros(len(at)), strict=True))
+        table[name] = {of: float(np.mean([mean[t] for t in ts])) for of, ts in columns.items()}
+    return Oracles(tiou=tiou, mAP=table)
 
 
 def mended(name: str, predictions: Predictions, targets: Targets, tiou: float) -> Predictions:
@@ -121,26 +110,23 @@ def _ranking(predictions: Predictions, targets: Targets, tiou: float) -> Predict
     scores = predictions.scores.double()
     # Times a tIoU, a score below zero would rise.
     scores = scores - scores.min().clamp(max=0) if len(scores) else scores
-    shared = _overlap(predictions, targets, of_label=True).tiou
+    shared = overlaps(arrays(predictions), arrays(targets), of_label=True).tiou
     return replace(predictions, scores=scores * torch.from_numpy(shared))
 
 
 def _labels(predictions: Predictions, targets: Targets, tiou: float) -> Predictions:
-    best = _overlap(predictions, targets, of_label=False)
-    means = torch.from_numpy(best.tiou >= tiou)
-    labels = torch.where(means, _of(targets.labels, best), predictions.labels)
-    return replace(predictions, labels=labels)
+    means, labels = _meant(predictions, targets, tiou, of_label=False, values=targets.labels)
+    return replace(predictions, labels=torch.where(means, labels, predictions.labels))
 
 
 def _boundaries(predictions: Predictions, targets: Targets, tiou: float) -> Predictions:
-    best = _overlap(predictions, targets, of_label=True)
-    means = torch.from_numpy(best.tiou >= tiou)[:, None]
-    spans = torch.where(means, _of(targets.spans, best).double(), predictions.spans.double())
+    means, spans = _meant(predictions, targets, tiou, of_label=True, values=targets.spans.double())
+    spans = torch.where(means[:, None], spans, predictions.spans.double())
     return replace(predictions, spans=spans)
 
 
 def _selection(predictions: Predictions, targets: Targets, tiou: float) -> Predictions:
-    best = _overlap(predictions, targets, of_label=True)
+    best = overlaps(arrays(predictions), arrays(targets), of_label=True)
     match = matches(predictions, targets, tiou)
     hit = match >= 0
     taker = np.full(len(targets), -1)
@@ -158,12 +144,12 @@ def _selection(predictions: Predictions, targets: Targets, tiou: float) -> Predi
 
 
 def _outside(predictions: Predictions, targets: Targets, tiou: float) -> Predictions:
-    spans, _, sequences = _plain(predictions)
-    true_spans, _, true_sequences = _plain(targets)
+    found, true = arrays(predictions), arrays(targets)
     first, last = np.full(len(predictions.ids), np.inf), np.full(len(predictions.ids), -np.inf)
-    np.minimum.at(first, true_sequences, true_spans[:, 0])
-    np.maximum.at(last, true_sequences, true_spans[:, 1])
-    inside = (spans[:, 1] > first[sequences]) & (spans[:, 0] < last[sequences])
+    np.minimum.at(first, true.sequences, true.spans[:, 0])
+    np.maximum.at(last, true.sequences, true.spans[:, 1])
+    inside = found.spans[:, 1] > first[found.sequences]
+    inside &= found.spans[:, 0] < last[found.sequences]
     return predictions[torch.from_numpy(inside)]
 
 
@@ -178,29 +164,10 @@ _MENDS: Mapping[str, Callable[[Predictions, Targets, float], Predictions]] = Map
 )
 
 
-def _plain(rows: Predictions | Targets) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    spans, _, labels, sequences = arrays(rows)
-    return spans, labels, sequences
-
-
-def _of(values: Tensor, best: _Overlap) -> Tensor:
-    # Of the best targets; zeros where there is none.
-    return torch.cat([values, values.new_zeros(1, *values.shape[1:])])[
-        torch.from_numpy(best.target)
-    ]
-
-
-def _overlap(predictions: Predictions, targets: Targets, *, of_label: bool) -> _Overlap:
-    spans, labels, sequences = _plain(predictions)
-    true_spans, true_labels, true_sequences = _plain(targets)
-    kinds = (labels, true_labels) if of_label else (labels * 0, true_labels * 0)
-    grouped = group(true_spans, kinds[1], true_sequences)
-    found, shared, _ = nearest(
-        spans.astype(np.float64),
-        labels,
-        find_groups(grouped, kinds[0], sequences),
-        grouped.spans,
-        true_labels[grouped.order],
-        grouped.firsts,
-    )
-    return _Overlap(np.append(grouped.order, -1)[found], shared)
+def _meant(
+    predictions: Predictions, targets: Targets, tiou: float, *, of_label: bool, values: Tensor
+) -> tuple[Tensor, Tensor]:
+    # Which predictions mean a target, and that one's value; zeros where there is no target.
+    best = overlaps(arrays(predictions), arrays(targets), of_label=of_label)
+    padded = torch.cat([values, values.new_zeros(1, *values.shape[1:])])
+    return torch.from_numpy(best.tiou >= tiou), padded[torch.from_numpy(best.target)]

@@ -63,7 +63,7 @@ def reached_tiou(
     numbers: Sequence[int],
     *,
     first: First = "scored",
-    union: str = "sum",
+    hull: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The best tIoU of each target with the first predictions of its sequence.
 
@@ -71,7 +71,7 @@ def reached_tiou(
         predictions, targets: Rows of whole sequences; labels are not compared.
         numbers: How many predictions of a sequence are looked at, ``(k,)``.
         first: As in :func:`in_turn`.
-        union: As in :func:`spanloc.metrics.kernels.ranked.best_reached`.
+        hull: As in :func:`spanloc.metrics.kernels.ranked.best_reached`.
 
     Returns:
         ``(targets, k)`` float64, sorted by sequence and start; and where the targets of each sequence
@@ -83,19 +83,15 @@ def reached_tiou(
     order, place = in_turn(predictions, first)
     order, place = order[place < max(numbers)], place[place < max(numbers)]
     groups = find_groups(grouped, np.zeros_like(labels[order]), sequences[order])
+    rising = np.sort(numbers)
     # The first number that a place is within.
-    column = np.searchsorted(np.sort(numbers), place, "right")
+    column = np.searchsorted(rising, place, "right")
+    first_spans = spans[order].astype(np.float64)
     best = best_reached(
-        spans[order].astype(np.float64),
-        groups,
-        column,
-        grouped.spans,
-        grouped.firsts,
-        len(numbers),
-        union,
+        first_spans, groups, column, grouped.spans, grouped.firsts, len(numbers), hull
     )
-    ranks = np.argsort(np.argsort(numbers, kind="stable"), kind="stable")
-    return np.maximum.accumulate(best, axis=1)[:, ranks], grouped.firsts
+    best = np.maximum.accumulate(best, axis=1)
+    return best[:, np.searchsorted(rising, numbers)], grouped.firsts
 
 
 def in_turn(predictions: Predictions, first: First) -> tuple[np.ndarray, np.ndarray]:

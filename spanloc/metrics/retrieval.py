@@ -1,4 +1,4 @@
-"""One query per sequence: how well the first few predictions find its target."""
+"""Metrics of one query per sequence: whether the first few predictions find its target."""
 
 from collections.abc import Mapping, Sequence
 
@@ -42,7 +42,7 @@ class MeanTIoU(SpanMetric):
 
 
 class RecallAtTIoU(SpanMetric):
-    """Share of sequences of whose first k predictions one reaches a tIoU, in ``[0, 1]``: R@k.
+    """Recall at k: the share of sequences where one of the first k predictions reaches a tIoU.
 
     Which sequences count, and how, is as in :class:`MeanTIoU`. ``compute`` returns ``R1@0.50`` and so
     on; with ``lengths``, ``R1@0.50/10-30``.
@@ -147,8 +147,7 @@ class RetrievalPrecision(SpanMetric):
         if self.max_predictions is not None:
             order, place = in_turn(predictions, self.first)
             rows = torch.from_numpy(np.sort(order[place < self.max_predictions]))
-            rows = rows.to(predictions.scores.device)
-            predictions = predictions[rows]
+            predictions = predictions[rows.to(predictions.scores.device)]
         _, table = average_precision(predictions, targets, self.thresholds, by="sequences")
         mean = table.mean(0) if len(table) else np.zeros(len(self.thresholds))
         suffix = _suffix(self.lengths)
@@ -178,7 +177,7 @@ def best_tiou(
     array([[1.]])
     """
     # By the hull, as QVHighlights' evaluation has it.
-    reached, firsts = reached_tiou(predictions, targets, numbers, first=first, union="hull")
+    reached, firsts = reached_tiou(predictions, targets, numbers, first=first, hull=True)
     return np.maximum.reduceat(reached, firsts[:-1], axis=0) if len(reached) else reached
 
 

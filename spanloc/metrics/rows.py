@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spanloc.metrics.kernels.ranked import match_ranked
+from spanloc.metrics.kernels.ranked import match_ranked, nearest
 from spanloc.structures import Predictions, Targets
 
 
@@ -129,6 +129,38 @@ def matched_rows(
     ranked, limits = spans[order].astype(np.float64), np.asarray(thresholds, np.float64)
     found = match_ranked(ranked, groups, grouped.spans, grouped.firsts, grouped.order, limits)
     return order, np.append(grouped.order, -1)[found]
+
+
+class Overlaps(NamedTuple):
+    """Which target each span overlaps most, and how well each target is overlapped.
+
+    ``target (n,)`` is a row of the targets, -1 for none, ``tiou (n,)`` the tIoU with it; ``reached (m, 2)``
+    the best tIoU of each target with a span of its label, and with one of another.
+    """
+
+    target: np.ndarray
+    tiou: np.ndarray
+    reached: np.ndarray
+
+
+def overlaps(rows: Arrays, true: Arrays, *, of_label: bool = False) -> Overlaps:
+    """Find the target that each span overlaps most: in its sequence, or of its label too.
+
+    Of equal ones it is that with the label of the span, or else the first by start and end.
+    """
+    labels, true_labels = rows.labels * of_label, true.labels * of_label
+    grouped = group(true.spans, true_labels, true.sequences)
+    found, tiou, best = nearest(
+        rows.spans.astype(np.float64),
+        rows.labels,
+        find_groups(grouped, labels, rows.sequences),
+        grouped.spans,
+        true.labels[grouped.order],
+        grouped.firsts,
+    )
+    reached = np.empty_like(best)
+    reached[grouped.order] = best
+    return Overlaps(np.append(grouped.order, -1)[found], tiou, reached)
 
 
 def checked_thresholds(thresholds: Sequence[float]) -> list[float]:

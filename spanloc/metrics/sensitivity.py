@@ -1,4 +1,4 @@
-"""How well targets are found, by what they are like: length, coverage, number in their sequence."""
+"""Sensitivity: how many targets are found, by their length, coverage and number in their sequence."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from spanloc.metrics.rows import arrays, split
-from spanloc.structures import Targets
+from spanloc.metrics.rows import Arrays, split
 
 _SIZES = ("XS", "S", "M", "L", "XL")
 _NUMBERS = (1, 2, 4, 8, 16)
@@ -16,11 +15,11 @@ _NUMBERS = (1, 2, 4, 8, 16)
 def sensitivity(
     labels: np.ndarray,
     match: np.ndarray,
-    true: Targets,
+    true: Arrays,
     fate: np.ndarray,
-    durations: Mapping[str, float],
+    durations: np.ndarray,
 ) -> dict[str, Any]:
-    """The mAP, and the share of targets that are found, for groups of alike targets.
+    """Normalised mAP, and the share of targets found, for groups of alike targets.
 
     Targets are grouped by their ``length`` and their ``coverage`` (length over the sequence's duration,
     where that is known), each into fifths from XS to XL (equal values stay together), and by the
@@ -32,9 +31,9 @@ def sensitivity(
     Args:
         labels: Of the predictions, best-ranked first, ``(n,)``.
         match: The number of each one's target, -1 for none, ``(n,)``.
-        true: The targets, ``(m,)``.
+        true: The targets.
         fate: 0 where a target is found, ``(m,)``.
-        durations: By id of the sequence.
+        durations: Of the sequence of each target, NaN where it is not known, ``(m,)``.
 
     Returns:
         ``mAP_N`` of all targets, and ``sensitivity``: for each characteristic a list of groups with
@@ -45,7 +44,7 @@ def sensitivity(
         DETAD (Alwassel et al. 2018, arXiv:1807.10706), with groups of its data sets' own; normalised
         precision after Hoiem et al. 2012, doi:10.1007/978-3-642-33712-3_25.
     """
-    spans, _, true_labels, sequences = arrays(true)
+    spans, _, true_labels, sequences = true
     sizes = spans[:, 1].astype(np.float64) - spans[:, 0]
     names, counts = np.unique(true_labels, return_counts=True)
     usual = counts.mean() if len(counts) else 0.0
@@ -55,26 +54,22 @@ def sensitivity(
             names.tolist(), split(labels, names), split(true_labels, names), strict=True
         )
     }
-    by_place = np.array([durations.get(name, np.nan) for name in true.ids], np.float64)
-    known = by_place[true.places.numpy()]
     pairs = np.stack([sequences, true_labels], 1)
     _, place, together = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
     numbers = together[place.reshape(-1)].astype(np.float64)
     table = {}
-    for title, values in (("length", sizes), ("coverage", sizes / known), ("number", numbers)):
-        groups = []
-        for name, member in _groups(title, values):
-            groups.append(
-                {
-                    "name": name,
-                    "least": float(values[member].min()),
-                    "most": float(values[member].max()),
-                    "targets": int(member.sum()),
-                    "found": float((fate[member] == 0).mean()),
-                    "mAP_N": _normalised(by_label, member, usual),
-                }
-            )
-        table[title] = groups
+    for title, values in (("length", sizes), ("coverage", sizes / durations), ("number", numbers)):
+        table[title] = [
+            {
+                "name": name,
+                "least": float(values[member].min()),
+                "most": float(values[member].max()),
+                "targets": int(member.sum()),
+                "found": float((fate[member] == 0).mean()),
+                "mAP_N": _normalised(by_label, member, usual),
+            }
+            for name, member in _groups(title, values)
+        ]
     whole = _normalised(by_label, np.ones(len(true_labels), bool), usual)
     return {"mAP_N": whole, "sensitivity": table}
 
@@ -108,7 +103,7 @@ def _normalised(
 
 
 def area(hits: np.ndarray, count: int, usual: float | None = None) -> float:
-    """Under interpolated precision over recall, of one ranking.
+    """Area under interpolated precision over recall, of one ranking.
 
     Args:
         hits: Whether each of the predictions is one, best first, ``(n,)``.

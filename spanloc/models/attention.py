@@ -19,7 +19,7 @@ class LocalAttention(nn.Module):
 
     Args:
         width: Channels; a multiple of ``num_heads``.
-        window: Steps that a step sees, odd; itself in the middle.
+        window: Steps that a step attends to, odd; itself in the middle.
         num_heads: Attentions side by side.
 
     Raises:
@@ -39,7 +39,7 @@ class LocalAttention(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch steps width"], mask: Bool[Tensor, "batch steps"]
     ) -> Float[Tensor, "batch steps width"]:
-        """What each step gathers; finite, but of no meaning, where ``mask`` is false."""
+        """Attended values of each step; finite, but without meaning, where ``mask`` is false."""
         batch, steps, width = x.shape
         reach, stretch = self.window // 2, _QUERIES + self.window - 1
         # All sequences in one row, far enough apart that none sees the next: then the stretches of keys are
@@ -78,9 +78,7 @@ class AttentionBlock(nn.Module):
     order the steps are, and so could not tell a start from an end.
 
     Args:
-        width: Channels; a multiple of ``num_heads``.
-        window: Steps that a step attends to, odd; itself in the middle.
-        num_heads: Attentions side by side.
+        width, window, num_heads: As in :class:`LocalAttention`.
         expansion: Width of the layer between the two, as a multiple.
 
     Raises:
@@ -116,8 +114,8 @@ class AttentionBlock(nn.Module):
         if self.training:
             x = x + self.attention(mixed, mask) * valid
         else:
-            # A NaN goes as far as attention looks, not through the whole block of queries: by that it is
-            # found how far a model looks.
+            # A NaN goes as far as attention looks, not through the whole block of queries: that shows how
+            # far a model looks.
             lost = mixed.isnan().any(-1)
             # In two dimensions, as that of one cannot be exported for every length.
             size, reach = (1, self.attention.window), (0, self.attention.window // 2)

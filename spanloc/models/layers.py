@@ -1,5 +1,6 @@
 """Layers that keep padding out: what comes out of each is zero wherever the mask is false."""
 
+import math
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -10,11 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+# Power below which a band counts as silent, of normalised signals.
+_QUIET = 1e-3
+
 
 def checkpointed(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """A ``forward`` without randomness that, where its module has ``checkpointing``, keeps its inputs only.
+    """Make a ``forward`` without randomness keep its inputs only, if its module has ``checkpointing``.
 
-    What else its gradient needs is computed a second time in the backward pass.
+    Other values that its gradient needs are computed a second time in the backward pass.
     """
 
     @wraps(forward)
@@ -67,13 +71,56 @@ class ConvNorm(nn.Module):
         return F.gelu(self.norm(convolve(self.conv, x))) * mask[:, None]
 
 
+class BandNorm(ConvNorm):
+    """A :class:`ConvNorm` that also sees how strong the signal is in bands of frequencies.
+
+    A convolution alone follows the wave; what tells oscillations and noise apart, such as the activity of a
+    muscle, is their power, whatever their phase. The bands are learned. They begin as pairs of a cosine and
+    a sine, from low to high frequencies, each of one channel. Their power is averaged within a step that
+    comes out, and its logarithm is added, weighted, to the convolution.
+
+    Args:
+        in_width, out_width, stride: As of :class:`ConvNorm`.
+        bands: Filters, two a band; even.
+    """
+
+    def __init__(self, in_width: int, out_width: int, stride: int = 1, *, bands: int = 48) -> None:
+        super().__init__(in_width, out_width, stride)
+        # Power is taken about four times for each step that comes out.
+        fine = max(n for n in range(1, max(2, stride // 4 + 1)) if stride % n == 0)
+        size = 2 * stride + 1
+        self.bands = nn.Conv1d(in_width, bands, size, fine, padding=stride, bias=False)
+        self.level = nn.Linear(bands, out_width)
+        with torch.no_grad():
+            window = torch.hann_window(size + 2, periodic=False)[1:-1]
+            pair, steps = torch.arange(bands // 2), torch.arange(size) - stride
+            part = (pair // in_width + 0.5) / -(-bands // 2 // in_width)
+            angle = math.pi * part[:, None] * steps
+            waves = torch.stack([angle.cos(), angle.sin()], 1) * window
+            waves = waves / waves.norm(dim=-1, keepdim=True).clamp(min=1e-3)
+            self.bands.weight.mul_(0.1)
+            self.bands.weight.view(-1, 2, in_width, size)[pair, :, pair % in_width] += waves
+
+    @checkpointed
+    def forward(
+        self, x: Float[Tensor, "batch before steps"], mask: Bool[Tensor, "batch cells"]
+    ) -> Float[Tensor, "batch after cells"]:
+        """``mask`` is that of the cells that come out."""
+        x = F.pad(x, (0, -x.shape[2] % self.stride))
+        times = self.stride // self.bands.stride[0]
+        # One more comes out at the end, where the padding is as long as a step.
+        power = convolve(self.bands, x)[..., : times * mask.shape[1]] ** 2
+        power = (F.avg_pool1d(power, times) + _QUIET).log()
+        level = self.level(power.transpose(1, 2)).transpose(1, 2)
+        return F.gelu(self.norm(convolve(self.conv, x) + level)) * mask[:, None]
+
+
 class ConvBlock(nn.Module):
     """Depthwise convolution, then two layers on each step, added to what came in.
 
     Args:
         width: Channels.
         kernel: Odd size of the depthwise convolution, in steps.
-        expansion: Width of the layer between the two, as a multiple.
         excite: Steps over which :class:`Excite` averages what is added, odd; 0: without.
 
     Source:
@@ -82,13 +129,13 @@ class ConvBlock(nn.Module):
 
     checkpointing = False
 
-    def __init__(self, width: int, kernel: int = 7, expansion: int = 2, excite: int = 0) -> None:
+    def __init__(self, width: int, kernel: int = 7, excite: int = 0) -> None:
         super().__init__()
         require_odd(kernel=kernel)
         self.mix = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
         self.norm = nn.LayerNorm(width)
-        self.widen = nn.Linear(width, expansion * width)
-        self.narrow = nn.Linear(expansion * width, width)
+        self.widen = nn.Linear(width, 2 * width)
+        self.narrow = nn.Linear(2 * width, width)
         self.excite = Excite(width, excite) if excite else None
 
     @checkpointed
@@ -112,18 +159,17 @@ class Excite(nn.Module):
     Args:
         width: Channels.
         window: Steps that the average is taken over, odd; padding does not count.
-        reduction: How many times narrower the layer is that the average goes through.
 
     Source:
         Hu et al. 2018, arXiv:1709.01507, where the average is global.
     """
 
-    def __init__(self, width: int, window: int, reduction: int = 4) -> None:
+    def __init__(self, width: int, window: int) -> None:
         super().__init__()
         require_odd(excite=window)
         self.window = window
-        self.squeeze = nn.Linear(width, max(1, width // reduction))
-        self.expand = nn.Linear(max(1, width // reduction), width)
+        narrow = max(1, width // 4)
+        self.squeeze, self.expand = nn.Linear(width, narrow), nn.Linear(narrow, width)
 
     def forward(
         self, x: Float[Tensor, "batch width steps"], mask: Bool[Tensor, "batch steps"]
@@ -138,10 +184,10 @@ class Excite(nn.Module):
 
 
 class Baseline(nn.Module):
-    """Takes from each channel its mean over the steps around.
+    """Subtracts from each channel its mean over the steps around.
 
-    What a recording has all the time goes, such as the offset of a sensor or the scene of a video. The mean is
-    that of whole blocks: the block of the step and as many before it as after it, as far as the sequence goes.
+    This removes what a recording has all the time, such as the offset of a sensor or the scene of a video. The
+    mean is that of whole blocks: the block of the step and as many before it as after it, within the sequence.
     So it is the same in a window of a recording that begins with a block as in one pass.
 
     Args:

@@ -32,10 +32,10 @@ class Localizer(nn.Module):
         neck: Such as :class:`~spanloc.models.PyramidNeck`.
         head: Such as :class:`~spanloc.models.PointsHead`.
         facts: Of the training data; None where all parts are built, or leave nothing open.
-        checkpointing: Whether blocks compute their inner values a second time in the backward pass in place
-            of keeping them: the same gradients with about half the memory, in a fifth more time.
+        checkpointing: Blocks compute their inner values a second time in the backward pass instead of
+            keeping them: the same gradients with about half the memory, in a fifth more time.
             Blocks of your own take part if they have an attribute ``checkpointing``, which is set to True.
-        baseline: Steps that a mean is taken over which every channel is freed of
+        baseline: Steps of the running mean that is subtracted from every channel
             (:class:`~spanloc.models.layers.Baseline`), for recordings that differ in what they have all the
             time; it is rounded to cells of the coarsest level. None or 0: channels as they are.
         limit: Standard deviations from the mean beyond which a normalised value is compressed, to
@@ -44,7 +44,7 @@ class Localizer(nn.Module):
 
     Raises:
         ValueError: ``baseline`` or ``limit`` is negative or infinite.
-        TypeError: A part leaves open what nobody knows.
+        TypeError: A part needs an argument that is neither bound nor known from ``facts``.
     """
 
     mean: Tensor
@@ -100,7 +100,7 @@ class Localizer(nn.Module):
 
     @property
     def bounded(self) -> bool:
-        """Whether sequences longer than those of training are to be evaluated in windows."""
+        """True if sequences longer than those of training are to be evaluated in windows."""
         return bool(getattr(self.head, "bounded", False))
 
     @property
@@ -112,7 +112,7 @@ class Localizer(nn.Module):
 
     @property
     def normalised(self) -> bool:
-        """Whether :meth:`set_statistics` has been called."""
+        """True once :meth:`set_statistics` has been called."""
         return bool((self.mean != 0).any() or (self.std != 1).any())
 
     def set_statistics(

@@ -1,4 +1,4 @@
-"""What the parts of a localizer promise each other."""
+"""Contracts between the parts of a localizer."""
 
 from collections.abc import Sequence
 from typing import Protocol

@@ -17,13 +17,13 @@ _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def stride_for(shortest: float, cells: int = _CELLS) -> int:
-    """Steps per cell with which a short span has at least so many cells, or 1.
+    """The largest stride, in steps per cell, with which a short span has at least ``cells`` cells, or 1.
 
     It is a product of 2, 3 and 5, which a backbone can take in small strides.
 
     Args:
         shortest: Length of a short span, in steps.
-        cells: That it is to have.
+        cells: Cells that it is to have.
 
     >>> stride_for(26.0), stride_for(140.0), stride_for(3.0)
     (2, 10, 1)
@@ -49,7 +49,7 @@ def levels_for(longest: float, stride: int) -> int:
 
 
 def complete(part: Any, sizes: Mapping[str, Any]) -> Any:
-    """A part of a model, built if it is not yet: with what it leaves open and ``sizes`` know.
+    """Build a part of a model, if it is not built yet, with those of ``sizes`` that it leaves open.
 
     Args:
         part: A module as it is, or a function that builds one, such as a ``functools.partial`` of a

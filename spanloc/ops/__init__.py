@@ -1,4 +1,4 @@
-"""Pure functions of spans: what every other part of spanloc builds on."""
+"""Pure functions of spans, on which all other parts of spanloc build."""
 
 import lazy_loader
 

@@ -1,9 +1,16 @@
-"""Temporal IoU in compiled loops: the numba twin of :func:`spanloc.ops.tiou`."""
+"""Parts of the compiled loops: their arrays, and the numba twin of :func:`spanloc.ops.tiou`."""
 
 from typing import no_type_check
 
 import numba
 import numpy as np
+from torch import Tensor
+
+
+def to_array(values: Tensor) -> np.ndarray:
+    """A contiguous copy for the loops, which may write to it; floats in float64, so that they compile once."""
+    values = values.double() if values.is_floating_point() else values
+    return np.array(values.detach().cpu().numpy(), order="C")
 
 
 @numba.njit(cache=True, inline="always")
@@ -31,3 +38,14 @@ def tiou_by_hull(start, end, other_start, other_end):
     if shared <= 0.0:
         return 0.0
     return shared / (max(end, other_end) - min(start, other_start))
+
+
+@numba.njit(cache=True, inline="always")
+@no_type_check
+def starts_with_tiou(start, end, threshold):
+    """The least and the greatest start of spans with a tIoU of at least ``threshold`` with this one."""
+    # The union is at most the length over the threshold, and what is shared at least their product.
+    # A step more, for what rounding may do.
+    length = end - start
+    room = 1e-9 * (abs(start) + abs(end) + length)
+    return end - length / threshold - room, end - length * threshold + room

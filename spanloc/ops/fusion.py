@@ -1,4 +1,4 @@
-"""Candidates of several models, or of several looks of one, made one set: compiled loops, on the CPU."""
+"""Fusion of the candidates of several models, or of several looks of one: compiled loops, on the CPU."""
 
 from collections.abc import Sequence
 from typing import Any, no_type_check
@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spanloc.ops.compiled import tiou
+from spanloc.ops.compiled import starts_with_tiou, tiou, to_array
 
 
 def fuse(
     sets: Sequence[tuple[Tensor, Tensor, Tensor]], *, threshold: float = 0.7
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Candidates of several sets as one, each with the mean score and boundaries of its counterparts.
+    """Fuse candidates of several sets into one set, each with the mean score and boundaries of its counterparts.
 
     The counterpart of a candidate in another set is the one of its label with the highest tIoU, of at
     least ``threshold``. The score becomes the mean over all sets, in which a set without a counterpart
@@ -49,7 +49,7 @@ def fuse(
         raise ValueError("there is no set of candidates to fuse")
     if len(sets) == 1:
         return sets[0]
-    parts = [tuple(_numpy(field) for field in one) for one in sets]
+    parts = [tuple(to_array(field) for field in one) for one in sets]
     fused = [_averaged(parts, place, threshold) for place in range(len(parts))]
     spans, scores, labels, groups = (np.concatenate(field) for field in zip(*fused, strict=True))
     # The candidates that are each other's counterparts have one mean.
@@ -61,11 +61,6 @@ def fuse(
         torch.from_numpy(scores[order]).to(like[1]),
         torch.from_numpy(labels[order]).to(like[2]),
     )
-
-
-def _numpy(values: Tensor) -> np.ndarray:
-    values = values.double() if values.is_floating_point() else values
-    return np.ascontiguousarray(values.detach().cpu().numpy())
 
 
 def _averaged(parts: Sequence[Any], place: int, threshold: float) -> tuple[np.ndarray, ...]:
@@ -97,12 +92,9 @@ def _averaged(parts: Sequence[Any], place: int, threshold: float) -> tuple[np.nd
 def _counterparts(spans, firsts, lasts, others, threshold, found):
     for i in range(len(spans)):
         start, end = spans[i, 0], spans[i, 1]
-        length = end - start
-        if not length > 0:
+        if not end - start > 0:
             continue
-        # Where a span with such a tIoU can start: as in voting.
-        room = 1e-9 * (abs(start) + abs(end) + length)
-        low, high = end - length / threshold - room, end - length * threshold + room
+        low, high = starts_with_tiou(start, end, threshold)
         most = 0.0
         first = firsts[i] + np.searchsorted(others[firsts[i] : lasts[i], 0], low)
         for j in range(first, lasts[i]):

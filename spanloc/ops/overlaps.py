@@ -13,7 +13,7 @@ def length(spans: Shaped[Tensor, "*n 2"]) -> Shaped[Tensor, "*n"]:
     """``end - start``, in the unit of the spans; negative for a reversed span.
 
     Raises:
-        ValueError: The last axis is not (start, end). The losses come here for this too.
+        ValueError: The last axis is not (start, end).
 
     >>> length(torch.tensor([[2.0, 5.0], [4.0, 4.0]]))
     tensor([3., 0.])
@@ -94,7 +94,7 @@ def _larger(a: Tensor, b: Tensor, ties: Ties) -> Tensor:
 
 
 def _pick(a: Tensor, b: Tensor, is_a: Tensor, is_b: Tensor, ties: Ties) -> Tensor:
-    # What is neither falls to the mean: a tie, which splits the gradient, or a NaN, which must stay one.
+    # The rest falls to the mean: a tie, which splits the gradient, or a NaN, which must stay one.
     if ties == "first":
         is_a = is_a | (a == b)
     elif ties == "second":

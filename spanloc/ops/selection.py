@@ -8,11 +8,13 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from spanloc.ops.compiled import to_array
+
 
 def exclusive(
     spans: Float[Tensor, "n 2"], scores: Float[Tensor, " n"], *, trim: float = 0.0
 ) -> tuple[Int64[Tensor, " kept"], Float[Tensor, "kept 2"]]:
-    """The spans with the highest total score of which no two overlap, whatever their labels.
+    """The set of spans without overlaps, whatever their labels, that has the highest total score.
 
     Found by dynamic programming over the spans by their ends (weighted interval scheduling), in
     ``O(n log n)``. Spans that only touch do not overlap; one without length may stand where others begin or end.
@@ -42,8 +44,7 @@ def exclusive(
     """
     if not 0 <= trim < 0.5:
         raise ValueError(f"trim is {trim}; it must lie in [0, 0.5)")
-    values = scores.detach().double().cpu().numpy()
-    whole = spans.detach().double().cpu().numpy().copy()
+    values, whole = to_array(scores), to_array(spans)
     away = trim * (whole[:, 1] - whole[:, 0])
     starts, ends = whole[:, 0] + away, whole[:, 1] - away
     # Where rounding would turn a span round.
@@ -67,10 +68,10 @@ def fill_gaps(
     longest: float,
     blocked: bool = False,
 ) -> tuple[Int64[Tensor, " kept"], Float[Tensor, "kept 2"]]:
-    """Spans of one label that are no more than ``longest`` apart, or overlap, as one.
+    """Merge spans of one label that overlap or are no more than ``longest`` apart.
 
-    Each keeps its place in the row of the best-scored of its parts, of equal ones the first, with the hull
-    of them all. What is left is more than ``longest`` apart, so that a second time changes nothing.
+    A merged span, the hull of its parts, has the index of the best-scored of them, of equal ones the first.
+    Those that are left are more than ``longest`` apart, so that a second time changes nothing.
 
     Args:
         spans, scores, labels: In any order, with any overlaps.
@@ -90,12 +91,10 @@ def fill_gaps(
     """
     if not longest >= 0:
         raise ValueError(f"the longest gap is {longest}; it must be at least 0")
-    whole = spans.detach().double().cpu().numpy().copy()
-    kinds = labels.cpu().numpy()
+    whole, values, kinds = to_array(spans), to_array(scores), to_array(labels)
     # Blocked, the spans of all labels follow one another in time; or else those of each on its own.
     keys = (whole[:, 1], whole[:, 0]) if blocked else (whole[:, 1], whole[:, 0], kinds)
     order = np.lexsort(keys)
-    values = scores.detach().double().cpu().numpy()
     kept = _fill(whole, values, kinds, order, float(longest))
     index = torch.from_numpy(np.flatnonzero(kept))
     return index.to(scores.device), torch.from_numpy(whole)[index].to(spans)

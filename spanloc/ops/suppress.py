@@ -9,9 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from spanloc.ops.compiled import tiou
-
-_NO_CAP = np.iinfo(np.int64).max
+from spanloc.ops.compiled import tiou, to_array
 
 
 def nms(
@@ -39,9 +37,9 @@ def nms(
     >>> nms(spans, torch.tensor([0.8, 0.9, 0.7]), threshold=0.5)
     (tensor([1, 2]), tensor([0.9000, 0.7000]))
     """
-    order, firsts = _by_label(scores, labels)
-    starts, ends, values = _float64(spans[:, 0]), _float64(spans[:, 1]), _float64(scores)
-    cap = _NO_CAP if max_per_label is None else max_per_label
+    starts, ends, values = to_array(spans[:, 0]), to_array(spans[:, 1]), to_array(scores)
+    order, firsts = _by_label(labels, -values)
+    cap = len(scores) if max_per_label is None else max_per_label
     kept = order[_nms_loop(starts[order], ends[order], firsts, float(threshold), cap)]
     kept = kept[np.lexsort((kept, -values[kept]))][:max_total]
     index = torch.from_numpy(kept).to(scores.device)
@@ -88,12 +86,10 @@ def soft_nms(
         raise ValueError(f"decay is {decay!r}; it may be 'gaussian' or 'linear'")
     if sigma <= 0:
         raise ValueError(f"sigma is {sigma}; it must be above 0")
-    groups = np.zeros(len(scores), np.int64) if labels is None else _numpy(labels)
-    order = np.argsort(groups, kind="stable")
-    firsts = _firsts(groups[order])
-    starts, ends, values = _float64(spans[:, 0]), _float64(spans[:, 1]), _float64(scores)
-    cap = _NO_CAP if max_per_label is None else max_per_label
-    values = values[order]
+    order, firsts = _by_label(labels, np.arange(len(scores)))
+    starts, ends = to_array(spans[:, 0]), to_array(spans[:, 1])
+    values = to_array(scores)[order]
+    cap = len(scores) if max_per_label is None else max_per_label
     kept = _soft_nms_loop(
         starts[order],
         ends[order],
@@ -111,25 +107,12 @@ def soft_nms(
     return index, torch.from_numpy(values[best]).to(scores)
 
 
-def _by_label(scores: Tensor, labels: Tensor | None) -> tuple[np.ndarray, np.ndarray]:
-    # The order label by label, descending score within each (stable), and where each label begins.
-    groups = np.zeros(len(scores), np.int64) if labels is None else _numpy(labels)
-    order = np.lexsort((-_float64(scores), groups))
-    return order, _firsts(groups[order])
-
-
-def _firsts(groups: np.ndarray) -> np.ndarray:
-    changes = np.flatnonzero(np.diff(groups)) + 1
-    return np.concatenate(([0], changes, [len(groups)])).astype(np.int64)
-
-
-def _numpy(values: Tensor) -> np.ndarray:
-    return values.detach().cpu().numpy()
-
-
-def _float64(values: Tensor) -> np.ndarray:
-    # One dtype for the loops, so that they compile once; half precision has no numpy twin anyway.
-    return np.ascontiguousarray(_numpy(values.double()))
+def _by_label(labels: Tensor | None, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    # The order label by label, by ascending key within each (stable), and where each label begins.
+    groups = np.zeros(len(keys), np.int64) if labels is None else to_array(labels)
+    order = np.lexsort((keys, groups))
+    changes = np.flatnonzero(np.diff(groups[order])) + 1
+    return order, np.concatenate(([0], changes, [len(groups)])).astype(np.int64)
 
 
 # The loops below give back one array or number and write the rest in place: where a signal interrupts numba

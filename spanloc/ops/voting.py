@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from spanloc.ops.compiled import tiou
+from spanloc.ops.compiled import starts_with_tiou, tiou, to_array
 
 
 def vote(
@@ -45,23 +45,13 @@ def vote(
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"the tIoU of voters is {threshold}; it must lie in (0, 1]")
-    order = np.lexsort((_numpy(voters[:, 0]), _numpy(voter_labels)))
-    starts, ends = _float64(voters[:, 0])[order], _float64(voters[:, 1])[order]
-    groups = _numpy(voter_labels)[order]
-    wanted = _numpy(labels)
-    firsts, lasts = (np.searchsorted(groups, wanted, side) for side in ("left", "right"))
-    voted = _float64(spans)
-    _vote(voted, firsts, lasts, starts, ends, _float64(scores)[order], float(threshold))
+    groups, wanted = to_array(voter_labels), to_array(labels)
+    starts, ends = to_array(voters[:, 0]), to_array(voters[:, 1])
+    order = np.lexsort((starts, groups))
+    firsts, lasts = (np.searchsorted(groups[order], wanted, side) for side in ("left", "right"))
+    voted, weights = to_array(spans), to_array(scores)[order]
+    _vote(voted, firsts, lasts, starts[order], ends[order], weights, float(threshold))
     return torch.from_numpy(voted).to(spans)
-
-
-def _numpy(values: Tensor) -> np.ndarray:
-    return values.detach().cpu().numpy()
-
-
-def _float64(values: Tensor) -> np.ndarray:
-    # A copy, which the loop may write to.
-    return np.array(_numpy(values.double()), order="C")
 
 
 @numba.njit(cache=True)
@@ -69,13 +59,9 @@ def _float64(values: Tensor) -> np.ndarray:
 def _vote(spans, firsts, lasts, starts, ends, scores, threshold):
     for i in range(len(spans)):
         start, end = spans[i, 0], spans[i, 1]
-        length = end - start
-        if not length > 0:
+        if not end - start > 0:
             continue
-        # The union is at most the length over the threshold, and what is shared at least their product:
-        # so a voter starts in this range. A step more, for what rounding may do.
-        room = 1e-9 * (abs(start) + abs(end) + length)
-        low, high = end - length / threshold - room, end - length * threshold + room
+        low, high = starts_with_tiou(start, end, threshold)
         first = firsts[i] + np.searchsorted(starts[firsts[i] : lasts[i]], low)
         total = sum_start = sum_end = 0.0
         least_start = least_end = np.inf

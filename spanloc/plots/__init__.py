@@ -1,14 +1,24 @@
 """Every figure. Each function draws on data in memory and returns the figure."""
 
-from spanloc.plots.convergence import convergence
-from spanloc.plots.errors import error_gains, error_ranks, error_sensitivity, target_fates
-from spanloc.plots.learning_curve import Learned, learning_curve
+from spanloc.plots.errors import (
+    error_gains,
+    error_ranks,
+    error_sensitivity,
+    reliability,
+    target_fates,
+)
 from spanloc.plots.probe import error_over_steps, gradient_against_loss, match
-from spanloc.plots.reliability import reliability
-from spanloc.plots.report import Curve, group_colours, loss_gradient, seed_dots
+from spanloc.plots.report import (
+    Curve,
+    Learned,
+    group_colours,
+    learning_curve,
+    loss_gradient,
+    seed_dots,
+)
 from spanloc.plots.style import inline_svg, save_figure
 from spanloc.plots.timelines import timelines
-from spanloc.plots.training import curves
+from spanloc.plots.training import convergence, curves
 
 __all__ = [
     "Curve",

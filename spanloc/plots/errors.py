@@ -1,4 +1,4 @@
-"""Figures of a diagnosis: kinds of errors, what each costs, and which targets they concern."""
+"""Figures of an evaluation: kinds of errors, their costs and targets, and the reliability of scores."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from spanloc.plots.style import BLUE, GREEN, GREY, ORANGE, SERIES, tidy
+from spanloc.metrics.diagnosis import in_words
+from spanloc.plots.style import BLUE, GREEN, GREY, ORANGE, SERIES, new_axes, tidy
 
 #: The colour of each kind of prediction, and of each fate of a target.
 COLOURS = {
@@ -27,6 +28,8 @@ COLOURS = {
 def error_ranks(ranks: Sequence[Mapping[str, int]]) -> Figure | None:
     """Shares of the kinds of predictions, by rank in multiples of the number of targets.
 
+    All but the first are pale: each target counts once, so that most of them must be wrong.
+
     Args:
         ranks: Counts by kind, of the first G predictions, the next G, and so on.
     """
@@ -34,14 +37,15 @@ def error_ranks(ranks: Sequence[Mapping[str, int]]) -> Figure | None:
     if not totals.sum():
         return None
     shown = [i for i, total in enumerate(totals) if total]
-    figure = Figure(figsize=(5.2, 3.8), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = new_axes(5.2, 3.8)
     bottom = np.zeros(len(shown))
     for kind in ranks[0]:
         share = np.array([ranks[i][kind] / totals[i] for i in shown])
-        axes.bar([i + 1 for i in shown], share, 0.86, bottom, color=COLOURS[kind], label=kind)
+        colours = [(COLOURS[kind], 0.3 if i else 1.0) for i in shown]
+        places = [i + 1 for i in shown]
+        axes.bar(places, share, 0.86, bottom, color=colours, label=in_words(kind))
         bottom += share
-    axes.set(xlabel="rank, in multiples of the number of targets", ylabel="share", ylim=(0, 1))
+    axes.set(xlabel="rank (G: number of targets of the label)", ylabel="share", ylim=(0, 1))
     axes.set_xticks([i + 1 for i in shown], [f"{i + 1}G" for i in shown])
     axes.set_xlim(0.4, max(shown[-1] + 1, 5) + 0.6)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
@@ -54,7 +58,7 @@ def error_ranks(ranks: Sequence[Mapping[str, int]]) -> Figure | None:
 
 
 def error_gains(gain: Mapping[str, float]) -> Figure | None:
-    """What mAP would gain if each kind of error were mended; None if nothing."""
+    """Gain in mAP from mending each kind of error; None if there is none."""
     if not any(gain.values()):
         return None
     figure, _ = _bars(gain, 2.8, "+.3f", "gain in mAP")
@@ -69,18 +73,18 @@ def target_fates(targets: Mapping[str, int]) -> Figure | None:
         return None
     figure, axes = _bars(lost, 2.5, ".1%", "share of the targets")
     axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.locator_params(axis="x", nbins=6)
     return figure
 
 
 def _bars(values: Mapping[str, float], height: float, form: str, what: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(5.2, height), layout="constrained")
-    axes = figure.subplots()
-    bars = axes.barh(list(values), list(values.values()), color=[COLOURS[name] for name in values])
+    figure, axes = new_axes(5.2, height)
+    names = [in_words(name).replace(" and ", "\nand ") for name in values]
+    bars = axes.barh(names, list(values.values()), color=[COLOURS[name] for name in values])
     axes.bar_label(bars, [f"{value:{form}}" for value in values.values()], padding=3, fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel(what)
     axes.margins(x=0.15)
+    axes.locator_params(axis="x", nbins=4)
     axes.set_axisbelow(True)
     tidy(axes)
     return figure, axes
@@ -99,9 +103,8 @@ def error_sensitivity(
     if not shown:
         return None
     figure = Figure(figsize=(2.6 * len(shown) + 1, 3.4), layout="constrained")
-    for axes, (title, groups) in zip(
-        figure.subplots(1, len(shown), sharey=True, squeeze=False)[0], shown.items(), strict=True
-    ):
+    row = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    for axes, (title, groups) in zip(row, shown.items(), strict=True):
         places = range(len(groups))
         axes.bar(places, [group["mAP_N"] for group in groups], 0.8, color=BLUE, label="mAP_N")
         axes.plot(places, [g["found"] for g in groups], "o", color=ORANGE, label="share found")
@@ -112,4 +115,39 @@ def error_sensitivity(
         tidy(axes)
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=8, frameon=False)
+    return figure
+
+
+def reliability(
+    counts: Sequence[int], scores: Sequence[float], shares: Sequence[float]
+) -> Figure | None:
+    """Share of right predictions over their score, and numbers of predictions; None without any.
+
+    Args:
+        counts: Predictions by bins of equal width over ``[0, 1]``.
+        scores, shares: Mean score, and share that is right, of each bin; NaN for an empty one.
+    """
+    total = np.array(counts)
+    if not total.sum():
+        return None
+    figure = Figure(figsize=(4.6, 4.4), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    there = total > 0
+    # Against right and wrong drawn by chance at that score: two standard errors.
+    centre = np.array(scores)[there]
+    spread = 2 * np.sqrt(centre * (1 - centre) / total[there])
+    upper.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1, label="calibrated")
+    low, high = (np.clip(centre + s * spread, 0, 1) for s in (-1, 1))
+    upper.vlines(
+        centre, low, high, color=GREY, linewidth=4, alpha=0.4, label="calibrated: 2 s.e. of a bin"
+    )
+    upper.plot(centre, np.array(shares)[there], "o-", color=BLUE, label="these predictions")
+    upper.set(ylabel="share that is right", xlim=(0, 1), ylim=(-0.03, 1.03))
+    upper.legend(fontsize=8, frameon=False, loc="upper left")
+    edges = np.linspace(0, 1, len(total) + 1)
+    lower.bar(edges[:-1], total, np.diff(edges), align="edge", color=BLUE, edgecolor="white")
+    lower.set(xlabel="score", ylabel="predictions", yscale="log")
+    for axes in (upper, lower):
+        axes.set_axisbelow(True)
+        tidy(axes)
     return figure

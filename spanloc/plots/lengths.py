@@ -1,4 +1,4 @@
-"""Figures of annotated spans: how long they are, and where they lie."""
+"""Figures of annotated spans: their lengths and their places."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -6,9 +6,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
-from spanloc.plots.style import BLUE, GREY, ORANGE, WIDTH, palette, readable_log, tidy
+from spanloc.plots.style import (
+    BLUE,
+    GREY,
+    ORANGE,
+    WIDTH,
+    colour_legend,
+    new_axes,
+    palette,
+    readable_log,
+    tidy,
+)
 
 _MOST_LABELS, _MOST_DOTS, _MOST_LANES = 40, 300, 4
 # Paler than any span, on the white of a figure.
@@ -34,7 +43,7 @@ class Row(NamedTuple):
     ignored: np.ndarray = np.zeros((0, 2))
 
     def inside(self, stretches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which of these stretches lie in the row, and their ends from its begin, cut off."""
+        """Select the stretches in the row, with their ends cut off and counted from its begin."""
         there = (stretches[:, 1] > self.begin) & (stretches[:, 0] < self.end)
         return there, np.clip(stretches[there], self.begin, self.end) - self.begin
 
@@ -49,16 +58,15 @@ def span_lengths(lengths: Sequence[tuple[str, np.ndarray]]) -> Figure | None:
         lengths: Names of labels, and the lengths of their spans in seconds.
     """
     rows = [(name, np.sort(sizes[sizes > 0])) for name, sizes in lengths if (sizes > 0).any()]
-    most = sorted(rows, key=lambda row: -len(row[1]))[:_MOST_LABELS]
-    rows = [row for row in rows if any(row[0] == name for name, _ in most)]
+    most = {name for name, _ in sorted(rows, key=lambda row: -len(row[1]))[:_MOST_LABELS]}
+    rows = [row for row in rows if row[0] in most]
     if not rows:
         return None
-    figure = Figure(figsize=(6.4, 1.0 + 0.3 * len(rows)), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = new_axes(6.4, 1.0 + 0.3 * len(rows))
     for y, (_, sizes) in enumerate(rows):
         shown = sizes[np.linspace(0, len(sizes) - 1, min(len(sizes), _MOST_DOTS)).astype(int)]
         # Spread over the row, the same at every drawing.
-        spread = np.modf(np.arange(len(shown)) * 0.618034)[0] - 0.5
+        spread = np.arange(len(shown)) * 0.618034 % 1 - 0.5
         axes.plot(shown, y + 0.6 * spread, ".", color=BLUE, alpha=0.5, markersize=3, mew=0)
         low, middle, high = np.quantile(sizes, (0.05, 0.5, 0.95))
         axes.plot([low, high], [y, y], color=GREY, linewidth=2, solid_capstyle="butt", zorder=3)
@@ -84,8 +92,7 @@ def span_rows(rows: Sequence[Row], classes: Sequence[str]) -> Figure | None:
     """
     if not rows:
         return None
-    figure = Figure(figsize=(WIDTH, 1.3 + 0.42 * len(rows)), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = new_axes(WIDTH, 1.3 + 0.42 * len(rows))
     colours = [*palette(len(classes)), (0.6, 0.6, 0.6)]
     seen, shaded = set[int](), False
     for y, row in enumerate(rows):
@@ -113,20 +120,11 @@ def span_rows(rows: Sequence[Row], classes: Sequence[str]) -> Figure | None:
     tidy(axes, grid=False)
     names = [*classes, "label not known"]
     shown = sorted(seen, key=lambda label: label % len(names))[:24]
-    entries = [(Patch(color=colours[label]), _short(names[label])) for label in shown]
+    entries: list[tuple[Any, str]] = [(colours[label], _short(names[label])) for label in shown]
     if shaded:
-        entries.append((Patch(color=_SHADE), "not annotated or ignored"))
+        entries.append((_SHADE, "not annotated or ignored"))
     if entries:
-        legend = figure.legend(
-            handles=[patch for patch, _ in entries],
-            labels=[name for _, name in entries],
-            loc="outside lower center",
-            ncols=min(len(entries), 6),
-            frameon=False,
-            fontsize=8,
-        )
-        for text in legend.get_texts():
-            text.set_parse_math(False)
+        colour_legend(figure, entries)
     return figure
 
 

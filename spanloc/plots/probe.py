@@ -11,7 +11,7 @@ from torch import Tensor
 
 from spanloc.convergence import Descent, Trajectories
 from spanloc.convergence.anatomy import Section
-from spanloc.plots.style import GREY, WIDTH, Colour, palette, tidy
+from spanloc.plots.style import GREY, WIDTH, Colour, new_axes, palette, tidy
 
 _SIZE = 13
 # What is below counts as zero: exact ends would stretch a log axis down to 1e-16 and say no more.
@@ -61,8 +61,7 @@ def gradient_against_loss(trajectories: Mapping[str, Trajectories]) -> Figure:
         trajectories: By name. Each is drawn as the median in bins of the loss, over all steps of all
             its descents; a single one also point by point.
     """
-    figure = Figure(figsize=(WIDTH, 6.5), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = new_axes(WIDTH, 6.5)
     # The loss falls to the right, as it does in time.
     axes.set(xscale="log", yscale="log", xlim=(3, _LEAST_LOSS), ylim=(_LEAST_GRADIENT, 8))
     lines = {}
@@ -99,8 +98,7 @@ def error_over_steps(descents: Mapping[str, Descent], *, title: str | None = Non
         descents: By name.
         title: Of the figure.
     """
-    figure = Figure(figsize=(WIDTH, 6.5), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = new_axes(WIDTH, 6.5)
     last = max(int(found.steps[-1]) for found in descents.values())
     # A single step would leave an axis of no width.
     axes.set(xscale="log", yscale="log", xlim=(1, max(last, 2)), ylim=(_LEAST_ERROR, 4))
@@ -196,17 +194,11 @@ def _name_ends(axes: Axes, labels: Sequence[tuple[float, str, Colour]], *, rows:
 
 
 def _apart(wishes: Sequence[float], gap: float) -> list[float]:
-    # Rising places, each near its wish: those too close share the space around their mean, which
-    # does not reach below the bottom.
-    groups: list[list[float]] = []
-    for wish in wishes:
-        groups.append([wish])
-        while len(groups) > 1 and _lowest(groups[-1], gap) < (
-            _lowest(groups[-2], gap) + gap * len(groups[-2])
-        ):
-            groups[-2:] = [groups[-2] + groups[-1]]
-    return [_lowest(group, gap) + gap * i for group in groups for i in range(len(group))]
+    from scipy.optimize import isotonic_regression  # lazy: a training draws without
 
-
-def _lowest(group: Sequence[float], gap: float) -> float:
-    return max(sum(group) / len(group) - gap * (len(group) - 1) / 2, 0.02)
+    # Places at least a gap apart and not below the bottom, with the least squared distance to the wishes.
+    shifts = gap * np.arange(len(wishes))
+    places: list[float] = (
+        np.maximum(isotonic_regression(wishes - shifts).x, 0.02) + shifts
+    ).tolist()
+    return places

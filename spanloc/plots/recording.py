@@ -116,13 +116,12 @@ def check_shown(shown: Shown) -> None:
         raise ValueError(
             f"{where}: channels: {len(shown.channels)} names; the signal has {shown.num_channels}"
         )
-    rows: list[tuple[str, int, Any]] = [("spans", i, row) for i, row in enumerate(shown.spans)]
-    rows += [("truth", i, row) for i, row in enumerate(shown.truth)]
-    for field, i, row in rows:
+    rows: list[tuple[str, Any]] = [(f"spans[{i}]", row) for i, row in enumerate(shown.spans)]
+    rows += [(f"truth[{i}]", row) for i, row in enumerate(shown.truth)]
+    for field, row in rows:
         if not (np.isfinite([*row[:2], *row[3:]]).all() and row[0] <= row[1]):
-            raise ValueError(
-                f"{where}: {field}[{i}]: {tuple(row)}; wanted finite numbers, start before end"
-            )
+            came = tuple(row)
+            raise ValueError(f"{where}: {field}: {came}; wanted finite numbers, start before end")
 
 
 def first_threshold(shown: Sequence[Shown]) -> float:
@@ -174,10 +173,11 @@ def recording_figure(shown: Shown, *, threshold: float | None = None) -> Figure:
     for row, label in enumerate(labels):
         colour, mine = colours[label], [part for part in drawn if part[2] == label]
         draw_bars(spans, len(labels) - 1 - row, [(a, b, score, colour) for a, b, _, score in mine])
-        known = [(a, b - a) for a, b, name in shown.truth if name == label]
-        draw_bars(spans, len(labels), [(a, a + length, 1.0, colour) for a, length in known])
+        known = [(a, b, 1.0, colour) for a, b, name in shown.truth if name == label]
+        draw_bars(spans, len(labels), known)
         # Above the predictions too: colours repeat, rows do not.
-        spans.broken_barh(known, (len(labels) - 0.6 - row, 0.1), color=colour)
+        lengths = [(a, b - a) for a, b, *_ in known]
+        spans.broken_barh(lengths, (len(labels) - 0.6 - row, 0.1), color=colour)
     ticks = [*reversed(labels), *(["annotated"] if shown.truth else [])]
     spans.set_yticks(range(len(ticks)), ticks, fontsize=8, parse_math=False)
     spans.set_ylim(-0.6, max(len(ticks), 1) - 0.4)
@@ -186,7 +186,6 @@ def recording_figure(shown: Shown, *, threshold: float | None = None) -> Figure:
     for axes in (signal, spans):
         axes.tick_params(axis="y", length=0)
         tidy(axes, grid=False)
-    spans.set_xlim(0, end)
     _time_axis(spans, shown.start, end)
     return figure
 
@@ -249,27 +248,23 @@ def draw_bars(axes: Axes, y: float, spans: Sequence[tuple[float, float, float, C
     axes.broken_barh(bars, (y - 0.4, 0.8), facecolors=mixed, edgecolors=edges, linewidth=0.9)
 
 
-def _time_axis(axes, start: datetime | None, end: float) -> None:
+def _time_axis(axes: Axes, start: datetime | None, end: float) -> None:
     if start is not None:
         # Wall time as it was written: matplotlib would turn a zone into UTC.
         begin = start.replace(tzinfo=None)
-        day = date2num(begin)
         locator = AutoDateLocator()
-        ticks = locator.tick_values(begin, begin + timedelta(seconds=end))
-        axes.set_xticks([(tick - day) * 86_400 for tick in ticks])
-        axes.set_xticklabels(ConciseDateFormatter(locator).format_ticks(ticks))
-        axes.set_xlim(0, end)
+        days = np.array(locator.tick_values(begin, begin + timedelta(seconds=end)))
+        ticks = (days - date2num(begin)) * 86_400
+        labels = ConciseDateFormatter(locator).format_ticks(days)
         axes.set_xlabel(f"clock time, from {begin:%Y-%m-%d %H:%M:%S}")
-        return
-    unit, name = (3600, "h") if end > 7200 else (60, "min") if end > 300 else (1, "s")
-    ticks = [
-        tick
-        for tick in MaxNLocator(9, steps=[1, 2, 5, 10]).tick_values(0, end / unit)
-        if tick * unit <= end
-    ]
-    axes.set_xticks([tick * unit for tick in ticks], [f"{tick:g}" for tick in ticks])
+    else:
+        unit, name = (3600, "h") if end > 7200 else (60, "min") if end > 300 else (1, "s")
+        times = np.array(MaxNLocator(9, steps=[1, 2, 5, 10]).tick_values(0, end / unit))
+        times = times[times * unit <= end]
+        ticks, labels = times * unit, [f"{time:g}" for time in times]
+        axes.set_xlabel(f"time ({name})")
+    axes.set_xticks(ticks, labels)
     axes.set_xlim(0, end)
-    axes.set_xlabel(f"time ({name})")
 
 
 def _read(values: Any) -> bool:

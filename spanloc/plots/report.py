@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
-from spanloc.plots.style import GREY, palette, readable_log, tidy
+from spanloc.plots.style import GREY, new_axes, palette, readable_log, tidy
 
 _MOST_BLOCKS = 25
 
@@ -22,7 +24,7 @@ class Curve(NamedTuple):
 
 def group_colours(count: int) -> list[str]:
     """The colours of the groups, in hexadecimal; they repeat after 18."""
-    return ["#" + "".join(f"{round(255 * part):02x}" for part in c) for c in palette(count)]
+    return [to_hex(colour) for colour in palette(count)]
 
 
 def loss_gradient(
@@ -43,8 +45,7 @@ def loss_gradient(
     lines = [line for line in lines if len(line[1])]
     if not lines:
         return None
-    figure = Figure(figsize=(5.2, 4.2), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = new_axes(5.2, 4.2)
     colours = group_colours(num_groups)
     for curve, loss, gradient in lines:
         style: Any = {"color": colours[curve.group], "linestyle": "-" if curve.finished else "--"}
@@ -72,8 +73,7 @@ def seed_dots(values: Sequence[tuple[str, Mapping[int, float], int]], name: str)
     rows = [row for row in values if row[1]]
     if not rows:
         return None
-    figure = Figure(figsize=(5.2, 0.9 + 0.62 * len(rows)), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = new_axes(5.2, 0.9 + 0.62 * len(rows))
     colours = group_colours(1 + max(group for *_, group in rows))
     for seed in sorted({seed for _, by_seed, _ in rows for seed in by_seed}):
         joined = [(by_seed[seed], -y) for y, (_, by_seed, _) in enumerate(rows) if seed in by_seed]
@@ -98,6 +98,70 @@ def seed_dots(values: Sequence[tuple[str, Mapping[int, float], int]], name: str)
     axes.spines["left"].set_visible(False)
     axes.ticklabel_format(axis="x", useOffset=False)
     axes.locator_params(axis="x", nbins=6)
+    tidy(axes)
+    return figure
+
+
+class Learned(NamedTuple):
+    """One curve: what the runs reached, and a fit with its interval.
+
+    Attributes:
+        counts, values: ``(runs,)``: training sequences and metric of each run.
+        grid: ``(points,)``: the numbers of sequences at which the fit is drawn, rising.
+        fit, low, high: ``(points,)``: the fitted metric there, and its 95 % interval.
+        label: What the runs are; may be empty.
+    """
+
+    counts: np.ndarray
+    values: np.ndarray
+    grid: np.ndarray
+    fit: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    label: str = ""
+
+
+def learning_curve(curves: Sequence[Learned], metric: str) -> Figure | None:
+    """The metric against the number of training sequences, on a log axis; None without curves.
+
+    A dot is a run; the line is the fit, dashed beyond the runs; the band is its 95 % interval. The legend
+    names the marks of a single curve, and the labels of several.
+    """
+    if not curves:
+        return None
+    figure, axes = new_axes(6.4, 4.2)
+    for curve, colour in zip(curves, palette(len(curves)), strict=True):
+        (runs,) = axes.plot(curve.counts, curve.values, "o", color=colour, markersize=5, alpha=0.7)
+        band = axes.fill_between(curve.grid, curve.low, curve.high, color=colour, alpha=0.15, lw=0)
+        most = curve.counts.max()
+        known, beyond = curve.grid <= most, curve.grid >= most
+        (fit,) = axes.plot(curve.grid[known], curve.fit[known], color=colour, linewidth=1.6)
+        (dashes,) = axes.plot(curve.grid[beyond], curve.fit[beyond], "--", color=colour, lw=1.6)
+        axes.annotate(
+            f"{curve.fit[-1]:.3f}",
+            (curve.grid[-1], curve.fit[-1]),
+            (4, 0),
+            textcoords="offset points",
+            color=colour,
+            fontsize=9,
+            va="center",
+        )
+        axes.plot([], [], "o-", color=colour, markersize=5, label=curve.label)
+    axes.set_xscale("log")
+    ticks = sorted({int(n) for c in curves for n in (*c.counts, c.grid[-1])})
+    # Numbers that are close would overlap.
+    kept = [n for i, n in enumerate(ticks) if i == 0 or n >= 1.15 * ticks[i - 1]]
+    axes.set_xticks(kept, [str(n) for n in kept])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("training sequences")
+    axes.set_ylabel(metric, parse_math=False)
+    axes.margins(x=0.08)
+    handles, labels = axes.get_legend_handles_labels()
+    if len(curves) == 1:
+        handles = [runs, fit, dashes, band]
+        labels = ["a run", "fit", "extrapolation", "95 % interval"]
+    for text in axes.legend(handles, labels, frameon=False, fontsize=8).get_texts():
+        text.set_parse_math(False)
     tidy(axes)
     return figure
 

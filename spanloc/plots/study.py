@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from spanloc.plots.style import BLUE, GREY, ORANGE, plain_log, tidy
+from spanloc.plots.style import BLUE, GREY, ORANGE, new_axes, plain_log, tidy
 
 
 def study_history(
@@ -18,11 +18,11 @@ def study_history(
     Args:
         trials: Number, value, and whether it finished.
         name: Of the value.
-        up: Whether more is better.
+        up: More is better.
     """
     if not trials:
         return None
-    figure, axes = _axes()
+    figure, axes = new_axes(5.2, 3.4)
     numbers, values, finished = (np.array(column) for column in zip(*trials, strict=True))
     _dots(axes, numbers, values, finished)
     if finished.any():
@@ -39,8 +39,7 @@ def importances(shares: Mapping[str, float]) -> Figure | None:
     """A bar for every parameter, the most important on top; None without any."""
     if not shares:
         return None
-    figure = Figure(figsize=(5.2, 0.9 + 0.4 * len(shares)), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = new_axes(5.2, 0.9 + 0.4 * len(shares))
     order = sorted(shares.items(), key=lambda pair: pair[1])
     axes.barh(range(len(order)), [share for _, share in order], color=BLUE)
     axes.set_yticks(range(len(order)), [name for name, _ in order], parse_math=False)
@@ -56,12 +55,12 @@ def study_slices(
 
     Args:
         points: Value of the parameter, value of the trial, and whether it finished.
-        parameter, name: What these are.
-        log: Whether the axis of the parameter is logarithmic.
+        parameter, name: Names of the two values.
+        log: Draw numbers of the parameter on a log axis.
     """
     if not points:
         return None
-    figure, axes = _axes()
+    figure, axes = new_axes(5.2, 3.4)
     places, values, finished = zip(*points, strict=True)
     numeric = all(isinstance(p, int | float) and not isinstance(p, bool) for p in places)
     if not numeric:
@@ -77,11 +76,6 @@ def study_slices(
     axes.set_ylabel(name, parse_math=False)
     tidy(axes)
     return figure
-
-
-def _axes() -> tuple[Figure, Any]:
-    figure = Figure(figsize=(5.2, 3.4), layout="constrained")
-    return figure, figure.subplots()
 
 
 def _dots(axes: Any, x: np.ndarray, y: np.ndarray, finished: np.ndarray) -> None:

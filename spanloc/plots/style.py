@@ -1,8 +1,10 @@
-"""What all figures share: colours, axes, and how they are written."""
+"""Style of all figures: colours, axes, legends, and their files."""
 
 import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -10,12 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis, XAxis
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from spanloc.files import replacing
 
-#: Colours that people with any colour vision tell apart (Okabe and Ito 2008), without black and yellow,
-#: which vanish on a dark and on a light ground.
+#: Colours that differ for any colour vision (Okabe and Ito 2008), without black and yellow, which vanish
+#: on a dark and on a light ground.
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 BLUE, ORANGE, GREEN, GREY = *SERIES[:3], "#9aa0a6"
 #: Inches: text stays readable where a page shows a figure 800 pixels wide.
@@ -24,22 +27,28 @@ WIDTH = 9.0
 Colour = tuple[float, float, float]
 
 
+def new_axes(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure of so many inches with one pair of axes."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
+
+
 def tidy(axes: Axes, *, grid: bool = True) -> None:
-    """No frame above and on the right, and a pale grid."""
+    """Remove the frame above and on the right, and draw a pale grid."""
     axes.spines[["top", "right"]].set_visible(False)
     if grid:
         axes.grid(alpha=0.25, linewidth=0.6)
 
 
 def plain_log(axes: Axes) -> None:
-    """Only the powers of ten are named on a log axis that spans several."""
+    """Label only the powers of ten on a log axis that spans several."""
     for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
         if axis.get_scale() == "log" and high / low > 10:
             axis.set_minor_formatter(NullFormatter())
 
 
 def readable_log(axis: Axis) -> None:
-    """A log axis over a decade at least, with enough ticks to read a number off, as plain numbers."""
+    """Widen a log axis to a decade at least, with enough ticks to read numbers off, as plain numbers."""
     low, high = axis.get_view_interval()
     if high / low < 10:
         middle = (low * high) ** 0.5
@@ -55,6 +64,22 @@ def palette(count: int) -> list[Colour]:
     plain = np.array([to_rgb(colour) for colour in SERIES])
     colours = np.concatenate([plain, 0.55 * plain, 0.5 + 0.5 * plain]).tolist()
     return [(*colours[k % len(colours)],) for k in range(max(count, 1))]
+
+
+def colour_legend(figure: Figure, entries: Sequence[tuple[Any, str]], **options: Any) -> None:
+    """Name colours below the axes; ``options`` as for a legend of matplotlib."""
+    legend = figure.legend(
+        handles=[Patch(color=colour) for colour, _ in entries],
+        labels=[name for _, name in entries],
+        loc="outside lower center",
+        ncols=min(len(entries), 6),
+        frameon=False,
+        fontsize=8,
+        **options,
+    )
+    # A name may hold a dollar, which begins a formula.
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:

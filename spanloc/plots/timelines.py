@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from torch import Tensor
 
 from spanloc.plots.recording import MOST_LANES, Shown, draw_bars, draw_signal
-from spanloc.plots.style import WIDTH, palette, tidy
+from spanloc.plots.style import WIDTH, colour_legend, palette, tidy
 
 
 def timelines(
@@ -22,6 +21,7 @@ def timelines(
     unit: str = "s",
     starts: Sequence[float] | None = None,
     durations: Sequence[float] | None = None,
+    channels: Sequence[str] | None = None,
 ) -> Figure:
     """Predicted under true spans on a time line, below the features, for each sequence.
 
@@ -33,18 +33,19 @@ def timelines(
         classes: Names of the labels.
         unit: Of the time axis.
         starts, durations: Of the sequences, in ``unit``; None: 0 and the number of steps.
+        channels: Names; None: their numbers.
     """
     num = len(features)
     colours, seen = palette(len(classes)), set[int]()
-    channels = [len(values) for values in features]
-    heights = [(0.2 * count + 0.2 if count <= MOST_LANES else 1.3, 0.7) for count in channels]
+    counts = [len(values) for values in features]
+    heights = [(0.2 * count + 0.2 if count <= MOST_LANES else 1.3, 0.7) for count in counts]
     figure = Figure(figsize=(WIDTH, 0.6 + 0.5 * num + np.sum(heights)), layout="constrained")
     rows = figure.subplots(2 * num, squeeze=False, height_ratios=np.ravel(heights).tolist())
     for i, (signal, axes) in enumerate(rows.reshape(-1, 2)):
         steps = features[i].shape[1]
         start = 0.0 if starts is None else starts[i]
         duration = steps if durations is None else durations[i]
-        shown = Shown(titles[i], features[i].numpy().T, steps / duration, None, ())
+        shown = Shown(titles[i], features[i].numpy().T, steps / duration, channels, ())
         draw_signal(signal, shown, start=start)
         for part in (signal, axes):
             part.set_xlim(start, start + duration)
@@ -65,14 +66,7 @@ def timelines(
         signal.tick_params(axis="x", labelbottom=False)
     rows[-1, 0].set_xlabel(f"time ({unit})")
     if seen:
-        figure.legend(
-            handles=[Patch(color=colours[label]) for label in sorted(seen)],
-            labels=[classes[label] if classes else str(label) for label in sorted(seen)],
-            title="pale: a low score",
-            title_fontsize=8,
-            loc="outside lower center",
-            ncols=min(len(seen), 6),
-            frameon=False,
-            fontsize=8,
-        )
+        names = classes or [*map(str, range(max(seen) + 1))]
+        entries = [(colours[label], names[label]) for label in sorted(seen)]
+        colour_legend(figure, entries, title="pale: a low score", title_fontsize=8)
     return figure

@@ -1,12 +1,12 @@
-"""Figures of a training run."""
+"""Figures of a training run: its curves, and what is left of the gradient at convergence."""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from spanloc.convergence import GradientHistory
-from spanloc.plots.style import BLUE, GREEN, GREY, ORANGE, plain_log, tidy
+from spanloc.convergence import ConvergenceResult, GradientHistory
+from spanloc.plots.style import BLUE, GREEN, GREY, ORANGE, palette, plain_log, tidy
 
 
 def curves(
@@ -58,3 +58,74 @@ def _curve(axes: Axes, at: Tensor, of: Tensor, colour: str, label: str) -> None:
         last = np.arange(1, len(values) + 1)
         first = last - np.maximum(1, last // 20)
         axes.plot(steps, (total[last] - total[first]) / (last - first), color=colour, label=label)
+
+
+def convergence(result: ConvergenceResult, history: GradientHistory) -> Figure:
+    """Gradients of a run: of single pairs at its end, against the loss, and of batches against the whole.
+
+    Args:
+        result: What :class:`~spanloc.training.callbacks.Convergence` measured.
+        history: Of the run.
+    """
+    figure = Figure(figsize=(11.5, 4.2), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    _pairs(left, result)
+    _exponent(middle, result, history)
+    _whole(right, result, history)
+    return figure
+
+
+def _pairs(axes: Axes, result: ConvergenceResult) -> None:
+    rows = result.losses
+    colours = palette(len(rows))
+    for row, (name, colour) in enumerate(zip(rows, colours, strict=True)):
+        histogram = rows[name].histogram
+        counts = np.array(histogram.counts, float)
+        # Each loss has a strip of its own: many of them have the very same peak.
+        heights = 0.85 * counts / max(counts.max(), 1)
+        base = len(rows) - 1 - row
+        axes.stairs(base + heights, histogram.edges, baseline=base, fill=True, color=colour)
+        bold = "bold" if name == result.trained else "normal"
+        axes.annotate(name, (1.2e-5, base + 0.3), color=colour, fontweight=bold)
+    axes.axvline(2**0.5, color=GREY, linestyle="--", linewidth=1, zorder=0)
+    axes.set(xscale="log", xlim=(1e-5, 10), ylim=(0, len(rows)), yticks=[])
+    axes.set(xlabel="length × gradient (dashed: √2)", title="Pairs, at the same predictions")
+    tidy(axes)
+
+
+def _exponent(axes: Axes, result: ConvergenceResult, history: GradientHistory) -> None:
+    loss, gradient = history.span.double().numpy(), history.grad_spans.double().numpy()
+    known = (loss > 0) & (gradient > 0)
+    loss, gradient = loss[known], gradient[known]
+    axes.set(xlabel="span loss", ylabel="length × gradient", title="Exponent: not determinable")
+    fit = result.exponent
+    if fit.determinable:
+        axes.set_title(f"Exponent: {fit.slope:.2f}, in [{fit.low:.2f}, {fit.high:.2f}]")
+    if len(loss):
+        axes.plot(loss, gradient, ".", color=BLUE, markersize=3, alpha=0.35)
+        axes.set(xscale="log", yscale="log", ylim=(gradient.min() / 2, 2 * gradient.max()))
+        x, y = np.median(loss[-50:]), np.median(gradient[-50:])
+        ends = np.array([loss.min(), loss.max()])
+        for slope, label, style in ((0, "slope 0", "--"), (0.5, "slope 1/2", ":")):
+            line = y * (ends / x) ** slope
+            axes.plot(ends, line, style, color=ORANGE, linewidth=1.2, label=label)
+        axes.legend(frameon=False, loc="best")
+    plain_log(axes)
+    tidy(axes)
+
+
+def _whole(axes: Axes, result: ConvergenceResult, history: GradientHistory) -> None:
+    params = history.grad_params
+    # All of them, or the random sample that was measured.
+    data = f"{result.num_sequences:,} samples at once"
+    axes.plot(history.step.numpy(), params.numpy(), color=GREEN, linewidth=0.6, alpha=0.6)
+    total, span = f"{data}, total loss", f"{data}, span loss"
+    axes.plot(result.step, result.own.grad_total, "o", color=ORANGE, label=total)
+    axes.plot(result.step, result.own.grad_span, "D", color=ORANGE, label=span)
+    axes.plot([], [], color=GREEN, label="mini-batches, total loss")
+    if (params > 0).any():
+        axes.set(yscale="log")
+    axes.set(xlabel="step", title="Gradient of all parameters", ylabel="norm")
+    axes.legend(frameon=False, loc="best")
+    plain_log(axes)
+    tidy(axes)

@@ -1,19 +1,18 @@
 """Pages and tables over runs."""
 
-from spanloc.reports.find import find_runs
 from spanloc.reports.groups import Difference, Group, Summary, compare, group_runs, summarize
 from spanloc.reports.learning_curve import LearningCurve, by_metric, drawn, learning_curves
-from spanloc.reports.notes import notes
 from spanloc.reports.page import markdown, page
 from spanloc.reports.result import Diagnosis, ScoreResult
-from spanloc.reports.runs import Run, read_run
+from spanloc.reports.runs import Run, find_runs, read_run
 from spanloc.reports.score_tables import confusion_table, oracle_table, score_tables
-from spanloc.reports.scores import count_rows, score_page
+from spanloc.reports.scores import count_rows, notes, score_page
 from spanloc.reports.table import NONE, Cell, Table
 from spanloc.reports.tables import (
     comparison_table,
     count_states,
     error_table,
+    gradient_table,
     group_table,
     run_table,
 )
@@ -38,6 +37,7 @@ __all__ = [
     "drawn",
     "error_table",
     "find_runs",
+    "gradient_table",
     "group_runs",
     "group_table",
     "learning_curves",

@@ -1,4 +1,4 @@
-"""What a survey of annotated recordings found: tables, and a page."""
+"""Results of a survey of annotated recordings: tables, and a page."""
 
 import math
 import warnings
@@ -54,7 +54,7 @@ def check_page(
 
 
 def overview(survey: Survey) -> str:
-    """In words: how much there is, and of what form."""
+    """Size and form of the data, in words."""
     if not survey.num_recordings:
         return "no recordings that could be read."
     rates = " or ".join(f"{rate:g} Hz" for rate, _ in survey.rates[:3])
@@ -142,10 +142,13 @@ def label_table(survey: Survey) -> Table:
     labels, subsets = survey.labels, [part.name for part in survey.parts]
     if len(labels) > 1:
         total = sum(label.num_spans for label in labels)
-        of_subsets = {subset: sum(label.subsets[subset] for label in labels) for subset in subsets}
-        seconds, coverage = survey.spans, survey.coverage
         every = LabelSpans(
-            "all labels", total, 1.0 if total else math.nan, seconds, coverage, of_subsets
+            name="all labels",
+            num_spans=total,
+            share=1.0 if total else math.nan,
+            seconds=survey.spans,
+            coverage=survey.coverage,
+            subsets={name: sum(label.subsets[name] for label in labels) for name in subsets},
         )
         labels = [*labels, every]
     columns = [

@@ -1,4 +1,4 @@
-"""What the files of a run folder hold, whatever that is: bounded in size, depth and time."""
+"""Contents of the files of a run folder, whatever they are: bounded in size, depth and time."""
 
 import math
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_values(path: Path, kind: type = dict) -> Any:
-    """What a file of JSON or YAML holds by name, or as a list, as values that are safe to work with.
+    """Read a file of JSON or YAML as names or a list, with values that are safe to work with.
 
     Text can be written, nothing is deeper than 50, and a measurement in JSON is at most 1e100; one below
     1e-100 is zero.

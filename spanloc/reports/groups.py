@@ -1,4 +1,4 @@
-"""Runs that differ in nothing but the seed, and how they compare."""
+"""Groups of runs that differ in nothing but the seed, and their comparison."""
 
 import json
 import math
@@ -15,8 +15,8 @@ from spanloc.files import leaves
 from spanloc.reports.content import one_line
 from spanloc.reports.runs import Run
 
-# Settings that tell runs apart without making them different: names, places, the machine, what is
-# shown and what is measured beside the training. A dot at the end is put to what has none.
+# Settings that do not change a result: names, places, the machine, what is shown and what is measured
+# beside the training. Names are compared with a dot at their end.
 _NO_MATTER = (
     *("seed.", "name.", "test.", "ckpt_path.", "logger.", "data.num_workers."),
     *("trainer.devices.", "trainer.accelerator.", "trainer.strategy."),
@@ -51,7 +51,7 @@ class Difference(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """In words: what the interval allows to say of the first against the second."""
+        """Comparison of the first with the second, as far as the interval allows, in words."""
         if self.n < 2:
             return f"{'one seed: ' * self.n}no comparison possible"
         if self.low > 0:
@@ -117,8 +117,8 @@ def compare(first: Mapping[int, float], second: Mapping[int, float]) -> Differen
 def group_runs(runs: Sequence[Run]) -> list[Group]:
     """Sort runs into groups, by label. Runs whose config names no span loss belong to none.
 
-    Runs are told apart by the settings that their command lines (``overrides.yaml``) give, with the
-    values that their configs have. Where the command line of a run is not known, all settings count.
+    The settings that the command lines (``overrides.yaml``) give distinguish runs, by their values in
+    the configs. Where the command line of a run is not known, all settings count.
     """
     known = [run for run in runs if run.span_loss is not None]
     members = defaultdict[tuple[str, ...], list[Run]](list)
@@ -151,7 +151,7 @@ def _latest(runs: Sequence[Run]) -> dict[int, Run]:
 
 
 def _telling(runs: Sequence[Run]) -> list[tuple[str, ...]]:
-    """For each run, ``setting=value`` of the settings that tell it from other runs."""
+    """For each run, ``setting=value`` of the settings that differ between runs."""
     configs = [dict(leaves(run.config)) for run in runs]
     given = [run.overrides or {} for run in runs]
     if all(run.overrides is not None for run in runs):
@@ -164,8 +164,14 @@ def _telling(runs: Sequence[Run]) -> list[tuple[str, ...]]:
         matters = name != "span_loss" and not f"{name}.".startswith(_NO_MATTER)
         if matters and len({*values}) > 1:
             for mine, value in zip(telling, values, strict=True):
-                mine += [] if value is None else [f"{name}={value}"]
+                mine += [] if value is None else [_named(name, value)]
     return [tuple(mine) for mine in telling]
+
+
+def _named(name: str, value: str) -> str:
+    # For Lightning, -1 is no limit.
+    limit = name in ("trainer.max_steps", "trainer.max_epochs")
+    return f"no {name}" if limit and value == "-1" else f"{name}={value}"
 
 
 def _value(name: str, config: Mapping[str, Any], given: Mapping[str, str]) -> str | None:

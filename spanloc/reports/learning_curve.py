@@ -1,7 +1,7 @@
-"""Do more labels help? A metric against the number of training sequences, over runs."""
+"""Learning curves: a metric against the number of training sequences, over runs."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +11,13 @@ from spanloc.plots import Learned
 from spanloc.reports.groups import Group
 from spanloc.reports.table import fixed
 
-#: The metric of a run that says how many sequences it was trained on.
+#: The metric of a run that holds its number of training sequences.
 COUNT = "data/train_sequences"
 # What makes no difference between the runs of one curve.
 _SHARE = "data.train_share="
 _LEAST_SIZES, _LEAST_RUNS = 3, 4
 _DRAWS = 200
-#: What the answer rests on.
+#: Assumptions of the answer.
 ABOUT = (
     "The error (1 minus the metric) is fitted by a power law of the number of training sequences with a "
     "floor. The interval is of the fit: it does not know of other test sequences, and assumes that "
@@ -29,13 +29,12 @@ WORTHWHILE = 0.01
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """Runs that differ in the number of training sequences and the seed, and what twice as many would give.
+    """Runs that differ in the number of training sequences and the seed, and a fit to their metric.
 
     The error ``1 - metric`` is fitted by ``floor + scale * n ** -exponent``, none of them negative, by
     least squares of its square root, whose scatter hardly depends on its size. It is at most 1 at the
-    largest count; the reported metric is at least 0 everywhere. Intervals hold at 95 %
-    and are of the fit: those of refits to runs whose residuals have other signs (wild bootstrap). They
-    do not know of other test sequences, and assume that further sequences are like these.
+    largest count; the reported metric is at least 0 everywhere. Intervals, at 95 %, are those of refits
+    to runs whose residuals have other signs (wild bootstrap); see :data:`ABOUT`.
 
     Attributes:
         label: The span loss, and the settings that the runs of other curves have otherwise.
@@ -54,16 +53,12 @@ class LearningCurve:
 
     def at(self, count: float) -> tuple[float, float, float]:
         """The fitted metric at a number of sequences, with the ends of its interval."""
-        drawn = self._metric(self.draws, count)
-        low, high = np.quantile(drawn, [0.025, 0.975])
-        return float(self._metric(self.parameters, count)), float(low), float(high)
+        return self._interval(lambda parameters: self._metric(parameters, count))
 
     def gain(self) -> tuple[float, float, float]:
-        """What twice the most sequences would add to the fitted metric, with its interval."""
+        """The gain in the fitted metric from twice the most sequences, with its interval."""
         most = float(self.counts.max())
-        drawn = self._metric(self.draws, 2 * most) - self._metric(self.draws, most)
-        low, high = np.quantile(drawn, [0.025, 0.975])
-        return self.at(2 * most)[0] - self.at(most)[0], float(low), float(high)
+        return self._interval(lambda p: self._metric(p, 2 * most) - self._metric(p, most))
 
     def sentences(self) -> str:
         """The answer, in words."""
@@ -85,19 +80,23 @@ class LearningCurve:
         )
 
     def drawn(self) -> Learned:
-        """What the figure shows of it: up to twice the most sequences."""
+        """Points and lines of the figure: up to twice the most sequences."""
         most = self.counts.max()
         below = np.geomspace(self.counts.min(), most, 40)
         grid = np.concatenate([below, np.geomspace(most, 2 * most, 20)])
         fit, low, high = np.array([self.at(count) for count in grid]).T
         return Learned(self.counts, self.values, grid, fit, low, high, self.label)
 
+    def _interval(self, of: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float, float]:
+        low, high = np.quantile(of(self.draws), [0.025, 0.975])
+        return float(of(self.parameters)), float(low), float(high)
+
     def _metric(self, parameters: np.ndarray, count: float) -> np.ndarray:
         return np.asarray(1 - np.minimum(_law(parameters, count / self.counts.max()), 1))
 
 
 def learning_curves(groups: Sequence[Group]) -> list[LearningCurve]:
-    """A curve of all groups that differ in the share of the training sequences only.
+    """One curve for all groups that differ in the share of the training sequences only.
 
     Groups whose runs have fewer than three numbers of sequences, fewer than four runs in all, or a
     metric outside ``[0, 1]`` make none.
@@ -130,7 +129,7 @@ def by_metric(curves: Sequence[LearningCurve]) -> dict[str, list[LearningCurve]]
 
 
 def drawn(curves: Sequence[LearningCurve]) -> list[Learned]:
-    """What a figure shows of the curves of one metric; a single one needs no label."""
+    """Points and lines of the curves of one metric; a single one needs no label."""
     return [c.drawn() if len(curves) > 1 else c.drawn()._replace(label="") for c in curves]
 
 

@@ -16,6 +16,7 @@ from spanloc.reports.tables import (
     comparison_table,
     count_states,
     error_table,
+    gradient_table,
     group_table,
     run_table,
 )
@@ -49,7 +50,9 @@ def page(
         learning=learning,
         learning_figures={m: plots.learning_curve(drawn(of), m) for m, of in learning.items()},
         about=ABOUT,
-        drawn=[*_gradients(shown, len(groups)), *_metrics(groups)],
+        judged=[*_metrics(groups)],
+        gradients=gradient_table(groups),
+        drawn=[*_gradients(shown, len(groups))],
         legend=[*zip([g.label for g in groups], plots.group_colours(len(groups)), strict=False)],
         unfinished=any(run.state != "finished" for run, _ in shown),
         errors=error_table(groups),
@@ -74,6 +77,7 @@ def markdown(
             group_table(groups),
             comparison_table(groups),
             error_table(groups),
+            gradient_table(groups),
             run_table(runs, groups, now=now),
         ],
         # What a label leaves out is listed once, below the first table.

@@ -1,4 +1,4 @@
-"""Pages of HTML that need nothing else: no network, no further file. What is no markup never becomes any."""
+"""Self-contained pages of HTML: no network, no further file. Text in them never becomes markup."""
 
 import base64
 import hashlib
@@ -10,15 +10,16 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 from spanloc import plots
 from spanloc.reports.table import Cell
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-    from markupsafe import Markup
 
 _FOLDER = Path(__file__).with_name("templates")
-# Texts that a table of a page colours.
+# Cells with these texts are coloured.
 _MARKED = ("failed", "unreadable", "going", "stopped", "higher", "lower")
 
 
@@ -39,8 +40,6 @@ def render(
         title: Of the page.
         values: What the template calls by name.
     """
-    from markupsafe import Markup
-
     script, style = ("".join(map(_read, names)) for names in (scripts, styles))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return part(
@@ -48,10 +47,8 @@ def render(
     )
 
 
-def part(template: str, **values: Any) -> "Markup":
-    """Markup that a page takes in: the template with the values."""
-    from markupsafe import Markup
-
+def part(template: str, **values: Any) -> Markup:
+    """A part of a page: the template with the values."""
     return Markup(_environment().get_template(template).render(values))
 
 
@@ -83,16 +80,14 @@ def _read(name: str) -> str:
     return (_FOLDER / name).read_text(encoding="utf-8")
 
 
-def _svg(figure: Any, name: str, caption: str) -> "Markup":
+def _svg(figure: Any, name: str, caption: str) -> Markup:
     """A figure as markup; ``name`` begins the ids in it, which must differ on a page."""
-    from markupsafe import Markup
-
     label = f'<svg role="img" aria-label="{escape(caption)}"'
     return Markup(plots.inline_svg(figure, name).replace("<svg", label, 1))
 
 
 def _attributes(cell: Cell) -> dict[str, Any]:
-    """Of the cell of a table: what it looks like, its whole text, and what it is sorted by."""
+    """Attributes of a cell: its class, its whole text, and the value that it is sorted by."""
     long = "long" if len(cell.text) > 36 else None
     known = cell.value is not None and math.isfinite(cell.value)
     return {

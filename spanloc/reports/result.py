@@ -1,10 +1,10 @@
-"""What an evaluation of spans gave: one record, one writer, one reader."""
+"""Result of an evaluation of spans: one record, one writer, one reader."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from spanloc.files import record, write_json
 from spanloc.metrics import FOUND, KINDS, ORACLES
@@ -26,15 +26,19 @@ class TargetGroup(TypedDict):
 
 
 class LabelErrors(TypedDict):
-    """Average precision of a label, and its predictions and targets by kind."""
+    """Average precision of a label, and its predictions and targets by kind.
+
+    ``first``: of as many best-scored predictions as the label has targets; older files lack it.
+    """
 
     AP: float
     predictions: dict[str, int]
+    first: NotRequired[dict[str, int]]
     targets: dict[str, int]
 
 
 class Diagnosis(TypedDict):
-    """What :func:`~spanloc.metrics.diagnose` returns, which see."""
+    """Return value of :func:`~spanloc.metrics.diagnose`."""
 
     tiou: float
     background: float
@@ -52,7 +56,7 @@ class Diagnosis(TypedDict):
 
 @dataclass(frozen=True)
 class ScoreResult:
-    """Metrics of predictions, and what their errors are.
+    """Metrics of predictions, and the diagnosis of their errors.
 
     Args:
         metrics: By name.
@@ -60,13 +64,13 @@ class ScoreResult:
         num_sequences: How many were evaluated.
         subset: Of the annotations or the data; None: all of them.
         predictions, annotations: The files; None where there are none.
-        settings: What was asked for.
-        notes: What is not wrong, but likely not meant; see :func:`spanloc.reports.notes`.
+        settings: Those of the command.
+        notes: Of :func:`spanloc.reports.notes`.
         surest: Predictions by kind, as in the diagnosis, of those that score ``min_score`` or more; None
             where no score is a limit.
         reliability: Of :func:`spanloc.metrics.reliability`; None where scores are no probabilities.
-        confusion: Of :func:`spanloc.metrics.confusion`; None where it was not looked at.
-        oracles: Of :func:`spanloc.metrics.oracles`; None where they were not asked for.
+        confusion: Of :func:`spanloc.metrics.confusion`; None where not computed.
+        oracles: Of :func:`spanloc.metrics.oracles`; None where not computed.
     """
 
     metrics: dict[str, float]
@@ -91,41 +95,36 @@ class ScoreResult:
 
     @classmethod
     def of(cls, state: Any) -> "ScoreResult":
-        """From plain values, in which null is NaN.
+        """Make one of plain values, in which null is NaN.
 
         Raises:
             ValueError: A field is missing, unknown or of another type.
         """
         found: ScoreResult = record(cls, state)
         diagnosis = found.diagnosis
-        kinds: list[tuple[str, Mapping[str, Any], tuple[str, ...]]] = [
-            ("diagnosis.gain", diagnosis["gain"], (*KINDS[1:], "missed")),
-            ("diagnosis.sensitivity", diagnosis["sensitivity"], ("length", "coverage", "number")),
-            ("diagnosis.predictions", diagnosis["predictions"], KINDS),
-            ("diagnosis.targets", diagnosis["targets"], FOUND),
-        ]
-        kinds += [
-            (f"diagnosis.ranks[{i}]", counts, KINDS) for i, counts in enumerate(diagnosis["ranks"])
-        ]
-        for label, row in diagnosis["classes"].items():
-            kinds.append((f"diagnosis.classes.{label}.predictions", row["predictions"], KINDS))
-            kinds.append((f"diagnosis.classes.{label}.targets", row["targets"], FOUND))
+        _require("diagnosis.gain", diagnosis["gain"], (*KINDS[1:], "missed"))
+        _require(
+            "diagnosis.sensitivity", diagnosis["sensitivity"], ("length", "coverage", "number")
+        )
+        _require("diagnosis.predictions", diagnosis["predictions"], KINDS)
+        _require("diagnosis.targets", diagnosis["targets"], FOUND)
+        for i, counts in enumerate(diagnosis["ranks"]):
+            _require(f"diagnosis.ranks[{i}]", counts, KINDS)
+        for label, errors in diagnosis["classes"].items():
+            _require(f"diagnosis.classes.{label}.predictions", errors["predictions"], KINDS)
+            _require(f"diagnosis.classes.{label}.first", errors.get("first", KINDS), KINDS)
+            _require(f"diagnosis.classes.{label}.targets", errors["targets"], FOUND)
         if found.surest is not None:
-            kinds.append(("surest", found.surest, KINDS))
+            _require("surest", found.surest, KINDS)
         if found.oracles is not None:
             table = found.oracles["mAP"]
-            kinds.append(("oracles.mAP", table, ORACLES))
-            columns = tuple(table.get(ORACLES[0], ()))
-            kinds += [(f"oracles.mAP.{name}", row, columns) for name, row in table.items()]
-        for where, there, wanted in kinds:
-            for name in (*wanted, *there):
-                if (name in wanted) != (name in there):
-                    what = "missing" if name in wanted else "unknown"
-                    raise ValueError(f"{where}.{name} is {what}")
+            _require("oracles.mAP", table, ORACLES)
+            for name, row in table.items():
+                _require(f"oracles.mAP.{name}", row, table[ORACLES[0]])
         return found
 
     def write(self, path: str | Path) -> None:
-        """Write it as JSON, atomically; the metrics by name, whatever their order here."""
+        """Write it as JSON, atomically, with the metrics in the order of their names."""
         write_json(path, replace(self, metrics=dict(sorted(self.metrics.items()))))
 
     @classmethod
@@ -140,3 +139,9 @@ class ScoreResult:
         except ValueError as error:
             why = one_line(str(error).removeprefix(f"{path}: "))
             raise ValueError(f"{path}: not a result of scoring: {why}") from None
+
+
+def _require(where: str, there: Collection[str], wanted: Collection[str]) -> None:
+    for name in (*wanted, *there):
+        if name not in there or name not in wanted:
+            raise ValueError(f"{where}.{name} is {'unknown' if name in there else 'missing'}")

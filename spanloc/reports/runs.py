@@ -1,6 +1,7 @@
-"""Run folders of ``spanloc-train``, read as far as they got."""
+"""Run folders of ``spanloc-train``: found, and read as far as they got."""
 
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,11 +27,11 @@ _Record = TypeVar("_Record")
 
 @dataclass(frozen=True)
 class Run:
-    """What a run folder holds. What is missing or cut off is empty, and said in ``problems``.
+    """Contents of a run folder. What is missing or cut off is empty, and named in ``problems``.
 
     ``state`` is ``finished``; ``failed``, with its line in ``error``; ``going``: its newest file is
     younger than :data:`GOING_SECONDS`; ``stopped``, neither finished nor written to any more, with
-    the word of a signal, such as ``terminated``, in ``error`` if it was told to; or ``unreadable``.
+    the word of a signal, such as ``terminated``, in ``error`` if one ended it; or ``unreadable``.
     """
 
     folder: Path
@@ -51,13 +52,13 @@ class Run:
 
     @property
     def seed(self) -> int | None:
-        """The seed; None if the config does not tell."""
+        """The seed; None if the config has none."""
         seed = self.config.get("seed")
         return seed if isinstance(seed, int) else None
 
     @property
     def span_loss(self) -> str | None:
-        """Name of the trained loss, such as ``giou``; None if the config does not tell."""
+        """Name of the trained loss, such as ``giou``; None if the config has none."""
         target = _get(self.config, "span_loss", "_target_")
         if not isinstance(target, str):
             return None
@@ -96,21 +97,81 @@ class Run:
 
     @property
     def max_epochs(self) -> int | None:
-        """Epochs wanted; None if the config does not tell, or sets no limit."""
+        """Epochs wanted; None if the config sets no limit."""
         most = _get(self.config, "trainer", "max_epochs")
         return most if isinstance(most, int) and most > 0 else None
 
     @property
     def remarks(self) -> list[str]:
-        """What is wrong with it: why it ended, and what could not be read."""
+        """Problems: why it ended, and what could not be read."""
         return [*filter(None, [self.error]), *self.problems]
 
 
+def find_runs(places: Sequence[str | Path], *, now: float) -> list[Run]:
+    """All runs in these folders and below them, in the order of their paths.
+
+    A run is a folder that holds a ``config.yaml``. Links to folders are followed; a run that is
+    reached twice counts once. A folder that cannot be looked into is listed as ``unreadable``.
+
+    Args:
+        places: Folders; each may be a run itself.
+        now: Seconds since 1970, by which a run is going or stopped.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ValueError: There is no run in it.
+    """
+    found: dict[Path, Run] = {}
+    for place in map(Path, places):
+        if not place.is_dir():
+            raise FileNotFoundError(f"{place}: no such folder (runs)")
+        closed: dict[Path, str] = {}
+        folders = list(_run_folders(place, closed))
+        if not folders:
+            closed_too = "".join(f"; {folder} {why}" for folder, why in closed.items())
+            raise ValueError(
+                f"{place}: no run in this folder or below it (runs); wanted a config.yaml, "
+                f"as spanloc-train writes it{closed_too}"
+            )
+        for folder in (*folders, *closed):
+            if folder.resolve() in found:
+                continue
+            # As short as tells them apart; a name need not be text that can be shown.
+            short = len(places) == 1 and folder != place
+            path = os.fsencode(folder.relative_to(place) if short else folder)
+            name = one_line(path.decode(errors="replace"), most=len(path))
+            found[folder.resolve()] = (
+                Run(folder, name, "unreadable", written=0.0, problems=(closed[folder],))
+                if folder in closed
+                else read_run(folder, name, now=now)
+            )
+    return [found[folder] for folder in sorted(found)]
+
+
+def _run_folders(place: Path, closed: dict[Path, str]) -> Iterator[Path]:
+    """The folders with a run; ``closed`` takes up those that cannot be looked into, and why."""
+
+    def close(error: OSError) -> None:
+        closed[Path(error.filename)] = f"the folder cannot be read: {error.strerror}"
+
+    been: set[str] = set()
+    for folder, inside, files in os.walk(place, onerror=close, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in been:  # a link may lead back to a folder above
+            inside.clear()
+            continue
+        been.add(real)
+        inside[:] = sorted(name for name in inside if not name.startswith("."))
+        # Also where it is none that can be read: that is said then.
+        if "config.yaml" in (*files, *inside):
+            yield Path(folder)
+
+
 def read_run(folder: Path, name: str, *, now: float) -> Run:
-    """One run, whatever state its files are in. ``name`` is what to call it."""
+    """Read one run, whatever state its files are in, and give it a name."""
     try:
         return _read(folder, name, now)
-    except Exception as error:  # of whatever kind: the other runs are to be told of all the same
+    except Exception as error:  # of whatever kind: the other runs are reported all the same
         why = one_line(f"{type(error).__name__}: {error}")
         return Run(folder, name, "unreadable", 0.0, problems=(f"cannot be read: {why}",))
 

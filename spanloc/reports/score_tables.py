@@ -1,48 +1,72 @@
-"""What predictions score and what their errors are, as tables."""
+"""Tables of scores and errors."""
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from spanloc.files import leaves
+from spanloc.files import counted, leaves
+from spanloc.metrics import FOUND, KINDS
+from spanloc.metrics.diagnosis import in_words
 from spanloc.metrics.oracles import ORACLES, STANDARD, Oracles
 from spanloc.reports.result import Diagnosis, ScoreResult
 from spanloc.reports.table import Cell, Column, Table, fixed, number, share
 
+_SUREST = "these spanloc-predict writes; the others are doubtful, and count in mAP alone"
 _MEANT = {
-    "true positive": "matched: the best free target of its label, at the tIoU of a match or more",
-    "double detection": "overlaps a target of its label enough, but a better-scored one has it",
-    "wrong label": "overlaps a target of another label enough",
-    "localisation": "overlaps a target of its label, but not enough",
-    "confusion": "overlaps a target of another label, and not enough",
+    "true positive": "right: its label is that of a target that is free, and their tIoU is {tiou:g} or more",
+    "double detection": "the same, but a prediction with a higher score has taken the target",
+    "wrong label": "tIoU of {tiou:g} or more with a target of another label",
+    "localisation": "tIoU of {least:g} to {tiou:g} with a target of its label",
+    "confusion": "tIoU of {least:g} to {tiou:g} with a target of another label",
     "background": "tIoU below {least:g} with every target",
-    "found": "a prediction is matched to it",
-    "crowded out": "a prediction of its label overlaps it enough, but took another target",
-    "missed": "no prediction has a tIoU of {least:g} or more with it",
 }
 _FATES = {
-    "wrong label": "a prediction of another label overlaps it enough",
-    "localisation": "a prediction of its label overlaps it, but not enough",
-    "confusion": "a prediction of another label overlaps it, and not enough",
+    "found": "a prediction is matched to it",
+    "crowded out": "a prediction of its label has a tIoU of {tiou:g} or more with it, but took another target",
+    "wrong label": "a prediction of another label has a tIoU of {tiou:g} or more with it",
+    "localisation": "a prediction of its label has a tIoU of {least:g} to {tiou:g} with it",
+    "confusion": "a prediction of another label has a tIoU of {least:g} to {tiou:g} with it",
+    "missed": "no prediction has a tIoU of {least:g} or more with it",
 }
-_SUREST = "these spanloc-predict writes; the others are doubtful, and count in mAP alone"
 
 
-def meant(least: float = 0.1) -> dict[str, str]:
-    """What predictions and targets of a kind have in common.
+def meant(tiou: float = 0.5, least: float = 0.1, *, targets: bool = False) -> dict[str, str]:
+    """Meanings of the kinds of predictions, or else of targets; of *missed* always.
 
     Args:
+        tiou: Of a match.
         least: From which tIoU on a prediction means a target.
+        targets: Of the kinds of targets.
     """
-    return {kind: text.format(least=least) for kind, text in _MEANT.items()}
+    texts = _FATES if targets else {**_MEANT, "missed": _FATES["missed"]}
+    return {kind: text.format(tiou=tiou, least=least) for kind, text in texts.items()}
+
+
+def summary(scores: ScoreResult) -> str:
+    """How many predictions are right, of those that matter, as a sentence."""
+    diagnosis, kinds = scores.diagnosis, scores.surest
+    limit = f" with a score of {scores.min_score:g} or more (those that spanloc-predict writes)"
+    of = " with the highest scores (of each label as many as it has targets)"
+    if kinds is None:
+        kinds, limit = diagnosis["ranks"][0], ""
+    right, total = kinds["true positive"], sum(kinds.values())
+    if not total:
+        return f"There are no predictions{limit}."
+    return (
+        f"Of the {counted(total, 'prediction')}{limit or of}, {right:,} are right; they find {right:,} of "
+        f"{counted(diagnosis['num_targets'], 'target')}. Right means: the right label, and a tIoU of "
+        f"{diagnosis['tiou']:g} or more."
+    )
 
 
 def score_tables(scores: ScoreResult) -> list[Table]:
-    """The tables of what ``scores.json`` holds: figures, errors, targets, sensitivity, labels."""
+    """Tables of a result: its metrics, errors, targets, sensitivity, labels."""
     diagnosis = scores.diagnosis
-    # The figures of single labels have a table of their own.
-    figures = {name: v for name, v in scores.metrics.items() if not name.startswith("AP/")}
-    rows = [{"metric": name, "value": number(v, ".4f")} for name, v in figures.items()]
+    rows = [
+        {"metric": name, "value": number(value, ".4f")}
+        for name, value in scores.metrics.items()
+        if not name.startswith("AP/")  # those of single labels have a table of their own
+    ]
     return [
         Table("Metrics", rows),
         _error_table(scores),
@@ -53,7 +77,7 @@ def score_tables(scores: ScoreResult) -> list[Table]:
 
 
 def oracle_table(found: Oracles) -> Table:
-    """One row for each part that is made perfect, one column for each mean or tIoU."""
+    """Mean average precision: a row for each part that is made perfect, a column for each mean or tIoU."""
     tiou = f"{found['tiou']:g}"
     means = {
         "as it is": "the predictions without changes",
@@ -111,49 +135,54 @@ def setting_table(scores: ScoreResult) -> Table:
         for name, value in leaves(scores.settings)
         if value is not None
     ]
-    notes = ["What is not listed is as the metrics of spanloc have it by default."]
+    notes = ["What is not listed has the default of the metrics of spanloc."]
     return Table("Settings", rows, notes=notes)
 
 
 def _error_table(scores: ScoreResult) -> Table:
     diagnosis = scores.diagnosis
-    counts, gain = diagnosis["predictions"], diagnosis["gain"]
-    total, tiou = sum(counts.values()), f"{diagnosis['tiou']:g}"
-    kinds, meanings = (*counts, "missed"), meant(diagnosis["background"])
+    first, counts, gain = diagnosis["ranks"][0], diagnosis["predictions"], diagnosis["gain"]
+    tiou = f"{diagnosis['tiou']:g}"
+    meanings = meant(diagnosis["tiou"], diagnosis["background"])
     mended = (
-        f"at tIoU {tiou}, if all errors of the kind were mended: labels and places corrected where "
-        "the target is free, the rest removed; missed: targets left out"
+        f"at tIoU {tiou}, if all errors of the kind were corrected: wrong labels and places where the target "
+        "is free, the others are removed; missed: if the missed targets were not counted"
     )
-    ranked = "of the best-ranked of each label, up to ten times its targets"
-    columns = [
-        Column("kind", str, _listed({kind: meanings[kind] for kind in kinds})),
-        Column("predictions", counts.get, ranked),
-        Column("share", lambda kind: share(counts.get(kind, math.nan), total)),
-        Column("gain in mAP", lambda kind: number(gain.get(kind), "+.4f"), mended),
-    ]
-    notes = [
-        f"Of the best-ranked {total:,} of {diagnosis['num_predictions']:,} predictions: of each label "
-        f"up to ten times its targets. A match is at tIoU {tiou}, background below "
-        f"{diagnosis['background']:g}. The gain is in mAP at that tIoU, which is {fixed(diagnosis['mAP'])}."
+
+    def shares(kinds: Mapping[str, int]) -> Callable[[str], Cell]:
+        return lambda kind: share(kinds.get(kind, math.nan), sum(kinds.values()))
+
+    shown = [
+        ("1G", first, "of the first G predictions of each label, where G is its number of targets")
     ]
     if scores.surest is not None:
-        columns.insert(3, Column(f"score ≥ {scores.min_score:g}", scores.surest.get, _SUREST))
-        right, written = scores.surest["true positive"], sum(scores.surest.values())
-        text = f"Of the {written:,} with a score of {scores.min_score:g} or more, which spanloc-predict writes, "
-        notes.insert(0, f"{text}{right:,} are right.")
-    return Table.of("Errors", kinds, columns, notes)
+        shown.insert(0, (f"score ≥ {scores.min_score:g}", scores.surest, _SUREST))
+    columns = [Column("kind", in_words, _listed(meanings))]
+    for title, kinds, meaning in shown:
+        columns += [Column(title, kinds.get, meaning), Column(f"share, {title}", shares(kinds))]
+    columns += [
+        Column("gain in mAP", lambda kind: number(gain.get(kind), "+.4f"), mended),
+        Column("1G to 10G", counts.get, "of the first 10 G predictions of each label"),
+    ]
+    notes = [
+        "1G: of each label the first G predictions by score, where G is its number of targets. 1G to 10G "
+        "has up to ten predictions for each target, and only one of them can be right. The other nine do no "
+        "harm if their scores are lower than those of the right ones: the gain in mAP says what they cost.",
+        f"mAP at tIoU {tiou} is {fixed(diagnosis['mAP'])}.",
+    ]
+    return Table.of("Errors", [*counts, "missed"], columns, notes)
 
 
 def _target_table(diagnosis: Diagnosis) -> Table:
     counts = diagnosis["targets"]
     total = sum(counts.values())
-    meanings = meant(diagnosis["background"]) | _FATES
+    meanings = meant(diagnosis["tiou"], diagnosis["background"], targets=True)
     columns = [
-        Column("kind", str, _listed({kind: meanings[kind] for kind in counts})),
+        Column("kind", in_words, _listed(meanings)),
         Column("targets", counts.get),
         Column("share", lambda kind: share(counts[kind], total)),
     ]
-    return Table.of("Targets", counts, columns)
+    return Table.of("Targets", counts, columns, ["Found by a prediction of any score."])
 
 
 def _sensitivity_table(diagnosis: Diagnosis) -> Table:
@@ -164,10 +193,10 @@ def _sensitivity_table(diagnosis: Diagnosis) -> Table:
         "length, coverage (length over the sequence's duration), or number of targets of the label "
         "in the sequence"
     )
-    normalised = "mAP with precision taken as if each label had equally many targets in every group"
+    normalised = "mAP, with precision as if each label had equally many targets in every group"
     columns = [
         Column("of targets", "of", kinds),
-        Column("group", "name", "fifths, from XS to XL; or the number"),
+        Column("group", "name", "XS to XL: five groups of equal size; or the number"),
         Column("range", lambda g: Cell(f"{g['least']:.4g} to {g['most']:.4g}", g["least"])),
         Column("targets", "targets"),
         Column(
@@ -176,39 +205,42 @@ def _sensitivity_table(diagnosis: Diagnosis) -> Table:
         Column("mAP_N", lambda g: number(g["mAP_N"], ".4f"), normalised),
     ]
     notes = [
-        f"Compare groups by mAP_N, mAP as if all of them had equally many targets; of all targets it is "
-        f"{fixed(diagnosis['mAP_N'])}."
+        "mAP_N is mAP corrected for the number of targets in a group, so that groups can be compared. Of all "
+        f"targets it is {fixed(diagnosis['mAP_N'])}."
     ]
     if not diagnosis["sensitivity"]["coverage"]:
         notes.append("There is no coverage: durations are known from annotations in JSON.")
-    return Table.of("Sensitivity", groups, columns, notes)
+    return Table.of("Which targets are found", groups, columns, notes)
 
 
-def _label_table(diagnosis: Diagnosis, figures: Mapping[str, float]) -> Table:
+def _label_table(diagnosis: Diagnosis, metrics: Mapping[str, float]) -> Table:
     at = f"AP@{fixed(diagnosis['tiou'], '.2f')}"
+    lost = {kind: f"targets: {in_words(kind)}" for kind in FOUND if kind != "found"}
+    firsts = {kind: f"1G: {in_words(kind)}" for kind in KINDS}
     meanings = {
         "label": "the worst first",
         "AP": "mean over the thresholds",
         "found": "share of the targets",
-        **dict.fromkeys(diagnosis["predictions"], "share of the best-ranked predictions"),
+        **dict.fromkeys(lost.values(), "share of the targets"),
+        **dict.fromkeys(
+            firsts.values(), "share of the first G predictions, where G is the number of targets"
+        ),
     }
     rows = []
     for name, row in sorted(diagnosis["classes"].items(), key=lambda item: item[1]["AP"]):
-        predictions, targets = row["predictions"], row["targets"]
-        asked, total = sum(predictions.values()), sum(targets.values())
-        fates = {
-            f"targets: {kind}": share(n, total) for kind, n in targets.items() if kind != "found"
-        }
-        meanings |= dict.fromkeys(fates, "share of the targets")
+        first, targets = row.get("first", {}), row["targets"]
+        total = sum(targets.values())
         rows.append(
             {
                 "label": name,
-                "AP": number(figures.get(f"AP/{name}"), ".4f"),
+                "AP": number(metrics.get(f"AP/{name}"), ".4f"),
                 at: number(row["AP"], ".4f"),
                 "targets": total,
                 "found": share(targets["found"], total),
-                **{kind: share(count, asked) for kind, count in predictions.items()},
-                **fates,
+                **{title: share(targets[kind], total) for kind, title in lost.items()},
+                **{
+                    firsts[kind]: share(count, sum(first.values())) for kind, count in first.items()
+                },
             }
         )
     brief = ("label", "AP", at, "targets", "found")
@@ -216,4 +248,4 @@ def _label_table(diagnosis: Diagnosis, figures: Mapping[str, float]) -> Table:
 
 
 def _listed(meanings: Mapping[str, str]) -> str:
-    return "; ".join(f"{name}: {text}" for name, text in meanings.items())
+    return "; ".join(f"{in_words(name)}: {text}" for name, text in meanings.items())

@@ -1,29 +1,48 @@
-"""What predictions score and what their errors are, as a page."""
+"""Page of scores and errors, with notes on what was scored."""
+
+import time
+
+import torch
 
 from spanloc import plots
+from spanloc.data.annotations.scored import Scored
 from spanloc.files import counted
 from spanloc.reports.pages import render
 from spanloc.reports.result import ScoreResult
-from spanloc.reports.score_tables import confusion_table, oracle_table, score_tables, setting_table
+from spanloc.reports.score_tables import (
+    confusion_table,
+    oracle_table,
+    score_tables,
+    setting_table,
+    summary,
+)
 
 
-def score_page(scores: ScoreResult) -> str:
-    """What ``scores.json`` holds as one page."""
+def score_page(scores: ScoreResult, *, whose: str = "", now: float | None = None) -> str:
+    """The result of an evaluation as one page of HTML.
+
+    Args:
+        scores: The result.
+        whose: The model and its data; else the files in the result.
+        now: Date of the page, in seconds since 1970.
+    """
     diagnosis, found = scores.diagnosis, scores.reliability
-    figures, errors, targets, sensitivity, labels = score_tables(scores)
+    metrics, errors, targets, sensitivity, labels = score_tables(scores)
     return render(
         "scores.html",
         "Scores and errors",
-        whose=" against ".join(filter(None, (scores.predictions, scores.annotations))),
+        whose=whose or " against ".join(filter(None, (scores.predictions, scores.annotations))),
+        date="" if now is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(now)),
+        summary=summary(scores),
         counts=count_rows(scores),
         scores=scores,
+        errors=errors,
         tables=[
-            errors,
             *([oracle_table(scores.oracles)] if scores.oracles is not None else []),
             *(targets, sensitivity, labels),
             *([confusion_table(scores)] if scores.confusion is not None else []),
         ],
-        figures=figures,
+        metrics=metrics,
         settings=setting_table(scores) if scores.settings else None,
         ranks=plots.error_ranks(diagnosis["ranks"]),
         gains=plots.error_gains(diagnosis["gain"]),
@@ -34,11 +53,39 @@ def score_page(scores: ScoreResult) -> str:
 
 
 def count_rows(scores: ScoreResult) -> str:
-    """In words: how much was scored."""
+    """Numbers of targets, predictions and sequences, in words."""
     diagnosis = scores.diagnosis
     subset = f" of the subset {scores.subset}" if scores.subset else ""
     return (
-        f"{counted(diagnosis['num_predictions'], 'prediction')} and "
-        f"{counted(diagnosis['num_targets'], 'target')} in "
+        f"{counted(diagnosis['num_targets'], 'target')} (true spans) and "
+        f"{counted(diagnosis['num_predictions'], 'prediction')} in "
         f"{counted(scores.num_sequences, 'sequence')}{subset}"
     )
+
+
+def notes(scored: Scored) -> list[str]:
+    """Sentences, without full stops, on what is not wrong with two files, but likely not meant."""
+    spans, scores = scored.predictions.spans, scored.predictions.scores
+    true = scored.targets
+    found = [f"left out: {line}" for problems in scored.problems for line in problems.lines()]
+    if any("an unknown sequence" in problems.counts() for problems in scored.problems):
+        found.append(
+            "predictions for sequences that the annotations do not have are not held against them; "
+            "if there is nothing in these, list them there"
+        )
+    asked = true.places.unique()
+    silent = int((~torch.isin(asked, scored.predictions.places)).sum())
+    if not len(spans):
+        found.append("there are no predictions at all")
+    elif silent:
+        found.append(f"{silent:,} of {len(asked):,} sequences with annotations have no prediction")
+    if len(spans) and bool((scores == scores[0]).all()) and len(spans) > 1:
+        found.append("all scores are equal, so that the order of the predictions decides")
+    rows = torch.cat([true.spans, true.labels[:, None], true.places[:, None]], 1)
+    twice = len(rows) - len(rows.unique(dim=0))
+    if twice:
+        found.append(f"{twice:,} annotations are there twice")
+    empty = int((true.spans[:, 0] == true.spans[:, 1]).sum())
+    if empty:
+        found.append(f"{empty:,} annotations are empty, which nothing can match")
+    return found

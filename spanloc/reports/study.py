@@ -11,7 +11,7 @@ from spanloc.files import counted, read_json, record
 from spanloc.plots.study import importances as importance_figure
 from spanloc.plots.study import study_history, study_slices
 from spanloc.reports.pages import render
-from spanloc.reports.table import Cell, Column, Table, number, shortened
+from spanloc.reports.table import Cell, Column, Table, shortened
 
 _STATES = ("finished", "pruned", "failed", "killed", "running", "waiting")
 
@@ -44,8 +44,8 @@ class StudyResult:
     Attributes:
         objective: Name of the metric.
         direction: ``maximize`` or ``minimize``.
-        best: Number of the best finished trial.
-        command: That trains it; empty without one.
+        best: Number of the best finished trial; None without one.
+        command: The command that trains it; empty without one.
         trials: By number.
     """
 
@@ -70,7 +70,7 @@ class StudyResult:
         return found
 
     def summary(self) -> str:
-        """How many trials there are, by their states."""
+        """Number of trials, and of those in each state, in words."""
         counts = Counter(trial.state for trial in self.trials)
         states = ", ".join(f"{counts[state]} {state}" for state in _STATES if counts[state])
         return f"{counted(len(self.trials), 'trial')}: {states or 'none'}"
@@ -115,13 +115,11 @@ def trial_table(study: StudyResult) -> Table:
 
 
 def _parameter(name: str) -> Column:
-    return Column(name, lambda trial: _value(trial.params.get(name)))
+    def value(trial: TrialResult) -> Any:
+        found = trial.params.get(name)
+        return found if type(found) in (int, float, type(None)) else shortened(str(found))
 
-
-def _value(value: Any) -> Cell:
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return number(value)
-    return shortened(str(value))
+    return Column(name, value)
 
 
 def _figures(

@@ -1,4 +1,4 @@
-"""Tables that a page, Markdown and a terminal show alike, and how values are written in them."""
+"""Tables that a page, Markdown and a terminal show alike, and the text of their values."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ _LONG = 1e9
 
 
 class Cell(NamedTuple):
-    """One cell: its text, what it is sorted by (the text if None), and the whole of a cut text."""
+    """One cell: its text, the value it is sorted by (None: the text), and the whole of a cut text."""
 
     text: str
     value: float | None = None
@@ -23,7 +23,7 @@ class Cell(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column of records: its title, where a record has its value, and what it means.
+    """A column of records: its title, the place of its value in a record, and its meaning.
 
     ``get`` is a path of names, such as ``scores.diagnosis.mAP``, or a function of the record.
     """
@@ -33,7 +33,7 @@ class Column(NamedTuple):
     meaning: str = ""
 
     def of(self, record: Any) -> Any:
-        """What a record has in it, as :func:`cell` takes it; None where a part of the path is None."""
+        """Value of a record, as :func:`cell` takes it; None where a part of the path is None."""
         if not isinstance(self.get, str):
             return self.get(record)
         for name in self.get.split("."):
@@ -71,7 +71,7 @@ class Table:
         *more: Any,
         **options: Any,
     ) -> "Table":
-        """A row a record; ``notes`` and the rest as for a table."""
+        """Make one with a row a record; ``notes`` and the rest as for a table."""
         rows = [{column.title: column.of(record) for column in columns} for record in records]
         meanings = {column.title: column.meaning for column in columns}
         return cls(title, rows, meanings, *more, **options)
@@ -140,7 +140,7 @@ def shortened(name: str, most: int = 48) -> Cell:
 
 
 def spread(values: Mapping[int, float], count: int) -> Cell:
-    """Mean ± standard deviation over the seeds; says how many there are if not ``count``.
+    """Mean ± standard deviation over the seeds, with their number if it is not ``count``.
 
     >>> spread({0: 0.90, 1: 0.92, 2: 0.97}, 3).text
     '0.930 ± 0.036'
@@ -161,7 +161,7 @@ def spread(values: Mapping[int, float], count: int) -> Cell:
 
 
 def difference(found: Difference | None, shared: int) -> tuple[Cell, str]:
-    """A difference with its interval, and the verdict; says how many pairs if not ``shared``."""
+    """A difference with its interval, and the verdict; with the number of pairs if not ``shared``."""
     if found is None or found.n < 2:
         return number(None), found.verdict if found else "no comparison possible"
     mean, low, high, n = found

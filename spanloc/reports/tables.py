@@ -9,11 +9,13 @@ from typing import Any
 
 from spanloc.files import counted
 from spanloc.metrics import KINDS
+from spanloc.metrics.diagnosis import in_words
 from spanloc.reports.groups import Group, compare, summarize
 from spanloc.reports.runs import Run
 from spanloc.reports.score_tables import meant
 from spanloc.reports.table import NONE, Cell, Column, Table, difference, fixed, shortened, spread
 
+_GROUP = "the span loss, and the settings that differ between the groups"
 _OVER = "over the training set or a sample of it"
 _GRADIENTS = (
     Column(
@@ -60,7 +62,7 @@ _TIME = Column("training (s)", "metrics.time/train", "seconds of training")
 
 
 def group_table(groups: Sequence[Group]) -> Table:
-    """One row a group: every figure as mean ± standard deviation over the seeds."""
+    """One row a group: its metric and time, as mean ± standard deviation over the seeds."""
     metric = _one_metric(groups)
 
     def judged(group: Group) -> Cell:
@@ -69,13 +71,27 @@ def group_table(groups: Sequence[Group]) -> Table:
         return found._replace(text=named)
 
     columns = [
-        Column("group", _label, "the span loss, and the settings that differ between the groups"),
+        Column("group", _label, _GROUP),
         Column("finished", _finished, "finished runs (one a seed) of all runs"),
         Column(
             metric or "metric",
             judged,
             "what the runs are judged by: of the test set where there is one",
         ),
+        _over_seeds(_TIME),
+    ]
+    notes = [
+        "Mean ± standard deviation over the seeds, of finished runs. (n = 2) after a number: only 2 of the "
+        "runs have it."
+    ]
+    named = {group.label: group.whole for group in groups if group.whole}
+    return Table.of("Groups", groups, columns, notes, groups=named)
+
+
+def gradient_table(groups: Sequence[Group]) -> Table:
+    """One row a group: losses, gradients and errors on the training set when training has ended."""
+    columns = [
+        Column("group", _label, _GROUP),
         *map(_over_seeds, _GRADIENTS),
         Column(
             "exponent",
@@ -85,96 +101,87 @@ def group_table(groups: Sequence[Group]) -> Table:
             "to the highest end of their intervals; n.d.: not determinable in any",
         ),
         *map(_over_seeds, _ERRORS),
-        _over_seeds(_TIME),
     ]
-    return Table.of(
-        "Groups",
-        groups,
-        columns,
-        notes=[
-            "Mean ± standard deviation over the seeds, of finished runs. A figure that fewer runs have "
-            "says how many."
-        ],
-        brief=[columns[i].title for i in (0, 1, 2, 6)],
-        groups={group.label: group.whole for group in groups if group.whole},
-    )
+    notes = [
+        "For the study of gradients, not to judge a model: the losses, and what is left of the gradient, on "
+        "the training set when training has ended."
+    ]
+    return Table.of("Gradient and loss", groups, columns, notes)
 
 
 def comparison_table(groups: Sequence[Group]) -> Table:
     """One row for every two groups that share a seed: first minus second, seed by seed."""
     metric = _one_metric(groups)
-    rows, apart = [], 0
     # What differs in one thing first: there the difference has a name.
     pairs = sorted(
         combinations(groups, 2), key=lambda pair: len({*pair[0].parts} ^ {*pair[1].parts})
     )
-    for first, second in pairs:
-        shared = len({*first.counted} & {*second.counted})
-        if not shared:
-            apart += 1
-            continue
-        row: dict[str, Any] = {"first": _label(first), "second": _label(second), "n": shared}
-        same = first.metric is not None and first.metric == second.metric
-        judged = compare(first.judged(), second.judged()) if same else None
-        if not metric:
-            both = (first.metric or NONE, second.metric or NONE)
-            row["metric"] = both[0] if same else " and ".join(both)
-        found = {metric or "difference": judged}
-        for column in _COMPARED:
-            found[column.title] = compare(first.values(column.of), second.values(column.of))
-        for name, value in found.items():
-            row[name], row[_verdict(name)] = difference(value, shared)
-        rows.append(row)
+    shared = [pair for pair in pairs if {*pair[0].counted} & {*pair[1].counted}]
+    judged = metric or "difference"
     meanings = {
         "first": "differences are the first group minus the second",
         "n": "seeds that both have finished",
         "metric": "what both are judged by",
     }
-    for name in (metric or "difference", *(column.title for column in _COMPARED)):
+    for name in (judged, *(column.title for column in _COMPARED)):
         meanings[name] = "mean of the differences, and its 95 % interval"
         meanings[_verdict(name)] = "what the interval allows to say"
-    notes = []
-    if rows:
-        notes.append(
+    if shared:
+        notes = [
             "Differences between runs of the same seed; n is the number of seeds that both groups "
             "have finished, one difference each. The intervals are Student's, at 95 %, and each "
             "holds for its comparison alone: of 20 comparisons of what is equal, one is expected "
             "to show a difference. No difference shown is not the same as equal: with few seeds "
             "the interval is wide. A single seed allows no comparison."
-        )
-    elif len(groups) > 1:
-        notes.append("No two groups have a finished run of the same seed: no comparison possible.")
+        ]
+        if apart := len(pairs) - len(shared):
+            notes.append(f"Left out, for want of a shared seed: {apart} more pairs of groups.")
+    elif pairs:
+        notes = ["No two groups have a finished run of the same seed: no comparison possible."]
     else:
-        notes.append("There are no two groups to compare.")
-    if apart and rows:
-        notes.append(f"Left out, for want of a shared seed: {apart} more pairs of groups.")
-    judged_by = metric or "difference"
-    brief = ("first", "second", "n", judged_by, _verdict(judged_by))
+        notes = ["There are no two groups to compare."]
+    rows = [_compared(first, second, metric) for first, second in shared]
+    brief = ("first", "second", "n", judged, _verdict(judged))
     return Table("Comparison over seeds", rows, meanings, notes, brief)
 
 
+def _compared(first: Group, second: Group, metric: str | None) -> dict[str, Any]:
+    shared = len({*first.counted} & {*second.counted})
+    row: dict[str, Any] = {"first": _label(first), "second": _label(second), "n": shared}
+    same = first.metric is not None and first.metric == second.metric
+    if not metric:
+        both = (first.metric or NONE, second.metric or NONE)
+        row["metric"] = both[0] if same else " and ".join(both)
+    found = {metric or "difference": compare(first.judged(), second.judged()) if same else None}
+    for column in _COMPARED:
+        found[column.title] = compare(first.values(column.of), second.values(column.of))
+    for name, value in found.items():
+        row[name], row[_verdict(name)] = difference(value, shared)
+    return row
+
+
 def error_table(groups: Sequence[Group]) -> Table:
-    """One row a group: what its errors on the test set cost, as mean and spread over seeds."""
+    """One row a group: the cost of its errors on the test set, as mean and spread over the seeds."""
     found = "share of the targets to which a prediction is matched"
     measures = [
         Column("mAP", "scores.diagnosis.mAP", "of the test set, at the tIoU of the diagnosis"),
         Column("targets found", "scores.share_found", found),
-        *(
-            Column(f"+ {kind}", f"scores.diagnosis.gain.{kind}", meant()[kind])
-            for kind in (*KINDS[1:], "missed")
-        ),
+    ]
+    measures += [
+        Column(f"+ {in_words(kind)}", f"scores.diagnosis.gain.{kind}", meant()[kind])
+        for kind in (*KINDS[1:], "missed")
     ]
     columns = [Column("group", _label), *map(_over_seeds, measures)]
     known = [g for g in groups if any(run.scores is not None for run in g.counted.values())]
     notes = [
-        "On the test set: mAP, and after + what it would gain if all errors of a kind were mended. "
+        "On the test set: mAP, and after + what it would gain if all errors of a kind were corrected. "
         "The page scores.html in the folder of a run says more."
     ]
     return Table.of("Errors", known, columns, notes if known else ["No run has a diagnosis."])
 
 
 def run_table(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> Table:
-    """One row a run, with what it says of itself."""
+    """One row a run: its state, and how far it got."""
     labels = {run.folder: _label(group) for group in groups for run in group.runs}
     taken = {run.folder for group in groups for run in group.counted.values()}
 
@@ -189,8 +196,8 @@ def run_table(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> Ta
         )
 
     states = (
-        "going: written to in the last 10 minutes; stopped: not, and not finished; "
-        "unreadable: nothing is known of it but the remark"
+        "going: something was written in the last 10 minutes; stopped: nothing was written for 10 minutes, "
+        "and it is not finished; unreadable: nothing is known but the remark"
     )
     columns = [
         Column("run", lambda run: shortened(run.name), "its folder"),
@@ -204,14 +211,14 @@ def run_table(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> Ta
         Column(
             "steps", lambda run: Cell(str(run.steps), run.steps), "optimizer steps that were logged"
         ),
-        Column("last span loss", "last_loss", "mean of the last 20 mini-batches that were logged"),
+        Column("last span loss", "last_loss", "mean over the last 20 logged mini-batches"),
         Column("remarks", remarks),
     ]
     return Table.of("Runs", runs, columns)
 
 
 def count_states(runs: Sequence[Run]) -> str:
-    """In words: how many runs there are, and in what states."""
+    """Number of runs, and of those in each state, in words."""
     counts = Counter(run.state for run in runs)
     states = ("finished", "going", "stopped", "failed", "unreadable")
     parts = ", ".join(f"{counts[state]} {state}" for state in states if counts[state])

@@ -35,12 +35,10 @@ def view_page(
 
     A signal that fits is in the page as it is, with 16 bits a value; of a longer one the page holds the
     smallest and the largest value of each bin of steps, which is as far as one can zoom in and see more.
-    With ``c`` channels, and the page to itself, a recording fits up to about ``most_bytes * 3 / (8 * c)``
-    steps, and beyond that has about ``most_bytes * 3 / (16 * c)`` bins. By default six channels fit
-    whole up to 245,000 steps (80 minutes at 50 Hz), and 10 million steps (55 hours) come in bins of 82
-    (1.6 s), or of 100 with thousands of spans. Recordings share the room: short ones leave theirs to
-    the long ones. Of the predictions the 20,000 with the highest scores are in the page, and 2,000
-    spans in its tables.
+    A recording of ``c`` channels fits up to about ``most_bytes * 3 / (8 * c)`` steps, by default 245,000
+    steps of six channels (80 minutes at 50 Hz), and beyond that has half as many bins. Recordings share
+    the room: short ones leave theirs to the long ones. Of the predictions the 20,000 with the highest
+    scores are in the page, and 2,000 spans in its tables.
 
     Args:
         shown: The recordings. Each is read once, in pieces; its memory does not grow with its length.
@@ -87,7 +85,6 @@ def view_page(
 
 
 def _facts(one: Shown, spans: Sequence[Held]) -> dict[str, Any]:
-    clock = one.start.replace(tzinfo=UTC).timestamp() if one.start else None
     return {
         "id": one.id,
         "rate": one.rate,
@@ -95,7 +92,7 @@ def _facts(one: Shown, spans: Sequence[Held]) -> dict[str, Any]:
         "channels": one.names()[:MOST_CHANNELS],
         "predictions": sum(not span.known for span in spans),
         # The script counts in wall time, which it takes for UTC.
-        "clock": clock,
+        "clock": one.start.replace(tzinfo=UTC).timestamp() if one.start else None,
         "zone": one.start.strftime("%z") if one.start else "",
         "decimals": decimals(one.rate),
     }
@@ -128,13 +125,8 @@ def _signal(one: Shown, size: int, room: int) -> tuple[dict[str, Any], str]:
 
 def _spans_text(spans: Sequence[Held], labels: Sequence[str]) -> str:
     number = {label: i for i, label in enumerate(labels)}
-    columns = [
-        np.array([span.start for span in spans], "<f8"),
-        np.array([span.end for span in spans], "<f8"),
-        np.array([span.score for span in spans], "<f8"),
-        np.array([number[span.label] for span in spans], "<u2"),
-    ]
-    return _coded(*(column.tobytes() for column in columns))
+    columns = np.array([(span.start, span.end, span.score) for span in spans], "<f8").T
+    return _coded(columns.tobytes(), np.array([number[s.label] for s in spans], "<u2").tobytes())
 
 
 def _coded(*parts: bytes) -> str:

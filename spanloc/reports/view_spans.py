@@ -1,22 +1,21 @@
-"""The spans of recordings on a page to look at: which of them it has room for, and their table."""
+"""Spans of recordings on the page to scroll through: a selection that has room, and their table."""
 
 import math
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
 
 from spanloc.plots.recording import MOST_CHANNELS, Shown
 from spanloc.reports.pages import part
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 # On one page, over all its recordings: a browser draws these without a delay that one would notice.
 _MOST_SPANS, _MOST_ROWS = 20_000, 2_000
 
 
 class Held(NamedTuple):
-    """A span that the page holds: seconds, its score (NaN if it is annotated), and whether the table has it."""
+    """A span on the page: in seconds, with its score (NaN if annotated), and whether the table lists it."""
 
     start: float
     end: float
@@ -31,7 +30,7 @@ class Held(NamedTuple):
 
 
 def held_spans(shown: Sequence[Shown]) -> list[list[Held]]:
-    """The spans that the page has room for: of the predictions those with the highest scores.
+    """Select the spans that the page has room for: of the predictions those with the highest scores.
 
     Of each recording first the predictions, by start, then what is annotated.
     """
@@ -49,7 +48,7 @@ def held_spans(shown: Sequence[Shown]) -> list[list[Held]]:
 
 
 def shares(wanted: Sequence[int], total: int) -> list[int]:
-    """``total`` in equal shares, but none larger than wanted: what is left over goes to the others.
+    """Divide ``total`` into equal shares, none larger than wanted: the rest goes to the others.
 
     >>> shares([10, 2, 10], 12)
     [5, 2, 5]
@@ -61,8 +60,8 @@ def shares(wanted: Sequence[int], total: int) -> list[int]:
     return given
 
 
-def span_table(number: int, one: Shown, spans: Sequence[Held]) -> "Markup":
-    """The spans of a recording by start, as HTML; each start is a link that the page's script follows."""
+def span_table(number: int, one: Shown, spans: Sequence[Held]) -> Markup:
+    """Table of a recording's spans by start, as HTML; each start is a link that the page's script follows."""
     digits = decimals(one.rate)
     begin = one.start.replace(tzinfo=None) if one.start else None
     rows: list[dict[str, Any]] = [
@@ -99,7 +98,7 @@ def _notes(one: Shown, spans: Sequence[Held]) -> Iterator[str]:
 
 
 def decimals(rate: float) -> int:
-    """Digits after the point that tell neighbouring steps apart."""
+    """Digits after the point at which neighbouring steps differ."""
     return min(6, max(1, math.ceil(math.log10(rate)))) if rate > 1 else 0
 
 

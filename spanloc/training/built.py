@@ -23,11 +23,11 @@ class BuiltModule(LightningModule):
         classes: Names of the labels; None: those of the data.
 
     Attributes:
-        config: What :func:`spanloc.load` builds the model from; a model built in plain Python has none.
-        facts: What the localizer was built from; None if it was given.
-        window: Steps that are evaluated at once, as the data have it; None: a whole batch, however long. Of a
-            model whose number of predictions is fixed, those of the longest training sample.
-        input: The signals that it was trained on, as the data say it; None: not known.
+        config: The one that :func:`spanloc.load` builds the model from; None for one built in plain Python.
+        facts: Of the training data that the localizer was built from; None if it was given.
+        window: The most steps evaluated at once, as the data say; None: a whole batch, however long. For a
+            model with a fixed number of predictions: the steps of the longest training sample.
+        input: The signals that it was trained on, as the data say; None: unknown.
     """
 
     localizer: Any
@@ -77,11 +77,10 @@ class BuiltModule(LightningModule):
         # What is bound to the length of its training sequences is evaluated on no longer ones.
         name = "train_window" if getattr(self.localizer, "bounded", False) else "window"
         self.window = getattr(datamodule, name, None) or self.window
-        there = {"num_channels": getattr(datamodule, "num_channels", None)}
-        there["num_classes"] = len(self.classes)
-        for name, value in there.items():
-            if value and getattr(self.localizer, name, value) != value:
-                ours = getattr(self.localizer, name)
+        num_channels = getattr(datamodule, "num_channels", None)
+        for name, value in (("num_channels", num_channels), ("num_classes", len(self.classes))):
+            ours = getattr(self.localizer, name, value)
+            if value and ours != value:
                 raise ValueError(f"the model has {name} {ours}; the data have {value}")
         statistics = getattr(datamodule, "statistics", None)
         if statistics is not None and not getattr(self.localizer, "normalised", True):
@@ -127,10 +126,13 @@ class BuiltModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what :func:`spanloc.load` and :meth:`on_load_checkpoint` need."""
-        facts = self.facts and asdict(self.facts)
-        checkpoint["spanloc"] = {"config": self.config, "classes": self.classes, "facts": facts}
-        checkpoint["spanloc"]["window"] = self.window
-        checkpoint["spanloc"]["input"] = self.input and asdict(self.input)
-        # They describe the parts, and are no arguments to build this from.
-        checkpoint["spanloc"]["hparams"] = checkpoint.pop(self.CHECKPOINT_HYPER_PARAMS_KEY, {})
+        checkpoint["spanloc"] = {
+            "config": self.config,
+            "classes": self.classes,
+            "facts": self.facts and asdict(self.facts),
+            "window": self.window,
+            "input": self.input and asdict(self.input),
+            # They describe the parts, and are no arguments to build this from.
+            "hparams": checkpoint.pop(self.CHECKPOINT_HYPER_PARAMS_KEY, {}),
+        }
         checkpoint.pop(self.CHECKPOINT_HYPER_PARAMS_NAME, None)

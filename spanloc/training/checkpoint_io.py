@@ -3,7 +3,6 @@
 import io
 import pickletools
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,17 +63,14 @@ def require_intact(path: str | Path) -> None:
             # torch stores plain bytes; a packed record could grow without bound.
             packed = any(part.compress_type != zipfile.ZIP_STORED for part in file.infolist())
             damaged = None if packed else file.testzip()
-            packed = packed or not all(map(_is_small, _pickles(file)))
+            pickles = (file.read(name) for name in file.namelist() if name.endswith(".pkl"))
+            packed = packed or not all(map(_is_small, pickles))
     except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError):
         packed, damaged = True, None
     if packed:
         raise ValueError(f"{path}: not a checkpoint, or a damaged one")
     if damaged:
         raise ValueError(f"{path}: the file is damaged: {damaged} does not match its checksum")
-
-
-def _pickles(file: zipfile.ZipFile) -> Iterator[bytes]:
-    return (file.read(name) for name in file.namelist() if name.endswith(".pkl"))
 
 
 def _is_small(content: bytes) -> bool:

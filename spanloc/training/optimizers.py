@@ -1,4 +1,4 @@
-"""Optimizers that know the loss, and what others are given on a GPU."""
+"""An optimizer that uses the loss, and options for the others on a GPU."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -12,7 +12,7 @@ from spanloc.models.sizing import open_arguments
 
 
 def on_gpu(make: Callable[..., Optimizer], parameters: Iterable[Tensor]) -> dict[str, bool]:
-    """What an optimizer is to be made with beside its settings: ``fused``, where all parameters are on a GPU.
+    """Further options to make an optimizer with: ``fused=True`` where all parameters are on a GPU.
 
     Then a step is a few kernels in place of some for every parameter. PyTorch does not do so on its own.
 

@@ -49,7 +49,7 @@ class PredictingModule(BuiltModule):
 
     @property
     def rate(self) -> float | None:
-        """Steps per second of the recordings that it was trained on; None: not known."""
+        """Steps per second of the recordings that it was trained on; None: unknown."""
         if self.input is not None:
             return self.input.rate
         # Of checkpoints that do not say what they were trained on; made-up data have steps alone.
@@ -69,6 +69,7 @@ class PredictingModule(BuiltModule):
         *,
         channels: Sequence[str | int] | None = None,
         on_rate: str = "resample",
+        missing: str | None = None,
         name: str = "recording",
     ) -> Predictions:
         """The spans in a recording of any length, in seconds from its start, best first.
@@ -82,6 +83,8 @@ class PredictingModule(BuiltModule):
             channels: Names or numbers, from 0, of the channels that the model was trained on, in their
                 order; None: by name where there are names, else all.
             on_rate: ``"resample"`` brings another rate to that of training, ``"error"`` refuses it.
+            missing: ``"interpolate"`` fills missing values (NaN), ``"error"`` refuses them; None: as in
+                training.
             name: Of the recording: the id in the predictions.
 
         Raises:
@@ -93,9 +96,11 @@ class PredictingModule(BuiltModule):
         facts = self.input or InputFacts(count, self.rate)
         known = rate or signal.rate or facts.rate
         silent = rate is None and signal.rate is None and known is not None
-        signal, notes = as_input(signal, facts, known, channels=channels, on_rate=on_rate)
+        signal, notes = as_input(
+            signal, facts, known, channels=channels, on_rate=on_rate, missing=missing
+        )
         if silent:
-            notes.append(f"its rate is not known; taken for that of training, {known:g} Hz")
+            notes.append(f"its rate is not known; taken as {known:g} Hz, as in training")
         for note in notes:
             if note not in self._said:
                 log.info("%s: %s", name, note)
@@ -143,7 +148,7 @@ class PredictingModule(BuiltModule):
             channels = part_of(0, 1).features.shape[1]
             self._reach[size] = reach_of(self, channels, size, self.device)
         found = windows(self, part_of, steps, size, self._reach[size], look)
-        return decode_windows(self.decode, _told(found), steps)
+        return decode_windows(self.decode, _reported(found), steps)
 
     def _in_seconds(self, predictions: Predictions, batch: Batch) -> Predictions:
         return replace(predictions.in_seconds(batch.timelines), classes=tuple(self.classes))
@@ -173,7 +178,7 @@ def batch_of(signal: Signal, first: int, last: int, line: Timeline, name: str) -
     return collate([Sample(name, torch.from_numpy(found), *none, line)])
 
 
-def _told(parts: Iterable[Window]) -> Iterator[Window]:
+def _reported(parts: Iterable[Window]) -> Iterator[Window]:
     # One long sequence is one batch of a progress display.
     pace = Pace()
     for part in parts:

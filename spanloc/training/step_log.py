@@ -1,7 +1,7 @@
 """Values of training steps on their way to the loggers."""
 
 import math
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
 import torch
@@ -18,7 +18,7 @@ class _Row(NamedTuple):
 
 
 class StepLog:
-    """Gives loggers the values of training steps, from a GPU those of many steps at once.
+    """Writes the values of training steps to loggers; on a GPU, those of many steps at once.
 
     To read one number, the CPU waits for all that the GPU has been given to do, and cannot give it more in
     the meantime. On a CPU the values are written at once.
@@ -28,7 +28,7 @@ class StepLog:
         optional: Names of values that are left out where they are NaN.
     """
 
-    def __init__(self, most: int = 50, optional: Container[str] = ()) -> None:
+    def __init__(self, most: int = 50, optional: Set[str] = frozenset()) -> None:
         self.most, self.optional = most, optional
         self._rows: list[_Row] = []
 
@@ -54,8 +54,8 @@ class StepLog:
                 name: next(numbers) if isinstance(value, Tensor) else value
                 for name, value in row.values.items()
             }
-            for name in [name for name, value in values.items() if math.isnan(value)]:
-                if name in self.optional:
+            for name in self.optional & values.keys():
+                if math.isnan(values[name]):
                     del values[name]
             for logger in loggers:
                 logger.log_metrics(values, step=row.step)

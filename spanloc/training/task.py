@@ -13,10 +13,10 @@ from torchmetrics import Metric, MetricCollection
 
 from spanloc.criterion import Criterion, Losses
 from spanloc.decode import Decode
+from spanloc.lightning import rank_zero_info
 from spanloc.losses.kinds import name_of
 from spanloc.metrics.assessable import assessable
 from spanloc.structures import Batch, Output
-from spanloc.training.compiling import compiled
 from spanloc.training.finite import FiniteWatch
 from spanloc.training.optimizers import on_gpu
 from spanloc.training.predicting import PredictingModule
@@ -109,7 +109,9 @@ class SpanLocalizer(PredictingModule):
 
     def on_fit_start(self) -> None:
         """Compiles, where that is wanted."""
-        self._compiled = compiled(self.localizer.forward, self.device) if self._compile else None
+        self._compiled = (
+            _try_compile(self.localizer.forward, self.device) if self._compile else None
+        )
 
     def on_train_start(self) -> None:
         """Starts a new step, at the rate of the schedule: an interrupted one has left its parts."""
@@ -227,6 +229,11 @@ class SpanLocalizer(PredictingModule):
                 "bf16-mixed, which keep spans in float32"
             )
         super().setup(stage)
+        if stage == "fit":
+            trainer: Any = self.trainer
+            for note in getattr(trainer.datamodule, "notes", ()):
+                # At the level of Lightning's own messages: a command prints the notes itself.
+                rank_zero_info(note)
 
     def _add_loss(self, output: Output, batch: Batch) -> None:
         losses = self.criterion(output, batch)
@@ -239,3 +246,25 @@ class SpanLocalizer(PredictingModule):
         values = {name: value.float() for name, value in metrics.compute().items()}
         self.log_dict(values, sync_dist=True)
         metrics.reset()
+
+
+def _try_compile(forward: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
+    """A function by ``torch.compile``, after a first try on the device.
+
+    Raises:
+        ValueError: There is no working compiler.
+    """
+    try:
+        torch.compile(_doubled)(torch.ones(8, device=device))
+    except Exception as error:  # of a compiler, a driver, a version of Python
+        cause = getattr(error, "inner_exception", error)
+        why = next(filter(None, str(cause).splitlines()), type(cause).__name__)
+        raise ValueError(
+            f"compile is true, and torch.compile does not work here on {device.type}: {why}; "
+            "install a C++ compiler (on Linux g++), or leave it out (compile=false)"
+        ) from error
+    return torch.compile(forward)
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return 2 * x

@@ -1,4 +1,4 @@
-"""W&B, MLflow and trackio."""
+"""Loggers of W&B, MLflow and trackio."""
 
 import logging
 import os
@@ -132,7 +132,7 @@ class MlflowTracker(Tracker):
         from mlflow.entities import Param
         from mlflow.tracking import MlflowClient
 
-        # It tells how it makes its tables.
+        # It logs how it makes its tables.
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         if self.artifacts:
             self.local.mkdir(exist_ok=True)

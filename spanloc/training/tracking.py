@@ -1,7 +1,6 @@
 """A run in an experiment tracker, which no failure of the tracker can end."""
 
 import logging
-import re
 import ssl
 import urllib.error
 import urllib.request
@@ -104,7 +103,7 @@ class Tracker(Logger):
         self._try(self._log, {name: float(v) for name, v in metrics.items()}, step or 0)
 
     def log_image(self, key: str, images: list[Any], step: int | None = None) -> None:
-        """Log figures under a name: paths of PNG files."""
+        """Log plots under a name: paths of PNG files."""
         for path in images:
             self._try(self._image, key, Path(path), step or 0)
 
@@ -164,5 +163,5 @@ def check_reachable(url: str) -> None:
 
 
 def _line(error: Exception) -> str:
-    text = re.sub(r"\s+", " ", str(error)).strip() or type(error).__name__
+    text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 300 else f"{text[:297]}..."

@@ -15,6 +15,10 @@ def check(cli, folder, *arguments):
     return cli("check", *arguments, "hydra.run.dir=out", folder=folder)
 
 
+def survey(folder):
+    return Survey.read(folder / "out" / "check.json")
+
+
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory):
     return sample_folder(tmp_path_factory.mktemp("sample"))
@@ -37,7 +41,7 @@ def test_the_sample_can_be_tried_at_once(cli, tmp_path, capsys):
     assert re.search(r"walk\s*│\s*50 │", printed)
     assert "0 errors, 0 warnings, 0 notes." in printed
     assert (tmp_path / "runs" / "sample" / "annotations.json").is_file()
-    found = Survey.read(tmp_path / "out" / "check.json")
+    found = survey(tmp_path)
     assert (found.num_recordings, found.root) == (12, "runs/sample")
     page = (tmp_path / "out" / "check.html").read_text()
     assert page.count("<svg") == 2
@@ -74,7 +78,7 @@ def test_errors_are_all_printed_and_end_in_one_line(cli, sample, tmp_path, capsy
     for line in (
         "error: 1 span whose end is before the start",
         "error: 1 span whose label is unknown",
-        "error: 1 NaN or infinite value in 1 recording",
+        "error: 1 recording with missing values (NaN, or empty fields)",
         f"  where: {root / 'data' / 'person2-b.npy'}, person2-b, row 9: column 2 is nan",
         "warning: 1 subject in two subsets",
     ):
@@ -82,7 +86,7 @@ def test_errors_are_all_printed_and_end_in_one_line(cli, sample, tmp_path, capsy
     assert totals not in printed
     assert "check.html" not in printed
     assert printed.index("error:") < printed.index("warning:")
-    found = Survey.read(tmp_path / "out" / "check.json")
+    found = survey(tmp_path)
     assert [len(found.of(severity)) for severity in ("error", "warning", "note")] == [4, 1, 0]
     page = (tmp_path / "out" / "check.html").read_text()
     assert "1 span whose label is unknown" in page
@@ -115,7 +119,7 @@ def test_annotations_that_cannot_be_read_are_a_finding(cli, sample, tmp_path, ca
     stop = check(cli, tmp_path, f"data.root={root}")
     assert f"{root}: 1 error, " in stop
     assert "subset is 'train'" in capsys.readouterr().out
-    (finding,) = Survey.read(tmp_path / "out" / "check.json").of("error")
+    (finding,) = survey(tmp_path).of("error")
     assert finding.kind == "refused"
 
 
@@ -143,7 +147,7 @@ def test_a_broken_recording_does_not_hide_the_others(cli, sample, tmp_path, caps
     folder = spoilt(sample, tmp_path / "spoilt", change)
     (folder / "data" / "person1-a.npy").write_bytes(b"nothing")
     check(cli, tmp_path, f"data.root={folder}")
-    found = Survey.read(tmp_path / "out" / "check.json")
+    found = survey(tmp_path)
     counts = {finding.kind: finding.count for finding in found.findings}
     assert sorted(counts.values()) == [1, 2]
     assert found.num_recordings == 10
@@ -173,7 +177,7 @@ error: 200 mistakes in the annotations, or between them and the signals
   Correct this"""
     assert shown in printed
     assert f"{file}, a, line 203: span is [9.0, 12.0]" in printed
-    found = Survey.read(tmp_path / "out" / "check.json")
+    found = survey(tmp_path)
     refused, past = found.findings[:2]
     assert refused.count == len(refused.cases) == 200
     assert [case.row for case in refused.cases] == [f"line {i}" for i in range(2, 202)]
@@ -213,7 +217,7 @@ def test_what_was_not_annotated_is_shaded_and_named(cli, sample, tmp_path, capsy
         assert ("Grey: not annotated, or ignored." in page) == shaded
         printed = capsys.readouterr().out
         assert ("outside of the annotated stretches" in printed) == shaded
-    found = Survey.read(tmp_path / "out" / "check.json")
+    found = survey(tmp_path)
     (outside,) = (one for one in found.findings if one.kind == "outside of annotated")
     spans = json.loads((root / "annotations.json").read_text())["database"]["person1-a"]
     late = [i for i, row in enumerate(spans["annotations"]) if row["segment"][1] > 10.02]
@@ -232,14 +236,14 @@ def test_a_folder_without_a_signal_says_so(cli, tmp_path, capsys):
     (root / "data" / "a.npy").unlink()
     check(cli, tmp_path, f"data.root={root}", "data.fps=50")
     # That there is no signal is all there is to say: labels are not missing as well.
-    (finding,) = Survey.read(tmp_path / "out" / "check.json").findings
+    (finding,) = survey(tmp_path).findings
     assert [case.sequence for case in finding.cases] == ["a", "b"]
 
 
 def test_broken_rows_are_listed_although_all_of_the_file_is_refused(cli, tmp_path):
     root = table(tmp_path / "here", ["a,1,2,walk", "a,x,2,walk"])
     check(cli, tmp_path, f"data.root={root}", "data.fps=50", "data.label_map={run:jog}")
-    (finding,) = Survey.read(tmp_path / "out" / "check.json").findings
+    (finding,) = survey(tmp_path).findings
     row, whole = finding.cases
     assert (row.file, row.row) == (str(root / "annotations.csv"), "line 3")
     assert (whole.file, whole.row) == (row.file, "")
@@ -249,10 +253,13 @@ def test_broken_rows_are_listed_although_all_of_the_file_is_refused(cli, tmp_pat
 def test_a_recording_that_is_left_out_is_counted_among_the_warnings(cli, tmp_path, capsys):
     root = table(tmp_path / "here", ["a,1,2,walk", "a,4,5,walk"])
     (root / "data" / "b.npy").write_bytes((root / "data" / "a.npy").read_bytes())
-    check(cli, tmp_path, f"data.root={root}", "data.fps=50")
+    stop = check(cli, tmp_path, f"data.root={root}", "data.fps=50")
     printed = capsys.readouterr().out
     left_out = f"warning: {root / 'annotations.csv'}: left out, without a row"
     assert printed.count("left out, without a row") == printed.count(left_out) == 1
-    found = Survey.read(tmp_path / "out" / "check.json")
-    assert re.search(rf", {len(found.of('warning'))} warnings?, \d+ notes?\.\n", printed)
+    found = survey(tmp_path)
+    assert re.search(
+        rf": 1 error, {len(found.of('warning'))} warnings?, \d+ notes?; the page", stop
+    )
+    assert "error: training would stop: the training subset has 1 recording of 1 subject" in printed
     assert "left out, without a row" in (tmp_path / "out" / "check.html").read_text()

@@ -32,6 +32,34 @@ def test_training_on_one_subject_is_a_note(findings, capsys):
     assert "1 note.\n" in printed
 
 
+def test_what_would_stop_training_is_an_error(findings, capsys):
+    found = findings("{id},{start},{end},walk,one", "data.fps=10")
+    assert found["training"].text.startswith("training would stop: the training subset has 4 rec")
+    assert "\nerror: training would stop: " in capsys.readouterr().out
+
+
+def test_settings_may_come_from_a_file_of_training_and_the_split_is_shown(cli, tmp_path):
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    (tmp_path / "mine" / "experiment" / "wrist.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /data: annotations\n  - override /task: detection\n"
+        "data: {root: here, fps: 10, columns: {start: Beginn}}\nbudget: quick\n"
+    )
+    (tmp_path / "here" / "data").mkdir(parents=True)
+    rows = ["sequence,Beginn,end,label"]
+    for i in range(8):
+        np.save(
+            tmp_path / "here" / "data" / f"r{i}.npy", np.random.default_rng(i).normal(size=(90, 2))
+        )
+        rows += [f"r{i},{2 * k},{2 * k + 1},walk" for k in range(4)]
+    (tmp_path / "here" / "annotations.csv").write_text("\n".join(rows) + "\n")
+    words = ("--config-dir=mine", "experiment=wrist", "hydra.run.dir=out")
+    assert cli("check", *words, folder=tmp_path) == tmp_path
+    found = Survey.read(tmp_path / "out" / "check.json")
+    parts = [(part.name, part.num_recordings, part.num_spans) for part in found.parts]
+    assert parts == [("training", 5, 20), ("validation", 1, 4), ("testing", 2, 8)]
+    assert found.labels[0].subsets == {"training": 20, "validation": 4, "testing": 8}
+
+
 def test_spans_that_are_broken_are_not_missing(findings):
     found = findings("{id},{start},x{end},walk,{subject}", "data.fps=10")
     assert set(found) == {"refused"}

@@ -13,6 +13,13 @@ import spanloc
 from spanloc.data.signals import NpySignal
 from spanloc.reports import ScoreResult
 
+# Quick on the recordings of ``annotated``.
+OWN = (
+    "task=detection", "data=annotations", "data.crops_per_epoch=8", "backbone.width=8",
+    "trainer.max_epochs=1", "trainer.accelerator=cpu", "hydra.run.dir=run",
+)  # fmt: skip
+UNMEASURED = ("callbacks.convergence=null", "fit_decode=false")
+
 
 def metrics(folder):
     found = json.loads((folder / "metrics.json").read_text())
@@ -39,13 +46,8 @@ def test_a_run_leaves_what_it_should(trained):
         assert all(0 <= v <= 1 for k, v in found.items() if k.startswith(("test/", "val/")))
         rows = (run / "csv" / "version_0" / "metrics.csv").read_text().splitlines()
         header = rows[0].split(",")
-        assert {
-            "grad/params",
-            "grad/spans",
-            "train/loss_span",
-            "train/loss_score",
-            "val/loss",
-        } <= set(header)
+        losses = {"train/loss_span", "train/loss_score", "val/loss"}
+        assert {"grad/params", "grad/spans", *losses} <= set(header)
         column = header.index("grad/params")
         assert sum(bool(row.split(",")[column]) for row in rows[1:]) == 6
         config = yaml.safe_load((run / "config.yaml").read_text())
@@ -86,22 +88,6 @@ def test_a_run_resumed_elsewhere_ends_where_it_would_have_and_keeps_its_best(cli
     torch.testing.assert_close(*history, rtol=0, atol=0)
 
 
-@pytest.mark.slow  # 3 s
-def test_averaged_weights_resume_too(cli):
-    average = (
-        "callbacks.average={_target_:pytorch_lightning.callbacks.EMAWeightAveraging,decay:0.9}"
-    )
-    options = (*BARE, "scheduler=constant", average)
-    whole = cli("train", *options, "hydra.run.dir=run") / "run"
-    half = cli("train", *options, "trainer.max_epochs=1", "hydra.run.dir=run") / "run"
-    resumed = cli("train", *options, f"ckpt_path={half / 'last.ckpt'}", "hydra.run.dir=run") / "run"
-    assert metrics(whole) == metrics(resumed)
-    saved, again = (torch.load(run / "last.ckpt", weights_only=True) for run in (whole, resumed))
-    raw, mean = saved["current_model_state"], saved["state_dict"]
-    assert all(torch.equal(value, again["state_dict"][key]) for key, value in mean.items())
-    assert not all(torch.equal(raw[key], mean[key]) for key in mean)
-
-
 def test_your_own_loss(cli, tmp_path):
     (tmp_path / "theirs_loss.py").write_text(
         "def ends(pred, target):\n    return (pred - target).abs().mean(-1)\n"
@@ -120,9 +106,8 @@ def test_your_own_loss(cli, tmp_path):
 
 
 def test_one_span_of_several_is_said(cli, annotated):
-    run = cli("train", "task=single", "data=annotations", f"data.root={annotated}", "data.crops_per_epoch=8", "backbone.width=8",
-              "trainer.max_steps=1", "trainer.accelerator=cpu", "test=false", "fit_decode=false",
-              "callbacks.convergence=null", "hydra.run.dir=run")  # fmt: skip
+    changed = (f"data.root={annotated}", "task=single", "trainer.max_steps=1", "test=false")
+    run = cli("train", *OWN, *UNMEASURED, *changed)
     said = (run / "run" / "train.log").read_text()
     assert "training sequences have several spans, and this model gives one" in said
 
@@ -130,10 +115,7 @@ def test_one_span_of_several_is_said(cli, annotated):
 def test_nothing_to_test_on_is_said_before_training(cli, annotated):
     path = annotated / "annotations.json"
     path.write_text(path.read_text().replace('"testing"', '"validation"'))
-    options = ("train", "task=detection", "data=annotations", f"data.root={annotated}", "data.crops_per_epoch=8",
-               "backbone.width=8", "trainer.max_epochs=1", "trainer.accelerator=cpu",
-               "data.test_share=0", "fit_decode=false", "callbacks.convergence=null",
-               "hydra.run.dir=run")  # fmt: skip
+    options = ("train", *OWN, *UNMEASURED, f"data.root={annotated}", "data.test_share=0")
     assert "no sequences to test on; test=false goes without" in cli(*options)
     found = metrics(cli(*options, "test=false") / "run")
     assert "val/mAP" in found
@@ -177,12 +159,9 @@ def test_a_sweep_gives_each_run_a_folder_of_its_own(cli, capsys):
     assert isinstance(again, Path)
 
 
-def test_your_own_data(cli, annotated):
-    folder = cli(
-        "train", "task=detection", "data=annotations", f"data.root={annotated}", "data.crops_per_epoch=8", "backbone.width=8",
-        "data.crop_seconds=3", "data.batch_size=2", "trainer.max_epochs=1", "hydra.run.dir=run",
-        "trainer.accelerator=cpu",
-    )  # fmt: skip
+def test_your_own_data(cli, annotated, capsys):
+    more = (f"data.root={annotated}", "data.crop_seconds=3", "data.batch_size=2")
+    folder = cli("train", *OWN, *more)
     assert isinstance(folder, Path), folder
     found = metrics(folder / "run")
     assert 0 <= found["test/mAP"] <= 1
@@ -203,18 +182,29 @@ def test_your_own_data(cli, annotated):
     # A single recording of another folder, in a table with names and a unit of its own, and one label of the two.
     new = folder / "new"
     (new / "data").mkdir(parents=True)
-    shutil.copy(annotated / "data" / "s0.npy", new / "data")
+    shutil.copy(annotated / "data" / "s0.npy", new / "data" / "n0.npy")
     (new / "annotations.csv").write_text(
-        "file,start,end,label\ns0,1000,3000,walk\ns0,4000,5500,walk\n"
+        "file,start,end,label\nn0,1000,3000,walk\nn0,4000,5500,walk\n"
     )
     again = cli(
-        "evaluate", f"checkpoint={folder / 'run' / 'best.ckpt'}", f"data.root={new}", "subset=all",
-        "data.columns={sequence: file}", "data.unit=milliseconds", "data.fps=10", "hydra.run.dir=all",
+        "evaluate", f"checkpoint={folder / 'run' / 'best.ckpt'}", f"data.root={new}",
+        "data.label_map={sitt: sit}", "data.columns={sequence: file}", "data.unit=milliseconds", "data.fps=10", "hydra.run.dir=all",
     )  # fmt: skip
     assert isinstance(again, Path), again
     assert 0 <= metrics(again / "all")["all/mAP"] <= 1
+    printed = capsys.readouterr().out
+    assert "All 1 recording" in printed
+    assert "│ mAP@0.50 │" in printed
+    assert "all/mAP" not in printed
     scores = ScoreResult.read(again / "all" / "scores.json")
     assert (scores.num_sequences, scores.subset) == (1, None)
+    said = (again / "all" / "evaluate.log").read_text()
+    assert "all of them, as this is another folder than that of training" in said
+    assert "no label 'sitt', which data.label_map names: ignored" in said
+    line = cli("evaluate", f"checkpoint={folder / 'run' / 'best.ckpt'}", f"data.root={new}", "subset=test",
+               "data.columns={sequence: file}", "data.unit=milliseconds", "data.fps=10")  # fmt: skip
+    assert line.endswith("has 1 recording of 1 subject (a recording without a subject counts as a subject "
+                         "of its own); subset=all evaluates on all")  # fmt: skip
     path = moved / "annotations.json"
     content = json.loads(path.read_text())
     for record in content["database"].values():
@@ -234,14 +224,10 @@ def test_the_testing_subset_is_not_opened_before_the_end(cli, annotated, monkeyp
         return read(signal, first, last)
 
     monkeypatch.setattr(NpySignal, "read", spy)
-    options = (
-        "train", "task=detection", "data=annotations", f"data.root={annotated}", "data.crops_per_epoch=8", "data.num_workers=0", "backbone.width=8",
-        "trainer.max_epochs=1", "trainer.accelerator=cpu", "hydra.run.dir=run",
-    )  # fmt: skip
-    bare = ("callbacks.convergence=null", "fit_decode=false")
-    cli(*options, *bare, "test=false")
+    options = ("train", *OWN, *UNMEASURED, f"data.root={annotated}", "data.num_workers=0")
+    cli(*options, "test=false")
     assert opened == []
-    cli(*options, *bare)
+    cli(*options)
     # Once to evaluate, once for the figure.
     assert sorted(opened) == ["s6", "s6", "s7", "s7"]
 

@@ -1,6 +1,7 @@
 """spanloc-export: a recording to compare on, mistakes, and a file that differs."""
 
 import os
+import re
 import shutil
 
 import numpy as np
@@ -19,7 +20,14 @@ def test_a_recording_is_what_is_compared(trained, cli, tmp_path, capsys):
     words = (f"checkpoint={trained['single']}", "recording=own.npy", "rate=1")
     with unchecked():
         assert cli("export", *words, "format=torch_export", folder=tmp_path) == tmp_path
-    assert "Compared on the first 75 steps of own.npy" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert re.findall(r"^\d of 4: (\w+)", said, re.MULTILINE) == [
+        "tracing",
+        "writing",
+        "comparing",
+        "measuring",
+    ]
+    assert "Compared on the first 75 steps of own.npy" in said
     assert len(list(tmp_path.glob("runs/export/*/model.pt2"))) == 1
 
 
@@ -38,6 +46,15 @@ def test_a_mistake_is_one_line(settings, said, trained, refused, tmp_path):
     shutil.copy(trained["single"] / "best.ckpt", tmp_path)
     assert said in refused("export", "checkpoint=best.ckpt", *settings, folder=tmp_path)
     assert os.listdir(tmp_path) == ["best.ckpt"]
+
+
+def test_a_missing_package_is_said_before_the_model_is_loaded(refused, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "spanloc.inference.export.find_spec", lambda name: name != "onnxscript" or None
+    )
+    (tmp_path / "broken.ckpt").write_text("no checkpoint")
+    line = refused("export", "checkpoint=broken.ckpt", folder=tmp_path)
+    assert line == "format=onnx needs onnxscript: pip install 'spanloc[export]'"
 
 
 @pytest.mark.slow  # 4 s

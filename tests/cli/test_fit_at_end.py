@@ -1,6 +1,7 @@
 """What spanloc-train fits on the validation set when it has ended."""
 
 import json
+import re
 
 import pytest
 from conftest import HINTS_OF_LIGHTNING, SMALL
@@ -25,6 +26,8 @@ def test_the_best_checkpoint_is_calibrated_and_the_last_is_as_it_was(folder):
     assert task.decode.voting is None
     assert last.decode.calibration is None
     assert task.config["module"]["decode"]["calibration"]["temperature"]
+    said = "calibrating the scores on 48 validation recordings: better, kept\n"
+    assert said in (folder / "train.log").read_text()
 
 
 def test_a_resumed_run_goes_on_from_what_was_not_fitted(folder, cli):
@@ -41,10 +44,16 @@ def test_what_cannot_be_fitted_is_said_before_the_training(cli, value):
     assert "wanted true, false or a list of bias, voting, calibration" in line
 
 
-def test_the_scores_have_the_average_precision_of_each_label(folder, cli):
+def test_the_scores_have_the_average_precision_of_each_label(folder, cli, capsys):
     run = cli("evaluate", f"checkpoint={folder}", "hydra.run.dir=scored") / "scored"
     found = json.loads((run / "scores.json").read_text())["metrics"]
     names = spanloc.load(folder).classes
+    printed = capsys.readouterr().out
+    for name in names:
+        assert re.search(rf"│ {name} +│ {found[f'AP/{name}']:.4f} │", printed)
+    assert "│ test/mAP " in printed
+    assert "mAP@0.50: average precision, mean over the labels." in printed
+    assert "\nEvaluated on: 8 sequences.\n" in printed
     assert {f"AP/{name}" for name in names} <= found.keys()
     of_labels = [found[f"AP/{name}"] for name in names if found[f"AP/{name}"] is not None]
     assert found["mAP"] == pytest.approx(sum(of_labels) / len(of_labels), abs=1e-6)

@@ -4,10 +4,12 @@ import os
 import pickle
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from conftest import SMALL
@@ -15,9 +17,11 @@ from hydra import compose, initialize_config_module
 from hydra.core.utils import run_job
 
 from spanloc.cli import launchers, train
+from spanloc.cli.launchers import _without_result
+from spanloc.cli.requeue import stopping_saved
 from spanloc.cli.resume import for_hydra
-from spanloc.cli.spread import _without_result
-from spanloc.cli.sweeps import FailedRunError, Outcome
+from spanloc.cli.sweeps import FailedRunError, Outcome, how_to_go_on
+from spanloc.training.callbacks import LastCheckpoint
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "scaling.md").read_text()
@@ -47,6 +51,18 @@ def killed(pred, target):
         os.kill(os.getpid(), signal.SIGKILL)
     return (pred - target).abs().sum(-1)
 """
+
+
+def train_in(folder, *settings):
+    """The command in a process of its own, after it has ended."""
+    return started(folder, Path(sys.executable).with_name("spanloc-train"), *settings)
+
+
+def started(folder, *command):
+    return subprocess.run(
+        command, cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=500,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -86,10 +102,8 @@ def test_runs_that_fail_are_named_after_the_others_have_run(cli, tmp_path, ran):
 def test_a_mistake_of_all_runs_is_one_line_and_the_choice_is_in_no_name(cli, tmp_path, ran):
     line = cli("train", "launcher=joblib", "seed=1,3", "hydra.sweep.dir=out", folder=tmp_path)
     assert line == "spanloc-train: error: all 2 runs failed: seed 01 is odd"
-    assert {path.parent.name for path in tmp_path.glob("out/*/error.txt")} == {
-        "0_seed-1",
-        "1_seed-3",
-    }
+    names = {path.parent.name for path in tmp_path.glob("out/*/error.txt")}
+    assert names == {"0_seed-1", "1_seed-3"}
 
 
 def test_an_earlier_run_in_the_folder_stays_as_it_was(cli, tmp_path, ran):
@@ -162,13 +176,9 @@ def test_the_settings_of_the_commands_of_the_page_exist():
 def test_a_run_that_fails_or_is_killed_ends_no_other(tmp_path, package, settings):
     pytest.importorskip(package)
     (tmp_path / "mine.py").write_text(LOSSES)
-    command = Path(sys.executable).with_name("spanloc-train")
     losses = "span_loss._target_=mine.wrong,mine.killed,spanloc.losses.giou_loss"
     workers = "data.num_workers=1"  # what the settings choose for recordings
-    done = subprocess.run(
-        [command, *settings, *BARE, *BY_NUMBER, workers, losses], cwd=tmp_path, timeout=500,
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = train_in(tmp_path, *settings, *BARE, *BY_NUMBER, workers, losses)
     assert done.returncode == 1
     *_, first, wrong, killed = sorted(done.stderr.splitlines()[-3:], key=lambda x: (x[0] == " ", x))
     assert first == "spanloc-train: error: 2 of 3 runs failed:"
@@ -179,23 +189,17 @@ def test_a_run_that_fails_or_is_killed_ends_no_other(tmp_path, package, settings
     assert (out / "0" / "error.txt").read_text() == "span_loss: no such span\n"
     assert (out / "1" / "error.txt").read_text().strip() == killed.removeprefix("  out/1: ")
     assert (out / "2" / "metrics.json").is_file()
-    assert (
-        "launcher" not in (out / "2" / "overrides.yaml").read_text()
-    )  # resume= is of this run alone
-    assert "trained up to step" in (out / "2" / "output.log").read_text()
+    # resume= is of this run alone.
+    assert "launcher" not in (out / "2" / "overrides.yaml").read_text()
+    assert "training ended: epoch" in (out / "2" / "output.log").read_text()
 
 
 # 40 s of CPU.
 @pytest.mark.slow
 def test_a_run_of_two_processes_that_fails_ends_no_other(tmp_path):
     (tmp_path / "mine.py").write_text(LOSSES)
-    command = Path(sys.executable).with_name("spanloc-train")
     losses = "span_loss._target_=mine.wrong_in_the_second,spanloc.losses.giou_loss"
-    done = subprocess.run(
-        [command, "-m", *BARE, *BY_NUMBER, losses, "trainer.devices=2"], cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=500, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
+    done = train_in(tmp_path, "-m", *BARE, *BY_NUMBER, losses, "trainer.devices=2")
     last = done.stderr.splitlines()[-1]
     assert last == "spanloc-train: error: 1 of 2 runs failed: out/0: no such span"
     assert (tmp_path / "out" / "0" / "error.txt").read_text() == "no such span\n"
@@ -206,12 +210,9 @@ def test_a_run_of_two_processes_that_fails_ends_no_other(tmp_path):
 @pytest.mark.slow
 def test_two_workers_of_ray_train_one_model(annotated):
     pytest.importorskip("ray.train")
-    done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "ray_train.py", annotated, "--epochs", "2",
-         "--batch-size", "1", "--storage", annotated / "kept"],
-        cwd=annotated, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=500,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    options = ("--epochs", "2", "--batch-size", "1", "--storage", annotated / "kept")
+    script = ROOT / "scripts" / "ray_train.py"
+    done = started(annotated, sys.executable, script, annotated, *options)
     assert done.returncode == 0, done.stderr[-2000:]
     found = dict(
         line.split(": ") for line in done.stdout.splitlines() if re.match(r"[\w/@.]+: ", line)
@@ -243,12 +244,41 @@ TINY = (
 def test_a_command_of_the_page_trains(annotated, beginning, package, more):
     pytest.importorskip(package)
     (text,) = [text for text in COMMANDS if text.startswith(beginning)]
-    command = Path(sys.executable).with_name("spanloc-train")
-    done = subprocess.run(
-        [command, *shlex.split(text.replace("FOLDER", str(annotated))), *TINY, *more],
-        cwd=annotated, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=500,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    command = shlex.split(text.replace("FOLDER", str(annotated)))
+    done = train_in(annotated, *command, *TINY, *more)
     assert done.returncode == 0, done.stderr[-2000:]
     runs = list((annotated / "out").rglob("metrics.json"))
     assert len(runs) == (2 if "launcher" in beginning else 1)
+
+
+def test_a_sweep_that_is_stopped_says_how_each_run_goes_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, files in (
+        ("0", ("overrides.yaml", "last.ckpt")),
+        ("1", ("overrides.yaml",)),
+        ("2", ()),
+    ):
+        (tmp_path / name).mkdir()
+        for file in files:
+            (tmp_path / name / file).touch()
+    assert how_to_go_on([tmp_path / name for name in "012"], 3).split("\n") == [
+        f"To resume it: spanloc-train resume={tmp_path / '0'}",
+        "1: its first epoch had not ended, so nothing was saved: start it again",
+        "4 runs of the sweep had not begun: start a sweep of the rest",
+    ]
+    assert how_to_go_on([tmp_path / "2"], 0).startswith("1 run of the sweep had not begun")
+
+
+def test_a_run_whose_workers_had_the_signal_too_has_not_failed():
+    def train_until_the_signal():
+        last = Mock(spec=LastCheckpoint, can_save=True)
+        with stopping_saved(Mock(callbacks=[last])):
+            signal.raise_signal(signal.SIGTERM)
+            raise RuntimeError("DataLoader worker is killed by signal: Terminated.")
+
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        with pytest.raises(KeyboardInterrupt, match="terminated"):
+            train_until_the_signal()
+    finally:
+        signal.signal(signal.SIGTERM, before)

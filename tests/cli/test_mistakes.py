@@ -1,9 +1,7 @@
-"""What a user's mistake ends in: one line that names it."""
+"""A user's mistake ends in one line that names it, and the setting that was likely meant."""
 
 import errno
 import logging
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -117,20 +115,22 @@ def test_a_mistake_in_a_folder_is_one_line(refused, annotated):
     assert "s3.npy: has 1 channel without names" in line
 
 
-def test_evaluate_s_mistakes(cli, trained, annotated):
-    best = trained["detection"] / "best.ckpt"
-    line = cli("evaluate")
-    assert (
-        line == "spanloc-evaluate: error: checkpoint is not set; add checkpoint=... to the command"
-    )
-    line = cli("evaluate", f"checkpoint={best}", "subset=train")
-    assert "subset is 'train'; it may be test, val or all" in line
-    line = cli("evaluate", f"checkpoint={best}", "subset=all")
-    assert "subset=all is for a folder; the model was trained on spanloc.data.SyntheticData" in line
-    line = cli("evaluate", f"checkpoint={best}", "subset=all", "fit_decode=true")
-    assert "subset=all holds nothing out for fit_decode" in line
-    line = cli("evaluate", f"checkpoint={best}", f"data.root={annotated}")
-    assert "data.root: the model was trained on spanloc.data.SyntheticData, without it" in line
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ([], "checkpoint is not set; add checkpoint=... to the command"),
+        (["subset=train"], "subset is 'train'; it may be test, val or all"),
+        (["subset=all"], "subset=all is for a folder; the model was trained on spanloc.data.Synth"),
+        (["subset=all", "fit_decode=true"], "subset=all holds nothing out for fit_decode"),
+        (
+            ["data.root=."],
+            "data.root: the model was trained on spanloc.data.SyntheticData, without",
+        ),
+    ],
+)
+def test_a_mistake_in_an_evaluation_is_one_line(refused, trained, settings, message):
+    checkpoint = [f"checkpoint={trained['detection'] / 'best.ckpt'}"] if settings else []
+    assert refused("evaluate", *checkpoint, *settings).startswith(message)
 
 
 def test_help_names_what_there_is(cli, capsys):
@@ -138,22 +138,6 @@ def test_help_names_what_there_is(cli, capsys):
     helped = capsys.readouterr().out
     for word in ("spanloc-train data.root=FOLDER", "span_loss:", "smooth_giou", "annotations.json"):
         assert word in helped
-
-
-@pytest.mark.slow  # 5 s
-def test_an_error_outside_of_tests(tmp_path):
-    """As a user meets it: the installed command, without the shape checker."""
-    command = Path(sys.executable).with_name("spanloc-train")
-    failed = subprocess.run(
-        [command, "span_loss=smooth_giou", "span_loss.phi=square", *SMALL, "hydra.run.dir=run"],
-        capture_output=True, text=True, cwd=tmp_path, check=False,
-    )  # fmt: skip
-    assert failed.returncode == 1
-    last = failed.stderr.strip().splitlines()[-1]
-    assert last.startswith(
-        "spanloc-train: error: span_loss: phi is 'square'; it may be one of pseudo_huber"
-    )
-    assert "Traceback" not in failed.stderr
 
 
 def test_the_cause_speaks_where_only_the_cleaning_up_has_failed():
@@ -181,3 +165,45 @@ def test_a_run_is_not_trained_over(cli, trained):
     assert f"{run} holds a run already: resume='{run}' goes on with it" in line
     assert (run / "last.ckpt").read_bytes() == before
     assert not (run / "error.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "argument", "near"),
+    [
+        ("train", "span_los=giou", "span_loss"),
+        ("train", "data.rooot=x", "data.root"),  # of another choice than the usual one
+        ("train", "optimizer.learning_rate=1", "optimizer.lr"),
+        ("train", "batch_size=4", "data.batch_size"),
+        ("tune", "num_trial=3", "num_trials"),
+        ("predict", "checkpont=run", "checkpoint"),
+    ],
+)
+def test_a_setting_that_does_not_exist_gets_the_closest_one(refused, command, argument, near):
+    name = argument.partition("=")[0]
+    line = refused(command, argument)
+    assert line.startswith(f"there is no setting '{name}'; did you mean {near}? --help names")
+
+
+def test_nothing_close_is_no_suggestion(refused):
+    assert "'nothing'; --help names" in refused("train", "nothing=3")
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "line"),
+    [
+        ("train", ["m/ok"], "m/ok is no setting; settings are NAME=VALUE: data.root=m/ok"),
+        ("train", ["m ok"], "m ok is no setting; settings are NAME=VALUE: 'data.root=m ok'"),
+        ("train", ["gone"], "gone is no setting; settings are NAME=VALUE: data.root=FOLDER"),
+        ("report", ["m/ok"], "m/ok is no setting; settings are NAME=VALUE: runs=m/ok"),
+        (
+            "train",
+            ["--budget", "quick", "--data.root=x", "--test"],
+            "settings are written without dashes: budget=quick data.root=x test=VALUE",
+        ),
+        ("train", ["--config-dir"], "argument --config-dir/-cd: expected one argument"),
+    ],
+)
+def test_an_argument_that_is_no_setting_is_one_line(refused, tmp_path, command, arguments, line):
+    (tmp_path / "m" / "ok").mkdir(parents=True)
+    (tmp_path / "m ok").mkdir()
+    assert refused(command, *arguments, folder=tmp_path) == line

@@ -135,14 +135,6 @@ def test_a_bad_file_is_named_and_the_others_are_done(cli, named_model, recorded,
     assert "in 2 recordings; everything is in" in capsys.readouterr().out
 
 
-def test_what_one_format_cannot_hold_is_in_the_others(cli, named_model, tmp_path):
-    write_csv(tmp_path / "night 1.csv", signal())
-    words = (f"checkpoint={named_model}", "input=night 1.csv", "format=[rttm,csv]")
-    stop = cli("predict", *words, *PREDICT, folder=tmp_path)
-    assert "left out of format rttm: id is 'night 1'; wanted no white space" in stop
-    assert outputs(tmp_path / "out") == ["error.txt", "predictions.csv"]
-
-
 def counting(monkeypatch):
     calls, before = [], SpanLocalizer.predict
 
@@ -285,13 +277,13 @@ def test_it_runs_where_no_graphics_card_is(cli, named_model, recorded):
 def test_without_a_terminal_there_are_lines_and_in_one_a_bar(monkeypatch, caplog, capsys):
     monkeypatch.setattr(pace.Pace, "due", lambda self: True)
     with caplog.at_level("INFO"):
-        assert list(show.with_progress([1, 2, 3], "recordings")) == [1, 2, 3]
+        assert list(show.with_progress([1, 2, 3], 3, "recordings")) == [1, 2, 3]
     assert [r.message.split(",")[0] for r in caplog.records] == [
         "1 of 3 recordings",
         "2 of 3 recordings",
     ]
     monkeypatch.setattr(show, "plain_console", lambda: Console(force_terminal=True))
     caplog.clear()
-    assert list(show.with_progress([1, 2, 3], "recordings")) == [1, 2, 3]
+    assert list(show.with_progress([1, 2, 3], 3, "recordings")) == [1, 2, 3]
     assert "3/3" in capsys.readouterr().out
     assert not caplog.records

@@ -52,12 +52,17 @@ def test_another_rate_is_refused_where_that_is_wanted(cli, named_model, tmp_path
 
 
 def test_a_rate_that_the_file_does_not_say_is_set_or_assumed(cli, named_model, tmp_path, capsys):
-    np.save(tmp_path / "a.npy", smooth(20))
+    for name in ("a", "b"):
+        np.save(tmp_path / f"{name}.npy", smooth(20))
     said = predict(cli, named_model, tmp_path, "input=a.npy", "rate=20")
     assert max(row[1] for row in said["a"]) <= 20
-    assumed = predict(cli, named_model, tmp_path, "input=a.npy")
+    assert "the rate of" not in capsys.readouterr().out
+    assumed = predict(cli, named_model, tmp_path, "input=[a.npy,b.npy]")
     assert max(row[1] for row in assumed["a"]) > 20
-    assert "a: its rate is not known; taken for that of training, 10 Hz" in capsys.readouterr().out
+    # One line for all of them.
+    printed = capsys.readouterr().out
+    assert printed.count("the rate of") == 1
+    assert "the rate of 2 of 2 recordings is not in the file: taken as 10 Hz, as in" in printed
 
 
 @pytest.mark.parametrize("name", ["it's (1), a=b", "2024"])

@@ -84,6 +84,9 @@ def test_an_id_that_a_format_cannot_hold_costs_only_itself(predict, tmp_path):
     lines = (tmp_path / "out" / "predictions.rttm").read_text().splitlines()
     assert {line.split()[1] for line in lines} == {"a"}
     assert "\nnight 1," in (tmp_path / "out" / "predictions.csv").read_text()
+    shutil.rmtree(tmp_path / "out")
+    assert predict("input=in/night 1.csv", "format=[rttm,csv]") == stop
+    assert outputs(tmp_path / "out") == ["error.txt", "predictions.csv"]
 
 
 def test_a_class_that_a_format_cannot_hold_stops_it_at_once(predict, tmp_path, monkeypatch):
@@ -102,7 +105,7 @@ def test_a_class_that_a_format_cannot_hold_stops_it_at_once(predict, tmp_path, m
     assert predict("input=a.csv", "format=csv") is None
 
 
-def test_spans_of_which_rounding_leaves_nothing_are_left_out(predict, tmp_path, monkeypatch):
+def test_spans_that_rounding_makes_empty_are_left_out(predict, tmp_path, monkeypatch):
     write_csv(tmp_path / "a.csv", signal())
     before = command.SpanLocalizer.predict
 
@@ -119,7 +122,9 @@ def test_spans_of_which_rounding_leaves_nothing_are_left_out(predict, tmp_path, 
     assert len(spans_of(tmp_path / "out" / "predictions.json")["a"]) == len(every) - 1
 
 
-def test_what_one_recording_does_not_allow_is_done_of_the_others(predict, tmp_path, monkeypatch):
+def test_a_result_that_one_recording_does_not_allow_holds_the_others(
+    predict, tmp_path, monkeypatch
+):
     for name in "abc":
         write_csv(tmp_path / "in" / f"{name}.csv", signal())
     found = command._find
@@ -182,7 +187,7 @@ def test_a_torn_line_costs_one_recording(predict, tmp_path, monkeypatch):
     assert calls == ["a", "b", "c"]
 
 
-def test_a_line_begins_anew_after_one_that_was_cut_off(tmp_path):
+def test_a_new_line_begins_after_one_that_was_cut_off(tmp_path):
     paths = {name: tmp_path / f"{name}.csv" for name in "ab"}
     for path in paths.values():
         path.write_text("x\n")

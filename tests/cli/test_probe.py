@@ -1,4 +1,4 @@
-"""``spanloc-probe``: what it prints and leaves, sweeps, own losses, and mistakes."""
+"""``spanloc-probe``: its output and files, sweeps, own losses, and mistakes."""
 
 import csv
 import json
@@ -38,7 +38,7 @@ def probed(cli):
     return folder / "run"
 
 
-def test_what_a_run_leaves(probed):
+def test_a_run_writes_all_its_files(probed):
     names = {path.name for path in probed.iterdir()}
     assert {"probe.json", "probe.csv", "trajectories.npz", "figures", "probe.log"} <= names
     assert {path.name for path in (probed / "figures").iterdir()} == FIGURES
@@ -57,7 +57,7 @@ def test_what_a_run_leaves(probed):
     assert descent["rules"]["polyak"]["share"]["both_ends_exact"] == 1
 
 
-def test_the_files_agree(probed):
+def test_csv_and_npz_hold_the_values_of_the_json(probed):
     content = json.loads((probed / "probe.json").read_text())
     rows = values(probed / "probe.csv")
     left = float(rows["giou", "match", "", "10.0", "start", "relative_left"])
@@ -79,7 +79,7 @@ def test_the_files_agree(probed):
     np.testing.assert_allclose(error[0], start, rtol=1e-6, atol=1e-7)
 
 
-def test_it_prints_the_thread_s_numbers_and_says_why(cli, capsys):
+def test_the_command_prints_the_forum_s_numbers_and_explains_them(cli, capsys):
     cli("probe", *SMALL, "span_loss=smooth_giou", "span_loss.smoothing=0.05")
     said = re.sub(r"\s+", " ", capsys.readouterr().out)
     assert "0: the match 0 -0.5000, -0.1667 0.5000, 0.1667" in said
@@ -104,7 +104,7 @@ def test_a_sweep_draws_all_losses_together(cli):
     assert together == values(runs[0] / "probe.csv") | values(runs[1] / "probe.csv")
 
 
-def test_a_loss_twice_in_a_sweep_is_told_apart_by_number(probed, tmp_path):
+def test_a_loss_twice_in_a_sweep_is_named_with_its_number(probed, tmp_path):
     for i in range(2):
         shutil.copytree(probed, tmp_path / f"{i}_seed-{i}")
     (tmp_path / "2_seed-2").mkdir()  # one that has not finished
@@ -112,7 +112,7 @@ def test_a_loss_twice_in_a_sweep_is_told_apart_by_number(probed, tmp_path):
     assert {key[0] for key in values(tmp_path / "probe.csv")} == {"giou 0", "giou 1"}
 
 
-def test_your_own_loss(cli, tmp_path):
+def test_your_own_loss(cli, tmp_path, capsys):
     (tmp_path / "their_probe.py").write_text(
         "import torch\n"
         "def root(pred, target):\n"
@@ -124,6 +124,14 @@ def test_your_own_loss(cli, tmp_path):
               folder=tmp_path)  # fmt: skip
     content = json.loads((run / "run" / "probe.json").read_text())
     assert content["span_loss"] == "root"
+    said = capsys.readouterr().out
+    places = [
+        said.index(text) for text in ("root: slopes", "descent 1 of", "root: gradient descent")
+    ]
+    assert [*places, said.index("The forum's case")] == sorted(
+        [*places, said.index("The forum's case")]
+    )
+    assert "95 % below: 95 of 100 starts end" in re.sub(r"\s+", " ", said)
     # The square root's gradient at 0 is NaN; the slopes are -1 and 1 in the unit of the spans.
     start = content["anatomy"][1]["start"]
     assert start["autograd"] is None
@@ -164,7 +172,7 @@ def test_infinite_values_and_the_precision_are_written(cli, capsys, tmp_path):
     assert "differences in float32 (TypeError: wants float32)" in said
 
 
-def test_your_own_starts_and_rules(cli):
+def test_a_user_s_own_starts_and_rules_are_used(cli):
     folder = cli(
         "probe", *SMALL, "descent.starts=[[12,18],[5,30]]", "descent.target=[10,20]",
         "+optimizer@descent.rules.mine.optimizer=adamw", "descent.rules.mine.optimizer.lr=0.1",
@@ -217,6 +225,6 @@ def test_the_help_names_every_loss():
 def test_labels_keep_apart_in_their_order():
     places = _apart([0.1, 0.1, 0.11, 0.5, 0.9], 0.05)
     assert all(b - a >= 0.05 - 1e-9 for a, b in pairwise(places))
-    assert places[3:] == [0.5, 0.9]
+    assert places[3:] == pytest.approx([0.5, 0.9])
     assert math.isclose(sum(places[:3]) / 3, 0.31 / 3)
     assert min(_apart([0.0] * 5, 0.05)) >= 0

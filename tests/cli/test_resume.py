@@ -125,10 +125,8 @@ def test_the_arguments_are_those_of_the_run_and_the_new_ones(tmp_path):
     text = "- span_loss=smooth_giou\n- span_loss.smoothing=0.2\n- seed=1\n"
     (folder / "overrides.yaml").write_text(text)
     found = with_saved_settings([f"resume={folder}", "span_loss=giou"])
-    assert [a for a in found if "hydra" not in a and "ckpt" not in a] == [
-        "seed=1",
-        "span_loss=giou",
-    ]
+    own = [a for a in found if "hydra" not in a and "ckpt" not in a]
+    assert own == ["seed=1", "span_loss=giou"]
 
 
 def arguments(folder, saved, *given):
@@ -169,14 +167,8 @@ def test_a_relative_folder_of_data_is_where_it_was(cli, annotated, tmp_path):
     place = tmp_path / "here"
     place.mkdir()
     (place / "data").symlink_to(annotated)
-    cli(
-        "train",
-        *settings,
-        "data.root=data",
-        "trainer.max_epochs=1",
-        "hydra.run.dir=run",
-        folder=place,
-    )
+    first = ("data.root=data", "trainer.max_epochs=1", "hydra.run.dir=run")
+    cli("train", *settings, *first, folder=place)
     # From another folder, and again, though the first time ends at once.
     assert "is of another model" in cli("train", f"resume={place / 'run'}", "backbone.width=4")
     assert isinstance(cli("train", f"resume={place / 'run'}", "trainer.max_epochs=2"), Path)
@@ -220,13 +212,8 @@ def test_a_refused_resume_leaves_the_run_as_it_was(cli, whole, tmp_path):
 
 def test_a_run_that_goes_on_for_longer_has_the_rate_of_its_new_schedule(cli, whole, tmp_path):
     shutil.copytree(whole, tmp_path / "run")
-    cli(
-        "train",
-        f"resume={tmp_path / 'run'}",
-        "trainer.max_epochs=4",
-        "test=false",
-        "fit_decode=false",
-    )
+    more = ("trainer.max_epochs=4", "test=false", "fit_decode=false")
+    cli("train", f"resume={tmp_path / 'run'}", *more)
     rows = (tmp_path / "run" / "csv" / "version_1" / "metrics.csv").read_text().splitlines()
     column = rows[0].split(",").index("lr")
     rates = [float(row.split(",")[column]) for row in rows[1:] if row.split(",")[column]]

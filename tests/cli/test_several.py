@@ -182,6 +182,9 @@ def test_processes_that_others_start_make_one_run(alone, tmp_path, start):
     commands, environments = start(tmp_path)
     said = "".join(started(tmp_path, *commands, environments=environments))
     assert said.count("Everything is in") == said.count("Chosen for these data") == 1
+    logged = [line.split("] - ")[1] for line in said.splitlines() if "] - " in line]
+    assert len(logged) == len(set(logged)), "a line of each process"
+    assert "GLOBAL_RANK" not in said
     same_as(alone, tmp_path / "run")
 
 

@@ -1,4 +1,5 @@
 import copy
+import re
 from functools import partial
 
 import pytest
@@ -91,18 +92,6 @@ def test_a_file_calls_no_function(saved):
             spanloc.load(path)
 
 
-def test_files_of_another_structure(tmp_path):
-    path = tmp_path / "odd.ckpt"
-    for content in ({"spanloc": 3}, {"spanloc": {}}, {"spanloc": {"config": {"module": {}}}}):
-        torch.save(content, path)
-        with pytest.raises(ValueError, match=r"odd.ckpt: "):
-            spanloc.load(path)
-    decode = {"_target_": "spanloc.decode.Decode"}
-    torch.save({"spanloc": {"config": {"module": decode}}, "state_dict": {}}, path)
-    with pytest.raises(ValueError, match="describes Decode, not a model"):
-        spanloc.load(path)
-
-
 def test_an_interpolation_in_a_file_is_refused(saved):
     path = saved(lambda task: task["classes"].append("${oc.env:HOME}"))
     with pytest.raises(ValueError, match="holds an interpolation"):
@@ -139,18 +128,29 @@ def test_a_loss_from_elsewhere_is_left_out_and_named_where_it_is_needed(
         spanloc.load(path)
 
 
-def test_files_that_are_no_checkpoints(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no.ckpt: no such checkpoint"):
-        spanloc.load(tmp_path / "no.ckpt")
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"some.ckpt: no such checkpoint"),
+        ("hello", r"some.ckpt: not a checkpoint"),
+        (partial(print), "more than tensors and plain values"),
+        ({"state_dict": {}}, "some.ckpt: not a checkpoint of spanloc"),
+        ({"spanloc": 3}, "some.ckpt: not a checkpoint of spanloc"),
+        ({"spanloc": {}}, "some.ckpt: not a checkpoint of spanloc"),
+        ({"spanloc": {"config": {"module": {}}}}, "some.ckpt: its config describes no model"),
+        (
+            {"spanloc": {"config": {"module": {"_target_": "spanloc.decode.Decode"}}}, "state_dict": {}},
+            "describes Decode, not a model",
+        ),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content, message):
     path = tmp_path / "some.ckpt"
-    path.write_text("hello")
-    with pytest.raises(ValueError, match=r"some.ckpt: not a checkpoint"):
-        spanloc.load(path)
-    torch.save({"state_dict": {}}, path)
-    with pytest.raises(ValueError, match="not a checkpoint of spanloc"):
-        spanloc.load(path)
-    torch.save(partial(print), path)
-    with pytest.raises(ValueError, match="more than tensors and plain values"):
+    if isinstance(content, str):
+        path.write_text(content)
+    elif content is not None:
+        torch.save(content, path)
+    with pytest.raises((FileNotFoundError, ValueError), match=message):
         spanloc.load(path)
 
 
@@ -192,3 +192,20 @@ def test_a_model_from_plain_python_names_its_way(tmp_path):
     assert all(
         torch.equal(a, b) for a, b in zip(task.parameters(), again.parameters(), strict=True)
     )
+
+
+def test_a_folder_of_runs_is_no_run_and_its_runs_are_named(tmp_path):
+    (tmp_path / "default" / "first").mkdir(parents=True)
+    message = f"{tmp_path}: not a run folder, it has no best.ckpt"
+    with pytest.raises(FileNotFoundError, match=f"^{re.escape(message)}$"):
+        spanloc.load(tmp_path)
+    first = tmp_path / "default" / "first"
+    (first / "best.ckpt").touch()
+    message += f"; run folders below it: {first}"
+    with pytest.raises(FileNotFoundError, match=f"^{re.escape(message)}$"):
+        spanloc.load(tmp_path)
+    (tmp_path / "last.ckpt").touch()
+    with pytest.raises(
+        FileNotFoundError, match=r"no best.ckpt; its last checkpoint is .*last\.ckpt$"
+    ):
+        spanloc.load(tmp_path)

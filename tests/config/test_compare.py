@@ -93,7 +93,7 @@ def test_metrics_and_their_monitor_are_named_once(before):
     ]
 
 
-def test_data_of_other_classes_or_another_rate_are_refused(cli, annotated, tmp_path):
+def test_data_of_other_classes_are_refused(cli, annotated, tmp_path):
     settings = ("task=detection", "data=annotations", "data.crops_per_epoch=8", "backbone.width=8", "trainer.max_epochs=1",
                 "test=false", "fit_decode=false", "callbacks.convergence=null", "hydra.run.dir=run")  # fmt: skip
     folder = cli("train", *settings, f"data.root={annotated}", folder=tmp_path)

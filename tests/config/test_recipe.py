@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanloc.config.processes import num_processes
 from spanloc.config.recipe import BUDGETS, choose
-from spanloc.config.training_facts import TrainingFacts
+from spanloc.config.training_facts import TrainingFacts, num_processes
 
 OPEN = {
     "budget": "default",
@@ -135,6 +134,17 @@ def test_spans_too_long_for_the_memory_get_a_coarser_grid():
     assert found["data.crop_seconds"] / 0.02 / found["backbone.stride"] < 20_000
 
 
+@pytest.mark.parametrize(("typical", "stride"), [(15.0, 3), (6.0, 1)])
+def test_crops_hold_the_longest_span_three_times_where_typical_short_ones_keep_their_cells(
+    typical, stride
+):
+    facts = replace(SBHAR, shortest=typical, longest=15_000.0, steps=[108_000] * 20)
+    found = chosen(facts)
+    assert found["backbone.stride"] == stride
+    times = found["data.crop_seconds"] / facts.seconds_per_step / 15_000
+    assert times == pytest.approx(3 if stride == 3 else 16_384 / 15_000, rel=0.01)
+
+
 def test_signals_that_take_work_to_read_get_a_process_for_it():
     assert chosen(SBHAR)["data.num_workers"] == 0
     assert chosen(replace(SBHAR, slow=True))["data.num_workers"] == 1
@@ -204,6 +214,10 @@ def test_recordings_that_differ_all_the_time_are_freed_of_it():
     assert chosen(apart, RECORDINGS)["localizer.baseline"] == 8120  # four times the longest span
     filled = replace(apart, coverage=0.6, labels_each=2.5)
     assert "localizer.baseline" in chosen(replace(filled, offsets=0.9), RECORDINGS)
+    reasons = {one.place: one.reason for one in choose(RECORDINGS, apart)}
+    size = 4 * apart.longest * apart.seconds_per_step
+    wanted = f"a running mean over {size:.3g} s is subtracted: recordings have different offsets"
+    assert reasons["localizer.baseline"].startswith(wanted)
     one_each = replace(filled, offsets=0.9, labels_each=1.2)
     for like in (replace(apart, offsets=0.2), filled, one_each):
         assert "localizer.baseline" not in chosen(like, RECORDINGS)
@@ -236,7 +250,7 @@ def test_a_rare_label_of_short_spans_gets_cells_too():
     assert chosen(long)["backbone.stride"] == 108
     assert chosen(replace(long, short_label="cough", short_median=5.0))["backbone.stride"] == 10
     (stride, *_) = choose(OPEN, replace(SBHAR, short_label="cough", short_median=10.0))
-    assert stride.reason == "5 cells in a typical 'cough' (0.2 s)"
+    assert stride.reason == "5 cells fit into a typical 'cough' (0.2 s)"
 
 
 DENSE = {**OPEN, "decode": {"max_predictions": None, "max_candidates": None}}

@@ -38,7 +38,7 @@ def cases(form, ties):
         *(("overlap / hull", ties, 0) for ties in ("second", "split", "first")),
     ],
 )
-def test_the_thread_s_numbers(form, ties, sign):
+def test_the_forum_s_gradients_under_each_form_and_tie_rule(form, ties, sign):
     before, match, after = cases(form, ties)
     assert match.loss == 0
     expected = [sign * value for value in (-1 / 2, -1 / 6, 1 / 2, 1 / 6)]

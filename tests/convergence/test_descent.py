@@ -164,7 +164,7 @@ def test_everything_scales_with_the_length(rule):
 
 @pytest.mark.parametrize("name", FEW)
 @pytest.mark.parametrize("rule", ["cosine", "geometric"])
-def test_the_exponent_tells_them_apart(name, rule):
+def test_the_exponent_distinguishes_sharp_from_smooth(name, rule):
     lr, scheduler = RULES[rule]
     found = descent(
         SPAN_LOSSES[name], sgd(lr if name in SHARP else 5 * lr), scheduler, num_steps=400
@@ -173,7 +173,7 @@ def test_the_exponent_tells_them_apart(name, rule):
     assert found.slope == pytest.approx(0 if name in SHARP else 0.5, abs=0.1)
 
 
-def test_pairs_do_not_know_of_each_other():
+def test_pairs_descend_independently():
     many = random_starts(TARGET, 50)
     for optimizer in (sgd(1.0), partial(torch.optim.Adam, lr=0.1), partial(Polyak, lr=100.0)):
         together = descent(losses.giou_loss, optimizer, starts=many.tolist(), num_steps=50, last=5)

@@ -1,4 +1,4 @@
-"""The fit of the exponent: what it covers, and when it says that it cannot tell."""
+"""The fit of the exponent: its interval, and runs by which it is undetermined."""
 
 import pytest
 import torch
@@ -49,14 +49,14 @@ def test_the_interval_allows_for_noise_that_lasts(slope):
     assert covered >= 15
 
 
-def test_a_few_wild_steps_do_not_move_it():
+def test_outliers_do_not_move_the_slope():
     loss, gradient = run(0.5, noise=0.1)
     gradient[::17] *= 1e4
     loss[5::23] *= 1e3
     assert fit_exponent(loss, gradient).slope == pytest.approx(0.5, abs=0.1)
 
 
-def test_only_what_is_near_the_optimum_counts():
+def test_only_steps_near_the_optimum_count():
     # Flat far away, then a power law: as smooth losses do.
     loss = torch.logspace(0, -6, 300, dtype=torch.float64)
     gradient = torch.where(loss > 1e-2, 0.1, loss.sqrt())
@@ -83,8 +83,8 @@ def test_what_is_not_positive_and_finite_is_left_out():
          "the slope lies anywhere"),
     ],
 )  # fmt: skip
-def test_it_says_that_and_why_it_cannot_tell(loss, gradient, reason):
+def test_an_undetermined_exponent_has_a_reason(loss, gradient, reason):
     found = fit_exponent(loss, gradient)
     assert not found.determinable
     assert reason in found.reason
-    assert str(found).startswith("not determinable: ")
+    assert str(found).startswith("undetermined: ")

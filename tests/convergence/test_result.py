@@ -43,6 +43,7 @@ def test_a_file_that_is_no_result_is_one_error(tmp_path, change):
 def test_a_history_joins_rows_by_column_and_survives_a_checkpoint():
     history = GradientHistory.empty().joined(torch.tensor([[1.0, 2.0, 3.0, 4.0, 5.0]]))
     history = history.joined(torch.tensor([[2.0, 6.0, 7.0, 8.0, 9.0]]))
+    assert history.columns() == ["step", "span", "score", "grad_params", "grad_spans"]
     assert history.span.tolist() == [2, 6]
     assert history.grad_params.tolist() == [4, 8]
     again = GradientHistory(**history.state())

@@ -42,12 +42,6 @@ def test_columns_of_other_names_and_subsets_of_other_names(tmp_path):
     assert [(r.id, r.subject) for r in found.subsets["validation"]] == [("2", "bob")]
 
 
-def test_a_table_without_labels_has_one_class(tmp_path):
-    recording(tmp_path, "a")
-    (tmp_path / "annotations.csv").write_text("sequence,start,end\na,0,1\n")
-    assert said(read_annotations(tmp_path, fps=RATE)) == {"a": [(0, 1, "span")]}
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -64,10 +58,9 @@ def test_a_table_without_labels_has_one_class(tmp_path):
             "line 3: subset of 'a' is 'testing'; the rows before say 'training'",
         ),
         ("sequence,start,end,subset\na,1,2,training\n", "there is no row of 'b'"),
-        ("sequence,start,end\nx,1,2\n", "x.npy: no such file, nor one of another suffix"),
+        ("sequence,start,end\nx,1,2\n", "data/x: no such recording; annotations.csv lists 'x'"),
         ("sequence,start,end\n../a,1,2\n", "'../a': its array would lie outside"),
         ("sequence,start,end\na,3,2\n", "'a': line 2: span is [3.0, 2.0]; wanted 0 <= start"),
-        ("sequence,start,end,label\na,1,2,\n", "'a': line 2: the label is empty; fill it in"),
         ("sequence,start,end\né,1,2\n".encode("latin-1"), "not UTF-8 text"),
         (b"\0\1\2", "annotations.csv: binary data; wanted text"),
     ],

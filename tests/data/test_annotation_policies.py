@@ -1,4 +1,4 @@
-"""What rows of annotations mean: units, ends, features of videos, labels, and what is done with bad ones."""
+"""Units and ends of rows of annotations, features of videos, labels, and policies for bad spans."""
 
 import json
 
@@ -153,19 +153,22 @@ def test_what_was_not_looked_at_is_ignored(annotated):
         read_annotations(annotated)
 
 
-def test_labels_are_renamed_and_several_become_one(annotated):
-    found = read_annotations(annotated, label_map={"sit": "rest"})
-    assert found.classes == ["rest", "walk"]
-    assert found.subsets["training"][0].labels.tolist() == [1, 0]
-    found = read_annotations(annotated, label_map={"sit": "act", "walk": "act"})
-    assert found.classes == ["act"]
-    assert found.subsets["training"][0].labels.tolist() == [0, 0]
+@pytest.mark.parametrize(
+    ("options", "classes", "labels"),
+    [
+        ({"label_map": {"sit": "rest"}}, ["rest", "walk"], [1, 0]),
+        ({"label_map": {"sit": "act", "walk": "act"}}, ["act"], [0, 0]),
+        ({"unknown": ["sit"]}, ["walk"], [0, -1]),
+        ({"classes": ["walk", "sit"]}, ["walk", "sit"], [0, 1]),
+    ],
+)
+def test_options_decide_the_classes_and_the_numbers_of_labels(annotated, options, classes, labels):
+    found = read_annotations(annotated, **options)
+    assert found.classes == classes
+    assert found.subsets["training"][0].labels.tolist() == labels
 
 
-def test_unknown_and_ignored_labels_are_no_classes(annotated):
-    found = read_annotations(annotated, unknown=["sit"])
-    assert found.classes == ["walk"]
-    assert found.subsets["training"][0].labels.tolist() == [0, -1]
+def test_ignored_labels_are_no_classes(annotated):
     edit(annotated, set_field("annotated", [[0.0, 4.5], [5.0, 7.0]]))
     found = read_annotations(annotated, label_map={"sit": "x"}, ignore=["x"])
     assert found.classes == ["walk"]
@@ -173,6 +176,17 @@ def test_unknown_and_ignored_labels_are_no_classes(annotated):
     assert record.spans.tolist() == [[10, 30]]
     # From 4 to 5.5 s is the ignored label, from 4.5 to 5 s nobody looked.
     assert record.ignored.tolist() == [[40, 55]]
+
+
+def test_with_classes_a_label_of_the_options_that_is_not_there_is_a_warning(annotated, caplog):
+    options = {"label_map": {"jump": "walk"}, "ignore": ["fall"], "classes": ["sit", "walk"]}
+    found = read_annotations(annotated, **options)
+    assert found.subsets["training"][0].labels.tolist() == [1, 0]
+    jump, fall = (record.getMessage() for record in caplog.records)
+    assert jump.endswith(
+        "annotations.json has no label 'jump', which data.label_map names: ignored"
+    )
+    assert "no label 'fall', which data.ignore names" in fall
 
 
 @pytest.mark.parametrize(
@@ -200,11 +214,6 @@ def test_subsets_of_a_json_file_may_have_other_names(annotated):
     with pytest.raises(ValueError, match="'s2': subset is 'Validation'; wanted one of training"):
         read_annotations(annotated)
     assert record_of(annotated, subset_map={"Validation": "validation"}).subset == "validation"
-
-
-def test_the_order_of_the_classes_can_be_said(annotated):
-    found = read_annotations(annotated, classes=["walk", "sit"])
-    assert found.subsets["training"][0].labels.tolist() == [0, 1]
 
 
 # Of 10 s.

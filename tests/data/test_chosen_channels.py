@@ -17,23 +17,22 @@ from spanloc.data.uniform import uniform
 ROWS = 20
 X, Y = np.arange(ROWS) / 8, np.arange(ROWS) % 3 - 1.0
 TEXTS = ["walk", "sit"] * (ROWS // 2)
+COLUMNS = {"time": np.arange(ROWS) / 50, "x": X, "label": TEXTS, "y": Y}
 
 
 def write_csv(path):
-    lines = [f"{i / 50};{x};{t};{y}" for i, (x, t, y) in enumerate(zip(X, TEXTS, Y, strict=True))]
-    path.write_text("\n".join(["time;x;label;y", *lines]))
+    lines = [";".join(map(str, row)) for row in zip(*COLUMNS.values(), strict=True)]
+    path.write_text("\n".join([";".join(COLUMNS), *lines]))
 
 
 def write_parquet(path):
-    columns = {"time": np.arange(ROWS) / 50, "x": X, "label": TEXTS, "y": Y}
-    parquet.write_table(pa.table(columns), path, row_group_size=7)
+    parquet.write_table(pa.table(COLUMNS), path, row_group_size=7)
 
 
 def write_hdf5(path):
     kinds = [("time", "f8"), ("x", "f4"), ("label", h5py.string_dtype()), ("y", "i2")]
-    rows = [(i / 50, x, t, y) for i, (x, t, y) in enumerate(zip(X, TEXTS, Y, strict=True))]
     with h5py.File(path, "w") as file:
-        file["night/table"] = np.array(rows, np.dtype(kinds))
+        file["night/table"] = np.array([*zip(*COLUMNS.values(), strict=True)], np.dtype(kinds))
 
 
 WRITERS = {".csv": write_csv, ".parquet": write_parquet, ".h5": write_hdf5}
@@ -142,8 +141,8 @@ def test_a_folder_with_text_columns_is_read_with_the_channels_that_are_wanted(ro
         data.setup()
         assert data.num_channels == 2
         shown = ", ".join(f"'{channel}'" for channel in channels)
-        more = "; left out: 'label'" if channels == ["x", "y"] else ""
-        assert data.notes[0] == f"channels {shown} taken of 4 of 4 recordings{more}"
+        more = "; not used: 'label'" if channels == ["x", "y"] else ""
+        assert data.notes[0] == f"channels used: {shown} (in all 4 recordings){more}"
         assert data.statistics()[0].tolist() == pytest.approx([X.mean(), Y.mean()])
     refused = []
     found = read_annotations(root, refused=refused)

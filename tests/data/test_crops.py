@@ -1,3 +1,5 @@
+"""Crops: where they lie, how often, and the spans that they keep."""
+
 import math
 from dataclasses import replace
 
@@ -62,12 +64,11 @@ def test_whole_recordings_are_drawn_equally_often():
     assert [crops[i].features.shape[1] for i in range(3)] == [10, 500, 90]
 
 
-def rare(*places, steps=10_000):
-    """A recording with spans of 10 steps at these places."""
-    spans = {"r": [(at / 10, at / 10 + 1, "a") for at in places]}
-    values = {"r": np.arange(steps, dtype=np.float32)[:, None]}
-    data = from_arrays(values, spans, rate=10).annotations
-    return data.subsets["training"]
+def rare(*places, steps=10):
+    """A recording of 10,000 steps with spans of this length at these places."""
+    spans = {"r": [(at / 10, (at + steps) / 10, "a") for at in places]}
+    values = {"r": np.arange(10_000, dtype=np.float32)[:, None]}
+    return from_arrays(values, spans, rate=10).annotations.subsets["training"]
 
 
 def share_with_spans(crops, epochs=20):
@@ -109,14 +110,11 @@ def test_a_crop_around_a_span_has_all_of_it_anywhere_and_of_a_longer_one_a_part(
 
 
 def test_no_crop_is_drawn_around_a_span_that_is_too_long_for_any():
-    spans = {"r": [(200.0, 300.0, "a"), (50.0, 51.0, "a")]}
-    values = {"r": np.arange(10_000, dtype=np.float32)[:, None]}
-    found = from_arrays(values, spans, rate=10).annotations.subsets["training"]
-    crops = Crops(found, 400, count=50, with_spans=0.5)
+    (long,), (short,) = rare(2000, steps=1000), rare(500)
+    assert Crops([long], 400, count=50, with_spans=0.5).around == 0
+    spans, labels = torch.cat([long.spans, short.spans]), long.labels.repeat(2)
+    crops = Crops([replace(long, spans=spans, labels=labels)], 400, count=50, with_spans=0.5)
     assert share_with_spans(crops) == pytest.approx(0.5, abs=0.06)
-    only = {"r": spans["r"][:1]}
-    found = from_arrays(values, only, rate=10).annotations.subsets["training"]
-    assert Crops(found, 400, count=50, with_spans=0.5).around == 0
 
 
 def test_spans_of_no_class_and_ends_of_recordings_need_no_crops():
@@ -127,7 +125,7 @@ def test_spans_of_no_class_and_ends_of_recordings_need_no_crops():
     assert {len(crops[i].features[0]) for i in range(300)} == {100}
 
 
-def test_an_epoch_covers_the_time_once_unless_told_otherwise():
+def test_an_epoch_covers_the_time_once_without_a_count():
     assert len(Crops(records(95, 40), 20)) == 7
     assert len(Crops(records(95, 40), 20, count=3)) == 3
 

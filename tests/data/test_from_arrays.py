@@ -103,6 +103,8 @@ def test_features_of_videos_have_the_rate_of_the_frames():
         ({"rate": 0}, "data.fps is 0; wanted a number above 0"),
         ({"rate": {"b": 1}}, "rate: there is none of 'a'"),
         ({"val_share": 2}, "data.val_share is 2"),
+        ({"bath_size": 3}, "data.bath_size: there is no such setting"),
+        ({"tier": "x"}, "tier: that is for files"),
     ],
 )
 def test_a_mistake_is_named(arguments, message):
@@ -111,13 +113,6 @@ def test_a_mistake_is_named(arguments, message):
         from_arrays(**(usual | arguments))
     assert message in str(caught.value)
     assert str(caught.value).isprintable()
-
-
-def test_an_option_that_is_not_there_is_an_error():
-    with pytest.raises(ValueError, match="bath_size: there is no such setting"):
-        from_arrays(signals("a"), {}, rate=50, bath_size=3)
-    with pytest.raises(ValueError, match="tier: that is for files"):
-        from_arrays(signals("a"), {}, rate=50, tier="x")
 
 
 def rows(**change):
@@ -139,7 +134,7 @@ def rows(**change):
         {"spans": [[0.5, 1.0]], "names": ["walk"]},
     ],
 )
-def test_rows_of_a_data_set(change):
+def test_rows_of_a_data_set_give_the_same_in_every_form_of_spans(change):
     labels = "names" if "names" in change else None
     made = rows(**change)
     made[1]["names"] = []

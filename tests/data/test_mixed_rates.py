@@ -24,14 +24,14 @@ def wave(rate, seconds=SECONDS):
     return np.sin(2 * np.pi * 0.1 * (np.arange(round(seconds * rate)) + 0.5) / rate)
 
 
-def write(path, rates=None, seconds=SECONDS, note="x", labels=None):
+def write(path, rates=None, seconds=SECONDS):
     bdf = path.suffix == ".bdf"
     kind = edfio.BdfSignal if bdf else edfio.EdfSignal
     signals = [
         kind(wave(rate, seconds), rate, label=name, physical_range=(-1, 1))
         for name, rate in (rates or RATES).items()
     ]
-    notes = [edfio.EdfAnnotation(0, 1, note)]
+    notes = [edfio.EdfAnnotation(0, 1, "x")]
     (edfio.Bdf if bdf else edfio.Edf)(signals, annotations=notes).write(path)
     return path
 
@@ -176,8 +176,8 @@ def test_spans_keep_their_seconds_and_the_notes_say_what_was_resampled(tmp_path)
     root = folder(tmp_path, {"a": RATES, "b": RATES, "c": {"EEG Fpz": 100, "EEG Pz": 100}})
     data = AnnotatedData(root, channels=["EEG Fpz"], val_share=0.4, test_share=0.0)
     data.setup()
-    left = "left out: 'EEG Pz', 'EMG', 'Temp'"
-    assert data.notes[0] == f"channels 'EEG Fpz' taken of 3 of 3 recordings; {left}"
+    left = "not used: 'EEG Pz', 'EMG', 'Temp'"
+    assert data.notes[0] == f"channels used: 'EEG Fpz' (in all 3 recordings); {left}"
     assert not any("several rates" in note for note in data.notes)
     found = read_annotations(root).subsets["training"][:2]
     for rate in (None, 50, 100, 20):
@@ -202,16 +202,6 @@ def test_spans_keep_their_seconds_and_the_notes_say_what_was_resampled(tmp_path)
         AnnotatedData(root, on_rate="error").setup()
 
 
-def test_channels_that_all_recordings_have_are_read_without_the_others(tmp_path):
-    root = folder(tmp_path, {"a": RATES, "b": {"EEG Pz": 100, "Temp": 1}})
-    records, notes = uniform(read_annotations(root).subsets["training"])
-    assert [record.signal.channels for record in records] == [("Temp", "EEG Pz")] * 2
-    assert notes[0].startswith("channels 'Temp', 'EEG Pz' taken of 2 of 2 recordings")
-    for record in records:
-        values, expected = seen(record.signal)
-        assert np.abs(values - expected).max() < 1e-3
-
-
 def test_numbers_of_channels_are_those_of_each_file_and_are_taken_once(tmp_path):
     root = folder(tmp_path, {"a": RATES, "b": {"Temp": 1, "EMG": 10, "other": 100}})
     data = AnnotatedData(root, channels=[2], val_share=0.4, test_share=0.0)
@@ -219,7 +209,7 @@ def test_numbers_of_channels_are_those_of_each_file_and_are_taken_once(tmp_path)
     assert data.num_channels == 1
     names = [r.signal.channels for rs in data.annotations.subsets.values() for r in rs]
     assert names == [("EEG Pz",), ("other",)]
-    assert data.notes[0] == "channels '2' taken of 2 of 2 recordings"
+    assert data.notes[0] == "channels used: '2' (in all 2 recordings)"
 
 
 def test_wfdb_signals_of_several_samples_a_frame_have_their_own_rate(tmp_path):

@@ -6,9 +6,9 @@ import logging
 import numpy as np
 import pytest
 from recordings import RATE, recording, said
+from surveyed import survey
 
 from spanloc.data import AnnotatedData, from_arrays, read_annotations
-from spanloc.data.survey import survey_records
 
 REMEDY = "moments: data.moment_seconds=0.1 makes spans of them"
 TABLE = "sequence,start,end,label\na,2,2,x\na,4,,x\na,6,7,y\n"
@@ -128,7 +128,9 @@ def test_the_unit_of_moments_is_asked_about(tmp_path):
 def test_a_table_without_ends_needs_the_setting(tmp_path, caplog):
     text = "sequence,start,label\na,2,x\na,4,x\n"
     assert said(read(tmp_path, text, moment_seconds=0.2)) == {"a": SPANS["a"][:2]}
-    assert stopped(tmp_path, text).endswith(f"set 'data.columns={{end: NAME}}'; {REMEDY}")
+    assert stopped(tmp_path, text).endswith(
+        f"'data.columns={{end: NAME}}', or duration in place of end; {REMEDY}"
+    )
     other = text.replace("label", "stop")
     assert "moment" not in stopped(tmp_path, other)
     assert not caplog.messages
@@ -150,13 +152,7 @@ def test_a_length_that_is_none_is_named(tmp_path, value):
 
 
 def findings(folder, **options):
-    found, refused = [], []
-    read = read_annotations(
-        folder, fps=RATE, bad_spans="drop", found=found, refused=refused, **options
-    )
-    records = [record for some in read.subsets.values() for record in some]
-    survey = survey_records(records, read.classes, found=found, refused=refused)
-    return {finding.kind: finding for finding in survey.findings}
+    return {finding.kind: finding for finding in survey(folder, fps=RATE, **options).findings}
 
 
 def test_the_check_names_the_setting_and_does_not_take_the_label_out(tmp_path):

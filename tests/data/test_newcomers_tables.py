@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from recordings import RATE, recording, said
+from surveyed import survey
 
 from spanloc.data import AnnotatedData, from_arrays, read_annotations
-from spanloc.data.survey import survey_records
 
 SPANS = {"a": [(1.5, 2.25, "walk"), (3.0, 4.0, "sit")]}
 
@@ -95,7 +95,8 @@ def test_a_clock_counts_milliseconds_too_but_not_steps(tmp_path):
         ("sequence;start;end\na;1.234,5;2\n", {}, "line 2: start is '1.234,5'; wanted a number"),
         ("sequence,start,end\na,1:75,2\n", {}, "start is '1:75'; wanted a number, mm:ss or hh:mm:ss"),
         ("sequence,start,end\na,1:60:00,2\n", {}, "start is '1:60:00'; wanted a number, mm:ss or"),
-        ("sequence,start,end\nA,1,2\n", {}, "A.npy: no such file, nor one of another suffix; annotations.csv"),
+        (f"sequence,start,end\na,{'1' * 400}:00,2\n", {}, ":00'; wanted a number, mm:ss or hh:mm:ss"),
+        ("sequence,start,end\nA,1,2\n", {}, "A: no such recording; annotations.csv"),
         ("sequence,start,end\nb_.wav,1,2\n", {}, "lists 'b_.wav'; did you mean 'b'?"),
         ("sequence,start,end,label\na,1,2,w\na,1,2,\n", {},
          "line 3: the label is empty; fill it in, or leave the span out: data.bad_spans=drop"),
@@ -134,12 +135,9 @@ def units_table(unit, label=lambda i: "xy"[i % 2]):
 
 
 def findings(folder, text, **options):
-    found, refused = [], []
-    more = {"found": found, "refused": refused, "bad_spans": "drop", **options}
-    annotations = read(folder, text, **more)
-    records = [record for some in annotations.subsets.values() for record in some]
-    survey = survey_records(records, annotations.classes, found=found, refused=refused)
-    return {f.kind: f for f in survey.findings}
+    recording(folder / "data", "a", "b")
+    (folder / "annotations.csv").write_text(text)
+    return {f.kind: f for f in survey(folder, fps=RATE, **options).findings}
 
 
 @pytest.mark.parametrize("wrong", SIZES)
@@ -196,7 +194,7 @@ def test_what_is_given_twice_is_said_plainly(tmp_path):
     (tmp_path / "annotations.csv").write_text("\n".join(["sequence,start,end", *rows]))
     data = AnnotatedData(tmp_path, fps=RATE)
     data.setup()
-    assert data.notes[0].startswith("1 span is given twice; both are kept; the first: ")
+    assert data.notes[0].startswith("1 span given twice: kept; the first: ")
     assert data.notes[0].endswith("'a': line 8: [1.0, 2.0] is given twice")
 
 
@@ -219,10 +217,7 @@ def test_rows_of_a_table_of_numbers_are_lines_of_its_file(tmp_path):
         (tmp_path / "data" / f"{name}.csv").write_text(f"{header}1,2\n" + "3,\n" + "1,2\n" * 498)
     text = "sequence,start,end\na.csv,1,2\nb.csv,2,3\n"
     (tmp_path / "annotations.csv").write_text(text)
-    refused = []
-    annotations = read_annotations(tmp_path, fps=RATE, refused=refused)
-    records = [record for some in annotations.subsets.values() for record in some]
-    (finding,) = [f for f in survey_records(records, ["span"]).findings if f.kind == "not finite"]
+    (finding,) = [f for f in survey(tmp_path, fps=RATE).findings if f.kind == "missing"]
     assert [(case.sequence, case.row) for case in finding.cases] == [
         ("a", "line 3"),
         ("b", "line 2"),

@@ -226,14 +226,6 @@ def real(tmp_path, real_data, kind, *files, **names):
         recording(tmp_path, name, seconds=seconds)
 
 
-def test_label_tracks_of_audacity_with_frequencies(tmp_path, real_data):
-    name = "spinetail_with_frequencies"
-    real(tmp_path, real_data, "audacity", f"{name}.txt", **{name: 60})
-    found = read_annotations(tmp_path, fps=RATE)
-    assert len(said(found)[name]) == 18
-    assert said(found)[name][:2] == [(0.101, 0.368, "SP"), (0.507, 3.042, "CRER")]
-
-
 def test_selection_tables_of_raven(tmp_path, real_data):
     file = "Recording_1_Segment_03.Table.1.selections.txt"
     real(tmp_path, real_data, "raven", file, Recording_1_Segment_03=300)
@@ -241,26 +233,6 @@ def test_selection_tables_of_raven(tmp_path, real_data):
         read_annotations(tmp_path, fps=RATE)
     found = read_annotations(tmp_path, fps=RATE, columns={"label": "Species"})
     assert said(found)["Recording_1_Segment_03"][0] == (7.257, 7.892, "EATO")
-
-
-def test_textgrids_of_praat(tmp_path, real_data):
-    names = {
-        "the_north_wind_and_the_sun.short.utf16": (15, (0.068, 0.089, "ð")),
-        "the_north_wind_and_the_sun.utf8": (15, (0.068, 0.089, "ð")),
-        "bobby_phones_elan": (13, (0.065, 0.084, "B")),
-    }
-    for name in names:
-        real(tmp_path, real_data, "textgrid", f"{name}.TextGrid", **{name: 1.3})
-    found = said(read_annotations(tmp_path, fps=RATE))
-    assert {name: (len(rows), rows[0]) for name, rows in found.items()} == names
-
-
-def test_a_negative_zero_is_zero(tmp_path, real_data):
-    name = "mary_longfile_with_negative_zero"
-    real(tmp_path, real_data, "textgrid", f"{name}.TextGrid", **{name: 1.88})
-    found = said(read_annotations(tmp_path, fps=RATE, tier="word"))
-    assert len(found[name]) == 4
-    assert found[name][0] == (0.315, 0.676, "mary")
 
 
 def test_speaker_turns_and_what_was_annotated(tmp_path, real_data):
@@ -273,9 +245,24 @@ def test_speaker_turns_and_what_was_annotated(tmp_path, real_data):
     assert longer.ignored.tolist() == [[30 * RATE, 40 * RATE]]
 
 
-def test_tables_of_one_recording(tmp_path, real_data):
-    name = "HHL15-3___20150402_202543"
-    real(tmp_path, real_data, "table", f"{name}.csv", **{name: 2000})
-    columns = {"start": "onset_s", "end": "offset_s"}
-    found = read_annotations(tmp_path, fps=RATE, format="csv", columns=columns)
-    assert said(found)[name][1] == (20.786, 30.532, "P50")
+@pytest.mark.parametrize(
+    ("kind", "suffix", "name", "seconds", "options", "count", "place", "spans"),
+    [
+        ("audacity", ".txt", "spinetail_with_frequencies", 60, {}, 18, 0,
+         [(0.101, 0.368, "SP"), (0.507, 3.042, "CRER")]),
+        ("textgrid", ".TextGrid", "the_north_wind_and_the_sun.short.utf16", 1.3, {}, 15, 0, [(0.068, 0.089, "ð")]),
+        ("textgrid", ".TextGrid", "the_north_wind_and_the_sun.utf8", 1.3, {}, 15, 0, [(0.068, 0.089, "ð")]),
+        ("textgrid", ".TextGrid", "bobby_phones_elan", 1.3, {}, 13, 0, [(0.065, 0.084, "B")]),
+        ("textgrid", ".TextGrid", "mary_longfile_with_negative_zero", 1.88, {"tier": "word"}, 4, 0,
+         [(0.315, 0.676, "mary")]),
+        ("table", ".csv", "HHL15-3___20150402_202543", 2000,
+         {"format": "csv", "columns": {"start": "onset_s", "end": "offset_s"}}, 11, 1, [(20.786, 30.532, "P50")]),
+    ],
+)  # fmt: skip
+def test_files_of_tools_are_read(
+    tmp_path, real_data, kind, suffix, name, seconds, options, count, place, spans
+):
+    real(tmp_path, real_data, kind, f"{name}{suffix}", **{name: seconds})
+    rows = said(read_annotations(tmp_path, fps=RATE, **options))[name]
+    assert len(rows) == count
+    assert rows[place : place + len(spans)] == spans

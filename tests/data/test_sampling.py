@@ -59,23 +59,7 @@ def test_the_epoch_reaches_the_data_set_also_in_workers(num_workers):
         sampler.set_epoch(epoch)
         batches = list(loader)
         assert {batch.features.unique().item() for batch in batches} == {epoch}
-        assert sorted(name for batch in batches for name in batch.ids) == [
-            f"s{i}" for i in range(6)
-        ]
-
-
-def test_an_epoch_s_order_depends_on_seed_and_epoch_alone():
-    sampler = EpochSampler(10, seed=4)
-    first = list(sampler)
-    sampler.set_epoch(1)
-    second = list(sampler)
-    assert sorted(first) == sorted(second) == list(range(10))
-    assert second != first
-    assert {index.epoch for index in first} == {0}
-    assert {index.epoch for index in second} == {1}
-    sampler.set_epoch(0)
-    assert list(sampler) == first
-    assert list(EpochSampler(10, seed=5)) != first
+        assert sorted(n for batch in batches for n in batch.ids) == [f"s{i}" for i in range(6)]
 
 
 def test_processes_share_an_epoch():
@@ -112,15 +96,20 @@ def batches(samplers, batch_size):
     return orders[:, :full].reshape(len(samplers), -1, batch_size).swapaxes(0, 1)
 
 
+def order_of(epoch, size, **options):
+    sampler = EpochSampler(size, **options)
+    sampler.set_epoch(epoch)
+    return list(sampler)
+
+
 def padding(lengths, taken):
     found = np.array(lengths)[taken]
     return (found.max(-1, keepdims=True) - found).sum()
 
 
 def test_without_lengths_an_order_is_the_permutation_of_its_seed_and_epoch():
-    sampler = EpochSampler(50, seed=4, batch_size=8)
-    sampler.set_epoch(3)
-    assert list(sampler) == np.random.default_rng([4, 3]).permutation(50).tolist()
+    expected = np.random.default_rng([4, 3]).permutation(50).tolist()
+    assert order_of(3, 50, seed=4, batch_size=8) == expected
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 8, 129, 1000])
@@ -128,22 +117,16 @@ def test_with_lengths_an_epoch_is_still_every_sequence_once_by_seed_and_epoch_al
     lengths = skewed(size)
     orders = []
     for epoch in (0, 1, 0):
-        sampler = EpochSampler(size, seed=4, lengths=lengths, batch_size=8)
-        sampler.set_epoch(epoch)
-        orders.append(list(sampler))
+        orders.append(order_of(epoch, size, seed=4, lengths=lengths, batch_size=8))
         assert sorted(orders[-1]) == list(range(size))
         assert {index.epoch for index in orders[-1]} <= {epoch}
-        assert list(sampler) == orders[-1]
         # What does not fill a batch is what it would be without lengths, so not the longest.
-        plain = EpochSampler(size, seed=4)
-        plain.set_epoch(epoch)
         full = size // 8 * 8
-        assert orders[-1][full:] == list(plain)[full:]
+        assert orders[-1][full:] == order_of(epoch, size, seed=4)[full:]
     assert orders[2] == orders[0]
     if size > 16:  # one batch alone is always sorted
         assert orders[1] != orders[0]
-        other = EpochSampler(size, seed=5, lengths=lengths, batch_size=8)
-        assert list(other) != orders[0]
+        assert order_of(0, size, seed=5, lengths=lengths, batch_size=8) != orders[0]
 
 
 def test_lengths_halve_the_padding_at_least():
@@ -151,9 +134,8 @@ def test_lengths_halve_the_padding_at_least():
     for epoch in range(3):
         found = []
         for known in (None, lengths):
-            sampler = EpochSampler(2000, lengths=known, batch_size=8)
-            sampler.set_epoch(epoch)
-            found.append(padding(lengths, batches([sampler], 8)))
+            order = order_of(epoch, 2000, lengths=known, batch_size=8)
+            found.append(padding(lengths, batches([order], 8)))
         assert found[1] < 0.5 * found[0]
 
 
@@ -163,9 +145,8 @@ def test_the_order_of_batches_does_not_go_by_length():
     means = np.log(np.array(lengths)[taken].mean(-1)).ravel()
     assert abs(np.corrcoef(means[1:], means[:-1])[0, 1]) < 0.15
     # A sequence meets others in the next epoch.
-    sampler = EpochSampler(4000, lengths=lengths, batch_size=8)
-    sampler.set_epoch(1)
-    again = {frozenset(batch) for batch in batches([sampler], 8)[:, 0].tolist()}
+    order = order_of(1, 4000, lengths=lengths, batch_size=8)
+    again = {frozenset(batch) for batch in batches([order], 8)[:, 0].tolist()}
     assert not again & {frozenset(batch) for batch in taken[:, 0].tolist()}
 
 
@@ -187,17 +168,13 @@ def test_windows_of_sixteen_batches_are_sorted_and_ties_keep_their_order():
 @pytest.mark.parametrize("processes", [2, 3])
 def test_processes_share_similar_lengths_without_repeats(processes):
     lengths = skewed(1003)
-    samplers = [
-        EpochSampler(
-            1003, lengths=lengths, batch_size=4, num_replicas=processes, rank=rank
-        )
-        for rank in range(processes)
-    ]  # fmt: skip
+    ranks = [{"num_replicas": processes, "rank": rank} for rank in range(processes)]
+    samplers = [EpochSampler(1003, lengths=lengths, batch_size=4, **rank) for rank in ranks]
     orders = [list(sampler) for sampler in samplers]
     assert [len(order) for order in orders] == [len(sampler) for sampler in samplers]
     everything = sorted(index for order in orders for index in order)
     assert len(everything) == len(set(everything)) == 1003 // processes * processes
-    plain = [EpochSampler(1003, num_replicas=processes, rank=r) for r in range(processes)]
+    plain = [EpochSampler(1003, **rank) for rank in ranks]
     assert everything == sorted(index for sampler in plain for index in sampler)
     own, theirs = (batches(some, 4) for some in (samplers, plain))
     assert padding(lengths, own) < 0.5 * padding(lengths, theirs)
@@ -211,9 +188,7 @@ def test_lengths_may_differ_between_epochs():
     sampler = EpochSampler(64, lengths=lambda epoch: lengths[epoch], batch_size=4)
     for epoch in range(2):
         sampler.set_epoch(epoch)
-        fixed = EpochSampler(64, lengths=lengths[epoch], batch_size=4)
-        fixed.set_epoch(epoch)
-        assert list(sampler) == list(fixed)
+        assert list(sampler) == order_of(epoch, 64, lengths=lengths[epoch], batch_size=4)
 
 
 def test_lengths_of_other_sequences_are_refused():
@@ -238,9 +213,8 @@ def test_a_data_module_over_lists_gives_every_sequence_once_in_an_order_of_each_
 
 @pytest.mark.parametrize(("size", "processes"), [(7, 1), (7, 2), (7, 3), (7, 7), (12, 4), (0, 3)])
 def test_processes_share_an_evaluation_without_repeats(size, processes):
-    parts = [
-        EvaluationSampler(size, num_replicas=processes, rank=rank) for rank in range(processes)
-    ]
+    ranks = range(processes)
+    parts = [EvaluationSampler(size, num_replicas=processes, rank=rank) for rank in ranks]
     assert sorted(i for part in parts for i in part) == list(range(size))
     assert [len(list(part)) for part in parts] == [len(part) for part in parts]
     assert max(map(len, parts)) - min(map(len, parts)) <= 1

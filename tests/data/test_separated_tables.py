@@ -93,24 +93,12 @@ def test_date_times_give_the_rate_beside_decimal_commas(table):
         assert values(signal).tolist() == [[expected, 2]] * 3
 
 
-def test_columns_of_text_are_named_and_others_can_be_chosen(table):
+def test_several_columns_of_text_are_named_in_one_error(table):
     path = table("time,x,label,y,note\n0,1,walk,2,a\n1,3,sit,4,b\n")
     with pytest.raises(ValueError) as caught:
         open_signal(path)
     wanted = "columns 'label', 'note' hold text ('walk' in row 2) and text ('a' in row 2); wanted"
     assert str(caught.value) == f"{path}: {wanted} numbers: choose others with data.channels"
-    for channels in (["y", "x"], [2, 0]):
-        signal = open_signal(path, channels=channels)
-        assert (signal.channels, signal.rate) == (("y", "x"), 1)
-        assert values(signal).tolist() == [[2, 1], [4, 3]]
-    with pytest.raises(ValueError, match=r"x\.csv: column 'label' holds text \('walk' in row 2\)"):
-        open_signal(path, channels=["x", "label"])
-    with pytest.raises(ValueError, match=r"no channel 'z'; it has 'x', 'label', 'y', 'note'$"):
-        open_signal(path, channels=["z"])
-    with pytest.raises(ValueError, match=r"no channel 4; it has 4, counted from 0$"):
-        open_signal(path, channels=[4])
-    with pytest.raises(ValueError, match=r"names channel 0 twice"):
-        open_signal(path, channels=["x", 0])
 
 
 def test_text_after_the_first_rows_is_named_with_its_row(table):
@@ -130,9 +118,6 @@ def test_columns_that_are_not_chosen_need_no_names_of_their_own(table):
         open_signal(path, channels=["x"])
     with pytest.raises(ValueError, match="row 1: column 4 has no name"):
         open_signal(path, channels=[3])
-    # Two choices of one file are kept apart in memory.
-    first, second = open_signal(path, channels=["y"]), open_signal(path, channels=[2])
-    assert (first.read(0, 1)[0, 0], second.read(0, 1)[0, 0]) == (2, 3)
 
 
 def test_other_encodings_are_one_line(table):

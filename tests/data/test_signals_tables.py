@@ -6,7 +6,7 @@ import pytest
 from pyarrow import parquet
 
 from spanloc.data.signals import NpySignal, open_signal, reading
-from spanloc.data.signals.clock import regular_rate
+from spanloc.data.signals.clock import clock_of
 
 
 @pytest.fixture
@@ -56,8 +56,8 @@ def test_the_rate_of_rounded_times_has_the_digits_that_they_can_tell(tmp_path):
     rng = np.random.default_rng(0)
     times = np.arange(5000) / 128
     for seen in (np.round(times, 3), times + rng.uniform(-1e-3, 1e-3, 5000), 1.7e9 + times):
-        assert regular_rate(tmp_path, "t", seen, 1.0, first_row=0) == 128
-    assert regular_rate(tmp_path, "t", np.arange(5000) / 99.98, 1.0, first_row=0) == 99.98
+        assert clock_of(tmp_path, "t", seen, 1.0, first_row=0).rate == 128
+    assert clock_of(tmp_path, "t", np.arange(5000) / 99.98, 1.0, first_row=0).rate == 99.98
 
 
 @pytest.mark.parametrize(
@@ -68,9 +68,9 @@ def test_the_rate_of_rounded_times_has_the_digits_that_they_can_tell(tmp_path):
             "row 5 comes 2 s after the one before, at 4 s, where most come after 1 s",
         ),
         ("0 1 2 2 3 4 5", "row 5 comes 0 s after"),
-        ("0 1 2 3 1 2 3", "row 6 comes -2 s after"),
+        ("0 1 2 3 1 2 3", "row 6 comes -2 s after .* wanted ascending times"),
         ("0 1 2  3 4 5", "no time in row 5"),
-        ("0 0 0", "row 3 comes 0 s after"),
+        ("0 0 0", "row 3 comes at the time of the first"),
         ("0 1 2 3 4 5 6 7 8 9 10 11.4 12.8 14.2 15.6 17 18.4 19.8 21.2 22.6 24", "regular: row 9"),
         ("1700000000000 1700000001000", "wanted seconds, or a name that says the unit"),
     ],
@@ -78,7 +78,7 @@ def test_the_rate_of_rounded_times_has_the_digits_that_they_can_tell(tmp_path):
 def test_an_irregular_time_column_is_refused_with_the_row(table, times, said):
     path = table("time,x\n" + "".join(f"{t},1\n" for t in times.split(" ")))
     with pytest.raises(ValueError, match=rf"x\.csv: column 'time'.*{said}"):
-        open_signal(path)
+        open_signal(path, on_rate="error")
     signal = open_signal(path, rate=2)
     assert (signal.rate, signal.channels) == (2, ("x",))
 
@@ -133,7 +133,7 @@ def test_decoded_files_are_kept_up_to_a_limit_and_read_again_when_they_change(ta
         signals[2].read(0, 5)[:] = 0
 
 
-def test_parquet_columns_of_numbers_are_channels_and_others_are_refused(tmp_path):
+def test_parquet_columns_of_numbers_are_channels_and_their_times_the_rate(tmp_path):
     path = tmp_path / "x.parquet"
     columns = {"x": [1, 2, None], "b": [True, False, True], "h": np.ones(3, np.float16)}
     parquet.write_table(pa.table(columns), path)
@@ -141,17 +141,12 @@ def test_parquet_columns_of_numbers_are_channels_and_others_are_refused(tmp_path
     assert (signal.channels, signal.rate) == (("x", "b", "h"), None)
     expected = [[1, 1, 1], [2, 0, 1], [np.nan, 1, 1]]
     assert np.array_equal(signal.read(0, 3), expected, equal_nan=True)
-    parquet.write_table(pa.table({"x": [1.0], "label": ["a"]}), path)
-    with pytest.raises(
-        ValueError, match=r"x\.parquet: column 'label' holds (large_)?string; wanted"
-    ):
-        open_signal(path)
     times = pa.array([0, 250_000, 500_000], pa.timestamp("us", "UTC"))
     parquet.write_table(pa.table({"t": times, "x": [1, 2, 3]}), path)
     assert open_signal(path).rate == 4
     parquet.write_table(pa.table({"time": [0, 1, 2, 4], "x": [1, 2, 3, 4]}), path)
     with pytest.raises(ValueError, match=r"column 'time' is not regular: row 3"):
-        open_signal(path)
+        open_signal(path, on_rate="error")
     parquet.write_table(pa.table({"x": pa.array([], pa.float32())}), path)
     with pytest.raises(ValueError, match="has no rows"):
         open_signal(path)

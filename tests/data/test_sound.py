@@ -53,7 +53,7 @@ def test_options_that_are_set_stay(sounds):
 
 
 @pytest.mark.parametrize(("rate", "settings"), [(2000, {"features": "none"}), (100, {})])
-def test_the_samples_themselves(sounds, rate, settings):
+def test_a_model_sees_the_samples_without_features_and_of_slow_sound(sounds, rate, settings):
     data = set_up(sounds(rate, 0.5), **settings)
     assert (data.features, data.num_channels, data.seconds_per_step) == (None, 1, 1 / rate)
     assert data.input.features is None
@@ -62,10 +62,6 @@ def test_the_samples_themselves(sounds, rate, settings):
 def test_options_of_no_features_are_refused(sounds):
     with pytest.raises(ValueError, match="feature_options is set, and no data.features"):
         set_up(sounds(100, 0.5), feature_options={"num_bands": 8})
-    with pytest.raises(ValueError, match=r"feature_options.bands: .* wanted some of window, hop"):
-        AnnotatedData("nowhere", feature_options={"bands": 8})
-    with pytest.raises(ValueError, match="wanted one of log_spectrogram, none"):
-        AnnotatedData("nowhere", features="mel")
 
 
 @pytest.mark.parametrize("rate", [1000, 1600, 4000])
@@ -77,16 +73,21 @@ def test_a_window_has_the_samples_that_it_needs(sounds, rate):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("settings", "message"),
     [
-        ({"hop": "a"}, "hop is 'a'; wanted a number, above 0"),
-        ({"hop": 0}, "hop is 0; wanted a number, above 0"),
-        ({"low": -1}, "low is -1; wanted a number, at least 0"),
+        ({"feature_options": {"hop": "a"}}, "_options.hop is 'a'; wanted a number, above 0"),
+        ({"feature_options": {"hop": 0}}, "_options.hop is 0; wanted a number, above 0"),
+        ({"feature_options": {"low": -1}}, "_options.low is -1; wanted a number, at least 0"),
+        (
+            {"feature_options": {"bands": 8}},
+            r"_options.bands: .* wanted some of window, hop, num_bands, low, high, floor$",
+        ),
+        ({"features": "mel"}, "s is 'mel'; wanted one of log_spectrogram, none"),
     ],
 )
-def test_an_option_that_is_no_number_is_named(options, message):
-    with pytest.raises(ValueError, match=f"data.feature_options.{message}"):
-        AnnotatedData("nowhere", feature_options=options)
+def test_settings_of_features_that_cannot_be_are_named_before_files_are_read(settings, message):
+    with pytest.raises(ValueError, match=f"^data.feature{message}"):
+        AnnotatedData("nowhere", **settings)
 
 
 def test_an_option_that_is_null_is_left_open(sounds):

@@ -149,7 +149,17 @@ def unchanged(_):
 
 # kind: (what has it, what nearly has it, severity, cases, part of the place).
 CASES = {
-    "not finite": (set_value(np.nan), set_value(1e30), "error", 1, "t.npy, t, row 7: column 1 is nan"),
+    "missing": (set_value(np.nan), set_value(1e30), "error", 1, "t.npy, t, row 7: column 1 is nan"),
+    "no values": (
+        lambda f: f.arrays["t"][:, 1].fill(np.nan),
+        lambda f: f.arrays["t"][1:, 1].fill(np.nan), "error", 1, "t.npy, t: column 1",
+    ),
+    "rising": (
+        lambda f: [array[:, 1].put(range(120), np.arange(120)) for array in f.arrays.values()],
+        lambda f: [array[:, 1].put(range(119), np.arange(119)) for array in f.arrays.values()],
+        "warning", 1, "s.npy, s: column 1",
+    ),
+    "not finite": (set_value(np.inf), set_value(np.nan), "error", 1, "t.npy, t, row 7: column 1 is inf"),
     "not finite, as float32": (
         lambda f: f.arrays.update(t=np.where(f.arrays["t"] > 9, 0, 1e39)),
         set_value(3e38), "error", 1, "t.npy, t, row 0: column 0 is inf; in all 240 such values",

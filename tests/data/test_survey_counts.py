@@ -104,7 +104,8 @@ def test_pieces_do_not_show(monkeypatch, piece):
     array[[17, 30], [2, 0]] = np.inf, np.nan
     monkeypatch.setattr(signals, "_PIECE", piece)
     (scan,) = signals.scan([record("x", array)])
-    assert tuple(scan.not_finite) == (2, 17, "2", np.inf)
+    assert tuple(scan.not_finite) == (1, 17, "2", np.inf)
+    assert tuple(scan.missing)[:3] == (1, 30, "0")
     known = np.where(np.isfinite(array), array, np.nan).astype(float)
     count, mean, squares, least, most = scan.moments
     assert count.tolist() == [39, 40, 39]
@@ -150,17 +151,17 @@ def test_a_recording_that_breaks_does_not_stop_the_others():
     first, second = findings["unreadable"].cases
     assert first.line == "x.flac, x: RuntimeError: frame 3 is lost"
     assert second[:2] == ("y.flac", "y")
-    assert findings["not finite"].cases[0].sequence == "z"
+    assert findings["missing"].cases[0].sequence == "z"
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_what_could_not_be_read_of_the_annotations_is_a_finding():
-    bad = BadSpan("f.csv", "x", 4, "upside down", "line 5: what")
+    bad = BadSpan("f.csv", "x", 4, "reversed", "line 5: what")
     refused = [Case("f.csv", "", "line 2", "one"), Case(text="two")]
     found = survey_records([], [], refused=refused, found=[bad, bad._replace(where="line 5")])
     assert [(one.kind, one.count) for one in found.findings] == [
         ("refused", 2),
-        ("span: upside down", 2),
+        ("span: reversed", 2),
     ]
     lines = [case.line for finding in found.findings for case in finding.cases]
     assert lines == [

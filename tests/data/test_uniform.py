@@ -115,7 +115,7 @@ def test_channels_are_those_that_all_have_in_the_order_of_the_first():
     # Channel i of each signal was made with the mean i.
     means = [[round(float(m)) for m in r.signal.read(0, 500).mean(0)] for r in found]
     assert means == [[0, 2], [1, 0], [0, 1]]
-    wanted = "channels 'EEG2', 'EEG1' taken of 2 of 3 recordings; left out: 'EMG'"
+    wanted = "channels used: 'EEG2', 'EEG1' (in all 3 recordings); not used: 'EMG'"
     assert notes == [wanted]
 
 
@@ -128,11 +128,11 @@ def test_channels_are_chosen_by_name_or_number():
     records = [record("a", 50, channels=("EEG1", "EMG")), record("b", 100, channels=("EMG", "x"))]
     found, notes = uniform(records, channels=["EMG"])
     assert [r.signal.channels for r in found] == [("EMG",)] * 2
-    assert notes[0] == "channels 'EMG' taken of 2 of 2 recordings; left out: 'EEG1', 'x'"
+    assert notes[0] == "channels used: 'EMG' (in all 2 recordings); not used: 'EEG1', 'x'"
     assert notes[1] == "1 of 2 recordings resampled from 50 to 100 Hz"
     found, notes = uniform(records, channels=[1])
     assert [r.signal.channels for r in found] == [("EMG",), ("x",)]
-    assert notes[0] == "channels '1' taken of 2 of 2 recordings"
+    assert notes[0] == "channels used: '1' (in all 2 recordings)"
     assert uniform(records[:1], channels=["EEG1", "EMG"])[1] == []
     with pytest.raises(ValueError, match=r"b\.edf: has no channel 'EEG1'; it has 'EMG', 'x'$"):
         uniform(records, channels=["EEG1"])

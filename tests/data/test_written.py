@@ -177,7 +177,7 @@ def written_rows(root, found, kind):
     """Start and end as they stand in the file."""
     written(root, found, kind)
     reader, more = READ.get(kind, (kind, {}))
-    (entry,) = read_content(root, reader, Reading(**more), seconds=True).sequences
+    (entry,) = read_content(root, reader, Reading(**more)).sequences
     return [row[:2] for row in entry.rows]
 
 
@@ -205,14 +205,3 @@ def test_tables_are_predictions_to_score(tmp_path, suffix):
         ("a", [9.98, 10.0], "walk", 0.0),
         ("b", [1.0, 2.0], "sit", 0.1234568),
     ]
-
-
-def test_a_prediction_without_a_span_is_still_a_mistake(tmp_path):
-    (tmp_path / "a.csv").write_text("sequence,start,end,label\na,0,1,sit\n")
-    for row, message in (
-        ("a,,,sit,0.5", "a start or end that is no finite number"),
-        ("x,,,,", "an unknown sequence"),
-    ):
-        (tmp_path / "p.csv").write_text(f"sequence,start,end,label,score\n{row}\n")
-        with pytest.raises(ValueError, match=message):
-            read_scored(tmp_path / "p.csv", tmp_path / "a.csv")

@@ -34,20 +34,24 @@ def output_of(spans, starts, ends, num_cells=8, stride=2.0):
     return Output(spans, torch.zeros(1, num_cells, 1), points, mask, {"boundaries": curves})
 
 
-def test_ends_move_their_share_of_the_way_to_the_peak():
-    # The middle of cell 1 is step 3, that of cell 5 is step 11.
-    output = output_of([[4.0, 10.0]], {1: 5.0}, {5: 5.0})
-    spans, _ = at_boundaries(output, weight=0, snap=0.5)
-    torch.testing.assert_close(spans[0, 0], torch.tensor([3.5, 10.5]))
-    spans, _ = at_boundaries(output, weight=0, snap=1)
-    torch.testing.assert_close(spans[0, 0], torch.tensor([3.0, 11.0]))
-
-
-def test_two_peaks_share_an_end_by_their_squared_chances():
-    # Logit 0 is a chance of 1/2, log 3 one of 3/4: shares of 4/13 and 9/13.
-    output = output_of([[5.0, 12.0]], {1: 0.0, 3: math.log(3)}, {5: 5.0})
-    spans, _ = at_boundaries(output, weight=0, snap=1)
-    assert spans[0, 0, 0].item() == pytest.approx(3 * 4 / 13 + 7 * 9 / 13)
+@pytest.mark.parametrize(
+    ("span", "starts", "snap", "expected"),
+    [
+        # The middle of cell 1 is step 3, that of cell 5 is step 11.
+        ([4.0, 10.0], {1: 5.0}, 0.5, [3.5, 10.5]),
+        ([4.0, 10.0], {1: 5.0}, 1, [3.0, 11.0]),
+        # Logit 0 is a chance of 1/2, log 3 one of 3/4: shares of 4/13 and 9/13.
+        ([5.0, 12.0], {1: 0.0, 3: math.log(3)}, 1, [3 * 4 / 13 + 7 * 9 / 13, 11.0]),
+        # Without a peak nearby an end stays.
+        ([4.0, 10.0], {7: 5.0}, 1, [4.0, 11.0]),
+    ],
+)
+def test_ends_move_their_share_of_the_way_to_the_mean_of_the_peaks_nearby(
+    span, starts, snap, expected
+):
+    output = output_of([span], starts, {5: 5.0})
+    spans, _ = at_boundaries(output, weight=0, snap=snap)
+    torch.testing.assert_close(spans[0, 0], torch.tensor(expected), rtol=2e-6, atol=0)
 
 
 def test_a_score_counts_the_chances_of_both_its_ends():
@@ -61,12 +65,6 @@ def test_without_weight_and_snap_nothing_changes():
     spans, scores = at_boundaries(output, weight=0, snap=0)
     assert torch.equal(spans, output.spans)
     assert torch.equal(scores, output.logits.sigmoid())
-
-
-def test_an_end_without_a_peak_nearby_stays():
-    output = output_of([[4.0, 10.0]], {7: 5.0}, {5: 5.0})
-    spans, _ = at_boundaries(output, weight=0, snap=1)
-    assert spans[0, 0, 0] == pytest.approx(4.0, abs=1e-3)
 
 
 def test_curves_of_the_padding_are_not_read():

@@ -1,4 +1,4 @@
-"""What docs/decoding.md says is run, and what it names exists."""
+"""The commands and code of docs/decoding.md run, and the options that it names exist."""
 
 import inspect
 import re

@@ -9,7 +9,7 @@ import torch
 from conftest import HINTS_OF_LIGHTNING
 
 import spanloc
-from spanloc.cli.fit import fit_checkpoint
+from spanloc.cli.decoding import fit_checkpoint
 from spanloc.config.build import build
 from spanloc.config.checkpoint import read, store_decode
 from spanloc.decode import Temperature
@@ -32,6 +32,21 @@ def data(run):
     return datamodule
 
 
+@pytest.fixture
+def evaluate(cli):
+    """Evaluates with some settings; gives the folder of the run, or the one line of an error."""
+
+    def evaluated(*settings):
+        found = cli("evaluate", *settings, "trainer.accelerator=cpu", "hydra.run.dir=run")
+        return found if isinstance(found, str) else found / "run"
+
+    return evaluated
+
+
+def results_of(folder):
+    return json.loads((folder / "predictions.json").read_text())["results"].values()
+
+
 def same_but_for_decoding(path, other):
     a, b = (torch.load(p, weights_only=True) for p in (path, other))
     for saved in (a, b):
@@ -40,10 +55,9 @@ def same_but_for_decoding(path, other):
     return str(a) == str(b)
 
 
-def test_what_is_fitted_is_in_a_new_file_beside_and_used_by_all_that_load_it(cli, run):
+def test_what_is_fitted_is_in_a_new_file_beside_and_used_by_all_that_load_it(evaluate, run):
     before = (run / "best.ckpt").read_bytes()
-    folder = cli("evaluate", f"checkpoint={run}", "fit_decode=[calibration]", "trainer.accelerator=cpu",
-                 "hydra.run.dir=run") / "run"  # fmt: skip
+    folder = evaluate(f"checkpoint={run}", "fit_decode=[calibration]")
     assert (run / "best.ckpt").read_bytes() == before
     assert sorted(path.name for path in run.iterdir()) == ["best.ckpt", "best.fitted.ckpt"]
     assert same_but_for_decoding(run / "best.ckpt", run / "best.fitted.ckpt")
@@ -61,7 +75,7 @@ def test_what_is_fitted_is_in_a_new_file_beside_and_used_by_all_that_load_it(cli
     assert scores["reliability"]["error"] == pytest.approx(fit["test"]["after"]["ECE"])
 
 
-def test_the_stored_scores_are_the_calibrated_ones(cli, run, data):
+def test_the_stored_scores_are_the_calibrated_ones(evaluate, run, data):
     # A map that this model would hardly be given: whatever it is, it is applied.
     node = {"_target_": "spanloc.decode.Temperature", "temperature": [2.0] * 3, "offset": [0.5] * 3}
     store_decode(run, {"calibration": node}, run / "other.ckpt")
@@ -71,17 +85,14 @@ def test_the_stored_scores_are_the_calibrated_ones(cli, run, data):
         one, other = plain.predict_step(batch), calibrated.predict_step(batch)
     wanted = Temperature([2.0] * 3, [0.5] * 3)(one.scores, one.labels)
     torch.testing.assert_close(other.scores.sort().values, wanted.sort().values, rtol=1e-12, atol=0)
-    folder = cli("evaluate", f"checkpoint={run / 'other.ckpt'}", "subset=val", "trainer.accelerator=cpu",
-                 "hydra.run.dir=run") / "run"  # fmt: skip
-    results = json.loads((folder / "predictions.json").read_text())["results"]
-    written = [row["score"] for rows in results.values() for row in rows]
+    folder = evaluate(f"checkpoint={run / 'other.ckpt'}", "subset=val")
+    written = [row["score"] for rows in results_of(folder) for row in rows]
     assert min(written) == pytest.approx(float(other.scores.min()), rel=1e-6)
     assert max(written) == pytest.approx(float(other.scores.max()), rel=1e-6)
 
 
-def test_a_checkpoint_is_rewritten_where_that_is_asked_for(cli, run, trained):
-    folder = cli("evaluate", f"checkpoint={run}", f"fit_decode={ALL}", f"fit_into={run}/best.ckpt",
-                 "trainer.accelerator=cpu", "hydra.run.dir=run") / "run"  # fmt: skip
+def test_a_checkpoint_is_rewritten_where_that_is_asked_for(evaluate, run, trained):
+    folder = evaluate(f"checkpoint={run}", f"fit_decode={ALL}", f"fit_into={run}/best.ckpt")
     assert [path.name for path in run.iterdir()] == ["best.ckpt"]
     assert same_but_for_decoding(run / "best.ckpt", trained["detection"] / "best.ckpt")
     settings = json.loads((folder / "decode_fit.json").read_text())["settings"]
@@ -104,14 +115,12 @@ def test_the_end_of_a_training_fits_in_one_call(run, data):
         fit_checkpoint(run, data)
 
 
-def test_options_given_by_hand_are_used_and_stay_where_they_are_fitted_into_a_file(cli, run):
-    folder = cli("evaluate", f"checkpoint={run}", "decode.max_per_sequence=2", "decode.exclusive=true",
-                 "trainer.accelerator=cpu", "hydra.run.dir=run") / "run"  # fmt: skip
-    results = json.loads((folder / "predictions.json").read_text())["results"]
-    assert max(map(len, results.values())) == 2
+def test_options_given_by_hand_are_used_and_stay_where_they_are_fitted_into_a_file(evaluate, run):
+    few = ("decode.max_per_sequence=2", "decode.exclusive=true")
+    assert max(map(len, results_of(evaluate(f"checkpoint={run}", *few)))) == 2
     assert [path.name for path in run.iterdir()] == ["best.ckpt"]
-    cli("evaluate", f"checkpoint={run}", "decode.voting=0.7", "fit_decode=[calibration,voting]",
-        f"fit_into={run}/new.ckpt", "trainer.accelerator=cpu")  # fmt: skip
+    fitted = ("fit_decode=[calibration,voting]", f"fit_into={run}/new.ckpt")
+    evaluate(f"checkpoint={run}", "decode.voting=0.7", *fitted)
     assert spanloc.load(run / "new.ckpt").decode.voting == 0.7
 
 
@@ -128,8 +137,8 @@ def test_options_given_by_hand_are_used_and_stay_where_they_are_fitted_into_a_fi
         ("+decode.votes=2", "spanloc.decode.Decode has no option 'votes'"),
     ],
 )
-def test_a_setting_that_is_none_is_one_line(cli, run, setting, message):
-    line = cli("evaluate", f"checkpoint={run}", setting, "trainer.accelerator=cpu")
+def test_a_setting_that_is_none_is_one_line(evaluate, run, setting, message):
+    line = evaluate(f"checkpoint={run}", setting)
     assert isinstance(line, str), line
     assert re.search(message, line), line
 

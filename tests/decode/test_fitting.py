@@ -1,5 +1,6 @@
 """Options fitted on validation sequences: what is planted is found, and chance is not."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -9,7 +10,7 @@ from conftest import make_batch, points_model
 
 from spanloc import Criterion, SpanLocalizer, losses, ops
 from spanloc.decode import Decode, Scored, best_thresholds, boundary_bias, collect, fit_decode
-from spanloc.decode.collected import FIGURES, Collected, _Row
+from spanloc.decode.collected import FIGURES, Collected, Kept
 from spanloc.decode.fitting import OF_SETS, RANKED, errors_beyond_chance
 from spanloc.matching import match_points
 from spanloc.structures import Sample, Targets, Timeline, collate
@@ -36,13 +37,13 @@ def planted(num_sequences=12, shift=(0.0, 0.0), noise=0.5, power=1.0, seed=0):
         order = np.argsort(-scores)
         kinds = np.concatenate([own, rng.integers(2, size=8)])
         fields = (torch.from_numpy(field[order]) for field in (every, scores, kinds))
-        rows.append(_Row(Scored(*fields), 480, 1, Timeline(STEP, 7.0)))
+        rows.append(Kept(Scored(*fields), 480, 1))
         spans.append(true * STEP + 7)
         labels.append(own)
         places.append(np.full(8, i))
     joined = [torch.from_numpy(np.concatenate(field)) for field in (spans, labels, places)]
     ids = tuple(f"s{i:02d}" for i in range(len(rows)))
-    return Collected(rows, Targets(joined[0], joined[1], joined[2], ids))
+    return Collected(rows, [Timeline(STEP, 7.0)] * len(rows), Targets(*joined, ids))
 
 
 @pytest.mark.parametrize("window", [None, 512])
@@ -180,8 +181,8 @@ def test_what_overlaps_in_the_targets_is_not_made_exclusive():
     found = planted()
     spans = found.targets.spans.clone()
     spans[1::2, 0] -= 10
-    targets = Targets(spans, found.targets.labels, found.targets.places, found.targets.ids)
-    fitted = fit_decode(Decode(), Collected(found.rows, targets), 2, ["exclusive"])
+    targets = replace(found.targets, spans=spans)
+    fitted = fit_decode(Decode(), replace(found, targets=targets), 2, ["exclusive"])
     assert fitted.notes == ["exclusive: the targets overlap one another"]
     assert fitted.tried == []
 
@@ -213,7 +214,3 @@ def test_what_was_fitted_before_is_fitted_from_the_start():
 def test_an_option_that_cannot_be_fitted_is_refused():
     with pytest.raises(ValueError, match="decode.suppress cannot be fitted; bias, voting, "):
         fit_decode(Decode(), planted(2), 2, ["suppress"])
-    with pytest.raises(
-        ValueError, match="calibration is 'beta'; it may be temperature or isotonic"
-    ):
-        fit_decode(Decode(), planted(2), 2, ["calibration"], calibration="beta")

@@ -35,28 +35,18 @@ from spanloc.training.callbacks.pace import Pace
 pytestmark = HINTS_OF_LIGHTNING
 
 
-def distribution_model():
-    return Localizer(
-        ConvBackbone(3, stride=3, width=8, num_blocks=1),
-        PyramidNeck(3, width=8, num_blocks=1),
-        DistributionHead(2, width=8, num_layers=1),
-    )
+# No limit that one pass and windows could reach differently.
+ALL = {"max_predictions": 10**4, "max_candidates": 10**4}
 
 
-def boundary_model():
-    return Localizer(
-        ConvBackbone(3, stride=3, width=8, num_blocks=1),
-        PyramidNeck(3, width=8, num_blocks=1),
-        BoundaryHead(2, 3, width=8, num_layers=1),
-    )
+def model_with(head, backbone=None):
+    backbone = backbone or ConvBackbone(3, stride=3, width=8, num_blocks=1)
+    neck = PyramidNeck(3, width=8, num_blocks=1)
+    return Localizer(backbone, neck, partial(head, 2, num_layers=1))
 
 
 def refined_model():
-    model = Localizer(
-        ConvBackbone(3, stride=3, width=8, num_blocks=1),
-        PyramidNeck(3, width=8, num_blocks=1),
-        RefinedHead(2, 3, width=8, num_layers=1),
-    )
+    model = model_with(RefinedHead)
     with torch.no_grad():
         for layers in model.head.correct:
             layers[-1].weight.normal_(std=0.3)
@@ -78,19 +68,27 @@ def task_of(model, window=None, **decode):
     return made
 
 
+def predicted(task, batch):
+    with torch.no_grad():
+        return task.predict_step(batch)
+
+
 @pytest.fixture(scope="module")
 def long_batch():
     return make_batch((1500, 311, 1234), num_targets=(9, 0, 4), seed=3)
 
 
-@pytest.mark.parametrize("make", [points_model, distribution_model, refined_model, boundary_model])
+@pytest.mark.parametrize(
+    "make",
+    [points_model, refined_model, partial(model_with, DistributionHead), partial(model_with, BoundaryHead)],
+    ids=["points", "refined", "distribution", "boundary"],
+)  # fmt: skip
 def test_windows_give_the_predictions_of_one_pass(make, long_batch):
     torch.manual_seed(0)
     model = make()
-    with torch.no_grad():
-        whole = task_of(model, max_predictions=10**4, max_candidates=10**4).predict_step(long_batch)
-        parts = task_of(model, 512, max_predictions=10**4, max_candidates=10**4)
-        found = parts.predict_step(long_batch)
+    whole = predicted(task_of(model, **ALL), long_batch)
+    parts = task_of(model, 512, **ALL)
+    found = predicted(parts, long_batch)
     assert parts._reach[512].steps < 375  # so that the long sequence has several
     assert found.ids == whole.ids
     assert found.unit == "seconds"
@@ -127,7 +125,7 @@ def test_the_loss_and_the_metrics_of_windows_are_those_of_one_pass(long_batch):
     values = []
     for window in (None, 512):
         torch.manual_seed(0)
-        task = task_of(points_model(), window, max_predictions=10**4, max_candidates=10**4)
+        task = task_of(points_model(), window, **ALL)
         task.val_metrics.add_metrics({"ap": AveragePrecision()})
         with torch.no_grad():
             task.validation_step(long_batch, 0)
@@ -160,11 +158,10 @@ def test_a_coarse_grid_looks_beyond_a_short_window():
 def test_windows_shorter_than_what_a_model_sees_lose_nothing(long_batch, window):
     torch.manual_seed(0)
     model = points_model()
-    with torch.no_grad():
-        whole = task_of(model, max_predictions=10**4, max_candidates=10**4).predict_step(long_batch)
-        task = task_of(model, max_predictions=10**4, max_candidates=10**4)
-        for task.window in (512, window):
-            found = task.predict_step(long_batch)
+    whole = predicted(task_of(model, **ALL), long_batch)
+    task = task_of(model, **ALL)
+    for task.window in (512, window):
+        found = predicted(task, long_batch)
     assert torch.equal(found.places, whole.places)
     torch.testing.assert_close(
         found.scores.sort().values, whole.scores.sort().values, atol=1e-5, rtol=0
@@ -186,36 +183,29 @@ class Everywhere(torch.nn.Module):
 
 
 def test_a_model_that_sees_everything_is_given_half_a_window_to_each_point(long_batch):
-    model = Localizer(
-        Everywhere(), PyramidNeck(3, width=8, num_blocks=1),
-        PointsHead(2, 3, width=8, num_layers=1),
-    ).eval()  # fmt: skip
+    model = model_with(PointsHead, Everywhere()).eval()
     assert reach_of(model, 3, 512, torch.device("cpu")).steps == 128
-    with torch.no_grad():
-        whole = task_of(model, max_predictions=10**4, max_candidates=10**4).predict_step(long_batch)
-        found = task_of(model, 512, max_predictions=10**4, max_candidates=10**4).predict_step(
-            long_batch
-        )
+    whole = predicted(task_of(model, **ALL), long_batch)
+    found = predicted(task_of(model, 512, **ALL), long_batch)
     assert 0.8 * len(whole) < len(found) < 1.2 * len(whole)
 
 
 def test_an_output_that_is_not_finite_names_the_sequence_of_the_window(long_batch):
     broken = replace(long_batch, features=long_batch.features.clone())
     broken.features[2, :, 700] = torch.nan
-    with torch.no_grad(), pytest.raises(FloatingPointError, match="for the sequences sequence-2$"):
-        task_of(points_model(), 512).predict_step(broken)
+    with pytest.raises(FloatingPointError, match="for the sequences sequence-2$"):
+        predicted(task_of(points_model(), 512), broken)
 
 
 def test_a_long_sequence_says_how_far_it_is(long_batch, monkeypatch, caplog):
     monkeypatch.setattr(Pace, "due", lambda self: True)
-    with torch.no_grad(), caplog.at_level("INFO"):
-        task_of(points_model(), 512).predict_step(long_batch)
+    with caplog.at_level("INFO"):
+        predicted(task_of(points_model(), 512), long_batch)
     assert "sequence sequence-0: 2 of 4 windows, about 0:00 left" in caplog.text
 
 
 def test_one_prediction_a_sequence_is_one_however_long_it_is(long_batch):
-    with torch.no_grad():
-        found = task_of(points_model(), 512, max_predictions=1).predict_step(long_batch)
+    found = predicted(task_of(points_model(), 512, max_predictions=1), long_batch)
     assert found.places.tolist() == [0, 1, 2]
 
 
@@ -237,13 +227,11 @@ def test_the_number_of_predictions_grows_with_a_sequence_and_their_places_are_ex
     steps = 2**15
     batch = make_batch((steps,), num_targets=(0,))
     task = task_of(points_model(), 1024, max_predictions=20, max_candidates=100)
-    with torch.no_grad():
-        found = task.predict_step(batch)
+    found = predicted(task, batch)
     # Cells of three levels, from stride 2.
     assert len(found) == 20 * (steps // 2 + steps // 4 + steps // 8) // 2048
     task.window = None
-    with torch.no_grad():
-        assert len(task.predict_step(batch)) == len(found)
+    assert len(predicted(task, batch)) == len(found)
     assert found.spans.min() >= 0
     assert found.spans.max() <= steps
     assert found.spans[:, 0].max() > steps - 2048
@@ -284,8 +272,7 @@ def test_lengths_in_seconds_hold_in_windows_too(long_batch):
         for window in (None, 512)
     )
     parts.load_state_dict(whole.state_dict())
-    with torch.no_grad():
-        expected, found = whole.predict_step(long_batch), parts.predict_step(long_batch)
+    expected, found = predicted(whole, long_batch), predicted(parts, long_batch)
     lengths = found.spans[:, 1] - found.spans[:, 0]
     assert lengths.min() >= 1.0
     assert len(found) == len(expected) > 50

@@ -120,7 +120,7 @@ def test_a_query_model_sees_windows_of_a_crop_and_a_checkpoint_keeps_that(annota
     trainer.test(task, data, verbose=False)
     assert task.window == data.train_window == 25
     assert data.window == 4 * 4 * 25
-    # But for the NaN of which it is looked how far it gets.
+    # But for the NaN that is followed through the model.
     assert set(seen) - {1024} == {25}
     trainer.save_checkpoint(tmp_path / "model.ckpt")
     saved = torch.load(tmp_path / "model.ckpt", weights_only=True)

@@ -44,7 +44,7 @@ def test_predictions_are_the_same_after_a_round_trip(name, trained, tmp_path):
     ).read_bytes()
 
 
-def test_settings_of_the_decoding_travel(trained, tmp_path):
+def test_settings_of_the_decoding_are_saved(trained, tmp_path):
     task = spanloc.load(trained["detection"])
     task.config["module"]["decode"] |= {"max_predictions": 3, "min_score": 0.01}
     model = PretrainedLocalizer.of(task)

@@ -94,7 +94,7 @@ def test_all_spans_are_those_of_the_whole_recording(model, values, suppress, min
         assert len(waits) > 5  # most of all are no use if they come at the end
 
 
-def test_it_does_not_depend_on_the_chunks_or_how_often_the_model_runs(model, values):
+def test_spans_do_not_depend_on_chunks_or_how_often_the_model_runs(model, values):
     task = task_of(model)
     runs = [(0, 1.0), (1, 4.0), (2, 20.0)]
     found = [
@@ -117,7 +117,7 @@ def test_calibration_bias_and_least_scores_are_those_of_the_whole(model, values)
     require_same(parts, task.predict(values), 0.25)
 
 
-def test_a_bias_that_makes_spans_overlap_is_no_surprise(model, values):
+def test_spans_that_a_bias_makes_overlap_are_those_of_the_whole(model, values):
     task = task_of(model, bias=[[-10.0, 10.0]] * 2)
     whole = task.predict(values)
     # Not much longer than any, so that spans are final as soon as they can be.
@@ -199,7 +199,7 @@ def test_ahead_is_how_many_frames_change_with_what_follows():
             np.testing.assert_array_equal(cut.read(0, steps), whole.read(0, steps))
 
 
-def test_mistakes_are_said(model, values):
+def test_mistakes_are_refused_with_a_reason(model, values):
     task = task_of(model)
     with pytest.raises(ValueError, match="rate is 20; the model was trained on 10"):
         Stream(task, 20.0)

@@ -20,7 +20,7 @@ from span_losses import (
 
 from spanloc import losses, ops
 from spanloc.convergence import relative_gradient
-from spanloc.losses.properties import Properties, properties, states, table
+from spanloc.losses.properties import Properties, properties, table
 
 
 def test_every_public_loss_has_a_config_and_takes_pairs_alone():
@@ -223,7 +223,7 @@ def test_a_loss_that_states_nothing_has_no_row():
 
     with pytest.raises(ValueError, match=r"mine.* states no properties"):
         table({"mine": mine})
-    states(Properties("mine", upper=2, slope=1, steepest=math.sqrt(2)))(mine)
+    Properties("mine", upper=2, slope=1, steepest=math.sqrt(2))(mine)
     assert "| `mine` | 0 to 2 | 1 | yes | 1.414 | mine |" in table({"mine": mine})
 
 

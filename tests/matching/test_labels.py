@@ -1,4 +1,4 @@
-"""Which labels a prediction is to have: those of every target with its span."""
+"""Labels that a prediction is to have: those of every target with its span."""
 
 from dataclasses import replace
 

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 import reference_metrics as slow
-import torch
 from metric_rows import node, rows, tensors, value
 
 from spanloc import metrics, reports
 from spanloc.reports.scores import score_page
-from spanloc.structures import Predictions, Targets
 
 CLASSES = ["walk", "run", "sit"]
 
@@ -97,12 +95,14 @@ def test_annotations_are_scored_against_annotations(cli, tmp_path, capsys):
     one = {"a": [(0, 4, "walk"), (10, 14, "run"), (20, 30, "walk")], "b": [(5, 9, "run")]}
     two = {"a": [(0.5, 4.5, "walk"), (10, 14, "walk"), (20, 30, "walk")], "b": []}
     first, second = write(tmp_path / "first.json", one), write(tmp_path / "second.json", two)
-    folder = cli(
-        "score", f"predictions={second}", f"annotations={first}", "metric=agreement",
-        "hydra.run.dir=out",
-    )  # fmt: skip
-    assert isinstance(folder, Path), folder
-    scores = reports.ScoreResult.read(folder / "out" / "scores.json")
+
+    def scored(found, true):
+        options = (f"predictions={found}", f"annotations={true}", "metric=agreement")
+        folder = cli("score", *options, "hydra.run.dir=out")
+        assert isinstance(folder, Path), folder
+        return reports.ScoreResult.read(folder / "out" / "scores.json")
+
+    scores = scored(second, first)
     assert scores.metrics["recall@0.50"] == 0.5
     assert scores.metrics["precision@0.50"] == pytest.approx(2 / 3)
     assert scores.metrics["start_bias"] == 0.25
@@ -111,25 +111,17 @@ def test_annotations_are_scored_against_annotations(cli, tmp_path, capsys):
     assert "Of 3 targets that a prediction matches at tIoU 0.5, whatever its label, 2" in printed
     assert "Confusion of labels" in score_page(scores)
     # Exchanged, the recall is the precision.
-    other = cli(
-        "score", f"predictions={first}", f"annotations={second}", "metric=agreement",
-        "hydra.run.dir=out",
-    )  # fmt: skip
-    exchanged = reports.ScoreResult.read(other / "out" / "scores.json").metrics
+    exchanged = scored(first, second).metrics
     assert exchanged["precision@0.50"] == scores.metrics["recall@0.50"]
     assert exchanged["start_bias"] == -0.25
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        {"results": []},
-        {"database": []},
-        {"database": {"a": []}},
-        {},
-        {"results": [], "database": {}},
-    ],
-)
+NEITHER = [
+    {"results": []}, {"database": []}, {"database": {"a": []}}, {}, {"results": [], "database": {}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", NEITHER)
 def test_a_file_that_is_neither_is_named(cli, tmp_path, content):
     first = write(tmp_path / "first.json", {"a": [(0, 4, "walk")]})
     (tmp_path / "second.json").write_text(json.dumps(content))
@@ -138,15 +130,9 @@ def test_a_file_that_is_neither_is_named(cli, tmp_path, content):
 
 
 def test_older_results_without_a_confusion_are_read(tmp_path):
-    zero = torch.zeros(1, dtype=torch.int64)
-    ends = torch.tensor([[0.0, 4.0]])
-    found = Predictions(ends, zero, zero, ("a",), scores=torch.ones(1))
-    diagnosis = metrics.diagnose(found, Targets(ends, zero, zero, ("a",)), ["walk"])
-    scores = reports.ScoreResult({"mAP": 1.0}, diagnosis, 1)
-    scores.write(tmp_path / "scores.json")
-    content = json.loads((tmp_path / "scores.json").read_text())
+    path = tmp_path / "scores.json"
+    reports.ScoreResult({}, metrics.diagnose(*tensors(*rows()), CLASSES), 1).write(path)
+    content = json.loads(path.read_text())
     del content["confusion"]
-    (tmp_path / "scores.json").write_text(json.dumps(content))
-    assert "Confusion of labels" not in score_page(
-        reports.ScoreResult.read(tmp_path / "scores.json")
-    )
+    path.write_text(json.dumps(content))
+    assert "Confusion of labels" not in score_page(reports.ScoreResult.read(path))

@@ -10,14 +10,6 @@ from spanloc.metrics.kernels.ranked import best_reached, match_ranked
 from spanloc.ops import suppress
 
 
-def test_a_prediction_falls_back_to_the_next_best_free_target():
-    targets = np.array([[0.0, 10.0], [2.0, 12.0]])
-    spans = np.array([[0.0, 10.0], [0.5, 10.5], [1.0, 11.0]])
-    groups = np.zeros(3, np.int64)
-    found = match_ranked(spans, groups, targets, np.array([0, 2]), np.arange(2), np.array([0.5]))
-    assert found[:, 0].tolist() == [0, 1, -1]
-
-
 def test_no_kernel_gives_back_several_arrays():
     # A signal that comes while numba makes Python objects of them crashes the process.
     suppress.soft_nms(torch.tensor([[0.0, 1.0]]), torch.tensor([0.9]))
@@ -25,8 +17,8 @@ def test_no_kernel_gives_back_several_arrays():
     one, first = np.array([[0.0, 8.0]]), np.array([0])
     ranked.nearest(one, first, first, one, first, np.array([0, 1]))
     called = [suppress._soft_nms_loop, suppress._nms_loop]
-    called += [ranked._nearest, ranked._reached, ranked._match, ranked._areas]
-    called += [events._pairs, events._segments]
+    called += [ranked._nearest, best_reached, match_ranked, ranked.ranked_areas]
+    called += [events.match_collars, events.active_segments]
     kinds = [found.signature.return_type for k in called for found in k.overloads.values()]
     assert len(kinds) >= 3
     assert all(isinstance(kind, types.Array | types.NoneType) for kind in kinds)
@@ -41,6 +33,6 @@ def test_no_kernel_takes_a_compiled_function_as_an_argument():
     )  # fmt: skip
     compiled = [k for k in vars(ranked).values() if isinstance(k, Dispatcher)]
     kinds = [kind for kernel in compiled for signature in kernel.signatures for kind in signature]
-    assert ranked._reached in compiled
+    assert best_reached in compiled
     assert kinds
     assert not any(isinstance(kind, types.Dispatcher) for kind in kinds)

@@ -43,12 +43,6 @@ def test_as_many_are_right_as_the_diagnosis_finds():
         assert (matches(*both) >= 0).sum() == wanted > 5
 
 
-def test_scores_that_are_the_share_that_is_right_have_no_error():
-    found = [(i, 0, 0.0 if i % 4 else 50.0, 60.0 if i % 4 == 0 else 10.0, 0.75) for i in range(80)]
-    true = [(i, 0, 0.0, 10.0) for i in range(80)]
-    assert reliability(*tensors(found, true)).error == pytest.approx(0, abs=1e-12)
-
-
 def test_a_score_of_1_is_in_the_last_bin_and_nothing_has_no_error():
     predictions, targets = tensors([(0, 0, 0.0, 10.0, 1.0)], TRUE)
     assert reliability(predictions, targets).counts == [0] * 9 + [1]

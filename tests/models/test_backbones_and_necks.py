@@ -23,11 +23,6 @@ PARTS = [
 ]
 PARTS += [("baseline", 64), ("limit", 1.0)]
 every_part = pytest.mark.parametrize(("group", "name"), PARTS)
-LENGTHS = torch.tensor([70, 33, 1])
-
-
-def lengths_mask(steps=70):
-    return torch.arange(steps) < LENGTHS[:, None]
 
 
 @every_part
@@ -146,7 +141,7 @@ def test_maximum_of_neighbours_by_hand():
 
 
 def test_excitation_averages_valid_steps_of_its_window_only():
-    layer, mask = Excite(4, 5), lengths_mask()
+    layer, mask = Excite(4, 5), torch.arange(70) < torch.tensor([70, 33, 1])[:, None]
     x = torch.ones(3, 4, 70) * mask[:, None]
     # The average of ones is 1 at the ends too, so all steps have one factor.
     factor = layer(x, mask)[mask[:, None].expand_as(x)].reshape(-1, 4, 1)

@@ -16,8 +16,9 @@ from spanloc.models import (
 
 def model(attention, checkpointing):
     torch.manual_seed(0)
-    parts = (AttentionBackbone, AttentionNeck) if attention else (ConvBackbone, PyramidNeck)
-    backbone, neck = parts
+    backbone, neck = (
+        (AttentionBackbone, AttentionNeck) if attention else (ConvBackbone, PyramidNeck)
+    )
     return Localizer(
         backbone(3, width=8), neck(2, width=8), BoundaryHead(2, 2, width=8),
         checkpointing=checkpointing,
@@ -41,7 +42,7 @@ def kept_and_gradients(localizer, autocast=False):
 
 @pytest.mark.parametrize("attention", [False, True])
 @pytest.mark.parametrize("autocast", [False, True])
-def test_the_gradients_are_the_same_and_less_is_kept(attention, autocast):
+def test_the_gradients_by_name_are_the_same_and_less_is_kept(attention, autocast):
     usual, expected = kept_and_gradients(model(attention, False), autocast)
     less, found = kept_and_gradients(model(attention, True), autocast)
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
@@ -56,8 +57,3 @@ def test_without_gradients_nothing_is_computed_twice():
     assert len(calls) == 1
     localizer(batch.features, batch.mask).spans.sum().backward()
     assert len(calls) == 3
-
-
-def test_the_weights_have_the_same_names():
-    usual, other = model(True, False), model(True, True)
-    other.load_state_dict(usual.state_dict())

@@ -6,7 +6,6 @@ import pytest
 import torch
 from conftest import make_batch
 
-from spanloc import models
 from spanloc.facts import DataFacts
 from spanloc.models import ConvBackbone, Localizer, PointsHead, PyramidNeck, SingleHead
 from spanloc.models.sizing import LEVEL_RANGE, complete, levels_for, open_arguments, stride_for
@@ -111,9 +110,3 @@ def test_an_argument_is_open_if_it_is_not_bound_or_bound_to_none():
     assert "num_channels" not in open_arguments(partial(ConvBackbone, 5, width=8))
     built = ConvBackbone(3)
     assert complete(built, {"num_channels": 9}) is built
-
-
-def test_every_head_takes_the_sizes_by_the_same_names():
-    for name in models.__all__:
-        if name.endswith("Head") and name != "DenseHead":
-            assert {"num_classes", "width"} <= open_arguments(getattr(models, name)), name

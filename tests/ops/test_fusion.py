@@ -1,16 +1,14 @@
 """Candidates of several sets fused: by hand, laws, and against slow loops."""
 
+from functools import partial
+
 import pytest
 import torch
-from conftest import random_spans
+from scored_spans import scored_spans
 
 from spanloc.ops import fuse, tiou
 
-
-def a_set(seed, count=40):
-    random = torch.Generator().manual_seed(seed)
-    scores = torch.rand(count, generator=random, dtype=torch.float64)
-    return random_spans(count, seed=seed), scores, torch.randint(3, (count,), generator=random)
+a_set = partial(scored_spans, 40)
 
 
 def rows(found):

@@ -2,19 +2,15 @@
 
 import itertools
 import time
+from functools import partial
 
 import pytest
 import torch
-from conftest import random_spans
+from scored_spans import scored_spans
 
 from spanloc import ops
 
-
-def case(count, seed=0, spread=20.0):
-    spans = random_spans(count, seed=seed, spread=spread)
-    random = torch.Generator().manual_seed(seed)
-    scores = torch.rand(count, generator=random, dtype=torch.float64)
-    return spans, scores, torch.randint(2, (count,), generator=random)
+case = partial(scored_spans, num_labels=2)
 
 
 def overlaps(spans):
@@ -44,18 +40,6 @@ def test_the_exclusive_set_is_the_best_of_all_sets(seed):
     assert torch.equal(kept, spans[index])
     assert not overlaps(kept)
     assert float(scores[index].sum()) == pytest.approx(best_total(spans, scores))
-
-
-def test_the_exclusive_set_is_at_least_as_good_as_taking_the_best_first():
-    for seed in range(10):
-        spans, scores, _ = case(300, seed, spread=200)
-        taken = []
-        for i in scores.argsort(descending=True).tolist():
-            if not overlaps(spans[[*taken, i]]):
-                taken.append(i)
-        index, kept = ops.exclusive(spans, scores)
-        assert not overlaps(kept)
-        assert scores[index].sum() >= scores[taken].sum() - 1e-9
 
 
 @pytest.mark.parametrize("trim", [0.05, 0.2, 0.45])

@@ -39,9 +39,11 @@ def test_soft_nms_is_the_eager_reference(decay, seed):
     index, values = ops.soft_nms(
         spans, scores, labels, decay=decay, sigma=0.4, threshold=0.3, min_score=0.05
     )
-    expected = reference.soft_nms(
-        spans.tolist(), scores.tolist(), labels.tolist(), rules[decay], 0.05
-    )
+    rows = (spans.tolist(), scores.tolist(), labels.tolist())
+    assert_same(index, values, reference.soft_nms(*rows, rules[decay], 0.05))
+
+
+def assert_same(index, values, expected):
     assert index.tolist() == [i for i, _ in expected]
     np.testing.assert_allclose(values.numpy(), [score for _, score in expected], rtol=1e-12)
 
@@ -58,11 +60,11 @@ def test_suppression_caps_and_nothing(suppress):
     assert len(index) == len(values) == 0
 
 
-def test_suppression_without_labels_is_one_label():
+@pytest.mark.parametrize("suppress", [ops.nms, ops.soft_nms])
+def test_suppression_without_labels_is_one_label(suppress):
     spans, scores, labels = suppression_case()
-    for suppress in (ops.nms, ops.soft_nms):
-        alone = suppress(spans, scores)[0]
-        assert alone.tolist() == suppress(spans, scores, torch.zeros_like(labels))[0].tolist()
+    same = suppress(spans, scores, torch.zeros_like(labels))[0]
+    assert suppress(spans, scores)[0].tolist() == same.tolist()
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
@@ -75,12 +77,8 @@ def test_suppression_of_spans_of_very_different_lengths_is_the_reference(scale):
     spans = torch.stack([starts, starts + lengths], 1) * scale
     scores = torch.rand(count, generator=random, dtype=torch.float64)
     labels = torch.randint(2, (count,), generator=random)
-    found = ops.nms(spans, scores, labels, threshold=0.2)[0].tolist()
-    assert found == reference.nms(spans.tolist(), scores.tolist(), labels.tolist(), 0.2)
-    index, values = ops.soft_nms(spans, scores, labels, sigma=0.4)
-    expected = reference.soft_nms(
-        spans.tolist(), scores.tolist(), labels.tolist(),
-        lambda tiou: float(np.exp(-tiou * tiou / 0.4)), 1e-3,
-    )  # fmt: skip
-    assert index.tolist() == [i for i, _ in expected]
-    np.testing.assert_allclose(values.numpy(), [score for _, score in expected], rtol=1e-12)
+    rows = (spans.tolist(), scores.tolist(), labels.tolist())
+    found = ops.nms(spans, scores, labels, threshold=0.2)[0]
+    assert found.tolist() == reference.nms(*rows, 0.2)
+    expected = reference.soft_nms(*rows, lambda tiou: float(np.exp(-tiou * tiou / 0.4)), 1e-3)
+    assert_same(*ops.soft_nms(spans, scores, labels, sigma=0.4), expected)

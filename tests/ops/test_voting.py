@@ -1,17 +1,14 @@
 """Voting on boundaries: laws, a slow loop, and cases counted by hand."""
 
+from functools import partial
+
 import pytest
 import torch
-from conftest import random_spans
+from scored_spans import scored_spans
 
 from spanloc import ops
 
-
-def case(count=120, seed=0):
-    spans = random_spans(count, seed=seed, spread=25)
-    random = torch.Generator().manual_seed(seed)
-    scores = torch.rand(count, generator=random, dtype=torch.float64)
-    return spans, scores, torch.randint(3, (count,), generator=random)
+case = partial(scored_spans, 120, spread=25)
 
 
 def slow_vote(span, label, voters, scores, labels, threshold):
@@ -85,13 +82,13 @@ def test_a_vote_moves_with_the_spans(shift):
 
 
 def test_a_vote_on_nothing_or_by_nobody():
-    spans, scores, labels = case(4)
+    spans, scores, labels = scored_spans(4)
     assert ops.vote(spans[:0], labels[:0], spans, scores, labels).shape == (0, 2)
     assert torch.equal(ops.vote(spans, labels, spans[:0], scores[:0], labels[:0]), spans)
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1.1, float("nan")])
 def test_a_threshold_out_of_range_is_refused(threshold):
-    spans, scores, labels = case(4)
+    spans, scores, labels = scored_spans(4)
     with pytest.raises(ValueError, match=r"the tIoU of voters is .*; it must lie in \(0, 1\]"):
         ops.vote(spans, labels, spans, scores, labels, threshold=threshold)

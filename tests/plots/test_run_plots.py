@@ -22,7 +22,7 @@ def test_a_span_far_narrower_than_a_pixel_is_seen_in_both_rows():
     span, label = torch.tensor([[1000.0, 1000.001]]), torch.tensor([0])
     figure = plots.timelines(
         [torch.zeros(4, 50)], [(span, torch.tensor([1.0]), label)], [(span, label)],
-        ["r"], ["a"], durations=[4000.0],
+        ["r"], [r"$\x$"], durations=[4000.0],
     )  # fmt: skip
     seen = pixels(figure)
     blue = seen[..., 2] - seen[..., 0]  # 0 of white and grey
@@ -40,6 +40,15 @@ def test_channels_are_drawn_one_below_the_other_from_the_start_of_the_sequence()
         ["r", "$s$"], ["a"], starts=[5.0, 0.0], durations=[4.0, 4.0],
     )  # fmt: skip
     signal, spans, many, _ = figure.axes
+    found = plots.timelines(
+        [torch.randn(2, 40)],
+        [nothing],
+        [(nothing[0], nothing[2])],
+        ["r"],
+        ["a"],
+        channels=["ax", "$y$"],
+    )
+    assert [text.get_text() for text in found.axes[0].get_yticklabels()] == ["$y$", "ax"]
     assert [text.get_text() for text in signal.get_yticklabels()] == ["2", "1", "0"]
     assert signal.get_xlim() == spans.get_xlim() == (5, 9)
     (lowest, middle, top) = (part.get_datalim(signal.transData) for part in signal.collections)

@@ -65,8 +65,9 @@ def test_without_the_option_there_is_no_table(cli, files):
 
 
 @pytest.mark.parametrize("line", [SCORE, EVALUATE])
-def test_another_value_is_one_line(cli, files, line):
-    found = run(cli, line.replace("oracles=true", "oracles=all"), folder=files)
+def test_another_value_is_one_line(cli, files, trained, line):
+    line = line.replace("oracles=true", "oracles=all").replace("RUN", str(trained["detection"]))
+    found = run(cli, line, folder=files)
     assert "oracles is 'all'; it may be true or false" in found
 
 

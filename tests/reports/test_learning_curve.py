@@ -33,6 +33,11 @@ def few_refits(monkeypatch):
     monkeypatch.setattr(learning_curve, "_DRAWS", 40)
 
 
+def fitted(counts, errors):
+    rows = learning_curve._fitted(counts, errors)
+    return LearningCurve("", "mAP", counts, 1 - errors, *rows)
+
+
 def curves_of(folder):
     return reports.learning_curves(found(folder)[1])
 
@@ -62,8 +67,7 @@ def test_the_interval_holds_what_twice_the_sequences_give(tmp_path):
         random = np.random.default_rng(number)
         counts = np.repeat(SIZES, 3).astype(float)
         errors = error(counts) * (1 + 0.08 * random.normal(size=len(counts)))
-        rows = learning_curve._fitted(counts, errors)
-        curve = LearningCurve("", "mAP", counts, 1 - errors, *rows)
+        curve = fitted(counts, errors)
         _, low, high = curve.at(32)
         held += low <= 1 - error(32) <= high
         assert high - low < 0.15
@@ -80,10 +84,9 @@ def test_the_interval_holds_what_twice_the_sequences_give(tmp_path):
 )
 def test_the_answer_is_in_words(tmp_path, errors, answer):
     (curve,) = curves_of(made(tmp_path, errors, noise=0.01))
-    assert curve.sentences().startswith(answer)
-    assert (
-        f"would give test/tiou of about {curve.at(32)[0]:.3f} (95 % interval" in curve.sentences()
-    )
+    said = curve.sentences()
+    assert said.startswith(answer)
+    assert f"would give test/tiou of about {curve.at(32)[0]:.3f} (95 % interval" in said
 
 
 @pytest.mark.parametrize("level", [0.3, 0.905, 0.97])
@@ -91,7 +94,7 @@ def test_the_answer_is_in_words(tmp_path, errors, answer):
 def test_a_flat_curve_goes_on_flat(level, noise):
     counts = np.repeat([1.0, 2.0, 4.0], 2)
     errors = level + noise * np.array([1, -1, -1, 1, 1, -1])
-    curve = LearningCurve("", "mAP", counts, 1 - errors, *learning_curve._fitted(counts, errors))
+    curve = fitted(counts, errors)
     assert curve.at(8)[0] == pytest.approx(1 - level, abs=0.01)
     assert not curve.sentences().startswith("More labels would help")
     if not noise:
@@ -101,9 +104,7 @@ def test_a_flat_curve_goes_on_flat(level, noise):
 def test_models_that_find_nothing_leave_the_answer_open():
     counts = np.repeat([1.0, 2.0, 4.0], 2)
     for values in (np.zeros(6), np.array([0, 0.001, 0, 0.002, 0.001, 0])):
-        curve = LearningCurve(
-            "", "mAP", counts, values, *learning_curve._fitted(counts, 1 - values)
-        )
+        curve = fitted(counts, 1 - values)
         assert curve.sentences().startswith("Whether more labels would help is undetermined")
         assert curve.gain()[0] == pytest.approx(0, abs=5e-3)
 
@@ -111,7 +112,7 @@ def test_models_that_find_nothing_leave_the_answer_open():
 def test_a_slow_rise_from_high_errors_is_found():
     counts = np.repeat([4.0, 8.0, 16.0, 32.0], 2)
     errors = 0.2 + 0.7 * (counts / 4) ** -0.3
-    curve = LearningCurve("", "mAP", counts, 1 - errors, *learning_curve._fitted(counts, errors))
+    curve = fitted(counts, errors)
     assert curve.sentences().startswith("More labels would help")
     assert curve.at(64)[0] == pytest.approx(1 - (0.2 + 0.7 * 16**-0.3), abs=5e-3)
 
@@ -149,13 +150,14 @@ def test_other_settings_make_curves_of_their_own(tmp_path):
 def test_the_figure_shows_runs_fit_and_twice_the_sequences(tmp_path):
     (curve,) = curves_of(made(tmp_path))
     (axes,) = plots.learning_curve(reports.drawn([curve]), "test/tiou").axes
-    dots, known, beyond = axes.lines
+    dots, known, beyond, _ = axes.lines
     assert len(dots.get_xdata()) == 12
     assert max(known.get_xdata()) == pytest.approx(16)
     assert max(beyond.get_xdata()) == pytest.approx(32)
     assert beyond.get_linestyle() == "--"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["2", "4", "8", "16", "32"]
-    assert axes.get_legend() is None
+    marks = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert marks == ["a run", "fit", "extrapolation", "95 % interval"]
     assert plots.learning_curve([], "test/tiou") is None
 
 

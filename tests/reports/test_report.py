@@ -1,8 +1,8 @@
 """Reading run folders, grouping them, and the statistics over seeds."""
 
 import math
+from itertools import product
 
-import numpy as np
 import pytest
 from made_runs import NOW, config, convergence, finished, found, log, write_run
 
@@ -38,29 +38,13 @@ def test_the_paired_interval_by_hand():
     assert result == pytest.approx((1.05, 1.05 - 0.63531, 1.05 + 0.63531, 2), abs=1e-4)
     assert result.verdict == "higher"
     assert compare({0: 0.0, 1: 0.0}, {0: 1.0, 1: 1.1}).verdict == "lower"
+    assert compare({0: 1.0, 1: 5.0}, {0: 1.0, 1: 5.0}).verdict == "no difference shown"
 
 
-def test_what_the_pairs_share_cancels():
-    seeds = range(5)
-    common = {seed: 10.0 * seed for seed in seeds}
-    better = {seed: common[seed] + 1 + 0.1 * (-1) ** seed for seed in seeds}
-    assert compare(better, common).verdict == "higher"
-    assert compare(common, dict(common)).verdict == "no difference shown"
-
-
-def test_one_seed_tells_nothing():
+def test_one_seed_allows_no_comparison():
     result = compare({0: 1.0}, {0: 2.0})
     assert (result.mean, result.n, result.verdict) == (-1.0, 1, "one seed: no comparison possible")
     assert compare({0: 1.0}, {1: 2.0}).verdict == "no comparison possible"
-
-
-def test_the_interval_holds_as_often_as_it_says():
-    random = np.random.default_rng(0)
-    shown = 0
-    for _ in range(400):
-        a, b = (dict(enumerate(random.normal(0, 1, 4))) for _ in range(2))
-        shown += compare(a, b).verdict != "no difference shown"
-    assert 0.02 < shown / 400 < 0.09
 
 
 def test_states(tmp_path):
@@ -152,18 +136,11 @@ def test_runs_are_found_at_any_depth_and_once(tmp_path):
     assert [run.name for run in find_runs([tmp_path / "a"], now=NOW)] == [str(tmp_path / "a")]
 
 
-def test_groups_are_named_by_what_tells_them_apart(tmp_path):
-    for loss in ("giou", "smooth_giou"):
-        for noise in (0.0, 0.1):
-            for seed in (0, 1):
-                folder = tmp_path / f"{loss}{noise}{seed}"
-                finished(folder, loss, seed, data__label_noise=noise)
-    assert labels(tmp_path) == [
-        "giou, data.label_noise=0.0",
-        "giou, data.label_noise=0.1",
-        "smooth_giou, data.label_noise=0.0",
-        "smooth_giou, data.label_noise=0.1",
-    ]
+def test_groups_are_named_by_the_settings_in_which_they_differ(tmp_path):
+    made = [*product(("giou", "smooth_giou"), (0.0, 0.1), (0, 1))]
+    for loss, noise, seed in made:
+        finished(tmp_path / f"{loss}{noise}{seed}", loss, seed, data__label_noise=noise)
+    assert labels(tmp_path) == [f"{loss}, data.label_noise={noise}" for loss, noise, _ in made[::2]]
     groups = found(tmp_path)[1]
     assert all(list(group.counted) == [0, 1] for group in groups)
 
@@ -193,21 +170,11 @@ def chosen(folder, *overrides, loss="giou", **settings):
 def test_settings_are_called_what_the_command_line_calls_them(tmp_path):
     sgd = {"_target_": "torch.optim.SGD", "lr": 0.05, "momentum": 0.9}
     chosen(tmp_path / "a")
-    chosen(
-        tmp_path / "b",
-        "optimizer=sgd",
-        "data.root='/p q/here'",
-        optimizer=sgd,
-        data__root="/p q/here",
-    )
+    root = "/p q/here"
+    chosen(tmp_path / "b", "optimizer=sgd", f"data.root='{root}'", optimizer=sgd, data__root=root)
     chosen(tmp_path / "c", "+callbacks.average=null", "seed=1", "data.label_noise=0.0", seed=1)
-    chosen(
-        tmp_path / "d",
-        "span_loss=giou_l1",
-        "data.root=/r/here",
-        loss="weighted_sum",
-        data__root="/r/here",
-    )
+    given = ("span_loss=giou_l1", "data.root=/r/here")
+    chosen(tmp_path / "d", *given, loss="weighted_sum", data__root="/r/here")
     assert labels(tmp_path) == [
         "giou",
         "giou, callbacks.average=null",
@@ -224,7 +191,7 @@ def test_what_one_command_line_leaves_out_is_as_its_config_has_it(tmp_path):
     assert labels(tmp_path) == ["giou, data.label_noise=0.0", "giou, data.label_noise=0.1"]
 
 
-def test_runs_whose_command_line_is_not_known_are_told_apart_by_their_configs(tmp_path):
+def test_configs_distinguish_runs_whose_command_line_is_not_known(tmp_path):
     for seed in (0, 1):
         for stride in (2, 4):
             run = finished(tmp_path / f"{seed}{stride}", seed=seed, backbone__stride=stride)
@@ -259,7 +226,7 @@ def test_the_metric_is_of_the_test_set_where_there_is_one(tmp_path):
         assert read(tmp_path).metric == name
 
 
-def test_figures_come_from_the_trained_loss(tmp_path):
+def test_measurements_come_from_the_trained_loss(tmp_path):
     content = convergence("iou")
     content["losses"]["giou"] = content["losses"]["iou"] | {"loss": 9.0}
     write_run(tmp_path, {"config.yaml": config("iou"), "convergence.json": content})

@@ -69,7 +69,7 @@ BAD = {
         "metrics.csv cannot be used: a line has more than 1,000,000 characters",
     ),
 }
-TOLD = ("config.yaml", "overrides.yaml", "scores.json", "error.txt", LOG)
+READ = ("config.yaml", "overrides.yaml", "scores.json", "error.txt", LOG)
 
 
 def check(folder, problem):
@@ -104,7 +104,7 @@ def test_what_is_beyond_all_bounds_is_said(runs, name, monkeypatch):
     check(runs, problem)
 
 
-@pytest.mark.parametrize("name", TOLD)
+@pytest.mark.parametrize("name", READ)
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
 def test_only_regular_files_are_read(runs, name, kind):
     path = runs / "bad" / name
@@ -183,14 +183,8 @@ def test_a_log_without_epochs_has_none(tmp_path):
 
 
 NAMES = [
-    "[/red]out",
-    "[bold]x",
-    "<script>alert(1)</script>",
-    "a\nb",
-    "\x1b[31mred",
-    b"\xff\xfe",
-    "| a |",
-]
+    "[/red]out", "[bold]x", "<script>alert(1)</script>", "a\nb", "\x1b[31mred", b"\xff\xfe", "| a |",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)

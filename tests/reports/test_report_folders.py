@@ -1,4 +1,4 @@
-"""Which folders are runs, and that a bad one does not keep the others from being told of."""
+"""Folders that are runs; a bad one does not keep the others out of a report."""
 
 import os
 
@@ -69,7 +69,7 @@ def test_a_run_is_a_folder_with_a_config(tmp_path):
     assert list(by_name(tmp_path)) == ["a"]
 
 
-def test_a_run_that_was_told_to_stop_has_not_failed(tmp_path):
+def test_a_run_that_a_signal_ended_has_not_failed(tmp_path):
     base = {"config.yaml": config(), "csv/version_0/metrics.csv": log(20)}
     for word in ("interrupted", "terminated", "interrupted by a wall"):
         write_run(tmp_path / word, {**base, "error.txt": f"{word}\n"}, age=5)

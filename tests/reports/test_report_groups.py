@@ -35,6 +35,13 @@ def test_what_cannot_change_a_result_makes_no_groups(tmp_path, path, one, other)
     assert [group.label for group in groups(tmp_path)] == ["giou"]
 
 
+def test_a_limit_that_a_run_does_not_have_is_named_as_such(tmp_path):
+    for steps in (-1, 20):
+        finished(tmp_path / str(steps), trainer__max_steps=steps)
+    labels = {group.label for group in groups(tmp_path)}
+    assert labels == {"giou, no trainer.max_steps", "giou, trainer.max_steps=20"}
+
+
 @pytest.mark.parametrize("path", ["trainer__max_epochs", "data__num_workers_of", "trainer__device"])
 def test_what_is_only_called_alike_makes_groups(tmp_path, path):
     for value in (3, 4):

@@ -36,11 +36,8 @@ def tables(folder):
         reports.group_table(groups).cells,
         reports.comparison_table(groups).cells,
         reports.run_table(runs, groups, now=NOW).cells,
+        reports.gradient_table(groups).cells,
     ]
-
-
-def page(folder, form=reports.page):
-    return shown(folder, form)
 
 
 def scored(folder, gain):
@@ -52,7 +49,7 @@ def scored(folder, gain):
 
 
 def test_the_table_of_errors(sweep):
-    assert "No run has a diagnosis." in page(sweep)
+    assert "No run has a diagnosis." in shown(sweep, reports.page)
     for seed, gain in enumerate((0.01, 0.02, 0.06)):
         scored(sweep / f"giou_{seed}", gain)
     (row,) = reports.error_table(found(sweep)[1]).cells
@@ -60,9 +57,9 @@ def test_the_table_of_errors(sweep):
     assert row["mAP"].text == "0.5 ± 0"
     assert row["targets found"].text == "0.75 ± 0"
     # 1, 2, 6 hundredths: mean 3, deviations -2, -1, 3; std sqrt(14 / 2).
-    assert row["+ localisation"].text == "0.030 ± 0.026"
+    assert row["+ wrong place"].text == "0.030 ± 0.026"
     assert row["+ missed"].text == "0 ± 0"
-    assert "0.030 ± 0.026" in page(sweep, reports.markdown)
+    assert "0.030 ± 0.026" in shown(sweep, reports.markdown)
 
 
 def test_errors_are_of_the_runs_that_have_a_diagnosis(sweep):
@@ -76,30 +73,36 @@ def test_errors_are_of_the_runs_that_have_a_diagnosis(sweep):
 
 
 def test_the_table_of_groups(sweep):
-    giou, smooth = tables(sweep)[0]
-    assert list(giou)[:3] == ["group", "finished", "test/tiou"]
+    giou = tables(sweep)[0][0]
+    assert list(giou) == ["group", "finished", "test/tiou", "training (s)"]
     assert giou["group"].text == "giou"
     assert giou["finished"].text == "3 of 5"
     # 0.90, 0.92, 0.97: mean 0.93, deviations -0.03, -0.01, 0.04; std sqrt(0.0026 / 2) = 0.03606.
     assert giou["test/tiou"].text == "0.930 ± 0.036"
+    assert giou["training (s)"].text == "50 ± 0"
+
+
+def test_gradients_have_a_table_of_their_own_below_the_metric(sweep):
+    text = shown(sweep, reports.page)
+    assert text.index("test/tiou") < text.index("<h2>Errors") < text.index("relative gradient")
+    giou, smooth = tables(sweep)[3]
     assert giou["1 − tIoU, training"].text == "0.070 ± 0.036"
     assert giou["relative gradient"].text == "1.4 ± 0"
     assert smooth["relative gradient"].value == pytest.approx(0.1)
     assert giou["exponent"].text == "0.01 [-0.10, 2.60]"
     assert smooth["exponent"].value == pytest.approx(0.51)
-    assert giou["training (s)"].text == "50 ± 0"
     assert giou["end error, median"].value == pytest.approx(0.02)
 
 
 def test_an_exponent_that_is_not_determinable_is_not_averaged(sweep):
     finished(sweep / "giou_0", figures={"exponent__reason": "too few steps"})
-    exponent = tables(sweep)[0][0]["exponent"]
+    exponent = tables(sweep)[3][0]["exponent"]
     assert exponent.text == "0.01 [-0.10, 2.60] (n = 2)"
     assert exponent.value == pytest.approx(0.015)
     for seed in (1, 2):
         bad = {"exponent__reason": "no", "exponent__slope": None}
         finished(sweep / f"giou_{seed}", seed=seed, figures=bad)
-    assert tables(sweep)[0][0]["exponent"].text == "n.d."
+    assert tables(sweep)[3][0]["exponent"].text == "n.d."
 
 
 def test_the_comparison(sweep):
@@ -118,7 +121,7 @@ def test_one_seed_and_other_seeds_allow_no_comparison(tmp_path):
     assert row["test/tiou: the first is"].text == "one seed: no comparison possible"
     finished(tmp_path / "b", "iou", 1)
     assert tables(tmp_path)[1] == []
-    assert "of the same seed: no comparison possible" in page(tmp_path)
+    assert "of the same seed: no comparison possible" in shown(tmp_path, reports.page)
 
 
 def test_metrics_of_two_kinds_are_not_compared(tmp_path):
@@ -126,7 +129,7 @@ def test_metrics_of_two_kinds_are_not_compared(tmp_path):
         finished(tmp_path / f"a{seed}", "giou", seed)
         run = finished(tmp_path / f"b{seed}", "iou", seed)
         write_run(run, {"metrics.json": {"val/mAP": 0.5, "test/mAP": 0.6}})
-    groups, (row,), _ = tables(tmp_path)
+    groups, (row,), *_ = tables(tmp_path)
     assert [group["metric"].text for group in groups] == [
         "0.91 ± 0 (test/tiou)",
         "0.6 ± 0 (test/mAP)",
@@ -173,7 +176,7 @@ def parsed(text):
 
 
 def test_the_page_is_whole_and_asks_for_nothing(sweep):
-    text = page(sweep)
+    text = shown(sweep, reports.page)
     tags = parsed(text)
     assert tags.open == []
     assert tags.tags.count("script") == 1
@@ -187,7 +190,7 @@ def test_the_page_is_whole_and_asks_for_nothing(sweep):
 
 
 def test_no_two_things_on_the_page_have_one_id(sweep):
-    tags = parsed(page(sweep))
+    tags = parsed(shown(sweep, reports.page))
     ids = [value for name, value in tags.attributes if name == "id"]
     assert len(ids) == len(set(ids)) > 10
     wanted = {v[1:] for n, v in tags.attributes if n == "xlink:href"}
@@ -210,12 +213,12 @@ def test_what_files_say_never_becomes_markup(tmp_path):
             tree["span_loss"]["_target_"] += "<b>$\\x$"
             write_run(run, {"config.yaml": tree, "metrics.json": evil_metric})
     write_run(tmp_path / "<i>bad", {"config.yaml": config(), "error.txt": EVIL})
-    text = page(tmp_path)
+    text = shown(tmp_path, reports.page)
     tags = parsed(text)
     assert tags.tags.count("script") == 1
     assert not {"img", "b", "i"} & set(tags.tags)
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; &#34;x&#34;" in text
-    marked = page(tmp_path, reports.markdown)
+    marked = shown(tmp_path, reports.markdown)
     assert "<script>" not in marked
     assert "&lt;script&gt;" in marked
     assert r"\| \`a\` \*b\* [c\](d) $\\frac$" in marked
@@ -225,12 +228,12 @@ def test_what_files_say_never_becomes_markup(tmp_path):
 
 
 def test_the_same_runs_give_the_same_page(sweep):
-    assert page(sweep) == page(sweep)
-    assert page(sweep, reports.markdown) == page(sweep, reports.markdown)
+    assert shown(sweep, reports.page) == shown(sweep, reports.page)
+    assert shown(sweep, reports.markdown) == shown(sweep, reports.markdown)
 
 
-def test_markdown_has_the_same_figures(sweep):
-    text = page(sweep, reports.markdown)
+def test_markdown_has_the_same_numbers(sweep):
+    text = shown(sweep, reports.markdown)
     assert text.startswith("# Report of spanloc runs\n\n8 runs: 6 finished, 1 going, 1 failed.\n")
     assert "| giou | 3 of 5 |" in text
     assert "0.930 ± 0.036" in text
@@ -238,9 +241,9 @@ def test_markdown_has_the_same_figures(sweep):
 
 def test_nothing_to_draw_is_said(tmp_path):
     write_run(tmp_path, {"config.yaml": config()})
-    assert "No run has logged anything to draw yet." in page(tmp_path)
+    assert "No run has logged anything to draw yet." in shown(tmp_path, reports.page)
     write_run(tmp_path, {"config.yaml": "broken: ["})
-    assert "config.yaml cannot be used: while parsing" in page(tmp_path)
+    assert "config.yaml cannot be used: while parsing" in shown(tmp_path, reports.page)
 
 
 def test_figures_leave_out_what_no_log_axis_has(tmp_path):
@@ -249,10 +252,10 @@ def test_figures_leave_out_what_no_log_axis_has(tmp_path):
     )
     files = {"config.yaml": config(), "csv/version_0/metrics.csv": lines}
     write_run(tmp_path, files)
-    assert "<figure>" not in page(tmp_path)
+    assert "<figure>" not in shown(tmp_path, reports.page)
     files["csv/version_0/metrics.csv"] = lines + "0,0.5,1.4,,3\n"
     write_run(tmp_path, files)
-    assert page(tmp_path).count("<figure>") == 1
+    assert shown(tmp_path, reports.page).count("<figure>") == 1
 
 
 def test_the_command(cli, trained, tmp_path):
@@ -275,7 +278,7 @@ def test_the_command(cli, trained, tmp_path):
 
 def test_missing_values_sort_last_and_show_as_a_dash(tmp_path):
     write_run(tmp_path, {"config.yaml": config()})
-    (row,) = tables(tmp_path)[0]
+    (row,) = tables(tmp_path)[3]
     assert row["span loss"].text == reports.NONE
     assert math.isnan(row["span loss"].value)
-    assert f'data-value="">{reports.NONE}' in page(tmp_path)
+    assert f'data-value="">{reports.NONE}' in shown(tmp_path, reports.page)

@@ -9,6 +9,7 @@ from metric_rows import rows, tensors
 
 from spanloc import plots, reports
 from spanloc.metrics import FOUND, KINDS, diagnose, oracles, reliability
+from spanloc.metrics.diagnosis import in_words
 from spanloc.reports import ScoreResult
 
 ROWS = tensors(*rows())
@@ -24,6 +25,7 @@ def test_the_page_of_nothing_has_no_errors():
     found = diagnose(*tensors([], []), ["a"])
     page = reports.score_page(ScoreResult({}, found, 0))
     assert len(page) > 5000
+    assert "There are no predictions." in page
 
 
 def test_the_page_shows_it_and_text_is_no_markup():
@@ -45,8 +47,9 @@ def test_the_page_shows_it_and_text_is_no_markup():
     assert "&lt;b&gt;a" in page
     figures, errors, targets, sensitivity, labels = (t.cells for t in reports.score_tables(scores))
     assert [row["metric"].text for row in figures] == ["mAP", "start_error"]
-    assert [row["kind"].text for row in errors] == [*KINDS, "missed"]
-    assert [row["kind"].text for row in targets] == list(FOUND)
+    assert [row["kind"].text for row in errors] == [*map(in_words, KINDS), "missed"]
+    assert [row["kind"].text for row in targets] == [*map(in_words, FOUND)]
+    assert {"wrong place", "wrong label and place"} <= {row["kind"].text for row in targets}
     assert len(labels) == 3
     assert [row["of targets"].text for row in sensitivity].count("length") == 5
     assert {row["label"].text: row["AP"].text for row in labels}["<b>a"] == "0.2500"
@@ -55,6 +58,44 @@ def test_the_page_shows_it_and_text_is_no_markup():
 def test_what_is_predicted_in_use_is_counted_apart():
     rows = reports.score_tables(WHOLE)[1].cells
     assert [row["score ≥ 0.5"].text for row in rows] == ["7"] * len(KINDS) + ["–"]
+
+
+def test_a_perfect_model_looks_perfect_at_first_sight():
+    truths = [(0, 0, 0, 10), (0, 1, 20, 30)]
+    doubtful = [(0, 0, 20, 30, 0.1), (0, 1, 60, 70, 0.05), (0, 1, 20, 30, 0.04)]
+    found, true = tensors([(*truth, 0.9) for truth in truths] + doubtful, truths)
+    surest = diagnose(found[found.scores >= 0.2], true, ["a", "b"])["predictions"]
+    scores = ScoreResult({}, diagnose(found, true, ["a", "b"]), 1, min_score=0.2, surest=surest)
+    _, errors, _, _, labels = reports.score_tables(scores)
+    assert errors.columns[:3] == ["kind", "score ≥ 0.2", "share, score ≥ 0.2"]
+    right, *wrong = [row["share, 1G"].text for row in errors.cells[:-1]]
+    assert (right, {*wrong}) == ("100.0 %", {"0.0 %"})
+    assert errors.cells[0]["share, score ≥ 0.2"].text == "100.0 %"
+    assert {row["1G: true positive"].text for row in labels.cells} == {"100.0 %"}
+    assert {row["1G: wrong label"].text for row in labels.cells} == {"0.0 %"}
+    page = reports.score_page(scores)
+    assert "Of the 2 predictions with a score of 0.2 or more" in page
+    assert "2 are right; they find 2 of 2 targets" in page
+    in_file = reports.score_page(dataclasses.replace(scores, surest=None))
+    assert "Of the 2 predictions with the highest scores" in in_file
+
+
+def test_the_head_names_model_data_and_date():
+    page = reports.score_page(WHOLE, whose="Model run/best.ckpt on wrist", now=86400.0 * 365)
+    head = re.search(r"Model run/best.ckpt on wrist: \d+ targets \(true spans\) and .*</p>", page)
+    assert "Written 1971-01-01" in head[0]
+
+
+def test_a_file_without_the_first_predictions_of_a_label_is_read(tmp_path):
+    path = tmp_path / "scores.json"
+    WHOLE.write(path)
+    content = json.loads(path.read_text())
+    for row in content["diagnosis"]["classes"].values():
+        del row["first"]
+    path.write_text(json.dumps(content))
+    columns = reports.score_tables(ScoreResult.read(path))[-1].columns
+    assert columns
+    assert not [name for name in columns if name.startswith("1G")]
 
 
 def test_figures_of_nothing_are_left_out():
@@ -114,6 +155,10 @@ def test_a_file_that_is_no_result_is_one_error(tmp_path, text):
         (lambda c: c.update(speed=1), "speed is unknown"),
         (lambda c: c["diagnosis"].clear(), "diagnosis.background is missing"),
         (lambda c: c["diagnosis"]["gain"].clear(), "diagnosis.gain.double detection is missing"),
+        (
+            lambda c: c["diagnosis"]["classes"]["a"]["first"].clear(),
+            "diagnosis.classes.a.first.true positive is missing",
+        ),
         (lambda c: c["oracles"]["mAP"].pop("labels"), "oracles.mAP.labels is missing"),
         (lambda c: c["oracles"]["mAP"].update(luck={}), "oracles.mAP.luck is unknown"),
         (

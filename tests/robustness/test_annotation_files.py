@@ -224,7 +224,7 @@ def test_a_pipe_is_no_array(annotated):
 def test_a_line_break_in_an_id_makes_none_in_an_error(annotated):
     text = (annotated / "annotations.json").read_text()
     (annotated / "annotations.json").write_text(mistake(text, '"s2"', '"x\\ny"'))
-    with pytest.raises(FileNotFoundError, match=r"x\\ny.npy': no such file") as caught:
+    with pytest.raises(FileNotFoundError, match=r"x\\ny': no such recording") as caught:
         read_annotations(annotated)
     assert "\n" not in str(caught.value)
 

@@ -189,7 +189,7 @@ def test_a_first_process_that_waits_for_the_second_in_vain_ends(tmp_path):
     assert mark == errors.removeprefix("spanloc-train: error: ")
 
 
-def test_a_process_that_does_not_end_after_a_signal_is_told_so(monkeypatch):
+def test_a_process_that_does_not_end_after_a_signal_gets_a_call(monkeypatch):
     monkeypatch.setattr(stopping, "_STUCK_SECONDS", 0.01)
     heard = threading.Event()
     words = []

@@ -43,7 +43,7 @@ def norm(gradients):
     {}, {"accumulate_grad_batches": 2, "gradient_clip_val": 1e-4}, {"precision": "bf16-mixed"},
     {"plugins": [MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=64.0))]},
 ])  # fmt: skip
-def test_it_is_the_gradient_of_all_data_at_once(options):
+def test_the_measured_gradient_is_that_of_all_data_at_once(options):
     task, data = single(span_weight=2.0, score_weight=0.5), TheirData(count=27)
     found = fitted(task, data, Convergence(OTHERS, share=None), **options)
     batch = collate(data.samples)
@@ -113,7 +113,7 @@ class Noisy(torch.nn.Identity):
         return torch.nn.functional.dropout(x, 0.5, self.training)
 
 
-def test_there_is_no_dropout():
+def test_dropout_is_off_while_measuring():
     results = []
     for layer in (Noisy(), torch.nn.Identity()):
         task = single()
@@ -129,7 +129,7 @@ def test_there_is_no_dropout():
     assert results[0] == results[1]
 
 
-def test_it_takes_every_step_of_the_training_sequences_once_in_pieces_as_long_as_a_crop(annotated):
+def test_every_training_step_is_measured_once_in_pieces_as_long_as_a_crop(annotated):
     data = AnnotatedData(annotated, crop_seconds=3, crops_per_epoch=18, batch_size=4)
     torch.manual_seed(0)
     task = SpanLocalizer(points_model(2), Criterion(match_points, losses.giou_loss))
@@ -150,7 +150,7 @@ def test_it_takes_every_step_of_the_training_sequences_once_in_pieces_as_long_as
     assert not steps
 
 
-def test_it_takes_a_random_sample_where_all_would_cost_more_than_its_share():
+def test_a_random_sample_is_measured_where_all_would_cost_more_than_the_share():
     data = TheirData(count=80)
     results = [
         fitted(single(), data, Convergence(share=share), max_epochs=3) for share in (0.5, 0.5, 2.0)
@@ -209,7 +209,7 @@ def flat(value, name=""):
     return {name: value} if isinstance(value, float | int) else {}
 
 
-def test_files_logs_and_lines(tmp_path, capsys):
+def test_the_measurement_is_written_logged_and_printed(tmp_path, capsys):
     logger = CSVLogger(tmp_path, name="csv")
     convergence = Convergence(OTHERS, share=None, folder=str(tmp_path))
     fitted(single(), TheirData(), convergence, logger=logger, log_every_n_steps=1)
@@ -228,7 +228,7 @@ def test_files_logs_and_lines(tmp_path, capsys):
     assert written["exponent"]["reason"].startswith("4 steps with a gradient")
 
 
-def test_no_pairs_no_numbers(tmp_path):
+def test_without_pairs_the_metrics_are_null(tmp_path):
     task = SpanLocalizer(points_model(), Criterion(match_points, losses.giou_loss))
     convergence = Convergence(OTHERS, folder=str(tmp_path))
     found = fitted(task, TheirData(num_spans=0, count=8), convergence)

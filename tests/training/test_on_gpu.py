@@ -72,7 +72,7 @@ class Saved(Recorder):
 
 
 def test_values_of_steps_wait_on_a_gpu_and_are_written_in_their_order(monkeypatch):
-    logger, log = Saved(), StepLog(most=3, optional=("b",))
+    logger, log = Saved(), StepLog(most=3, optional={"b"})
     log.add([logger], 0, {"a": torch.tensor(0.5), "n": 0})
     assert logger.rows == [{"a": 0.5, "n": 0, "step": 0}]
     monkeypatch.setattr(Tensor, "is_cuda", True)

@@ -19,7 +19,6 @@ from spanloc.matching import match_points, match_single
 from spanloc.models import BoundaryHead, ConvBackbone, Localizer, PointsHead, PyramidNeck
 from spanloc.structures import Sample, collate
 from spanloc.training import schedules
-from spanloc.training.callbacks import GradientNorms
 from spanloc.training.finite import FiniteWatch, _Seen
 
 pytestmark = HINTS_OF_LIGHTNING
@@ -61,6 +60,17 @@ def test_plain_fit_gives_the_weights_of_the_command_bit_for_bit(cli, annotated):
     assert task.classes == ["sit", "walk"]
 
 
+def test_notes_on_the_data_are_logged_once_as_lightning_logs(annotated, caplog):
+    task, trainer = from_parts(), their_trainer(max_epochs=1, limit_train_batches=1)
+    data = AnnotatedData(annotated, crop_seconds=3, batch_size=2)
+    with caplog.at_level("INFO", "pytorch_lightning"):
+        trainer.fit(task, data)
+        trainer.test(task, data)
+    said = [r.getMessage() for r in caplog.records if r.name.startswith("pytorch_lightning")]
+    assert data.notes
+    assert [text for text in said if text in data.notes] == data.notes
+
+
 def test_files_are_read_when_a_trainer_asks(annotated):
     data = AnnotatedData(annotated / "nowhere")
     with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
@@ -94,28 +104,28 @@ def test_a_model_that_does_not_fit_the_data_is_refused(annotated, model, message
         their_trainer().fit(task, AnnotatedData(annotated))
 
 
-def test_data_that_do_not_say_what_a_model_needs_are_refused():
-    with pytest.raises(ValueError, match="TheirData does not say what these are: give it facts"):
-        their_trainer().fit(from_parts(), TheirData())
-
-
-def test_data_without_a_test_set_say_so():
+def without_test_set():
     data = Lists()
     del data.test_set
-    with pytest.raises(ValueError, match="Lists has no test_set: set it when it is made"):
-        their_trainer().predict(
-            SpanLocalizer(single_model(), Criterion(match_single, losses.giou_loss)), data
-        )
+    return data
 
 
-def test_a_part_without_its_sizes_is_refused():
-    with pytest.raises(ValueError, match="Identity has no attribute 'num_channels'; .*protocols"):
-        Localizer(torch.nn.Identity(), PyramidNeck(1, width=8), PointsHead(1, 1, width=8))
-
-
-def test_a_model_that_is_not_built_predicts_nothing(annotated):
-    with pytest.raises(ValueError, match="the localizer is not built yet: fit the task"):
-        their_trainer().predict(from_parts(), AnnotatedData(annotated))
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda: their_trainer().fit(from_parts(), TheirData()),
+         "TheirData does not say what these are: give it facts"),
+        (lambda: their_trainer().predict(from_parts(), without_test_set()),
+         "Lists has no test_set: set it when it is made"),
+        (lambda: their_trainer().predict(from_parts(), Lists()),
+         "the localizer is not built yet: fit the task"),
+        (lambda: Localizer(torch.nn.Identity(), PyramidNeck(1, width=8), PointsHead(1, 1, width=8)),
+         "Identity has no attribute 'num_channels'; .*protocols"),
+    ],
+)  # fmt: skip
+def test_what_a_model_lacks_is_named(act, message):
+    with pytest.raises(ValueError, match=message):
+        act()
 
 
 class Lists(SpanDataModule):
@@ -265,13 +275,3 @@ def test_a_loss_that_is_not_finite_is_reported_once_the_device_has_said_so():
     watch._seen.append(_Seen(bad.isfinite(), lambda: False, bad, "at step 7"))
     with pytest.raises(FloatingPointError, match="at step 7"):
         watch.finish()
-
-
-def test_callbacks_name_the_columns_of_their_history():
-    norms = GradientNorms(1)
-    task = SpanLocalizer(single_model(), Criterion(match_single, losses.giou_loss))
-    their_trainer(callbacks=[norms]).fit(task, TheirData(count=16))
-    history = norms.history()
-    assert history.columns() == ["step", "span", "score", "grad_params", "grad_spans"]
-    assert history.step.tolist() == [1, 2]
-    assert len(history[1:]) == 1

@@ -79,7 +79,7 @@ def test_an_array_of_one_channel_may_have_one_dimension():
 
 
 @pytest.mark.parametrize("kind", [np.float64, np.float32, np.int16, np.uint8])
-def test_any_kind_of_number_will_do(task, kind):
+def test_any_dtype_of_values_gives_the_same_predictions(task, kind):
     values = (9 * signal()).round().clip(0).astype(kind)
     same(task.predict(values, rate=RATE), task.predict(values.astype(np.float64), rate=RATE))
 
@@ -213,6 +213,6 @@ def test_columns_of_a_data_frame_are_channels_by_name(task):
         task.predict(frame.drop(columns="y"))
 
 
-def test_a_name_of_a_file_is_no_recording(task):
+def test_the_name_of_a_file_is_refused_as_a_recording(task):
     with pytest.raises(ValueError, match=r"a.csv: a name of a file; .* open_signal\('a.csv'\)"):
         task.predict("a.csv")

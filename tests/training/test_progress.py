@@ -166,28 +166,24 @@ def test_without_a_known_end_only_the_elapsed_time_is_said(fitted, make, options
     assert not lefts(lines)
 
 
-def test_a_stream_with_a_number_of_steps_has_an_end(fitted):
-    lines = fitted(Streamed, max_epochs=-1, max_steps=40)
-    assert "step 5/40" in lines[0]
-    assert lefts(lines)
-
-
 def test_a_resumed_run_counts_the_time_of_its_own_steps(fitted, tmp_path):
     fitted(max_epochs=2)
     lines = fitted(max_epochs=4, resumed=tmp_path / "last.ckpt")
     assert lines[0] == "epoch 3/4, step 45/80: loss 0.294; 0:05 elapsed, about 0:45 left"
 
 
-def test_a_step_of_many_batches_has_a_line_before_it_is_done(fitted):
-    lines = fitted(accumulate_grad_batches=20)
-    assert lines[0] == "epoch 1/3, step 0/3: loss 0.25; 0:05 elapsed, about 1:10 left"
-
-
-def test_a_test_has_lines_of_its_own(fitted):
-    lines = fitted(fn="test", options={"evaluated": 20})
-    assert lines[0] == "testing: 3 of 20 batches, about 0:34 left"
-    lines = fitted(fn="validate", options={"evaluated": 20})
-    assert lines[0] == "validating: 3 of 20 batches, about 0:34 left"
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        # A line comes before a step of many batches is done.
+        ({"accumulate_grad_batches": 20}, "epoch 1/3, step 0/3: loss 0.25; 0:05 elapsed, about 1:10 left"),
+        ({"make": Streamed, "max_epochs": -1, "max_steps": 40}, "epoch 1, step 5/40: loss 0.254; 0:05 elapsed, about 0:35 left"),
+        ({"fn": "test", "options": {"evaluated": 20}}, "testing: 3 of 20 batches, about 0:34 left"),
+        ({"fn": "validate", "options": {"evaluated": 20}}, "validating: 3 of 20 batches, about 0:34 left"),
+    ],
+)  # fmt: skip
+def test_the_first_line_says_how_much_is_left(fitted, arguments, line):
+    assert fitted(**arguments)[0] == line
 
 
 def test_lines_come_at_longer_and_longer_intervals():
@@ -257,6 +253,28 @@ def test_the_bar_has_stopped_when_others_print():
     )
     trainer.fit(Timed(Clock()))
     assert prints.live is False
+
+
+def test_the_bar_shows_loss_and_metric_and_no_speed(tmp_path):
+    class Looks(Callback):
+        seen = ()
+
+        def on_train_batch_end(self, trainer, pl_module, *args):
+            self.seen = (*self.seen, bar.get_metrics(trainer, pl_module))
+
+    clock = Clock()
+    bar, looks = EpochBar(clock), Looks()
+    keep = ModelCheckpoint(tmp_path, monitor="val/good", mode="max")
+    trainer = their_trainer(
+        callbacks=[bar, looks, keep], enable_progress_bar=True, enable_checkpointing=True,
+        limit_train_batches=2, max_epochs=2, num_sanity_val_steps=1,
+    )  # fmt: skip
+    trainer.fit(Timed(clock))
+    assert looks.seen[:2] == ({"loss": "0.25"}, {"loss": "0.251"})
+    assert looks.seen[-1] == {"loss": "0.253", "val/good": "0.5"}
+    kinds = {type(column).__name__ for column in bar.configure_columns(trainer)}
+    assert "BatchesProcessedColumn" in kinds
+    assert not {"ProcessingSpeedColumn", "CustomTimeColumn"} & kinds
 
 
 def test_a_run_that_is_redirected_has_its_progress_in_its_log(cli, monkeypatch):

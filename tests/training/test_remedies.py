@@ -95,21 +95,36 @@ def test_a_sharp_loss_has_nothing_to_anneal(cli):
     assert "giou has no smoothing to anneal; span_loss=smooth_giou, for one, has" in line
 
 
+def rates_of(schedule, total, count):
+    optimizer = sgd()
+    decay, rates = schedule(optimizer, total), []
+    for _ in range(count):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        decay.step()
+    return rates
+
+
+def test_cosine_rises_and_falls_and_stays():
+    rates = rates_of(partial(schedules.cosine, warmup=0.2, start=0.1, final=0.5), 101, 140)
+    assert rates[0] == pytest.approx(0.2)
+    assert max(rates) == pytest.approx(2.0, rel=1e-2)
+    assert rates.index(max(rates)) in (20, 21)
+    assert rates[10] == pytest.approx(1.1, abs=0.05)
+    assert rates[60] == pytest.approx(1.5, abs=0.05)
+    assert rates[100] == rates[139] == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize(
     ("schedule", "expected"),
     [
+        (schedules.constant, lambda k: 1),
         (partial(schedules.inverse, half=0.1), lambda k: 1 / (1 + k / 10)),
         (partial(schedules.geometric, final=1e-4), lambda k: 1e-4 ** (min(k, 99) / 99)),
     ],
 )
-def test_decaying_steps(schedule, expected):
-    optimizer = sgd()
-    decay, rates = schedule(optimizer, 100), []
-    for _ in range(120):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        decay.step()
-    assert rates == pytest.approx([2 * expected(k) for k in range(120)])
+def test_a_schedule_follows_its_formula(schedule, expected):
+    assert rates_of(schedule, 100, 120) == pytest.approx([2 * expected(k) for k in range(120)])
 
 
 def test_polyak_by_hand():

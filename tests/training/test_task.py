@@ -1,4 +1,4 @@
-"""The LightningModule in a plain Trainer, and the schedules."""
+"""The LightningModule in a plain Trainer."""
 
 import pytest
 import reference_metrics as reference
@@ -63,25 +63,6 @@ def test_weight_decay_is_for_kernels_and_the_rate_moves_at_every_step():
     assert {p.ndim for p in plain["params"]} == {1}
     assert trainer.lr_scheduler_configs[0].interval == "step"
     assert plain["lr"] == decayed["lr"] == pytest.approx(0, abs=1e-9)
-
-
-def test_cosine_rises_and_falls_and_stays():
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
-    schedule = schedules.cosine(optimizer, 101, warmup=0.2, start=0.1, final=0.5)
-    rates = []
-    for _ in range(140):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
-    assert rates[0] == pytest.approx(0.2)
-    assert max(rates) == pytest.approx(2.0, rel=1e-2)
-    assert rates.index(max(rates)) in (20, 21)
-    assert rates[10] == pytest.approx(1.1, abs=0.05)
-    assert rates[60] == pytest.approx(1.5, abs=0.05)
-    assert rates[100] == rates[139] == pytest.approx(1.0)
-    flat = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
-    schedules.constant(flat, 10)
-    assert flat.param_groups[0]["lr"] == 2.0
 
 
 def test_half_precision_throughout_is_refused():

@@ -265,5 +265,5 @@ def test_a_server_that_goes_away_takes_no_result_with_it(cli, caplog):
     assert math.isfinite(metrics["test/tiou"])
     assert (place / "run" / "best.ckpt").is_file()
     assert not (place / "run" / "error.txt").exists()
-    told = (place / "run" / "train.log").read_text()
-    assert told.count("logger=mlflow is left out from here on") == 1
+    logged = (place / "run" / "train.log").read_text()
+    assert logged.count("logger=mlflow is left out from here on") == 1

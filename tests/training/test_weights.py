@@ -39,7 +39,7 @@ def gradients(model):
     return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
 
-def two_steps(steps, quality, momentum, *, average=None):
+def two_steps(steps, quality, momentum):
     """The gradient of the second of two steps, each a list of batches."""
     torch.manual_seed(0)
     model = points_model()
@@ -59,13 +59,13 @@ def two_steps(steps, quality, momentum, *, average=None):
     return gradients(model)
 
 
-def whole(weighted):
+def whole_steps(weighted):
     return [[batch_of(weighted=weighted, seed=seed)] for seed in (0, 1)]
 
 
 @pytest.mark.parametrize(("quality", "momentum", "weighted"), KNOBS)
 def test_accumulation_gives_the_gradient_of_the_whole_step(quality, momentum, weighted):
-    expected = two_steps(whole(weighted), quality, momentum)
+    expected = two_steps(whole_steps(weighted), quality, momentum)
     assert expected.abs().max() > 1e-3
     for shares in ([(0, 1), (2, 3)], [(1,), (0, 2, 3)], [(0,), (1,), (2,), (3,)]):
         steps = [[batch_of(*i, weighted=weighted, seed=seed) for i in shares] for seed in (0, 1)]
@@ -86,7 +86,7 @@ def whole_gradients(rank):
 
 def test_two_processes_give_the_gradient_of_one(tmp_path):
     expected = [
-        two_steps(whole(weighted), quality, momentum).numpy()
+        two_steps(whole_steps(weighted), quality, momentum).numpy()
         for quality, momentum, weighted in KNOBS
         for _ in range(2)
     ]
@@ -129,29 +129,22 @@ def trained(folder, size, **options):
 
 @HINTS_OF_LIGHTNING
 @pytest.mark.parametrize(
-    "options",
+    ("whole", "options"),
     [
-        {"size": 2, "accumulate_grad_batches": 4},
+        (8, {"size": 2, "accumulate_grad_batches": 4}),
+        # 16 sequences by 3: steps of two batches, the last two of three sequences and of one.
+        (6, {"size": 3, "accumulate_grad_batches": 2}),
         pytest.param(
-            {"size": 4, "devices": 2, "strategy": "ddp_fork"}, marks=pytest.mark.slow
+            8, {"size": 4, "devices": 2, "strategy": "ddp_fork"}, marks=pytest.mark.slow
         ),  # 1 s
-        {"size": 2, "devices": 2, "strategy": "ddp_fork", "accumulate_grad_batches": 2},
+        (8, {"size": 2, "devices": 2, "strategy": "ddp_fork", "accumulate_grad_batches": 2}),
     ],
-    ids=["accumulated", "two processes", "both"],
+    ids=["accumulated", "fewer batches in the last step", "two processes", "both"],
 )
-def test_training_is_the_same_however_its_steps_are_shared_out(tmp_path, options):
-    expected = trained(tmp_path, 8)
+def test_training_is_the_same_however_its_steps_are_shared_out(tmp_path, whole, options):
+    expected = trained(tmp_path, whole)
     trained(tmp_path, **options)
     found = torch.load(tmp_path / "weights.pt", weights_only=True)
-    for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5)
-
-
-@HINTS_OF_LIGHTNING
-def test_the_last_step_of_an_epoch_may_have_fewer_batches(tmp_path):
-    # 16 sequences by 3: steps of two batches, the last two of three sequences and of one.
-    found = trained(tmp_path, 3, accumulate_grad_batches=2)
-    expected = trained(tmp_path, 6)
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5)
 

@@ -13,13 +13,14 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from spanloc import losses
 from spanloc.config.build import build
-from spanloc.convergence import has_plateaued
+from spanloc.convergence import has_plateaued, kink_of
 from spanloc.structures import collate
 from spanloc.training.callbacks import AnnealSmoothing, Convergence, GradientNorms
 from spanloc.training.callbacks.pace import Pace
 from spanloc.training.callbacks.summary import show
 
 pytestmark = HINTS_OF_LIGHTNING
+LEVEL = {"when": "level", "level": 9.0, "window": 2}  # met at the second step
 
 
 @pytest.mark.parametrize(
@@ -27,42 +28,29 @@ pytestmark = HINTS_OF_LIGHTNING
     [
         ({"when": "last"}, "last step", 8),
         ({"when": "level", "level": 1e-9, "window": 2}, "last step", 8),
-        ({"when": "level", "level": 9.0, "window": 2}, "level", 2),
+        (LEVEL, "level", 2),
         ({"when": "plateau", "window": 2, "patience": 1}, "plateau", 4),
         ({"when": "plateau", "window": 2, "patience": 9}, "last step", 8),
     ],
 )
-def test_when_it_is_measured(rule, reason, step, tmp_path):
+def test_each_rule_measures_at_its_step(rule, reason, step, tmp_path):
     convergence = Convergence(folder=str(tmp_path), **rule)
     data = TheirData(count=16)  # twice the same two batches, so that windows are equal
     found = fitted(single(), data, convergence, max_epochs=4)
     assert (found.reason, found.step) == (reason, step)
 
 
-def test_a_resumed_run_measures_once(tmp_path):
-    rule = {"when": "level", "level": 9.0, "window": 2}
-    first = their_trainer(callbacks=[GradientNorms(1), Convergence(**rule)], max_epochs=1)
+@pytest.mark.parametrize(("rule", "reason", "step"), [(LEVEL, "level", 2), ({}, "last step", 8)])
+def test_a_resumed_run_measures_again_by_another_rule_only(tmp_path, rule, reason, step):
+    first = their_trainer(callbacks=[GradientNorms(1), Convergence(**LEVEL)], max_epochs=1)
     first.fit(single(), TheirData())
     first.save_checkpoint(tmp_path / "a.ckpt")
-    convergence = Convergence(**rule, folder=str(tmp_path))
-    norms = GradientNorms(1)
+    convergence, norms = Convergence(**rule, folder=str(tmp_path)), GradientNorms(1)
     trainer = their_trainer(callbacks=[norms, convergence], max_epochs=2)
     trainer.fit(single(), TheirData(), ckpt_path=tmp_path / "a.ckpt", weights_only=True)
-    assert convergence.result.step == 2
-    assert json.loads((tmp_path / "convergence.json").read_text())["step"] == 2
+    assert (convergence.result.reason, convergence.result.step) == (reason, step)
+    assert json.loads((tmp_path / "convergence.json").read_text())["step"] == step
     assert norms.history().step.tolist() == list(range(1, 9))
-
-
-def test_a_resumed_run_with_another_rule_measures_anew(tmp_path):
-    first = their_trainer(
-        callbacks=[GradientNorms(1), Convergence(when="level", level=9.0, window=2)], max_epochs=1
-    )
-    first.fit(single(), TheirData())
-    first.save_checkpoint(tmp_path / "a.ckpt")
-    convergence = Convergence()
-    trainer = their_trainer(callbacks=[GradientNorms(1), convergence], max_epochs=2)
-    trainer.fit(single(), TheirData(), ckpt_path=tmp_path / "a.ckpt", weights_only=True)
-    assert (convergence.result.reason, convergence.result.step) == ("last step", 8)
 
 
 def test_a_second_fit_is_a_new_run():
@@ -81,7 +69,7 @@ class Stops(Callback):
 
 
 def test_what_was_measured_outlives_the_run(tmp_path):
-    convergence = Convergence(when="level", level=9.0, window=2, folder=str(tmp_path))
+    convergence = Convergence(**LEVEL, folder=str(tmp_path))
     trainer = their_trainer(callbacks=[GradientNorms(1), convergence, Stops()], max_epochs=3)
     with pytest.raises(RuntimeError, match="power cut"):
         trainer.fit(single(), TheirData())
@@ -132,7 +120,7 @@ def test_a_plateau_is_a_loss_that_came_to_rest():
     noisy = 0.1 * torch.rand(200, generator=torch.Generator().manual_seed(0))
     assert has_plateaued(torch.cat([falling, falling[-1] + noisy]), **rule)
     assert not has_plateaued(torch.cat([noisy + 1, falling / 2]), **rule)
-    # A window without a loss tells nothing; below zero is below zero.
+    # A window without a loss counts for nothing; below zero is below zero.
     still = torch.ones(100)
     still[3] = still[40:50] = torch.nan
     assert has_plateaued(still, **rule)
@@ -154,7 +142,7 @@ def test_options_out_of_range_are_refused(options, message):
         Convergence(**options)
 
 
-def test_what_it_needs_is_said():
+def test_what_it_lacks_is_named():
     trainer = their_trainer(callbacks=[Convergence()])
     with pytest.raises(
         ValueError, match="Convergence needs GradientNorms before it among the callbacks"
@@ -203,7 +191,7 @@ def test_a_sample_of_data_that_are_augmented_changes_nothing_in_training():
         data.train_dataloader = lambda samples=data.samples: DataLoader(
             Augmented(samples), 8, shuffle=True, collate_fn=collate
         )
-        fitted(task, data, Convergence(when="level", level=9.0, window=2, share=share))
+        fitted(task, data, Convergence(**LEVEL, share=share))
         weights.append(torch.cat([p.detach().flatten() for p in task.parameters()]))
     assert torch.equal(*weights)
 
@@ -214,7 +202,7 @@ class Endless:
             yield collate(TheirData(count=4).samples)
 
 
-def test_what_is_printed_is_a_reading(capsys):
+def test_the_summary_interprets_the_measurement(capsys):
     result = fitted(single(), TheirData(), Convergence())
     printed = capsys.readouterr().out
     assert "Far from the optimum" in printed
@@ -225,8 +213,39 @@ def test_what_is_printed_is_a_reading(capsys):
     ):
         own = result.losses["giou"]
         spread = replace(own.relative_gradient, mean=relative)
-        found = replace(result, tiou=0.97, reason=reason)
+        found = replace(result, tiou=0.97, reason=reason, kink=None)
         show(replace(found, losses={"giou": replace(own, relative_gradient=spread)}), when)
         printed = " ".join(capsys.readouterr().out.split())
         assert words in printed
         assert ("no plateau before" in printed) == (when == "plateau")
+
+
+def steep(pred, target):
+    return 2 * (pred - target).abs().sum(-1) / (target[:, 1] - target[:, 0])
+
+
+def test_the_verdict_goes_by_the_kink_of_the_loss_itself(capsys):
+    def verdict(tiou, kink, relative):
+        own = result.losses["giou"]
+        spread = replace(own.relative_gradient, mean=relative)
+        table = {"giou": replace(own, relative_gradient=spread)}
+        show(replace(result, tiou=tiou, kink=kink, losses=table), "last")
+        return capsys.readouterr().out.splitlines()[1]
+
+    result = fitted(single(), TheirData(), Convergence())
+    assert result.kink == pytest.approx(2**0.5)
+    capsys.readouterr()
+    twice = kink_of(steep, 20.0)
+    assert twice == pytest.approx(2 * 2**0.5)
+    assert verdict(0.97, twice, 2.8).startswith(
+        "A pair keeps a gradient of 2.8 (the kink of this loss: 2.83) however small the errors are"
+    )
+    # Of a steep loss even a part of the kink is above 1; of one without a kink it is no kink.
+    assert "falls with the loss" in verdict(0.97, twice, 1.2)
+    assert "falls with the loss" in verdict(0.97, 0.0, 1.2)
+    # An unknown kink has no number.
+    assert "gradient of 1.2 however small" in verdict(0.97, None, 1.2)
+    assert verdict(0.81, twice, 2.58).startswith("Far from the optimum (mean tIoU 0.8100)")
+    # Neither sharp nor smooth, or no loss at all.
+    assert kink_of(lambda p, t: (p - t).abs().mean(), 20.0) is None
+    assert kink_of(lambda p, t: (p - t)[:, 0].abs(), 20.0) is None

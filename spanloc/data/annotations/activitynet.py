@@ -50,12 +50,10 @@ def read(root: Path, reading: Reading) -> Content:
     return Content(file, sequences, classes, "segment", subsets_known=True)
 
 
-def _entry(
-    file: Path, name: str, fields: Any, reading: Reading, *, subsets: bool = True
-) -> Annotated:
+def _entry(file: Path, name: str, fields: Any, reading: Reading, *, subsets: bool) -> Annotated:
     where = f"{file}: sequence {shown(name)}"
 
-    def refuse(field: str, wanted: str) -> ValueError:
+    def mistake(field: str, wanted: str) -> ValueError:
         came = shown(fields[field]) if field in fields else "missing"
         return ValueError(f"{where}: {field} is {came}; wanted {wanted}")
 
@@ -66,23 +64,23 @@ def _entry(
             raise ValueError(f"{where}: there is no field {field!r}; {near!r}?")
     for field in ("duration", "fps"):
         if field in fields and not is_number(fields[field], LEAST, MOST):
-            raise refuse(field, f"a number above 0, from {LEAST:g} to {MOST:g}")
+            raise mistake(field, f"a number above 0, from {LEAST:g} to {MOST:g}")
     if subsets and "subset" not in fields:
-        raise refuse("subset", f"one of {', '.join(SUBSETS)}")
+        raise mistake("subset", f"one of {', '.join(SUBSETS)}")
     subset = reading.subset(fields["subset"], where) if subsets else None
     if not isinstance(fields.get("annotations"), list):
-        raise refuse("annotations", "a list")
+        raise mistake("annotations", "a list")
     weight = fields.get("weight", 1.0)
     if not is_number(weight, 0, 1e6):
-        raise refuse("weight", "a number from 0 to 1e6")
+        raise mistake("weight", "a number from 0 to 1e6")
     subject = fields.get("subject")
     if subject is not None and not isinstance(subject, str | int):
-        raise refuse("subject", "a name")
+        raise mistake("subject", "a name")
     annotated = fields.get("annotated")
     if "annotated" in fields and not (
         isinstance(annotated, list) and all(_is_span(stretch) for stretch in annotated)
     ):
-        raise refuse("annotated", "a list of stretches [start, end]")
+        raise mistake("annotated", "a list of stretches [start, end]")
     rows = []
     for i, annotation in enumerate(fields["annotations"]):
         with reading.row(str(file), place := f"annotations[{i}]", name):

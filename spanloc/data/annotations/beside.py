@@ -1,16 +1,17 @@
-"""The signal of a sequence: where it lies, and how it fits what the annotations say."""
+"""The signal of a sequence: its file, and its steps in time."""
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from spanloc.data.annotations.meaning import Grid, Meaning, transposed
-from spanloc.data.annotations.rows import SUBSETS, Annotated
-from spanloc.data.signals import SUFFIXES, Signal, find_signal, open_signal
-from spanloc.data.signals.arrays import shown_path
+from spanloc.data.annotations.rows import SUBSETS, TIME, Annotated
+from spanloc.data.signals import SUFFIXES, Regular, Signal, find_signal, open_signal
+from spanloc.data.signals.reading import listed, shown_path
 from spanloc.files import shown
 from spanloc.structures import Timeline
 
@@ -18,7 +19,7 @@ _MOST_HINTS = 100
 
 
 def folders(root: Path) -> list[Path]:
-    """Where recordings may lie: ``data``, the folder itself, and the folders of subsets."""
+    """Folders that may hold recordings: ``data``, the folder itself, and those of subsets."""
     places = (root / "data", root, *(root / subset for subset in SUBSETS))
     return [folder for folder in places if folder.is_dir()]
 
@@ -38,20 +39,15 @@ def signals_in(root: Path) -> dict[str, Path]:
 
 
 def signal_of(
-    entry: Annotated,
-    root: Path,
-    key: str | None = None,
-    channels: Sequence[str | int] | None = None,
-    on_rate: str = "resample",
-    hint: Callable[[str], str] = lambda _: "",
+    entry: Annotated, root: Path, hint: Callable[[str], str], options: Mapping[str, Any]
 ) -> Signal:
     """The signal of a sequence: ``<id>`` with a suffix, in ``data`` or beside its annotations.
 
     Args:
         entry: The sequence.
         root: The folder.
-        key, channels, on_rate: As in :func:`~spanloc.data.signals.open_signal`.
         hint: The end of the error about an id without a recording.
+        options: Of :func:`~spanloc.data.signals.open_signal`.
 
     Raises:
         FileNotFoundError: There is none.
@@ -61,16 +57,15 @@ def signal_of(
     for folder in dict.fromkeys([root / "data", entry.file.parent, *folders(root)]):
         found = _found(folder, entry)
         if found is not None:
-            return open_signal(found, key=key, channels=channels, on_rate=on_rate)
-    where = shown_path(path)
-    kind = "not a regular file" if path.exists() else "no such file, nor one of another suffix"
-    raise FileNotFoundError(
-        f"{where}: {kind}; {entry.file.name} lists {shown(entry.id)}{hint(entry.id)}"
-    )
+            return open_signal(found, **options)
+    there = path.exists()
+    what = f"{shown_path(path if there else path.with_name(path.name[:-4]))}: "
+    what += "not a regular file" if there else "no such recording"
+    raise FileNotFoundError(f"{what}; {entry.file.name} lists {shown(entry.id)}{hint(entry.id)}")
 
 
 def similar_recording(root: Path) -> Callable[[str], str]:
-    """A function that asks whether another recording of a folder was meant, for errors.
+    """A function that suggests the recording of a folder with a similar name, for errors.
 
     It looks the folder through once, and is silent after a number of questions: where all names are
     wrong, the first few show how.
@@ -142,10 +137,16 @@ def grid_of(entry: Annotated, signal: Signal, meaning: Meaning) -> Grid:
             )
         frames = next((rate for rate in (entry.fps, signal.rate, fps) if rate is not None), None)
         if frames is None:
+            named = f": it has the columns {listed(signal.channels)}" if signal.channels else ""
             raise ValueError(
-                f"{where}: fps is missing, and {path} does not say its rate; set data.fps (steps per "
-                "second), or feature_stride and fps for features of a video"
+                f"{where}: fps is missing, and {path} does not say its rate{named}; set data.fps (steps "
+                f"per second){TIME if named else ', or feature_stride and fps for features of a video'}"
             )
+    if meaning.unit == "steps" and isinstance(signal, Regular):
+        raise ValueError(
+            f"{where}: the times of {path} are not regular, so that rows are not steps; wanted "
+            "annotations in seconds, or data.fps in place of the times"
+        )
     stride = 1.0 if feature_stride is None else feature_stride
     window = stride if meaning.feature_window is None else meaning.feature_window
     rate, steps = frames / stride, signal.num_steps
@@ -160,7 +161,7 @@ def grid_of(entry: Annotated, signal: Signal, meaning: Meaning) -> Grid:
 def _check_length(entry: Annotated, signal: Signal, rate: float, path: str, *, exact: bool) -> None:
     duration, steps = entry.duration or 0.0, signal.num_steps
     question = transposed(steps, signal.num_channels)
-    question = question and f"; {question}"
+    end = f"; {question}" if question else ""
     wanted = round(duration * rate)
     if exact and not wanted:
         raise ValueError(
@@ -168,12 +169,10 @@ def _check_length(entry: Annotated, signal: Signal, rate: float, path: str, *, e
             "per second"
         )
     if exact and steps != wanted:
-        raise ValueError(
-            f"{path}: {steps} rows; wanted {wanted}, which is duration * fps{question}"
-        )
+        raise ValueError(f"{path}: {steps} rows; wanted {wanted}, which is duration * fps{end}")
     # Durations of recordings are rounded; features of a video leave out its ends, and more.
     if abs(steps - wanted) > max(0.1 * wanted, 20):
         raise ValueError(
             f"{entry.where}: duration is {duration}; {path} has {steps} rows, which are "
-            f"{steps / rate:g} s at {rate:g} per second{question}"
+            f"{steps / rate:g} s at {rate:g} per second{end}"
         )

@@ -1,50 +1,63 @@
-"""Which column of a table is what."""
+"""Columns of tables, by field."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
 
-from spanloc.data.annotations.rows import MOMENTS, Reading, listed
+from spanloc.data.annotations.rows import MOMENTS, listed
 
 #: In place of the name of a column that the user knows.
 NAME = "NAME"
 FIELDS = ("sequence", "start", "end", "label", "subset", "subject", "duration")
 # What columns are often called, in small letters; only ever suggested.
 _OFTEN = {
-    "sequence": "file filename file_name recording record id name path",
-    "start": "onset begin start_time starttime start_s start_ms from tmin",
-    "end": "offset stop end_time endtime end_s end_ms to tmax",
-    "duration": "duration length duration_s duration_ms",
-    "label": "class event trial_type category type annotation behavior",
+    "sequence": "file filename file_name recording record id name path datei aufnahme fichier archivo",
+    "start": "onset begin start_time starttime start_s start_ms from tmin beginn anfang début inicio",
+    "end": "offset stop end_time endtime end_s end_ms to tmax ende fin",
+    "duration": "duration length duration_s duration_ms dauer durée duración",
+    "label": "class event trial_type category type annotation behavior klasse étiquette etiqueta",
+    "subject": "person participant patient animal proband",
+    "score": "confidence probability",
 }
 _GUESSED = {name: field for field, names in _OFTEN.items() for name in names.split()}
 
 
 class Columns:
-    """The columns of a table by field, under the names that ``data.columns`` says.
+    """The columns of a table by field, under the names that a setting gives them.
 
     Args:
-        reading: How files are read.
-        one: Whether the table is of one recording, so that it need not name it.
-
-    With ``moment_seconds``, a table may be without ends, unless ``data.columns`` says where they are.
+        chosen: The names of columns by field, where they are not those of the fields.
+        needed: Fields without which the table says nothing; a duration may take the place of an end.
+        fields: All that the table may have.
+        setting: The setting of ``chosen``, for errors.
+        moments: Whether a table may be without ends, unless ``chosen`` names their column. None: moments
+            can be of no use, and no error speaks of them.
 
     Raises:
-        ValueError: ``data.columns`` names a field that there is not, or both end and duration.
+        ValueError: ``chosen`` names a field that there is not, or both end and duration.
     """
 
-    def __init__(self, reading: Reading, *, one: bool = False) -> None:
-        chosen = reading.columns
-        if unknown := [name for name in chosen if name not in FIELDS]:
-            turned = {str(chosen[name]): name for name in unknown if chosen[name] in FIELDS}
-            wanted = f"write {_written(turned)}" if turned else f"wanted some of {listed(FIELDS)}"
-            raise ValueError(f"data.columns: no field {min(unknown)!r}; {wanted}")
+    def __init__(
+        self,
+        chosen: Mapping[str, str],
+        needed: Sequence[str] = ("sequence", "start", "end"),
+        *,
+        fields: Sequence[str] = FIELDS,
+        setting: str = "data.columns",
+        moments: bool | None = None,
+    ) -> None:
+        if unknown := [name for name in chosen if name not in fields]:
+            turned = {str(chosen[name]): name for name in unknown if chosen[name] in fields}
+            wanted = f"write {_written(turned)}" if turned else f"wanted some of {listed(fields)}"
+            raise ValueError(f"{setting}: no field {min(unknown)!r}; {wanted}")
         if {"end", "duration"} <= {*chosen}:
-            raise ValueError("data.columns: has both end and duration; wanted one of them")
-        self.chosen = chosen
-        self.names = {field: reading.column(field) for field in FIELDS}
-        self._moments = reading.moment_seconds is not None and not {"end", "duration"} & {*chosen}
-        needed = ("start",) if self._moments else ("start", "end")
-        self._needed = needed if one else ("sequence", *needed)
+            raise ValueError(f"{setting}: has both end and duration; wanted one of them")
+        self.chosen, self.setting = chosen, setting
+        self.names = {field: str(chosen.get(field, field)) for field in fields}
+        self._moments, self._endless = (
+            moments,
+            bool(moments) and not {"end", "duration"} & {*chosen},
+        )
+        self._needed = [field for field in needed if field != "end" or not self._endless]
 
     def fit(self, found: Sequence[str], where: str) -> list[str]:
         """The names of a table, those of a field spelled as in :attr:`names`.
@@ -58,26 +71,28 @@ class Columns:
             for field in self._needed
         ]
         absent = [
-            f for f in FIELDS if self.names[f] not in names and (f in needed or f in self.chosen)
+            field
+            for field, name in self.names.items()
+            if name not in names and (field in needed or field in self.chosen)
         ]
         if not absent:
             return names
         suggested = self._suggested(absent, found, names)
-        remedy = f"set 'data.columns={_written(suggested)}'"
-        if suggested.get("end") == NAME and "end" not in self.chosen:
-            remedy = f"{remedy}; {MOMENTS}"
+        remedy = f"set '{self.setting}={_written(suggested)}'"
+        if suggested.get("end") == NAME and "end" not in self.chosen and self._moments is not None:
+            remedy = f"{remedy}, or duration in place of end; {MOMENTS}"
         missing = no_columns([self.names[field] for field in absent])
         raise ValueError(f"{where}: {missing}; found {listed(found)}; {remedy}")
 
     def unread_ends(self, names: Collection[str]) -> list[str]:
         """The columns that may be ends, of a table that is read as one of moments."""
-        if not self._moments or {self.names["end"], self.names["duration"]} & {*names}:
+        if not self._endless or {self.names["end"], self.names["duration"]} & {*names}:
             return []
         own = {*self.names.values()}
         return [name for name in names if name not in own and _guess(name) in ("end", "duration")]
 
     def by_duration(self, names: Collection[str]) -> bool:
-        """Whether a table with these columns says how long spans last, in place of their ends."""
+        """True for a table with these columns that gives durations in place of ends."""
         if "duration" in self.chosen or "end" in self.chosen:
             return "duration" in self.chosen
         return self.names["end"] not in names and self.names["duration"] in names
@@ -89,7 +104,9 @@ class Columns:
         guessed: dict[str, str] = {}
         for old, new in zip(found, names, strict=True):
             field = _guess(old)
-            if field and new not in self.names.values() and self.names[field] not in names:
+            if field not in self.names or new in self.names.values():
+                continue
+            if self.names[field] not in names:
                 guessed.setdefault(field, old)
         if "end" in guessed or "end" not in absent:
             guessed.pop("duration", None)
@@ -98,11 +115,16 @@ class Columns:
         if "duration" in guessed:
             unknown.pop("end", None)
         chosen = {**kept, **unknown, **guessed}
-        return {field: chosen[field] for field in FIELDS if field in chosen}
+        return {field: chosen[field] for field in self.names if field in chosen}
 
 
 def _guess(name: str) -> str | None:
     return _GUESSED.get(name.casefold().replace(" ", "_"))
+
+
+def separator_of(header: str) -> str:
+    """Of comma, semicolon and tab the one that a line of names has most of: a name may hold another."""
+    return max(",;\t", key=header.strip().count)
 
 
 def respelled(found: Sequence[str], wanted: Collection[str]) -> list[str]:
@@ -122,7 +144,7 @@ def respelled(found: Sequence[str], wanted: Collection[str]) -> list[str]:
 
 
 def no_columns(missing: Sequence[str]) -> str:
-    """That columns are missing.
+    """The message that columns are missing.
 
     >>> no_columns(["start"]), no_columns(["start", "end"])
     ("there is no column 'start'", "there are no columns 'start' and 'end'")

@@ -2,23 +2,22 @@
 
 import logging
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from spanloc.data.annotations.columns import Columns
 from spanloc.data.annotations.pieces import NO_LABEL
-from spanloc.data.annotations.rows import Annotated, Content, Reading, Row, listed, number
+from spanloc.data.annotations.rows import Annotated, Content, Reading, Row, listed
 from spanloc.data.annotations.tables import json_object
 from spanloc.data.annotations.texts import read_text, text_table
+from spanloc.data.annotations.times import Times
 from spanloc.data.signals.arrays import shown_path
 from spanloc.data.signals.reading import reading as library_reading
 from spanloc.files import shown
 
 log = logging.getLogger(__name__)
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
-_CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:\.\d*)?)")
 
 
 def read(file: Path, reading: Reading) -> Content:
@@ -44,7 +43,7 @@ def _of_text(file: Path, reading: Reading, one: str | None = None) -> Content:
     table = _Table(shown_path(file), reading, one, commas=text.separator != ",")
     table.fit(text.place, dict.fromkeys(text.names))  # which may be all there is
     rows = ((place, dict(zip(text.names, fields, strict=True))) for place, fields in text.rows)
-    return _content(rows, file, table)
+    return table.content(rows, file)
 
 
 def content_of(
@@ -58,36 +57,7 @@ def content_of(
         ValueError: A column is missing, a cell is no such value, or the rows of a sequence name two
             subsets or subjects.
     """
-    return _content(rows, file, _Table(shown_path(file), reading))
-
-
-def _content(rows: Iterable[tuple[str, Mapping[str, Any]]], file: Path, table: "_Table") -> Content:
-    where, columns = table.where, table.columns
-    # What one row lacks, all lack, and that is one error; objects of JSON may differ.
-    alike = file.suffix != ".jsonl"
-    for place, row in rows:
-        cells = table.fit(place, row) if alike else row
-        name = cells.get(columns.names["sequence"])
-        with table.reading.row(where, place, name if isinstance(name, str) else ""):
-            table.add(place, cells if alike else table.fit(place, row))
-    if table.labelled is False and table.unread:
-        log.warning(
-            "%s: there is no column %r, so all spans have the label %r; not read: %s (data.columns says "
-            "which column is what)", where, columns.names["label"], NO_LABEL, listed(sorted(table.unread)),
-        )  # fmt: skip
-    if table.unread_ends:
-        log.warning(
-            "%s: there is no column %r, so all rows are moments; not read: %s (data.columns says which "
-            "column is what)", where, columns.names["end"], listed(sorted(table.unread_ends)),
-        )  # fmt: skip
-    said = table.said
-    sequences = [
-        Annotated(
-            name, own, file, subset=said.get(("subset", name)), subject=said.get(("subject", name))
-        )
-        for name, own in table.by_name.items()
-    ]
-    return Content(file, sequences, subsets_known=any(field == "subset" for field, _ in said))
+    return _Table(shown_path(file), reading).content(rows, file)
 
 
 class _Table:
@@ -96,15 +66,20 @@ class _Table:
     Args:
         where: The file, for errors.
         reading: How it is read.
-        one: The sequence that all rows are of which name none.
+        one: The sequence of the rows that name none.
         commas: Whether numbers may have a decimal comma.
     """
 
     def __init__(
         self, where: str, reading: Reading, one: str | None = None, *, commas: bool = False
     ) -> None:
-        self.where, self.reading, self.one, self.commas = where, reading, one, commas
-        self.columns = Columns(reading, one=one is not None)
+        self.where, self.reading, self.one = where, reading, one
+        self.columns = Columns(
+            reading.columns,
+            ("sequence", "start", "end") if one is None else ("start", "end"),
+            moments=reading.moment_seconds is not None,
+        )
+        self.times = Times(where, reading.unit, commas=commas)
         self.by_name: dict[str, list[Row]] = {}
         self.said: dict[tuple[str, str], str] = {}
         self.labelled: bool | None = None
@@ -112,8 +87,37 @@ class _Table:
         self.unread_ends: set[str] = set()
         self._found: tuple[Any, ...] | None = None
         self._names: tuple[str, ...] = ()
-        # The first time with a decimal comma, and with a point.
-        self._marks: dict[str, str] = {}
+
+    def content(self, rows: Iterable[tuple[str, Mapping[str, Any]]], file: Path) -> Content:
+        # What one row lacks, all lack, and that is one error; objects of JSON may differ.
+        alike = file.suffix != ".jsonl"
+        for place, row in rows:
+            cells = self.fit(place, row) if alike else row
+            name = cells.get(self.columns.names["sequence"])
+            with self.reading.row(self.where, place, name if isinstance(name, str) else ""):
+                self.add(place, cells if alike else self.fit(place, row))
+        if self.labelled is False:
+            self._warn("label", f"all spans have the label {NO_LABEL!r}", self.unread)
+        self._warn("end", "all rows are moments", self.unread_ends)
+        said = self.said
+        sequences = [
+            Annotated(
+                name,
+                own,
+                file,
+                subset=said.get(("subset", name)),
+                subject=said.get(("subject", name)),
+            )
+            for name, own in self.by_name.items()
+        ]
+        return Content(file, sequences, subsets_known=any(field == "subset" for field, _ in said))
+
+    def _warn(self, field: str, so: str, unread: Collection[str]) -> None:
+        if unread:
+            log.warning(
+                "%s: there is no column %r, so %s; not read: %s (data.columns says which column is what)",
+                self.where, self.columns.names[field], so, listed(sorted(unread)),
+            )  # fmt: skip
 
     def fit(self, place: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """The cells by the names that the columns have in the settings."""
@@ -158,36 +162,12 @@ class _Table:
         self.labelled = label in row
         self.unread |= row.keys() - {*self.columns.names.values()}
         title = _name(row.get(label), f"{at}: {label}") if self.labelled else NO_LABEL
-        begin = self._time(row[start], at, start)
-        stop = math.nan if _is_empty(row.get(last)) else self._time(row[last], at, last)
+        begin = self.times.of_cell(row[start], place, start)
+        stop = math.nan if _is_empty(row.get(last)) else self.times.of_cell(row[last], place, last)
         if lasting:
             # Sums of decimals, without the noise of binary ones.
             stop = round(begin + stop, 9)
         own.append(Row(begin, stop, "" if title is None else title, place))
-
-    def _time(self, value: Any, at: str, column: str) -> float:
-        if not isinstance(value, str):
-            return number(value, at, column)
-        if not self.commas and ":" not in value:
-            return number(value, at, column)
-        came, mark = f"{at}: {column} is {shown(value)}", value.strip("+-:0123456789")
-        if self.commas and mark in (",", "."):
-            place = at.removeprefix(f"{self.where}: ")
-            self._marks.setdefault(mark, f"{shown(value)} in {place}")
-            if len(self._marks) > 1:
-                first = next(iter(self._marks.values()))
-                raise ValueError(f"{came}, and {first}; wanted decimal commas or points, not both")
-            value = value.replace(",", ".")
-        if ":" not in value:
-            return number(value, at, column)
-        found = _CLOCK.fullmatch(value)
-        hours, minutes, seconds = found.groups(default="0") if found else ("", "", "")
-        if not found or float(seconds) >= 60 or (found[1] and int(minutes) >= 60):
-            raise ValueError(f"{came}; wanted a number, mm:ss or hh:mm:ss")
-        if self.reading.unit == "steps":
-            raise ValueError(f"{came}, which is minutes and seconds; data.unit is steps")
-        time = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
-        return round(time * (1000 if self.reading.unit == "milliseconds" else 1), 9)
 
 
 def _name(value: Any, where: str) -> str | None:

@@ -104,6 +104,7 @@ def read_annotations(
             frames from frame ``i * feature_stride`` on.
         columns: What the columns ``sequence``, ``start``, ``end``, ``label``, ``subset``, ``subject``
             are called in a table; ``duration``, in the unit of the starts, may take the place of ``end``.
+            ``time``: the column with the time in tables that are recordings.
         subset_map: Subsets that have another name in the files, as ``{"val": "validation"}``.
         tier: Of ``textgrid`` and ``elan``; needed where there are several. ``*``: all, of ``textgrid``.
         extension: Of the annotations of ``wfdb``.
@@ -113,7 +114,8 @@ def read_annotations(
             :func:`~spanloc.data.signals.open_signal`.
         classes: The classes in their order. None: those of the file, or the labels in use, sorted.
         label_map: Labels that get another name, several the same too, as ``{"jog": "run"}``. What
-            follows is about the new names.
+            follows is about the new names. A label that is not in the files is an error; with
+            ``classes``, a warning.
         unknown: Labels of spans that are there, but of no known class: number -1.
         ignore: Labels of stretches that count neither as a span nor as background.
         moment_seconds: Length of the spans that moments become, around each and moved inside at the
@@ -154,14 +156,19 @@ def read_annotations(
         bad_spans=bad_spans,
         found=found,
     )
-    reading = Reading(
-        columns or {}, subset_map or {}, tier, extension, refused, unit, ends, moment_seconds
-    )
-    content = read_content(root, format, reading, seconds=unit == "seconds")
+    names = dict(columns or {})
+    options = {
+        "key": key,
+        "channels": channels,
+        "on_rate": on_rate,
+        "time": names.pop("time", None),
+    }
+    reading = Reading(names, subset_map or {}, tier, extension, refused, unit, ends, moment_seconds)
+    content = read_content(root, format, reading)
     hint = similar_recording(root)
     read = lay(
         content,
-        lambda entry: signal_of(entry, root, key, channels, on_rate, hint),
+        lambda entry: signal_of(entry, root, hint, options),
         meaning,
         refused,
     )

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from spanloc.data.annotations import activitynet, flat, recorders, texts, tiers, waves
 from spanloc.data.annotations.beside import folders, signals_in
@@ -20,33 +21,46 @@ from spanloc.files import shown
 
 log = logging.getLogger(__name__)
 
-# A file for each recording: how its name ends, and its reader.
-_ONE: dict[str, tuple[str, Callable[[Path, str, Reading], Iterable[Annotated]]]] = {
-    "audacity": (".txt", texts.audacity),
-    "raven": ("selections.txt", texts.raven),
-    "textgrid": (".textgrid", tiers.textgrid),
-    "elan": (".eaf", tiers.elan),
-    "boris": (".csv", texts.boris),
-    "csv": (".csv", flat.of_recording),
-    "edf": (".edf", recorders.edf),
-    "wfdb": ("", waves.wfdb),
-}
-# A file for several recordings.
-_MANY: dict[str, tuple[str, Callable[[Path, Collection[str], Reading], Iterable[Annotated]]]] = {
-    "rttm": (".rttm", texts.rttm),
-    "labelstudio": (".json", recorders.label_studio),
-}
-FORMATS = ("json", "table", *_ONE, *_MANY)
-# What they end in may as well be a signal, or settings.
-_NEVER_CHOSEN = ("boris", "csv", "edf", "labelstudio")
-# Files of these names may be anything else.
-_ANY_TEXT = ("audacity", "boris", "csv")
-# Whose files do not say what their numbers count.
-_ANY_UNIT = ("json", "table", "csv", "labelstudio")
+
+class _Format(NamedTuple):
+    """Files of annotations.
+
+    Args:
+        read: Reads a file: of the recording, or of some of all recordings where it may hold several.
+        ending: Of their names, in small letters.
+        joint: Whether a file may hold several recordings.
+        auto: Whether ``auto`` may choose it: not where the ending may as well be a signal's, or settings'.
+        any_text: Whether files of these names may be anything else.
+        unit_known: Whether the files say the unit of their times.
+    """
+
+    read: Callable[[Path, Any, Reading], Iterable[Annotated]]
+    ending: str
+    joint: bool = False
+    auto: bool = True
+    any_text: bool = False
+    unit_known: bool = True
 
 
-def read_content(root: Path, kind: str, reading: Reading, *, seconds: bool) -> Content:
-    """What the files of a folder say, in the format of that name.
+_FORMATS = {
+    "audacity": _Format(texts.audacity, ".txt", any_text=True),
+    "raven": _Format(texts.raven, "selections.txt"),
+    "textgrid": _Format(tiers.textgrid, ".textgrid"),
+    "elan": _Format(tiers.elan, ".eaf"),
+    "boris": _Format(texts.boris, ".csv", auto=False, any_text=True),
+    "csv": _Format(flat.of_recording, ".csv", auto=False, any_text=True, unit_known=False),
+    "edf": _Format(recorders.edf, ".edf", auto=False),
+    "wfdb": _Format(waves.wfdb, ""),
+    "rttm": _Format(texts.rttm, ".rttm", joint=True),
+    "labelstudio": _Format(
+        recorders.label_studio, ".json", joint=True, auto=False, unit_known=False
+    ),
+}
+FORMATS = ("json", "table", *_FORMATS)
+
+
+def read_content(root: Path, kind: str, reading: Reading) -> Content:
+    """Read the annotation files of a folder in the format of that name.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -56,7 +70,8 @@ def read_content(root: Path, kind: str, reading: Reading, *, seconds: bool) -> C
         raise ValueError(f"data.format is {kind!r}; wanted auto or one of {', '.join(FORMATS)}")
     if kind == "auto":
         kind = _chosen(root, reading)
-    if not seconds and kind not in _ANY_UNIT:
+    unit_known = kind in _FORMATS and _FORMATS[kind].unit_known
+    if reading.unit != "seconds" and unit_known:
         raise ValueError(f"data.unit is not seconds; the times of format={kind} are in seconds")
     if kind == "json":
         return activitynet.read(root, reading)
@@ -67,9 +82,7 @@ def read_content(root: Path, kind: str, reading: Reading, *, seconds: bool) -> C
         content = _with_silent(flat.read(_table(root), reading), signals, reading)
     else:
         content = _per_recording(root, kind, reading, signals)
-    content = replace(
-        _with_subsets(content, root, reading, signals), unit_known=kind not in _ANY_UNIT
-    )
+    content = replace(_with_subsets(content, root, reading, signals), unit_known=unit_known)
     if not content.sequences and not reading.refused:
         raise ValueError(f"{content.file}: there is no sequence")
     return content
@@ -82,11 +95,9 @@ def _chosen(root: Path, reading: Reading) -> str:
         return "table"
     signals = signals_in(root)
     found = {}
-    for name in (*_ONE, *_MANY):
-        if name in _NEVER_CHOSEN:
-            continue
-        files = _files(root, name, reading)
-        there = [file for file in files if name in _MANY or _name_of(file, signals) in signals]
+    for name, kind in _FORMATS.items():
+        files = _files(root, name, reading) if kind.auto else []
+        there = [file for file in files if kind.joint or _name_of(file, signals) in signals]
         if there:
             found[name] = there[0]
     if len(found) > 1:
@@ -116,17 +127,16 @@ def _table(root: Path) -> Path:
 
 
 def _files(root: Path, name: str, reading: Reading) -> list[Path]:
-    ending = _ONE[name][0] if name in _ONE else _MANY[name][0]
-    ending = f".{reading.extension}" if name == "wfdb" else ending
+    ending = f".{reading.extension}".lower() if name == "wfdb" else _FORMATS[name].ending
     places = [folder for folder in folders(root) if name != "labelstudio" or folder == root]
     found = [
         file
         for folder in places
         for file in sorted(folder.iterdir())
-        if file.name.lower().endswith(ending.lower()) and file.name.lower() != "subsets.csv"
+        if file.name.lower().endswith(ending) and file.name.lower() != "subsets.csv"
     ]
     if name == "audacity":
-        raven = _ONE["raven"][0]
+        raven = _FORMATS["raven"].ending
         found = [file for file in found if not file.name.lower().endswith(raven)]
     return found
 
@@ -142,21 +152,18 @@ def _name_of(file: Path, signals: Collection[str]) -> str:
 
 
 def _per_recording(root: Path, kind: str, reading: Reading, signals: Mapping[str, Path]) -> Content:
-    files = _files(root, kind, reading)
+    files, form = _files(root, kind, reading), _FORMATS[kind]
     if kind == "labelstudio" and len(files) > 1:
         raise ValueError(f"{root}: holds {listed([f.name for f in files])}; wanted one .json")
     entries: dict[str, Annotated] = {}
     broken = set()
     for file in files:
         name = _name_of(file, signals)
-        if kind in _ANY_TEXT and signals.get(name, file) == file:
+        if form.any_text and signals.get(name, file) == file:
             log.warning("%s: left out: no recording of that name", shown_path(file))
             continue
         try:
-            if kind in _ONE:
-                own = _ONE[kind][1](file, name, reading)
-            else:
-                own = _MANY[kind][1](file, signals, reading)
+            own = form.read(file, signals if form.joint else name, reading)
             _join(entries, own, file)
         except (ValueError, OSError) as error:
             broken.add(name)
@@ -219,8 +226,9 @@ def _with_subsets(
         with reading.row(where, place, name):
             if name in said:
                 raise ValueError(f"{where}: {place}: sequence {shown(name)} is given twice")
-            said[name] = None, row.get("subject") or None
-            said[name] = reading.subset(row["subset"], f"{where}: {place}"), said[name][1]
+            subject = row.get("subject") or None
+            said[name] = None, subject
+            said[name] = reading.subset(row["subset"], f"{where}: {place}"), subject
     sequences = []
     for entry in content.sequences:
         if entry.id in said:

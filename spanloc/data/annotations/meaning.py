@@ -1,4 +1,4 @@
-"""What the numbers of annotations mean: their unit, their ends, and the steps they are laid over."""
+"""Units and ends of the numbers of annotations, and the steps they are laid over."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ SIZES = {"seconds": 1.0, "milliseconds": 1e-3}
 
 @dataclass(frozen=True)
 class Meaning:
-    """What rows of files mean; the arguments of that name of :func:`read_annotations`.
+    """Settings for the meaning of rows; the arguments of that name of :func:`read_annotations`.
 
     Raises:
         ValueError: A value is not one of those that may be.

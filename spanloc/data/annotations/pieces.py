@@ -1,9 +1,15 @@
-"""Pieces of files of rows: so many rows are in the memory at once."""
+"""Pieces of files of rows: only so many rows are in memory at once."""
 
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, AnyStr, NamedTuple, TypeVar
+
+import numpy as np
+
+from spanloc.files import shown
 
 #: Rows of a piece.
 ROWS = 1 << 14
@@ -13,17 +19,17 @@ _HELD = 1 << 24
 _LONGEST = 1 << 18
 COLUMNS = ("sequence", "start", "end", "label", "score")
 #: Those that are texts.
-NAMES = ("sequence", "label")
+NAMES = frozenset({"sequence", "label"})
 #: The label where a file has none.
 NO_LABEL = "span"
 Row = TypeVar("Row")
 
 
 class Piece(NamedTuple):
-    """Some rows of a file, in columns of pyarrow, and where in the file each of them is, in words.
+    """Some rows of a file, in columns of pyarrow, and the place of each of them in words.
 
-    ``sequence`` and ``label`` are texts, the others numbers or texts. What is not there is null; where
-    the file has no labels or no scores, there is no such column.
+    ``sequence`` and ``label`` are texts, the others numbers or texts. An empty cell is null; a file
+    without labels or scores has no such column.
     """
 
     place: Callable[[int], str]
@@ -32,6 +38,83 @@ class Piece(NamedTuple):
     end: Any
     label: Any = None
     score: Any = None
+
+
+def arrays(
+    values: Mapping[str, Sequence[Any]], place: Callable[[int], str], where: str
+) -> dict[str, Any]:
+    """Columns of pyarrow of values of JSON.
+
+    Raises:
+        ValueError: A name is neither a text nor a number.
+    """
+    import pyarrow as pa
+
+    columns = {}
+    for name, column in values.items():
+        is_name = name in NAMES
+        with suppress(pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            # To pyarrow, true is the number 1.
+            if bool not in set(map(type, column)):
+                columns[name] = pa.array(column, pa.string() if is_name else pa.float64())
+                continue
+        for i, value in enumerate(column):
+            if is_name and not isinstance(value, str | int | float | None):
+                raise ValueError(f"{where}: {place(i)}: {name} is {shown(value)}; wanted a name")
+        # As texts: whoever reads them says which of them is no number.
+        columns[name] = pa.array(map(_text, column), pa.string())
+    return columns
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return repr(value) if isinstance(value, int | float) else shown(value)
+
+
+def settled(
+    pieces: Iterable[Piece], where: str, names: Sequence[str] = ("label", "score")
+) -> Iterator[Piece]:
+    """Pieces without the columns that the first span of the file lacks.
+
+    Raises:
+        ValueError: A later row has a value there: a score that some lack would rank those first.
+    """
+    absent: dict[str, Any] | None = None
+    for piece in pieces:
+        first = piece.start.is_valid().index(True).as_py()
+        if absent is None and first >= 0:
+            columns = [(name, getattr(piece, name)) for name in names]
+            absent = {n: None for n, c in columns if c is not None and not c[first].is_valid}
+        for name in absent or ():
+            there = getattr(piece, name).is_valid().index(True).as_py()
+            if there >= 0:
+                raise ValueError(
+                    f"{where}: {piece.place(there)}: has a {name}, and the rows before have none"
+                )
+        yield piece._replace(**absent or {})
+
+
+def floats(column: Any) -> np.ndarray:
+    """Numbers of a column, NaN where there is none."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    if column.type == pa.float64():
+        return column.to_numpy(zero_copy_only=False)
+    try:
+        numbers = compute.utf8_trim_whitespace(column).cast(pa.float64())
+        return numbers.to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        return np.array([as_float(value) for value in column.to_pylist()])
+
+
+def as_float(value: Any) -> float:
+    """A number from a text or a value of JSON; NaN where it is none."""
+    try:
+        return math.nan if isinstance(value, bool) else float(value)
+    except (ValueError, TypeError, OverflowError):
+        return math.nan
 
 
 def batched(rows: Iterable[Row], size: Callable[[Row], int] = lambda _: 0) -> Iterator[list[Row]]:

@@ -1,6 +1,8 @@
 """Annotations laid over their signal: rows of a file as spans in steps."""
 
+import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +24,7 @@ from spanloc.data.annotations.rows import (
 from spanloc.data.annotations.units import Units
 from spanloc.files import shown
 
+log = logging.getLogger(__name__)
 _OUTSIDE = "data.bad_spans=clip cuts off what is outside"
 _REMEDIES = {
     "empty": MOMENTS,
@@ -62,7 +65,7 @@ class Placer:
         units: Compares the spans with the recordings in other units.
 
     Raises:
-        ValueError: A label of the options is not in the files.
+        ValueError: A label of the options is not in the files. Where the classes are set, it is a warning.
     """
 
     def __init__(self, content: Content, meaning: Meaning) -> None:
@@ -78,9 +81,7 @@ class Placer:
         for option, chosen in (("unknown", unknown), ("ignore", self.ignored)):
             for name in chosen:
                 if name not in names:
-                    raise ValueError(
-                        f"{content.file}: {option}: no label {name!r}{nearest(name, names)}"
-                    )
+                    self._miss(content.file, option, name, names)
         if both := set(unknown) & set(self.ignored):
             raise ValueError(f"the label {min(both)!r} is both in unknown and in ignore")
         apart = {*unknown, *self.ignored}
@@ -108,13 +109,17 @@ class Placer:
         used = {label for label in labels if isinstance(label, str) and label}
         sources = [*listed_ones, *sorted(used.difference(listed_ones))]
         for old, new in self.label_map.items():
-            if old not in sources:
-                raise ValueError(
-                    f"{content.file}: label_map: no label {old!r}{nearest(old, sources)}"
-                )
             if not isinstance(new, str) or not new:
                 raise ValueError(f"label_map: {old!r} becomes {shown(new)}; wanted a name")
+            if old not in sources:
+                self._miss(content.file, "label_map", old, sources)
         return list(dict.fromkeys(self.label_map.get(name, name) for name in sources))
+
+    def _miss(self, file: Path, option: str, name: str, names: Sequence[str]) -> None:
+        if self.meaning.classes is None:
+            raise ValueError(f"{file}: {option}: no label {name!r}{nearest(name, names)}")
+        # Were it misspelt, the label that is meant would be none of the classes, which is an error.
+        log.warning("%s has no label %r, which data.%s names: ignored", file, name, option)
 
     def place(self, entry: Annotated, grid: Grid) -> Placed:
         """The annotations of a sequence in steps.

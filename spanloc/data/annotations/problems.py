@@ -1,10 +1,32 @@
-"""What is wrong with the rows of files: counted, with a first example each."""
+"""Invalid rows and spans of files: their number, and the first example."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from spanloc.data.annotations.rows import BadSpan
+from spanloc.files import counted, shown
+
+
+def bad_span_notes(found: Sequence[BadSpan], policy: str) -> list[str]:
+    """Notes of the spans that were not used as they are, and of those that are there twice.
+
+    Args:
+        found: All of them.
+        policy: What became of them: ``bad_spans`` of :func:`~spanloc.data.read_annotations`.
+    """
+    bad = [span for span in found if span.kind != "duplicate"]
+    twice = [span for span in found if span.kind == "duplicate"]
+    done = {"drop": "dropped", "clip": "clipped or dropped"}.get(policy, "kept")
+    kept = "dropped" if policy == "drop" else "kept"
+    return [
+        f"{counted(len(own), noun)} {what}; the first: {own[0].file}: sequence "
+        f"{shown(own[0].sequence)}: {own[0].text}"
+        for own, noun, what in ((bad, "bad span", done), (twice, "span", f"given twice: {kept}"))
+        if own
+    ]
 
 
 class Problems:
-    """Counts what is wrong, by kind, with where each kind was met first.
+    """Counts invalid rows by kind, with the place of the first of each.
 
     Args:
         file: That the rows are of.
@@ -22,7 +44,7 @@ class Problems:
             self._found[kind] = (before + count, first)
 
     def counts(self) -> Mapping[str, int]:
-        """How many rows there are of each kind."""
+        """Number of rows by kind."""
         return {kind: count for kind, (count, _) in self._found.items()}
 
     def lines(self) -> list[str]:
@@ -33,10 +55,10 @@ class Problems:
         ]
 
     def settle(self, policy: str) -> None:
-        """Refuse the file, unless what is wrong is to be skipped.
+        """Refuse the file, unless invalid rows are to be skipped.
 
         Raises:
-            ValueError: There is something wrong and ``policy`` is not ``skip``.
+            ValueError: There are invalid rows and ``policy`` is not ``skip``.
         """
         if self._found and policy != "skip":
             raise ValueError(

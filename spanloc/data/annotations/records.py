@@ -1,4 +1,4 @@
-"""Annotated sequences: what files say, laid over the signals."""
+"""Annotated sequences: the content of files, laid over the signals."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +24,7 @@ from spanloc.structures import Timeline
 
 
 class Source(NamedTuple):
-    """Where the spans of a record are written.
+    """The places of the spans of a record in its file.
 
     Args:
         file: Of the annotations.
@@ -125,7 +125,7 @@ def lay(
     meaning: Meaning,
     refused: list[Case] | None = None,
 ) -> Annotations:
-    """What files say, laid over the signals.
+    """Lay the content of files over the signals.
 
     Args:
         content: Of the files.

@@ -1,4 +1,4 @@
-"""What files of annotations say, before it is laid over the signals."""
+"""Content of annotation files, before it is laid over the signals."""
 
 import math
 import warnings
@@ -16,6 +16,8 @@ SUBSETS = ("training", "validation", "testing")
 LEAST, MOST = 1e-12, 1e12
 #: The remedy where spans have no length.
 MOMENTS = "moments: data.moment_seconds=0.1 makes spans of them"
+#: The remedy where no column of a recording has the usual name of a time.
+TIME = ", or name the column with the time: 'data.columns={time: NAME}'"
 #: In place of a label that is not there.
 MISSING = ...
 
@@ -38,7 +40,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Annotated:
-    """What a file says of one sequence.
+    """The annotations of one sequence in a file.
 
     Args:
         id: Of the sequence.
@@ -70,7 +72,7 @@ class Annotated:
 
 @dataclass(frozen=True)
 class Content:
-    """What the files of a folder say.
+    """The content of the annotation files of a folder.
 
     Args:
         file: The file, or the folder, for errors.
@@ -154,7 +156,7 @@ class BadSpan(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """How files are read; the arguments of that name of :func:`read_annotations`."""
+    """Settings for reading files; the arguments of that name of :func:`read_annotations`."""
 
     columns: Mapping[str, str] = field(default_factory=dict)
     subset_map: Mapping[str, str] = field(default_factory=dict)
@@ -174,10 +176,6 @@ class Reading:
             yield
         except ValueError as error:
             refuse(self.refused, error, file, row, sequence)
-
-    def column(self, name: str) -> str:
-        """The name of a column in the file."""
-        return str(self.columns.get(name, name))
 
     def subset(self, name: Any, where: str) -> str:
         """The subset that a name in a file stands for.
@@ -234,12 +232,12 @@ def read_row(
 
 
 def is_moment(row: Row) -> bool:
-    """Whether a row has no length: it ends where it starts, or has no end."""
+    """True for a row without length: it ends where it starts, or has no end."""
     return row.start == row.end or math.isnan(row.end)
 
 
 def is_number(value: Any, least: float, most: float) -> bool:
-    """Whether a value of JSON is a number in a range."""
+    """True for a value of JSON that is a number in a range."""
     # No NaN is between any two numbers; True is a whole number to Python.
     known = isinstance(value, int | float) and not isinstance(value, bool)
     return known and least <= value <= most

@@ -1,33 +1,28 @@
 """Predictions and annotations from files, checked row by row."""
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from spanloc.data.annotations.pieces import NO_LABEL, Piece
+from spanloc.data.annotations.columns import Columns
+from spanloc.data.annotations.lists import MOST, Truths, annotated, predicted
+from spanloc.data.annotations.meaning import SIZES
+from spanloc.data.annotations.pieces import NO_LABEL, Piece, floats
 from spanloc.data.annotations.problems import Problems
-from spanloc.data.annotations.rows import is_number
-from spanloc.data.annotations.tables import (
-    listed_rows,
-    predicted_rows,
-    read_rows,
-)
-from spanloc.files import read_json, shown
+from spanloc.data.annotations.rows import Unit
+from spanloc.data.annotations.tables import FIELDS, read_rows
+from spanloc.files import shown
 from spanloc.structures import Predictions, Targets
-
-# So that lengths, and shares of durations, are finite too.
-_LEAST, _MOST = 1e-100, 1e100
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What two files hold.
+    """Predictions and annotations of two files.
 
     Attributes:
         predictions, targets: Their rows, of the sequences of the annotations.
@@ -49,23 +44,32 @@ def read_scored(
     *,
     subset: str | None = None,
     invalid: str = "error",
+    columns: Mapping[str, Mapping[str, str] | None] | None = None,
+    unit: str | Mapping[str, str] = "seconds",
 ) -> Scored:
     """Read predictions and the annotations they are to be compared with.
 
     A file is ActivityNet's JSON (``{"results": {id: [{"segment": [start, end], "label", "score"}]}}``,
     and ``{"database": {id: {"subset", "duration", "annotations": [{"segment", "label"}]}}}``), which is
-    read whole, or Parquet, JSON Lines or comma-separated values of ``sequence, start, end, label,
-    score``, read in pieces. Without a label it is ``span``, without a score 1, so that the predictions
-    may be another annotator's annotations. The sequences and the labels are those of the annotations.
-    A sequence without any is listed in JSON with none, and in the others by a row of its name alone,
-    with empty fields. A sequence of JSON may have ``"annotated": [[start, end]]``, the stretches that
-    were looked at; the rest of it, up to its duration where that is known, is ignored.
+    read at once, or Parquet, JSON Lines or a text of ``sequence, start, end, label, score`` separated by
+    commas, semicolons or tabs, read in pieces. As in the tables of
+    :func:`~spanloc.data.read_annotations`, numbers beside semicolons or tabs may have decimal commas,
+    times may be ``mm:ss`` or ``hh:mm:ss``, and a ``duration`` may take the place of the end. Without a
+    label it is ``span``, without a score 1, so that the predictions may be another annotator's
+    annotations. The sequences and the labels are those of the annotations. A sequence without any is
+    listed in JSON with none, and in the others by a row of its name alone, with empty fields. A sequence
+    of JSON may have ``"annotated": [[start, end]]``, the stretches that were looked at; the rest of it,
+    up to its duration where that is known, is ignored.
 
     Args:
-        predictions, annotations: Files, named ``.json``, ``.jsonl``, ``.csv`` or ``.parquet``.
+        predictions, annotations: Files, named ``.json``, ``.jsonl``, ``.csv``, ``.tsv`` or ``.parquet``.
         subset: Of the annotations, where they are JSON; None takes all.
         invalid: What happens to a row of an unknown sequence or label, with a reversed span, or with a
             number that is not finite: ``error``, or ``skip``. A line that is no row is always an error.
+        columns: What the columns of a table are called, by ``predictions`` and ``annotations``, as
+            ``{"annotations": {"start": "onset"}}``.
+        unit: Of the times, of both files or likewise: ``seconds`` or ``milliseconds``, which become
+            seconds. Times in another unit may stay as they are, if both files have it.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -74,67 +78,120 @@ def read_scored(
     """
     if invalid not in ("error", "skip"):
         raise ValueError(f"invalid is {invalid!r}; it may be error or skip")
-    paths = {"predictions": Path(predictions), "annotations": Path(annotations)}
-    for name, path in paths.items():
+    true, found = (
+        _File(
+            name,
+            Path(path),
+            (columns or {}).get(name) or {},
+            unit if isinstance(unit, str) else unit.get(name, "seconds"),
+        )
+        for name, path in (("annotations", annotations), ("predictions", predictions))
+    )
+    truths = true.annotated(subset)
+    sequences = {name: i for i, name in enumerate(truths.sequences)}
+    labels = {name: i for i, name in enumerate(truths.classes)}
+    true_rows = _Rows(
+        true.problems, true.size, sequences, labels, new_sequences=True, new_labels=not labels
+    )
+    true_rows.take(truths.pieces, invalid)
+    if not any(len(part[0]) for part in true_rows.parts):
+        where = "" if subset is None else f" in the subset {subset!r}"
+        raise ValueError(f"{annotations}: there is no annotated span{where}")
+    rows = _Rows(found.problems, found.size, sequences, labels)
+    rows.take(found.predicted(), invalid)
+    ids = tuple(sequences)
+    spans, scores, numbers, places = rows.tensors()
+    true_spans, _, true_numbers, true_places = true_rows.tensors()
+    nothing = torch.zeros(0, 2, dtype=torch.float64)
+    unseen = truths.unseen
+    ignored = tuple(unseen.get(name, nothing) for name in ids) if unseen else ()
+    return Scored(
+        Predictions(spans, numbers, places, ids, scores=scores),
+        Targets(true_spans, true_numbers, true_places, ids, ignored=ignored),
+        list(labels),
+        truths.durations,
+        [true_rows.problems, rows.problems],
+    )
+
+
+class _File:
+    """A file to read, and how.
+
+    Raises:
+        FileNotFoundError: It is no regular file.
+        ValueError: A setting does not fit.
+    """
+
+    def __init__(self, name: str, path: Path, columns: Mapping[str, str], unit: str) -> None:
         if not path.is_file():
             kind = "a folder" if path.is_dir() else "not a regular file"
             what = f"{kind}; wanted a file" if path.exists() else "no such file"
             raise FileNotFoundError(f"{path}: {what} ({name})")
-    true = _Columns(Problems(str(annotations), "annotations"))
-    pieces, known, durations, unseen = _annotated(paths["annotations"], subset)
-    for name in known.get("sequences", ()):
-        true.sequences.setdefault(name, len(true.sequences))
-    for name in known.get("classes", ()):
-        true.labels.setdefault(name, len(true.labels))
-    closed = bool(true.labels)
-    for piece in pieces:
-        true.add(piece, new_labels=not closed)
-    true.problems.settle(invalid)
-    if not any(len(part[0]) for part in true.parts):
-        where = "" if subset is None else f" in the subset {subset!r}"
-        raise ValueError(f"{annotations}: there is no annotated span{where}")
-    found = _Columns(Problems(str(predictions), "predictions"), true)
-    for piece in predicted_rows(paths["predictions"]):
-        found.add(piece, new_labels=False)
-    found.problems.settle(invalid)
-    ids = tuple(true.sequences)
-    spans, scores, labels, places = found.tensors()
-    true_spans, _, true_labels, true_places = true.tensors()
-    nothing = torch.zeros(0, 2, dtype=torch.float64)
-    ignored = tuple(unseen.get(name, nothing) for name in ids) if unseen else ()
-    return Scored(
-        Predictions(spans, labels, places, ids, scores=scores),
-        Targets(true_spans, true_labels, true_places, ids, ignored=ignored),
-        list(true.labels),
-        durations,
-        [true.problems, found.problems],
-    )
+        if unit not in SIZES:
+            raise ValueError(f"unit.{name} is {unit!r}; wanted seconds or milliseconds")
+        self.path, self.unit, self.size = path, cast(Unit, unit), SIZES[unit]
+        self.problems = Problems(str(path), name)
+        self.is_json = path.suffix.lower() == ".json"
+        if self.is_json and columns:
+            raise ValueError(f"columns.{name} is set; {path} is no table")
+        self.columns = Columns(columns, fields=FIELDS, setting=f"columns.{name}")
+
+    def annotated(self, subset: str | None) -> Truths:
+        if self.is_json:
+            return annotated(self.path, subset, self.size)
+        if subset is not None:
+            raise ValueError(f"subset is {subset!r}; only annotations in a .json have subsets")
+        return Truths(read_rows(self.path, self.columns, self.unit))
+
+    def predicted(self) -> Iterable[Piece]:
+        if self.is_json:
+            return predicted(self.path)
+        return read_rows(self.path, self.columns, self.unit)
 
 
-class _Columns:
-    """Columns that grow by pieces of a file; names are numbers, in the order of their appearance."""
+@dataclass
+class _Rows:
+    """The valid rows of a file; sequences and labels are numbers, in the order of their appearance.
 
-    def __init__(self, problems: Problems, known: "_Columns | None" = None) -> None:
-        self.problems, self.closed = problems, known is not None
-        self.sequences: dict[str, int] = known.sequences if known else {}
-        self.labels: dict[str, int] = known.labels if known else {}
-        self.parts: list[tuple[np.ndarray, ...]] = []
+    Args:
+        problems: Counts the others.
+        size: Seconds of the unit of the file.
+        sequences, labels: Their numbers, shared by both files.
+        new_sequences, new_labels: Whether names that are not among them are added, or are unknown.
+    """
 
-    def add(self, piece: Piece, *, new_labels: bool) -> None:
-        """Take the rows that are valid, and count the others."""
+    problems: Problems
+    size: float
+    sequences: dict[str, int]
+    labels: dict[str, int]
+    new_sequences: bool = False
+    new_labels: bool = False
+    parts: list[tuple[np.ndarray, ...]] = field(default_factory=list)
+
+    def take(self, pieces: Iterable[Piece], invalid: str) -> None:
+        """Take the valid rows, and count the others.
+
+        Raises:
+            ValueError: There are others, and ``invalid`` is not ``skip``.
+        """
+        for piece in pieces:
+            self._add(piece)
+        self.problems.settle(invalid)
+
+    def _add(self, piece: Piece) -> None:
         import pyarrow as pa
 
-        sequences = _codes(piece.sequence, self.sequences, not self.closed)
+        sequences = _codes(piece.sequence, self.sequences, self.new_sequences)
         # A row that names a sequence alone says that there is nothing in it; a prediction with a score
         # lacks its span.
         valid = _there(piece.start) | _there(piece.end)
-        if self.closed:
+        if not self.new_sequences:
             valid |= (sequences < 0) | (piece.score is not None and _there(piece.score))
         labels = np.full(len(valid), -1, np.int32)
         title = pa.repeat(NO_LABEL, len(valid)) if piece.label is None else piece.label
-        labels[valid] = _codes(title.filter(valid), self.labels, new_labels)
-        ends = np.stack([_floats(piece.start), _floats(piece.end)], 1)
-        score = np.ones(len(valid)) if piece.score is None else _floats(piece.score)
+        labels[valid] = _codes(title.filter(valid), self.labels, self.new_labels)
+        ends = self.size * np.stack([floats(piece.start), floats(piece.end)], 1)
+        score = np.ones(len(valid)) if piece.score is None else floats(piece.score)
 
         def span(i: int) -> str:
             return f"[{_written(piece.start, i)}, {_written(piece.end, i)}]"
@@ -143,7 +200,7 @@ class _Columns:
             ("an unknown sequence", sequences < 0, lambda i: shown(piece.sequence[i].as_py())),
             ("an unknown label", labels < 0, lambda i: self._label(title[i].as_py())),
             ("a start or end that is no finite number", ~np.isfinite(ends).all(1), span),
-            (f"a start or end beyond {_MOST:g}", np.abs(ends).max(1) > _MOST, span),
+            (f"a start or end beyond {MOST:g}", np.abs(ends).max(1) > MOST, span),
             ("an end before the start", ends[:, 0] > ends[:, 1], span),
             (
                 "a score that is no finite number",
@@ -193,27 +250,6 @@ def _codes(names: Any, known: dict[str, int], new: bool) -> np.ndarray:
     return codes[encoded.indices.fill_null(len(texts)).to_numpy()]
 
 
-def _floats(column: Any) -> np.ndarray:
-    """Numbers, NaN where there is none."""
-    import pyarrow as pa
-    from pyarrow import compute
-
-    if column.type == pa.float64():
-        return column.to_numpy(zero_copy_only=False)
-    try:
-        numbers = compute.utf8_trim_whitespace(column).cast(pa.float64())
-        return numbers.to_numpy(zero_copy_only=False)
-    except pa.ArrowInvalid:
-        return np.array([_float(value) for value in column.to_pylist()])
-
-
-def _float(value: Any) -> float:
-    try:
-        return math.nan if isinstance(value, bool) else float(value)
-    except (ValueError, TypeError, OverflowError):
-        return math.nan
-
-
 def _written(column: Any, row: int) -> str:
     # As it stands in the file, where that does no harm to a terminal.
     value = column[row].as_py()
@@ -221,70 +257,3 @@ def _written(column: Any, row: int) -> str:
         return repr(value).removesuffix(".0")
     short = isinstance(value, str) and value.isprintable() and len(value) <= 60
     return "nothing" if value is None else value if short else shown(value)
-
-
-def _annotated(
-    file: Path, subset: str | None
-) -> tuple[Iterator[Piece], Mapping[str, list[str]], Mapping[str, float], Mapping[str, Tensor]]:
-    if file.suffix.lower() != ".json":
-        if subset is not None:
-            raise ValueError(f"subset is {subset!r}; only annotations in a .json have subsets")
-        return read_rows(file), {}, {}, {}
-    content = read_json(file)
-    database = content.get("database") if isinstance(content, dict) else None
-    if not isinstance(database, dict) or not all(isinstance(v, dict) for v in database.values()):
-        raise ValueError(f"{file}: wanted an object with the field 'database', objects by id")
-    if subset is not None:
-        subsets = (fields.get("subset") for fields in database.values())
-        there = sorted({name for name in subsets if isinstance(name, str)})
-        database = {n: fields for n, fields in database.items() if fields.get("subset") == subset}
-        if not database:
-            raise ValueError(
-                f"{file}: no sequence has the subset {subset!r}; there are {shown(there)}"
-            )
-    classes = content.get("classes", [])
-    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        raise ValueError(f"{file}: classes is {shown(classes)}; wanted a list of names")
-    lists = {name: fields.get("annotations", []) for name, fields in database.items()}
-    if not classes:
-        # All of the file, so that a label of another subset is not unknown.
-        classes = sorted(
-            {
-                str(row["label"])
-                for fields in content["database"].values()
-                if isinstance(fields.get("annotations"), list)
-                for row in fields["annotations"]
-                if isinstance(row, dict) and isinstance(row.get("label"), str | int)
-            }
-        )
-    durations = {name: _float(fields.get("duration")) for name, fields in database.items()}
-    durations = {name: value for name, value in durations.items() if _LEAST < value < _MOST}
-    known = {"sequences": list(database), "classes": classes}
-    unseen = {
-        name: _unseen(fields["annotated"], durations.get(name), f"{file}: sequence {shown(name)}")
-        for name, fields in database.items()
-        if "annotated" in fields
-    }
-    return listed_rows(lists, f"{file}: annotations"), known, durations, unseen
-
-
-def _unseen(annotated: Any, duration: float | None, where: str) -> Tensor:
-    # What lies between the stretches that were looked at.
-    if not isinstance(annotated, list):
-        raise ValueError(
-            f"{where}: annotated is {shown(annotated)}; wanted a list of stretches [start, end]"
-        )
-    for i, ends in enumerate(annotated):
-        pair = isinstance(ends, list) and len(ends) == 2
-        if not (pair and all(is_number(end, -_MOST, _MOST) for end in ends) and ends[0] <= ends[1]):
-            raise ValueError(
-                f"{where}: annotated[{i}] is {shown(ends)}; wanted [start, end] in seconds, with "
-                f"start <= end, within {_MOST:g} of 0"
-            )
-    place, last = (-_MOST, _MOST) if duration is None else (0.0, duration)
-    unseen = []
-    for start, end in [*sorted(annotated), [last, last]]:
-        if place < min(start, last):
-            unseen.append([place, float(min(start, last))])
-        place = max(place, float(end))
-    return torch.tensor(unseen, dtype=torch.float64).reshape(-1, 2)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from spanloc.data.annotations.columns import no_columns, respelled
+from spanloc.data.annotations.columns import no_columns, respelled, separator_of
 from spanloc.data.annotations.rows import (
     Annotated,
     Case,
@@ -85,28 +85,39 @@ def text_table(
         lines.readline()
     if separator is None:
         at = lines.tell()
-        # A name may hold one of the others.
-        separator = max(",;\t", key=lines.readline().strip().count)
+        separator = separator_of(lines.readline())
         lines.seek(at)
     # Strict: else a quote that is never closed takes all that follows into one cell, without a word.
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=separator != "\t", strict=True)
-    rows = _fields(reader, where, begin, refused)
-    _, _, header = next(rows, ("", "", []))
-    names = [name.strip() for name in header]
-    place = f"line {begin + 1}"
+    rows = _rows(reader, where, begin, refused)
+    place, names = next(rows, (f"line {begin + 1}", []))
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice is not None:
         raise ValueError(f"{where}: {place}: the column {shown(twice)} is there twice")
-    return TextTable(place, names, _checked(rows, where, len(names), refused), separator)
+    return TextTable(place, names, rows, separator)
 
 
-def _checked(
-    rows: Iterator[tuple[str, str, list[str]]], where: str, count: int, refused: list[Case] | None
+def _rows(
+    reader: Any, where: str, begin: int, refused: list[Case] | None
 ) -> Iterator[tuple[str, list[str]]]:
-    for place, last, fields in rows:
-        if not any(fields):
+    # The header and the rows, each with its first line: a quote may go on over lines.
+    count = None
+    while True:
+        place = f"line {begin + reader.line_num + 1}"
+        try:
+            fields = next(reader, None)
+        except csv.Error as error:
+            kind = "a quote is not closed" if "unexpected end" in str(error) else str(error)
+            refuse(refused, ValueError(f"{where}: {place}: {kind}"), where, place)
             continue
-        if len(fields) != count:
+        if fields is None:
+            return
+        if count is None:
+            count = len(fields)
+        elif not any(fields):
+            continue
+        elif len(fields) != count:
+            last = f"line {begin + reader.line_num}"
             over = "" if place == last else f" (a quote that is open goes on to {last})"
             text = f"{len(fields)} fields; the header has {count}{over}"
             refuse(refused, ValueError(f"{where}: {place}: {text}"), where, place)
@@ -141,23 +152,6 @@ def table_rows(
         )
     for place, fields in table.rows:
         yield place, dict(zip(names, fields, strict=True))
-
-
-def _fields(
-    reader: Any, where: str, begin: int, refused: list[Case] | None
-) -> Iterator[tuple[str, str, list[str]]]:
-    # The first and the last line of each row, since a quote may go on over lines, and its fields.
-    while True:
-        place = f"line {begin + reader.line_num + 1}"
-        try:
-            fields = next(reader, None)
-        except csv.Error as error:
-            kind = "a quote is not closed" if "unexpected end" in str(error) else str(error)
-            refuse(refused, ValueError(f"{where}: {place}: {kind}"), where, place)
-            continue
-        if fields is None:
-            return
-        yield place, f"line {begin + reader.line_num}", fields
 
 
 def audacity(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
@@ -255,11 +249,10 @@ def boris(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
 def rttm(file: Path, signals: Collection[str], reading: Reading) -> Iterator[Annotated]:
     """Speaker turns of several recordings; the stretches annotated are in the ``.uem`` beside."""
     where, by_name = shown_path(file), dict[str, list[Row]]()
-    for i, line in enumerate(read_text(file).splitlines(), 1):
-        fields = line.split()
-        if not fields or fields[0].startswith(";") or fields[0] != "SPEAKER":
+    for place, fields in _words(file):
+        if fields[0] != "SPEAKER":
             continue
-        with reading.row(where, place := f"line {i}"):
+        with reading.row(where, place):
             if len(fields) < 8:
                 raise ValueError(
                     f"{where}: {place}: {len(fields)} fields; wanted SPEAKER, recording, channel, start, "
@@ -274,19 +267,21 @@ def rttm(file: Path, signals: Collection[str], reading: Reading) -> Iterator[Ann
             rows.append(Row(start, round(start + size, 9), fields[7], place))
     stretches_file = file.with_suffix(".uem")
     looked_at = _uem(stretches_file, reading) if stretches_file.exists() else None
-    names = by_name if looked_at is None else {**dict.fromkeys(looked_at), **by_name}
-    for name in names:
+    for name in {**dict.fromkeys(looked_at or ()), **by_name}:
         stretches = None if looked_at is None else looked_at.get(name, [])
         yield Annotated(name, by_name.get(name, []), file, annotated=stretches)
 
 
+def _words(file: Path) -> Iterator[tuple[str, list[str]]]:
+    for i, line in enumerate(read_text(file).splitlines(), 1):
+        if line.strip() and not line.lstrip().startswith(";"):
+            yield f"line {i}", line.split()
+
+
 def _uem(file: Path, reading: Reading) -> Mapping[str, list[tuple[float, float]]]:
     where, found = shown_path(file), dict[str, list[tuple[float, float]]]()
-    for i, line in enumerate(read_text(file).splitlines(), 1):
-        fields = line.split()
-        if not fields or fields[0].startswith(";"):
-            continue
-        with reading.row(where, place := f"line {i}"):
+    for place, fields in _words(file):
+        with reading.row(where, place):
             if len(fields) != 4:
                 raise ValueError(
                     f"{where}: {place}: {len(fields)} fields; wanted recording, channel, start, end"

@@ -46,10 +46,8 @@ def textgrid(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
     points: list[str] = []
     size = int(number(take(1, "the number of tiers"), where, "size")) if take(2, "tiers") else 0
     for _ in range(size):
-        kind, title = (
-            take(0, "the class of a tier"),
-            take(0, "the name of a tier").replace('""', '"'),
-        )
+        kind = take(0, "the class of a tier")
+        title = take(0, "the name of a tier").replace('""', '"')
         for what in ("the start of a tier", "its end"):
             take(1, what)
         count = int(number(take(1, "the number of intervals"), where, "size"))

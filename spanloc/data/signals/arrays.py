@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import (
     checked_rate,
     checked_shape,
@@ -19,17 +20,12 @@ from spanloc.data.signals.reading import (
 from spanloc.data.signals.reading import shown_path as shown_path
 
 
-class NpySignal:
+class NpySignal(Signal):
     """A ``.npy`` array ``(steps, channels)`` or ``(steps,)``, memory-mapped; it says neither rate nor names.
 
     Raises:
         ValueError: It is no plain array of numbers, or not all of it.
-        OSError: It cannot be read.
     """
-
-    rate: float | None = None
-    channels: tuple[str, ...] | None = None
-    units: tuple[str, ...] | None = None
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -56,7 +52,7 @@ class NpySignal:
         return array
 
 
-class NpzSignal:
+class NpzSignal(Signal):
     """One array of a ``.npz`` archive, decompressed into memory when it is first read.
 
     Args:
@@ -64,12 +60,7 @@ class NpzSignal:
 
     Raises:
         ValueError: There is no such array, it is no plain array of numbers, or not all of it.
-        OSError: It cannot be read.
     """
-
-    rate: float | None = None
-    channels: tuple[str, ...] | None = None
-    units: tuple[str, ...] | None = None
 
     def __init__(self, path: Path, key: str | None = None) -> None:
         self.path = path
@@ -97,7 +88,7 @@ class NpzSignal:
             return array.reshape(self.num_steps, self.num_channels)
 
 
-class ArraySignal:
+class ArraySignal(Signal):
     """An array in memory.
 
     Args:
@@ -145,7 +136,7 @@ def _read_header(file: Any) -> Any:
 
 
 def _header_of(path: Path) -> str:
-    """What the header of a ``.npy`` file says that cannot be opened, in brackets, if it has one."""
+    """The header of a ``.npy`` file that cannot be opened, in brackets, if it has one."""
     try:
         with path.open("rb") as file:
             shape, _, dtype = _read_header(file)
@@ -159,11 +150,7 @@ def _header_of(path: Path) -> str:
 
 
 def chosen_key(path: Path, names: Sequence[str], key: str | None, what: str) -> str:
-    """The wanted one of what a file holds, or the only one.
-
-    Raises:
-        ValueError: There is no such one, or several to choose from.
-    """
+    """The key of an array in a file: the wanted one, or the only one there is."""
     where = shown_path(path)
     if not names:
         raise ValueError(f"{where}: holds no {what} of numbers")

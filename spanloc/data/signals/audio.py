@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import (
     checked_rate,
     checked_shape,
@@ -20,16 +21,12 @@ from spanloc.data.signals.reading import (
 _STREAMED = 2**32 - 1
 
 
-class AudioSignal:
+class AudioSignal(Signal):
     """Frames of a ``.wav`` or ``.flac`` file, float32 from -1 to 1.
 
     Raises:
         ValueError: It is no audio, or ends before its header says, or soundfile is not installed.
-        OSError: It cannot be read.
     """
-
-    channels: tuple[str, ...] | None = None
-    units: tuple[str, ...] | None = None
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -37,7 +34,7 @@ class AudioSignal:
         with self._opened() as file:
             shape = (file.frames, file.channels)
             self.num_steps, self.num_channels = checked_shape(path, shape, np.dtype(np.float32))
-            self.rate: float | None = checked_rate(path, file.samplerate)
+            self.rate = checked_rate(path, file.samplerate)
             # A shortened WAV file is opened without complaint; the library only notes it.
             note = re.search(r"^\s*data : (\d+) \(should be (\d+)\)", file.extra_info, re.M)
             if note and int(note[2]) < int(note[1]) < _STREAMED:

@@ -11,7 +11,7 @@ from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import listed, shown_path
 
 
-class Channels:
+class Channels(Signal):
     """Chosen channels of a signal, in the order in which they are named.
 
     Args:
@@ -20,8 +20,6 @@ class Channels:
     Raises:
         ValueError: The signal has no such channel, or two of that name; it says what it has.
     """
-
-    rate: float | None
 
     def __init__(self, signal: Signal, chosen: Sequence[str | int]) -> None:
         self.signal, self.path, self.num_steps = signal, signal.path, signal.num_steps
@@ -44,7 +42,7 @@ class Choice(NamedTuple):
 
     Args:
         wanted: Names and numbers, as they were asked for.
-        some: Whether that changed anything.
+        some: True unless they are all channels in their order.
         left: Names of the channels of the file that were not taken.
     """
 
@@ -53,19 +51,10 @@ class Choice(NamedTuple):
     left: tuple[str, ...]
 
 
-def choice_of(signal: Signal) -> Choice | None:
-    """The channels that the file was opened for, None where it was opened for all."""
-    choice: Choice | None = getattr(signal, "choice", None)
-    return choice
-
-
 def some_channels(signal: Signal, chosen: Sequence[str | int]) -> Signal:
     """The signal with the chosen channels alone: itself, where these are all in their order.
 
     A signal with a method ``only`` (of numbers) leaves out the others by itself, and reads less.
-
-    Raises:
-        ValueError: As :class:`Channels`.
     """
     numbers = numbers_of(signal, chosen)
     if numbers == list(range(signal.num_channels)):
@@ -75,11 +64,11 @@ def some_channels(signal: Signal, chosen: Sequence[str | int]) -> Signal:
 
 
 def opened_for(signal: Signal, chosen: Sequence[str | int] | None) -> Signal:
-    """A newly opened signal with the chosen channels alone, marked with the :class:`Choice`.
+    """A newly opened signal with the chosen channels alone, and the :class:`Choice` as ``choice``.
 
     None: all. A signal whose reader has chosen already stays as it is.
     """
-    if chosen is None or choice_of(signal) is not None:
+    if chosen is None or getattr(signal, "choice", None) is not None:
         return signal
     numbers, choice = choose(signal, chosen)
     found = some_channels(signal, numbers)
@@ -96,11 +85,7 @@ class Named(NamedTuple):
 
 
 def numbers_of(signal: Signal | Named, chosen: Sequence[str | int]) -> list[int]:
-    """The places of the chosen channels, from names, or numbers from 0.
-
-    Raises:
-        ValueError: There is no such channel, or two of that name; it says which there are.
-    """
+    """The places of the chosen channels, from names, or numbers from 0; errors say which there are."""
     if isinstance(chosen, str | int) or not len(chosen):
         raise ValueError(f"data.channels is {chosen!r}; wanted a list of names or numbers")
     found = [_number(signal, channel) for channel in chosen]
@@ -114,11 +99,7 @@ def numbers_of(signal: Signal | Named, chosen: Sequence[str | int]) -> list[int]
 def choose(
     file: Signal | Named, chosen: Sequence[str | int] | None
 ) -> tuple[list[int], Choice | None]:
-    """The places of the chosen channels of a file, and the :class:`Choice`; of None all, and None.
-
-    Raises:
-        ValueError: As :func:`numbers_of`.
-    """
+    """The places of the chosen channels of a file, and the :class:`Choice`; of None all, and None."""
     every = list(range(file.num_channels))
     if chosen is None:
         return every, None
@@ -132,39 +113,33 @@ def named_columns(
     names: Sequence[str],
     kind_of: Callable[[str], str | None],
     chosen: Sequence[str | int] | None,
+    time: str | None = None,
 ) -> tuple[tuple[str, float] | None, list[str], Choice | None]:
-    """The column of a table with the time and its unit in seconds, and those that become channels.
+    """The time column of a table and its unit in seconds, and the rest as of :func:`columns_for`, by name.
 
     Args:
-        path: Of the file.
         names: Of all columns, which differ.
-        kind_of: What the column of a name holds, where that are no numbers.
-        chosen: As in :func:`columns_for`.
-
-    Raises:
-        ValueError: There are no columns beside the time, or as in :func:`columns_for`.
+        kind_of: Kind of content of a column by its name, None for numbers.
+        time: Name of the column with the time; None: one of the usual names.
     """
-    time = time_column(names)
-    columns = tuple(name for name in names if not (time and name == time[0]))
+    clock = time_column(names, time)
+    columns = tuple(name for name in names if not (clock and name == clock[0]))
     if not columns:
         raise ValueError(f"{shown_path(path)}: has no columns of numbers beside the time")
     kinds = {i: kind for i, name in enumerate(columns) if (kind := kind_of(name)) is not None}
     numbers, choice = columns_for(Named(path, columns, len(columns)), kinds, chosen)
-    return time, [columns[i] for i in numbers], choice
+    return clock, [columns[i] for i in numbers], choice
 
 
 def columns_for(
     file: Named, kinds: Mapping[int, str], chosen: Sequence[str | int] | None
 ) -> tuple[list[int], Choice | None]:
-    """The columns of a table that become channels, the chosen ones or all; and the :class:`Choice`.
+    """The columns of a table that become channels, which must hold numbers; and the :class:`Choice`.
 
     Args:
         file: The columns but for that of the time.
-        kinds: What those hold that hold no numbers, by place.
+        kinds: Kinds of content of the columns without numbers, by place.
         chosen: Names, or numbers from 0. None: all.
-
-    Raises:
-        ValueError: One of them holds no numbers, or is not there.
     """
     count, names = file.num_channels, file.channels or ()
     numbers, choice = choose(file, chosen)

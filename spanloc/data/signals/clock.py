@@ -1,26 +1,38 @@
-"""Columns of a table that hold the time: the rate they say."""
+"""Columns of a table that hold the time: the rate and the places of the rows."""
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from spanloc.data.signals.reading import shown_path
 
-_NAME = re.compile(r"(?:time|timestamp|t)(?:[ _]*[\[(]?(s|sec|secs|seconds|ms|us|ns)[\])]?)?", re.I)
+_NAME = re.compile(
+    r"(?:time|timestamp|datetime|elapsed|seconds|zeit|temps|tiempo|t)"
+    r"(?:[ _]*[\[(]?(s|sec|secs|seconds|ms|us|ns)[\])]?)?",
+    re.I,
+)
+_UNIT = re.compile(r"[ _\[(](ms|us|ns)[\])]?$", re.I)
 _SECONDS = {"ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
-def time_column(names: Sequence[str]) -> tuple[str, float] | None:
-    """The first column with the time, and its unit in seconds; None where there is none.
+def time_column(names: Sequence[str], chosen: str | None = None) -> tuple[str, float] | None:
+    """The column with the time, and its unit in seconds; None where there is none.
 
-    It is called ``time``, ``timestamp`` or ``t`` in small or capital letters and holds seconds, or
+    It is the ``chosen`` one, else the first that is called ``time``, ``timestamp``, ``datetime``, ``elapsed``,
+    ``seconds``, ``zeit``, ``temps``, ``tiempo`` or ``t``, in small or capital letters. It holds seconds, or
     date-times; after ``_`` or a blank, or in brackets, another unit may follow: ``time_ms``.
 
     >>> time_column(["x", "Time (ms)"]), time_column(["temperature"])
     (('Time (ms)', 0.001), None)
+    >>> time_column(["time", "clock_ms"], "clock_ms")
+    ('clock_ms', 0.001)
     """
+    if chosen is not None and chosen in names:
+        unit = _UNIT.search(chosen.strip())
+        return chosen, _SECONDS[unit[1].lower()] if unit else 1.0
     for name in names:
         # "ts" is no t in seconds.
         if (found := _NAME.fullmatch(name.strip())) and name.strip().lower() != "ts":
@@ -28,22 +40,37 @@ def time_column(names: Sequence[str]) -> tuple[str, float] | None:
     return None
 
 
-def regular_rate(
-    path: Path, name: str, times: np.ndarray, unit: float, *, first_row: int
-) -> float | None:
-    """Steps per second of a column of times, None for a single one.
+class Clock(NamedTuple):
+    """The times of the rows of a table.
 
-    Regular are times of which each lies between half a step and one and a half after the one before,
-    and at most one step from the straight line between the first and the last. The rate has no more
-    digits than the times can tell.
+    Args:
+        rate: Steps per second; None where there is one row.
+        begins: Time of the first row, in seconds.
+        places: Where the rows lie, in steps from the first one, ascending; None where row i is step i.
+        uneven: What is not regular about them, for a message.
+    """
+
+    rate: float | None
+    begins: float
+    places: np.ndarray | None = None
+    uneven: str = ""
+
+
+def clock_of(path: Path, name: str, times: np.ndarray, unit: float, *, first_row: int) -> Clock:
+    """The rate of a column of times, and where they are not regular, the places of the rows.
+
+    Times are regular where each lies between half a step and one and a half after the one before, and
+    at most one step from the straight line between the first and the last. The rate has no more
+    digits than the times support. That of other times has three digits; rows of the same time, as in packets,
+    share the distance to the next one.
 
     Args:
         times: One a row, in ``unit``.
         unit: In seconds.
-        first_row: Number of the first row, for the error.
+        first_row: Number of the first row, for messages.
 
     Raises:
-        ValueError: They are not regular; it names the first row that is off.
+        ValueError: A time is missing, lies before the one above, or all are the same.
     """
     where = f"{shown_path(path)}: column {name!r:.60}"
     bad = ~np.isfinite(times)
@@ -54,10 +81,15 @@ def regular_rate(
             f"{where} begins with {times[0]:.15g} seconds, which is no date; wanted seconds, or a "
             "name that says the unit, such as 'time_ms'"
         )
+    begins = float(times[0]) * unit
     if len(times) == 1:
-        return None
+        return Clock(None, begins)
     seconds = (times - times[0]) * unit
     steps, duration = np.diff(seconds), float(seconds[-1])
+    if (steps < 0).any() or not duration:
+        i = int(steps.argmin())
+        came = f"{steps[i]:.6g} s after the one before" if duration else "at the time of the first"
+        raise ValueError(f"{where}: row {first_row + i + 1} comes {came}; wanted ascending times")
     step = float(np.median(steps))
     off = (steps < 0.5 * step) | (steps > 1.5 * step) | (steps <= 0)
     away = np.abs(seconds - np.linspace(0, duration, len(seconds)))
@@ -65,15 +97,31 @@ def regular_rate(
         off = away[1:] > step
     if off.any():
         i = int(off.argmax())
-        raise ValueError(
+        uneven = (
             f"{where} is not regular: row {first_row + i + 1} comes {steps[i]:.6g} s after the one "
-            f"before, at {seconds[i + 1]:.6g} s, where most come after {step:.6g} s; "
-            "wanted equal steps, or no such column and a rate"
+            f"before, at {seconds[i + 1]:.6g} s, where most come after {step:.6g} s"
         )
+        seconds, step = _spread(seconds)
+        rate = float(f"{1 / step:.3g}")
+        return Clock(rate, begins, seconds * rate, uneven)
     rate = len(steps) / duration
     unsure = min(1e-9 + 2 * float(away.max()) / duration, 1e-3)
     for digits in range(3, 16):
         short = float(f"{rate:.{digits}g}")
         if abs(short - rate) <= unsure * rate:
-            return short
-    return rate
+            return Clock(short, begins)
+    return Clock(rate, begins)
+
+
+def _spread(seconds: np.ndarray) -> tuple[np.ndarray, float]:
+    """Times with equal ones spread up to the next, and the usual distance of rows."""
+    distinct, firsts, counts = np.unique(seconds, return_index=True, return_counts=True)
+    apart = np.diff(distinct) / counts[:-1]
+    step = float(np.median(np.repeat(apart, counts[:-1])))
+    # In front of a gap, and after the last time, rows lie as close as elsewhere.
+    apart = np.repeat(np.append(np.minimum(apart, step), step), counts)
+    seconds = seconds + apart * (np.arange(len(seconds)) - np.repeat(firsts, counts))
+    # A row that is lost makes a distance of two steps.
+    steps = np.diff(seconds)
+    steps = steps[steps <= 10 * step]
+    return seconds, float(steps.sum() / np.maximum(1, np.round(steps / step)).sum())

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spanloc.data.signals.channels import Named, choose
-from spanloc.data.signals.mixed import grouped, of_rates
+from spanloc.data.signals.mixed import joined
 from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import (
     checked_rate,
@@ -49,33 +49,35 @@ def open_edf(path: Path, channels: Sequence[str | int] | None = None) -> Signal:
     Raises:
         ValueError: There is no such signal, the recording has gaps, the file is damaged or shorter than
             its header says, or edfio is not installed.
-        OSError: It cannot be read.
     """
     header = _header(path)
     names = tuple(signal.label for signal in header.signals)
     chosen, choice = choose(Named(path, names, len(names)), channels)
-    for i in chosen:
-        _require_range(path, header.signals[i])
-    groups, order = grouped([header.signals[i].size for i in chosen])
-    parts = [EdfSignal(header, [chosen[i] for i in group]) for group in groups]
-    found = of_rates(parts, order)
+    for signal in (header.signals[i] for i in chosen):
+        if not signal.gain:
+            raise ValueError(
+                f"{shown_path(path)}: signal {signal.label!r:.60} has no range; wanted min < max, or "
+                "other signals: choose them with data.channels"
+            )
+    sizes = [header.signals[i].size for i in chosen]
+    found = joined(chosen, sizes, lambda numbers: EdfSignal(header, numbers))
     vars(found).update(choice=choice, start=header.start)
     return found
 
 
-class EdfSignal:
+class EdfSignal(Signal):
     """Signals of one rate of an EDF or BDF file; see :func:`open_edf`."""
 
     def __init__(self, header: "EdfHeader", numbers: Sequence[int]) -> None:
         self._header, self._numbers = header, list(numbers)
         self.path = header.path
         signals = [header.signals[i] for i in numbers]
-        self.channels: tuple[str, ...] | None = tuple(signal.label for signal in signals)
-        self.units: tuple[str, ...] | None = tuple(signal.unit for signal in signals)
+        self.channels = tuple(signal.label for signal in signals)
+        self.units = tuple(signal.unit for signal in signals)
         self._size = signals[0].size
         shape = (header.num_records * self._size, len(signals))
         self.num_steps, self.num_channels = checked_shape(self.path, shape, np.dtype(np.float32))
-        self.rate: float | None = checked_rate(self.path, self._size / header.duration)
+        self.rate = checked_rate(self.path, self._size / header.duration)
 
     def read(self, first: int, last: int) -> np.ndarray:
         """The steps from ``first`` to before ``last``, ``(last - first, channels)``."""
@@ -102,7 +104,7 @@ class EdfSignal:
 
 
 class EdfChannel(NamedTuple):
-    """A signal of a header.
+    """One signal, as a header describes it.
 
     Args:
         start: Its first sample in a record.
@@ -120,7 +122,7 @@ class EdfChannel(NamedTuple):
 
 @dataclass(frozen=True)
 class EdfHeader:
-    """Of an EDF or BDF file.
+    """The header of an EDF or BDF file.
 
     Args:
         offset: Bytes before the records.
@@ -138,7 +140,7 @@ class EdfHeader:
     num_records: int
     duration: float
     signals: tuple[EdfChannel, ...]
-    start: datetime | None = None
+    start: datetime | None
 
 
 def _header(path: Path) -> EdfHeader:
@@ -176,7 +178,6 @@ def _header(path: Path) -> EdfHeader:
         if not ours:
             raise ValueError(f"{where}: holds annotations only; wanted signals")
         signals = tuple(_channel(start, signal) for start, signal in ours)
-        gaps = begin[192:197].decode() in ("EDF+D", "BDF+D")
     # -1 while it is being recorded, and for ever after a crash.
     there = (path.stat().st_size - offset) // (width * length)
     num_records = there if num_records == -1 else num_records
@@ -184,8 +185,13 @@ def _header(path: Path) -> EdfHeader:
         raise ValueError(f"{where}: has {num_records} records; wanted at least one")
     if num_records > there:
         raise ValueError(f"{where}: has {there} records; its header says {num_records}")
-    if gaps and not _is_continuous(path, read, kind):
-        raise ValueError(f"{where}: the recording has gaps ({kind[-8:-5]}+D); wanted one stretch")
+    if begin[192:197] in (b"EDF+D", b"BDF+D"):
+        with reading(path, kind):
+            continuous = read(path).is_continuous
+        if not continuous:
+            raise ValueError(
+                f"{where}: the recording has gaps ({kind[-8:-5]}+D); wanted one stretch"
+            )
     start = _start(begin)
     return EdfHeader(path, offset, width, length, num_records, duration, signals, start)
 
@@ -220,21 +226,8 @@ def _channel(start: int, signal: Any) -> EdfChannel:
     return EdfChannel(*names, start, size, gain, physical.max / gain - digital.max)
 
 
-def _require_range(path: Path, signal: EdfChannel) -> None:
-    if not signal.gain:
-        raise ValueError(
-            f"{shown_path(path)}: signal {signal.label!r:.60} has no range; wanted min < max, or other "
-            "signals: choose them with data.channels"
-        )
-
-
 def _integers(values: np.ndarray) -> np.ndarray:
     if values.shape[1] == 2:
         return values.view("<i2")[:, 0].astype(np.float64)
     low, middle, high = values.astype(np.int32).T
     return (low | middle << 8 | (high ^ 128) - 128 << 16).astype(np.float64)
-
-
-def _is_continuous(path: Path, read: Any, kind: str) -> bool:
-    with reading(path, kind):
-        return bool(read(path).is_continuous)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from spanloc.data.signals.arrays import chosen_key
-from spanloc.data.signals.channels import Choice, named_columns
-from spanloc.data.signals.clock import regular_rate
+from spanloc.data.signals.channels import named_columns
+from spanloc.data.signals.clock import Clock, clock_of
+from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import (
     checked_rate,
     checked_shape,
@@ -23,7 +24,7 @@ from spanloc.data.signals.reading import (
 _RATES = ("rate", "fs", "sampling_rate")
 
 
-class Hdf5Signal:
+class Hdf5Signal(Signal):
     """A data set ``(steps, channels)`` or ``(steps,)`` of an HDF5 file, or a table with named columns.
 
     Attributes of it, or else of the file, may say the rate (``rate``, ``fs`` or ``sampling_rate``);
@@ -33,20 +34,14 @@ class Hdf5Signal:
     Args:
         key: Path of the data set in the file; not needed where there is only one of numbers, or no such
             and one table.
-        rate: Steps per second; the time column of a table is then ignored.
-        channels: Of a table: names, or numbers from 0, of the columns to take, so that the others need
-            hold no numbers. The time is not counted. None: all.
+        rate, channels, time: Of a table, as in :class:`CsvSignal`.
 
     Raises:
         ValueError: There is no such data set, it holds no real numbers, or the file is damaged.
-        OSError: It cannot be read.
     """
 
-    choice: Choice | None = None
-    units: tuple[str, ...] | None = None
-
-    #: What a column of times begins with, in seconds.
-    begins: float | None = None
+    #: Of a column of times; not of one that is ignored.
+    clock: Clock | None = None
 
     def __init__(
         self,
@@ -54,6 +49,7 @@ class Hdf5Signal:
         key: str | None = None,
         rate: float | None = None,
         channels: Sequence[str | int] | None = None,
+        time: str | None = None,
     ) -> None:
         self.path = path
         where = shown_path(path)
@@ -72,14 +68,13 @@ class Hdf5Signal:
             # Nothing compresses better; a header alone must not make anyone wait for its fill values.
             if data.nbytes > 1100 * data.id.get_storage_size():
                 raise ValueError(f"{where}: {place}shape is {data.shape}, but not all is written")
-            self.rate: float | None = None
             for name in _RATES:
                 for attributes in (file.attrs, data.attrs):
                     if name in attributes:
                         self.rate = checked_rate(path, _number(attributes[name]))
             self._fields: list[str] | None = None
             if data.dtype.names:
-                self._open_table(data, rate, channels)
+                self._open_table(data, rate, channels, time)
                 return
             self.num_steps, self.num_channels = checked_shape(path, data.shape, data.dtype, place)
             self.channels = self._strings(data, "channels")
@@ -96,26 +91,26 @@ class Hdf5Signal:
             return array.reshape(-1, self.num_channels)
 
     def _open_table(
-        self, data: Any, rate: float | None, channels: Sequence[str | int] | None
+        self, data: Any, rate: float | None, channels: Sequence[str | int] | None, time: str | None
     ) -> None:
         def kind_of(name: str, numbers: str = "fiub") -> str | None:
             kind = data.dtype[name]
             return None if kind.kind in numbers else "text" if kind.kind in "OSU" else str(kind)
 
-        time, self._fields, self.choice = named_columns(
-            self.path, data.dtype.names, kind_of, channels
+        clock, self._fields, self.choice = named_columns(
+            self.path, data.dtype.names, kind_of, channels, time
         )
         shape = (*data.shape, len(self._fields))
         self.num_steps, self.num_channels = checked_shape(self.path, shape, np.dtype(np.float32))
         self.channels = tuple(self._fields)
-        if time and rate is None and self.rate is None:
-            name, unit = time
+        if clock and rate is None and self.rate is None:
+            name, unit = clock
             if (kind := kind_of(name, "fiu")) is not None:
                 came = f"column {name!r:.60} holds {kind:.60}; wanted seconds"
                 raise ValueError(f"{shown_path(self.path)}: {came}")
             times = data.fields(name)[:].astype(np.float64)
-            self.rate = regular_rate(self.path, name, times, unit, first_row=0)
-            self.begins = float(times[0]) * unit
+            self.clock = clock_of(self.path, name, times, unit, first_row=0)
+            self.rate = self.clock.rate
 
     def _strings(self, data: Any, name: str) -> tuple[str, ...] | None:
         if name not in data.attrs:

@@ -1,6 +1,7 @@
-"""Signals of one recording that have several rates, as one signal."""
+"""Channels of several rates in one recording, as one signal."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from spanloc.data.signals.resampled import Resampled
 Order = Sequence[tuple[int, int]]
 
 
-class MixedRates:
+class MixedRates(Signal):
     """Channels of several rates, brought to one: by default the highest, so that nothing is lost.
 
     Each part is resampled by itself (:class:`Resampled`), directly to the wanted rate, and only the
@@ -49,7 +50,7 @@ class MixedRates:
         #: Steps for each step of the fastest part.
         self.ratio = float(fastest.ratio) if isinstance(fastest, Resampled) else 1.0
         self.num_steps, self.num_channels = fastest.num_steps, len(self._order)
-        self.rate: float | None = wanted
+        self.rate = wanted
         self.channels = self._of([part.channels for part in parts])
         self.units = self._of([part.units for part in parts])
         #: Rate of each channel in the file.
@@ -76,7 +77,7 @@ class MixedRates:
         return MixedRates(self._parts, self._order, rate=rate, source_rate=source_rate)
 
     def only(self, numbers: Sequence[int]) -> Signal:
-        """Some of the channels, at the same rate; parts of which none is chosen are not read."""
+        """Some of the channels, at the same rate; parts without any of them are not read."""
         kept = [self._order[i] for i in numbers]
         # The fastest part says how long the recording is, and how many steps there are.
         fastest = max(range(len(self._parts)), key=lambda i: self._parts[i].rate or 1.0)
@@ -100,11 +101,7 @@ class MixedRates:
 
 
 def require_one_rate(signal: Signal, on_rate: str) -> None:
-    """Refuse channels of several rates where ``on_rate`` is ``"error"``.
-
-    Raises:
-        ValueError: It is, and there are several; or it is another word than that or ``"resample"``.
-    """
+    """Refuse channels of several rates where ``on_rate`` is ``"error"``, and words beside ``"resample"``."""
     if on_rate not in ("resample", "error"):
         raise ValueError(f"data.on_rate is {on_rate!r}; wanted 'resample' or 'error'")
     if on_rate == "error" and isinstance(signal, MixedRates):
@@ -116,34 +113,35 @@ def require_one_rate(signal: Signal, on_rate: str) -> None:
         )
 
 
-def of_rates(path_parts: Sequence[Signal], order: Order) -> Signal:
-    """Parts of different rates as one signal; a single one stays as it is."""
-    single = len(path_parts) == 1
-    return path_parts[0] if single else MixedRates(path_parts, order)
+def joined(
+    chosen: Sequence[int], rates: Sequence[float], part_of: Callable[[list[int]], Signal]
+) -> Signal:
+    """Channels of a file as one signal, of :class:`MixedRates` where their rates differ.
 
-
-def grouped(rates: Sequence[float]) -> tuple[list[list[int]], list[tuple[int, int]]]:
-    """Channels by rate: the numbers of each group, and where each channel is.
-
-    >>> grouped([100, 1, 100])
-    ([[0, 2], [1]], [(0, 0), (1, 0), (0, 1)])
+    Args:
+        chosen: Numbers of the channels in the file.
+        rates: Of each, in any unit.
+        part_of: Makes the signal of some channels of one rate.
     """
     groups: dict[float, list[int]] = {}
     order = []
-    for i, rate in enumerate(rates):
+    for number, rate in zip(chosen, rates, strict=True):
         own = groups.setdefault(rate, [])
-        own.append(i)
-        order.append((list(groups).index(rate), len(own) - 1))
-    return list(groups.values()), order
+        order.append((list(groups).index(rate), len(own)))
+        own.append(number)
+    parts = [part_of(group) for group in groups.values()]
+    return parts[0] if len(parts) == 1 else MixedRates(parts, order)
 
 
-def at_rate(signal: Signal, rate: float, source_rate: float) -> MixedRates | Resampled:
-    """A signal of one rate at another; each of its channels is resampled once."""
-    if isinstance(signal, MixedRates):
-        return signal.at(rate, source_rate=source_rate)
-    return Resampled(signal, rate, source_rate=source_rate)
+def at_rate(signal: Signal, rate: float, source_rate: float) -> tuple[Signal, float]:
+    """A signal at another rate, and how many of its steps there are for one of before.
+
+    A signal with a method ``at`` has its own way, others are :class:`Resampled`.
+    """
+    found = getattr(signal, "at", partial(Resampled, signal))(rate, source_rate=source_rate)
+    return found, float(found.ratio)
 
 
 def same_rate(rate: float, other: float) -> bool:
-    """Whether two rates are one: they differ by no more than a millionth."""
+    """True where two rates differ by no more than a millionth."""
     return abs(rate / other - 1) <= 1e-6

@@ -7,31 +7,34 @@ from pathlib import Path
 from spanloc.data.signals.arrays import NpySignal, NpzSignal
 from spanloc.data.signals.audio import AudioSignal
 from spanloc.data.signals.channels import opened_for
+from spanloc.data.signals.clock import Clock
 from spanloc.data.signals.edf import open_edf
 from spanloc.data.signals.hdf5 import Hdf5Signal
 from spanloc.data.signals.mixed import require_one_rate
 from spanloc.data.signals.parquet import ParquetSignal
 from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import checked_rate, shown_path
+from spanloc.data.signals.regular import Regular
 from spanloc.data.signals.tables import CsvSignal
 from spanloc.data.signals.wfdb import open_wfdb
 
 _Opener = Callable[..., Signal]
-# What the opener of a suffix takes beside the path.
+# The opener of a suffix, and its options.
 _OPENERS: dict[str, tuple[_Opener, tuple[str, ...]]] = {
     ".npy": (NpySignal, ()),
     ".npz": (NpzSignal, ("key",)),
-    ".h5": (Hdf5Signal, ("key", "rate", "channels")),
-    ".csv": (CsvSignal, ("rate", "channels")),
-    ".parquet": (ParquetSignal, ("rate", "channels")),
+    ".csv": (CsvSignal, ("rate", "channels", "time")),
+    ".tsv": (CsvSignal, ("rate", "channels", "time")),
+    ".parquet": (ParquetSignal, ("rate", "channels", "time")),
+    ".h5": (Hdf5Signal, ("key", "rate", "channels", "time")),
+    ".hdf5": (Hdf5Signal, ("key", "rate", "channels", "time")),
     ".wav": (AudioSignal, ()),
+    ".flac": (AudioSignal, ()),
     ".edf": (open_edf, ("channels",)),
+    ".bdf": (open_edf, ("channels",)),
     ".hea": (open_wfdb, ("channels",)),
 }
-_ALIKE = {".hdf5": ".h5", ".tsv": ".csv", ".flac": ".wav", ".bdf": ".edf"}
-SUFFIXES = (
-    ".npy", ".npz", ".csv", ".tsv", ".parquet", ".h5", ".hdf5", ".wav", ".flac", ".edf", ".bdf", ".hea",
-)  # fmt: skip
+SUFFIXES = tuple(_OPENERS)
 
 
 def open_signal(
@@ -41,6 +44,7 @@ def open_signal(
     rate: float | None = None,
     channels: Sequence[str | int] | None = None,
     on_rate: str = "resample",
+    time: str | None = None,
 ) -> Signal:
     """The recording in a file: a reader of any stretch of it, chosen by the suffix.
 
@@ -62,10 +66,13 @@ def open_signal(
         key: Name of the array in a file that may hold several.
         rate: Steps per second; needed where the file does not say it. It takes the place of the
             file's own, from which it may differ by 1 %, and of a column with the time.
-        channels: Names, or numbers from 0, of those to take; None: all. What the others hold and at
-            which rate does not matter then. In tables, neither the time nor an index is counted.
+        channels: Names, or numbers from 0, of those to take; None: all. The content and rate of the
+            others do not matter then. In tables, neither the time nor an index is counted.
         on_rate: Where channels of one file differ in their rate: ``"resample"`` brings them to the
-            highest, ``"error"`` refuses them.
+            highest, ``"error"`` refuses them. Where the times of a table are not regular: ``"resample"``
+            interpolates its rows (:class:`Regular`), ``"error"`` refuses them.
+        time: Name of the column of a table with the time; None, or where there is none of that name: one of
+            the usual names (:func:`~spanloc.data.signals.clock.time_column`).
 
     Raises:
         ValueError: The suffix is unknown, its library is not installed, or the content is off.
@@ -83,14 +90,19 @@ def open_signal(
         path, suffix = header, ".hea"
     if path.is_file() and not path.stat().st_size:
         raise ValueError(f"{where}: the file is empty (0 bytes)")
-    opener, takes = _OPENERS[_ALIKE.get(suffix, suffix)]
+    opener, takes = _OPENERS[suffix]
     if key is not None and "key" not in takes:
         raise ValueError(f"{where}: key is {key!r}; a {suffix} file holds one signal only")
     if rate is not None:
         checked_rate(path, rate)
-    given = {"key": key, "rate": rate, "channels": channels}
+    given = {"key": key, "rate": rate, "channels": channels, "time": time}
     signal = opened_for(opener(path, **{name: given[name] for name in takes}), channels)
     require_one_rate(signal, on_rate)
+    clock: Clock | None = getattr(signal, "clock", None)
+    if clock and clock.places is not None:
+        if on_rate == "error":
+            raise ValueError(f"{clock.uneven}; wanted equal steps, or data.on_rate=resample")
+        signal = Regular(signal, clock, clock.places)
     if rate is not None:
         if signal.rate is not None and abs(signal.rate / rate - 1) > 0.01:
             raise ValueError(f"{where}: rate is {signal.rate:g} in the file; wanted {rate:g}")

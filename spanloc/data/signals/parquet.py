@@ -8,53 +8,48 @@ from typing import Any
 
 import numpy as np
 
-from spanloc.data.signals.channels import Choice, named_columns
-from spanloc.data.signals.clock import regular_rate
+from spanloc.data.signals.channels import named_columns
+from spanloc.data.signals.clock import Clock, clock_of
+from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import kept, reading, require_file, require_size, shown_path
 from spanloc.data.signals.tables import columns_of, times_of
 
-# Rows of which the times are read at once.
+# Rows whose times are read at once.
 _PIECE = 2**20
 
 
-class ParquetSignal:
-    """Columns of a ``.parquet`` file, of which only the row groups that are needed are read.
+class ParquetSignal(Signal):
+    """Columns of a ``.parquet`` file; only the row groups that are needed are read.
 
     The column with the time is used as in a :class:`CsvSignal`, and the index of pandas is no
     channel. Missing values are NaN. Errors count rows from 0.
 
     Args:
-        rate: Steps per second; the time column is then ignored.
-        channels: Names, or numbers from 0, of the columns to take, so that the others need hold no
-            numbers. The time and the index are not counted. None: all.
+        rate, channels, time: As in :class:`CsvSignal`.
 
     Raises:
-        ValueError: A column holds no numbers, the times are not regular, or the file is damaged.
-        OSError: It cannot be read.
+        ValueError: A column holds no numbers, the times do not ascend, or the file is damaged.
     """
 
-    units: tuple[str, ...] | None = None
-    choice: Choice | None = None
-
-    #: What a column of times begins with, in seconds.
-    begins: float | None = None
+    #: Of a column of times; not of one that is ignored.
+    clock: Clock | None = None
 
     def __init__(
         self,
         path: Path,
         rate: float | None = None,
         channels: Sequence[str | int] | None = None,
+        time: str | None = None,
     ) -> None:
         from pyarrow import types
 
         self.path = path
-        self.rate: float | None = None
         where = shown_path(path)
         with _opened(path) as file:
             schema, metadata = file.schema_arrow, file.metadata
             names = [n for n in schema.names if not n.startswith("__index_level_")]
-            time, self._chosen, self.choice = named_columns(
-                path, names, lambda name: _no_number(schema.field(name).type), channels
+            clock, self._chosen, self.choice = named_columns(
+                path, names, lambda name: _no_number(schema.field(name).type), channels, time
             )
             counts = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
             self._firsts = np.cumsum([0, *counts])
@@ -63,9 +58,9 @@ class ParquetSignal:
             if min(counts) < 0 or self._firsts[-1] != metadata.num_rows:
                 raise ValueError(f"{where}: its row groups have other rows than it says")
             self.num_steps, self.num_channels = int(metadata.num_rows), len(self._chosen)
-            self.channels: tuple[str, ...] | None = tuple(self._chosen)
-            if time and rate is None:
-                name, unit = time
+            self.channels = tuple(self._chosen)
+            if clock and rate is None:
+                name, unit = clock
                 kind = schema.field(name).type
                 if not (types.is_integer(kind) or types.is_floating(kind)):
                     if not types.is_timestamp(kind):
@@ -74,8 +69,8 @@ class ParquetSignal:
                     unit = 1e-9
                 batches = file.iter_batches(_PIECE, columns=[name], use_threads=False)
                 times = np.concatenate([times_of(batch.column(0)) for batch in batches])
-                self.rate = regular_rate(path, name, times, unit, first_row=0)
-                self.begins = float(times[0]) * unit
+                self.clock = clock_of(path, name, times, unit, first_row=0)
+                self.rate = self.clock.rate
 
     def read(self, first: int, last: int) -> np.ndarray:
         """The steps from ``first`` to before ``last``, ``(last - first, channels)``."""
@@ -91,8 +86,8 @@ class ParquetSignal:
 
     def _load(self, group: int) -> np.ndarray:
         num_rows = int(self._firsts[group + 1] - self._firsts[group])
-        hint = "write it with smaller row groups"
-        require_size(self.path, 4 * num_rows * self.num_channels, hint)
+        num_bytes = 4 * num_rows * self.num_channels
+        require_size(self.path, num_bytes, "write it with smaller row groups")
         with _opened(self.path) as file:
             found = file.read_row_group(group, columns=self._chosen, use_threads=False)
             if found.num_rows != num_rows:

@@ -1,4 +1,4 @@
-"""What the data room wants of a signal."""
+"""The protocol of signals."""
 
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -8,7 +8,7 @@ import numpy as np
 
 @runtime_checkable
 class Signal(Protocol):
-    """A recording of which any stretch can be read without the rest.
+    """A recording; any stretch of it can be read without the rest.
 
     It travels to the workers of a loader, so it must pickle, and it keeps no file open between reads.
 
@@ -24,15 +24,20 @@ class Signal(Protocol):
     path: Path
     num_steps: int
     num_channels: int
-    rate: float | None
-    channels: tuple[str, ...] | None
-    units: tuple[str, ...] | None
+    rate: float | None = None
+    channels: tuple[str, ...] | None = None
+    units: tuple[str, ...] | None = None
 
     def read(self, first: int, last: int) -> np.ndarray:
         """The steps from ``first`` to before ``last``, ``(last - first, channels)``, of any number type."""
 
 
 def place_of_row(source: object, row: int) -> str:
-    """The place of a step in its file, for errors: a line of a text, else a row from 0."""
+    """The place of a step in its file, for errors: a line of a text, else a row from 0.
+
+    Of rows at irregular times: its time.
+    """
+    if (clock := getattr(source, "clock", None)) and clock.places is not None:
+        return f"at {row / clock.rate:.6g} s"
     first = getattr(source, "first_line", None)
     return f"row {row}" if first is None else f"line {first + row}"

@@ -1,4 +1,4 @@
-"""What all readers share: errors, libraries that are extras, and a bounded memory."""
+"""Shared parts of all readers: errors, optional libraries, and a bounded memory."""
 
 import warnings
 from collections import OrderedDict
@@ -34,11 +34,7 @@ def listed(names: Sequence[str], most: int = 20) -> str:
 
 
 def require_file(path: Path) -> None:
-    """Refuse what is no regular file; a pipe may keep a reader waiting for ever.
-
-    Raises:
-        FileNotFoundError: It is none, or is not there.
-    """
+    """Refuse, with a FileNotFoundError, what is no regular file: a pipe may block a reader for ever."""
     if not path.is_file():
         kind = "not a regular file" if path.exists() else "no such file"
         raise FileNotFoundError(f"{shown_path(path)}: {kind}")
@@ -49,7 +45,7 @@ def reading(path: Path, kind: str) -> Iterator[None]:
     """Turn whatever a library raises into one line that names the file.
 
     Args:
-        kind: What the file should be: "a WAV file".
+        kind: The expected kind of file: "a WAV file".
 
     Raises:
         ValueError: The content is not that, or not all of it.
@@ -72,11 +68,7 @@ def reading(path: Path, kind: str) -> Iterator[None]:
 
 
 def library(path: Path, name: str, extra: str) -> ModuleType:
-    """The library that reads this file, imported when it is first needed.
-
-    Raises:
-        ValueError: It is not installed; the error says how to.
-    """
+    """The library that reads this file, imported when first needed; the error says how to install it."""
     try:
         with warnings.catch_warnings():
             # wfdb uses pandas in a way that ends with pandas 4.
@@ -93,15 +85,12 @@ def library(path: Path, name: str, extra: str) -> ModuleType:
 def checked_shape(
     path: Path, shape: tuple[int, ...], dtype: np.dtype, place: str = ""
 ) -> tuple[int, int]:
-    """Steps and channels of an array; one dimension is one channel.
+    """Steps and channels of an array of real numbers; one dimension is one channel.
 
-    More columns than features have, in fewer rows, are steps: the array lies on its side.
+    More columns than features have, in fewer rows, are refused as steps: the array lies on its side.
 
     Args:
         place: Of the array in its file, for the error.
-
-    Raises:
-        ValueError: It has other dimensions, is empty, or holds no real numbers.
     """
     where = f"{shown_path(path)}: {place}"
     if len(shape) not in (1, 2) or not all(shape[1:]):
@@ -119,22 +108,14 @@ def checked_shape(
 
 
 def checked_rate(path: Path, rate: float) -> float:
-    """A rate that can be one.
-
-    Raises:
-        ValueError: It is not a number from 1e-12 to 1e12 steps per second.
-    """
+    """The rate as a float, which must lie between 1e-12 and 1e12 steps per second."""
     if not 1e-12 <= rate <= 1e12:
         raise ValueError(f"{shown_path(path)}: rate is {rate}; wanted a number above 0")
     return float(rate)
 
 
 def require_size(path: Path, num_bytes: int, hint: str) -> None:
-    """Refuse what would take too much memory.
-
-    Raises:
-        ValueError: More than ``MOST_BYTES``.
-    """
+    """Refuse more than ``MOST_BYTES`` of memory."""
     if num_bytes > MOST_BYTES:
         raise ValueError(
             f"{shown_path(path)}: takes {num_bytes / 2**30:.1f} GiB of memory to read; wanted at most "

@@ -10,7 +10,7 @@ import numpy as np
 from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import checked_rate, shown_path
 
-# Of what a filter lets through from the band that must not come through, in decibels.
+# Attenuation of a filter in its stop band, in decibels.
 _ATTENUATION = 80.0
 # The filter is flat up to this part of half the lower rate, and closed from half the rate on.
 _FLAT = 0.8
@@ -20,7 +20,7 @@ _MOST_TERMS = 100_000
 _MOST_AT_ONCE = 10
 
 
-class Resampled:
+class Resampled(Signal):
     """A signal at another rate, with anti-aliasing, computed for the stretch that is read; float32.
 
     Step ``i`` covers ``[i, i + 1) / rate`` seconds before and after: values belong to the middle of
@@ -48,7 +48,7 @@ class Resampled:
             raise ValueError(f"{where}: its rate is not known; wanted source_rate")
         source, wanted = checked_rate(signal.path, known), checked_rate(signal.path, rate)
         self.signal, self.path = signal, signal.path
-        self.rate: float | None = wanted
+        self.rate = wanted
         self.num_channels = signal.num_channels
         self.channels, self.units = signal.channels, signal.units
         self._stages: list[_Stage] = []
@@ -166,19 +166,3 @@ def _first_factor(value: float, ratio: Fraction | None) -> int:
     most = isqrt(int(1 / value))
     exact = (n for n in range(most, most // 3, -1) if ratio and ratio.denominator % n == 0)
     return next(exact, most)
-
-
-class Rated:
-    """A signal whose file does not say its rate, with the rate that the annotations say."""
-
-    rate: float | None
-
-    def __init__(self, signal: Signal, rate: float) -> None:
-        self.path, self.rate = signal.path, rate
-        self.num_steps, self.num_channels = signal.num_steps, signal.num_channels
-        self.channels, self.units = signal.channels, signal.units
-        self._signal = signal
-
-    def read(self, first: int, last: int) -> np.ndarray:
-        """The steps from ``first`` to before ``last``."""
-        return self._signal.read(first, last)

@@ -9,7 +9,7 @@ from spanloc.data.signals.reading import shown_path
 _PIECE = 4096
 
 
-class LogSpectrogram:
+class LogSpectrogram(Signal):
     """Mel bands of a signal, in decibels, computed for the stretch that is read; float32.
 
     Frame ``i`` covers the samples ``[i * hop, (i + 1) * hop)``; its Hann window is centred on the
@@ -23,7 +23,8 @@ class LogSpectrogram:
         num_bands: Triangles that are equally wide on the mel scale, and at least as wide as the
             window can resolve.
         low, high: Outer ends of the bands in Hz; half the rate without ``high``.
-        floor: The least power that is told from silence, of a tone of amplitude 1.
+        floor: Power below which a band counts as silent, relative to a tone of amplitude 1.
+        source_rate: Of ``signal``, where it does not say it.
 
     Attributes:
         ahead: How many frames before the end of a signal change where more of it follows.
@@ -35,6 +36,8 @@ class LogSpectrogram:
         The mel scale ``2595 log10(1 + f / 700)``: O'Shaughnessy 1987, Speech Communication.
     """
 
+    rate: float
+
     def __init__(
         self,
         signal: Signal,
@@ -45,39 +48,39 @@ class LogSpectrogram:
         low: float = 0.0,
         high: float | None = None,
         floor: float = 1e-10,
+        source_rate: float | None = None,
     ) -> None:
         where = shown_path(signal.path)
-        if signal.rate is None:
+        source = source_rate if signal.rate is None else signal.rate
+        if source is None:
             raise ValueError(f"{where}: its rate is not known; a spectrogram needs it")
-        self._hop = max(1, round(hop * signal.rate))
-        self._window = round(window * signal.rate)
+        self._hop = max(1, round(hop * source))
+        self._window = round(window * source)
         # Both odd or both even, so that one can lie in the middle of the other.
         self._window += (self._window - self._hop) % 2
-        top = signal.rate / 2 if high is None else high
+        top = source / 2 if high is None else high
         if self._window < 8:
             raise ValueError(
-                f"{where}: a window of {window:g} s has {self._window} samples at {signal.rate:g} Hz; "
+                f"{where}: a window of {window:g} s has {self._window} samples at {source:g} Hz; "
                 "wanted at least 8"
             )
-        if not 0 <= low < top <= signal.rate / 2:
+        if not 0 <= low < top <= source / 2:
             raise ValueError(
                 f"{where}: bands from {low:g} to {top:g} Hz; wanted 0 <= low < high <= "
-                f"{signal.rate / 2:g}, half the rate"
+                f"{source / 2:g}, half the rate"
             )
         if num_bands < 1 or not floor > 0:
             raise ValueError(f"num_bands is {num_bands}, floor is {floor:g}; wanted more than 0")
         self.signal, self.path = signal, signal.path
-        self.rate: float | None = signal.rate / self._hop
+        self.rate = source / self._hop
         self.num_steps = -(-signal.num_steps // self._hop)
-        self.ahead = (
-            -(-(self._window - self._hop) // (2 * self._hop)) if self._window > self._hop else 0
-        )
+        self.ahead = max(0, -(-(self._window - self._hop) // (2 * self._hop)))
         self.num_channels, self._floor = num_bands, floor
         self._size = 1 << (self._window - 1).bit_length()
-        edges = _hertz(np.linspace(_mel(low), _mel(top), num_bands + 2))
-        self._edges = np.asarray(edges)
-        self.channels: tuple[str, ...] | None = tuple(f"mel {f:.0f} Hz" for f in edges[1:-1])
-        self.units: tuple[str, ...] | None = ("dB",) * num_bands
+        mel = np.linspace(_mel(low), _mel(top), num_bands + 2)
+        self._edges = 700 * (10 ** (mel / 2595) - 1)
+        self.channels = tuple(f"mel {f:.0f} Hz" for f in self._edges[1:-1])
+        self.units = ("dB",) * num_bands
 
     def read(self, first: int, last: int) -> np.ndarray:
         """The frames from ``first`` to before ``last``, ``(last - first, bands)``."""
@@ -97,7 +100,7 @@ class LogSpectrogram:
         if low < high:
             sound[low - start : high - start] = self.signal.read(low, high).mean(1)
         frames = np.lib.stride_tricks.sliding_window_view(sound, self._window)[:: self._hop]
-        # Not np.hanning, whose ends are zeros that tell nothing.
+        # Not np.hanning, whose ends are zeros: samples wasted.
         shape = np.sin(np.pi * (np.arange(self._window) + 0.5) / self._window) ** 2
         shape = (shape / (shape.sum() / 2)).astype(np.float32)
         found = rfft(frames * shape, self._size, axis=1)
@@ -106,7 +109,7 @@ class LogSpectrogram:
 
     def _bands(self) -> np.ndarray:
         """The weight of each frequency in each band, ``(frequencies, bands)``."""
-        rate = (self.rate or 0.0) * self._hop
+        rate = self.rate * self._hop
         frequencies = np.fft.rfftfreq(self._size, 1 / rate)[:, None]
         low, middle, high = self._edges[:-2], self._edges[1:-1], self._edges[2:]
         least = rate / self._window
@@ -117,7 +120,3 @@ class LogSpectrogram:
 
 def _mel(hertz: float) -> float:
     return float(2595 * np.log10(1 + hertz / 700))
-
-
-def _hertz(mel: np.ndarray) -> np.ndarray:
-    return np.asarray(700 * (10 ** (mel / 2595) - 1))

@@ -7,19 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from spanloc.data.signals.channels import Choice, Named, columns_for
-from spanloc.data.signals.clock import regular_rate, time_column
+from spanloc.data.signals.channels import Named, columns_for
+from spanloc.data.signals.clock import Clock, clock_of, time_column
+from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import kept, reading, require_file, require_size, shown_path
 
 _MISSING = {"", "NA", "N/A", "#N/A", "#NA", "n/a", "null", "NULL", "NaN", "nan"}
 
 
-class CsvSignal:
+class CsvSignal(Signal):
     """Columns of numbers, one row a step.
 
-    In a ``.tsv`` tabs separate the columns. Otherwise the first line says what does: tabs where it has
-    one outside quotes, else semicolons where it has one, else commas. Beside semicolons, numbers may
-    have a decimal comma, all of the file then.
+    In a ``.tsv`` tabs separate the columns. Otherwise the first line decides: tabs where it has one
+    outside quotes, else semicolons where it has one, else commas. Beside semicolons, numbers may have a
+    decimal comma, then in all of the file.
 
     The first line names the channels if anything in it is not a number; blanks around names do not
     count. A column with the time (see :func:`~spanloc.data.signals.clock.time_column`) gives the rate
@@ -31,36 +32,33 @@ class CsvSignal:
         rate: Steps per second; the time column is then ignored.
         channels: Names, or numbers from 0, of the columns to take, so that the others need hold no
             numbers. The time and the index are not counted. None: all.
+        time: Name of the column with the time; None: one of the usual names.
 
     Raises:
-        ValueError: A field is no number, a row has more or fewer columns, the times are not regular,
+        ValueError: A field is no number, a row has more or fewer columns, the times do not ascend,
             or it takes more than 2 GiB.
-        OSError: It cannot be read.
     """
 
-    units: tuple[str, ...] | None = None
-    choice: Choice | None = None
-
-    #: What a column of times begins with, in seconds.
-    begins: float | None = None
+    #: Of a column of times; not of one that is ignored.
+    clock: Clock | None = None
 
     def __init__(
         self,
         path: Path,
         rate: float | None = None,
         channels: Sequence[str | int] | None = None,
+        time: str | None = None,
     ) -> None:
         self.path = path
-        self._read_header(channels)
+        self._read_header(channels, time)
         values, times = self._parse()
         kept(path, self._part, lambda: values)
         self.num_steps, self.num_channels = values.shape
         self.channels = tuple(self._names[i] for i in self._chosen) if self._named else None
-        self.rate: float | None = None
         if self._time and rate is None:
             number, unit = self._time
-            self.rate = regular_rate(path, self._names[number], times, unit, first_row=2)
-            self.begins = float(times[0]) * unit
+            self.clock = clock_of(path, self._names[number], times, unit, first_row=2)
+            self.rate = self.clock.rate
 
     def read(self, first: int, last: int) -> np.ndarray:
         """The steps from ``first`` to before ``last``, ``(last - first, channels)``."""
@@ -70,7 +68,7 @@ class CsvSignal:
     def _part(self) -> str:
         return ",".join(map(str, self._chosen))
 
-    def _read_header(self, channels: Sequence[str | int] | None) -> None:
+    def _read_header(self, channels: Sequence[str | int] | None, time: str | None) -> None:
         where = shown_path(self.path)
         require_file(self.path)
         with reading(self.path, "a table in UTF-8"), self.path.open(encoding="utf-8-sig") as file:
@@ -81,18 +79,17 @@ class CsvSignal:
             head, second = next(rows, []), next(rows, [])
         if not any(head):
             raise ValueError(f"{where}: row 1 is empty; wanted columns of numbers")
-        #: Decimal points that numbers may have.
+        #: Decimal marks that numbers may have.
         self._points = ".," if self._separator == ";" else "."
         self._named = not all(is_number(field, self._points) for field in head)
         names = [field.strip() for field in head]
         #: Of the first step.
         self.first_line = 1 + self._named
         self._names = names if self._named else [str(i) for i in range(len(head))]
-        time = time_column(self._names)
-        self._time = time and (self._names.index(time[0]), time[1])
-        whole = len(second) == len(head)
+        clock = time_column(self._names, time)
+        self._time = clock and (self._names.index(clock[0]), clock[1])
         texts = {}
-        if whole and self._named:
+        if self._named and len(second) == len(head):
             texts = {i: f for i, f in enumerate(second) if not is_number(f, self._points)}
         self._dates = bool(self._time and self._time[0] in texts)
         if self._time and self._dates:
@@ -101,8 +98,6 @@ class CsvSignal:
         columns = [i for i in range(len(head)) if i not in skipped]
         if not columns:
             raise ValueError(f"{where}: has no columns of numbers beside the time")
-        if channels is None:
-            self._require_names(columns)
         own = tuple(self._names[i] for i in columns)
         listing = Named(self.path, own if self._named else None, len(own))
         kinds = {
@@ -112,15 +107,11 @@ class CsvSignal:
         }
         numbers, self.choice = columns_for(listing, kinds, channels)
         self._chosen = [columns[number] for number in numbers]
-        if channels is not None:
-            self._require_names(self._chosen)
-
-    def _require_names(self, columns: Sequence[int]) -> None:
-        where, names = shown_path(self.path), self._names
-        for i in columns:
-            if names[i] in [names[other] for other in columns if other < i]:
-                raise ValueError(f"{where}: row 1 names column {names[i]!r:.60} more than once")
-            if not names[i]:
+        for i in self._chosen:
+            name = self._names[i]
+            if name in [self._names[other] for other in self._chosen if other < i]:
+                raise ValueError(f"{where}: row 1 names column {name!r:.60} more than once")
+            if not name:
                 raise ValueError(f"{where}: row 1: column {i + 1} has no name")
 
     def _parse(self) -> tuple[np.ndarray, np.ndarray]:
@@ -135,7 +126,9 @@ class CsvSignal:
                 # Read again, it is known.
                 self._points = point
                 return values, times
-        raise self._explained(failed) from None
+        with reading(self.path, "a table of numbers in UTF-8"):
+            self._explain()
+            raise failed
 
     def _parsed(self, point: str) -> tuple[np.ndarray, np.ndarray]:
         import pyarrow
@@ -171,46 +164,38 @@ class CsvSignal:
             raise ValueError(f"{shown_path(self.path)}: has no rows; wanted at least one")
         return np.concatenate(pieces), np.concatenate(times) if times else np.zeros(0)
 
-    def _explained(self, error: Exception) -> ValueError:
-        # Arrow counts neither rows nor columns as a reader of the file does, so look again.
+    def _explain(self) -> None:
+        """Raise the first error of the table; Arrow counts neither rows nor columns as the file does."""
         where = shown_path(self.path)
         read = {*self._chosen, *(() if self._dates or not self._time else (self._time[0],))}
-        with_comma: tuple[str, str] | None = None
-        with_point: tuple[str, str] | None = None
-        try:
-            with self.path.open(encoding="utf-8-sig", newline="") as file:
-                rows = csv.reader(file, delimiter=self._separator)
-                for fields in rows:
-                    number = rows.line_num
-                    if not fields or (self._named and number == 1):
-                        continue
-                    if len(fields) != len(self._names):
-                        wanted = f"{len(fields)} columns; wanted {len(self._names)}"
-                        return ValueError(f"{where}: row {number} has {wanted}")
-                    for i in sorted(read):
-                        field, name = fields[i], self._names[i]
-                        column = f"{name!r:.60}" if self._named else i + 1
-                        place = f"row {number}, column {column}", f"{field!r:.60}"
-                        if not is_number(field, self._points):
-                            hint = ", or choose other columns with data.channels"
-                            came = f"{' is '.join(place)}; wanted a number{hint}"
-                            return ValueError(f"{where}: {came}")
-                        with_comma = with_comma or (place if "," in field else None)
-                        with_point = with_point or (place if "." in field else None)
-                        if with_comma and with_point:
-                            came = f"{' is '.join(with_comma)} and {' is '.join(with_point)}"
-                            wanted = "wanted decimal commas or points, not both"
-                            return ValueError(f"{where}: {came}; {wanted}")
-        except (UnicodeDecodeError, csv.Error):
-            pass
-        said = "".join(c for c in (str(error).splitlines() or [""])[0] if c.isprintable())
-        return ValueError(f"{where}: not a table of numbers in UTF-8 ({said:.120})")
+        with_comma = with_point = None
+        with self.path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.reader(file, delimiter=self._separator)
+            for fields in rows:
+                number = rows.line_num
+                if not fields or (self._named and number == 1):
+                    continue
+                if len(fields) != len(self._names):
+                    wanted = f"{len(fields)} columns; wanted {len(self._names)}"
+                    raise ValueError(f"{where}: row {number} has {wanted}")
+                for i in sorted(read):
+                    field = fields[i]
+                    column = f"{self._names[i]!r:.60}" if self._named else i + 1
+                    came = f"row {number}, column {column} is {field!r:.60}"
+                    if not is_number(field, self._points):
+                        hint = "or choose other columns with data.channels"
+                        raise ValueError(f"{where}: {came}; wanted a number, {hint}")
+                    with_comma = with_comma or (came if "," in field else None)
+                    with_point = with_point or (came if "." in field else None)
+                    if with_comma and with_point:
+                        wanted = "wanted decimal commas or points, not both"
+                        raise ValueError(f"{where}: {with_comma} and {with_point}; {wanted}")
 
 
 def separator_of(line: str) -> str:
-    """What separates the columns, by the first line: of tab, semicolon and comma the first it has.
+    """The separator of columns by the first line: of tab, semicolon and comma the first it has.
 
-    What lies between quotes does not count.
+    Text between quotes does not count.
 
     >>> separator_of('time;"a;b";c, left'), separator_of("x,y"), separator_of("x")
     (';', ',', ',')
@@ -220,7 +205,7 @@ def separator_of(line: str) -> str:
 
 
 def columns_of(batch: Any, names: Sequence[str]) -> np.ndarray:
-    """Columns of an Arrow table or batch, ``(rows, columns)`` float32; what is missing is NaN."""
+    """Columns of an Arrow table or batch, ``(rows, columns)`` float32; missing values are NaN."""
     array = np.empty((batch.num_rows, len(names)), np.float32)
     for i, name in enumerate(names):
         array[:, i] = batch.column(name).cast("float32", safe=False).to_numpy(zero_copy_only=False)
@@ -228,7 +213,7 @@ def columns_of(batch: Any, names: Sequence[str]) -> np.ndarray:
 
 
 def times_of(column: Any) -> np.ndarray:
-    """A column of times: date-times as whole nanoseconds, what is missing as NaN."""
+    """A column of times: date-times as whole nanoseconds, missing ones as NaN."""
     import pyarrow
 
     if pyarrow.types.is_timestamp(column.type):
@@ -238,11 +223,7 @@ def times_of(column: Any) -> np.ndarray:
 
 
 def is_number(field: str, points: str = ".") -> bool:
-    """Whether a field is a number, or missing.
-
-    Args:
-        points: What may be its decimal point.
-    """
+    """True for a field that is a number with one of these decimal points, or missing."""
     field = field.strip()
     if field in _MISSING:
         return True

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from spanloc.data.signals.channels import Named, choose
-from spanloc.data.signals.mixed import grouped, of_rates
+from spanloc.data.signals.mixed import joined
 from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import (
     checked_rate,
@@ -37,7 +37,6 @@ def open_wfdb(path: Path, channels: Sequence[str | int] | None = None) -> Signal
     Raises:
         ValueError: There is no such signal, or the record has several segments or does not say its
             length; its files are damaged, or shorter than the header says; or wfdb is not installed.
-        OSError: It cannot be read.
     """
     where, wfdb = shown_path(path), library(path, "wfdb", "wfdb")
     require_file(path)
@@ -56,15 +55,14 @@ def open_wfdb(path: Path, channels: Sequence[str | int] | None = None) -> Signal
         if header.sig_len is None:
             raise ValueError(f"{where}: does not say how many samples there are; wanted that")
         chosen, choice = choose(Named(path, _texts(header.sig_name), count), channels)
-        groups, order = grouped([int(header.samps_per_frame[i]) for i in chosen])
-        parts = [WfdbSignal(path, header, [chosen[i] for i in group]) for group in groups]
-    found = of_rates(parts, order)
+        sizes = [int(header.samps_per_frame[i]) for i in chosen]
+        found = joined(chosen, sizes, lambda numbers: WfdbSignal(path, header, numbers))
     # None without a date, or without a time.
     vars(found).update(choice=choice, start=header.base_datetime)
     return found
 
 
-class WfdbSignal:
+class WfdbSignal(Signal):
     """Signals of one rate of a WFDB record; see :func:`open_wfdb`."""
 
     def __init__(self, path: Path, header: Any, numbers: Sequence[int]) -> None:
@@ -74,7 +72,7 @@ class WfdbSignal:
             raise ValueError("its frames hold nothing")
         shape = (int(header.sig_len) * self._per_frame, len(numbers))
         self.num_steps, self.num_channels = checked_shape(path, shape, np.dtype(np.float32))
-        self.rate: float | None = checked_rate(path, float(header.fs) * self._per_frame)
+        self.rate = checked_rate(path, float(header.fs) * self._per_frame)
         names, units = _texts(header.sig_name), _texts(header.units)
         self.channels = None if names is None else tuple(names[i] for i in numbers)
         self.units = None if units is None else tuple(units[i] for i in numbers)

@@ -1,27 +1,27 @@
-"""What the findings of a survey are made of."""
+"""Facts for the findings of a survey."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import pandas as pd
 
 from spanloc.data.annotations.folder import Record
 from spanloc.data.annotations.rows import Case
 from spanloc.data.signals.arrays import shown_path
-from spanloc.data.survey.result import MOST_CASES, Finding, LabelSpans, Overlaps
+from spanloc.data.survey.result import LabelSpans, Overlaps
 from spanloc.data.survey.signals import Scan
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What findings are made of.
+    """Records, scans and tables that findings are made of.
 
     Attributes:
         spans, every: Span tables, without and with spans that are there twice.
         channels: The channel table.
         training: Share of the annotated training time that spans cover.
-        unread: Ids of the recordings of which something in the annotations could not be read or used.
+        unread: Ids of the recordings with annotations that could not be read or used.
+        filled: True where training interpolates missing values.
     """
 
     records: Sequence[Record]
@@ -34,6 +34,7 @@ class Facts:
     overlaps: Overlaps
     training: float
     unread: Collection[str] = ()
+    filled: bool = False
 
     def span(self, row: int, table: pd.DataFrame | None = None) -> str:
         """A span in words."""
@@ -45,7 +46,7 @@ class Facts:
         return f"{name} from {start} to {end} s"
 
     def of_span(self, row: int, more: str = "", table: pd.DataFrame | None = None) -> Case:
-        """A case that a span is, and perhaps more of it in words."""
+        """The case of a span, with more about it in words."""
         found = (self.spans if table is None else table).loc[row]
         record = self.records[found["place"]]
         file = "" if record.source is None else record.source.file
@@ -55,14 +56,6 @@ class Facts:
 def of_record(record: Record, text: str = "", row: str = "") -> Case:
     """A case in the signal of a recording."""
     return Case(shown_path(record.signal.path), record.id, row, text)
-
-
-def finding(
-    severity: str, kind: str, text: str, advice: str, cases: Iterable[Case], count: int
-) -> Iterator[Finding]:
-    """The finding of these cases, of which it keeps the first; none without a case."""
-    if count:
-        yield Finding(severity, kind, text, count, advice, list(islice(cases, MOST_CASES)))
 
 
 def fitting(unit: str) -> str:

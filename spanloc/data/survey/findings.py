@@ -1,6 +1,8 @@
 """Findings about recordings: their files, subsets, subjects and channels."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -9,13 +11,13 @@ import pandas as pd
 from spanloc.data.annotations.folder import Record
 from spanloc.data.annotations.rows import Case
 from spanloc.data.annotations.units import TOO_SHORT
+from spanloc.data.signals import Regular
 from spanloc.data.signals.protocol import place_of_row
-from spanloc.data.survey.facts import Facts, finding, fitting, of_record
-from spanloc.data.survey.result import Finding
+from spanloc.data.survey.facts import Facts, fitting, of_record
+from spanloc.data.survey.kinds import SCALES, finding
+from spanloc.data.survey.result import MOST_CASES, Finding
 from spanloc.files import counted
 
-# Standard deviations of one channel that differ by more than this are of different units, or of a dead sensor.
-_SCALES = 1000
 # What is there less often, or makes a smaller share of the values far out, is a value like others.
 _LEAST_CODES, _SHARE_OF_CODES = 10, 0.25
 # How a mistake begins where neither a file nor data.fps says the rate.
@@ -23,28 +25,18 @@ _NO_RATE = "fps is missing, and "
 
 
 def refused(cases: Sequence[Case]) -> Iterator[Finding]:
-    """What could not be read of the annotations: rows, files and sequences."""
+    """Rows, files and sequences of the annotations that could not be read."""
     # Often all recordings lack a rate: other mistakes would not be seen among these.
     no_rate = [case for case in cases if case.text.startswith(_NO_RATE)]
     too_short = [case for case in cases if TOO_SHORT in case.text]
     apart = {*no_rate, *too_short}
     others = [case for case in cases if case not in apart]
-    yield from finding(
-        "error",
-        "refused",
-        f"{counted(len(others), 'mistake')} in the annotations, or between them and the signals",
-        "Correct this, then check again: what it belongs to was left out of this check.",
-        others,
-        len(others),
+    yield from finding("refused", others, len(others))
+    # What is left of each: the columns of a table.
+    columns = (
+        case._replace(text=case.text.partition(";")[0].partition(": ")[2]) for case in no_rate
     )
-    yield from finding(
-        "error",
-        "no rate",
-        f"{counted(len(no_rate), 'recording')} whose rate is not known",
-        "Set data.fps (steps per second), or data.feature_stride and data.fps for features of a video.",
-        (case._replace(text="") for case in no_rate),
-        len(no_rate),
-    )
+    yield from finding("no rate", columns, len(no_rate))
     for case in too_short:
         text, _, unit = case.text.partition("; ")
         yield Finding("error", "unit", text, 1, fitting(unit), [case._replace(text="")])
@@ -54,34 +46,36 @@ def unreadable(facts: Facts) -> Iterator[Finding]:
     """Recordings that failed while they were read."""
     pairs = zip(facts.records, facts.scans, strict=True)
     own = [of_record(record, scan.problem) for record, scan in pairs if scan.problem]
-    yield from finding(
-        "error",
-        "unreadable",
-        f"{counted(len(own), 'recording')} that cannot be read",
-        "Write the files again, or take these recordings out of the annotations.",
-        own,
-        len(own),
-    )
+    yield from finding("unreadable", own, len(own))
 
 
 def not_finite(facts: Facts) -> Iterator[Finding]:
-    """NaN and infinite values, a case a recording."""
-    cases, total = [], 0
-    for record, scan in zip(facts.records, facts.scans, strict=True):
-        if scan.not_finite:
-            count, row, column, value = scan.not_finite
-            more = f"; in all {counted(count, 'such value')}" if count > 1 else ""
-            place = place_of_row(record.signal, row)
-            cases.append(of_record(record, f"column {column} is {value}{more}", place))
-            total += count
-    yield from finding(
-        "error",
-        "not finite",
-        f"{counted(total, 'NaN or infinite value')} in {counted(len(cases), 'recording')}",
-        "Fill or cut out these stretches: training refuses such values.",
-        cases,
-        len(cases),
-    )
+    """Infinite and missing values, a case a recording; and channels without values."""
+    filled = {"advice": "Training interpolates them.", "lesser": "note"} if facts.filled else {}
+    gaps = [*_gaps(facts.records)]
+    yield from finding("gap", gaps, len(gaps), **filled)
+    for kind in ("not finite", "missing"):
+        cases = []
+        for record, scan in zip(facts.records, facts.scans, strict=True):
+            odd = scan.missing if kind == "missing" else scan.not_finite
+            if odd and not (kind == "missing" and isinstance(record.signal, Regular)):
+                count, row, column, value = odd
+                more = f"; in all {counted(count, 'such value')}" if count > 1 else ""
+                place = place_of_row(record.signal, row)
+                cases.append(of_record(record, f"column {column} is {value}{more}", place))
+        yield from finding(kind, cases, len(cases), **(filled if kind == "missing" else {}))
+    table = facts.channels
+    empty = table[table["count"] == 0]
+    rows = zip(empty["place"], empty["name"], strict=True)
+    cases = [of_record(facts.records[i], f"column {name}") for i, name in rows]
+    yield from finding("no values", cases, len(cases))
+
+
+def _gaps(records: Sequence[Record]) -> Iterator[Case]:
+    for record in records:
+        if isinstance(record.signal, Regular) and (gap := record.signal.gap):
+            start, long = (steps * record.timeline.seconds_per_step for steps in gap)
+            yield of_record(record, f"{long:.6g} s without a row, from {start:.6g} s on")
 
 
 def empty_subsets(facts: Facts) -> Iterator[Finding]:
@@ -114,25 +108,9 @@ def copies(facts: Facts) -> Iterator[Finding]:
         if scan.digest:
             groups.setdefault((scan.digest, record.num_steps), []).append(record)
     own = [group for group in groups.values() if len(group) > 1]
-    for severity, kind, text, advice, across in (
-        (
-            "error",
-            "copy in another subset",
-            "with the same content in two subsets",
-            "Keep it in one subset: what is trained on cannot be tested on.",
-            True,
-        ),
-        (
-            "warning",
-            "copy",
-            "given twice in one subset",
-            "Keep one: the other counts twice.",
-            False,
-        ),
-    ):
+    for kind, across in (("copy in another subset", True), ("copy", False)):
         some = [g for g in own if (len({r.subset for r in g}) > 1) == across]
-        text = f"{counted(len(some), 'recording')} {text}"
-        yield from finding(severity, kind, text, advice, map(_copy, some), len(some))
+        yield from finding(kind, map(_copy, some), len(some))
 
 
 def _copy(group: Sequence[Record]) -> Case:
@@ -149,14 +127,8 @@ def subjects(facts: Facts) -> Iterator[Finding]:
         if record.subject is not None:
             subsets.setdefault(record.subject, set()).add(record.subset)
     own = [(subject, sorted(found)) for subject, found in subsets.items() if len(found) > 1]
-    yield from finding(
-        "warning",
-        "subject in two subsets",
-        f"{counted(len(own), 'subject')} in two subsets",
-        "Keep a subject in one subset, unless the model is only for people it has seen.",
-        (Case(text=f"{subject!r} in {' and '.join(found)}") for subject, found in own),
-        len(own),
-    )
+    cases = (Case(text=f"{subject!r} in {' and '.join(found)}") for subject, found in own)
+    yield from finding("subject in two subsets", cases, len(own))
     held = {record.subset for record in facts.records} >= {"validation", "testing"}
     if facts.records and not subsets and not held:
         yield Finding(
@@ -171,46 +143,33 @@ def subjects(facts: Facts) -> Iterator[Finding]:
 def without_spans(facts: Facts) -> Iterator[Finding]:
     """Recordings without spans."""
     empty = [r for r in facts.records if not len(r.spans) and r.id not in facts.unread]
-    yield from finding(
-        "note",
-        "no spans",
-        f"{counted(len(empty), 'recording')} without a span",
-        "Fine where nothing happens in them; take out those that nobody annotated.",
-        map(of_record, empty),
-        len(empty),
-    )
+    yield from finding("no spans", map(of_record, empty), len(empty))
 
 
 def differences(facts: Facts) -> Iterator[Finding]:
-    """Recordings of another rate, or with other channels, than the first one."""
+    """Recordings with irregular times, of another rate or with other channels than the first one."""
     signals = [record.signal for record in facts.records]
     rates = [1 / record.timeline.seconds_per_step for record in facts.records]
     shapes = [(s.num_channels, None if s.channels is None else tuple(s.channels)) for s in signals]
-    for severity, kind, odd, what, advice, shown in (
-        (
-            "note",
-            "different rates",
-            [i for i, rate in enumerate(rates) if not np.isclose(rate, rates[0], 1e-6, 0)],
-            "of another rate than the first one",
-            "Training resamples all to the most frequent rate, or to data.rate.",
-            [f"{rate:g} steps per second" for rate in rates],
-        ),
-        (
-            "warning",
-            "different channels",
-            [i for i, shape in enumerate(shapes) if _sorted(shape) != _sorted(shapes[0])],
-            "with other channels than the first one",
-            "Training takes the channels whose names all have, or those in data.channels; without names "
-            "and data.channels it refuses.",
-            [
-                ", ".join(names or (f"{counted(count, 'channel')} without names",))
-                for count, names in shapes
-            ],
-        ),
+    uneven = [record for record in facts.records if isinstance(record.signal, Regular)]
+    yield from finding("irregular", map(of_record, uneven), len(uneven))
+    # The rate of irregular times is an estimate.
+    odd_rates = [
+        i
+        for i, rate in enumerate(rates)
+        if not (np.isclose(rate, rates[0], 1e-6, 0) or isinstance(signals[i], Regular))
+    ]
+    odd_shapes = [i for i, shape in enumerate(shapes) if _sorted(shape) != _sorted(shapes[0])]
+    texts = [f"{rate:g} steps per second" for rate in rates]
+    names = [
+        ", ".join(own or (f"{counted(count, 'channel')} without names",)) for count, own in shapes
+    ]
+    for kind, odd, shown in (
+        ("different rates", odd_rates, texts),
+        ("different channels", odd_shapes, names),
     ):
         cases = (of_record(facts.records[i], f"{shown[i]}; the first has {shown[0]}") for i in odd)
-        text = f"{counted(len(odd), 'recording')} {what}"
-        yield from finding(severity, kind, text, advice, cases, len(odd))
+        yield from finding(kind, cases, len(odd))
 
 
 def _sorted(shape: tuple[int, tuple[str, ...] | None]) -> tuple[int, list[str] | None]:
@@ -224,19 +183,21 @@ def channels(facts: Facts) -> Iterator[Finding]:
     table = facts.channels.assign(std=np.sqrt(facts.channels["squares"] / facts.channels["count"]))
     flat = table[(table["least"] == table["most"]) & (table["count"] > 1)]
     rows = zip(flat["place"], flat["name"], flat["least"], strict=True)
-    yield from finding(
-        "warning",
-        "constant channel",
-        f"{counted(flat['name'].nunique(), 'channel')} constant over a recording, in "
-        f"{counted(flat['place'].nunique(), 'recording')}",
-        "Look for a sensor that was off; a channel that is constant everywhere can be left out.",
-        (of_record(facts.records[i], f"column {name} is {value:g}") for i, name, value in rows),
-        len(flat),
-    )
+    cases = (of_record(facts.records[i], f"column {name} is {value:g}") for i, name, value in rows)
+    if len(flat):
+        yield Finding(
+            "warning",
+            "constant channel",
+            f"{counted(flat['name'].nunique(), 'channel')} constant over a recording, in "
+            f"{counted(flat['place'].nunique(), 'recording')}",
+            len(flat),
+            "Look for a sensor that was off; a channel that is constant everywhere can be left out.",
+            list(islice(cases, MOST_CASES)),
+        )
     varying = table[table["std"] > 0]
     stds = varying.groupby("name")["std"]
     ratio = (stds.max() / stds.min()).sort_values(ascending=False)
-    ratio = ratio[ratio > _SCALES]
+    ratio = ratio[ratio > SCALES]
 
     def odd_one(name: str) -> Case:
         own = varying[varying["name"] == name]
@@ -248,15 +209,20 @@ def channels(facts: Facts) -> Iterator[Finding]:
             f"{middle:.3g}",
         )
 
-    yield from finding(
-        "warning",
-        "scale",
-        f"{counted(len(ratio), 'channel')} on scales that differ more than {_SCALES:,}-fold between "
-        "recordings",
-        "Bring all recordings to one unit; leave out those of a dead sensor.",
-        map(odd_one, ratio.index),
-        len(ratio),
-    )
+    yield from finding("scale", map(odd_one, ratio.index), len(ratio))
+
+
+def rising(facts: Facts) -> Iterator[Finding]:
+    """Channels that rise at every step of every recording that has them."""
+    places = facts.channels.groupby("name")["place"].first()
+    every = Counter(name for scan in facts.scans for name in scan.names)
+    found = Counter(name for scan in facts.scans for name in scan.rising)
+    cases = [
+        of_record(facts.records[places[name]], f"column {name}")
+        for name, count in found.items()
+        if count == every[name]
+    ]
+    yield from finding("rising", cases, len(cases))
 
 
 def codes(facts: Facts) -> Iterator[Finding]:
@@ -277,15 +243,7 @@ def codes(facts: Facts) -> Iterator[Finding]:
             f"{100 * times / total[column]:.2g} % of the steps of column {column}"
         )
         cases.append(of_record(facts.records[own["place"].iloc[0]], text))
-    yield from finding(
-        "warning",
-        "code",
-        f"{counted(len(cases), 'channel')} in which one value far outside the usual range repeats",
-        "If it stands for lost samples, fill them from their neighbours: training takes it for signal, and at "
-        "most compresses it.",
-        cases,
-        len(cases),
-    )
+    yield from finding("code", cases, len(cases))
 
 
 def _of(record: Record) -> str:

@@ -1,7 +1,8 @@
-"""A survey of annotated recordings: what to know before training, and all that is wrong, in one pass."""
+"""Survey of annotated recordings, in one pass over their signals."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,7 @@ def survey_records(
     found: Sequence[BadSpan] = (),
     refused: Sequence[Case] = (),
     bad_spans: str = "error",
+    missing: str = "error",
     progress: Progress | None = None,
 ) -> Survey:
     """Read every signal once, in pieces, and count what matters for training.
@@ -41,6 +43,7 @@ def survey_records(
         found: Spans that were left out when the annotations were read.
         bad_spans: What training does with such spans: ``error``, ``clip`` or ``drop``.
         refused: What of the annotations could not be read at all.
+        missing: What training does with missing values: ``error`` or ``interpolate``.
         progress: Called after each recording with how many are done and how many there are.
     """
     scans = scan(records, progress)
@@ -61,9 +64,9 @@ def survey_records(
     share = _share(table[table["subset"] == "training"], training)
     unread = {bad.sequence for bad in found if bad.kind != "duplicate"}
     unread |= {case.sequence for case in refused}
-    facts = Facts(
-        records, classes, scans, table, every, by_channel, labels, overlaps, share, unread
-    )
+    tables = table, every, by_channel
+    filled = missing == "interpolate"
+    facts = Facts(records, classes, scans, *tables, labels, overlaps, share, unread, filled)
     return Survey(
         root=root,
         parts=[_part(name, records) for name in subsets],
@@ -84,6 +87,20 @@ def survey_records(
             facts, [*recordings.refused(refused), *spans.bad_spans(found, bad_spans)]
         ),
     )
+
+
+def divided(result: Survey, records: Sequence[Record], subset_of: Mapping[str, str]) -> Survey:
+    """A survey whose counts of subsets are those of other subsets, such as those that training draws.
+
+    Args:
+        result: Of the records.
+        subset_of: The subset of a record, by its id; one without any counts in none.
+    """
+    records = [replace(record, subset=subset_of.get(record.id, "")) for record in records]
+    subsets = [name for name in SUBSETS if any(record.subset == name for record in records)]
+    table = span_table(records).drop_duplicates(SAME, ignore_index=True)
+    labels = label_spans(table, [label.name for label in result.labels], subsets, result.annotated)
+    return replace(result, parts=[_part(name, records) for name in subsets], labels=labels)
 
 
 def _share(table: pd.DataFrame, seconds: float) -> float:
@@ -116,6 +133,7 @@ def _findings(facts: Facts, of_reading: Sequence[Finding]) -> list[Finding]:
         spans.end_findings,
         recordings.differences,
         recordings.channels,
+        recordings.rising,
         recordings.codes,
         recordings.without_spans,
     ):

@@ -1,4 +1,4 @@
-"""What a survey of annotated recordings found: one record, one writer, one reader."""
+"""Result of a survey of annotated recordings: one record, one writer, one reader."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ class Quantiles(NamedTuple):
 
 
 class Channel(NamedTuple):
-    """What a channel holds over all recordings that have it, as float32, without NaN and infinity."""
+    """Statistics of a channel over its recordings, as float32, without NaN and infinity."""
 
     name: str
     num_recordings: int
@@ -99,7 +99,7 @@ class Survey:
 
     Args:
         root: The folder.
-        parts: The subsets that occur.
+        parts: The subsets that occur; those that training draws, where it was asked for them.
         num_recordings, seconds: In all.
         annotated: Seconds of those that were annotated.
         rates: How many recordings there are of each rate, in steps per second, the most frequent first.

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,8 @@ from spanloc.data.survey.result import Channel
 _PIECE = 2**22
 # Rows that the usual range is taken from.
 _ENOUGH = 10_000
+# Of fewer, it means nothing that a channel only rises.
+_FEW_STEPS = 20
 _MOMENTS = ("count", "mean", "squares", "least", "most")
 
 #: Called with how many recordings are done, and how many there are.
@@ -23,7 +25,7 @@ Progress = Callable[[int, int], None]
 
 
 class NotFinite(NamedTuple):
-    """NaN and infinite values of a recording: how many, and where the first is."""
+    """Infinite or missing values of a recording: how many, and where the first is."""
 
     total: int
     row: int
@@ -49,13 +51,14 @@ class Code(NamedTuple):
 
 @dataclass(frozen=True)
 class Scan:
-    """What one recording holds.
+    """Statistics of the values of one recording.
 
     Attributes:
         names: Of its channels; their numbers where the file has no names.
         moments: Of each channel, ``(5, C)``: number of finite values, mean, sum of squared deviations,
             minimum, maximum.
-        not_finite: Its values that are NaN or infinite.
+        not_finite, missing: Its infinite values, and its missing ones: NaN.
+        rising: Its channels that rise at nearly every step and never fall.
         digest: Of all its values as float32; empty where it cannot be read.
         problem: Why it cannot be read.
         codes: Of its channels with values far outside the usual range, a piece after the other.
@@ -63,8 +66,10 @@ class Scan:
 
     names: tuple[str, ...]
     moments: np.ndarray
-    not_finite: NotFinite | None
     digest: str
+    not_finite: NotFinite | None = None
+    missing: NotFinite | None = None
+    rising: tuple[str, ...] = ()
     problem: str = ""
     codes: Sequence[Code] = ()
 
@@ -110,8 +115,9 @@ def _scan(record: Record) -> Scan:
     names = _names(record)
     moments, digest = _nothing(len(names)), hashlib.blake2b(digest_size=16)
     digest.update(str(len(names)).encode())
-    not_finite: NotFinite | None = None
+    odd: dict[str, Any] = {}
     codes: list[Code] = []
+    never_fell, rose, before = np.ones(len(names), bool), np.zeros(len(names)), None
     rows = max(1, _PIECE // max(1, len(names)))
     for first in range(0, record.num_steps, rows):
         last = min(first + rows, record.num_steps)
@@ -119,17 +125,28 @@ def _scan(record: Record) -> Scan:
             values = _read(record, first, last, len(names))
         except Exception as error:  # of as many kinds as there are readers of files
             problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            return Scan(names, _nothing(0), not_finite, "", " ".join(problem.split()))
+            return Scan(names, _nothing(0), "", **odd, problem=" ".join(problem.split()))
         digest.update(values.data)
         finite = np.isfinite(values)
         if not finite.all():
-            row, column = np.argwhere(~finite)[0]
-            before = not_finite.total if not_finite else 0
-            here = NotFinite(0, int(first + row), names[column], float(values[row, column]))
-            not_finite = (not_finite or here)._replace(total=before + int((~finite).sum()))
+            for kind, bad in (("not_finite", np.isinf(values)), ("missing", np.isnan(values))):
+                if bad.any():
+                    row, column = np.argwhere(bad)[0]
+                    value = float(values[row, column])
+                    known = odd.get(kind, NotFinite(0, int(first + row), names[column], value))
+                    odd[kind] = known._replace(total=known.total + int(bad.sum()))
+        with np.errstate(invalid="ignore"):  # infinity less infinity
+            steps = np.diff(values if before is None else np.concatenate([before, values]), axis=0)
+        never_fell, rose, before = (
+            never_fell & (steps >= 0).all(0),
+            rose + (steps > 0).sum(0),
+            values[-1:],
+        )
         moments = _joined(moments, _of(values, finite))
         codes += _codes(values, finite, names)
-    return Scan(names, moments, not_finite, digest.hexdigest(), codes=codes)
+    often = never_fell & (rose > 0.5 * record.num_steps) & (record.num_steps > _FEW_STEPS)
+    rising = tuple(name for name, found in zip(names, often, strict=True) if found)
+    return Scan(names, moments, digest.hexdigest(), **odd, rising=rising, codes=codes)
 
 
 def _codes(values: np.ndarray, finite: np.ndarray, names: Sequence[str]) -> Iterator[Code]:

@@ -113,7 +113,7 @@ def covered(table: pd.DataFrame) -> float:
 
 
 def overlapping(table: pd.DataFrame) -> Overlaps:
-    """How many spans overlap."""
+    """Numbers of overlapping spans."""
     same = int(_later(table, ["place", "label"]).sum())
     every = int(_later(table, ["place"]).sum())
     most = max((_most_at_once(rows) for _, rows in table.groupby("place")), default=0)
@@ -130,7 +130,7 @@ def pairs(table: pd.DataFrame, *, same_label: bool) -> Iterator[tuple[int, int]]
 
 
 def gaps(table: pd.DataFrame) -> Gaps:
-    """What lies between spans that follow each other, whatever their labels.
+    """Gaps between spans that follow each other, whatever their labels.
 
     Inclusive ends that were taken for half-open ones leave gaps of one unit where there was none: one
     step, or one unit of the last digit.

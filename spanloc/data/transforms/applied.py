@@ -39,7 +39,7 @@ Transform = _Change | DrawsOthers
 class Transformed(Dataset[Sample]):
     """A data set whose sequences are changed at random, by one transform after the other.
 
-    What is drawn depends on ``(seed, epoch, index)`` alone, so not on the number of workers; the epoch is
+    The changes depend on ``(seed, epoch, index)`` alone, so not on the number of workers; the epoch is
     that of an :class:`~spanloc.data.EpochIndex`, 0 for a plain number.
 
     Args:
@@ -48,7 +48,7 @@ class Transformed(Dataset[Sample]):
             it leaves as it is, and a generator, and gives a sample; or it is one that
             :class:`DrawsOthers`.
         seed: Of the changes.
-        most: Steps that a sample may have in the end: what is beyond is cut off. Batches of ever other
+        most: Steps that a sample may have in the end; what is beyond is cut off. Batches of ever new
             lengths would cost memory, as the CPU keeps a plan for each.
         min_kept: A span that is cut then is kept where at least this fraction of it is inside.
     """
@@ -80,23 +80,16 @@ class Transformed(Dataset[Sample]):
                 sample = transform.drawn_from(self.dataset, index)(sample, rng)
             else:
                 sample = transform(sample, rng)
-        if sample.features.shape[1] > self.most:
-            sample = _first_steps(sample, int(self.most), self.min_kept)
-        return sample
-
-
-def _first_steps(sample: Sample, steps: int, min_kept: float) -> Sample:
-    spans, labels, ignored = clipped(sample, 0, steps, min_kept)
-    features = sample.features[:, :steps]
-    return replace(sample, features=features, spans=spans, labels=labels, ignored=ignored)
+        if sample.features.shape[1] <= self.most:
+            return sample
+        most = int(self.most)
+        spans, labels, ignored = clipped(sample, 0, most, self.min_kept)
+        features = sample.features[:, :most]
+        return replace(sample, features=features, spans=spans, labels=labels, ignored=ignored)
 
 
 def require(transform: object, name: str, low: float, high: float) -> None:
-    """Check an option of a transform.
-
-    Raises:
-        ValueError: It does not lie in ``[low, high]``.
-    """
+    """Refuse an option of a transform that does not lie in ``[low, high]``."""
     value = getattr(transform, name)
     if not low <= value <= high:
         kind = type(transform).__name__

@@ -23,17 +23,16 @@ class MixBackground:
     the sequence is covered. Their mean is taken off first. Another sequence without such steps adds
     nothing, and so does a channel that is constant in either sequence.
 
-    Where training draws crops, what a crop holds of a span that it does not keep
-    (:class:`~spanloc.data.Crops`) is background here as it is in training.
+    Where training draws crops, the part of a span that a crop holds but does not keep
+    (:class:`~spanloc.data.Crops`) is background here as in training.
 
     Args:
         probability: That a sequence is changed; in [0, 1]. Only then is another one read.
-        strength: Standard deviation of what is added, relative to each channel's own in the sequence;
-            in [0, 10].
+        strength: Standard deviation of the added values, relative to each channel's own in the
+            sequence; in [0, 10].
 
     Raises:
-        ValueError: An option is out of range; or, when called, the other sequence has another number of
-            channels.
+        ValueError: When called, the other sequence has another number of channels.
     """
 
     probability: float = 0.5
@@ -44,12 +43,7 @@ class MixBackground:
         require(self, "strength", 0, 10)
 
     def drawn_from(self, dataset: Samples, index: int, /) -> "partial[Sample]":
-        """The transform of one sample: it takes a sample and a generator.
-
-        Args:
-            dataset: Whose other sequences are drawn from, each as likely as any other.
-            index: Of the sample; its epoch is that of the other one.
-        """
+        """The transform of one sample; each other sequence of the data set is as likely."""
         return partial(self._mixed, dataset, index)
 
     def _mixed(
@@ -78,7 +72,7 @@ class MixBackground:
 
 
 def _background(sample: Sample) -> Tensor:
-    # Whether a step is touched by nothing, (T,). A span without length lies in the step of its start.
+    # True for steps that nothing touches, (T,). A span without length lies in the step of its start.
     free = torch.ones(sample.features.shape[1], dtype=torch.bool)
     for start, end in (*sample.spans.tolist(), *sample.ignored.tolist()):
         free[int(start) : max(math.ceil(end), int(start) + 1)] = False

@@ -1,4 +1,4 @@
-"""Random changes of time: the spans move with what they cover."""
+"""Random changes of time: the spans move with the values that they cover."""
 
 import math
 from collections.abc import Callable
@@ -25,9 +25,6 @@ class Speed:
     Args:
         low, high: The least and the most speed, 0.5 for twice as many steps; ``0.5 <= low <= high <= 1.5``,
             since much faster, interpolation would pass over steps. In between the logarithm is uniform.
-
-    Raises:
-        ValueError: They are out of range.
     """
 
     low: float = 0.9
@@ -42,7 +39,7 @@ class Speed:
         steps = sample.features.shape[1]
         speed = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
         num_steps = max(round(steps / speed), math.ceil(steps / _FASTEST))
-        # Spans scale by what the number of steps does, not by what was drawn.
+        # Spans scale as the number of steps does, which is rounded, not by the speed that was drawn.
         places = (np.arange(num_steps) + 0.5) * steps / num_steps
         return _moved(sample, places, lambda ends: ends * (num_steps / steps))
 
@@ -51,14 +48,11 @@ class Speed:
 class TimeWarp:
     """Lets time run faster here and slower there, smoothly; the sequence stays as long as it is.
 
-    At time ``t`` there is now what was at ``t + T * sum(a_k * sin(pi k t / T) / (pi k))``, with four waves,
+    The value at time ``t`` is now that of ``t + T * sum(a_k * sin(pi k t / T) / (pi k))``, with four waves,
     so that the sequence plays at ``1 + sum(a_k * cos(pi k t / T))`` times its speed.
 
     Args:
         strength: The most that the speed may be off 1, the sum of all ``|a_k|``; in [0, 0.5].
-
-    Raises:
-        ValueError: ``strength`` is out of range.
     """
 
     strength: float = 0.2
@@ -83,7 +77,7 @@ class TimeWarp:
                 middle = (low + high) / 2
                 early = before(middle) < ends
                 low, high = np.where(early, middle, low), np.where(early, high, middle)
-            # What is a border stays one.
+            # The borders of the sequence stay exact.
             return np.where((ends <= 0) | (ends >= steps), ends, (low + high) / 2)
 
         return _moved(sample, before(np.arange(steps) + 0.5), after)

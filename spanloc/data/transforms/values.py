@@ -19,11 +19,8 @@ class Jitter:
     Args:
         std: Of the noise, relative to each channel's own standard deviation in the sequence; in [0, 10].
             None: 0.05.
-        usual: Whether rare values far outside the usual range are clipped before that standard deviation is
-            taken (:mod:`spanloc.data.extremes`). None: no.
-
-    Raises:
-        ValueError: ``std`` is out of range.
+        usual: Take that standard deviation after clipping rare values far outside the usual range
+            (:mod:`spanloc.data.extremes`). None: no.
     """
 
     std: float | None = None
@@ -39,8 +36,7 @@ class Jitter:
         noise = torch.from_numpy(rng.standard_normal(tuple(features.shape), np.float32))
         std = 0.05 if self.std is None else self.std
         own = usual_std(features) if self.usual else features.std(1, correction=0, keepdim=True)
-        size = std * own
-        return replace(sample, features=features + size * noise)
+        return replace(sample, features=features + std * own * noise)
 
 
 @dataclass(frozen=True)
@@ -49,9 +45,6 @@ class Scale:
 
     Args:
         std: Of the factors' logarithm: 0.1 for about 10 % more or less; in [0, 1].
-
-    Raises:
-        ValueError: ``std`` is out of range.
     """
 
     std: float = 0.1
@@ -73,9 +66,6 @@ class ChannelDrop:
 
     Args:
         probability: That a channel goes, each for itself; in [0, 1].
-
-    Raises:
-        ValueError: ``probability`` is out of range.
     """
 
     probability: float = 0.1
@@ -84,7 +74,7 @@ class ChannelDrop:
         require(self, "probability", 0, 1)
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        """The sample with fewer channels that say something."""
+        """The sample with some of its channels constant."""
         features = sample.features
         gone = rng.random(len(features)) < self.probability
         gone[rng.integers(len(features))] &= not gone.all()
@@ -106,8 +96,7 @@ class Rotate:
         triples: Channels that are x, y and z of one sensor, from 0; None: 0 to 2, 3 to 5 and so on.
 
     Raises:
-        ValueError: ``max_degrees`` is out of range, or triples are none; or, when called, the sequence
-            does not have such channels.
+        ValueError: When called, the sequence does not have such channels.
     """
 
     max_degrees: float = 15.0

@@ -6,17 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spanloc.losses.options import above_zero, between_0_and_1
-from spanloc.losses.pair import compare, growth, shift
-from spanloc.losses.properties import Properties, states
+from spanloc.losses.pair import above_zero, between_0_and_1, compare, growth, shift
+from spanloc.losses.properties import Properties
 from spanloc.losses.scalar import at_least, huber, log1p_gap
 
 
-@states(
-    Properties(
-        "Pang et al. 2019, arXiv:1904.02701",
-        upper=math.inf, slope=0, steepest=1.5 * 2**0.5, names=("Libra",),
-    )
+@Properties(
+    "Pang et al. 2019, arXiv:1904.02701",
+    upper=math.inf, slope=0, steepest=1.5 * 2**0.5, names=("Libra",),
 )  # fmt: skip
 def balanced_l1_loss(
     pred: Float[Tensor, "*n 2"],
@@ -64,11 +61,9 @@ def balanced_l1_loss(
     return balanced(pair.start / pair.wanted) + balanced(pair.end / pair.wanted)
 
 
-@states(
-    Properties(
-        "Tychsen-Smith and Petersson 2018, arXiv:1711.00164",
-        upper=1.8, slope=0, steepest=2.693, apart=False, touching=False,
-    )
+@Properties(
+    "Tychsen-Smith and Petersson 2018, arXiv:1711.00164",
+    upper=1.8, slope=0, steepest=2.693, apart=False, touching=False,
 )  # fmt: skip
 def bounded_iou_loss(
     pred: Float[Tensor, "*n 2"],
@@ -97,17 +92,15 @@ def bounded_iou_loss(
     above_zero("beta", beta)
     pair = compare(pred, target, eps)
     apart, longer = 2 * shift(pair) / pair.wanted, growth(pair) / pair.wanted
-    # With their signs, of which the parabola makes nothing.
+    # With their signs, which the parabola drops.
     center = torch.where(apart.abs() > 1, 1.0, 2 * apart / (1 + apart.abs()))
     size = longer / (1 + at_least(longer, 0.0))
     return huber(center, beta) + huber(size, beta)
 
 
-@states(
-    Properties(
-        "Yang et al. 2021, arXiv:2106.01883, for intervals, with tau 1",
-        upper=1, slope=0, steepest=21.18, names=("KLD",),
-    )
+@Properties(
+    "Yang et al. 2021, arXiv:2106.01883, for intervals, with tau 1",
+    upper=1, slope=0, steepest=21.18, names=("KLD",),
 )  # fmt: skip
 def kl_loss(
     pred: Float[Tensor, "*n 2"],

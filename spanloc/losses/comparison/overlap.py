@@ -10,18 +10,25 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spanloc.losses.options import above_zero, between_0_and_1
 from spanloc.losses.overlap import iou_loss
-from spanloc.losses.pair import Pair, compare, end_errors, growth, hull, overlap_loss, shift
-from spanloc.losses.properties import Properties, states
+from spanloc.losses.pair import (
+    Pair,
+    above_zero,
+    between_0_and_1,
+    compare,
+    end_errors,
+    growth,
+    hull,
+    overlap_loss,
+    shift,
+)
+from spanloc.losses.properties import Properties
 from spanloc.losses.scalar import at_most_one, log1p
 
 
-@states(
-    Properties(
-        "Yu et al. 2016, arXiv:1608.01471 (UnitBox), for intervals",
-        upper=7.908, slope=1, steepest=1000 * 2**0.5, apart=False, names=("UnitBox",),
-    )
+@Properties(
+    "Yu et al. 2016, arXiv:1608.01471 (UnitBox), for intervals",
+    upper=7.908, slope=1, steepest=1000 * 2**0.5, apart=False, names=("UnitBox",),
 )  # fmt: skip
 def log_iou_loss(
     pred: Float[Tensor, "*n 2"],
@@ -50,11 +57,9 @@ def log_iou_loss(
     return -log1p(-iou_loss(pred, target, eps=eps), floor)
 
 
-@states(
-    Properties(
-        "He et al. 2021, arXiv:2110.13675",
-        upper=1, slope=3, steepest=3 * 2**0.5, apart=False, touching=False,
-    )
+@Properties(
+    "He et al. 2021, arXiv:2110.13675",
+    upper=1, slope=3, steepest=3 * 2**0.5, apart=False, touching=False,
 )  # fmt: skip
 def alpha_iou_loss(
     pred: Float[Tensor, "*n 2"],
@@ -87,11 +92,9 @@ def alpha_iou_loss(
     return torch.where(apart, 1.0, power)
 
 
-@states(
-    Properties(
-        "Zhang et al. 2023, arXiv:2311.02877",
-        upper=1, slope=4 / 3, steepest=4 / 3 * 2**0.5, apart=False, touching=False,
-    )
+@Properties(
+    "Zhang et al. 2023, arXiv:2311.02877",
+    upper=1, slope=4 / 3, steepest=4 / 3 * 2**0.5, apart=False, touching=False,
 )  # fmt: skip
 def inner_iou_loss(
     pred: Float[Tensor, "*n 2"],
@@ -121,11 +124,9 @@ def inner_iou_loss(
     return at_most_one(overlap_loss(inner, end_errors(inner)))
 
 
-@states(
-    Properties(
-        "Liu and Watanabe 2025, arXiv:2507.12420",
-        upper=2, slope=1.02, steepest=1.02 * 2**0.5,
-    )
+@Properties(
+    "Liu and Watanabe 2025, arXiv:2507.12420",
+    upper=2, slope=1.02, steepest=1.02 * 2**0.5,
 )  # fmt: skip
 def interp_iou_loss(
     pred: Float[Tensor, "*n 2"],
@@ -160,11 +161,9 @@ def interp_iou_loss(
     )
 
 
-@states(
-    Properties(
-        "Zhang et al. 2021, arXiv:2101.08158, for intervals",
-        upper=2.25, slope=1, steepest=28.25**0.5, apart=False,
-    )
+@Properties(
+    "Zhang et al. 2021, arXiv:2101.08158, for intervals",
+    upper=2.25, slope=1, steepest=28.25**0.5, apart=False,
 )  # fmt: skip
 def eiou_loss(
     pred: Float[Tensor, "*n 2"], target: Float[Tensor, "*n 2"], *, eps: float = 1e-6
@@ -188,11 +187,9 @@ def eiou_loss(
     return at_most_one(error / length) + center.square() + size.square()
 
 
-@states(
-    Properties(
-        "Ma and Xu 2023, arXiv:2307.07662, for intervals",
-        upper=3, slope=1, steepest=13**0.5,
-    )
+@Properties(
+    "Ma and Xu 2023, arXiv:2307.07662, for intervals",
+    upper=3, slope=1, steepest=13**0.5,
 )  # fmt: skip
 def mpdiou_loss(
     pred: Float[Tensor, "*n 2"],
@@ -227,11 +224,9 @@ def mpdiou_loss(
     return at_most_one(error / length) + corners
 
 
-@states(
-    Properties(
-        "Tong et al. 2023, arXiv:2301.10051",
-        upper=math.e, slope=1, steepest=2.031, exact=False, names=("Wise-IoU v1", "WIoU"),
-    )
+@Properties(
+    "Tong et al. 2023, arXiv:2301.10051",
+    upper=math.e, slope=1, steepest=2.031, exact=False, names=("Wise-IoU v1", "WIoU"),
 )  # fmt: skip
 def wise_iou_loss(
     pred: Float[Tensor, "*n 2"], target: Float[Tensor, "*n 2"], *, eps: float = 1e-6

@@ -6,15 +6,9 @@ import numba
 import numpy as np
 
 
-def match_collars(
-    spans: np.ndarray,
-    firsts: np.ndarray,
-    target_spans: np.ndarray,
-    target_firsts: np.ndarray,
-    onset: float,
-    offset: float,
-    share: float,
-) -> np.ndarray:
+@numba.njit(cache=True)
+@no_type_check
+def match_collars(spans, firsts, targets, target_firsts, onset, offset, share):
     """The largest number of pairs, in each group, whose ends differ by no more than a collar.
 
     A span and a target may be a pair where their starts differ by at most ``onset`` and their ends by
@@ -24,7 +18,7 @@ def match_collars(
     Args:
         spans: ``(n, 2)`` float64, sorted by group, then by start.
         firsts: ``(number of groups + 1,)`` int64: where each group begins.
-        target_spans, target_firsts: The same of the targets, ``(m, 2)``.
+        targets, target_firsts: The same of the targets, ``(m, 2)``.
         onset, offset: At least 0, in the unit of the spans.
         share: At least 0.
 
@@ -35,62 +29,6 @@ def match_collars(
     ...               np.array([[0.2, 5.1]]), np.array([0, 1]), 0.25, 0.25, 0.0)
     array([1])
     """
-    return _pairs(spans, firsts, target_spans, target_firsts, onset, offset, share)
-
-
-def active_segments(
-    spans: np.ndarray,
-    firsts: np.ndarray,
-    target_spans: np.ndarray,
-    target_firsts: np.ndarray,
-    size: float,
-) -> np.ndarray:
-    """How many segments of a grid each group touches: with spans, with targets, with both.
-
-    Segment ``k`` covers ``[k * size, (k + 1) * size)``, and a span makes active all that it touches.
-
-    Args:
-        spans, firsts, target_spans, target_firsts: As in :func:`match_collars`.
-        size: Of a segment, above 0, in the unit of the spans.
-
-    Returns:
-        ``(number of groups, 3)`` int64.
-
-    >>> active_segments(np.array([[0.0, 2.5]]), np.array([0, 1]),
-    ...                 np.array([[1.0, 4.0], [3.5, 3.9]]), np.array([0, 2]), 1.0)
-    array([[3, 3, 2]])
-    """
-    return _segments(spans, firsts, target_spans, target_firsts, size)
-
-
-@numba.njit(cache=True)
-@no_type_check
-def _first_near(spans, low, high, start, onset):
-    # The first span that does not start too early: the spans come by their starts.
-    while low < high:
-        middle = (low + high) // 2
-        if start - spans[middle, 0] > onset:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@numba.njit(cache=True)
-@no_type_check
-def _first_free(spans, low, high, target, owner, onset, offset, share):
-    reach = max(offset, share * (target[1] - target[0]))
-    for i in range(low, high):
-        if spans[i, 0] - target[0] > onset:
-            break
-        if owner[i] < 0 and abs(spans[i, 1] - target[1]) <= reach:
-            return i
-    return -1
-
-
-@numba.njit(cache=True)
-@no_type_check
-def _pairs(spans, firsts, targets, target_firsts, onset, offset, share):
     groups = len(firsts) - 1
     counts = np.zeros(groups, np.int64)
     owner = np.full(len(spans), -1, np.int64)  # the target that a span is paired with
@@ -136,7 +74,22 @@ def _pairs(spans, firsts, targets, target_firsts, onset, offset, share):
 
 @numba.njit(cache=True)
 @no_type_check
-def _segments(spans, firsts, targets, target_firsts, size):
+def active_segments(spans, firsts, targets, target_firsts, size):
+    """Number of grid segments that each group touches: with spans, with targets, with both.
+
+    Segment ``k`` covers ``[k * size, (k + 1) * size)``, and a span makes active all that it touches.
+
+    Args:
+        spans, firsts, targets, target_firsts: As in :func:`match_collars`.
+        size: Of a segment, above 0, in the unit of the spans.
+
+    Returns:
+        ``(number of groups, 3)`` int64.
+
+    >>> active_segments(np.array([[0.0, 2.5]]), np.array([0, 1]),
+    ...                 np.array([[1.0, 4.0], [3.5, 3.9]]), np.array([0, 2]), 1.0)
+    array([[3, 3, 2]])
+    """
     groups = len(firsts) - 1
     counts = np.zeros((groups, 3), np.int64)
     for g in range(groups):
@@ -158,3 +111,28 @@ def _segments(spans, firsts, targets, target_firsts, size):
                 j += 1
             counts[g, 2] += max(min(reach, target_reach) - new, 0)
     return counts
+
+
+@numba.njit(cache=True)
+@no_type_check
+def _first_near(spans, low, high, start, onset):
+    # The first span that does not start too early: the spans come by their starts.
+    while low < high:
+        middle = (low + high) // 2
+        if start - spans[middle, 0] > onset:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@numba.njit(cache=True)
+@no_type_check
+def _first_free(spans, low, high, target, owner, onset, offset, share):
+    reach = max(offset, share * (target[1] - target[0]))
+    for i in range(low, high):
+        if spans[i, 0] - target[0] > onset:
+            break
+        if owner[i] < 0 and abs(spans[i, 1] - target[1]) <= reach:
+            return i
+    return -1

@@ -8,14 +8,9 @@ import numpy as np
 from spanloc.ops import compiled
 
 
-def match_ranked(
-    spans: np.ndarray,
-    groups: np.ndarray,
-    target_spans: np.ndarray,
-    target_firsts: np.ndarray,
-    target_order: np.ndarray,
-    thresholds: np.ndarray,
-) -> np.ndarray:
+@numba.njit(cache=True)
+@no_type_check
+def match_ranked(spans, groups, targets, target_firsts, target_order, thresholds):
     """Greedy matching by rank: each span takes the best free target of its group.
 
     At each threshold on its own, a span takes the target with the highest tIoU among those of its
@@ -26,7 +21,7 @@ def match_ranked(
         spans: ``(n, 2)``, **best first**; tIoU is taken in float64.
         groups: ``(n,)`` int64; a span may match the targets ``target_firsts[g]`` up to
             ``target_firsts[g + 1]`` of its group ``g``, none where that is negative.
-        target_spans: ``(m, 2)`` float64, **sorted by group, then by start**.
+        targets: ``(m, 2)`` float64, **sorted by group, then by start**.
         target_firsts: ``(number of groups + 1,)`` int64.
         target_order: ``(m,)`` int64: the place at which each is listed.
         thresholds: ``(t,)`` float64, above 0.
@@ -39,20 +34,28 @@ def match_ranked(
     array([[ 0, -1],
            [-1,  0]])
     """
-    return _match(spans, groups, target_spans, target_firsts, target_order, thresholds)
+    count = len(thresholds)
+    found = np.full((len(spans), count), -1, np.int64)
+    taken = np.zeros((len(targets), count), np.bool_)
+    best, best_tiou = np.empty(count, np.int64), np.empty(count)
+    for i in range(len(spans)):
+        group = groups[i]
+        if group < 0:
+            continue
+        first, last = target_firsts[group], target_firsts[group + 1]
+        _find(spans[i], targets, target_order, first, last, thresholds, taken, best, best_tiou)
+        for t in range(count):
+            found[i, t] = best[t]
+            if best[t] >= 0:
+                taken[best[t], t] = True
+    return found
 
 
+@numba.njit(cache=True)
+@no_type_check
 def ranked_areas(
-    spans: np.ndarray,
-    order: np.ndarray,
-    groups: np.ndarray,
-    firsts: np.ndarray,
-    target_spans: np.ndarray,
-    target_firsts: np.ndarray,
-    target_order: np.ndarray,
-    counts: np.ndarray,
-    thresholds: np.ndarray,
-) -> np.ndarray:
+    spans, order, groups, firsts, targets, target_firsts, target_order, counts, thresholds
+):
     """Areas under interpolated precision over recall, of many rankings, matched as above.
 
     Recall moves at hits alone, by one over the number of targets, so an area is the mean of the
@@ -63,7 +66,7 @@ def ranked_areas(
         order: ``(k,)`` int64: the spans that are ranked, best first, one ranking after the other.
         groups: ``(k,)`` int64, in that order; as in :func:`match_ranked`.
         firsts: ``(number of rankings + 1,)`` int64: where each begins. No target may be of two.
-        target_spans, target_firsts, target_order, thresholds: As in :func:`match_ranked`.
+        targets, target_firsts, target_order, thresholds: As in :func:`match_ranked`.
         counts: ``(number of rankings,)`` int64: how many targets each is to find, at least 1.
 
     Returns:
@@ -74,28 +77,43 @@ def ranked_areas(
     ...              np.array([1]), np.array([0.5, 0.95]))
     array([[1. , 0.5]])
     """
-    return _areas(
-        spans, order, groups, firsts, target_spans, target_firsts, target_order, counts, thresholds
-    )
+    count = len(thresholds)
+    areas = np.zeros((len(counts), count))
+    taken = np.zeros((len(targets), count), np.bool_)
+    best, best_tiou = np.empty(count, np.int64), np.empty(count)
+    for r in range(len(counts)):
+        precision, hits = np.empty((count, counts[r])), np.zeros(count, np.int64)
+        for i in range(firsts[r], firsts[r + 1]):
+            group = groups[i]
+            if group < 0:
+                continue
+            first, last = target_firsts[group], target_firsts[group + 1]
+            span = spans[order[i]]
+            _find(span, targets, target_order, first, last, thresholds, taken, best, best_tiou)
+            for t in range(count):
+                if best[t] >= 0:
+                    taken[best[t], t] = True
+                    precision[t, hits[t]] = (hits[t] + 1) / (i - firsts[r] + 1)
+                    hits[t] += 1
+        for t in range(count):
+            envelope, total = 0.0, 0.0
+            for hit in range(hits[t] - 1, -1, -1):
+                envelope = max(envelope, precision[t, hit])
+                total += envelope
+            areas[r, t] = total / counts[r]
+    return areas
 
 
-def best_reached(
-    spans: np.ndarray,
-    groups: np.ndarray,
-    columns: np.ndarray,
-    target_spans: np.ndarray,
-    target_firsts: np.ndarray,
-    num_columns: int,
-    union: str = "sum",
-) -> np.ndarray:
+@numba.njit(cache=True)
+@no_type_check
+def best_reached(spans, groups, columns, targets, target_firsts, num_columns, hull=False):
     """The highest tIoU of each target with the spans of its group, by columns of the spans.
 
     Args:
-        spans, groups, target_spans, target_firsts: As in :func:`match_ranked`, in any order.
+        spans, groups, targets, target_firsts: As in :func:`match_ranked`, in any order.
         columns: ``(n,)`` int64, from 0: where each span counts.
         num_columns: How many columns there are.
-        union: How its size is taken: as the ``sum`` of the lengths less what is shared, or as the
-            ``hull``, which is the same where spans overlap, but for the last digit.
+        hull: Take the hull for the union. Where spans overlap it is the same, but for the last digit.
 
     Returns:
         ``(m, num_columns)`` float64, 0 where nothing overlaps.
@@ -104,22 +122,35 @@ def best_reached(
     ...              np.array([[0.0, 10.0]]), np.array([0, 1]), 2)
     array([[0. , 0.8]])
     """
-    hull = {"sum": False, "hull": True}[union]
-    return _reached(spans, groups, columns, target_spans, target_firsts, num_columns, hull)
+    # A flag, since a compiled function as an argument would be part of the key in numba's cache on
+    # disk, and a later process can fail to read such a key.
+    reached = np.zeros((len(targets), num_columns))
+    for i in range(len(spans)):
+        if groups[i] < 0:
+            continue
+        for j in range(target_firsts[groups[i]], target_firsts[groups[i] + 1]):
+            if targets[j, 0] >= spans[i, 1]:
+                break
+            if hull:
+                tiou = compiled.tiou_by_hull(spans[i, 0], spans[i, 1], targets[j, 0], targets[j, 1])
+            else:
+                tiou = compiled.tiou(spans[i, 0], spans[i, 1], targets[j, 0], targets[j, 1])
+            reached[j, columns[i]] = max(reached[j, columns[i]], tiou)
+    return reached
 
 
 def nearest(
     spans: np.ndarray,
     labels: np.ndarray,
     groups: np.ndarray,
-    target_spans: np.ndarray,
+    targets: np.ndarray,
     target_labels: np.ndarray,
     target_firsts: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What overlaps what most, whatever the labels.
+    """Best tIoU between spans and targets, in both directions and whatever the labels.
 
     Args:
-        spans, groups, target_spans, target_firsts: As in :func:`match_ranked`, in any order.
+        spans, groups, targets, target_firsts: As in :func:`match_ranked`, in any order.
         labels, target_labels: ``(n,)`` and ``(m,)`` int64.
 
     Returns:
@@ -132,11 +163,9 @@ def nearest(
     (array([0]), array([0.9]), array([[0. , 0.9]]))
     """
     found, most = np.full(len(spans), -1, np.int64), np.zeros(len(spans))
-    reached = np.zeros((len(target_spans), 2))
+    reached = np.zeros((len(targets), 2))
     # In place: where a signal interrupts numba while it makes Python objects of several arrays, it crashes.
-    _nearest(
-        spans, labels, groups, target_spans, target_labels, target_firsts, found, most, reached
-    )
+    _nearest(spans, labels, groups, targets, target_labels, target_firsts, found, most, reached)
     return found, most, reached
 
 
@@ -161,26 +190,6 @@ def _nearest(spans, labels, groups, targets, target_labels, target_firsts, found
 
 @numba.njit(cache=True)
 @no_type_check
-def _reached(spans, groups, columns, targets, target_firsts, num_columns, hull):
-    # Which rule it is comes as a truth value: a compiled function as an argument would be part of the
-    # key in numba's cache on disk, and a later process can fail to read such a key.
-    reached = np.zeros((len(targets), num_columns))
-    for i in range(len(spans)):
-        if groups[i] < 0:
-            continue
-        for j in range(target_firsts[groups[i]], target_firsts[groups[i] + 1]):
-            if targets[j, 0] >= spans[i, 1]:
-                break
-            if hull:
-                tiou = compiled.tiou_by_hull(spans[i, 0], spans[i, 1], targets[j, 0], targets[j, 1])
-            else:
-                tiou = compiled.tiou(spans[i, 0], spans[i, 1], targets[j, 0], targets[j, 1])
-            reached[j, columns[i]] = max(reached[j, columns[i]], tiou)
-    return reached
-
-
-@numba.njit(cache=True)
-@no_type_check
 def _find(span, targets, listed, first, last, thresholds, taken, best, best_tiou):
     # The best free target at each threshold, into ``best``.
     best[:] = -1
@@ -195,52 +204,3 @@ def _find(span, targets, listed, first, last, thresholds, taken, best, best_tiou
             if tiou > best_tiou[t] or (tiou > 0.0 and listed[j] > listed[best[t]]):
                 best[t] = j
                 best_tiou[t] = tiou
-
-
-@numba.njit(cache=True)
-@no_type_check
-def _match(spans, groups, targets, target_firsts, listed, thresholds):
-    count = len(thresholds)
-    found = np.full((len(spans), count), -1, np.int64)
-    taken = np.zeros((len(targets), count), np.bool_)
-    best, best_tiou = np.empty(count, np.int64), np.empty(count)
-    for i in range(len(spans)):
-        group = groups[i]
-        if group < 0:
-            continue
-        first, last = target_firsts[group], target_firsts[group + 1]
-        _find(spans[i], targets, listed, first, last, thresholds, taken, best, best_tiou)
-        for t in range(count):
-            found[i, t] = best[t]
-            if best[t] >= 0:
-                taken[best[t], t] = True
-    return found
-
-
-@numba.njit(cache=True)
-@no_type_check
-def _areas(spans, order, groups, firsts, targets, target_firsts, listed, counts, thresholds):
-    count = len(thresholds)
-    areas = np.zeros((len(counts), count))
-    taken = np.zeros((len(targets), count), np.bool_)
-    best, best_tiou = np.empty(count, np.int64), np.empty(count)
-    for r in range(len(counts)):
-        precision, hits = np.empty((count, counts[r])), np.zeros(count, np.int64)
-        for i in range(firsts[r], firsts[r + 1]):
-            group = groups[i]
-            if group < 0:
-                continue
-            first, last = target_firsts[group], target_firsts[group + 1]
-            _find(spans[order[i]], targets, listed, first, last, thresholds, taken, best, best_tiou)
-            for t in range(count):
-                if best[t] >= 0:
-                    taken[best[t], t] = True
-                    precision[t, hits[t]] = (hits[t] + 1) / (i - firsts[r] + 1)
-                    hits[t] += 1
-        for t in range(count):
-            envelope, total = 0.0, 0.0
-            for hit in range(hits[t] - 1, -1, -1):
-                envelope = max(envelope, precision[t, hit])
-                total += envelope
-            areas[r, t] = total / counts[r]
-    return areas

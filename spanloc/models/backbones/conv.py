@@ -1,9 +1,11 @@
 """A convolutional backbone."""
 
+from functools import partial
+
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from spanloc.models.layers import ConvBlock, ConvNorm, coarser, require_sizes
+from spanloc.models.layers import BandNorm, ConvBlock, ConvNorm, coarser, require_sizes
 
 # Steps that become one in the first convolution, at most, where the stride is larger.
 _LARGEST = 16
@@ -21,6 +23,8 @@ class ConvBackbone(nn.Module):
         width: Channels of the cells.
         num_blocks: Blocks on the grid.
         kernel: Of the blocks, in cells; odd.
+        bands: Filters of the power in bands of frequencies that the first convolution sees too where the stride
+            is above 16 (:class:`~spanloc.models.layers.BandNorm`): cells then hold oscillations. 0: without.
         excite: Cells over which :class:`~spanloc.models.layers.Excite` averages in each block; 0: without.
 
     Raises:
@@ -35,18 +39,18 @@ class ConvBackbone(nn.Module):
         width: int = 96,
         num_blocks: int = 3,
         kernel: int = 7,
+        bands: int = 48,
         excite: int = 0,
     ) -> None:
         super().__init__()
         require_sizes(num_channels=num_channels, stride=stride, width=width)
         self.num_channels, self.stride, self.width = num_channels, stride, width
-        widths = [num_channels, width]
         self.steps = _factors(stride)
-        widths += [width] * (len(self.steps) - 1)
-        self.stem = nn.ModuleList(
-            ConvNorm(before, after, step)
-            for before, after, step in zip(widths, widths[1:], self.steps, strict=False)
-        )
+        if bands < 0 or bands % 2:
+            raise ValueError(f"bands is {bands}; it must be even and at least 0")
+        first = partial(BandNorm, bands=bands) if bands and stride > _LARGEST else ConvNorm
+        self.stem = nn.ModuleList([first(num_channels, width, self.steps[0])])
+        self.stem += [ConvNorm(width, width, step) for step in self.steps[1:]]
         self.blocks = nn.ModuleList(
             ConvBlock(width, kernel, excite=excite) for _ in range(num_blocks)
         )

@@ -1,7 +1,6 @@
-"""A dense head that also says where anything starts or ends."""
+"""A dense head with curves of starts and ends."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from torch import nn
 
@@ -19,7 +18,7 @@ _PRIOR = -3.0  # logit of about 1 in 20 cells
 
 
 class BoundaryHead(PointsHead):
-    """A :class:`PointsHead` with two curves: whether a span of any label starts, or ends, at a cell.
+    """A :class:`PointsHead` with two curves: the chance that a span of any label starts, or ends, at a cell.
 
     A point of a coarse level sees its boundaries from afar; the finest level sees them from near. Its curves
     are trained by :func:`~spanloc.losses.terms.boundary_focal`, a term of the criterion, and read by
@@ -28,12 +27,7 @@ class BoundaryHead(PointsHead):
     ``(batch, cells of the finest level, 2)``, of starts and of ends.
 
     Args:
-        num_classes: Labels.
-        num_levels: Levels of the neck.
-        width: Channels of the levels.
-        num_layers: Convolutions of scores and of spans each, before the last layers.
-        num_shared: Convolutions before these, for both.
-        prior: Score that all cells start with: most are background.
+        num_classes, num_levels, width, num_layers, num_shared, prior: As in :class:`PointsHead`.
 
     References:
         Lin et al. 2018, arXiv:1806.02964 (BSN), for curves of starts and ends that score spans.
@@ -61,8 +55,8 @@ class BoundaryHead(PointsHead):
     def forward(self, levels: Sequence[Level], strides: Sequence[int]) -> Output:
         """One prediction a cell; ``strides`` are in steps per cell."""
         logits, numbers, features = self.cells(levels)
-        output = self.output(logits, numbers, levels, strides)
         curves = convolve(self.boundary, features[0]).float()
         # An end may be in the padding.
         curves = curves.masked_fill(~levels[0][1][:, None], NO_BOUNDARY)
-        return replace(output, extra={"boundaries": curves.transpose(1, 2)})
+        extra = {"boundaries": curves.transpose(1, 2)}
+        return self.output(logits, self.offsets(numbers), levels, strides, extra)

@@ -8,7 +8,6 @@ from torch import Tensor
 from spanloc.models.heads.points import DenseHead
 from spanloc.models.protocols import Level
 from spanloc.models.sizing import LEVEL_RANGE
-from spanloc.ops import anchor_points, decode_offsets
 from spanloc.structures import Output
 
 
@@ -21,11 +20,7 @@ class DistributionHead(DenseHead):
     too: what :func:`~spanloc.losses.terms.distribution_focal` is taken of.
 
     Args:
-        num_classes: Labels.
-        width: Channels of the levels.
-        num_layers: Convolutions of scores and of spans each, before the last layers.
-        num_shared: Convolutions before these, for both.
-        prior: Score that all cells start with: most are background.
+        num_classes, width, num_layers, num_shared, prior: As in :class:`~spanloc.models.PointsHead`.
         num_bins: Bins of each side, at least 2.
         reach: The largest offset, in strides. By default, twice what the points of a level stand for,
             since targets have points beside their middle and the longest have the coarsest level.
@@ -64,11 +59,6 @@ class DistributionHead(DenseHead):
         logits, numbers, _ = self.cells(levels)
         bins = torch.cat(numbers, dim=2).transpose(1, 2)
         bins = bins.reshape(*bins.shape[:2], 2, self.num_bins)
-        points = anchor_points([x.shape[2] for x, _ in levels], strides, device=levels[0][0].device)
-        return Output(
-            spans=decode_offsets((bins.softmax(-1) * self.offsets).sum(-1), points),
-            logits=torch.cat(logits, dim=2).transpose(1, 2),
-            points=points,
-            mask=torch.cat([mask for _, mask in levels], dim=1),
-            extra={"bins": bins, "offsets": self.offsets.expand_as(bins)},
-        )
+        mean = (bins.softmax(-1) * self.offsets).sum(-1)
+        extra = {"bins": bins, "offsets": self.offsets.expand_as(bins)}
+        return self.output(logits, mean, levels, strides, extra)

@@ -1,7 +1,7 @@
 """A dense head: spans as offsets from anchor points."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,17 +14,13 @@ from spanloc.structures import Output
 
 
 class DenseHead(nn.Module):
-    """A score per label, and numbers for a span, at every cell of every level.
+    """A score per label, and numbers for a span, at every cell of every level: a base class.
 
-    The layers are shared by the levels. Subclasses say what the numbers mean.
+    The layers are shared by the levels. Subclasses make offsets of the numbers.
 
     Args:
-        num_classes: Labels.
         num_outputs: Numbers for the span of a cell.
-        width: Channels of the levels.
-        num_layers: Convolutions of scores and of spans each, before the last layers.
-        num_shared: Convolutions before these, for both.
-        prior: Score that all cells start with: most are background.
+        num_classes, width, num_layers, num_shared, prior: As in :class:`PointsHead`.
     """
 
     def __init__(
@@ -47,7 +43,7 @@ class DenseHead(nn.Module):
         nn.init.constant_(self.score.bias, -math.log((1 - prior) / prior))  # type: ignore[arg-type]
 
     def cells(self, levels: Sequence[Level]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """Logits ``(B, K, cells)``, span numbers ``(B, num_outputs, cells)`` and what these are from, by level."""
+        """Logits ``(B, K, cells)``, span numbers ``(B, num_outputs, cells)`` and their features, by level."""
         logits, numbers, features = [], [], []
         for x, mask in levels:
             for layer in self.shared_layers:
@@ -59,6 +55,24 @@ class DenseHead(nn.Module):
             numbers.append(convolve(self.span, span).float())
             features.append(span)
         return logits, numbers, features
+
+    def output(
+        self,
+        logits: list[Tensor],
+        offsets: Tensor,
+        levels: Sequence[Level],
+        strides: Sequence[int],
+        extra: Mapping[str, Tensor] | None = None,
+    ) -> Output:
+        """The output with these logits by level, these offsets ``(B, P, 2)`` in strides and these extra fields."""
+        points = anchor_points([x.shape[2] for x, _ in levels], strides, device=levels[0][0].device)
+        return Output(
+            spans=decode_offsets(offsets, points),
+            logits=torch.cat(logits, dim=2).transpose(1, 2),
+            points=points,
+            mask=torch.cat([mask for _, mask in levels], dim=1),
+            extra=extra or {},
+        )
 
 
 class PointsHead(DenseHead):
@@ -96,22 +110,11 @@ class PointsHead(DenseHead):
 
     def forward(self, levels: Sequence[Level], strides: Sequence[int]) -> Output:
         """One prediction a cell; ``strides`` are in steps per cell."""
-        return self.output(*self.cells(levels)[:2], levels, strides)
+        logits, numbers, _ = self.cells(levels)
+        return self.output(logits, self.offsets(numbers), levels, strides)
 
-    def output(
-        self,
-        logits: list[Tensor],
-        numbers: list[Tensor],
-        levels: Sequence[Level],
-        strides: Sequence[int],
-    ) -> Output:
-        """The output of what :meth:`cells` gives."""
+    def offsets(self, numbers: list[Tensor]) -> Tensor:
+        """Offsets ``(B, P, 2)`` in strides, from the span numbers of all levels."""
         # The factor stays positive whatever it is trained to be.
-        offsets = [F.softplus(x) * self.scale[level].exp() for level, x in enumerate(numbers)]
-        points = anchor_points([x.shape[2] for x, _ in levels], strides, device=levels[0][0].device)
-        return Output(
-            spans=decode_offsets(torch.cat(offsets, dim=2).transpose(1, 2), points),
-            logits=torch.cat(logits, dim=2).transpose(1, 2),
-            points=points,
-            mask=torch.cat([mask for _, mask in levels], dim=1),
-        )
+        scaled = [F.softplus(x) * self.scale[level].exp() for level, x in enumerate(numbers)]
+        return torch.cat(scaled, dim=2).transpose(1, 2)

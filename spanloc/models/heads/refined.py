@@ -29,12 +29,7 @@ class RefinedHead(PointsHead):
     before.
 
     Args:
-        num_classes: Labels.
-        num_levels: Levels of the neck.
-        width: Channels of the levels.
-        num_layers: Convolutions of scores and of spans each, before the last layers.
-        num_shared: Convolutions before these, for both.
-        prior: Score that all cells start with: most are background.
+        num_classes, num_levels, width, num_layers, num_shared, prior: As in :class:`PointsHead`.
         num_features: Features of the finest level that are read, for each side.
 
     References:
@@ -95,12 +90,12 @@ class RefinedHead(PointsHead):
         return torch.cat(found, -1)
 
 
-def _correction(num_inputs: int, width: int = 64) -> nn.Module:
+def _correction(num_inputs: int) -> nn.Module:
     # Begins as no correction, but for so much that all layers have a gradient from the start.
-    last = nn.Linear(width, 1)
+    last = nn.Linear(64, 1)
     nn.init.normal_(last.weight, std=1e-3)
     nn.init.zeros_(last.bias)
-    return nn.Sequential(nn.Linear(num_inputs, width), nn.GELU(), last)
+    return nn.Sequential(nn.Linear(num_inputs, 64), nn.GELU(), last)
 
 
 def _sampled(features: Tensor, at: Tensor, places: Tensor) -> Tensor:

@@ -12,9 +12,8 @@ class AttentionNeck(PyramidNeck):
     After :class:`~spanloc.models.AttentionBackbone` it makes a model in the manner of ActionFormer.
 
     Args:
-        num_levels: Levels; the first has the cells of the backbone, each further one half as many.
+        num_levels, num_blocks: As in :class:`~spanloc.models.PyramidNeck`.
         width: Channels, as the backbone's; a multiple of ``num_heads``.
-        num_blocks: Blocks per level.
         window: Cells of its level that a cell attends to, odd; itself in the middle.
         num_heads: Attentions side by side.
         expansion: Width inside the blocks, as a multiple.

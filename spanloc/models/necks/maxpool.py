@@ -13,8 +13,7 @@ class MaxPoolNeck(nn.Module):
     """Halves the grid from level to level by the maximum of neighbouring cells, without parameters.
 
     Args:
-        num_levels: Levels; the first is the cells of the backbone, each further one has half as many.
-        width: Channels, as the backbone's.
+        num_levels, width: As in :class:`~spanloc.models.PyramidNeck`.
         kernel: Cells of the level before that the maximum is taken over, even: as many to both sides of the
             middle of the cell that comes out.
 

@@ -20,8 +20,8 @@ class PyramidNeck(nn.Module):
         num_blocks: Blocks per level.
         kernel: Of the blocks, in cells of their level; odd.
         excite: Cells over which :class:`~spanloc.models.layers.Excite` averages in each block; 0: without.
-        keep_mean: Whether the mean is added. Without it, what only a few spans on the coarse levels need can be
-            lost on the way, before it is ever learned; with it, a head that adds up all levels has the finer
+        keep_mean: Add the mean. Without it, features that only a few spans on the coarse levels need can be
+            lost on the way, before they are learned; with it, a head that adds up all levels has the finer
             cells twice, and fits the last errors of its spans more slowly.
 
     Raises:

@@ -56,7 +56,7 @@ class AnnealSmoothing(Callback):
         return self.start * (self.final / self.start) ** done
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Looks whether there is something to anneal, and tries both ends of the schedule."""
+        """Requires a loss with ``smoothing``, and tries both ends of the schedule."""
         self._loss = loss = pl_module.criterion.span_loss
         if "smoothing" not in inspect.signature(getattr(loss, "forward", loss)).parameters:
             raise ValueError(

@@ -29,7 +29,7 @@ class RunCheckpoint(ModelCheckpoint):
     _source: Path | None = None
 
     def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        """Looks where the run that is resumed has its checkpoints."""
+        """Notes the folder of the checkpoints of the resumed run."""
         self._source = Path(trainer.ckpt_path).resolve().parent if trainer.ckpt_path else None
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -62,7 +62,7 @@ class RunCheckpoint(ModelCheckpoint):
             self.best_model_path = str(_brought(self._source / name, here / name))
 
     def check_monitor_top_k(self, trainer: Any, current: Tensor | None = None) -> bool:
-        """Whether a score is among the best; of equal ones the later: it has been trained for longer."""
+        """True for a score among the best; of equal ones the later: it has been trained for longer."""
         kth = self.best_k_models.get(self.kth_best_model_path)
         if current is not None and kth is not None and bool(current == kth):
             return True
@@ -121,7 +121,7 @@ class LastCheckpoint(RunCheckpoint):
     def on_train_batch_start(
         self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Notes whether there are batches of the epoch to go on with."""
+        """Notes if a run could go on from a checkpoint after this batch."""
         goes_on = hasattr(trainer.train_dataloader, "load_state_dict") and self.dirpath is not None
         more = batch_idx + 1 < trainer.num_training_batches
         self.can_save = more and goes_on and trainer.world_size == 1

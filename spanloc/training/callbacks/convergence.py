@@ -1,4 +1,4 @@
-"""What is left of the gradient at convergence, and why."""
+"""The residual gradient at convergence, and its cause."""
 
 import logging
 import math
@@ -15,12 +15,14 @@ from spanloc.convergence import (
     checked,
     fit_exponent,
     has_plateaued,
+    kink_of,
     measure,
     summarise,
 )
 from spanloc.lightning import Callback, Trainer, isolate_rng
 from spanloc.losses import SpanLoss
 from spanloc.losses.kinds import name_of, same
+from spanloc.ops import length
 from spanloc.structures import Batch
 from spanloc.training.callbacks.annealing import AnnealSmoothing
 from spanloc.training.callbacks.convergence_data import sampled, whole_train_dataloader
@@ -37,14 +39,13 @@ class Convergence(Callback):
     During training a gradient norm holds two things: the noise of the mini-batch, which an average
     over all data takes away, and what the loss's kink leaves, which nothing takes away but a
     smooth loss. So when training has converged, this measures once, without dropout and on the
-    training sequences as they are (:func:`whole_train_dataloader`
-    says which, and what it cannot keep out): the norm of the gradient of all of them at once (beside that
-    of the last mini-batches, for comparison), and pair by pair the relative gradient of the span loss
-    (:func:`~spanloc.convergence.relative_gradient`), in which no average hides the kink: near
-    sqrt(2) for a sharp loss however small the loss is, falling with the loss for a smooth one. The
-    same is taken for other span losses at the same predictions. Where all that would cost more than
-    ``share`` of the training, it is measured on a random sample of the training sequences, the same in
-    every run.
+    training sequences as they are (see :func:`whole_train_dataloader`): the norm of the gradient of
+    all of them at once (beside that of the last mini-batches, for comparison), and pair by pair the
+    relative gradient of the span loss (:func:`~spanloc.convergence.relative_gradient`), in which no
+    average hides the kink: near sqrt(2) for a sharp loss however small the loss is, falling with the
+    loss for a smooth one. The same is taken for other span losses at the same predictions. Where all
+    that would cost more than ``share`` of the training, it is measured on a random sample of the
+    training sequences, the same in every run.
 
     Over the run it fits the exponent of gradient norm against loss
     (:func:`~spanloc.convergence.fit_exponent`).
@@ -64,12 +65,13 @@ class Convergence(Callback):
         tolerance: Relative gain that still counts as falling.
         level: Of the span loss.
         share: Of the training's cost so far that a measurement may cost, counted in passes through the
-            model. None: all training sequences, whatever it costs.
+            model; with processes that load and the plot it takes up to twice as long. None: all training
+            sequences, whatever it costs.
         folder: Where the files go; None writes none.
 
     Raises:
         ValueError: An option is out of range, or there is no ``GradientNorms`` before it,
-            a loss to compare does not work, or nobody knows the whole training set.
+            a loss to compare does not work, or the whole training set is unknown.
     """
 
     def __init__(
@@ -81,7 +83,7 @@ class Convergence(Callback):
         patience: int = 4,
         tolerance: float = 0.01,
         level: float | None = None,
-        share: float | None = 0.1,
+        share: float | None = 0.05,
         folder: str | None = None,
     ) -> None:
         if when not in ("last", "plateau", "level"):
@@ -100,11 +102,13 @@ class Convergence(Callback):
         self.window, self.patience, self.tolerance = window, patience, tolerance
         self.folder = folder
         self._finished = False
+        #: Whether it prints nothing: a command does so after its result.
+        self.silent = False
         #: What was measured; None until then.
         self.result: ConvergenceResult | None = None
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
-        """Looks at what it needs: the gradient norms, and losses that work."""
+        """Requires the gradient norms, and losses that work."""
         before = trainer.callbacks[: trainer.callbacks.index(self)]
         if not any(isinstance(callback, GradientNorms) for callback in before):
             raise ValueError("Convergence needs GradientNorms before it among the callbacks")
@@ -117,13 +121,13 @@ class Convergence(Callback):
             self.result, self._finished = None, False
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Looks whether there is a whole training set: at the end it would be late to say no."""
+        """Requires a whole training set: at the end it would be too late to refuse."""
         whole_train_dataloader(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Looks, after each window, whether training has converged."""
+        """Checks for convergence after each window."""
         if self.when == "last" or self.result is not None or trainer.global_step % self.window:
             return
         norms = _norms(trainer)
@@ -141,29 +145,28 @@ class Convergence(Callback):
             self._measure(trainer, pl_module, self.when)
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Measures, unless training converged before, and writes and draws what was found."""
+        """Measures, unless training converged before, and writes and draws the result."""
         self._finish(trainer, pl_module)
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
-        """Does so for a training that was complete when it was resumed, and prints it, after all else."""
+        """Does so for a training that was complete when it was resumed, and prints the result last of all."""
         if not self._finished:
             for callback in trainer.callbacks:
                 if isinstance(callback, AnnealSmoothing):
                     callback.apply(trainer, pl_module, trainer.global_step - 1)
             self._finish(trainer, pl_module)
-        if trainer.is_global_zero and self.result is not None:
+        if trainer.is_global_zero and self.result is not None and not self.silent:
             show(self.result, self.when, self.folder)
 
     def _finish(self, trainer: Trainer, task: Any) -> None:
         if self.result is None:
             self._measure(trainer, task, "last step")
         # Again: a resumed run may have measured before, and in another folder.
-        self._write(trainer)
-        self._draw(trainer)
+        self._write(trainer, draw=True)
         self._finished = True
 
     def state_dict(self) -> dict[str, Any]:
-        """What was measured and by what rule, so that a resumed run does not measure again."""
+        """The measurement and its rule, so that a resumed run does not measure again."""
         return {"result": self.result and self.result.state(), "rule": self._rule()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -178,13 +181,15 @@ class Convergence(Callback):
         return [*rule, sorted(self.losses)]
 
     def _measure(self, trainer: Trainer, task: Any, reason: str) -> None:
-        trained, losses = self._named(task.criterion.span_loss)
+        span_loss = task.criterion.span_loss
+        trained, losses = self._named(span_loss)
         # A data set or a worker may draw random numbers: those of training are not used up.
         with isolate_rng():
             loader = whole_train_dataloader(trainer)
             loader, available = sampled(loader, self._most(trainer, len(losses)))
             found = measure(task, task.criterion, _batches(trainer, task, loader), losses)
         history = _norms(trainer).history()
+        sizes = length(found.target)
         # Not more than the last quarter, in which the weights have moved little.
         steps = max(1, min(self.window, trainer.global_step // 4))
         last = history[history.step > trainer.global_step - steps]
@@ -192,6 +197,7 @@ class Convergence(Callback):
             found,
             losses,
             num_available=available,
+            kink=kink_of(span_loss, float(sizes.median())) if len(sizes) else None,
             step=trainer.global_step,
             epoch=trainer.current_epoch,
             reason=reason,
@@ -218,12 +224,12 @@ class Convergence(Callback):
         self._write(trainer)
 
     def _most(self, trainer: Any, num_losses: int) -> float:
-        """How many batches may be measured, in all processes."""
+        """The most batches that may be measured, in all processes."""
         if self.share is None:
             return math.inf
         # A training step goes forward once and back once, and back costs twice as much. Here it goes
-        # back for each span loss, and for the other terms of the total.
-        backward = num_losses + len(trainer.lightning_module.criterion.weights) - 1
+        # back for each span loss, and for the other terms of the total together.
+        backward = num_losses + 1
         steps = self.share * trainer.global_step * trainer.accumulate_grad_batches
         return steps * 3 / (1 + 2 * backward) * trainer.world_size
 
@@ -241,13 +247,12 @@ class Convergence(Callback):
             name = f"{name} (trained)"
         return name, {name: trained, **{n: f for n, f in self.losses.items() if n != name}}
 
-    def _write(self, trainer: Trainer) -> None:
-        if self.folder is not None and self.result is not None and trainer.is_global_zero:
-            self.result.write(Path(self.folder) / "convergence.json")
-
-    def _draw(self, trainer: Trainer) -> None:
-        if self.folder is not None and self.result is not None and trainer.is_global_zero:
-            # Only a run that ends with its figure pays for the library that draws it.
+    def _write(self, trainer: Trainer, *, draw: bool = False) -> None:
+        if self.folder is None or self.result is None or not trainer.is_global_zero:
+            return
+        self.result.write(Path(self.folder) / "convergence.json")
+        if draw:
+            # Only a run that ends with its plot pays for the library that draws it.
             from spanloc import plots
 
             figure = plots.convergence(self.result, _norms(trainer).history())
@@ -260,7 +265,8 @@ def _batches(trainer: Any, task: Any, loader: Any) -> Iterator[Batch]:
         yield trainer.strategy.batch_to_device(batch, device=task.device)
         if pace.due() and trainer.is_global_zero:
             text = counted(done, _length(loader), "batches", pace.elapsed)
-            log.info("measuring at convergence: %s", text)
+            why = "for the study of losses; callbacks.convergence=null leaves it out"
+            log.info("measuring the gradient that is left (%s): %s", why, text)
 
 
 def _length(loader: Any) -> float:

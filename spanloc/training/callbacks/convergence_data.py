@@ -28,7 +28,7 @@ def whole_train_dataloader(trainer: Any) -> Any:
     if stream or not hasattr(loader.dataset, "__len__"):
         what = loader.dataset if isinstance(loader, DataLoader) else loader
         raise ValueError(
-            f"the training data are {type(what).__name__}, of which nobody knows the whole; give "
+            f"the training data are {type(what).__name__}, a stream or loader without a known end; give "
             "the DataModule a method whole_train_dataloader(*, num_replicas, rank)"
         )
     if loader.batch_sampler is None:

@@ -42,16 +42,16 @@ class GradientNorms(Callback):
         self._stepping = False
         self._norm = torch.zeros(())
         self._sums: list[Tensor] = []
-        self._log = StepLog(optional=("grad/spans",))
+        self._log = StepLog(optional={"grad/spans"})
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Begins anew with a new run; what a resumed one holds is loaded afterwards."""
+        """Forgets an earlier run; what a resumed one holds is loaded afterwards."""
         if stage == "fit" and trainer.global_step == 0:
             self._past, self._rows, self._sums = GradientHistory.empty(), [], []
             self._log.clear()
 
     def history(self) -> GradientHistory:
-        """What was measured so far, one row for each step."""
+        """The measurements so far, one row for each step."""
         if self._rows:
             # Row by row they would be copied from a GPU one at a time, and at every step.
             self._past = self._past.joined(torch.stack(self._rows))
@@ -105,9 +105,7 @@ class GradientNorms(Callback):
         """Logs the steps before it."""
         self._log.write(trainer.loggers)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Logs the last steps."""
-        self._log.write(trainer.loggers)
+    on_train_epoch_end = on_validation_start
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: Any) -> None:
         """Logs the steps that the checkpoint has behind it: a run that goes on from it does not."""

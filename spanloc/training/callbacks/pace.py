@@ -1,14 +1,19 @@
-"""When to say how far something is, and in what words."""
+"""Progress in words: when a line is due, and how long the rest takes."""
 
 import math
 import time
 from collections.abc import Callable
+from typing import Any
+
+from spanloc.lightning import Trainer
 
 Clock = Callable[[], float]
+# Steps after which the time of all of them can be estimated.
+_FIRST_STEPS = 20
 
 
 class Pace:
-    """When to print a line: first after 5 s, then every 10 s, later every 30 s, at last every minute.
+    """Tells when to print a line: first after 5 s, then every 10, later every 30 s, at last every minute.
 
     Args:
         clock: Seconds since some moment.
@@ -23,7 +28,7 @@ class Pace:
         return self._clock() - self._begin
 
     def due(self) -> bool:
-        """Whether it is time for a line; if so, the next one is due an interval later."""
+        """True when it is time for a line; the next one is then due an interval later."""
         now = self.elapsed
         if now < self._next:
             return False
@@ -32,7 +37,7 @@ class Pace:
 
 
 def counted(done: int, total: float, noun: str, seconds: float) -> str:
-    """How much of a loop is done and how long the rest takes, as text.
+    """The part of a loop that is done and the time of the rest, as text.
 
     Args:
         done, total: Rounds of the loop; a total that is not known is infinite.
@@ -56,3 +61,82 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class Remaining:
+    """Estimates the time that is left of a training, with the validation that is still to come.
+
+    Validation takes as long as the passes so far; before the first, as if a batch of it took as long as
+    one of training.
+
+    Args:
+        clock: Seconds since some moment.
+    """
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock, self._begin, self._began = clock, clock(), clock()
+        self._first = self._batches = self._validated_at = 0
+        self._validation = 0.0
+        self._said = False
+
+    def start(self, trainer: Trainer) -> None:
+        """Starts the clock. A resumed run has done none of its steps yet."""
+        self._begin, self._first = self._clock(), trainer.global_step
+        self._batches = self._validated_at = 0
+        self._validation, self._said = 0.0, False
+
+    def count(self) -> None:
+        """Counts a batch of training."""
+        self._batches += 1
+
+    def begin_pass(self) -> None:
+        """Starts the clock of a pass over a validation or test set."""
+        self._began = self._clock()
+
+    @property
+    def in_pass(self) -> float:
+        """Seconds since the pass began."""
+        return self._clock() - self._began
+
+    def end_pass(self, trainer: Trainer) -> None:
+        """Adds a pass over the validation set."""
+        if not trainer.sanity_checking:
+            self._validation += self.in_pass
+            self._validated_at = trainer.global_step - self._first
+
+    def estimate(self, trainer: Trainer) -> str | None:
+        """After the first steps, once: how long the whole training takes, as text."""
+        if self._said or trainer.global_step - self._first < _FIRST_STEPS:
+            return None
+        self._said = True
+        left, elapsed = self.left(trainer), self._clock() - self._begin
+        whole = total_steps(trainer) - self._first
+        if not math.isfinite(left) or whole < 2 * _FIRST_STEPS:
+            return None
+        done = f"{_FIRST_STEPS} steps took {duration(elapsed)}"
+        rest = f"all {whole:.0f}" if not self._first else f"the {whole:.0f} that were left"
+        return f"{done}: {rest}, with validation, will take about {duration(elapsed + left)}"
+
+    def left(self, trainer: Any) -> float:
+        """Seconds of the steps to come, and of the validation to come with them; inf: not known."""
+        whole = total_steps(trainer) - self._first
+        if not self._batches or not math.isfinite(whole):
+            return math.inf
+        # By batches: a step may have many, and the last step of an epoch fewer.
+        batches, size = trainer.num_training_batches, trainer.accumulate_grad_batches
+        if math.isfinite(batches):
+            size = batches / math.ceil(batches / size)
+        done = min(self._batches / size, whole)
+        training = (self._clock() - self._begin - self._validation) / done
+        if self._validated_at:
+            validation = self._validation / self._validated_at
+        else:
+            every = (trainer.val_check_batch or math.inf) * (trainer.check_val_every_n_epoch or 1)
+            validation = training * sum(trainer.num_val_batches) / every
+        return training * (whole - done) + max(validation * whole - self._validation, 0.0)
+
+
+def total_steps(trainer: Trainer) -> float:
+    """Steps of the whole training; inf for a stream without an end, for which Lightning has -1."""
+    steps = trainer.estimated_stepping_batches
+    return steps if steps >= 0 else math.inf

@@ -7,11 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn
 from torch import Tensor
 
 from spanloc.lightning import Trainer, package
-from spanloc.training.callbacks.pace import Clock, Pace, counted, duration
-from spanloc.training.callbacks.remaining import Remaining, total_steps
+from spanloc.training.callbacks.pace import (
+    Clock,
+    Pace,
+    Remaining,
+    counted,
+    duration,
+    total_steps,
+)
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +32,34 @@ def progress_display() -> package.callbacks.ProgressBar:
 
 
 class EpochBar(package.callbacks.RichProgressBar):
-    """Lightning's bar, with epochs that count from 1 and the time that is left of the whole training."""
+    """Lightning's bar, with epochs from 1, the time that is left of the whole training, loss and metric.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Seconds since some moment.
+    """
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
         super().__init__()
-        self._remaining = Remaining()
+        self._remaining, self._clock = Remaining(clock), clock
+        self._loss: float | None = None
+        self._metric: float | None = None
+        self._read_at = -math.inf
+
+    def configure_columns(self, trainer: Trainer) -> list[Any]:
+        """Those of Lightning, without batches per second, and in training without the times of an epoch."""
+        left_out = {"ProcessingSpeedColumn"}
+        columns = super().configure_columns(trainer)
+        if trainer.state.fn == "fit":
+            # The description has the time. All is to fit into a line of 80 letters.
+            left_out.add("CustomTimeColumn")
+            for column in columns:
+                if isinstance(column, BarColumn):
+                    column.bar_width = 12
+        return [column for column in columns if type(column).__name__ not in left_out]
+
+    def get_metrics(self, trainer: Trainer, pl_module: Any) -> dict[str, Any]:
+        """The values of the lines in a log file, as text."""
+        return _values(trainer, self._loss, self._metric)
 
     def _get_train_description(self, current_epoch: int) -> str:
         text = f"Epoch {_of(current_epoch + 1, self.trainer.max_epochs)}"
@@ -42,6 +72,7 @@ class EpochBar(package.callbacks.RichProgressBar):
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Starts the clock."""
         self._remaining.start(trainer)
+        self._loss = self._metric = None
         super().on_train_start(trainer, pl_module)
 
     def on_train_batch_end(
@@ -49,6 +80,10 @@ class EpochBar(package.callbacks.RichProgressBar):
     ) -> None:
         """Counts the batch, and says once how long all will take."""
         self._remaining.count()
+        # Once a second: reading waits for the device.
+        due = self._clock() - self._read_at >= 1
+        if due and isinstance(outputs, Mapping) and "loss" in outputs:
+            self._loss, self._read_at = float(outputs["loss"]), self._clock()
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         if not self.is_disabled and (text := self._remaining.estimate(trainer)):
             log.info("%s", text)
@@ -59,7 +94,9 @@ class EpochBar(package.callbacks.RichProgressBar):
         super().on_validation_start(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Stops it."""
+        """Stops it, and notes the metric that chooses the checkpoint."""
+        metric = _monitored(trainer)
+        self._metric = None if metric is None or trainer.sanity_checking else float(metric)
         self._remaining.end_pass(trainer)
         super().on_validation_end(trainer, pl_module)
 
@@ -119,12 +156,13 @@ class ProgressLines(package.callbacks.ProgressBar):
             log.info("training ended: %s", self._line(trainer, math.inf))
 
     def on_validation_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Starts the clock of a pass over the validation set."""
-        self._begin_pass(trainer)
+        """Starts the clock of a pass over the validation or test set."""
+        self._remaining.begin_pass()
+        self._done = 0
+        if trainer.state.fn != "fit":
+            self._pace = Pace(self._clock)
 
-    def on_test_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Starts the clock of a pass over the test set."""
-        self._begin_pass(trainer)
+    on_test_start = on_validation_start
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: Any, *args: Any) -> None:
         """Prints a line if one is due."""
@@ -140,14 +178,7 @@ class ProgressLines(package.callbacks.ProgressBar):
         if trainer.sanity_checking:
             return
         self._remaining.end_pass(trainer)
-        monitor = getattr(trainer.checkpoint_callback, "monitor", None)
-        self._metric = trainer.callback_metrics.get(monitor) if monitor else None
-
-    def _begin_pass(self, trainer: Trainer) -> None:
-        self._remaining.begin_pass()
-        self._done = 0
-        if trainer.state.fn != "fit":
-            self._pace = Pace(self._clock)
+        self._metric = _monitored(trainer)
 
     def _count(self, what: str, num_batches: list[int | float]) -> None:
         self._done += 1
@@ -157,15 +188,24 @@ class ProgressLines(package.callbacks.ProgressBar):
 
     def _line(self, trainer: Trainer, left: float) -> str:
         epoch = _of(self._epoch, trainer.max_epochs)
-        monitor = getattr(trainer.checkpoint_callback, "monitor", None)
-        values = ", ".join(
-            f"{name} {float(value):.3g}"
-            for name, value in (("loss", self._loss), (monitor, self._metric))
-            if value is not None
-        )
+        found = _values(trainer, self._loss, self._metric)
+        values = ", ".join(f"{name} {value}" for name, value in found.items())
         text = f"epoch {epoch}, step {_of(trainer.global_step, total_steps(trainer))}"
         text += f"{values and ': '}{values}; {duration(self._pace.elapsed)} elapsed"
         return text if not math.isfinite(left) else f"{text}, about {duration(left)} left"
+
+
+def _monitored(trainer: Trainer) -> Tensor | None:
+    """The metric that chooses the checkpoint, of the last validation."""
+    monitor = getattr(trainer.checkpoint_callback, "monitor", None)
+    return trainer.callback_metrics.get(monitor) if monitor else None
+
+
+def _values(trainer: Trainer, loss: Any, metric: Any) -> dict[str, str]:
+    """The loss and the metric that chooses the checkpoint, where they are known, as text."""
+    monitor = getattr(trainer.checkpoint_callback, "monitor", None)
+    pairs = (("loss", loss), (monitor, metric))
+    return {str(name): f"{float(value):.3g}" for name, value in pairs if value is not None}
 
 
 def _of(number: int, total: float | None) -> str:

@@ -1,34 +1,51 @@
-"""What was measured at convergence, in a few lines."""
+"""The measurement at convergence, in a few lines."""
 
 from pathlib import Path
 
 from rich.console import Console
 
 from spanloc.convergence import ConvergenceResult
-from spanloc.files import counted
+
+# Of the mean tIoU, below which pairs are too far from the match to say anything of its kink.
+_NEAR = 0.9
 
 
 def show(result: ConvergenceResult, when: str, folder: str | None = None) -> None:
-    """Print a verdict, the main numbers and where the others are.
+    """Print the lines of :func:`summary`."""
+    # The name of a loss may look like markup.
+    console = Console(markup=False, emoji=False)
+    for line in summary(result, when, folder):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def summary(
+    result: ConvergenceResult,
+    when: str,
+    folder: str | None = None,
+    *,
+    samples: str = "training samples",
+) -> list[str]:
+    """A verdict, the main numbers and where the others are, a line each.
 
     Args:
         when: The rule that was to be met.
         folder: Where the files are; None: there are none.
+        samples: The word for what it was measured on.
     """
     reason = result.reason
     if when not in ("last", reason):
         reason += f"; {'no plateau' if when == 'plateau' else 'the level was not reached'} before"
     count, available = result.num_sequences, result.num_available
-    samples = f"all {counted(count, 'training sample')}"
+    over = f"all {count:,} {samples}"
     if available not in (None, count):
-        samples = f"a random {count:,} of {available:,} training samples"
+        over = f"a random {count:,} of {available:,} {samples}"
     relative = ", ".join(
         f"{name}{' (trained)' * (name == result.trained and '(' not in name)} "
         f"{row.relative_gradient.mean:.3g}"
         for name, row in result.losses.items()
     )
     lines = [
-        f"What is left of the gradient at step {result.step} ({reason}), over {samples}:",
+        f"What is left of the gradient at step {result.step} ({reason}), over {over}:",
         _verdict(result),
         f"Relative gradient of a pair: {relative}.",
     ]
@@ -38,20 +55,19 @@ def show(result: ConvergenceResult, when: str, folder: str | None = None) -> Non
         )
     if folder is not None:
         lines.append(f"All of it: {Path(folder) / 'convergence.json'}, and a plot in figures/")
-    # The name of a loss may look like markup.
-    console = Console(markup=False, emoji=False)
-    for line in lines:
-        console.print(line, highlight=False, soft_wrap=True)
+    return lines
 
 
 def _verdict(result: ConvergenceResult) -> str:
-    relative = result.own.relative_gradient.mean
+    relative, kink = result.own.relative_gradient.mean, result.kink
     where = f"mean tIoU {result.tiou:.4f}"
-    if not result.tiou >= 0.8:
+    if not result.tiou >= _NEAR:
         return f"Far from the optimum ({where}): this says nothing about the loss's kink yet."
-    if relative >= 1:
+    # Of a loss whose kink is unknown, by that of most sharp ones.
+    if kink != 0 and relative >= (1.0 if kink is None else kink / 2):
+        known = "" if kink is None else f" (the kink of this loss: {kink:.3g})"
         return (
-            f"A pair keeps a gradient of {relative:.3g} (a kink in both ends: 1.41) however small the "
+            f"A pair keeps a gradient of {relative:.3g}{known} however small the "
             f"errors are ({where}): that is the loss, not the data."
         )
     return (

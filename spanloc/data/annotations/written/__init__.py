@@ -86,7 +86,7 @@ def suffix_of(kind: str) -> str:
 
 
 def joint(kind: str) -> bool:
-    """Whether one file of a format can hold several recordings.
+    """True where one file of a format can hold several recordings.
 
     Raises:
         ValueError: There is no such format.
@@ -98,7 +98,7 @@ def joint(kind: str) -> bool:
 
 
 def instead_of_label(kind: str, label: str) -> str | None:
-    """What a label has to be instead for a format to hold it, in words; None: it can hold it.
+    """The rule of a format that a label breaks, in words; None where the format can hold it.
 
     >>> instead_of_label("rttm", "sit down")
     'no white space, and not <NA>, as RTTM has its fields'
@@ -107,7 +107,7 @@ def instead_of_label(kind: str, label: str) -> str | None:
 
 
 def instead_of_name(kind: str, name: str) -> str | None:
-    """What the id of a recording has to be instead, as :func:`instead_of_label` says it of labels."""
+    """The rule of a format that the id of a recording breaks; see :func:`instead_of_label`."""
     return wanted_name(name, _format(kind).name)
 
 
@@ -153,7 +153,7 @@ def write(found: Sequence[Found], path: Path, kind: str) -> None:
 
 
 def content_of(found: Sequence[Found], path: Path, kind: str) -> bytes:
-    """What :func:`write` writes; ``path`` is for errors.
+    """The content of the file that :func:`write` writes; ``path`` is for errors.
 
     Raises:
         ValueError: As there.

@@ -86,7 +86,8 @@ def checked(
     Raises:
         ValueError: A field is not what it has to be; it names the file, the id and the value.
     """
-    _check_name(found.id, where, name)
+    if (wanted := wanted_name(found.id, name)) is not None:
+        raise ValueError(f"{where}: id is {shown(found.id)}; wanted {wanted}")
     at = f"{where}: sequence {shown(found.id)}"
     duration = number(found.duration, at, "duration")
     if duration < LEAST:
@@ -106,7 +107,8 @@ def checked(
         if not 0 <= score <= 1:
             raise ValueError(f"{at}: span {i}: score is {score}; wanted a number from 0 to 1")
         if not isinstance(text, str) or text not in known:
-            _check_label(text, f"{at}: span {i}", label)
+            if (wanted := wanted_label(text, label)) is not None:
+                raise ValueError(f"{at}: span {i}: label is {shown(text)}; wanted {wanted}")
             known.add(text)
         spans.append((begin, stop, text, float(f"{score:.7g}")))
     spans.sort(key=lambda span: span[:2])
@@ -114,7 +116,7 @@ def checked(
 
 
 def wanted_label(text: object, limit: Limit | None) -> str | None:
-    """What a label has to be instead, in words; None: a format with this limit can hold it."""
+    """The rule that a label breaks, in words; None where a format with this limit can hold it."""
     if not isinstance(text, str) or not text or len(text) > _LONGEST:
         return f"a text of 1 to {_LONGEST} characters"
     if "\0" in text or _is_broken(text):
@@ -122,13 +124,8 @@ def wanted_label(text: object, limit: Limit | None) -> str | None:
     return limit.wanted if limit is not None and limit.pattern.search(text) else None
 
 
-def _check_label(text: object, where: str, limit: Limit | None) -> None:
-    if (wanted := wanted_label(text, limit)) is not None:
-        raise ValueError(f"{where}: label is {shown(text)}; wanted {wanted}")
-
-
 def wanted_name(name: str, limit: Limit | None) -> str | None:
-    """What an id has to be instead, in words; None: a format with this limit can hold it."""
+    """The rule that an id breaks, in words; None where a format with this limit can hold it."""
     parts = name.split("/")
     if (
         not {"", ".", ".."}.isdisjoint(parts)
@@ -142,11 +139,6 @@ def wanted_name(name: str, limit: Limit | None) -> str | None:
             "or '..', without backslashes, drives and control characters"
         )
     return limit.wanted if limit is not None and limit.pattern.search(name) else None
-
-
-def _check_name(name: str, where: str, limit: Limit | None) -> None:
-    if (wanted := wanted_name(name, limit)) is not None:
-        raise ValueError(f"{where}: id is {shown(name)}; wanted {wanted}")
 
 
 def _is_broken(text: str) -> bool:

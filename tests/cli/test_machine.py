@@ -1,6 +1,7 @@
-"""Threads: no more than the cores that a process may use, and none that waits at others' cost."""
+"""Threads and memory: no more threads than cores, none that waits at others' cost, and no memory fetched twice."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from spanloc.cli import cores
+from spanloc.cli import machine
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ def test_a_container_may_use_fewer_cores_than_there_are(
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text + "\n")
-    assert cores.num_cores(tmp_path) == wanted
+    assert machine.num_cores(tmp_path) == wanted
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_a_container_may_use_fewer_cores_than_there_are(
 def test_torch_gets_no_more_threads_than_cores(
     cores_there: int, set_by_user: str | None, wanted: int, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(cores, "num_cores", lambda: cores_there)
+    monkeypatch.setattr(machine, "num_cores", lambda: cores_there)
     if set_by_user is None:
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     else:
@@ -49,7 +50,7 @@ def test_torch_gets_no_more_threads_than_cores(
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(4)
-        cores.limit_threads()
+        machine.limit_threads()
         assert torch.get_num_threads() == wanted
     finally:
         torch.set_num_threads(before)
@@ -82,3 +83,38 @@ def test_a_command_lets_waiting_threads_give_up_their_core(
         command, env=environment | set_by_user, capture_output=True, text=True, check=True
     )
     assert found.stderr.split()[-1] == wanted
+
+
+# Memory as a step of training takes and frees it: many blocks of some MiB, all at once.
+STEPS = """
+import resource
+import torch
+from spanloc.cli.machine import keep_freed_memory
+kept = keep_freed_memory()
+def step():
+    blocks = [torch.ones(2**20) for _ in range(20)]
+for _ in range(3):
+    step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    step()
+print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults_of(**environment: str) -> tuple[str, int]:
+    command = [sys.executable, "-c", STEPS]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    kept, faults = found.stdout.split()
+    return kept, int(faults)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_a_step_takes_the_memory_of_the_one_before():
+    kept, faults = faults_of()
+    assert kept == "True"
+    assert faults < 10_000  # of the 100,000 pages of five steps of 80 MiB
+
+
+def test_settings_of_the_c_library_by_the_user_stay():
+    assert faults_of(MALLOC_ARENA_MAX="2")[0] == "False"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spanloc.config.thresholds import thresholds
+from spanloc.cli.score import thresholds_of
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from spanloc.config.thresholds import thresholds
     ],
 )
 def test_thresholds_are_decimals(text, expected):
-    assert thresholds(text) == expected
+    assert thresholds_of(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -24,4 +24,4 @@ def test_thresholds_are_decimals(text, expected):
 )
 def test_what_is_no_threshold_is_refused(text):
     with pytest.raises(ValueError, match=r"tiou is .*; wanted a decimal in \(0, 1\]"):
-        thresholds(text)
+        thresholds_of(text)

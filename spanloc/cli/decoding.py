@@ -1,4 +1,4 @@
-"""Options of the decoding fitted on validation sequences, for ``spanloc-evaluate`` and the end of a training."""
+"""Options of the decoding: those that settings give, and those that are fitted on validation sequences."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,21 +9,21 @@ import torch
 from omegaconf import ListConfig
 from torch.utils.data import DataLoader, Dataset
 
-from spanloc.cli.show import plain_console, show_table
+from spanloc.cli.show import plain_console, show_table, with_progress
 from spanloc.config.build import as_values
 from spanloc.config.checkpoint import file_of, load, store_decode
 from spanloc.config.checks import check
 from spanloc.data import SpanDataModule
 from spanloc.decode import Decode, Fitted, collect, figures, fit_decode
 from spanloc.decode.fitting import OF_SETS, RANKED
-from spanloc.files import write_json
+from spanloc.files import counted, write_json
 from spanloc.reports.table import Table, number
 from spanloc.structures import Sample, collate
 from spanloc.training.callbacks import Evaluated
 from spanloc.training.predicting import PredictingModule
 
 log = logging.getLogger(__name__)
-# Figures, and what a table calls them.
+# Metrics, and their columns in a table.
 _SHOWN = {
     "mAP": "mAP",
     "mAP@0.50:0.95": "0.50:0.95",
@@ -34,10 +34,20 @@ _SHOWN = {
     "ECE": "ECE",
     "ECE_from_0.1": "ECE ≥ 0.1",
 }
+# What fitting an option does.
+_IN_WORDS = {
+    "bias": "correcting constant errors of the boundaries (bias)",
+    "voting": "averaging the boundaries of predictions that overlap (voting)",
+    "calibration": "calibrating the scores",
+    "min_scores": "choosing the lowest score of each label (min_scores)",
+    "exclusive": "keeping one prediction at a time (exclusive)",
+    "fill_gaps": "joining predictions with short gaps (fill_gaps)",
+    "min_length": "leaving out short predictions (min_length)",
+}
 
 
 def usual_min_score(task: PredictingModule) -> float:
-    """The score from which ``spanloc-predict`` writes, unless it is given: all, where a model gives one span."""
+    """The default of ``min_score`` in ``spanloc-predict``: 0.2, or 0 where a model gives one span."""
     return 0.0 if task.decode.max_predictions == 1 else 0.2
 
 
@@ -56,12 +66,6 @@ def wanted_options(value: Any) -> Sequence[str]:
             f"fit_decode is {value}; wanted true, false or a list of {', '.join(known)}"
         )
     return names
-
-
-def names_of(value: Any) -> list[str]:
-    """What a setting names: one thing, or a list of them. A name may look like a number."""
-    several = value if isinstance(value, ListConfig | list | tuple) else [value]
-    return [str(part) for part in several]
 
 
 def chosen_options(config: Any) -> dict[str, Any]:
@@ -100,8 +104,8 @@ def fit_checkpoint(
 ) -> Fitted:
     """Fit options of the decoding of a trained model on the validation set, and store them.
 
-    Every process may call it: it goes through all validation sequences in each, with the same result. Only
-    one should be given a file to write.
+    Every process may call it, and goes through all validation sequences, with the same result. Only one
+    should be given a file to write.
 
     Args:
         path: Of the checkpoint.
@@ -113,7 +117,7 @@ def fit_checkpoint(
         device: Where the model predicts.
 
     Returns:
-        What was fitted; its ``decode`` is that of the model that is then loaded from ``to``.
+        The fitted options; ``decode`` is that of a model loaded from ``to``.
 
     Raises:
         ValueError: The validation set is empty, or as in :func:`spanloc.load`.
@@ -130,10 +134,18 @@ def fit_checkpoint(
         collate_fn=collate,
         num_workers=datamodule.num_workers,
     )
-    log.info("fitting %s on %d validation sequences", ", ".join(options), len(samples))
     task.decode = having(task.decode, chosen or {})
-    collected = collect(task, loader)
+    batches = with_progress(loader, len(loader), "validation batches")
+    collected = collect(task, batches)
     fitted = fit_decode(task.decode, collected, len(task.classes), options, calibration=calibration)
+    on, tried = counted(len(samples), "validation recording"), {t.option for t in fitted.tried}
+    for name in _IN_WORDS:
+        if name in options:
+            outcome = "better, kept" if name in fitted.settings else "no better, not used"
+            if name not in tried:
+                why = (note for note in fitted.notes if note.startswith((f"{name}: ", "nothing ")))
+                outcome = f"not done, {next(why, 'nothing to fit').removeprefix(f'{name}: ')}"
+            log.info("%s on %s: %s", _IN_WORDS[name], on, outcome)
     if to is not None:
         store_decode(file_of(path), {**(chosen or {}), **fitted.settings}, to, off=options)
     return fitted
@@ -142,7 +154,7 @@ def fit_checkpoint(
 def report_fit(
     fitted: Fitted, before: Evaluated, after: Evaluated, subset: str, to: Path, folder: Path
 ) -> None:
-    """Print what was tried and what it gave, and write ``decode_fit.json``."""
+    """Print the options that were tried, with their gains, and write ``decode_fit.json``."""
     console = plain_console()
     rows = [_row("without these", fitted.before, "", "")]
     for tried in fitted.tried:

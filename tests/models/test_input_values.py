@@ -1,4 +1,6 @@
-"""A running mean that every channel is freed of."""
+"""Changes of the input values: the running mean that is subtracted, and the limit beyond which they are compressed."""
+
+import math
 
 import pytest
 import torch
@@ -17,7 +19,7 @@ def test_the_mean_of_blocks_around_by_hand():
     assert out.tolist() == [[[-3.0, -1.0, 0.0, 2.0, 2.0, 0.0, 0.0]]]
 
 
-def test_an_offset_of_a_recording_changes_nothing():
+def test_with_a_baseline_an_offset_of_a_recording_changes_nothing():
     model, batch = localizer("points", baseline=64).eval(), make_batch((190, 33))
     offset = 30 * torch.randn(len(batch.features), batch.features.shape[1], 1)
     one = model(batch.features, batch.mask)
@@ -25,7 +27,7 @@ def test_an_offset_of_a_recording_changes_nothing():
     torch.testing.assert_close(one.logits[one.mask], other.logits[one.mask], rtol=1e-3, atol=1e-3)
 
 
-def test_a_window_gives_what_one_pass_gives():
+def test_with_a_baseline_a_window_gives_what_one_pass_gives():
     model = localizer("points", 2, num_levels=2, baseline=40).eval()
     reach = reach_of(model, 3, 256, torch.device("cpu"))
     assert 20 < reach.steps < 256
@@ -39,7 +41,28 @@ def test_a_window_gives_what_one_pass_gives():
     torch.testing.assert_close(whole.logits[0, inside], part.logits[0, same], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("baseline", [-1.0, float("nan"), float("inf")])
-def test_a_length_that_is_none_is_refused(baseline):
-    with pytest.raises(ValueError, match=f"baseline is {baseline}; it must be a number"):
-        localizer("points", baseline=baseline)
+def test_values_beyond_the_limit_grow_with_their_logarithm():
+    model, seen = localizer("points", limit=10.0), []
+    model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    model.set_statistics(torch.tensor([1.0, 0, 0]), torch.tensor([2.0, 1, 1]))
+    features = torch.tensor([[1.0, 21.0, -19.0, 23.0, -9999.0]]).expand(1, 3, 5)
+    model(features, torch.ones(1, 5, dtype=torch.bool))
+    expected = [0.0, 10.0, -10.0, 10 + math.log(2), -10 - math.log(1 + 4990)]
+    assert seen[0][0, 0].tolist() == pytest.approx(expected, rel=1e-6)
+
+
+def test_values_within_the_limit_stay_as_they_are():
+    batch = make_batch((190, 33))
+    plain, wide, narrow = (
+        localizer("points", limit=limit)(batch.features, batch.mask).logits
+        for limit in (None, 50.0, 0.5)
+    )
+    assert torch.equal(plain, wide)
+    assert not torch.equal(plain, narrow)
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["baseline", "limit"])
+def test_a_baseline_or_limit_that_is_no_length_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name} is {value}; it must be a number"):
+        localizer("points", **{name: value})

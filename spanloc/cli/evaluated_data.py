@@ -1,0 +1,155 @@
+"""The data of an evaluation: how they are read, and which of their recordings are evaluated."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from spanloc.cli.environment import read_environment
+from spanloc.config.build import as_values
+from spanloc.config.checkpoint import file_of
+from spanloc.data import AnnotatedData, SpanDataModule
+from spanloc.data.held_out import ONE_SUBJECT, TooFewSubjectsError
+from spanloc.data.sample import data_folder
+from spanloc.data.sound import AS_THEY_ARE
+from spanloc.files import counted
+from spanloc.training.task import SpanLocalizer
+
+log = logging.getLogger(__name__)
+_SUBSETS = ("test", "val", "all")
+
+
+def check_subset(subset: Any, fits: bool) -> None:
+    """Refuse what is no subset, and ``all`` where the decoding is to be fitted.
+
+    Raises:
+        ValueError: It is such a one.
+    """
+    if subset is not None and subset not in _SUBSETS:
+        raise ValueError(f"subset is {subset!r}; it may be test, val or all")
+    if subset == "all" and fits:
+        raise ValueError("subset=all holds nothing out for fit_decode")
+
+
+def settings_of_data(
+    config: DictConfig, task: SpanLocalizer, trained: dict[str, Any]
+) -> dict[str, Any]:
+    """The settings of the data: those of training, with those of the command in their place.
+
+    Raises:
+        ValueError: The data of training do not have such a setting.
+    """
+    data = dict(trained)
+    ours = data.get("_target_") == "spanloc.data.AnnotatedData"
+    given: dict[str, Any] = as_values(config.data)
+    for text in HydraConfig.get().overrides.task:
+        # Null is "as in training", but not where the command says it.
+        name, _, value = text.lstrip("+").partition("=")
+        if name in ("data.columns", "data.label_map") and value == "null":
+            given[name.removeprefix("data.")] = {}
+    for key, value in given.items():
+        if value is None:
+            continue
+        if key not in data and not ours:  # of ours, an older run may lack what is newer
+            raise ValueError(f"data.{key}: the model was trained on {data['_target_']}, without it")
+        data[key] = value
+    if ours and data.get("features") is None:
+        # Of a run, null are the samples, whatever the recordings are.
+        data["features"] = AS_THEY_ARE
+    if ours and data.get("classes") is None:
+        # Not every label that the model knows need be in use.
+        data["classes"] = task.classes
+    return data
+
+
+def set_up(
+    datamodule: SpanDataModule,
+    config: DictConfig,
+    trained: dict[str, Any],
+    checkpoint: str,
+    fits: bool,
+) -> str:
+    """Read the data, and choose the subset where the command does not.
+
+    All recordings of a folder other than that of training are evaluated, unless it has a ``testing`` subset
+    or holds recordings that the model was trained on.
+
+    Args:
+        datamodule: Of the data.
+        config: Of the command.
+        trained: The settings of the data of training.
+        checkpoint: The run that it belongs to has a list of the files in that folder.
+        fits: Whether the decoding is to be fitted, for which some recordings are held out.
+
+    Returns:
+        The subset: ``test``, ``val`` or ``all``.
+
+    Raises:
+        ValueError: There is no such subset.
+    """
+    root, subset, why = config.data.root, config.subset, ""
+    theirs = not isinstance(datamodule, AnnotatedData)
+    if subset is None:
+        elsewhere = root is not None and not theirs and not _is_same(str(root), trained["root"])
+        subset, why = _of_other(datamodule, checkpoint) if elsewhere and not fits else ("test", "")
+    if subset == "all":
+        if not isinstance(datamodule, AnnotatedData):
+            raise ValueError(
+                f"subset=all is for a folder; the model was trained on {trained['_target_']}"
+            )
+        datamodule.setup_all()
+    else:
+        try:
+            datamodule.setup("test")
+        except TooFewSubjectsError as error:
+            if root is None:
+                raise
+            raise ValueError(
+                f"{root}: no recordings can be held out for subset={subset}: {str(error).split(';')[0]}; "
+                "subset=all evaluates on all"
+            ) from None
+    if root is not None and not theirs:
+        _say_what_is_read(datamodule, config, subset, why)
+    return subset
+
+
+def _is_same(root: str, other: str | Path) -> bool:
+    return data_folder(root).resolve() == Path(other).resolve()
+
+
+def _of_other(datamodule: Any, checkpoint: str) -> tuple[str, str]:
+    """The subset of a folder that is not that of training, and the reason."""
+    datamodule.setup_all()
+    subsets = datamodule.annotations.subsets
+    if subsets["testing"] and subsets["training"]:
+        return "test", ", its 'testing' subset"
+    try:
+        known = read_environment(file_of(checkpoint).parent).data
+    except (OSError, ValueError):  # a checkpoint that was taken out of its run
+        known = None
+    now = datamodule.fingerprint()
+    if known is not None and now is not None:
+        for name, (size, _) in now.signals.items():
+            if name in known.signals and known.signals[name][0] == size:
+                return (
+                    "test",
+                    f", those that training would hold out, as {name} is one of its recordings",
+                )
+    return "all", ", all of them, as this is another folder than that of training"
+
+
+def _say_what_is_read(datamodule: Any, config: DictConfig, subset: str, why: str) -> None:
+    """Log how another folder of data is read, and how many of its recordings are evaluated."""
+    for note in datamodule.notes:
+        if not note.startswith(ONE_SUBJECT):
+            log.info(note)
+    total = sum(len(records) for records in datamodule.annotations.subsets.values())
+    count = len(datamodule.val_set if subset == "val" else datamodule.test_set)
+    rest = "" if count == total else f"; subset=all evaluates on all {total}"
+    unit = datamodule.reading.get("unit", "seconds")
+    how = f" and unit ({unit})" if config.data.unit is None else ""
+    if config.data.columns is None:
+        rest = f"; they are read with the columns{how} of the training data{rest}"
+    log.info("evaluating on %s of %s%s%s", counted(count, "recording"), datamodule.root, why, rest)

@@ -1,0 +1,78 @@
+"""Lines below the table of results: what the metrics mean, what they are of, and the gradient that is left."""
+
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from spanloc.data import SyntheticData
+from spanloc.data.held_out import named
+from spanloc.files import counted
+from spanloc.training.callbacks import Convergence
+from spanloc.training.callbacks.summary import summary
+
+log = logging.getLogger(__name__)
+
+
+def meanings(metrics: Iterable[str]) -> list[str]:
+    """The meanings of the metrics with these names, the main ones alone."""
+    names = dict.fromkeys(name.rpartition("/")[2] for name in metrics)
+    thresholds = [name[4:] for name in names if re.fullmatch(r"mAP@\d\.\d+", name)]
+    lines = []
+    if thresholds:
+        tiou = "0.50" if "0.50" in thresholds else thresholds[0]
+        also = ""
+        if len(thresholds) > 1 and "mAP" in names:
+            also = f" mAP is the mean over the values {thresholds[0]} to {thresholds[-1]}."
+        lines.append(
+            f"mAP@{tiou}: average precision, mean over the labels. A prediction is right if it has the right "
+            f"label and overlaps the true span enough (tIoU of {tiou} or more). 1 is perfect.{also}"
+        )
+    if "tiou" in names:
+        lines.append(
+            "tiou: overlap of the predicted and the true span, divided by all that the two cover; the mean. "
+            "1 is perfect."
+        )
+    return lines
+
+
+def evaluated_on(samples: Any, word: str) -> str:
+    """A line that names the recordings of a test or validation set.
+
+    Args:
+        word: What was done with them, such as ``"Tested"``.
+    """
+    records = getattr(samples, "records", None)
+    return f"{word} on: {named(records) if records else counted(len(samples), 'sequence')}."
+
+
+def gradient_lines(callbacks: Sequence[Any], datamodule: Any) -> list[str]:
+    """What to print of the measurement at convergence; all of it goes to the log file of the run.
+
+    Of made-up data, which are for the study of losses, it is all of it, of others one line.
+    """
+    found = next((callback for callback in callbacks if isinstance(callback, Convergence)), None)
+    if found is None or found.result is None:
+        return []
+    made_up = isinstance(datamodule, SyntheticData)
+    samples = "training samples" if made_up else "pieces of the training recordings"
+    lines = summary(found.result, found.when, found.folder, samples=samples)
+    for handler in logging.root.handlers:
+        if isinstance(handler, logging.FileHandler):
+            for line in lines:
+                handler.handle(logging.makeLogRecord(_entry(line)))
+    if made_up or found.folder is None:
+        return lines if made_up else []
+    path = Path(found.folder) / "convergence.json"
+    return [f"What is left of the gradient (for the study of losses): {path}"]
+
+
+def _entry(line: str) -> dict[str, Any]:
+    level = logging.INFO
+    return {
+        "name": log.name,
+        "levelno": level,
+        "levelname": logging.getLevelName(level),
+        "msg": line,
+    }

@@ -1,0 +1,149 @@
+"""Predictions and annotations to evaluate in ActivityNet's JSON: lists by sequence."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeGuard
+
+import torch
+from torch import Tensor
+
+from spanloc.data.annotations.pieces import COLUMNS, Piece, arrays, as_float, batched, settled
+from spanloc.data.annotations.rows import is_number
+from spanloc.files import read_json, shown
+
+#: Magnitudes of times: lengths, and shares of durations, are finite too within them.
+LEAST, MOST = 1e-100, 1e100
+
+
+class Truths(NamedTuple):
+    """The annotations of a file.
+
+    Args:
+        pieces: Their rows.
+        sequences, classes: Of the whole file, where it lists them.
+        durations: Of sequences, in seconds, where they are known.
+        unseen: Stretches of sequences that nobody looked at, in seconds.
+    """
+
+    pieces: Iterator[Piece]
+    sequences: Sequence[str] = ()
+    classes: Sequence[str] = ()
+    durations: Mapping[str, float] = {}
+    unseen: Mapping[str, Tensor] = {}
+
+
+def predicted(file: Path) -> Iterator[Piece]:
+    """The rows of predictions, or of another annotator's annotations.
+
+    Raises:
+        ValueError: The file has neither ``results`` nor a ``database``, or rows are not as they should be.
+    """
+    content = read_json(file)
+    fields: Any = content if isinstance(content, dict) else {}
+    results, database = fields.get("results"), fields.get("database")
+    if isinstance(results, dict):
+        return _rows(results, f"{file}: results")
+    if results is None and _by_sequence(database):
+        return _rows(_lists(database), f"{file}: annotations")
+    raise ValueError(
+        f"{file}: wanted an object with the field 'results', lists by sequence; or 'database', as "
+        "annotations have it"
+    )
+
+
+def annotated(file: Path, subset: str | None, size: float = 1.0) -> Truths:
+    """The annotations of a file, or of a subset of it.
+
+    Args:
+        file: With the field ``database``.
+        subset: None takes all sequences. The classes are those of the whole file.
+        size: Seconds of a unit of the stretches.
+
+    Raises:
+        ValueError: The file holds something else, or no such subset.
+    """
+    content = read_json(file)
+    database = content.get("database") if isinstance(content, dict) else None
+    if not _by_sequence(database):
+        raise ValueError(f"{file}: wanted an object with the field 'database', objects by id")
+    own = database
+    if subset is not None:
+        own = {n: fields for n, fields in database.items() if fields.get("subset") == subset}
+        if not own:
+            subsets = (fields.get("subset") for fields in database.values())
+            there = sorted({name for name in subsets if isinstance(name, str)})
+            raise ValueError(
+                f"{file}: no sequence has the subset {subset!r}; there are {shown(there)}"
+            )
+    classes = content.get("classes", [])
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise ValueError(f"{file}: classes is {shown(classes)}; wanted a list of names")
+    if not classes:
+        # Of the whole file, so that a label of another subset is not unknown.
+        rows = (row for some in _lists(database).values() if isinstance(some, list) for row in some)
+        labels = (row.get("label") for row in rows if isinstance(row, dict))
+        classes = sorted({str(label) for label in labels if isinstance(label, str | int)})
+    durations = {name: as_float(fields.get("duration")) for name, fields in own.items()}
+    durations = {name: value for name, value in durations.items() if LEAST < value < MOST}
+    unseen = {
+        name: _unseen(
+            fields["annotated"], durations.get(name), size, f"{file}: sequence {shown(name)}"
+        )
+        for name, fields in own.items()
+        if "annotated" in fields
+    }
+    pieces = _rows(_lists(own), f"{file}: annotations")
+    return Truths(pieces, list(own), classes, durations, unseen)
+
+
+def _by_sequence(database: Any) -> TypeGuard[dict[str, Any]]:
+    return isinstance(database, dict) and all(isinstance(own, dict) for own in database.values())
+
+
+def _lists(database: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: fields.get("annotations", []) for name, fields in database.items()}
+
+
+def _rows(by_sequence: Mapping[str, Any], where: str) -> Iterator[Piece]:
+    return settled(_pieces(by_sequence, where), where)
+
+
+def _pieces(by_sequence: Mapping[str, Any], where: str) -> Iterator[Piece]:
+    for some in batched(_listed(by_sequence, where)):
+        places, *columns = zip(*some, strict=True)
+        values = dict(zip(COLUMNS, columns, strict=True))
+        yield Piece(places.__getitem__, **arrays(values, places.__getitem__, where))
+
+
+def _listed(by_sequence: Mapping[str, Any], where: str) -> Iterator[tuple[Any, ...]]:
+    for name, rows in by_sequence.items():
+        at = shown(name)
+        if not isinstance(rows, list):
+            raise ValueError(f"{where} of {at}: {type(rows).__name__}; wanted a list")
+        for i, row in enumerate(rows):
+            segment = row.get("segment") if isinstance(row, dict) else None
+            if not isinstance(segment, list) or len(segment) != 2:
+                raise ValueError(f"{where} of {at}: [{i}]: wanted segment: [start, end]")
+            yield f"{at}, [{i}]", name, *segment, row.get("label"), row.get("score")
+
+
+def _unseen(looked_at: Any, duration: float | None, size: float, where: str) -> Tensor:
+    # What lies between the stretches that were looked at.
+    if not isinstance(looked_at, list):
+        raise ValueError(
+            f"{where}: annotated is {shown(looked_at)}; wanted a list of stretches [start, end]"
+        )
+    for i, ends in enumerate(looked_at):
+        pair = isinstance(ends, list) and len(ends) == 2
+        if not (pair and all(is_number(end, -MOST, MOST) for end in ends) and ends[0] <= ends[1]):
+            raise ValueError(
+                f"{where}: annotated[{i}] is {shown(ends)}; wanted [start, end] in seconds, with "
+                f"start <= end, within {MOST:g} of 0"
+            )
+    place, last = (-MOST, MOST) if duration is None else (0.0, duration)
+    unseen = []
+    for start, end in [*sorted((size * a, size * b) for a, b in looked_at), (last, last)]:
+        if place < min(start, last):
+            unseen.append((place, min(start, last)))
+        place = max(place, end)
+    return torch.tensor(unseen, dtype=torch.float64).reshape(-1, 2)

@@ -1,0 +1,139 @@
+"""Kinds of findings: their severity, their words and their advice."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from spanloc.data.annotations.rows import MOMENTS, TIME, Case
+from spanloc.data.survey.result import MOST_CASES, Finding
+from spanloc.files import counted
+
+#: Training spans of a label that are too few to learn from, and that are not many.
+FEW, RARE = 5, 10
+#: Steps: the ends of shorter spans are finer than the grid that a model predicts on.
+SHORT = 2
+#: Standard deviations of one channel that differ by more are of different units, or of a dead sensor.
+SCALES = 1000
+
+_FEW_ADVICE = "Annotate more of it, or join it with a similar label."
+_NOT_TESTED = "Nothing will be known about how well it is found there."
+# By kind: severity, noun of the cases, what is said of them, advice.
+_KINDS = {
+    "refused": (
+        "error", "mistake", "in the annotations, or between them and the signals",
+        "Correct this, then check again: what it belongs to was left out of this check."),
+    "no rate": (
+        "error", "recording", "whose rate is not known",
+        f"Set data.fps (steps per second){TIME}; for features of a video, data.feature_stride and data.fps."),
+    "not finite": (
+        "error", "recording", "with infinite values",
+        "Cut out these stretches, or replace the values: training refuses them."),
+    "missing": (
+        "error", "recording", "with missing values (NaN, or empty fields)",
+        "data.missing=interpolate fills them from their neighbours, in training and in prediction."),
+    "gap": (
+        "error", "recording", "with gaps in the times",
+        "data.missing=interpolate fills them from their ends, in training and in prediction."),
+    "irregular": (
+        "note", "recording", "with irregular times",
+        "Training interpolates the rows at equal steps; data.on_rate=error refuses such recordings."),
+    "no values": (
+        "error", "channel", "without any value in a recording",
+        "Leave out the recording, or choose other channels with data.channels."),
+    "rising": (
+        "warning", "channel", "rising at every step of every recording",
+        "A time or a number of rows is no signal. If it is the time: 'data.columns={time: NAME}'; else "
+        "choose others with data.channels."),
+    "unreadable": (
+        "error", "recording", "that cannot be read",
+        "Write the files again, or take these recordings out of the annotations."),
+    "copy in another subset": (
+        "error", "recording", "with the same content in two subsets",
+        "Keep it in one subset: what is trained on cannot be tested on."),
+    "copy": (
+        "warning", "recording", "given twice in one subset", "Keep one: the other counts twice."),
+    "subject in two subsets": (
+        "warning", "subject", "in two subsets",
+        "Keep a subject in one subset, unless the model is only for people it has seen."),
+    "no spans": (
+        "note", "recording", "without a span",
+        "Fine where nothing happens in them; take out those that nobody annotated."),
+    "different rates": (
+        "note", "recording", "of another rate than the first one",
+        "Training resamples all to the most frequent rate, or to data.rate."),
+    "different channels": (
+        "warning", "recording", "with other channels than the first one",
+        "Training takes the channels whose names all have, or those in data.channels; without names "
+        "and data.channels it refuses."),
+    "scale": (
+        "warning", "channel", f"on scales that differ more than {SCALES:,}-fold between recordings",
+        "Bring all recordings to one unit; leave out those of a dead sensor."),
+    "code": (
+        "warning", "channel", "in which one value far outside the usual range repeats",
+        "If it stands for lost samples, fill them from their neighbours: training takes it for signal, "
+        "and at most compresses it."),
+    "label not in training": (
+        "error", "label", "in other subsets, but not in training",
+        "Move some of these recordings to training, or leave the label out: it cannot be learnt."),
+    "few spans": ("warning", "label", f"with fewer than {FEW} spans in training", _FEW_ADVICE),
+    "rare label": ("note", "label", f"with {FEW} to {RARE - 1} spans in training", _FEW_ADVICE),
+    "label not in validation": (
+        "note", "label", "in training, but not in validation", _NOT_TESTED),
+    "label not in testing": ("note", "label", "in training, but not in testing", _NOT_TESTED),
+    "label without spans": (
+        "warning", "label", "without a single span",
+        "Take it out of the classes, or correct its spelling."),
+    "labels alike": (
+        "warning", "label", "in several spellings, which differ in capital letters or blanks", ""),
+    "span: reversed": (
+        "error", "span", "whose end is before the start",
+        "Swap the ends, or leave these spans out: data.bad_spans=drop."),
+    "span: empty": (
+        "error", "span", "without a length",
+        f"{MOMENTS[0].upper()}{MOMENTS[1:]}. Else give them a length, or leave them out: data.bad_spans=drop."),
+    "span: past the end": (
+        "error", "span", "past the end of the recording",
+        "Check the rate, the duration and the unit of the ends; data.bad_spans=clip cuts off what is "
+        "outside."),
+    "span: before the start": (
+        "error", "span", "before the start of the recording",
+        "Check the offset of the annotations against the recording."),
+    "span: label": (
+        "error", "span", "whose label is unknown",
+        "Add the label to the classes, or correct its spelling."),
+    "span: no label": (
+        "error", "span", "without a label",
+        "Fill it in, or leave these spans out: data.bad_spans=drop."),
+    "span: duplicate": (
+        "warning", "span", "given twice", "Remove the second one: it would count twice."),
+    "overlap: same label": (
+        "warning", "pair", "of overlapping spans of one label",
+        "Join or part them: the model reports only one of two that overlap much."),
+    "overlap: different labels": (
+        "note", "pair", "of overlapping spans of different labels",
+        "task=detection learns both; task=single has one span a recording."),
+    "short spans": (
+        "warning", "span", f"shorter than {SHORT} steps",
+        "Use a higher rate, or check the unit of the ends."),
+    "outside of annotated": (
+        "warning", "span", "at least partly outside of the annotated stretches",
+        "Correct 'annotated' or these spans: what lies outside is neither trained on nor evaluated."),
+}  # fmt: skip
+
+
+def finding(
+    kind: str, cases: Iterable[Case], count: int, *, advice: str = "", lesser: str = ""
+) -> Iterator[Finding]:
+    """A finding that keeps the first of its cases; none without a case.
+
+    Args:
+        kind: One of those with words and advice of their own.
+        cases: All of them.
+        count: How many there are.
+        advice: In place of that of the kind.
+        lesser: Severity that an error has here.
+    """
+    severity, noun, what, usual = _KINDS[kind]
+    severity = lesser if lesser and severity == "error" else severity
+    if count:
+        text, first = f"{counted(count, noun)} {what}", list(islice(cases, MOST_CASES))
+        yield Finding(severity, kind, text, count, advice or usual, first)

@@ -1,0 +1,63 @@
+"""``spanloc-predict`` on recordings with missing values, with irregular times, and with times of another name."""
+
+import numpy as np
+import pytest
+import torch
+from predicting import NAMES, PREDICT, RATE, signal, spans_of, write_csv
+
+
+def predict(cli, model, folder, *words):
+    """The spans that are found, or the line of an error."""
+    found = cli("predict", f"checkpoint={model}", *PREDICT, *words, folder=folder)
+    return spans_of(found / "out" / "predictions.json") if found == folder else found
+
+
+def test_missing_values_are_refused_unless_they_are_to_be_filled(cli, named_model, tmp_path):
+    values = signal()
+    filled = values.copy()
+    filled[50:60, 1] = np.interp(np.arange(50, 60), [49, 60], values[[49, 60], 1])
+    values[50:60, 1] = np.nan
+    np.save(tmp_path / "a.npy", values)
+    np.save(tmp_path / "b.npy", filled)
+    stop = predict(cli, named_model, tmp_path, "input=a.npy", f"rate={RATE}")
+    assert "column 1 is nan; missing=interpolate fills missing values" in stop
+    words = ("input=[a.npy,b.npy]", f"rate={RATE}", "missing=interpolate")
+    found = predict(cli, named_model, tmp_path, *words)
+    assert found["a"] == found["b"] != []
+
+
+def test_rows_at_irregular_times_are_interpolated_and_said(cli, named_model, tmp_path, capsys):
+    times = np.arange(0, 20, 1 / RATE) + np.random.default_rng(0).uniform(0, 0.08, 200)
+    rows = np.column_stack([times, *(np.sin(times + i) for i in range(3))])
+    header = ",".join(["time", *NAMES])
+    np.savetxt(tmp_path / "a.csv", rows, "%.4f", ",", header=header, comments="")
+    write_csv(tmp_path / "b.csv", np.sin(np.arange(200)[:, None] / RATE + np.arange(3)))
+    found = predict(cli, named_model, tmp_path, "input=[a.csv,b.csv]")
+    assert "times are not regular: interpolated at equal steps" in capsys.readouterr().out
+    best = [max(found[name], key=lambda row: row[3]) for name in "ab"]
+    assert best[0][2] == best[1][2]
+
+
+@pytest.fixture
+def clocked(named_model, tmp_path):
+    """The model as if it had been trained with ``data.columns={time: Uhr}`` and filled values."""
+    checkpoint = torch.load(named_model / "best.ckpt", weights_only=True)
+    checkpoint["spanloc"]["input"] |= {"time": "Uhr", "missing": "interpolate"}
+    torch.save(checkpoint, tmp_path / "model.ckpt")
+    return tmp_path / "model.ckpt"
+
+
+def test_a_model_keeps_the_name_of_the_times_and_that_values_are_filled(
+    cli, clocked, named_model, tmp_path
+):
+    values = signal()
+    write_csv(tmp_path / "a.csv", values)
+    text = (tmp_path / "a.csv").read_text()
+    (tmp_path / "b.csv").write_text(text.replace("time,", "Uhr,"))
+    expected = predict(cli, named_model, tmp_path, "input=a.csv")["a"]
+    assert predict(cli, clocked, tmp_path, "input=b.csv")["b"] == expected
+    values[50:60, 1] = np.nan
+    write_csv(tmp_path / "c.csv", values)
+    assert predict(cli, clocked, tmp_path, "input=c.csv")["c"]
+    stop = predict(cli, clocked, tmp_path, "input=c.csv", "missing=error")
+    assert "column 1 is nan" in stop

@@ -1,0 +1,165 @@
+"""Tables to evaluate as spreadsheets and other tools write them."""
+
+import json
+import re
+
+import pandas as pd
+import pytest
+
+from spanloc.data.annotations.scored import read_scored
+
+SPANS = [[1.5, 2.25], [63.0, 64.0]]
+ANNOTATIONS = "sequence,start,end,label\na,1,2,walk\na,63,64,sit\n"
+
+
+def read(folder, text, name="p.csv", **options):
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    (folder / "a.csv").write_text(ANNOTATIONS)
+    return read_scored(path, folder / "a.csv", **options).predictions
+
+
+def of_predictions(**columns):
+    return {"columns": {"predictions": columns}}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "options"),
+    [
+        ("p.csv", "sequence;start;end;label;score\na;1,5;2,25;walk;0,5\na;63;64;sit;1\n", {}),
+        ("p.csv", "sequence;start;end;label;score\na;1.5;2.25;walk;.5\na;63;64;sit;1\n", {}),
+        ("p.csv", "\ufeffsequence\tstart\tend\tlabel\tscore\na\t1,5\t2,25\twalk\t5,0e-1\na\t63\t64\tsit\t1\n", {}),
+        ("p.tsv", "sequence\tstart\tend\tlabel\tscore,\tscore\na\t1,5\t2,25\twalk\t\t0,5\na\t63\t64\tsit\t\t1\n", {}),
+        ("p.csv", "sequence,start,end,label,score\na,00:01.5,0:2.25,walk,.5\na,00:01:03,01:04,sit,1\n", {}),
+        ("p.csv", "Sequence,START,End, Label ,score\na,1.5,2.25, walk ,.5\na,63,64,sit,1\n", {}),
+        ("p.csv", "sequence,start,duration,label,score\na,1.5,.75,walk,.5\na,63,1,sit,1\n", {}),
+        ("p.csv", "file,onset,len,end,label,score\na,1.5,.75,9,walk,.5\na,63,1,9,sit,1\n",
+         of_predictions(sequence="file", start="onset", duration="len")),
+        ("p.csv", "sequence,start,end,label,score\na,1500,0:02.25,walk,.5\na,63000,64000,sit,1\n",
+         {"unit": {"predictions": "milliseconds"}}),
+        ("p.csv", '\ufeffend,sequence,note,score,start,label\r\n2.25,a,x,.5,1.5,walk\r\n\r\n 64 ,a,"y\nz",1,63,sit\r\n', {}),
+        ("p.jsonl", '{"Sequence": "a", "start": 1.5, "duration": 0.75, "label": "walk", "score": 0.5}\n'
+         '{"Sequence": "a", "start": 63, "duration": 1, "label": "sit", "score": 1}\n', {}),
+        ("p.jsonl", '{"file": "a", "start": "0:01.5", "end": 2.25, "label": "walk", "score": 0.5}\n'
+         '{"file": "a", "start": "1:03", "end": 64, "label": "sit", "score": 1}\n', of_predictions(sequence="file")),
+        ("p.json", '{"results": {"a": [{"segment": [1500, 2250], "label": "walk", "score": 0.5},'
+         '{"segment": [63000, 64000], "label": "sit", "score": 1}]}}', {"unit": {"predictions": "milliseconds"}}),
+    ],
+)  # fmt: skip
+def test_what_other_programs_write_is_the_same_table(tmp_path, name, text, options):
+    found = read(tmp_path, text, name, **options)
+    assert found.spans.tolist() == SPANS
+    assert found.scores.tolist() == [0.5, 1]
+    assert found.labels.tolist() == [0, 1]
+
+
+def test_times_of_a_parquet_table_may_be_texts_under_other_names(tmp_path):
+    table = {"file": ["a", "a"], "onset": ["0:01.5", "63"], "Duration": ["0.75", "1"]}
+    pd.DataFrame(table | {"label": ["walk", "sit"]}).to_parquet(tmp_path / "p.parquet")
+    (tmp_path / "a.csv").write_text(ANNOTATIONS)
+    options = of_predictions(sequence="file", start="onset")
+    found = read_scored(tmp_path / "p.parquet", tmp_path / "a.csv", **options).predictions
+    assert found.spans.tolist() == SPANS
+
+
+def test_annotations_have_columns_and_a_unit_of_their_own(tmp_path):
+    (tmp_path / "p.csv").write_text("sequence,start,end,label,score\na,1,2,walk,0.5\n")
+    (tmp_path / "a.csv").write_text("file;from;to;label\na;1000;2000;walk\nb;;;\n")
+    columns = {"annotations": {"sequence": "file", "start": "from", "end": "to"}}
+    scored = read_scored(
+        tmp_path / "p.csv",
+        tmp_path / "a.csv",
+        columns=columns,
+        unit={"annotations": "milliseconds"},
+    )
+    assert scored.targets.spans.tolist() == scored.predictions.spans.tolist() == [[1, 2]]
+    assert scored.targets.ids == ("a", "b")
+
+
+def test_one_unit_may_be_that_of_both_files(tmp_path):
+    (tmp_path / "p.csv").write_text("sequence,start,end\na,1000,2000\n")
+    scored = read_scored(tmp_path / "p.csv", tmp_path / "p.csv", unit="milliseconds")
+    assert scored.targets.spans.tolist() == scored.predictions.spans.tolist() == [[1, 2]]
+
+
+def test_the_stretches_looked_at_are_in_the_unit_of_the_rows(tmp_path):
+    (tmp_path / "p.csv").write_text("sequence,start,end\na,1,2\n")
+    (tmp_path / "a.json").write_text(
+        '{"database": {"a": {"duration": 9, "annotated": [[0, 5000]], "annotations": '
+        '[{"segment": [1000, 2000], "label": "span"}]}}}'
+    )
+    unit = {"annotations": "milliseconds"}
+    targets = read_scored(tmp_path / "p.csv", tmp_path / "a.json", unit=unit).targets
+    assert targets.spans.tolist() == [[1, 2]]
+    assert targets.ignored[0].tolist() == [[5, 9]]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("file,onset,offset,class,score\n", {},
+         "p.csv: line 1: there are no columns 'sequence', 'start' and 'end'; found file, onset, offset, class, "
+         "score; set 'columns.predictions={sequence: file, start: onset, end: offset, label: class}'"),
+        ("sequence,start,end\n", of_predictions(start="t"), "there is no column 't'; found sequence, start, end"),
+        ("sequence,start,end\n", of_predictions(subject="s"), "columns.predictions: no field 'subject'; wanted some"),
+        ("sequence,start,end\n", {"unit": {"predictions": "steps"}},
+         "unit.predictions is 'steps'; wanted seconds or milliseconds"),
+        ("sequence;start;end;label\na;1,5;2;sit\na;2.5;3;sit\n", {},
+         "p.csv: line 3: start is '2.5', and '1,5' in line 2; wanted decimal commas or points, not both"),
+        ('sequence,start,end,label\na,"1,5",2,sit\n', {}, "no finite number, first [1,5, 2] (line 2)"),
+        ("sequence;start;end;label\na;1.234,5;2;sit\n", {}, "no finite number, first [1.234,5, 2] (line 2)"),
+        ("sequence,start,end,label\na,1:75,2,sit\n", {}, "no finite number, first [1:75, 2] (line 2)"),
+        (f"sequence,start,end,label\na,{'1' * 5000}:00,2,sit\n", {}, "no finite number, first ['1111"),
+        ("sequence,start,end,label,score\na,1,2,sit,0:30\n", {}, "a score that is no finite number, first 0:30"),
+    ],
+)  # fmt: skip
+def test_a_mistake_comes_with_its_remedy_or_place(tmp_path, text, options, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read(tmp_path, text, **options)
+
+
+def test_columns_of_json_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"columns.predictions is set; .*p.json is no table"):
+        read(tmp_path, "{}", "p.json", **of_predictions(start="t"))
+
+
+def test_the_command_takes_columns_and_units(tmp_path, cli):
+    (tmp_path / "p.csv").write_text("sequence,start,end,label,score\na,1,2,walk,0.5\n")
+    (tmp_path / "a.csv").write_text("file,start,end,label\na,1000,2000,walk\n")
+    given = [f"predictions={tmp_path / 'p.csv'}", f"annotations={tmp_path / 'a.csv'}"]
+    given += ["columns.annotations={sequence: file}", "unit.annotations=milliseconds"]
+    assert not isinstance(out := cli("score", *given, "hydra.run.dir=run"), str), out
+    assert '"mAP@0.50": 1' in (out / "run" / "scores.json").read_text()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_column_of_labels_that_is_empty_is_none_and_a_label_that_some_lack_is_a_mistake(
+    tmp_path, suffix
+):
+    def written(labels):
+        rows = [{"sequence": "b"}]  # there is nothing in it
+        rows += [
+            {"sequence": "a", "start": i, "end": i + 1, "label": n} for i, n in enumerate(labels)
+        ]
+        path, table = tmp_path / f"a{suffix}", pd.DataFrame(rows)
+        if suffix == ".csv":
+            table.to_csv(path, index=False)
+        elif suffix == ".parquet":
+            table.to_parquet(path)
+        else:
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+    path = written([None, None])
+    scored = read_scored(path, path)
+    assert scored.classes == ["span"]
+    assert scored.predictions.scores.tolist() == [1, 1]
+    path = written(["walk", "sit"])
+    assert read_scored(path, path).classes == ["walk", "sit"]
+    for labels, message in (
+        (["walk", None], "1 annotation with an unknown label"),
+        ([None, "walk"], "has a label, and the rows before have none"),
+    ):
+        path = written(labels)
+        with pytest.raises(ValueError, match=message):
+            read_scored(path, path)
