@@ -1,4 +1,4 @@
-"""How far the noise of annotations limits sharp boundaries: labels, a model and the signal, two by two.
+"""The noise of boundaries in annotations, a model and the signal, from their differences two by two.
 
     python scripts/boundary_noise.py RUN --data FOLDER [--out FOLDER]
 
@@ -42,7 +42,7 @@ class Boundary(NamedTuple):
 
 
 def change(values: np.ndarray, rate: float, around: float, reach: float) -> float:
-    """When ``values (steps, channels)`` change most, in seconds, at most ``reach`` from ``around``.
+    """The time at which ``values (steps, channels)`` change most, in seconds, at most ``reach`` from ``around``.
 
     The likeliest place of one change of mean and variance, for values that are normally distributed.
     """

@@ -85,7 +85,7 @@ def _id(key: Key) -> str:
 
 
 def _root(archive: Path) -> Root:
-    """Where ``RawData`` is: at the top, or in a folder, or in a zip within the zip."""
+    """The place of ``RawData``: at the top, or in a folder, or in a zip within the zip."""
     wanted = "RawData/labels.txt"
     if archive.is_dir():
         for root in (archive, *sorted(archive.iterdir())):

@@ -43,7 +43,7 @@ class _BrokenError(Exception):
 
 
 class _Origin(NamedTuple):
-    """Which file a part is of."""
+    """The file of a part."""
 
     url: str
     version: str | None

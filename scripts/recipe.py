@@ -1,4 +1,4 @@
-"""What the recipe chooses for data that it has not seen, and what that reaches, beside settings by hand.
+"""Settings chosen from data against settings by hand: the choices, and the metrics of both.
 
     python scripts/recipe.py [ecg spindles gait offsets] [--data ROOT] [--budget default]
 

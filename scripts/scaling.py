@@ -59,7 +59,7 @@ def run(command: str, *settings: str) -> Cost:
 
 
 def measure(data: Path, out: Path, settings: list[str]) -> dict[str, float]:
-    """What each command costs on a folder."""
+    """The cost of each command on a folder."""
     checked = run("check", f"data.root={data}", f"hydra.run.dir={out / 'check'}")
     fewer, more = (
         run(

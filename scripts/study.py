@@ -4,7 +4,7 @@
     python scripts/study.py end_noise                    with and without errors in the targets
     python scripts/study.py detection --data FOLDER      recordings with many spans; a folder for each data set
 
-It can be stopped and started again: finished runs are kept, an unfinished one begins anew. At the
+It can be stopped and started again: finished runs are kept, an unfinished one begins again. At the
 end it writes a report of all runs.
 """
 

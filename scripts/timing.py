@@ -1,4 +1,4 @@
-"""How the benchmark takes times and memory, and what it takes them of."""
+"""Times and memory of the benchmark, and the cases that it measures."""
 
 import os
 import statistics

@@ -48,9 +48,9 @@ def evaluated_on(samples: Any, word: str) -> str:
 
 
 def gradient_lines(callbacks: Sequence[Any], datamodule: Any) -> list[str]:
-    """What to print of the measurement at convergence; all of it goes to the log file of the run.
+    """Lines of the measurement at convergence: all for made-up data, one for others.
 
-    Of made-up data, which are for the study of losses, it is all of it, of others one line.
+    All of them go to the log file of the run.
     """
     found = next((callback for callback in callbacks if isinstance(callback, Convergence)), None)
     if found is None or found.result is None:

@@ -22,7 +22,7 @@ class Samples(Protocol):
     """A list of samples, or a data set."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of them."""
 
     def __getitem__(self, index: int, /) -> Sample:
         """One of them."""

@@ -79,7 +79,7 @@ def _draw(groups: Mapping[str, list[Record]], share: float, salt: str, least: in
 def _lack(
     groups: Mapping[str, list[Record]], least: int
 ) -> Callable[[list[str]], tuple[int, bool, int, int]]:
-    """What a draw lacks: labels to train on; spans to evaluate; labels for later draws; labels to evaluate."""
+    """Counts of what a draw lacks: labels to train on, spans to evaluate, labels for later draws and to evaluate."""
     labels = {
         name: {k for r in own for k in r.labels.tolist() if k >= 0} for name, own in groups.items()
     }

@@ -132,7 +132,7 @@ def matched_rows(
 
 
 class Overlaps(NamedTuple):
-    """Which target each span overlaps most, and how well each target is overlapped.
+    """The target that each span overlaps most, and the tIoU that each target reaches.
 
     ``target (n,)`` is a row of the targets, -1 for none, ``tiou (n,)`` the tIoU with it; ``reached (m, 2)``
     the best tIoU of each target with a span of its label, and with one of another.

@@ -43,7 +43,7 @@ def meant(tiou: float = 0.5, least: float = 0.1, *, targets: bool = False) -> di
 
 
 def summary(scores: ScoreResult) -> str:
-    """How many predictions are right, of those that matter, as a sentence."""
+    """A sentence on the predictions that matter: their number, and how many are right."""
     diagnosis, kinds = scores.diagnosis, scores.surest
     limit = f" with a score of {scores.min_score:g} or more (those that spanloc-predict writes)"
     of = " with the highest scores (of each label as many as it has targets)"

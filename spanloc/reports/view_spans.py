@@ -25,7 +25,7 @@ class Held(NamedTuple):
 
     @property
     def known(self) -> bool:
-        """Whether it is annotated."""
+        """True for an annotation."""
         return math.isnan(self.score)
 
 
