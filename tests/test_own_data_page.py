@@ -222,7 +222,7 @@ def test_a_spoilt_sample_gives_the_findings_that_are_shown(cli, tmp_path, capsys
 def test_the_choices_for_the_sample_are_those_that_are_shown(ran):
     _, lines = ran("spanloc-check data.root=sample")
     rows = [[cell.strip() for cell in row.split("│")[1:4]] for row in printed("│ task").split("\n")]
-    first = lines.index("What training would choose") + 1
+    first = lines.index("Settings that training would choose") + 1
     assert lines[first : first + len(rows)] == [f"{a} = {b}: {c}" for a, b, c in rows]
     assert lines[first + len(rows)].endswith("0 notes.")
 

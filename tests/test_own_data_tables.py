@@ -1,17 +1,22 @@
-"""The tables and the rule in docs/your-own-data.md are those of the code."""
+"""The tables, the rules and the facts in docs/your-own-data.md are those of the code."""
 
 import math
 import re
 import tomllib
 
+import numpy as np
+import pytest
 import yaml
 from conftest import CONFIGS
 from pages import ROOT, page
 
-from spanloc.config.recipe import BUDGETS, choose
+from spanloc.config.recipe import BUDGETS, choose, levels_for
 from spanloc.config.training_facts import TrainingFacts
+from spanloc.data import read_annotations
 from spanloc.data.annotations.formats import FORMATS
+from spanloc.data.signals import open_signal
 from spanloc.data.signals.opening import SUFFIXES
+from spanloc.decode.decode import Decode, times_of
 
 PAGE = page("your-own-data.md")
 
@@ -63,3 +68,60 @@ def test_the_tables_name_all_that_there_is():
     for name, content in transforms.items():
         for setting, value in re.findall(r"`(\w+)` \(([\d.]+)\)", shown[name]):
             assert content[name][setting] == float(value), name
+
+
+def test_the_number_of_predictions_of_a_recording_is_that_of_the_page():
+    example = (
+        r"up to (\d+) predictions.* (\d+) minutes at (\d+) Hz, with a stride of (\d+): about (\d+)"
+    )
+    most, minutes, rate, stride, about = map(int, re.search(example, PAGE).groups())
+    assert most == Decode().max_predictions
+    levels = levels_for(10 * rate, stride)  # spans of up to 10 s
+    points = sum(60 * minutes * rate / stride / 2**level for level in range(levels))
+    assert most * times_of(round(points)) == pytest.approx(about, rel=0.03)
+
+
+def test_clock_times_are_read_as_shown_and_annotations_count_from_the_first_row(tmp_path):
+    (day, second) = re.search(r"`(\S+ \d\d:\d\d:)(\d\d\.\d)`", PAGE).groups()
+    rows = "".join(f"{day}{float(second) + i / 10:04.1f},{i}\n" for i in range(300))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.csv").write_text("time,x\n" + rows)
+    table = tmp_path / "annotations.csv"
+    table.write_text("sequence,start,end,label\na,3.0,00:05,walk\n")
+    (record,) = read_annotations(tmp_path).subsets["training"]
+    assert record.spans.tolist() == [[30, 50]]
+    table.write_text(f"sequence,start,end,label\na,{day}03,{day}05,walk\n")
+    with pytest.raises(ValueError, match="wanted a number, mm:ss or hh:mm:ss"):
+        read_annotations(tmp_path)
+    table.write_text("sequence,start,end,label\na,22:15:00,22:15:02,walk\n")
+    with pytest.raises(ValueError, match=r"span is \[80100.0, 80102.0\]"):
+        read_annotations(tmp_path)
+
+
+@pytest.mark.parametrize(("lost", "missing"), [(9, 0), (10, 10)])
+def test_short_gaps_are_interpolated_and_steps_beside_an_empty_field_are_missing(
+    tmp_path, lost, missing
+):
+    rows = [(i, i / 10, str(i)) for i in range(60) if not 20 <= i < 20 + lost]
+    path = tmp_path / "a.csv"
+    path.write_text("time,x\n" + "".join(f"{time},{value}\n" for _, time, value in rows))
+    values = open_signal(path).read(0, 60)[:, 0]
+    assert np.isnan(values).sum() == missing
+    # Irregular: row 5 lies between two steps.
+    text = "".join(
+        f"{time + (0.03 if i == 5 else 0)},{'' if i == 5 else value}\n" for i, time, value in rows
+    )
+    path.write_text("time,x\n" + text)
+    values = open_signal(path).read(0, 60)[:, 0]
+    assert np.isnan(values[:20]).nonzero()[0].tolist() == [5]
+
+
+def test_rows_for_what_nobody_watched_do_what_annotated_stretches_do(tmp_path):
+    (label,) = re.findall(r"`data\.ignore=\[(unwatched)\]`", PAGE)
+    (tmp_path / "data").mkdir()
+    np.save(tmp_path / "data" / "a.npy", np.zeros((300, 2)))
+    text = f"sequence,start,end,label\na,2,9,walk\na,12,30,{label}\n"
+    (tmp_path / "annotations.csv").write_text(text)
+    (record,) = read_annotations(tmp_path, fps=10, ignore=[label]).subsets["training"]
+    assert record.spans.tolist() == [[20, 90]]
+    assert record.ignored.tolist() == [[120, 300]]

@@ -10,6 +10,8 @@ import yaml
 from conftest import CONFIGS, HINTS_OF_LIGHTNING, SMALL
 from pages import ROOT, commands, page, run
 
+from spanloc.decode.collected import FIGURES
+
 SCORING = page("scoring.md")
 
 
@@ -63,3 +65,9 @@ def test_the_extras_of_the_page_are_those_of_the_package():
     listed = re.findall(r"^\| `(\w+)` \|", page("installing.md"), re.MULTILINE)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert sorted(listed) == sorted(project["optional-dependencies"])
+
+
+def test_the_glossary_has_the_metrics_that_a_fit_of_the_decoding_prints():
+    words = re.findall(r"^\| ([\w, ]+) \|", page("glossary.md"), re.MULTILINE)
+    words = {word.split()[0] for cell in words for word in cell.split(", ")}
+    assert {re.split("[@_]", name)[0] for name in FIGURES} <= words

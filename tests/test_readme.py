@@ -41,7 +41,23 @@ def test_the_example_on_a_folder_predicts_in_seconds(annotated, capsys):
     exec(block('"FOLDER"', page("in-python.md")).replace("FOLDER", str(annotated)), {})
     printed = capsys.readouterr().out
     assert "('s6',) tensor([[" in printed
+    assert re.search(r" \['(sit|walk)'", printed)
     assert "('s7',)" not in printed  # of a batch of two the first is shown
+
+
+def test_the_example_with_other_names_of_columns_reads_them(tmp_path):
+    (call,) = re.findall(r"`(AnnotatedData\(.*columns=.*?\))`", page("in-python.md"))
+    (tmp_path / "data").mkdir()
+    rows = "".join(f"{i / 10},{i % 7}\n" for i in range(100))
+    for name in "abcd":
+        (tmp_path / "data" / f"{name}.csv").write_text("time,x\n" + rows)
+    table = "".join(f"{name},1,3,walk\n" for name in "abcd")
+    (tmp_path / "annotations.csv").write_text("sequence,onset,offset,label\n" + table)
+    from spanloc.data import AnnotatedData
+
+    data = eval(call.replace("FOLDER", str(tmp_path)), {"AnnotatedData": AnnotatedData})
+    data.setup()
+    assert data.train_set[0].spans.tolist() == [[10, 30]]
 
 
 def test_the_metrics_print_what_they_say(capsys):

@@ -3,7 +3,7 @@
 import inspect
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +40,7 @@ from spanloc.reports.check_page import (
 )
 
 log = logging.getLogger(__name__)
+_HEADINGS = ("What training would do with the data", "Settings that training would choose")
 _STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
 
 
@@ -68,17 +69,19 @@ def run(config: DictConfig) -> None:
             missing=str(data.get("missing", "error")),
             progress=_progress(),
         )
-        recipe, found_by_training, subset_of = _recipe(result, texts)
+        done, chosen, found_by_training, subset_of = _recipe(result, texts)
     lesser = [finding for finding in result.findings if finding.severity != "error"]
     advice = "Whether a model of one subject is good for others is known from its test set only."
-    for line in [line for line in recipe if line.startswith(ONE_SUBJECT)]:
-        recipe.remove(line)
+    for line in [line for line in done if line.startswith(ONE_SUBJECT)]:
+        done.remove(line)
         lesser.append(Finding("note", "one subject", line, 1, advice))
     errors = [*result.of("error"), *found_by_training]
     result = replace(result, findings=[*errors, *warnings.values(), *lesser])
     if subset_of:
         result = divided(result, records, subset_of)
     result.write(folder / "check.json")
+    parts = zip(_HEADINGS, (done, chosen), strict=True)
+    recipe = [(heading, lines) for heading, lines in parts if lines]
     with replacing(folder / "check.html") as path:
         text = check_page(result, records, annotations.classes, recipe)
         path.write_text(text, encoding="utf-8")
@@ -99,7 +102,9 @@ def _warnings() -> Iterator[dict[str, Finding]]:
 
     class Keep(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            text, advice = record.getMessage(), "Fine if it is meant: training does the same."
+            text = record.getMessage()
+            advice = getattr(record, "advice", "Fine if it is meant: training does the same.")
+            text = text.removesuffix(f". {advice}")
             found[text] = Finding("warning", "reading", text, 1, advice)
 
     logger, handler = logging.getLogger("spanloc.data.annotations"), Keep()
@@ -166,22 +171,23 @@ def _settings(config: DictConfig) -> tuple[Any, list[str]]:
 
 def _recipe(
     result: Survey, texts: list[str]
-) -> tuple[list[str], list[Finding], Mapping[str, str] | None]:
-    """The settings that training would choose, a line each, or the error that would stop it; and its subsets."""
+) -> tuple[list[str], list[str], list[Finding], Mapping[str, str] | None]:
+    """Notes on the data and choices of settings in training, or the error that would stop it; and its subsets."""
     if result.of("error"):
-        return [], [], None
+        return [], [], [], None
     from spanloc.cli.settings import choices_for
 
     try:
         found, data = choices_for(texts, result.root)
     except (ValueError, OSError) as error:
         advice = "Change the data, or start spanloc-train with settings that avoid it."
-        return [], [Finding("error", "training", f"training would stop: {error}", 1, advice)], None
+        stop = Finding("error", "training", f"training would stop: {error}", 1, advice)
+        return [], [], [stop], None
     lines = [f"{place} = {value}: {reason}" for place, value, reason in found]
-    return [*data.notes, *lines], [], data.subsets
+    return [*data.notes], lines, [], data.subsets
 
 
-def _show(result: Survey, recipe: list[str]) -> None:
+def _show(result: Survey, recipe: Sequence[tuple[str, Sequence[str]]]) -> None:
     console = plain_console()
     console.print(f"{result.root}: {overview(result)}", soft_wrap=True, highlight=False)
     if result.num_recordings:
@@ -194,7 +200,7 @@ def _show(result: Survey, recipe: list[str]) -> None:
         console.print(text, soft_wrap=True)
         for line in others:
             console.print(Text(line), soft_wrap=True)
-    if recipe:
-        console.print(Text("What training would choose", "bold"))
-    for line in recipe:
-        console.print(Text(line), soft_wrap=True)
+    for heading, lines in recipe:
+        console.print(Text(heading, "bold"))
+        for line in lines:
+            console.print(Text(line), soft_wrap=True)

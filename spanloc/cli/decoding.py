@@ -184,8 +184,12 @@ def report_fit(
         said = {"before": "the checkpoint", "after": "with what was taken"}
         shown = [_row(said[name], values) for name, values in both.items()]
         brief = ("option", "mAP", "0.50:0.95", "AP@0.90", "F1", "Brier", "ECE ≥ 0.1")
-        table = Table(f"The {subset} set", shown, brief=brief)
-        show_table(console, table, most=2)
+        notes = ["Brier, ECE: errors of the scores, 0 is perfect."]
+        if not isinstance(fitted.decode, Decode) or fitted.decode.min_scores is None:
+            weak = "F1 counts every prediction, also very weak ones, so it is low until min_scores is chosen."
+            notes.insert(0, weak)
+        table = Table(f"The {subset} set", shown, notes=notes, brief=brief)
+        show_table(console, table, most=2, notes=True)
     write_json(folder / "decode_fit.json", content)
     what = "with what was taken" if fitted.settings else "as it was, since nothing was taken"
     console.print(f"The model {what}: {to}", soft_wrap=True)

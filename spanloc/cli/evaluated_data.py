@@ -1,6 +1,8 @@
 """The data of an evaluation: how they are read, and which of their recordings are evaluated."""
 
 import logging
+from contextlib import suppress
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from spanloc.cli.environment import read_environment
 from spanloc.config.build import as_values
 from spanloc.config.checkpoint import file_of
 from spanloc.data import AnnotatedData, SpanDataModule
+from spanloc.data.fingerprint import Fingerprint
 from spanloc.data.held_out import ONE_SUBJECT, TooFewSubjectsError
 from spanloc.data.sample import data_folder
 from spanloc.data.sound import AS_THEY_ARE
@@ -89,6 +92,29 @@ def set_up(
     Raises:
         ValueError: There is no such subset.
     """
+    try:
+        return _set_up(datamodule, config, trained, checkpoint, fits)
+    except TooFewSubjectsError:
+        raise
+    except ValueError:
+        if not (_columns(trained) and _has_columns_of(trained, datamodule)):
+            raise
+        if not _is_read_with_standard_columns(datamodule):
+            raise
+    names = ", ".join(f"{key}: {name}" for key, name in _columns(trained).items())
+    raise ValueError(
+        f"{config.data.root or trained['root']}: its columns have the standard names, not those of the training data ({names}); "
+        "set data.columns=null"
+    )
+
+
+def _set_up(
+    datamodule: SpanDataModule,
+    config: DictConfig,
+    trained: dict[str, Any],
+    checkpoint: str,
+    fits: bool,
+) -> str:
     root, subset, why = config.data.root, config.subset, ""
     theirs = not isinstance(datamodule, AnnotatedData)
     if subset is None:
@@ -111,8 +137,31 @@ def set_up(
                 "subset=all evaluates on all"
             ) from None
     if root is not None and not theirs:
-        _say_what_is_read(datamodule, config, subset, why)
+        _say_what_is_read(datamodule, config, trained, checkpoint, subset, why)
+    if subset == "all":
+        _warn_of_known(datamodule, checkpoint)
     return subset
+
+
+def _columns(settings: dict[str, Any]) -> dict[str, Any]:
+    return dict(settings.get("columns") or {})
+
+
+def _has_columns_of(trained: dict[str, Any], datamodule: Any) -> bool:
+    """Whether a folder is read with the names of columns of training."""
+    reading = getattr(datamodule, "reading", None)
+    return reading is not None and _columns(reading) == _columns(trained)
+
+
+def _is_read_with_standard_columns(datamodule: Any) -> bool:
+    other = copy(datamodule)
+    other.notes, other.annotations = [], None
+    other.reading = {**datamodule.reading, "columns": {}}
+    try:
+        other.setup_all()
+    except (ValueError, OSError):
+        return False
+    return True
 
 
 def _is_same(root: str, other: str | Path) -> bool:
@@ -125,31 +174,71 @@ def _of_other(datamodule: Any, checkpoint: str) -> tuple[str, str]:
     subsets = datamodule.annotations.subsets
     if subsets["testing"] and subsets["training"]:
         return "test", ", its 'testing' subset"
-    try:
-        known = read_environment(file_of(checkpoint).parent).data
-    except (OSError, ValueError):  # a checkpoint that was taken out of its run
-        known = None
-    now = datamodule.fingerprint()
-    if known is not None and now is not None:
-        for name, (size, _) in now.signals.items():
-            if name in known.signals and known.signals[name][0] == size:
-                return (
-                    "test",
-                    f", those that training would hold out, as {name} is one of its recordings",
-                )
+    for name in _known(datamodule, checkpoint):
+        return "test", f", those that training would hold out, as {name} is one of its recordings"
     return "all", ", all of them, as this is another folder than that of training"
 
 
-def _say_what_is_read(datamodule: Any, config: DictConfig, subset: str, why: str) -> None:
+def _data_of_training(checkpoint: str) -> Fingerprint | None:
+    try:
+        return read_environment(file_of(checkpoint).parent).data
+    except (OSError, ValueError):  # a checkpoint that was taken out of its run
+        return None
+
+
+def _known(datamodule: Any, checkpoint: str) -> list[str]:
+    """Files of the data that the run has too, whatever it used them for."""
+    before, now = _data_of_training(checkpoint), datamodule.fingerprint()
+    if before is None or now is None:
+        return []
+    were = {name: size for name, (size, _) in before.signals.items()}
+    return [name for name, (size, _) in now.signals.items() if were.get(name) == size]
+
+
+def _warn_of_known(datamodule: Any, checkpoint: str) -> None:
+    """Warn where recordings that are evaluated were trained on."""
+    known, before = _known(datamodule, checkpoint), _data_of_training(checkpoint)
+    if not known or before is None:
+        return
+    total = sum(len(records) for records in datamodule.annotations.subsets.values())
+    now = datamodule.fingerprint()
+    if len(known) == len(before.signals) and now.annotations == before.annotations:
+        # The same data are split in the same way.
+        split = copy(datamodule)
+        split.notes = []
+        with suppress(ValueError):
+            split.setup()
+            val = len(split.val_set)
+            text = f"{split.num_trained} of these {total} recordings were in the training set"
+            text += f" and {val} in the validation set" if val else ""
+            log.warning("%s: the result is too good", text)
+            return
+    log.warning(
+        "some of these %d recordings are of the data of the training run, such as %s: the result may be too "
+        "good",
+        total, known[0],
+    )  # fmt: skip
+
+
+def _say_what_is_read(
+    datamodule: Any,
+    config: DictConfig,
+    trained: dict[str, Any],
+    checkpoint: str,
+    subset: str,
+    why: str,
+) -> None:
     """Log how another folder of data is read, and how many of its recordings are evaluated."""
     for note in datamodule.notes:
         if not note.startswith(ONE_SUBJECT):
             log.info(note)
     total = sum(len(records) for records in datamodule.annotations.subsets.values())
     count = len(datamodule.val_set if subset == "val" else datamodule.test_set)
-    rest = "" if count == total else f"; subset=all evaluates on all {total}"
-    unit = datamodule.reading.get("unit", "seconds")
-    how = f" and unit ({unit})" if config.data.unit is None else ""
-    if config.data.columns is None:
-        rest = f"; they are read with the columns{how} of the training data{rest}"
+    of_training = _is_same(str(config.data.root), trained["root"]) or _known(datamodule, checkpoint)
+    rest = "" if count == total or of_training else f"; subset=all evaluates on all {total}"
+    how = ["columns"] if _has_columns_of(trained, datamodule) else []
+    if config.data.unit is None:
+        how.append(f"unit ({datamodule.reading.get('unit', 'seconds')})")
+    if how:
+        rest = f"; they are read with the {' and '.join(how)} of the training data{rest}"
     log.info("evaluating on %s of %s%s%s", counted(count, "recording"), datamodule.root, why, rest)

@@ -27,6 +27,9 @@ def line_of(error: BaseException, command: str = "train") -> str:
     if "iter(combined_loader)" in text and error.__context__ is not None:
         # Lightning's own, as it cleans up after loaders that failed to start.
         return line_of(error.__context__)
+    if text.startswith("Caught ") and " in DataLoader worker" in text:
+        # The traceback of a worker, whose last line is the error.
+        text = re.split(r"\n(?:\w+\.)*\w+: ", text)[-1]
     if isinstance(error, OSError) and error.strerror:
         file = _file_of(error)
         text = f"{file}: {error.strerror}" if file else error.strerror

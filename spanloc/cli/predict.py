@@ -24,6 +24,7 @@ from spanloc.cli.predict_files import (
     outputs,
     own_path,
 )
+from spanloc.cli.predict_notes import Notes
 from spanloc.cli.show import plain_console, with_progress
 from spanloc.config.build import as_names
 from spanloc.config.checkpoint import file_of
@@ -86,7 +87,8 @@ def run(config: DictConfig) -> None:
     journal = Journal(folder / "predict.done", identity, resume=settings["resume"])
     found: list[Found] = []
     problems: list[str] = []
-    assumed: list[str] = []
+    notes = Notes(len(recordings))
+    task.on_notes = notes.add
 
     def note(error: Exception | str, name: str = "") -> None:
         text = f"{name}: {error}" if isinstance(error, OverflowError) else str(error)
@@ -102,7 +104,7 @@ def run(config: DictConfig) -> None:
         try:
             one = journal.found(recording)
             if one is None:
-                one = _find(task, recording, settings, start, assumed)
+                one = _find(task, recording, settings, start, notes)
                 journal.add(recording, one)
             found.append(one)
             for name, together in formats.items():
@@ -112,10 +114,8 @@ def run(config: DictConfig) -> None:
                 _plot(task, one, settings, figure_path(folder, one.id))
         except _MISTAKES as error:
             note(error, recording.id)
-    if assumed:
-        of = f"{len(assumed)} of {counted(len(recordings), 'recording')}"
-        rate = f"taken as {task.rate:g} Hz, as in training; rate=NUMBER sets another"
-        log.info("the rate of %s is not in the file: %s", of, rate)
+    for line in notes.lines():
+        log.info("%s", line)
     for name, together in formats.items():
         if together:
             path, held = joint_path(folder, name), [o for o in found if o.id not in without[name]]
@@ -142,12 +142,12 @@ def _find(
     recording: Recording,
     settings: dict[str, Any],
     start: datetime | None,
-    assumed: list[str],
+    notes: Notes,
 ) -> Found:
     signal, chosen = _open(task, recording.path, settings), settings["channels"]
     silent = signal.rate is None and task.rate is not None
     if silent:
-        assumed.append(recording.id)
+        notes.assume(task.rate)
     predictions = task.predict(
         signal,
         task.rate if silent else None,

@@ -1,4 +1,4 @@
-"""Lines below the table of results: what the metrics mean, what they are of, and the gradient that is left."""
+"""Lines below the table of results: what the metrics mean, what they are of, and the residual gradient."""
 
 import logging
 import re
@@ -65,7 +65,7 @@ def gradient_lines(callbacks: Sequence[Any], datamodule: Any) -> list[str]:
     if made_up or found.folder is None:
         return lines if made_up else []
     path = Path(found.folder) / "convergence.json"
-    return [f"What is left of the gradient (for the study of losses): {path}"]
+    return [f"Residual gradient (for the study of losses): {path}"]
 
 
 def _entry(line: str) -> dict[str, Any]:

@@ -2,16 +2,34 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from spanloc.data.signals import ArraySignal, Filled, LogSpectrogram, Regular, Signal
+from spanloc.data.signals import ArraySignal, Filled, LogSpectrogram, MixedRates, Regular, Signal
 from spanloc.data.signals.channels import some_channels
 from spanloc.data.signals.mixed import at_rate, same_rate
 from spanloc.data.signals.reading import listed, shown_path
 from spanloc.facts import InputFacts
+from spanloc.files import counted
 from spanloc.structures import Timeline
+
+_MOST_GAPS = 3
+
+
+class Note(NamedTuple):
+    """What was done to a recording, in a few words.
+
+    Args:
+        text: Of one recording.
+        of_many: Of several; ``{}`` stands for their values. Empty: as ``text``.
+        value: That differs between recordings of which the rest is the same.
+    """
+
+    text: str
+    of_many: str = ""
+    value: str = ""
+
 
 FEATURES = {"log_spectrogram": LogSpectrogram}
 
@@ -56,7 +74,7 @@ def without_gaps(signal: Signal, missing: str) -> Signal:
         ValueError: There is a gap that is not to be filled; or ``missing`` is another word.
     """
     if missing == "interpolate":
-        return Filled(signal)
+        return signal.each(Filled) if isinstance(signal, MixedRates) else Filled(signal)
     if missing != "error":
         raise ValueError(f"missing is {missing!r}; wanted 'interpolate' or 'error'")
     if isinstance(signal, Regular) and (gap := signal.gap):
@@ -76,7 +94,7 @@ def as_input(
     channels: Sequence[str | int] | None = None,
     on_rate: str = "resample",
     missing: str | None = None,
-) -> tuple[Signal, list[str]]:
+) -> tuple[Signal, list[Note]]:
     """The input of a model from a recording, and short notes of what was done to it.
 
     Channels are taken by name where the model and the recording have names, whatever their order.
@@ -95,13 +113,19 @@ def as_input(
     if on_rate not in ("resample", "error"):
         raise ValueError(f"on_rate is {on_rate!r}; wanted 'resample' or 'error'")
     where = shown_path(signal.path)
-    notes = _other_units(signal, facts)
+    notes = [Note(text) for text in _other_units(signal, facts)]
     signal, left = in_order(signal, facts, channels)
     if left:
-        notes.append(f"without the channels {listed(left)}")
+        notes.append(Note(f"without the channels {listed(left)}"))
+    gaps = ""
     if isinstance(signal, Regular):
-        notes.append("its times are not regular: interpolated at equal steps")
+        done = "times are not regular: interpolated at equal steps"
+        notes.append(Note(f"its {done}", f"the {done}"))
+        gaps = listed_gaps(signal, signal.rate or rate)
     signal = without_gaps(signal, missing or facts.missing)
+    if gaps:
+        filled = "filled by interpolation; check predictions there"
+        notes.append(Note(f"{gaps} {filled}", f"gaps in the times {filled}"))
     source = signal.rate or rate
     if facts.rate is not None and source is None:
         raise ValueError(f"{where}: its rate is not known; set rate (steps per second)")
@@ -109,11 +133,21 @@ def as_input(
         if on_rate == "error":
             raise ValueError(f"{where}: rate is {source:g}; wanted {facts.rate:g} (on_rate)")
         signal, _ = at_rate(signal, facts.rate, source)
-        notes.append(f"resampled from {source:g} to {facts.rate:g} Hz")
+        to = f"to {facts.rate:g} Hz"
+        text = f"resampled from {source:g} {to}"
+        notes.append(Note(text, f"resampled from {{}} {to}", f"{source:g}"))
     if facts.features is not None:
         make = FEATURES[facts.features]
         signal = make(signal, source_rate=facts.rate or source, **facts.feature_options)
     return signal, notes
+
+
+def listed_gaps(signal: Regular, rate: float | None) -> str:
+    """The gaps in the times of a recording, such as ``"1 gap (3 s from 59.9 s)"``; empty without any."""
+    gaps, rate = signal.gaps, rate or 1.0
+    texts = [f"{long / rate:.3g} s from {start / rate:.6g} s" for start, long in gaps[:_MOST_GAPS]]
+    more = f" and {len(gaps) - _MOST_GAPS} more" if len(gaps) > _MOST_GAPS else ""
+    return f"{counted(len(gaps), 'gap')} ({', '.join(texts)}{more})" if gaps else ""
 
 
 def in_order(

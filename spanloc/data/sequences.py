@@ -197,5 +197,7 @@ def require_finite(source: Signal | Path, values: np.ndarray, first: int = 0) ->
         value = values[row, channel]
         place = place_of_row(source, int(first + row))
         path = source if isinstance(source, Path) else source.path
-        hint = "; data.missing=interpolate fills missing values" if np.isnan(value) else ""
+        # Of a stream, whose source is a path, the neighbours are not known yet.
+        fills = np.isnan(value) and not isinstance(source, Path)
+        hint = "; data.missing=interpolate fills missing values" if fills else ""
         raise ValueError(f"{path}: {place}, column {channel} is {value}{hint}")

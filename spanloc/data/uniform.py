@@ -7,9 +7,10 @@ from typing import Any
 from torch import Tensor
 
 from spanloc.data.annotations.records import Record
-from spanloc.data.inputs import FEATURES, without_gaps
+from spanloc.data.inputs import FEATURES, listed_gaps, without_gaps
 from spanloc.data.signals import Regular, Signal
 from spanloc.data.signals.channels import Choice, some_channels
+from spanloc.data.signals.clock import clock_time
 from spanloc.data.signals.mixed import MixedRates, at_rate, require_one_rate, same_rate
 from spanloc.data.signals.reading import checked_rate, listed, shown_path
 from spanloc.files import counted
@@ -52,6 +53,7 @@ def uniform(
         return [], []
     found, notes = _with_channels(records, channels)
     notes += _irregular_note(found)
+    notes += _gap_note(found) if missing == "interpolate" else []
     found = [replace(record, signal=without_gaps(record.signal, missing)) for record in found]
     if rate is None:
         rate = _most_frequent_rate(found)
@@ -201,6 +203,20 @@ def _irregular_note(records: Sequence[Record]) -> list[str]:
     return [f"{several}: interpolated at equal steps, as in {shown_path(uneven[0].path)}"]
 
 
+def _gap_note(records: Sequence[Record]) -> list[str]:
+    gaps = [
+        (record.signal.path, text)
+        for record in records
+        if isinstance(record.signal, Regular)
+        and (text := listed_gaps(record.signal, record.signal.rate))
+    ]
+    if not gaps:
+        return []
+    path, text = gaps[0]
+    several = f"gaps in the times of {len(gaps)} of {len(records)} recordings"
+    return [f"{several} filled by interpolation, as in {shown_path(path)}: {text}"]
+
+
 def _rate(record: Record) -> float:
     return 1 / record.timeline.seconds_per_step
 
@@ -217,6 +233,6 @@ def late_beginnings(records: Sequence[Record]) -> list[str]:
         return []
     path, begins = late[0]
     return [
-        f"the time of {path} begins at {begins:g} s: spans count from the first row, not from 0 of "
-        f"that time ({len(late)} of {len(records)} recordings)"
+        f"the time of {path} begins at {clock_time(begins)}: times of spans count from the first row "
+        f"({len(late)} of {len(records)} recordings)"
     ]

@@ -10,8 +10,10 @@ from spanloc.structures import Output
 
 # Cells around a boundary whose peak it moves to.
 _AROUND = 2
-# A chance, and a squared one, of next to nothing.
+# A chance of next to nothing.
 _LEAST = 1e-6
+# Squared chances of about 3 %: with less around it, an end stays. With a smaller value, rounding moves ends.
+_HARDLY = 1e-3
 
 
 def at_boundaries(
@@ -57,7 +59,7 @@ def at_boundaries(
         share = (_AROUND + 1 - away.abs()).clamp(min=0, max=1)
         share = share * _read(chances, cells.long().flatten(2)).view(cells.shape) ** 2
         # Where there is hardly a chance of a boundary, an end stays.
-        moves = (share * away).sum(-1) / (share.sum(-1) + _LEAST)
+        moves = (share * away).sum(-1) / (share.sum(-1) + _HARDLY)
         moves = torch.where(near & (seen == place), moves, 0)
         moved = (ends + snap * stride * moves).transpose(1, 2)
         spans = torch.where(moved[..., :1] < moved[..., 1:], moved, spans)

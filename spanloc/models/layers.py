@@ -76,7 +76,7 @@ class BandNorm(ConvNorm):
 
     A convolution alone follows the wave; what tells oscillations and noise apart, such as the activity of a
     muscle, is their power, whatever their phase. The bands are learned. They begin as pairs of a cosine and
-    a sine, from low to high frequencies, each of one channel. Their power is averaged within a step that
+    a sine, from low to high frequencies, each of some of the channels. Their power is averaged within a step that
     comes out, and its logarithm is added, weighted, to the convolution.
 
     Args:
@@ -92,14 +92,21 @@ class BandNorm(ConvNorm):
         self.bands = nn.Conv1d(in_width, bands, size, fine, padding=stride, bias=False)
         self.level = nn.Linear(bands, out_width)
         with torch.no_grad():
+            # Eight frequencies at least: of many channels, several share a filter.
+            pairs = bands // 2
+            num = min(pairs, max(8, pairs // in_width))
+            groups = pairs // num
             window = torch.hann_window(size + 2, periodic=False)[1:-1]
-            pair, steps = torch.arange(bands // 2), torch.arange(size) - stride
-            part = (pair // in_width + 0.5) / -(-bands // 2 // in_width)
-            angle = math.pi * part[:, None] * steps
+            part = (torch.arange(num) + 0.5) / num
+            angle = math.pi * part[:, None] * (torch.arange(size) - stride)
             waves = torch.stack([angle.cos(), angle.sin()], 1) * window
             waves = waves / waves.norm(dim=-1, keepdim=True).clamp(min=1e-3)
+            channel = torch.arange(in_width)
+            sign = 2.0 * torch.randint(2, (in_width, 1, 1, 1)) - 1
+            share = (-(-in_width // groups)) ** -0.5
             self.bands.weight.mul_(0.1)
-            self.bands.weight.view(-1, 2, in_width, size)[pair, :, pair % in_width] += waves
+            begun = self.bands.weight[: 2 * groups * num].view(groups, num, 2, in_width, size)
+            begun[channel % groups, :, :, channel] += share * sign * waves
 
     @checkpointed
     def forward(
@@ -109,7 +116,8 @@ class BandNorm(ConvNorm):
         x = F.pad(x, (0, -x.shape[2] % self.stride))
         times = self.stride // self.bands.stride[0]
         # One more comes out at the end, where the padding is as long as a step.
-        power = convolve(self.bands, x)[..., : times * mask.shape[1]] ** 2
+        # Squares of float16 overflow.
+        power = convolve(self.bands, x)[..., : times * mask.shape[1]].float() ** 2
         power = (F.avg_pool1d(power, times) + _QUIET).log()
         level = self.level(power.transpose(1, 2)).transpose(1, 2)
         return F.gelu(self.norm(convolve(self.conv, x) + level)) * mask[:, None]

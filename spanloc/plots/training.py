@@ -1,4 +1,4 @@
-"""Figures of a training run: its curves, and what is left of the gradient at convergence."""
+"""Figures of a training run: its curves, and the residual gradient at convergence."""
 
 import numpy as np
 from matplotlib.axes import Axes

@@ -16,12 +16,17 @@ from spanloc.reports.table import Cell, Column, Table, number, share, shortened
 _MOST_ROWS = 12
 # Of a row of a time line: so many spans of median length.
 _SPANS_A_ROW = 40
+# Rates whose ratio is below are shown as a range.
+_ALIKE = 1.05
 # Cases of a finding, in a terminal and on the page.
 _PRINTED, _LISTED = 3, 100
 
 
 def check_page(
-    survey: Survey, records: Sequence[Record], classes: Sequence[str], recipe: Sequence[str] = ()
+    survey: Survey,
+    records: Sequence[Record],
+    classes: Sequence[str],
+    recipe: Sequence[tuple[str, Sequence[str]]] = (),
 ) -> str:
     """A survey as one page.
 
@@ -29,7 +34,7 @@ def check_page(
         survey: Of the records.
         records: For the figures.
         classes: Names of the labels.
-        recipe: Lines that say what training would choose.
+        recipe: Headings and lines that say what training would do.
     """
     rows = _rows(records)
     with warnings.catch_warnings():
@@ -56,8 +61,11 @@ def check_page(
 def overview(survey: Survey) -> str:
     """Size and form of the data, in words."""
     if not survey.num_recordings:
-        return "no recordings that could be read."
-    rates = " or ".join(f"{rate:g} Hz" for rate, _ in survey.rates[:3])
+        found = [case for finding in survey.of("error") for case in finding.cases]
+        # Where a recording is named, its annotations were read.
+        named = any(case.sequence for case in found)
+        what = "no recording could be used" if named else "the annotations could not be read"
+        return f"{what}, so nothing was counted."
     *others, last = [count for count, _ in survey.num_channels[:3]]
     channels = " or ".join([*map(str, others), counted(last, "channel")])
     steps = survey.steps
@@ -70,12 +78,23 @@ def overview(survey: Survey) -> str:
     unseen = survey.seconds - survey.annotated
     left = f" ({_time(unseen)} of it not annotated)" if unseen > 1e-3 * survey.seconds else ""
     spans = sum(part.num_spans for part in survey.parts)
-    overlaps = f", up to {survey.overlaps.most_at_once} at once" if spans else ""
+    most = survey.overlaps.most_at_once
+    overlaps = "; no two spans overlap" if spans > 1 else ""
+    if most > 1:
+        overlaps = f"; up to {most} spans at the same time"
     return (
         f"{counted(survey.num_recordings, 'recording')}, {_time(survey.seconds)} in all{left}, "
-        f"{channels} at {rates}; {size}. {counted(spans, 'span')} "
+        f"{channels} at {_rates(survey)}; {size}. {counted(spans, 'span')} "
         f"of {counted(len(survey.labels), 'label')}{overlaps}."
     )
+
+
+def _rates(survey: Survey) -> str:
+    rates = [rate for rate, _ in survey.rates]
+    least, most = min(rates), max(rates)
+    if len(rates) > 2 and most <= _ALIKE * least:
+        return f"about {rates[0]:.3g} Hz ({least:.4g} to {most:.4g})"
+    return " or ".join(f"{rate:g} Hz" for rate in rates[:3])
 
 
 def finding_lines(finding: Finding) -> Iterator[str]:

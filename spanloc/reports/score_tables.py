@@ -13,8 +13,10 @@ from spanloc.reports.table import Cell, Column, Table, fixed, number, share
 
 _SUREST = "these spanloc-predict writes; the others are doubtful, and count in mAP alone"
 _MEANT = {
-    "true positive": "right: its label is that of a target that is free, and their tIoU is {tiou:g} or more",
-    "double detection": "the same, but a prediction with a higher score has taken the target",
+    "true positive": "right: its label is that of a target, their tIoU is {tiou:g} or more, and no prediction with a higher "
+    "score has taken the target",
+    "double detection": "right label and tIoU of {tiou:g} or more, but a prediction with a higher score has taken "
+    "the target",
     "wrong label": "tIoU of {tiou:g} or more with a target of another label",
     "localisation": "tIoU of {least:g} to {tiou:g} with a target of its label",
     "confusion": "tIoU of {least:g} to {tiou:g} with a target of another label",
@@ -94,7 +96,7 @@ def oracle_table(found: Oracles) -> Table:
     notes = [
         *(f"{name}: {text}." for name, text in means.items()),
         "Each row mends all predictions of the first row in one way. What each kind of error costs at "
-        f"tIoU {tiou}, double detections and missed targets too, is in the table of errors.",
+        f"tIoU {tiou}, double detections and missed targets too, is in the tables of errors and targets.",
     ]
     # What always is there fits a terminal of 80 columns.
     brief = ["perfect", *(name for name in rows[0] if name in STANDARD)]
@@ -145,8 +147,8 @@ def _error_table(scores: ScoreResult) -> Table:
     tiou = f"{diagnosis['tiou']:g}"
     meanings = meant(diagnosis["tiou"], diagnosis["background"])
     mended = (
-        f"at tIoU {tiou}, if all errors of the kind were corrected: wrong labels and places where the target "
-        "is free, the others are removed; missed: if the missed targets were not counted"
+        f"at tIoU {tiou}, if all errors of the kind were corrected: wrong labels and places whose target no "
+        "other prediction has taken; the others are removed"
     )
 
     def shares(kinds: Mapping[str, int]) -> Callable[[str], Cell]:
@@ -170,7 +172,7 @@ def _error_table(scores: ScoreResult) -> Table:
         "harm if their scores are lower than those of the right ones: the gain in mAP says what they cost.",
         f"mAP at tIoU {tiou} is {fixed(diagnosis['mAP'])}.",
     ]
-    return Table.of("Errors", [*counts, "missed"], columns, notes)
+    return Table.of("Errors", counts, columns, notes)
 
 
 def _target_table(diagnosis: Diagnosis) -> Table:
@@ -182,7 +184,12 @@ def _target_table(diagnosis: Diagnosis) -> Table:
         Column("targets", counts.get),
         Column("share", lambda kind: share(counts[kind], total)),
     ]
-    return Table.of("Targets", counts, columns, ["Found by a prediction of any score."])
+    gain, tiou = number(diagnosis["gain"].get("missed"), "+.4f").text, f"{diagnosis['tiou']:g}"
+    notes = [
+        "Found by a prediction of any score.",
+        f"Gain in mAP at tIoU {tiou} if the missed targets were not counted: {gain}.",
+    ]
+    return Table.of("Targets", counts, columns, notes)
 
 
 def _sensitivity_table(diagnosis: Diagnosis) -> Table:

@@ -5,6 +5,7 @@ import time
 import torch
 
 from spanloc import plots
+from spanloc.data.annotations.rows import listed
 from spanloc.data.annotations.scored import Scored
 from spanloc.files import counted
 from spanloc.reports.pages import render
@@ -73,6 +74,11 @@ def notes(scored: Scored) -> list[str]:
             "predictions for sequences that the annotations do not have are not held against them; "
             "if there is nothing in these, list them there"
         )
+    found += [
+        f"there is no column 'label' in {file}: labels are not compared; not read: "
+        f"{listed(columns)}"
+        for file, columns in scored.unread.items()
+    ]
     asked = true.places.unique()
     silent = int((~torch.isin(asked, scored.predictions.places)).sum())
     if not len(spans):

@@ -103,7 +103,7 @@ def gradient_table(groups: Sequence[Group]) -> Table:
         *map(_over_seeds, _ERRORS),
     ]
     notes = [
-        "For the study of gradients, not to judge a model: the losses, and what is left of the gradient, on "
+        "For the study of gradients, not to judge a model: the losses, and the residual gradient, on "
         "the training set when training has ended."
     ]
     return Table.of("Gradient and loss", groups, columns, notes)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from spanloc.data.inputs import as_input, signal_of
+from spanloc.data.inputs import Note, as_input, signal_of
 from spanloc.data.sequences import require_finite
 from spanloc.data.signals import Signal
 from spanloc.decode import (
@@ -60,7 +60,9 @@ class PredictingModule(BuiltModule):
         super().__init__(*args)
         self._reach: dict[int, Reach] = {}
         # Of many recordings alike, what was done is said once.
-        self._said: set[str] = set()
+        self._said: set[Note] = set()
+        #: Takes the name of a recording and what was done to it; by default that is logged.
+        self.on_notes: Callable[[str, Sequence[Note]], None] | None = None
 
     def predict(
         self,
@@ -70,7 +72,7 @@ class PredictingModule(BuiltModule):
         channels: Sequence[str | int] | None = None,
         on_rate: str = "resample",
         missing: str | None = None,
-        name: str = "recording",
+        name: str | None = None,
     ) -> Predictions:
         """The spans in a recording of any length, in seconds from its start, best first.
 
@@ -85,13 +87,17 @@ class PredictingModule(BuiltModule):
             on_rate: ``"resample"`` brings another rate to that of training, ``"error"`` refuses it.
             missing: ``"interpolate"`` fills missing values (NaN), ``"error"`` refuses them; None: as in
                 training.
-            name: Of the recording: the id in the predictions.
+            name: Of the recording: the id in the predictions; None: the name of its file without the suffix,
+                or ``"recording"``.
 
         Raises:
             ValueError: It lacks a channel, has another number of them, or a rate that is refused; or a
                 value is not finite.
         """
         signal = signal_of(values)
+        if name is None:
+            name = signal.path.stem if signal.path.is_file() else "recording"
+        named = name
         count = getattr(self.localizer, "num_channels", signal.num_channels)
         facts = self.input or InputFacts(count, self.rate)
         known = rate or signal.rate or facts.rate
@@ -100,17 +106,14 @@ class PredictingModule(BuiltModule):
             signal, facts, known, channels=channels, on_rate=on_rate, missing=missing
         )
         if silent:
-            notes.append(f"its rate is not known; taken as {known:g} Hz, as in training")
-        for note in notes:
-            if note not in self._said:
-                log.info("%s: %s", name, note)
-                self._said.add(note)
+            notes.append(Note(f"its rate is not known; taken as {known:g} Hz, as in training"))
+        (self.on_notes or self._log_notes)(name, notes)
         known = signal.rate or facts.rate or known
         step = 1.0 if known is None else 1 / known
 
         def part_of(first: int, last: int) -> Batch:
             line = Timeline(step, facts.offset + first * step)
-            return batch_of(signal, first, last, line, name).to(self.device)
+            return batch_of(signal, first, last, line, named).to(self.device)
 
         with evaluating(self):
             return self._of_parts(part_of, signal.num_steps)
@@ -118,6 +121,12 @@ class PredictingModule(BuiltModule):
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> Predictions:
         """Predictions in seconds, with the ids of their sequences."""
         return self._predict(batch)
+
+    def _log_notes(self, name: str, notes: Sequence[Note]) -> None:
+        for note in notes:
+            if note not in self._said:
+                log.info("%s: %s", name, note.text)
+                self._said.add(note)
 
     def _of_parts(self, part_of: _PartOf, steps: int) -> Predictions:
         if self.window is None or steps <= self.window:

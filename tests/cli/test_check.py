@@ -169,12 +169,13 @@ def test_every_broken_row_is_listed_and_the_others_are_read(cli, tmp_path, capsy
     printed = capsys.readouterr().out
     file = root / "annotations.csv"
     shown = f"""\
-error: 200 mistakes in the annotations, or between them and the signals
+error: 200 mistakes in the annotations, or annotations that do not fit the recordings
   where: {file}, a, line 2: start is 'x'; wanted a number
          {file}, a, line 3: end is 'nan'; wanted a number
          {file}, line 4: 2 fields; the header has 4
          and 197 more, in check.json
-  Correct this"""
+  Correct these and check again. The rows and recordings with mistakes were not checked.
+"""
     assert shown in printed
     assert f"{file}, a, line 203: span is [9.0, 12.0]" in printed
     found = survey(tmp_path)
@@ -196,7 +197,7 @@ def test_one_of_each_is_said_in_the_singular(cli, tmp_path, capsys):
     root = table(tmp_path / "here", ["a,1,2,walk", "a,x,2,walk"], channels=1)
     check(cli, tmp_path, f"data.root={root}", "data.fps=50")
     printed = capsys.readouterr().out
-    overview = "1 recording, 0:10 min in all, 1 channel at 50 Hz; 500 steps. 1 span of 1 label, up"
+    overview = "1 recording, 0:10 min in all, 1 channel at 50 Hz; 500 steps. 1 span of 1 label.\n"
     assert overview in printed
     assert not re.search(
         r"\b1 (\w+ )?(recordings|channels|spans|labels|mistakes|errors)\b", printed

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from surveyed import Folder
 
+from spanloc.cli.check import _HEADINGS
 from spanloc.data.survey.result import Survey
+from spanloc.reports.check_page import overview
 
 
 @pytest.fixture
@@ -24,12 +27,24 @@ def findings(cli, tmp_path):
     return of
 
 
-def test_training_on_one_subject_is_a_note(findings, capsys):
+def test_training_on_one_subject_is_a_note_and_notes_are_apart_from_choices(
+    findings, capsys, tmp_path
+):
     found = findings("{id},{start},{end},walk,{subject}", "data.fps=10", "data.val_share=0.5")
     assert found["one subject"].text.startswith("trained on one subject only")
     printed = capsys.readouterr().out
     assert printed.count("trained on one subject only") == 1
+    assert "; no two spans overlap.\n" in printed
+    done = printed.index("What training would do with the data\n")
+    held_out, chosen = (
+        printed.index("held out for"),
+        printed.index("Settings that training would choose\n"),
+    )
+    assert done < held_out < chosen < printed.index("\ntask = ")
     assert "1 note.\n" in printed
+    page = (tmp_path / "out" / "check.html").read_text()
+    done, chosen = (page.index(f"<h2>{head}</h2>") for head in _HEADINGS)
+    assert done < page.index("<p>held out for") < chosen < page.index("<p>task = ")
 
 
 def test_what_would_stop_training_is_an_error(findings, capsys):
@@ -69,4 +84,48 @@ def test_recordings_without_a_rate_are_one_finding(findings, capsys):
     found = findings()
     assert set(found) == {"no rate"}
     assert [case.sequence for case in found["no rate"].cases] == ["r0", "r1", "r2", "r3"]
-    assert "error: 4 recordings whose rate is not known\n" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "error: 4 recordings whose rate is not known\n" in printed
+    assert "  Set data.fps (steps per second); for features" in printed
+    assert ": no recording could be used, so nothing was counted.\n" in printed
+
+
+def test_columns_of_other_names_are_said_with_the_setting_that_reads_them(
+    findings, cli, tmp_path, capsys
+):
+    row = "{id},{start},{end},walk,{subject}"
+    findings(row, "data.fps=10")
+    table = tmp_path / "annotations.csv"
+    text = table.read_text().replace(
+        "sequence,start,end,label,", "recording,begin_s,end_s,behaviour,"
+    )
+    table.write_text(text)
+    capsys.readouterr()
+    cli("check", "data.root=.", "data.fps=10", "hydra.run.dir=two", folder=tmp_path)
+    printed = capsys.readouterr().out
+    assert ": the annotations could not be read, so nothing was counted.\n" in printed
+    columns = "sequence: recording, start: begin_s, end: end_s"
+    assert f"set 'data.columns={{{columns}, label: behaviour}}'" in printed
+    cli(
+        "check",
+        "data.root=.",
+        "data.fps=10",
+        f"data.columns={{{columns}}}",
+        "hydra.run.dir=three",
+        folder=tmp_path,
+    )
+    printed = capsys.readouterr().out
+    assert (
+        "so all spans have the label 'span'; not read: behaviour\n  If your labels are" in printed
+    )
+    assert f"name it: 'data.columns={{{columns}, label: behaviour}}'.\n" in printed
+
+
+def test_nearly_equal_rates_are_a_range_and_spans_at_the_same_time_are_counted(tmp_path):
+    found = Folder()
+    for name, fps in zip(found.database, (10, 10, 10.1, 9.9), strict=True):
+        found.database[name]["fps"] = fps
+    found.add("s", 0.1, 0.5, "b")
+    text = overview(found.survey(tmp_path))
+    assert "at about 10 Hz (9.9 to 10.1); " in text
+    assert text.endswith("; up to 2 spans at the same time.")

@@ -1,6 +1,7 @@
 """The commands: what a run leaves, resuming, sweeps, evaluation."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -178,7 +179,18 @@ def test_your_own_data(cli, annotated, capsys):
     assert metrics(again / "out")["test/mAP"] == found["test/mAP"]
     said = (again / "out" / "evaluate.log").read_text()
     assert "evaluating on 2 recordings of" in said
-    assert "subset=all evaluates on all 8" in said
+    # Of the data of training, most would be recordings that it has seen.
+    assert "subset=all" not in said
+    again = cli(
+        "evaluate", f"checkpoint={folder / 'run' / 'best.ckpt'}", f"data.root={moved}", "subset=all",
+        "hydra.run.dir=every",
+    )  # fmt: skip
+    split = re.search(
+        r"(\d) of these 8 recordings were in the training set and (\d) in the validation set: the result is too good",
+        (again / "every" / "evaluate.log").read_text(),
+    )
+    assert split is not None
+    assert int(split[1]) + int(split[2]) == 6
     # A single recording of another folder, in a table with names and a unit of its own, and one label of the two.
     new = folder / "new"
     (new / "data").mkdir(parents=True)
@@ -201,6 +213,7 @@ def test_your_own_data(cli, annotated, capsys):
     said = (again / "all" / "evaluate.log").read_text()
     assert "all of them, as this is another folder than that of training" in said
     assert "no label 'sitt', which data.label_map names: ignored" in said
+    assert "unit" not in said
     line = cli("evaluate", f"checkpoint={folder / 'run' / 'best.ckpt'}", f"data.root={new}", "subset=test",
                "data.columns={sequence: file}", "data.unit=milliseconds", "data.fps=10")  # fmt: skip
     assert line.endswith("has 1 recording of 1 subject (a recording without a subject counts as a subject "

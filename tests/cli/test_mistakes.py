@@ -146,6 +146,14 @@ def test_the_cause_speaks_where_only_the_cleaning_up_has_failed():
     assert line_of(error) == "loaders cannot be started here"
 
 
+def test_an_error_in_a_process_that_reads_is_its_last_line():
+    trace = 'Original Traceback (most recent call last):\n  File "x.py", line 3\n    cut(x)\n'
+    text = (
+        f"Caught ValueError in DataLoader worker process 0.\n{trace}ValueError: a.npy: row 2: no\n"
+    )
+    assert line_of(ValueError(text)) == "a.npy: row 2: no"
+
+
 def test_a_value_that_hydra_cannot_read_wants_quotes(cli):
     line = cli("predict", "out=epoch=1.json", "checkpoint=x", "input=x")
     assert "out=epoch=1.json cannot be read: " in line

@@ -97,7 +97,7 @@ def test_convergence_comes_after_the_result_and_takes_one_line_of_own_data(
     assert f"Tested on: {tested}." in lines
     # All of it is in the log.
     log = (tmp_path / "run" / "train.log").read_text()
-    assert log.count("What is left of the gradient at step 2 (last step), over ") == 1
+    assert log.count("Residual gradient at step 2 (last step), over ") == 1
     assert log.count("Far from the optimum") == 1
 
 

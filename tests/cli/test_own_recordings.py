@@ -9,9 +9,13 @@ import pytest
 import soundfile
 import yaml
 from conftest import HINTS_OF_LIGHTNING
+from omegaconf import OmegaConf
 from pages import BARE
 
 from spanloc.cli.arguments import with_text_roots
+from spanloc.cli.evaluated_data import set_up
+from spanloc.data import AnnotatedData
+from spanloc.data.fingerprint import Fingerprint
 from spanloc.data.sample import data_folder
 
 SHORT = (*BARE, "hydra.run.dir=out")
@@ -165,3 +169,36 @@ def test_a_run_on_sound_goes_on_with_the_frames_that_were_chosen(cli, tmp_path):
         config = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())
         assert config["data"]["features"] == "log_spectrogram"
         assert config["data"]["feature_options"] == chosen
+
+
+def test_columns_of_training_are_not_forced_on_a_table_with_standard_names(
+    tmp_path, caplog, monkeypatch
+):
+    (tmp_path / "data").mkdir()
+    for name in "abc":
+        np.save(tmp_path / "data" / f"{name}.npy", np.zeros((200, 2), np.float32))
+    (tmp_path / "annotations.csv").write_text(
+        "sequence,start,end\na,1,2\nb,1,2\nc,1,2\n", encoding="utf-8"
+    )
+    trained = {"root": "elsewhere", "columns": {"sequence": "recording", "start": "begin_s"}}
+    config = OmegaConf.create(
+        {"data": {"root": str(tmp_path), "columns": None, "unit": None}, "subset": "all"}
+    )
+    data = AnnotatedData(tmp_path, columns=trained["columns"], fps=10)
+    with pytest.raises(ValueError, match="have the standard names, .* set data.columns=null"):
+        set_up(data, config, trained, "nothing", False)
+    data = AnnotatedData(tmp_path, columns={}, fps=10)
+    with caplog.at_level("INFO", "spanloc"):
+        assert set_up(data, config, trained, "nothing", False) == "all"
+    assert caplog.messages[-1].endswith(
+        "they are read with the unit (seconds) of the training data"
+    )
+    # A copy of a recording of the run, whose split is not known here.
+    size = (tmp_path / "data" / "a.npy").stat().st_size
+    known = Fingerprint({}, {"data/a.npy": (size, 0)})
+    monkeypatch.setattr("spanloc.cli.evaluated_data._data_of_training", lambda _: known)
+    caplog.clear()
+    set_up(AnnotatedData(tmp_path, fps=10), config, trained, "nothing", False)
+    assert caplog.messages[-1].startswith(
+        "some of these 3 recordings are of the data of the training"
+    )

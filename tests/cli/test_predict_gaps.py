@@ -61,3 +61,22 @@ def test_a_model_keeps_the_name_of_the_times_and_that_values_are_filled(
     assert predict(cli, clocked, tmp_path, "input=c.csv")["c"]
     stop = predict(cli, clocked, tmp_path, "input=c.csv", "missing=error")
     assert "column 1 is nan" in stop
+
+
+def test_what_is_done_to_several_recordings_is_one_line_for_each_kind(
+    cli, clocked, tmp_path, capsys
+):
+    for name, rate in (("a", 19), ("b", 21)):
+        write_csv(tmp_path / f"{name}.csv", signal(), rate=rate)
+    times = np.arange(400) / RATE
+    times[100:] += 3
+    times[200:] += 4
+    rows = np.column_stack([times, np.sin(times), np.cos(times), times])
+    header = ",".join(["Uhr", *NAMES])
+    np.savetxt(tmp_path / "c.csv", rows, "%.4f", ",", header=header, comments="")
+    predict(cli, clocked, tmp_path, "input=[a.csv,b.csv,c.csv]")
+    said = capsys.readouterr().out
+    assert "2 of 3 recordings ('a', 'b'): resampled from 19 and 21 to 10 Hz" in said
+    assert said.count("resampled") == 1
+    gaps = "2 gaps (3.1 s from 9.9 s, 4.1 s from 22.9 s)"
+    assert f"c: {gaps} filled by interpolation; check predictions there" in said

@@ -149,6 +149,8 @@ def test_a_table_without_labels_says_what_is_not_read(tmp_path, caplog):
     (line,) = caplog.messages
     assert "there is no column 'label', so all spans have the label 'span'" in line
     assert "not read: class, person" in line
+    advice = "If your labels are in another column, name it: 'data.columns={sequence: file, label: class}'."
+    assert line.endswith(advice)
     caplog.clear()
     table.write_text("sequence,start,end\n1,0,1\n")
     read_annotations(tmp_path, fps=RATE)

@@ -3,8 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from surveyed import survey
 
+from spanloc.data import AnnotatedData, read_annotations
 from spanloc.data.signals import Regular, Resampled, open_signal
+from spanloc.data.signals.channels import some_channels
 
 
 @pytest.fixture
@@ -53,9 +56,14 @@ def test_steps_in_a_gap_are_missing_and_the_others_keep_their_time(written):
     times[600:] += 2
     signal = open_signal(written(np.round(times, 3)))
     assert signal.rate == 128
+    assert signal.gaps == [signal.gap]
     start, length = signal.gap
     assert (start, length) == (pytest.approx(599, abs=0.1), pytest.approx(257, abs=0.2))
-    found = signal.read(0, signal.num_steps)[:, 0]
+    one = some_channels(signal, ["y"])
+    assert (one.gaps, one.channels) == (signal.gaps, ("y",))
+    found = signal.read(0, signal.num_steps)
+    np.testing.assert_array_equal(one.read(0, signal.num_steps), found[:, 1:])
+    found = found[:, 0]
     assert np.isnan(found).sum() == pytest.approx(256, abs=1)
     known = np.flatnonzero(~np.isnan(found))
     assert np.allclose(found[known], 2 * known / 128, atol=1e-3)
@@ -67,12 +75,17 @@ def test_a_lost_row_is_interpolated(written):
     assert signal.read(0, 8)[:, 0].tolist() == [0, 2, 4, 6, 8, 10, 12, 14]
 
 
-def test_another_rate_is_interpolated_from_the_rows_at_once_unless_it_is_much_lower(written):
+@pytest.mark.parametrize("rate", [40.0, 50.0, 1000.0])
+def test_another_rate_is_interpolated_from_the_rows_at_once_unless_it_is_much_lower(written, rate):
     signal = open_signal(written(jittered()))
-    near = signal.at(40.0)
+    near = signal.at(rate)
     assert isinstance(near, Regular)
-    assert near.rate == 40
-    assert np.allclose(near.read(100, 110)[:, 0], 2 * np.arange(100, 110) / 40, atol=1e-4)
+    assert near.rate == rate
+    assert near.num_steps == round(signal.num_steps * rate / signal.rate)
+    # The middles of steps stay where they are; also at 20 times the rate, nothing is missing.
+    times = (np.arange(100, 110) + 0.5) / rate - 0.5 / signal.rate
+    assert np.allclose(near.read(100, 110)[:, 0], 2 * times, atol=1e-4)
+    assert np.isfinite(near.read(0, near.num_steps)).all()
     assert isinstance(signal.at(5.0), Resampled)
 
 
@@ -80,3 +93,91 @@ def test_channels_can_be_chosen_of_a_table_with_irregular_times(written):
     signal = open_signal(written(jittered()), channels=["y"])
     assert signal.channels == ("y",)
     assert np.array_equal(signal.read(0, 5), np.ones((5, 1)))
+
+
+@pytest.mark.parametrize("bad", ["31.05.2024 22:15:00.042", "22:15:00"])
+def test_a_time_in_another_form_is_named_with_its_column(tmp_path, bad):
+    path = tmp_path / "x.csv"
+    path.write_text(f"Zeit,x\n{bad},1\n{bad},2\n")
+    wanted = f"x.csv: column 'Zeit': '{bad}' is not a time that can be read; wanted seconds, or"
+    with pytest.raises(ValueError, match=wanted):
+        open_signal(path)
+
+
+@pytest.fixture
+def clocked(tmp_path):
+    """A folder of recordings that begin at some time, with annotations in a text."""
+
+    def write(begins, text, time="time"):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        for name in "ab":
+            times = np.arange(300) / 10
+            if isinstance(begins, str):
+                times = pd.to_datetime(begins) + pd.to_timedelta(times, "s")
+            else:
+                times = begins + times
+            table = pd.DataFrame({time: times, "x": np.sin(np.arange(300.0))})
+            table.to_csv(tmp_path / "data" / f"{name}.csv", index=False)
+        (tmp_path / "annotations.csv").write_text(f"sequence,start,end,label\n{text}")
+        return tmp_path
+
+    return write
+
+
+@pytest.mark.parametrize("begins", ["2024-05-31 22:15:00", 80100.0, 1717193700.0])
+def test_clock_times_of_annotations_are_recognised_by_the_times_of_the_recording(clocked, begins):
+    text = "".join(
+        f"{n},22:15:{i:02}.5,22:15:{i + 2:02},x\n" for n in "ab" for i in range(0, 27, 3)
+    )
+    folder = clocked(begins, text)
+    (past,) = [one for one in survey(folder).findings if one.kind == "span: past the end"]
+    assert past.advice.startswith("The annotations look like clock times. Subtract the time of the")
+    assert past.cases[0].text.endswith("<= duration (30.0); the recording begins at 22:15:00")
+    with pytest.raises(ValueError, match=r"22:15:00; clock times\? subtract the time of the first"):
+        read_annotations(folder)
+    # An hour later there is no recording.
+    folder = clocked(begins, text.replace("22:", "23:"))
+    (past,) = [one for one in survey(folder).findings if one.kind == "span: past the end"]
+    assert past.advice.startswith("Check the rate")
+
+
+@pytest.mark.parametrize(
+    ("begins", "shown"),
+    [("2024-05-31 22:15:00", "2024-05-31 22:15:00"), (80100.25, "80100.25 s")],
+)
+def test_a_late_beginning_is_a_date_or_exact_seconds(clocked, begins, shown):
+    data = AnnotatedData(clocked(begins, "a,1,2,x\nb,1,2,x\n"), test_share=0)
+    data.setup()
+    assert any(
+        f"a.csv begins at {shown}: times of spans count from the first" in n for n in data.notes
+    )
+
+
+def test_a_recording_whose_column_of_times_has_another_name_is_named_with_the_remedy(clocked):
+    folder = clocked(0.0, "a,1,2,x\nb,1,2,x\n", time="Uhr")
+    (found,) = survey(folder).findings
+    case = found.cases[0]
+    assert (found.kind, found.count) == ("no rate", 2)
+    assert case.file == str(folder / "data" / "a.csv")
+    assert case.text == "it has the columns 'Uhr', 'x'"
+    assert found.advice.startswith("Name the column with the time: 'data.columns={time: NAME}'. If")
+
+
+def test_a_clock_that_was_set_is_refused_with_its_row(written):
+    times = [*np.arange(5) / 50, 1.7e9, 1.7e9 + 0.02]
+    with pytest.raises(ValueError, match=r"row 7 comes 1\.7e\+09 s after .* was a clock set\? Cut"):
+        open_signal(written(times))
+
+
+@pytest.mark.parametrize("zone", ["", "Z", "+01:00", "-0530"])
+def test_clock_times_with_a_zone_give_the_rate(tmp_path, zone):
+    rows = "".join(f"2024-05-31T22:15:0{i}.5{zone},{i}\n" for i in range(5))
+    (tmp_path / "x.csv").write_text(f"time,x\n{rows}")
+    assert open_signal(tmp_path / "x.csv").rate == 1
+
+
+def test_times_of_float32_that_begin_late_are_regular(tmp_path):
+    times = (80_000 + np.arange(20_000) / 100).astype(np.float32)
+    pd.DataFrame({"time": times, "x": 1.0}).to_parquet(tmp_path / "x.parquet")
+    signal = open_signal(tmp_path / "x.parquet")
+    assert (signal.num_steps, signal.rate) == (20_000, 100)

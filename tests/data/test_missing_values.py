@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from spanloc.data import AnnotatedData, from_arrays
-from spanloc.data.inputs import as_input
-from spanloc.data.signals import ArraySignal, Filled
+from spanloc.data.inputs import as_input, without_gaps
+from spanloc.data.signals import ArraySignal, Filled, MixedRates
 
 NOTHING_HELD_OUT = {"val_share": 0, "test_share": 0}
 
@@ -118,7 +118,8 @@ def test_a_gap_in_the_times_is_refused_or_filled(tmp_path, suffix):
     rows = "".join(f"{name},16,18\n" for name in "abc")
     (tmp_path / "annotations.csv").write_text(f"sequence,start,end\n{rows}")
     with pytest.raises(
-        ValueError, match=r"it has the columns 'Uhr', 'x'; set .* 'data.columns={time"
+        ValueError,
+        match=r"it has the columns 'Uhr', 'x'; name .* 'data.columns={time: NAME}', or set data.fps",
     ):
         AnnotatedData(tmp_path).setup()
     named = {"columns": {"time": "Uhr"}, **NOTHING_HELD_OUT}
@@ -138,6 +139,24 @@ def test_a_gap_in_the_times_is_refused_or_filled(tmp_path, suffix):
     data.setup()
     assert (data.num_channels, data.input.channels, data.input.time) == (1, ["x"], "Uhr")
     assert data.notes[0].startswith("the times of 3 of 3 recordings are not regular: interpolated")
+    assert data.notes[1].startswith(
+        "gaps in the times of 3 of 3 recordings filled by interpolation, as"
+    )
+    assert data.notes[1].endswith("1 gap (5.1 s from 9.9 s)")
     sample = data.train_set[0]
     assert sample.spans.tolist() == [[160, 180]]
     assert np.allclose(sample.features[0], np.arange(350) / 10, atol=1e-5)
+
+
+def test_channels_of_several_rates_are_filled_before_they_are_resampled():
+    slow = np.sin(np.arange(60) / 5)[:, None]
+    fast = np.zeros((60 * 32, 1))
+    parts = [ArraySignal(fast, 32.0), ArraySignal(slow.copy(), 1.0)]
+    order = [(0, 0), (1, 0)]
+    whole = MixedRates(parts, order).read(0, 60 * 32)
+    parts[1] = ArraySignal(np.where(np.arange(60)[:, None] == 30, np.nan, slow), 1.0)
+    filled = without_gaps(MixedRates(parts, order), "interpolate")
+    found = filled.read(0, 60 * 32)
+    assert np.abs(found - whole).max() < 0.05
+    for first, last in ((0, 100), (900, 1100), (1800, 1920)):
+        assert np.allclose(filled.read(first, last), found[first:last], atol=1e-6)

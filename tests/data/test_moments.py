@@ -129,7 +129,7 @@ def test_a_table_without_ends_needs_the_setting(tmp_path, caplog):
     text = "sequence,start,label\na,2,x\na,4,x\n"
     assert said(read(tmp_path, text, moment_seconds=0.2)) == {"a": SPANS["a"][:2]}
     assert stopped(tmp_path, text).endswith(
-        f"'data.columns={{end: NAME}}', or duration in place of end; {REMEDY}"
+        f"'data.columns={{end: NAME}}' (NAME: your column), or duration in place of end; {REMEDY}"
     )
     other = text.replace("label", "stop")
     assert "moment" not in stopped(tmp_path, other)

@@ -82,6 +82,13 @@ def test_a_clock_counts_milliseconds_too_but_not_steps(tmp_path):
         ("who,t0,duration,label\n", {"columns": {"label": "Label"}},
          "there are no columns 'sequence' and 'start'; found who, t0, duration, label; set "
          "'data.columns={sequence: NAME, start: NAME, label: Label}'"),
+        ("recording,begin_s,end_s,behaviour,animal\n", {},
+         "set 'data.columns={sequence: recording, start: begin_s, end: end_s, label: behaviour, subject: "
+         "animal}'"),
+        ("recording,begin_s,end_s,what,animal\n", {},
+         "set 'data.columns={sequence: recording, start: begin_s, end: end_s, label: NAME, subject: animal}' "
+         "(NAME: your column; without labels, leave out label)"),
+        ("sequence,t0,end,label\n", {}, "set 'data.columns={start: NAME}' (NAME: your column)"),
         ("file,Begin,length (s)\n", {"columns": {"sequence": "file"}},
          "set 'data.columns={sequence: file, start: Begin, end: NAME}'"),
         ("sequence,Start,START,end\n", {}, "there is no column 'start'; found sequence, Start, START, end"),

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from spanloc.data.annotations.scored import read_scored
+from spanloc.reports import notes
 
 SPANS = [[1.5, 2.25], [63.0, 64.0]]
 ANNOTATIONS = "sequence,start,end,label\na,1,2,walk\na,63,64,sit\n"
@@ -163,3 +164,22 @@ def test_a_column_of_labels_that_is_empty_is_none_and_a_label_that_some_lack_is_
         path = written(labels)
         with pytest.raises(ValueError, match=message):
             read_scored(path, path)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_columns_that_may_be_labels_are_named_where_no_file_has_labels(tmp_path, suffix):
+    row = {"sequence": "a", "start": 1, "end": 2, "behaviour": "rest", "animal": "m1"}
+    table, path = pd.DataFrame([row]), tmp_path / f"a{suffix}"
+    if suffix == ".csv":
+        table.to_csv(path, index=False)
+    else:
+        path.write_text(json.dumps(row))
+    plain = tmp_path / "p.csv"
+    plain.write_text("sequence,start,end\na,1,2\n")
+    (note,) = notes(read_scored(plain, path))
+    assert note == (
+        f"there is no column 'label' in {path}: labels are not compared; not read: behaviour"
+    )
+    columns = {"annotations": {"label": "behaviour"}}
+    plain.write_text("sequence,start,end,label\na,1,2,rest\n")
+    assert notes(read_scored(plain, path, columns=columns)) == []

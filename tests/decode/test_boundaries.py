@@ -51,7 +51,14 @@ def test_ends_move_their_share_of_the_way_to_the_mean_of_the_peaks_nearby(
 ):
     output = output_of([span], starts, {5: 5.0})
     spans, _ = at_boundaries(output, weight=0, snap=snap)
-    torch.testing.assert_close(spans[0, 0], torch.tensor(expected), rtol=2e-6, atol=0)
+    # A thousandth of the squared chances is kept for staying.
+    torch.testing.assert_close(spans[0, 0], torch.tensor(expected), rtol=5e-4, atol=0)
+
+
+def test_an_end_hardly_moves_to_a_peak_of_a_chance_near_0():
+    output = output_of([[4.0, 10.0]], {1: -5.0}, {5: 5.0})
+    spans, _ = at_boundaries(output, weight=0, snap=1)
+    assert 3.9 < spans[0, 0, 0] < 4
 
 
 def test_a_score_counts_the_chances_of_both_its_ends():

@@ -65,3 +65,21 @@ def test_padding_changes_nothing_and_every_filter_gets_a_gradient(channels):
     assert not (together * ~mask[:, None]).any()
     together.square().mean().backward()
     assert (backbone.stem[0].bands.weight.grad.abs().sum((1, 2)) > 0).all()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5, 24, 40])
+def test_every_channel_begins_with_low_and_high_frequencies(channels):
+    torch.manual_seed(0)
+    weight = BandNorm(channels, 8, 16).bands.weight.detach()
+    power = torch.fft.rfft(weight).abs() ** 2
+    # Of each channel, the strongest band in each quarter of the frequencies.
+    quarters = power.unflatten(0, (24, 2)).sum(1)[..., 1:].chunk(4, dim=-1)
+    strongest = torch.stack([quarter.amax((0, 2)) for quarter in quarters])
+    assert (strongest.amin(0) > 0.3 * strongest.amax(0)).all()
+
+
+def test_loud_signals_are_finite_in_float16():
+    layer = BandNorm(1, 8, 16)
+    with torch.autocast("cpu", torch.float16):
+        found = layer(1000 * torch.randn(1, 1, 160), torch.ones(1, 10, dtype=torch.bool))
+    assert found.isfinite().all()

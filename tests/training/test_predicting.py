@@ -195,6 +195,14 @@ def test_what_is_done_to_recordings_is_said_once(task, caplog):
     assert caplog.messages == ["a: resampled from 20 to 10 Hz"]
 
 
+def test_the_file_of_a_recording_names_it(task, tmp_path):
+    np.save(tmp_path / "monday.npy", signal())
+    recording = open_signal(tmp_path / "monday.npy")
+    assert task.predict(recording, rate=RATE).ids == ("monday",)
+    assert task.predict(recording, rate=RATE, name="x").ids == ("x",)
+    assert task.predict(signal(), rate=RATE).ids == ("recording",)
+
+
 def test_names_of_channels_decide_in_python_too(task):
     values = signal()
     expected = task.predict(ArraySignal(values, RATE, NAMES))

@@ -138,9 +138,11 @@ def grid_of(entry: Annotated, signal: Signal, meaning: Meaning) -> Grid:
         frames = next((rate for rate in (entry.fps, signal.rate, fps) if rate is not None), None)
         if frames is None:
             named = f": it has the columns {listed(signal.channels)}" if signal.channels else ""
+            remedy = "set data.fps (steps per second)"
+            video = f"{remedy}, or feature_stride and fps for features of a video"
             raise ValueError(
-                f"{where}: fps is missing, and {path} does not say its rate{named}; set data.fps (steps "
-                f"per second){TIME if named else ', or feature_stride and fps for features of a video'}"
+                f"{where}: fps is missing, and {path} does not say its rate{named}; "
+                f"{f'{TIME}, or {remedy}' if named else video}"
             )
     if meaning.unit == "steps" and isinstance(signal, Regular):
         raise ValueError(
@@ -155,7 +157,9 @@ def grid_of(entry: Annotated, signal: Signal, meaning: Meaning) -> Grid:
         _check_length(entry, signal, rate, path, exact=entry.fps is not None and stride == 1)
     timeline = Timeline(1 / rate, offset)
     duration = offset + steps / rate if entry.duration is None else entry.duration
-    return Grid(timeline, rate, steps, 1 / frames, duration, signal.num_channels)
+    clock = getattr(signal, "clock", None)
+    begins = clock.begins if clock else 0.0
+    return Grid(timeline, rate, steps, 1 / frames, duration, signal.num_channels, begins)
 
 
 def _check_length(entry: Annotated, signal: Signal, rate: float, path: str, *, exact: bool) -> None:

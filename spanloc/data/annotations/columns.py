@@ -11,10 +11,12 @@ FIELDS = ("sequence", "start", "end", "label", "subset", "subject", "duration")
 # What columns are often called, in small letters; only ever suggested.
 _OFTEN = {
     "sequence": "file filename file_name recording record id name path datei aufnahme fichier archivo",
-    "start": "onset begin start_time starttime start_s start_ms from tmin beginn anfang début inicio",
-    "end": "offset stop end_time endtime end_s end_ms to tmax ende fin",
+    "start": "onset begin start_time starttime start_s start_ms begin_time begin_s begin_ms onset_s onset_ms "
+    "from tmin beginn anfang début inicio",
+    "end": "offset stop end_time endtime end_s end_ms stop_time stop_s stop_ms offset_s offset_ms to tmax "
+    "ende fin",
     "duration": "duration length duration_s duration_ms dauer durée duración",
-    "label": "class event trial_type category type annotation behavior klasse étiquette etiqueta",
+    "label": "class event trial_type category type annotation behavior behaviour klasse étiquette etiqueta",
     "subject": "person participant patient animal proband",
     "score": "confidence probability",
 }
@@ -52,6 +54,8 @@ class Columns:
         if {"end", "duration"} <= {*chosen}:
             raise ValueError(f"{setting}: has both end and duration; wanted one of them")
         self.chosen, self.setting = chosen, setting
+        #: Columns that may be labels, of a table that was read without any.
+        self.unread: list[str] = []
         self.names = {field: str(chosen.get(field, field)) for field in fields}
         self._moments, self._endless = (
             moments,
@@ -79,6 +83,11 @@ class Columns:
             return names
         suggested = self._suggested(absent, found, names)
         remedy = f"set '{self.setting}={_written(suggested)}'"
+        if NAME in suggested.values():
+            several = "s" * ([*suggested.values()].count(NAME) > 1)
+            left_out = suggested.get("label") == NAME and "label" not in absent
+            more = "; without labels, leave out label" if left_out else ""
+            remedy = f"{remedy} ({NAME}: your column{several}{more})"
         if suggested.get("end") == NAME and "end" not in self.chosen and self._moments is not None:
             remedy = f"{remedy}, or duration in place of end; {MOMENTS}"
         missing = no_columns([self.names[field] for field in absent])
@@ -90,6 +99,25 @@ class Columns:
             return []
         own = {*self.names.values()}
         return [name for name in names if name not in own and _guess(name) in ("end", "duration")]
+
+    def unread_labels(self, names: Collection[str]) -> list[str]:
+        """The columns that may be labels, of a table that has no column for them."""
+        if self.names["label"] in names:
+            return []
+        own = {*self.names.values()}
+        return [name for name in names if name not in own and _guess(name) in (None, "label")]
+
+    def note_unread(self, names: Collection[str]) -> None:
+        """Keep what :meth:`unread_labels` finds in a table, as :attr:`unread`."""
+        self.unread = self.unread_labels(names)
+
+    def naming(self, field: str, among: Collection[str]) -> str:
+        """The setting that names the column of a field, one of these if its name says so."""
+        known = {"end": ("end", "duration")}.get(field, (field,))
+        found = {guess: name for name in among if (guess := _guess(name)) in known and guess}
+        alone = next(iter(among)) if len(among) == 1 else NAME
+        chosen = {**self.chosen, **(dict([*found.items()][:1]) or {field: alone})}
+        return f"'{self.setting}={_written({f: chosen[f] for f in self.names if f in chosen})}'"
 
     def by_duration(self, names: Collection[str]) -> bool:
         """True for a table with these columns that gives durations in place of ends."""
@@ -115,6 +143,10 @@ class Columns:
         if "duration" in guessed:
             unknown.pop("end", None)
         chosen = {**kept, **unknown, **guessed}
+        # What is left over may be the labels: without them, all spans would be of one.
+        left = [n for n in self.unread_labels(names) if n not in chosen.values()]
+        if "label" not in chosen and len(left) > [*chosen.values()].count(NAME):
+            chosen["label"] = NAME
         return {field: chosen[field] for field in self.names if field in chosen}
 
 

@@ -114,9 +114,12 @@ class _Table:
 
     def _warn(self, field: str, so: str, unread: Collection[str]) -> None:
         if unread:
+            what = {"label": "your labels are", "end": "the end is"}[field]
+            advice = f"If {what} in another column, name it: {self.columns.naming(field, unread)}."
             log.warning(
-                "%s: there is no column %r, so %s; not read: %s (data.columns says which column is what)",
-                self.where, self.columns.names[field], so, listed(sorted(unread)),
+                "%s: there is no column %r, so %s; not read: %s. %s",
+                self.where, self.columns.names[field], so, listed(sorted(unread)), advice,
+                extra={"advice": advice},
             )  # fmt: skip
 
     def fit(self, place: str, row: Mapping[str, Any]) -> Mapping[str, Any]:

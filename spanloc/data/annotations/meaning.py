@@ -103,6 +103,7 @@ class Grid(NamedTuple):
         frame: Seconds per step of the annotations, which is one frame where features have a stride.
         duration: End of the sequence in seconds, for errors as it is written.
         num_channels: Of the signal, for errors too.
+        begins: Time of the first step in the signal's own column of times, in seconds; 0 without one.
     """
 
     timeline: Timeline
@@ -111,3 +112,4 @@ class Grid(NamedTuple):
     frame: float
     duration: float
     num_channels: int = 1
+    begins: float = 0.0

@@ -21,7 +21,7 @@ from spanloc.data.annotations.rows import (
     listed,
     nearest,
 )
-from spanloc.data.annotations.units import Units
+from spanloc.data.annotations.units import CLOCK, Units, of_day
 from spanloc.files import shown
 
 log = logging.getLogger(__name__)
@@ -186,7 +186,8 @@ class Placer:
         first, last, start, end = self._in_steps(row.start, row.end, grid)
         came = f"{self.word} is [{row.start}, {row.end}]"
         came += "" if self.meaning.unit == "seconds" else f" ({self.meaning.unit})"
-        wanted = f"{came}; wanted 0 <= start < end <= duration ({grid.duration})"
+        duration = round(grid.duration, 3) if grid.duration >= 0.01 else grid.duration
+        wanted = f"{came}; wanted 0 <= start < end <= duration ({duration})"
         # An end may stick out by less than a step: durations are rounded more often than not.
         step = 1 / grid.rate
         begin, stop = (grid.timeline.offset + n * step for n in (0, grid.num_steps))
@@ -196,7 +197,7 @@ class Placer:
             last = first
             place = (first - grid.timeline.offset) * grid.rate
             start, end = around(place, moment * grid.rate, grid.num_steps)
-            wanted = f"{came}, a moment; wanted 0 <= start <= duration ({grid.duration})"
+            wanted = f"{came}, a moment; wanted 0 <= start <= duration ({duration})"
         elif not first < last:
             kind = "reversed" if last < first else "empty"
             return None, (kind, wanted)
@@ -219,6 +220,8 @@ class Placer:
             if self._hint[0] != entry.id:
                 self._hint = entry.id, self.units.past_end(entry.rows, grid)
             unit = self._hint[1]
+            if unit == CLOCK:
+                text = f"{text}; the recording begins at {of_day(grid.begins)}"
             if not unit and (question := transposed(grid.num_steps, grid.num_channels)):
                 text = f"{text}; {question}"
         self.found.append(BadSpan(str(entry.file), entry.id, i, kind, text, row.where, unit))

@@ -17,7 +17,7 @@ LEAST, MOST = 1e-12, 1e12
 #: The remedy where spans have no length.
 MOMENTS = "moments: data.moment_seconds=0.1 makes spans of them"
 #: The remedy where no column of a recording has the usual name of a time.
-TIME = ", or name the column with the time: 'data.columns={time: NAME}'"
+TIME = "name the column with the time: 'data.columns={time: NAME}'"
 #: In place of a label that is not there.
 MISSING = ...
 

@@ -16,6 +16,7 @@ from spanloc.data.annotations.pieces import NO_LABEL, Piece, floats
 from spanloc.data.annotations.problems import Problems
 from spanloc.data.annotations.rows import Unit
 from spanloc.data.annotations.tables import FIELDS, read_rows
+from spanloc.data.signals.reading import shown_path
 from spanloc.files import shown
 from spanloc.structures import Predictions, Targets
 
@@ -29,6 +30,7 @@ class Scored:
         classes: Names of the labels.
         durations: Of those sequences whose annotations say it, by id.
         problems: What was left out, of the annotations and of the predictions.
+        unread: Columns that may be labels, by file, where no file has labels.
     """
 
     predictions: Predictions
@@ -36,6 +38,7 @@ class Scored:
     classes: list[str]
     durations: Mapping[str, float]
     problems: Sequence[Problems]
+    unread: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def read_scored(
@@ -105,12 +108,15 @@ def read_scored(
     nothing = torch.zeros(0, 2, dtype=torch.float64)
     unseen = truths.unseen
     ignored = tuple(unseen.get(name, nothing) for name in ids) if unseen else ()
+    files = [file for file in (true, found) if file.columns.unread]
+    unread = {shown_path(file.path): file.columns.unread for file in files}
     return Scored(
         Predictions(spans, numbers, places, ids, scores=scores),
         Targets(true_spans, true_numbers, true_places, ids, ignored=ignored),
         list(labels),
         truths.durations,
         [true_rows.problems, rows.problems],
+        unread if [*labels] == [NO_LABEL] else {},
     )
 
 

@@ -69,6 +69,7 @@ def _json_lines(file: Path, columns: Columns, unit: Unit) -> Iterator[Piece]:
             if not names:
                 # Objects may lack fields; capital letters are as in the first.
                 own = [*json_object(f"{file}: {places[0]}", some[0][1])]
+                columns.note_unread(respelled(own, columns.names.values()))
                 spelled = dict(zip(respelled(own, columns.names.values()), own, strict=True))
                 names = {field: spelled.get(name, name) for field, name in columns.names.items()}
                 if "duration" in columns.chosen:
@@ -212,6 +213,7 @@ def _fields(file: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
 def _chosen(header: Sequence[str], columns: Columns, where: str) -> dict[str, int]:
     # The number of the column of each field; of end and duration, the one that counts.
     names = columns.fit(header, where)
+    columns.note_unread(names)
     other = "end" if columns.by_duration(names) else "duration"
     there = {field: name for field, name in columns.names.items() if name in names}
     for name in there.values():

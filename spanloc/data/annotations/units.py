@@ -17,6 +17,10 @@ _SHORT = 2
 #: A part of the message of :meth:`Units.too_short`.
 TOO_SHORT = f"spans are shorter than {_SHORT} steps"
 
+#: The result of :meth:`Units.past_end` where the times are those of the recording's own clock.
+CLOCK = "clock times? subtract the time of the first row of the recording"
+_DAY = 86400
+
 
 class Units:
     """Compares the times of spans with their recordings, in each unit that they may be in.
@@ -37,7 +41,7 @@ class Units:
     def past_end(self, rows: Sequence[Row], grid: Grid) -> str:
         """The unit in which the spans of a recording fit, where nearly all begin after it; or empty.
 
-        Moments count where there is nothing else.
+        Or :data:`CLOCK`, where they fit from its first time on, perhaps that of the day. Moments count where there is nothing else.
 
         >>> from spanloc.structures import Timeline
         >>> grid = Grid(Timeline(0.02), 50, 1500, 0.02, 30.0)
@@ -52,6 +56,11 @@ class Units:
         starts = (ends - lengths) * _size(self._unit, grid)
         if not len(ends) or (starts > stop).mean() < _MOST:
             return ""
+        if self._unit != "steps" and grid.begins:
+            for begins in (grid.begins, grid.begins % _DAY):
+                inside = (starts >= begins - 1 / grid.rate) & (starts <= begins + stop)
+                if begins and inside.mean() >= _MOST:
+                    return CLOCK
         fits = {}
         for unit in self._others:
             size = _size(unit, grid)
@@ -87,6 +96,17 @@ class Units:
             return ""
         unit = max(fits, key=fits.__getitem__)
         return f"{self._short:,} of {self._count:,} {TOO_SHORT}; {_question(unit)}"
+
+
+def of_day(seconds: float) -> str:
+    """The time of the day of a date, or of seconds of a day.
+
+    >>> of_day(80100), of_day(1717193700.25)
+    ('22:15:00', '22:15:00.25')
+    """
+    minutes, rest = divmod(round(seconds % _DAY, 3), 60)
+    shown = f"{rest:06.3f}".rstrip("0").rstrip(".")
+    return f"{int(minutes) // 60:02}:{int(minutes) % 60:02}:{shown}"
 
 
 def _question(unit: Unit) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ _NAME = re.compile(
     re.I,
 )
 _UNIT = re.compile(r"[ _\[(](ms|us|ns)[\])]?$", re.I)
+# Seconds since 1970 that are taken for a date: from 1973 on; no recording lasts as long.
+_DATES = (1e8, 1e11)
 _SECONDS = {"ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
@@ -40,6 +43,10 @@ def time_column(names: Sequence[str], chosen: str | None = None) -> tuple[str, f
     return None
 
 
+# Steps that irregular times may span: so many, or so many for each row. Beyond, a clock was set.
+_MOST_STEPS, _MOST_TIMES = 2**24, 100
+
+
 class Clock(NamedTuple):
     """The times of the rows of a table.
 
@@ -54,6 +61,17 @@ class Clock(NamedTuple):
     begins: float
     places: np.ndarray | None = None
     uneven: str = ""
+
+
+def clock_time(seconds: float) -> str:
+    """A time of a clock in words: seconds since 1970 as a date.
+
+    >>> clock_time(1717193700), clock_time(80100.25)
+    ('2024-05-31 22:15:00', '80100.25 s')
+    """
+    if _DATES[0] < seconds < _DATES[1]:
+        return f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%d %H:%M:%S}"
+    return f"{seconds:.10g} s"
 
 
 def clock_of(path: Path, name: str, times: np.ndarray, unit: float, *, first_row: int) -> Clock:
@@ -95,6 +113,9 @@ def clock_of(path: Path, name: str, times: np.ndarray, unit: float, *, first_row
     away = np.abs(seconds - np.linspace(0, duration, len(seconds)))
     if not off.any():
         off = away[1:] > step
+    # float32 rounds times that begin late.
+    if times.dtype == np.float32 and away.max() <= 2 * np.spacing(np.abs(times).max()) * unit:
+        off[:] = False
     if off.any():
         i = int(off.argmax())
         uneven = (
@@ -103,6 +124,12 @@ def clock_of(path: Path, name: str, times: np.ndarray, unit: float, *, first_row
         )
         seconds, step = _spread(seconds)
         rate = float(f"{1 / step:.3g}")
+        if seconds[-1] * rate > max(_MOST_STEPS, _MOST_TIMES * len(seconds)):
+            i = int(steps.argmax())
+            raise ValueError(
+                f"{where}: row {first_row + i + 1} comes {steps[i]:.6g} s after the one before, where most "
+                f"come after {step:.6g} s; was a clock set? Cut the recording there"
+            )
         return Clock(rate, begins, seconds * rate, uneven)
     rate = len(steps) / duration
     unsure = min(1e-9 + 2 * float(away.max()) / duration, 1e-3)

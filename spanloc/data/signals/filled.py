@@ -1,12 +1,11 @@
 """Missing values of a signal, interpolated."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from spanloc.data.signals.clock import Clock
 from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import shown_path
+from spanloc.data.signals.regular import Regular
 from spanloc.data.signals.resampled import Resampled
 
 # Steps that are read at once beyond a stretch, when its neighbours are missing too; then twice as many, and so on.
@@ -59,11 +58,10 @@ class Filled(Signal):
         return filled
 
     def at(self, rate: float, *, source_rate: float) -> Signal:
-        """The same at another rate: what has a way of its own to change the rate is filled after that."""
-        at: Callable[..., Signal] | None = getattr(self.signal, "at", None)
-        if at is None:
-            return Resampled(self, rate, source_rate=source_rate)
-        return Filled(at(rate, source_rate=source_rate))
+        """The same at another rate, filled before a filter: it would spread what is missing."""
+        if isinstance(self.signal, Regular) and rate >= source_rate / 2:
+            return Filled(self.signal.at(rate, source_rate=source_rate))
+        return Resampled(self, rate, source_rate=source_rate)
 
     def _nearest(self, border: np.ndarray, edge: float, way: int) -> np.ndarray:
         """The steps and values ``(2, channels)`` next to a stretch, where its ``border`` is missing; else NaN.

@@ -76,6 +76,10 @@ class MixedRates(Signal):
         """The same channels at another rate, each resampled once."""
         return MixedRates(self._parts, self._order, rate=rate, source_rate=source_rate)
 
+    def each(self, make: Callable[[Signal], Signal]) -> "MixedRates":
+        """The same of what ``make`` gives for each part, which has the rate and channels of the part."""
+        return MixedRates([make(part) for part in self._parts], self._order, rate=self.rate)
+
     def only(self, numbers: Sequence[int]) -> Signal:
         """Some of the channels, at the same rate; parts without any of them are not read."""
         kept = [self._order[i] for i in numbers]

@@ -38,6 +38,6 @@ def place_of_row(source: object, row: int) -> str:
     Of rows at irregular times: its time.
     """
     if (clock := getattr(source, "clock", None)) and clock.places is not None:
-        return f"at {row / clock.rate:.6g} s"
+        return f"at {row / (getattr(source, 'rate', None) or clock.rate):.6g} s"
     first = getattr(source, "first_line", None)
     return f"row {row}" if first is None else f"line {first + row}"

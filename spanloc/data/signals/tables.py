@@ -1,6 +1,7 @@
 """Signals in tables of text: columns separated by commas, semicolons or tabs."""
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from spanloc.data.signals.clock import Clock, clock_of, time_column
 from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import kept, reading, require_file, require_size, shown_path
 
+_NO_DATE = re.compile(r"conversion error to timestamp\[ns\]: invalid value '(.*?)'")
+_ZONE = re.compile(r":\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)$")
 _MISSING = {"", "NA", "N/A", "#N/A", "#NA", "n/a", "null", "NULL", "NaN", "nan"}
 
 
@@ -93,6 +96,7 @@ class CsvSignal(Signal):
             texts = {i: f for i, f in enumerate(second) if not is_number(f, self._points)}
         self._dates = bool(self._time and self._time[0] in texts)
         if self._time and self._dates:
+            self._zone = "UTC" if _ZONE.search(second[self._time[0]].strip()) else None
             self._time = self._time[0], 1e-9
         skipped = {self._time and self._time[0], None if self._names[0] else 0}
         columns = [i for i in range(len(head)) if i not in skipped]
@@ -128,6 +132,13 @@ class CsvSignal(Signal):
                 return values, times
         with reading(self.path, "a table of numbers in UTF-8"):
             self._explain()
+            bad = _NO_DATE.search(str(failed))
+            if bad and self._time:
+                raise ValueError(
+                    f"{shown_path(self.path)}: column {self._names[self._time[0]]!r:.60}: "
+                    f"{bad[1]!r:.60} is not a time that can be read; wanted seconds, or "
+                    "date-times such as 2024-05-31 22:15:00"
+                )
             raise failed
 
     def _parsed(self, point: str) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +150,7 @@ class CsvSignal(Signal):
         types: dict[str, Any] = dict.fromkeys(chosen, pyarrow.float32())
         time = self._time and str(self._time[0])
         if time:
-            types[time] = pyarrow.timestamp("ns") if self._dates else pyarrow.float64()
+            types[time] = pyarrow.timestamp("ns", self._zone) if self._dates else pyarrow.float64()
         options = {
             "read_options": arrow.ReadOptions(
                 use_threads=False,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from spanloc.data.annotations.folder import Record
-from spanloc.data.annotations.rows import Case
+from spanloc.data.annotations.rows import TIME, Case
 from spanloc.data.annotations.units import TOO_SHORT
 from spanloc.data.signals import Regular
 from spanloc.data.signals.protocol import place_of_row
@@ -32,11 +32,15 @@ def refused(cases: Sequence[Case]) -> Iterator[Finding]:
     apart = {*no_rate, *too_short}
     others = [case for case in cases if case not in apart]
     yield from finding("refused", others, len(others))
-    # What is left of each: the columns of a table.
-    columns = (
-        case._replace(text=case.text.partition(";")[0].partition(": ")[2]) for case in no_rate
-    )
-    yield from finding("no rate", columns, len(no_rate))
+    # The file is that of the recording; what is left of the text: the columns of a table.
+    own = [
+        case._replace(file=path, text=rest.partition("; ")[0].removeprefix(": "))
+        for case in no_rate
+        for path, _, rest in [case.text.removeprefix(_NO_RATE).partition(" does not say its rate")]
+    ]
+    named = f"{TIME[0].upper()}{TIME[1:]}. If there is none, set data.fps (steps per second)."
+    advice = named if any(case.text for case in own) else ""
+    yield from finding("no rate", own, len(own), advice=advice)
     for case in too_short:
         text, _, unit = case.text.partition("; ")
         yield Finding("error", "unit", text, 1, fitting(unit), [case._replace(text="")])
@@ -58,7 +62,8 @@ def not_finite(facts: Facts) -> Iterator[Finding]:
         cases = []
         for record, scan in zip(facts.records, facts.scans, strict=True):
             odd = scan.missing if kind == "missing" else scan.not_finite
-            if odd and not (kind == "missing" and isinstance(record.signal, Regular)):
+            # The steps of a gap are a finding of their own.
+            if odd and not (kind == "missing" and getattr(record.signal, "gap", None)):
                 count, row, column, value = odd
                 more = f"; in all {counted(count, 'such value')}" if count > 1 else ""
                 place = place_of_row(record.signal, row)

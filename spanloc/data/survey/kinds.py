@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from spanloc.data.annotations.rows import MOMENTS, TIME, Case
+from spanloc.data.annotations.rows import MOMENTS, Case
 from spanloc.data.survey.result import MOST_CASES, Finding
 from spanloc.files import counted
 
@@ -19,11 +19,11 @@ _NOT_TESTED = "Nothing will be known about how well it is found there."
 # By kind: severity, noun of the cases, what is said of them, advice.
 _KINDS = {
     "refused": (
-        "error", "mistake", "in the annotations, or between them and the signals",
-        "Correct this, then check again: what it belongs to was left out of this check."),
+        "error", "mistake", "in the annotations, or annotations that do not fit the recordings",
+        "Correct these and check again. The rows and recordings with mistakes were not checked."),
     "no rate": (
         "error", "recording", "whose rate is not known",
-        f"Set data.fps (steps per second){TIME}; for features of a video, data.feature_stride and data.fps."),
+        "Set data.fps (steps per second); for features of a video, data.feature_stride and data.fps."),
     "not finite": (
         "error", "recording", "with infinite values",
         "Cut out these stretches, or replace the values: training refuses them."),
@@ -32,7 +32,7 @@ _KINDS = {
         "data.missing=interpolate fills them from their neighbours, in training and in prediction."),
     "gap": (
         "error", "recording", "with gaps in the times",
-        "data.missing=interpolate fills them from their ends, in training and in prediction."),
+        "data.missing=interpolate fills a gap with a straight line between the values before and after it."),
     "irregular": (
         "note", "recording", "with irregular times",
         "Training interpolates the rows at equal steps; data.on_rate=error refuses such recordings."),

@@ -13,7 +13,7 @@ from spanloc.training.step_log import StepLog
 
 
 class GradientNorms(Callback):
-    """Logs what is left of the gradient, of all parameters and at the spans, while a model trains.
+    """Logs the residual gradient, of all parameters and at the spans, while a model trains.
 
     To every logger, at the steps that are measured:
 

@@ -45,7 +45,7 @@ def summary(
         for name, row in result.losses.items()
     )
     lines = [
-        f"What is left of the gradient at step {result.step} ({reason}), over {over}:",
+        f"Residual gradient at step {result.step} ({reason}), over {over}:",
         _verdict(result),
         f"Relative gradient of a pair: {relative}.",
     ]
