@@ -65,7 +65,8 @@ def run(name: str) -> None:
                 leave_to_first()
             sys.exit(line(line_of(error, name)))
 
-    started = False
+    # Of the sweep; counted here, as the arguments of a process of SLURM are its own.
+    started, runs = False, None
 
     def once(config: DictConfig, sweep: bool) -> Any:
         group = leaving_no_group() if sweep else nullcontext()
@@ -78,7 +79,7 @@ def run(name: str) -> None:
             mark = run_folder() / "error.txt"
             if name == "train" and sweep:
                 number = HydraConfig.get().job.num + 1
-                waiting = (num_runs(sys.argv[1:]) or number) - number
+                waiting = (runs or number) - number
                 when_stopped(partial(how_to_go_on, [mark.parent], waiting))
             elif name in ("train", "tune"):
                 when_stopped(partial(how_to_resume, name, mark.parent))
@@ -101,6 +102,7 @@ def run(name: str) -> None:
         refuse_others(sys.argv[1:], name)
         sys.argv[1:] = with_short_names(for_hydra(sys.argv[1:], name))
         refuse_started(name, sys.argv[1:])
+        runs = num_runs(sys.argv[1:])
         try:
             with naming_the_folder(begin, lambda: started):
                 hydra.main("pkg://spanloc.configs", name, version_base="1.3")(job)()
