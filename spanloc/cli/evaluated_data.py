@@ -1,7 +1,8 @@
 """The data of an evaluation: how they are read, and which of their recordings are evaluated."""
 
 import logging
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -92,8 +93,42 @@ def set_up(
     Raises:
         ValueError: There is no such subset.
     """
+    with _explaining_columns(datamodule, trained, str(config.data.root or trained.get("root"))):
+        root, subset, why = config.data.root, config.subset, ""
+        theirs = not isinstance(datamodule, AnnotatedData)
+        if subset is None:
+            elsewhere = root is not None and not theirs and not _is_same(str(root), trained["root"])
+            subset, why = (
+                _of_other(datamodule, checkpoint) if elsewhere and not fits else ("test", "")
+            )
+        if subset == "all":
+            if not isinstance(datamodule, AnnotatedData):
+                raise ValueError(
+                    f"subset=all is for a folder; the model was trained on {trained['_target_']}"
+                )
+            datamodule.setup_all()
+        else:
+            try:
+                datamodule.setup("test")
+            except TooFewSubjectsError as error:
+                if root is None:
+                    raise
+                raise ValueError(
+                    f"{root}: no recordings can be held out for subset={subset}: {str(error).split(';')[0]}; "
+                    "subset=all evaluates on all"
+                ) from None
+        if root is not None and not theirs:
+            _say_what_is_read(datamodule, config, trained, checkpoint, subset, why)
+        if subset == "all":
+            _warn_of_known(datamodule, checkpoint)
+        return subset
+
+
+@contextmanager
+def _explaining_columns(datamodule: Any, trained: dict[str, Any], root: str) -> Iterator[None]:
+    """Name the setting where a folder has the standard names of columns and the data of training have others."""
     try:
-        return _set_up(datamodule, config, trained, checkpoint, fits)
+        yield
     except TooFewSubjectsError:
         raise
     except ValueError:
@@ -101,46 +136,11 @@ def set_up(
             raise
         if not _is_read_with_standard_columns(datamodule):
             raise
-    names = ", ".join(f"{key}: {name}" for key, name in _columns(trained).items())
-    raise ValueError(
-        f"{config.data.root or trained['root']}: its columns have the standard names, not those of the training data ({names}); "
-        "set data.columns=null"
-    )
-
-
-def _set_up(
-    datamodule: SpanDataModule,
-    config: DictConfig,
-    trained: dict[str, Any],
-    checkpoint: str,
-    fits: bool,
-) -> str:
-    root, subset, why = config.data.root, config.subset, ""
-    theirs = not isinstance(datamodule, AnnotatedData)
-    if subset is None:
-        elsewhere = root is not None and not theirs and not _is_same(str(root), trained["root"])
-        subset, why = _of_other(datamodule, checkpoint) if elsewhere and not fits else ("test", "")
-    if subset == "all":
-        if not isinstance(datamodule, AnnotatedData):
-            raise ValueError(
-                f"subset=all is for a folder; the model was trained on {trained['_target_']}"
-            )
-        datamodule.setup_all()
-    else:
-        try:
-            datamodule.setup("test")
-        except TooFewSubjectsError as error:
-            if root is None:
-                raise
-            raise ValueError(
-                f"{root}: no recordings can be held out for subset={subset}: {str(error).split(';')[0]}; "
-                "subset=all evaluates on all"
-            ) from None
-    if root is not None and not theirs:
-        _say_what_is_read(datamodule, config, trained, checkpoint, subset, why)
-    if subset == "all":
-        _warn_of_known(datamodule, checkpoint)
-    return subset
+        names = ", ".join(f"{key}: {name}" for key, name in _columns(trained).items())
+        raise ValueError(
+            f"{root}: its columns have the standard names, not those of the training data ({names}); "
+            "set data.columns=null"
+        ) from None
 
 
 def _columns(settings: dict[str, Any]) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def _columns(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _has_columns_of(trained: dict[str, Any], datamodule: Any) -> bool:
-    """Whether a folder is read with the names of columns of training."""
+    """True where a folder is read with the names of columns of training."""
     reading = getattr(datamodule, "reading", None)
     return reading is not None and _columns(reading) == _columns(trained)
 
