@@ -23,6 +23,7 @@ from spanloc.data.annotations.folder import (
     Annotations,
     BadSpan,
     Case,
+    Record,
     read_annotations,
 )
 from spanloc.data.held_out import ONE_SUBJECT
@@ -69,7 +70,7 @@ def run(config: DictConfig) -> None:
             missing=str(data.get("missing", "error")),
             progress=_progress(),
         )
-        done, chosen, found_by_training, subset_of = _recipe(result, texts)
+        done, chosen, found_by_training, subsets = _recipe(result, texts)
     lesser = [finding for finding in result.findings if finding.severity != "error"]
     advice = "Whether a model of one subject is good for others is known from its test set only."
     for line in [line for line in done if line.startswith(ONE_SUBJECT)]:
@@ -77,8 +78,8 @@ def run(config: DictConfig) -> None:
         lesser.append(Finding("note", "one subject", line, 1, advice))
     errors = [*result.of("error"), *found_by_training]
     result = replace(result, findings=[*errors, *warnings.values(), *lesser])
-    if subset_of:
-        result = divided(result, records, subset_of)
+    if subsets:
+        result = divided(result, subsets)
     result.write(folder / "check.json")
     parts = zip(_HEADINGS, (done, chosen), strict=True)
     recipe = [(heading, lines) for heading, lines in parts if lines]
@@ -171,10 +172,10 @@ def _settings(config: DictConfig) -> tuple[Any, list[str]]:
 
 def _recipe(
     result: Survey, texts: list[str]
-) -> tuple[list[str], list[str], list[Finding], Mapping[str, str] | None]:
+) -> tuple[list[str], list[str], list[Finding], Mapping[str, Sequence[Record]]]:
     """Notes on the data and choices of settings in training, or the error that would stop it; and its subsets."""
     if result.of("error"):
-        return [], [], [], None
+        return [], [], [], {}
     from spanloc.cli.settings import choices_for
 
     try:
@@ -182,7 +183,7 @@ def _recipe(
     except (ValueError, OSError) as error:
         advice = "Change the data, or start spanloc-train with settings that avoid it."
         stop = Finding("error", "training", f"training would stop: {error}", 1, advice)
-        return [], [], [stop], None
+        return [], [], [stop], {}
     lines = [f"{place} = {value}: {reason}" for place, value, reason in found]
     return [*data.notes], lines, [], data.subsets
 

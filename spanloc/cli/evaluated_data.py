@@ -15,7 +15,7 @@ from spanloc.config.build import as_values
 from spanloc.config.checkpoint import file_of
 from spanloc.data import AnnotatedData, SpanDataModule
 from spanloc.data.fingerprint import Fingerprint
-from spanloc.data.held_out import ONE_SUBJECT, TooFewSubjectsError
+from spanloc.data.held_out import ONE_SUBJECT
 from spanloc.data.sample import data_folder
 from spanloc.data.sound import AS_THEY_ARE
 from spanloc.files import counted
@@ -108,15 +108,7 @@ def set_up(
                 )
             datamodule.setup_all()
         else:
-            try:
-                datamodule.setup("test")
-            except TooFewSubjectsError as error:
-                if root is None:
-                    raise
-                raise ValueError(
-                    f"{root}: no recordings can be held out for subset={subset}: {str(error).split(';')[0]}; "
-                    "subset=all evaluates on all"
-                ) from None
+            datamodule.setup("test")
         if root is not None and not theirs:
             _say_what_is_read(datamodule, config, trained, checkpoint, subset, why)
         if subset == "all":
@@ -129,8 +121,6 @@ def _explaining_columns(datamodule: Any, trained: dict[str, Any], root: str) -> 
     """Name the setting where a folder has the standard names of columns and the data of training have others."""
     try:
         yield
-    except TooFewSubjectsError:
-        raise
     except ValueError:
         if not (_columns(trained) and _has_columns_of(trained, datamodule)):
             raise

@@ -42,8 +42,8 @@ class AnnotatedData(SpanDataModule):
 
     The model is chosen by the ``validation`` subset and evaluated on ``testing``. Where one of them is
     missing, a share of the training recordings takes its place, drawn by ``split_seed``; recordings of one
-    ``subject`` stay together. The recordings of the final evaluation are checked with the rest, and
-    loaded by it only.
+    ``subject`` stay together, unless it is the only one. Of a single recording the end is held out. The
+    recordings of the final evaluation are checked with the rest, and loaded by it only.
 
     Args:
         root: The folder; or the annotations that were read from it or made of arrays.
@@ -147,7 +147,7 @@ class AnnotatedData(SpanDataModule):
         if hasattr(self, "train_set"):
             return
         self._split(self._begin().subsets)
-        signals = (record.signal for record in (*self._train, *self._val, *self._test))
+        signals = (r.signal for r in chain.from_iterable(self._begin().subsets.values()))
         #: True where reading takes more than a copy.
         self.slow = any(not isinstance(signal, NpySignal | ArraySignal) for signal in signals)
         crop = max(1.0, self.crop_seconds / self.seconds_per_step)
@@ -282,16 +282,16 @@ class AnnotatedData(SpanDataModule):
             raise ValueError(f"{self.root}: no sequence has the subset 'training'")
         if not self._test and self.test_share:
             least = 1 if self._val else 2  # somebody is to validate too
-            train, self._test = hold_out(train, self.test_share, self.split_seed, "testing", least)
+            train, self._test = hold_out(train, self.test_share, self.split_seed, least)
             self.notes.append(held_out_note(self._test, "testing"))
         if not self._val and self.val_share:
-            train, self._val = hold_out(train, self.val_share, self.split_seed, "validation")
+            train, self._val = hold_out(train, self.val_share, self.split_seed)
             self.notes.append(held_out_note(self._val, "validation"))
         self._all_train, self._train = train, nested_share(train, self.train_share, self.seed)
         parts = zip(SUBSETS, (train, self._val, self._test), strict=True)
-        #: The subset of each recording, by its id, where some are held out too.
-        self.subsets = {record.id: name for name, own in parts for record in own}
+        #: The recordings of each subset, where some are held out too.
+        self.subsets = {name: list(own) for name, own in parts}
         #: Recordings that are trained on.
         self.num_trained = len(self._train)
-        self.notes += training_notes(self._train, len(train))
+        self.notes += training_notes(self._train, len(train), self._val, self._test)
         self.notes += lacking_notes(self.classes, self._train, self._val, self._test)

@@ -2,55 +2,77 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 
 from spanloc.data.annotations.folder import Record
+from spanloc.data.sequences import clipped
+from spanloc.data.signals import Stretch
 from spanloc.files import counted, shown
+from spanloc.structures import Timeline
 
 #: How a note begins where there is no more than one subject to learn from.
 ONE_SUBJECT = "trained on one subject only"
-
-
 # Draws to choose from, where the first lacks a label.
 _DRAWS = 50
 
 
-class TooFewSubjectsError(ValueError):
-    """There are too few subjects to hold some out."""
-
-
 def hold_out(
-    records: Sequence[Record], share: float, seed: int, what: str, least: int = 1
+    records: Sequence[Record], share: float, seed: int, least: int = 1
 ) -> tuple[list[Record], list[Record]]:
-    """Recordings that remain, of ``least`` subjects at least, and those that are held out.
+    """Recordings that remain, of ``least`` subjects where there are as many, and those that are held out.
 
     Subjects are drawn at random. Where that leaves no span of a label to train on, or none to evaluate, the
     best of 50 draws is taken: first every label remains, then spans are held out, then of every label.
-
-    Raises:
-        TooFewSubjectsError: There are no more than ``least`` of them.
+    Of a single subject, recordings are drawn; of a single recording, the last stretch is held out.
     """
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(record.subject or f"sequence {record.id}", []).append(record)
-    if len(groups) <= least:
-        other = "without validation (it keeps the last epoch): data.val_share=0"
-        if what == "testing":
-            nothing = "data.val_share=0 " * (len(groups) == 1)
-            other = f"without a test: {nothing}data.test_share=0 test=false"
-        unnamed = any(record.subject is None for record in records)
-        alone = " (a recording without a subject counts as a subject of its own)" * unnamed
-        raise TooFewSubjectsError(
-            f"the training subset has {counted(len(records), 'recording')} of "
-            f"{counted(len(groups), 'subject')}{alone}; to hold out some for {what}, {least + 1} subjects "
-            f"are wanted, or a '{what}' subset; or train {other}"
-        )
+    groups = _groups(records, lambda record: record.subject or f"sequence {record.id}")
+    if len(groups) == 1:
+        groups = _groups(records, lambda record: record.id)
+    if len(groups) == 1:
+        rest, end = _cut_at_the_end(records[0], share)
+        return [rest], [end]
     draws = (_draw(groups, share, f"{seed} {i}" if i else f"{seed}", least) for i in range(_DRAWS))
     held, lack = next(draws), _lack(groups, least)
     if any(lack(held)):
         held = min((held, *draws), key=lack)
     rest = sorted(set(groups) - set(held))
     return [r for name in rest for r in groups[name]], [r for n in held for r in groups[n]]
+
+
+def _groups(records: Sequence[Record], name_of: Callable[[Record], str]) -> dict[str, list[Record]]:
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(name_of(record), []).append(record)
+    return groups
+
+
+def _cut_at_the_end(record: Record, share: float) -> tuple[Record, Record]:
+    """A recording without its end, and the end: about that share of its spans, or of its time if it has none."""
+    steps, spans = record.num_steps, record.spans.double().sort(dim=0).values
+    place = (1 - share) * steps
+    if len(spans) > 1:
+        count = min(max(1, round(share * len(spans))), len(spans) - 1)
+        # Between the spans of both parts, where there is room.
+        start, before = spans[-count, 0].item(), spans[-count - 1, 1].item()
+        place = (start + before) / 2 if before < start else start
+    elif len(spans):
+        place = max(place, spans[-1, 1].item())
+    middle = min(max(round(place), 1), steps - 1)
+    return _stretch(record, 0, middle), _stretch(record, middle, steps)
+
+
+def _stretch(record: Record, first: int, last: int) -> Record:
+    spans, labels, ignored = clipped(record, first, last, 0.5)
+    step, offset = record.timeline
+    return replace(
+        record,
+        signal=Stretch(record.signal, first, last),
+        timeline=Timeline(step, offset + first * step),
+        spans=spans,
+        labels=labels,
+        ignored=ignored,
+    )
 
 
 def _draw(groups: Mapping[str, list[Record]], share: float, salt: str, least: int) -> list[str]:
@@ -100,11 +122,16 @@ def _lack(
 
 def held_out_note(records: Sequence[Record], what: str) -> str:
     """A note of the recordings that are held out."""
-    return f"held out for {what}: {named(records)}"
+    only = len(records) == 1 and isinstance(records[0].signal, Stretch)
+    return f"held out for {what}: {named(records)}" + "; there is no other recording" * only
 
 
 def named(records: Sequence[Record]) -> str:
     """Names of some recordings: the subjects, where all of them name theirs."""
+    if len(records) == 1 and isinstance(records[0].signal, Stretch):
+        step, begin = records[0].timeline
+        end = begin + records[0].num_steps * step
+        return f"{shown(records[0].id)} from {begin:.6g} s to {end:.6g} s"
     by_subject = dict.fromkeys(record.subject for record in records)
     if by_subject and None not in by_subject:
         kind = "subject" + "s" * (len(by_subject) > 1)
@@ -132,15 +159,19 @@ def nested_share(records: Sequence[Record], share: float, seed: int) -> list[Rec
     return [record for record in records if record.id in taken]
 
 
-def training_notes(records: Sequence[Record], count: int) -> list[str]:
+def training_notes(
+    records: Sequence[Record], count: int, val: Sequence[Record], test: Sequence[Record]
+) -> list[str]:
     """Notes on the recordings that are trained on, of ``count`` that could be."""
     found = [f"trained on {len(records)} of {count} recordings"] if len(records) < count else []
     subjects = {record.subject for record in records}
     if len(subjects) == 1 and None not in subjects:
-        found.append(
-            f"{ONE_SUBJECT}, {shown(*subjects)}: data.val_share=0, or data.test_share=0 with "
-            "test=false, leaves it more of them"
-        )
+        settings = {"data.val_share=0": val, "data.test_share=0 with test=false": test}
+        more = [name for name, own in settings.items() if {r.subject for r in own} - subjects]
+        text = "no other is there, so no result says how good the model is for others"
+        if more:
+            text = f"{', or '.join(more)}, leaves it more of them"
+        found.append(f"{ONE_SUBJECT}, {shown(*subjects)}: {text}")
     return found
 
 

@@ -64,63 +64,71 @@ class ConvNorm(nn.Module):
 
     @checkpointed
     def forward(
-        self, x: Float[Tensor, "batch before steps"], mask: Bool[Tensor, "batch cells"]
+        self,
+        x: Float[Tensor, "batch before steps"],
+        mask: Bool[Tensor, "batch cells"],
+        added: Float[Tensor, "batch after cells"] | None = None,
     ) -> Float[Tensor, "batch after cells"]:
-        """``mask`` is that of the cells that come out."""
-        x = F.pad(x, (0, -x.shape[2] % self.stride))
-        return F.gelu(self.norm(convolve(self.conv, x))) * mask[:, None]
+        """``mask`` is that of the cells that come out; what is ``added`` is so before the normalisation."""
+        x = convolve(self.conv, F.pad(x, (0, -x.shape[2] % self.stride)))
+        return F.gelu(self.norm(x if added is None else x + added)) * mask[:, None]
 
 
-class BandNorm(ConvNorm):
-    """A :class:`ConvNorm` that also sees how strong the signal is in bands of frequencies.
+class BandPower(nn.Module):
+    """How strong a signal is in bands of frequencies, at fewer steps: an addition to a :class:`ConvNorm`.
 
     A convolution alone follows the wave; what tells oscillations and noise apart, such as the activity of a
     muscle, is their power, whatever their phase. The bands are learned. They begin as pairs of a cosine and
     a sine, from low to high frequencies, each of some of the channels. Their power is averaged within a step that
-    comes out, and its logarithm is added, weighted, to the convolution.
+    comes out, and its logarithm is weighted.
 
     Args:
-        in_width, out_width, stride: As of :class:`ConvNorm`.
+        num_channels: Channels of the signal.
+        width: Channels of what comes out.
+        stride: Steps per step that comes out; filters cover about twice that.
         bands: Filters, two a band; even.
     """
 
-    def __init__(self, in_width: int, out_width: int, stride: int = 1, *, bands: int = 48) -> None:
-        super().__init__(in_width, out_width, stride)
+    checkpointing = False
+
+    def __init__(self, num_channels: int, width: int, stride: int, *, bands: int = 48) -> None:
+        super().__init__()
+        self.stride = stride
         # Power is taken about four times for each step that comes out.
         fine = max(n for n in range(1, max(2, stride // 4 + 1)) if stride % n == 0)
         size = 2 * stride + 1
-        self.bands = nn.Conv1d(in_width, bands, size, fine, padding=stride, bias=False)
-        self.level = nn.Linear(bands, out_width)
+        self.bands = nn.Conv1d(num_channels, bands, size, fine, padding=stride, bias=False)
+        self.level = nn.Linear(bands, width)
         with torch.no_grad():
             # Eight frequencies at least: of many channels, several share a filter.
             pairs = bands // 2
-            num = min(pairs, max(8, pairs // in_width))
+            num = min(pairs, max(8, pairs // num_channels))
             groups = pairs // num
             window = torch.hann_window(size + 2, periodic=False)[1:-1]
             part = (torch.arange(num) + 0.5) / num
             angle = math.pi * part[:, None] * (torch.arange(size) - stride)
             waves = torch.stack([angle.cos(), angle.sin()], 1) * window
             waves = waves / waves.norm(dim=-1, keepdim=True).clamp(min=1e-3)
-            channel = torch.arange(in_width)
-            sign = 2.0 * torch.randint(2, (in_width, 1, 1, 1)) - 1
-            share = (-(-in_width // groups)) ** -0.5
+            channel = torch.arange(num_channels)
+            sign = 2.0 * torch.randint(2, (num_channels, 1, 1, 1)) - 1
+            share = (-(-num_channels // groups)) ** -0.5
             self.bands.weight.mul_(0.1)
-            begun = self.bands.weight[: 2 * groups * num].view(groups, num, 2, in_width, size)
+            begun = self.bands.weight[: 2 * groups * num].view(groups, num, 2, num_channels, size)
             begun[channel % groups, :, :, channel] += share * sign * waves
 
     @checkpointed
     def forward(
-        self, x: Float[Tensor, "batch before steps"], mask: Bool[Tensor, "batch cells"]
-    ) -> Float[Tensor, "batch after cells"]:
-        """``mask`` is that of the cells that come out."""
-        x = F.pad(x, (0, -x.shape[2] % self.stride))
+        self, signal: Float[Tensor, "batch channels steps"]
+    ) -> Float[Tensor, "batch width cells"]:
+        """``ceil(steps / stride)`` steps."""
+        signal = F.pad(signal, (0, -signal.shape[2] % self.stride))
         times = self.stride // self.bands.stride[0]
         # One more comes out at the end, where the padding is as long as a step.
+        count = times * (signal.shape[2] // self.stride)
         # Squares of float16 overflow.
-        power = convolve(self.bands, x)[..., : times * mask.shape[1]].float() ** 2
+        power = convolve(self.bands, signal)[..., :count].float() ** 2
         power = (F.avg_pool1d(power, times) + _QUIET).log()
-        level = self.level(power.transpose(1, 2)).transpose(1, 2)
-        return F.gelu(self.norm(convolve(self.conv, x) + level)) * mask[:, None]
+        return self.level(power.transpose(1, 2)).transpose(1, 2)
 
 
 class ConvBlock(nn.Module):

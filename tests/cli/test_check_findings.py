@@ -48,8 +48,8 @@ def test_training_on_one_subject_is_a_note_and_notes_are_apart_from_choices(
 
 
 def test_what_would_stop_training_is_an_error(findings, capsys):
-    found = findings("{id},{start},{end},walk,one", "data.fps=10")
-    assert found["training"].text.startswith("training would stop: the training subset has 4 rec")
+    found = findings("{id},{start},{end},walk,one", "data.fps=10", "data.crop_seconds=0.1")
+    assert found["training"].text.startswith("training would stop: data.crop_seconds is 0.1: no cr")
     assert "\nerror: training would stop: " in capsys.readouterr().out
 
 

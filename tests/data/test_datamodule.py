@@ -10,12 +10,15 @@ from recordings import edit, set_field
 
 from spanloc.data import (
     AnnotatedData,
+    Annotations,
     EpochIndex,
     EpochSampler,
     SpanDataModule,
     SyntheticData,
     from_arrays,
 )
+from spanloc.data.annotations.folder import read_annotations
+from spanloc.data.sequences import cut
 from spanloc.data.transforms import Jitter, Speed, Transformed
 from spanloc.facts import DataFacts
 from spanloc.structures import Sample
@@ -132,10 +135,31 @@ def test_statistics_are_of_the_training_sequences_alone(annotated):
     assert torch.equal(read(annotated, val_share=0.3).statistics()[0], mean)
 
 
-def test_one_subject_alone_cannot_validate(annotated):
+def test_of_one_subject_some_recordings_validate_and_that_is_noted(annotated):
     edit(annotated, lambda content: [r.update(subject="one") for r in content["database"].values()])
-    with pytest.raises(ValueError, match="6 recordings of 1 subject"):
-        read(annotated)
+    data = read(annotated)
+    assert len(data.val_set) == 1
+    assert data.notes[-1] == (
+        "trained on one subject only, 'one': no other is there, so no result says how good the model "
+        "is for others"
+    )
+
+
+def test_of_one_recording_a_stretch_is_validated_on_and_the_end_is_tested_on(annotated):
+    edit(annotated, set_field("subset", "training"))
+    whole, *_ = read_annotations(annotated).subsets["training"]
+    subsets = {"training": [whole], "validation": [], "testing": []}
+    data = AnnotatedData(Annotations(["a", "b"], subsets))
+    data.setup()
+    parts = {name: own for name, (own,) in data.subsets.items()}
+    step = whole.timeline.seconds_per_step
+    ends = [parts[name].timeline.offset / step for name in ("validation", "testing")]
+    (sample,) = data.test_set
+    assert sample.timeline == parts["testing"].timeline
+    assert torch.equal(sample.features, cut(whole, round(ends[1]), whole.num_steps).features)
+    assert 0 < ends[0] < ends[1] < whole.num_steps
+    assert data.train_set[0].features.shape[1] == round(ends[0])
+    assert data.slow is False
 
 
 def test_a_validation_subset_is_taken_as_it_is(annotated):

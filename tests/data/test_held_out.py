@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from spanloc.data.annotations.records import Record
-from spanloc.data.held_out import hold_out, lacking_notes
+from spanloc.data.held_out import held_out_note, hold_out, lacking_notes
 from spanloc.data.signals import ArraySignal
+from spanloc.data.signals.protocol import place_of_row
 from spanloc.structures import Timeline
 
 
@@ -26,7 +27,7 @@ def labels_of(records):
 @pytest.mark.parametrize("seed", range(10))
 def test_a_label_of_few_subjects_is_both_trained_on_and_evaluated(seed):
     records = [recording(f"r{i}", [0, 1] if i in (3, 17) else [0]) for i in range(24)]
-    rest, held = hold_out(records, 0.2, seed, "testing", 2)
+    rest, held = hold_out(records, 0.2, seed, 2)
     assert labels_of(rest) == labels_of(held) == {0, 1}
     assert len(held) == pytest.approx(5, abs=1)
 
@@ -34,54 +35,92 @@ def test_a_label_of_few_subjects_is_both_trained_on_and_evaluated(seed):
 @pytest.mark.parametrize("seed", range(10))
 def test_a_label_of_three_subjects_is_in_all_three_subsets(seed):
     records = [recording(f"r{i}", [0, 1] if i < 3 else [0]) for i in range(20)]
-    rest, test = hold_out(records, 0.2, seed, "testing", 2)
-    train, val = hold_out(rest, 0.15, seed, "validation")
+    rest, test = hold_out(records, 0.2, seed, 2)
+    train, val = hold_out(rest, 0.15, seed)
     assert labels_of(train) == labels_of(val) == labels_of(test) == {0, 1}
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_a_label_of_one_subject_stays_in_training(seed):
     records = [recording(f"r{i}", [0, 1] if i == 7 else [0]) for i in range(20)]
-    rest, _ = hold_out(records, 0.2, seed, "testing", 2)
+    rest, _ = hold_out(records, 0.2, seed, 2)
     assert labels_of(rest) == {0, 1}
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_spans_are_held_out_where_most_recordings_have_none(seed):
     records = [recording(f"r{i}", [0] if i < 4 else []) for i in range(30)]
-    rest, test = hold_out(records, 0.2, seed, "testing", 2)
-    train, val = hold_out(rest, 0.15, seed, "validation")
+    rest, test = hold_out(records, 0.2, seed, 2)
+    train, val = hold_out(rest, 0.15, seed)
     assert all(labels_of(part) == {0} for part in (train, val, test))
 
 
 def test_a_draw_that_lacks_nothing_is_the_first_one():
     records = [recording(f"r{i}", [0, 1], f"p{i // 2}") for i in range(20)]
-    draws = {seed: {r.id for r in hold_out(records, 0.2, seed, "testing")[1]} for seed in range(5)}
+    draws = {seed: {r.id for r in hold_out(records, 0.2, seed)[1]} for seed in range(5)}
     assert len(set(map(frozenset, draws.values()))) > 1
     # Labels that nobody trains on or evaluates do not move a draw.
     unknown = [replace(record, labels=record.labels - 2) for record in records[:1]] + records[1:]
     for seed, ids in draws.items():
-        assert {r.id for r in hold_out(unknown, 0.2, seed, "testing")[1]} == ids
+        assert {r.id for r in hold_out(unknown, 0.2, seed)[1]} == ids
+
+
+def test_of_two_subjects_one_is_tested_on_and_recordings_of_the_other_validate():
+    records = [recording(f"{name}{i}", [0, 0], name) for name in ("ann", "ben") for i in range(5)]
+    rest, test = hold_out(records, 0.2, 0, 2)
+    train, val = hold_out(rest, 0.15, 0)
+    assert {r.subject for r in test} != {r.subject for r in train} == {r.subject for r in val}
+    assert [len(part) for part in (train, val, test)] == [4, 1, 5]
+
+
+def test_of_one_subject_recordings_are_held_out():
+    records = [recording(f"r{i}", [0, 1], "ann") for i in range(10)]
+    rest, test = hold_out(records, 0.2, 0, 2)
+    train, val = hold_out(rest, 0.15, 0)
+    assert [len(part) for part in (train, val, test)] == [7, 1, 2]
+    assert {r.id for part in (train, val, test) for r in part} == {r.id for r in records}
+
+
+def test_of_one_recording_the_end_is_held_out_and_a_part_before_it():
+    whole = recording("r", [0, 1] * 5)
+    values = np.arange(100.0)[:, None]
+    whole = replace(whole, signal=ArraySignal(values), ignored=torch.tensor([[76.0, 79.0]]))
+    (rest,), (test,) = hold_out([whole], 0.2, 0, 2)
+    (train,), (val,) = hold_out([rest], 0.15, 0)
+    # Spans begin at 0, 10, ... 90 and last 5 steps: two are tested on, one validates.
+    assert [len(part.spans) for part in (train, val, test)] == [7, 1, 2]
+    assert [part.num_steps for part in (train, val, test)] == [68, 10, 22]
+    assert [part.timeline.offset for part in (train, val, test)] == pytest.approx([0, 6.8, 7.8])
+    signal = test.signal
+    np.testing.assert_array_equal(signal.read(0, 22), values[78:])
+    assert test.spans.tolist() == [[2, 7], [12, 17]]
+    assert test.labels.tolist() == [0, 1]
+    assert test.ignored.tolist() == [[0, 1]]
+    assert val.ignored.tolist() == [[8, 10]]
+    assert place_of_row(signal, 3) == "row 81"
+    note = "held out for testing: 'r' from 7.8 s to 10 s; there is no other recording"
+    assert held_out_note([test], "testing") == note
 
 
 @pytest.mark.parametrize(
-    ("subjects", "what", "remedy"),
+    ("spans", "counts"),
     [
-        (["ann", "ben"], "testing", "or train without a test: data.test_share=0 test=false"),
-        (["ann", "ann"], "testing", "a test: data.val_share=0 data.test_share=0 test=false"),
-        (["ann", "ann"], "validation", "the last epoch\\): data.val_share=0$"),
+        ([], (0, 0)),
+        ([[85, 95]], (1, 0)),
+        ([[0, 100]], (1, 0)),
+        ([[0, 50], [50, 100]], (1, 1)),
+        ([[40, 60], [0, 100], [70, 80]], (2, 1)),
     ],
 )
-def test_the_remedy_for_too_few_subjects_is_enough(subjects, what, remedy):
-    records = [recording(f"r{i}", [0], subject) for i, subject in enumerate(subjects)]
-    with pytest.raises(ValueError, match=remedy) as error:
-        hold_out(records, 0.2, 0, what, 2 if what == "testing" else 1)
-    assert "without a subject" not in str(error.value)
-
-
-def test_recordings_without_a_subject_are_said_to_count_as_one_each():
-    with pytest.raises(ValueError, match=r"1 subject \(a recording without a subject counts as"):
-        hold_out([recording("r", [0])], 0.2, 0, "testing")
+def test_one_recording_is_cut_between_its_spans_if_it_can_be(spans, counts):
+    whole = replace(
+        recording("r", [0] * len(spans)), spans=torch.tensor(spans).float().reshape(-1, 2)
+    )
+    (train,), (test,) = hold_out([whole], 0.2, 0)
+    assert train.num_steps + test.num_steps == 100
+    assert test.num_steps > 0
+    assert train.num_steps > 0
+    assert (len(train.spans), len(test.spans)) == counts
 
 
 def test_a_label_that_is_not_trained_on_and_a_subset_without_spans_are_noted():

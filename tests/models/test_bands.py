@@ -1,4 +1,4 @@
-"""The power in bands of frequencies that the first convolution of a coarse backbone sees."""
+"""The power in bands of frequencies that a coarse backbone sees."""
 
 import math
 
@@ -7,14 +7,14 @@ import torch
 from conftest import make_batch
 
 from spanloc.models import ConvBackbone
-from spanloc.models.layers import BandNorm, ConvNorm
+from spanloc.models.layers import BandPower
 
 
 @pytest.mark.parametrize("phase", [0.0, 0.4, 0.8])
 @pytest.mark.parametrize("frequency", [0.05, 0.2, 0.4])
 def test_a_new_layer_has_a_band_for_every_frequency_whatever_the_phase(frequency, phase):
     torch.manual_seed(0)
-    layer = BandNorm(1, 8, 16, bands=48)
+    layer = BandPower(1, 8, 16, bands=48)
     wave = torch.sin(2 * math.pi * (frequency * torch.arange(640) + phase))
     power = torch.nn.functional.conv1d(wave[None, None], layer.bands.weight, stride=16) ** 2
     pairs = power[0].unflatten(0, (24, 2)).sum(1)
@@ -44,8 +44,8 @@ def test_a_coarse_backbone_tells_loud_from_quiet_noise_of_mean_0_and_one_without
 
 @pytest.mark.parametrize(("stride", "bands"), [(16, 48), (18, 48), (18, 0)])
 def test_bands_are_seen_where_the_stride_is_above_16(stride, bands):
-    first = ConvBackbone(3, stride=stride, bands=bands).stem[0]
-    assert type(first) is (BandNorm if stride > 16 and bands else ConvNorm)
+    backbone = ConvBackbone(3, stride=stride, bands=bands)
+    assert len(backbone.bands) == (len(backbone.stem) if stride > 16 and bands else 0)
 
 
 @pytest.mark.parametrize("bands", [-2, 3])
@@ -64,13 +64,28 @@ def test_padding_changes_nothing_and_every_filter_gets_a_gradient(channels):
     torch.testing.assert_close(together[1, :, : alone.shape[2]], alone[0], rtol=1e-4, atol=1e-5)
     assert not (together * ~mask[:, None]).any()
     together.square().mean().backward()
-    assert (backbone.stem[0].bands.weight.grad.abs().sum((1, 2)) > 0).all()
+    assert len(backbone.bands) == 2
+    for layer in backbone.bands:
+        assert (layer.bands.weight.grad.abs().sum((1, 2)) > 0).all()
+
+
+def test_a_coarse_backbone_tells_slow_oscillations_apart_whatever_their_phase():
+    torch.manual_seed(0)
+    backbone = ConvBackbone(1, stride=256, width=16, num_blocks=0)
+    # Periods of 40 and 80 steps: more than the filters of the first layer cover.
+    phase, time = 2 * math.pi * torch.rand(2, 100, 1), torch.arange(1024)
+    waves = torch.sin(2 * math.pi * time / torch.tensor([40.0, 80.0])[:, None, None] + phase)
+    with torch.no_grad():
+        cells, _ = backbone(waves.flatten(0, 1)[:, None], torch.ones(200, 1024, dtype=torch.bool))
+    first, second = cells[..., 1:-1].unflatten(0, (2, 100)).mean(-1)
+    apart = (first.mean(0) - second.mean(0)).abs() / (first.std(0) + second.std(0))
+    assert apart.max() > 5
 
 
 @pytest.mark.parametrize("channels", [1, 2, 5, 24, 40])
 def test_every_channel_begins_with_low_and_high_frequencies(channels):
     torch.manual_seed(0)
-    weight = BandNorm(channels, 8, 16).bands.weight.detach()
+    weight = BandPower(channels, 8, 16).bands.weight.detach()
     power = torch.fft.rfft(weight).abs() ** 2
     # Of each channel, the strongest band in each quarter of the frequencies.
     quarters = power.unflatten(0, (24, 2)).sum(1)[..., 1:].chunk(4, dim=-1)
@@ -79,7 +94,7 @@ def test_every_channel_begins_with_low_and_high_frequencies(channels):
 
 
 def test_loud_signals_are_finite_in_float16():
-    layer = BandNorm(1, 8, 16)
+    layer = BandPower(1, 8, 16)
     with torch.autocast("cpu", torch.float16):
-        found = layer(1000 * torch.randn(1, 1, 160), torch.ones(1, 10, dtype=torch.bool))
+        found = layer(1000 * torch.randn(1, 1, 160))
     assert found.isfinite().all()

@@ -13,6 +13,7 @@ from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.regular import Regular
 from spanloc.data.signals.resampled import Resampled
 from spanloc.data.signals.spectrogram import LogSpectrogram
+from spanloc.data.signals.stretch import Stretch
 from spanloc.data.signals.tables import CsvSignal
 from spanloc.data.signals.wfdb import WfdbSignal
 
@@ -33,6 +34,7 @@ __all__ = [
     "Regular",
     "Resampled",
     "Signal",
+    "Stretch",
     "WfdbSignal",
     "find_signal",
     "open_signal",

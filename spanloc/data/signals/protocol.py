@@ -37,6 +37,8 @@ def place_of_row(source: object, row: int) -> str:
 
     Of rows at irregular times: its time.
     """
+    if (own := getattr(source, "place_of_row", None)) is not None:
+        return str(own(row))
     if (clock := getattr(source, "clock", None)) and clock.places is not None:
         return f"at {row / (getattr(source, 'rate', None) or clock.rate):.6g} s"
     first = getattr(source, "first_line", None)

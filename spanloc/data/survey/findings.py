@@ -135,7 +135,7 @@ def subjects(facts: Facts) -> Iterator[Finding]:
     cases = (Case(text=f"{subject!r} in {' and '.join(found)}") for subject, found in own)
     yield from finding("subject in two subsets", cases, len(own))
     held = {record.subset for record in facts.records} >= {"validation", "testing"}
-    if facts.records and not subsets and not held:
+    if len(facts.records) > 1 and not subsets and not held:
         yield Finding(
             "note",
             "no subjects",

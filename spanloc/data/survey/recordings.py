@@ -89,15 +89,15 @@ def survey_records(
     )
 
 
-def divided(result: Survey, records: Sequence[Record], subset_of: Mapping[str, str]) -> Survey:
+def divided(result: Survey, parts: Mapping[str, Sequence[Record]]) -> Survey:
     """A survey whose counts of subsets are those of other subsets, such as those that training draws.
 
     Args:
-        result: Of the records.
-        subset_of: The subset of a record, by its id; one without any counts in none.
+        result: Of all recordings.
+        parts: The recordings of each subset.
     """
-    records = [replace(record, subset=subset_of.get(record.id, "")) for record in records]
-    subsets = [name for name in SUBSETS if any(record.subset == name for record in records)]
+    subsets = [name for name in SUBSETS if parts.get(name)]
+    records = [replace(record, subset=name) for name in subsets for record in parts[name]]
     table = span_table(records).drop_duplicates(SAME, ignore_index=True)
     labels = label_spans(table, [label.name for label in result.labels], subsets, result.annotated)
     return replace(result, parts=[_part(name, records) for name in subsets], labels=labels)

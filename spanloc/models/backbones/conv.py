@@ -1,11 +1,10 @@
 """A convolutional backbone."""
 
-from functools import partial
-
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from spanloc.models.layers import BandNorm, ConvBlock, ConvNorm, coarser, require_sizes
+from spanloc.models.layers import BandPower, ConvBlock, ConvNorm, coarser, require_sizes
 
 # Steps that become one in the first convolution, at most, where the stride is larger.
 _LARGEST = 16
@@ -23,8 +22,9 @@ class ConvBackbone(nn.Module):
         width: Channels of the cells.
         num_blocks: Blocks on the grid.
         kernel: Of the blocks, in cells; odd.
-        bands: Filters of the power in bands of frequencies that the first convolution sees too where the stride
-            is above 16 (:class:`~spanloc.models.layers.BandNorm`): cells then hold oscillations. 0: without.
+        bands: Filters of the power in bands of frequencies, where the stride is above 16 and cells hold
+            oscillations (:class:`~spanloc.models.layers.BandPower`): each of the strided convolutions sees those
+            of the signal too, averaged to its rate, so that low frequencies have long filters. 0: without.
         excite: Cells over which :class:`~spanloc.models.layers.Excite` averages in each block; 0: without.
 
     Raises:
@@ -48,9 +48,13 @@ class ConvBackbone(nn.Module):
         self.steps = _factors(stride)
         if bands < 0 or bands % 2:
             raise ValueError(f"bands is {bands}; it must be even and at least 0")
-        first = partial(BandNorm, bands=bands) if bands and stride > _LARGEST else ConvNorm
-        self.stem = nn.ModuleList([first(num_channels, width, self.steps[0])])
-        self.stem += [ConvNorm(width, width, step) for step in self.steps[1:]]
+        widths = [num_channels, *[width] * (len(self.steps) - 1)]
+        self.stem = nn.ModuleList(
+            ConvNorm(before, width, step) for before, step in zip(widths, self.steps, strict=True)
+        )
+        self.bands = nn.ModuleList()
+        if bands and stride > _LARGEST:
+            self.bands += [BandPower(num_channels, width, n, bands=bands) for n in self.steps]
         self.blocks = nn.ModuleList(
             ConvBlock(width, kernel, excite=excite) for _ in range(num_blocks)
         )
@@ -59,10 +63,15 @@ class ConvBackbone(nn.Module):
         self, features: Float[Tensor, "batch channels steps"], mask: Bool[Tensor, "batch steps"]
     ) -> tuple[Float[Tensor, "batch width cells"], Bool[Tensor, "batch cells"]]:
         """The cells and their mask."""
-        x = features * mask[:, None]
-        for layer, step in zip(self.stem, self.steps, strict=True):
+        x = signal = features * mask[:, None]
+        for i, (layer, step) in enumerate(zip(self.stem, self.steps, strict=True)):
             mask = coarser(mask, step)
-            x = layer(x, mask)
+            if self.bands:
+                x = layer(x, mask, self.bands[i](signal))
+                # White noise stays as strong as it is.
+                signal = F.avg_pool1d(F.pad(signal, (0, -signal.shape[2] % step)), step) * step**0.5
+            else:
+                x = layer(x, mask)
         for block in self.blocks:
             x = block(x, mask)
         return x, mask
