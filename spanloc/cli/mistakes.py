@@ -36,6 +36,12 @@ def line_of(error: BaseException, command: str = "train") -> str:
     unknown = re.match(r"Could not override '([^']+)'", text)
     if unknown:
         # Hydra's own words advise to add the key with a "+", which is not what a typo wants.
+        inside = [name for name in _names(command) if name.startswith(f"{unknown[1]}.")]
+        key = re.search(r"full_key: ([\w.]+)", str(error.__cause__))
+        if inside and key:
+            return (
+                f"there is no setting {key[1]!r}; under {unknown[1]} there are {', '.join(inside)}"
+            )
         near = closest(unknown[1], command)
         meant = f" did you mean {near}?" if near else ""
         others = "--help names the often used, --cfg job lists all"

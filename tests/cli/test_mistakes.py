@@ -80,6 +80,10 @@ def test_an_error_that_cannot_be_noted_is_still_said(cli, tmp_path, monkeypatch)
     [
         (["data.lenght=3"], "there is no setting 'data.lenght'"),
         (["modle=points"], "there is no setting 'modle'; --help names"),
+        (
+            ["criterion={weight: 1}"],
+            "there is no setting 'criterion.weight'; under criterion there",
+        ),
         (["span_loss=gio"], "Could not find 'span_loss/gio' Available options in 'span_loss'"),
         (["data=annotations"], "data.root is not set; add data.root=... to the command"),
         (["data=annotations", "data.root=nowhere"], "nowhere: no such folder (data.root)"),
