@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: help setup train test check docs format bench release-check
 help:
-	@echo "make train   install, then train the default model on synthetic data (about a minute)"
+	@echo "make train   install, then train the default model on synthetic data (about a minute on two free cores)"
 	@echo "make test    install, then run the tests"
 	@echo "make check   install, then check format, style and types"
 	@echo "make docs    install, then build the documentation into docs/_build (about a minute)"
@@ -17,6 +17,7 @@ setup: .venv/installed
 
 # Installed once, and again only when what is to be installed changes.
 .venv/installed: pyproject.toml constraints.txt
+	@echo "installing into .venv; the first time this takes about two minutes"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@

@@ -39,7 +39,7 @@ def add(folder: Path, corrected: Path, **reading: Any) -> str:
     file = folder / "annotations.json"
     if not file.is_file():
         raise FileNotFoundError(
-            f"{file}: no such file; recordings are added to annotations in this format only"
+            f"{file}: no such file; to a table, append the rows of predictions.csv (docs/labels.md, section 1)"
         )
     content = read_json(file)
     if not isinstance(content, dict) or not isinstance(content.get("database"), dict):

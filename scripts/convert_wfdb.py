@@ -4,7 +4,7 @@
 
 A wave is a symbol between ``(`` and ``)``, as in the annotations of LUDB (one file a lead: ``i``, ``ii``,
 ``v1``) and of the QT database (``q1c``, ``pu0``). SOURCE holds the records, at its top or in ``data``.
-Needs ``pip install spanloc[wfdb]``.
+Needs ``pip install 'spanloc[wfdb]'`` (in a clone: ``'.[wfdb]'``).
 
 Where the marks begin late and end early, as in these two, the waves outside are unmarked, not absent:
 ``--between-marks`` leaves them out of training and evaluation.

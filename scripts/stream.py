@@ -9,8 +9,7 @@ import sys
 import time
 
 import spanloc
-from spanloc.data.inputs import in_order
-from spanloc.data.signals import open_signal
+from spanloc.data.inputs import in_order, open_recording
 from spanloc.inference.streaming import Stream
 
 
@@ -31,9 +30,9 @@ def main() -> None:
         "--live", action="store_true", help="wait for each chunk as long as it lasts"
     )
     options = parser.parse_args()
-    task = spanloc.load(options.checkpoint)
     try:
-        signal = open_signal(options.recording, rate=options.rate)
+        task = spanloc.load(options.checkpoint)
+        signal = open_recording(options.recording, task.input, rate=options.rate)
         if task.input is not None:
             signal, _ = in_order(signal, task.input)
         rate = signal.rate or task.rate or 1.0

@@ -61,22 +61,22 @@ class Losses(NamedTuple):
 class Criterion(nn.Module):
     """Matches predictions to targets and computes the total loss over the number of matched pairs.
 
-    The total is the weighted sum of named terms: ``span`` and ``score``, and what a head brings. The
-    number of pairs is that of the whole training step, of all processes and all its batches, so that
-    the gradient is the same however a step is shared out. It is at least 1, and a batch without
-    targets has a finite loss. While evaluating it is the batch's own.
+    The total is the weighted sum of named terms: ``span``, ``score``, and those of ``terms``. The
+    number of pairs is that of the whole training step, over all processes and micro-batches. So the
+    gradient does not depend on how a step is split into batches. The number is at least 1: a batch
+    without targets has a finite loss. In evaluation it is that of the batch.
 
     A sequence counts by its weight (:class:`~spanloc.structures.Sample`) in all terms and in the
     number: with weight 2 as if it were there twice, with 0 as if it were not.
 
-    What nobody looked at has no loss, at points in an ignored stretch. A target whose label is not known
-    (-1) is matched as any other, but the scores of its predictions have no loss, nor do those of further
-    points in it, which may be right about it.
+    Predictions at points in an ignored stretch have no loss. A target whose label is not known (-1) is
+    matched like any other, but its predictions have no score loss, nor do unmatched points inside it.
 
     Args:
         matcher: Such as :func:`spanloc.matching.match_points`.
-        span_loss: Of pairs ``(n, 2), (n, 2)``, unreduced.
-        score_loss: Of logits and targets of one shape, unreduced.
+        span_loss: Takes predictions ``(n, 2)`` and targets ``(n, 2)``, start and end in steps, in this
+            order, and gives ``(n,)``; such as :func:`~spanloc.losses.giou_loss`.
+        score_loss: Takes logits and targets of one shape, and gives that shape.
         span_weight, score_weight: Of the two in the total.
         terms: Further terms by name; None leaves one out.
         score_target: Target of the score of a matched prediction for its label: ``"one"``; or ``"tiou"``, that
@@ -88,14 +88,14 @@ class Criterion(nn.Module):
             overlap is then not learnt from); ``"score"``, the score that it gives the target's label; or
             None, 1. It gets no gradient, and does not enter into the number of pairs.
         momentum: Of a moving average of the number over steps, kept as a buffer, so that a step with
-            few targets does not get a loud gradient; in ``[0, 1)``. 0 takes each step's own.
+            few targets does not get a large gradient; in ``[0, 1)``. 0 takes each step's own.
 
     Attributes:
         pending: Number of pairs in the batches so far of a step that is not complete.
 
     Raises:
-        ValueError: A weight, ``score_target``, ``quality`` or ``momentum`` is out of range, or, when called, a loss
-            reduces, or no term trains the curves of a head.
+        ValueError: A function is none, a weight, ``score_target``, ``quality`` or ``momentum`` is out of range,
+            or, when called, a loss reduces, or no term trains the curves of a head.
     """
 
     normaliser: Tensor
@@ -114,6 +114,12 @@ class Criterion(nn.Module):
         momentum: float = 0.9,
     ) -> None:
         super().__init__()
+        parts = {"matcher": matcher, "span_loss": span_loss, "score_loss": score_loss}
+        for name, part in parts.items():
+            if not callable(part):
+                raise ValueError(f"{name} is {part!r:.60}; wanted a function, such as giou_loss")
+        if hasattr(unwrap(matcher)[0], "properties"):
+            raise ValueError("matcher is a span loss; wanted Criterion(matcher, span_loss)")
         if quality not in (None, "tiou", "score"):
             raise ValueError(f"quality is {quality!r}; it may be 'tiou', 'score' or None (null)")
         if score_target not in (None, "one", "tiou"):
@@ -233,6 +239,8 @@ class Criterion(nn.Module):
                     f"the {name} loss gave the shape {tuple(value.shape)} for {len(weight)} pairs; "
                     f"wanted ({len(weight)},), one value a pair, not reduced"
                 )
+            if len(weight) and pred.requires_grad and not value.requires_grad:
+                raise ValueError(f"the {name} loss gave values without a gradient")
         span = values.pop("span")
         terms = {"span": (weight * span).sum()}
         if scores:

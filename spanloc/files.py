@@ -165,6 +165,15 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
+def pip_install(extra: str) -> str:
+    """The command that installs an extra, for an error.
+
+    >>> print(pip_install("wandb"))
+    pip install 'spanloc[wandb]' (in a clone: '.[wandb]')
+    """
+    return f"pip install 'spanloc[{extra}]' (in a clone: '.[{extra}]')"
+
+
 def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """The values of a nested mapping, each with its dotted name.
 

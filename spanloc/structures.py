@@ -45,13 +45,13 @@ class Sample:
 
     Args:
         id: Names the sequence in errors, predictions and metrics; no two sequences share one.
-        features: One column a step, at least one step.
+        features: One column a step, at least one step; finite.
         spans: Half-open, in steps, ``0 <= start <= end <= steps``; none is fine.
         labels: Index of each span's class, from 0; -1 where it is not known.
-        timeline: When the steps happen.
+        timeline: When the steps happen: ``Timeline(1 / 50)`` at 50 a second; else a step is a second.
         weight: Weight of the sequence in the loss, from 0 to 1e6: 2 as if it were there twice.
-            Keep the mean near 1: a step of less than one pair in all is not brought to scale.
-        ignored: Stretches, in steps, that nobody looked at: what is there is neither right nor wrong.
+            Keep the mean near 1: the loss is divided by the weighted number of pairs, or by 1 if that is less.
+        ignored: Stretches, in steps, that nobody annotated: predictions there are neither right nor wrong.
 
     Raises:
         ValueError: A shape or a value is off; it names the sequence and the field.
@@ -66,34 +66,41 @@ class Sample:
     ignored: Float[Tensor, "stretches 2"] = field(default_factory=lambda: torch.zeros(0, 2))
 
     def __post_init__(self) -> None:
-        if self.features.ndim != 2 or not self.features.shape[1]:
-            self._refuse("features", tuple(self.features.shape), "(channels, steps >= 1)")
-        if self.features.dtype != torch.float32:
-            self._refuse("features", self.features.dtype, "float32")
+        kinds = {"id": str, **dict.fromkeys(("features", "spans", "labels", "ignored"), Tensor)}
+        for name, kind in kinds.items():
+            if not isinstance(value := getattr(self, name), kind):
+                self._refuse(name, type(value).__name__, kind.__name__)
+        kind_of = self.features.ndim, self.features.dtype
+        if kind_of != (2, torch.float32) or not self.features.shape[1]:
+            self._refuse("features", self.features, "(channels, steps >= 1), torch.float32")
+        # The sum is cheap, but may overflow where all values are finite.
+        if not self.features.sum().isfinite() and not (fine := self.features.isfinite()).all():
+            place = tuple((~fine).nonzero()[0].tolist())
+            self._refuse("features", f"{self.features[place]:g} at {place}", "finite values")
         steps = self.features.shape[1]
         for name, spans in (("spans", self.spans), ("ignored", self.ignored)):
             if (*spans.shape[1:], spans.is_floating_point()) != (2, True):
-                self._refuse(name, (*spans.shape, spans.dtype), "(number, 2), floats")
+                self._refuse(name, spans, "(0 or more, 2), floats")
             if not (F.pad(spans, (1, 0)).diff(dim=1) >= 0).all() or (spans > steps).any():
                 self._refuse(name, spans.tolist(), f"0 <= start <= end <= {steps} steps")
-        if self.labels.shape != self.spans.shape[:1]:
-            self._refuse("labels", tuple(self.labels.shape), f"({len(self.spans)},), one a span")
+        if (*self.labels.shape, self.labels.dtype) != (len(self.spans), torch.int64):
+            self._refuse("labels", self.labels, f"({len(self.spans)}, torch.int64), one a span")
         if (self.labels < -1).any():
             self._refuse("labels", self.labels.tolist(), "numbers from 0, or -1 for not known")
         if not 0 <= self.weight <= 1e6:
             self._refuse("weight", self.weight, "a number from 0 to 1e6")
 
     def _refuse(self, field: str, came: object, wanted: str) -> None:
-        raise ValueError(f"sequence {self.id!r}: {field} is {came}; wanted {wanted}")
+        said = (*came.shape, came.dtype) if isinstance(came, Tensor) else came
+        raise ValueError(f"sequence {self.id!r}: {field} is {said}; wanted {wanted}")
 
 
 @dataclass(frozen=True)
 class Batch:
     """Sequences of different lengths, padded at the end with zeros. :func:`collate` makes one.
 
-    ``mask`` is true at the steps of a sequence and false in its padding, ``target_mask`` likewise
-    for the targets; there is room for at least one target. Without ``weights`` all sequences count
-    the same. ``ignored`` are the stretches that nobody looked at, padded with empty ones; None: none.
+    ``mask`` is true at the steps of a sequence, ``target_mask`` at its targets (room for at least one). Without
+    ``weights`` all count the same; ``ignored`` are stretches that nobody annotated, padded with empty ones.
     """
 
     features: Float32[Tensor, "batch channels steps"]
@@ -132,12 +139,8 @@ class Batch:
         samples, weights = [], self.weights
         for i, ignored in enumerate(self._ignored()):
             there, weight = self.target_mask[i], 1.0 if weights is None else weights[i].item()
-            fields = (
-                self.features[i, :, self.mask[i]],
-                self.spans[i, there],
-                self.labels[i, there],
-            )
-            samples.append(Sample(self.ids[i], *fields, self.timelines[i], weight, ignored))
+            own = self.features[i, :, self.mask[i]], self.spans[i, there], self.labels[i, there]
+            samples.append(Sample(self.ids[i], *own, self.timelines[i], weight, ignored))
         return samples
 
     def _ignored(self) -> tuple[Tensor, ...]:
@@ -227,13 +230,13 @@ class _Spans:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self: _Some, rows: Tensor | slice) -> _Some:
+    def __getitem__(self: _Some, rows: Tensor | slice | int) -> _Some:
         """Some of the spans, of the same sequences."""
-        return _mapped(self, lambda tensor: tensor[rows])
+        return _mapped(self, lambda tensor: tensor[[rows] if isinstance(rows, int) else rows])
 
     def of(self: _Some, place: int) -> _Some:
-        """The spans of one sequence, the one at ``place`` in ``ids``."""
-        found = self[self.places == place]
+        """The spans of one sequence, the one at ``place`` in ``ids``; -1 is the last."""
+        found = self[self.places == range(len(self.ids))[place]]
         return replace(found, places=torch.zeros_like(found.places), ids=(self.ids[place],))
 
     def to(self: _Some, device: torch.device | str) -> _Some:
@@ -256,7 +259,7 @@ class Targets(_Spans):
     ignored: tuple[Tensor, ...] = ()
 
     def of(self, place: int) -> "Targets":
-        """The spans of one sequence, the one at ``place`` in ``ids``."""
+        """The spans of one sequence, the one at ``place`` in ``ids``; -1 is the last."""
         return replace(super().of(place), ignored=self.ignored[place:][:1])
 
     def to(self, device: torch.device | str) -> "Targets":
@@ -294,5 +297,4 @@ class Predictions(_Spans):
         """Predictions in seconds (float64); ``timelines`` of the sequences, in the order of ``ids``."""
         if self.unit == "seconds":
             return self
-        spans = to_seconds(self.spans, self.places, timelines)
-        return replace(self, spans=spans, unit="seconds")
+        return replace(self, spans=to_seconds(self.spans, self.places, timelines), unit="seconds")

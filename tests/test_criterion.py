@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 import torch
-from conftest import make_batch, points_model, query_model, single_model
+from conftest import make_batch, points_model, query_model, single_model, unchecked
 
 from spanloc import Criterion, Decode, losses, ops
 from spanloc.matching import match_hungarian, match_points, match_single
@@ -108,6 +108,12 @@ def test_what_does_not_go_together_is_said():
     output = single_model()(batch.features, batch.mask)
     with pytest.raises(ValueError, match="features have 3 channels; the model takes 5"):
         single_model(num_channels=5)(batch.features, batch.mask)
+    with unchecked(), pytest.raises(ValueError, match="span_loss is 'giou'; wanted a function"):
+        Criterion(match_single, "giou")
+    with pytest.raises(
+        ValueError, match=r"matcher is a span loss; wanted Criterion\(matcher, span_"
+    ):
+        Criterion(partial(losses.giou_loss, eps=1e-3), match_single)
     reduced = Criterion(match_single, lambda pred, target: losses.iou_loss(pred, target).mean())
     with pytest.raises(ValueError, match=r"the span loss gave the shape \(\) for 1 pairs"):
         reduced(output, batch)

@@ -97,7 +97,9 @@ def test_a_recording_that_is_there_already_is_not_overwritten(place, monkeypatch
     before = (place / "before.json").read_text()
     assert (place / "FOLDER" / "annotations.json").read_text() == before
     assert not (np.load(place / "FOLDER" / "data" / "a0.npy") == 1).all()
-    with pytest.raises(SystemExit, match=r"nowhere/annotations.json: .* in this format only"):
+    with pytest.raises(
+        SystemExit, match=r"nowhere/annotations.json: .* append the rows of predictions.csv"
+    ):
         script(monkeypatch, "add_corrected", place / "nowhere", place / "NEW")
 
 

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import torch
 from conftest import CONFIGS, HINTS_OF_LIGHTNING, unchecked
 from pages import BARE, ROOT, blocks, page, run
 
@@ -34,15 +35,36 @@ def test_the_plain_python_example_learns():
     from spanloc.ops import tiou
 
     assert tiou(names["predictions"].spans[0], truth) > 0.5
+    with unchecked():
+        exec(block("class Mine", page("in-python.md")), names)
+    assert names["task"].localizer.std[0] > 1.2  # set by hand, and kept
 
 
-@pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*LeafSpec.*")
-def test_the_example_on_a_folder_predicts_in_seconds(annotated, capsys):
-    exec(block('"FOLDER"', page("in-python.md")).replace("FOLDER", str(annotated)), {})
-    printed = capsys.readouterr().out
-    assert "('s6',) tensor([[" in printed
-    assert re.search(r" \['(sit|walk)'", printed)
-    assert "('s7',)" not in printed  # of a batch of two the first is shown
+@HINTS_OF_LIGHTNING
+def test_the_example_on_a_folder_trains_and_predicts(annotated, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text, names = page("in-python.md"), {}
+    exec(block("AnnotatedData(", text).replace("FOLDER", str(annotated)), names)
+    table = capsys.readouterr().out.split("sequence")[-1]
+    assert len(re.findall(r"^\d+ +s[67] .* (?:sit|walk) ", table, re.MULTILINE)) == 6
+    exec(block("SingleHead", text), names)
+    options = {"max_epochs": 1, "limit_train_batches": 1, "enable_checkpointing": False}
+    trainer = names["Trainer"](**options)
+    trainer.fit(names["single"], names["data"])
+    assert "val/tiou" in trainer.callback_metrics
+
+
+@HINTS_OF_LIGHTNING
+def test_the_config_of_a_run_trains_to_its_weights_in_python(cli, annotated, tmp_path):
+    short = [word for word in BARE if not word.startswith("trainer.max_")]
+    options = (f"data.root={annotated}", "data=annotations", "trainer.max_epochs=2")
+    run = cli("train", *options, "data.crops_per_epoch=4", *short, folder=tmp_path)
+    (run,) = run.glob("runs/default/*")
+    exec(block("yaml", page("in-python.md")).replace("RUN", str(run)), names := {})
+    expected = torch.load(run / "last.ckpt", weights_only=True)["state_dict"]
+    assert names["average"]
+    for name, value in names["task"].state_dict().items():
+        assert torch.equal(value, expected[name]), name
 
 
 def test_the_example_with_other_names_of_columns_reads_them(tmp_path):

@@ -3,12 +3,14 @@
 import pickle
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from conftest import make_batch, unchecked
 
 from spanloc.structures import Predictions, Sample, Timeline, collate, to_seconds
 
+FLAWED = torch.zeros(2, 5).index_put((torch.tensor(1), torch.tensor(3)), torch.tensor(torch.nan))
 LINES = (Timeline(0.5, 10.0), Timeline(0.02, 3.0), Timeline())
 
 
@@ -30,11 +32,25 @@ def test_a_batch_moves_and_survives_a_process():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"features": torch.zeros(2, 0)}, r"features is \(2, 0\)"),
-        ({"features": torch.zeros(2, 5, dtype=torch.float64)}, "features is torch.float64"),
+        ({"features": torch.zeros(2, 0)}, r"features is \(2, 0, "),
+        (
+            {"features": torch.zeros(2, 5, dtype=torch.float64)},
+            r"features is \(2, 5, torch.float64",
+        ),
+        ({"features": np.zeros((2, 5), np.float32)}, "features is ndarray; wanted Tensor"),
+        ({"features": FLAWED}, r"features is nan at \(1, 3\); wanted finite values"),
         ({"spans": torch.zeros(3)}, r"spans is \(3, torch.float32\)"),
-        ({"spans": torch.zeros(1, 2, dtype=torch.int64)}, r"int64\); wanted \(number, 2\), floats"),
-        ({"labels": torch.zeros(2, dtype=torch.int64)}, r"labels is \(2,\)"),
+        (
+            {"spans": torch.tensor([])},
+            r"spans is \(0, torch.float32\); wanted \(0 or more, 2\), floats",
+        ),
+        (
+            {"spans": torch.zeros(1, 2, dtype=torch.int64)},
+            r"int64\); wanted \(0 or more, 2\), floats",
+        ),
+        ({"labels": torch.zeros(2, dtype=torch.int64)}, r"labels is \(2, .*\(1, torch.int64\)"),
+        ({"labels": torch.zeros(1)}, r"labels is \(1, torch.float32\); wanted \(1, torch.int64\)"),
+        ({"labels": ["walk"]}, "labels is list; wanted Tensor"),
         ({"spans": torch.tensor([[4.0, 1.0]])}, "start <= end <= 5 steps"),
         ({"spans": torch.tensor([[0.0, torch.nan]])}, "start <= end"),
         ({"spans": torch.tensor([[-1.0, 2.0]])}, "0 <= start"),
@@ -52,6 +68,17 @@ def test_a_bad_sample_is_refused_by_name(change, message):
     }
     with unchecked(), pytest.raises(ValueError, match=f"sequence 'mine': .*{message}"):
         Sample(**(fields | change))
+
+
+def test_an_id_that_is_a_number_is_refused():
+    none = torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64)
+    with unchecked(), pytest.raises(ValueError, match="sequence 7: id is int; wanted str"):
+        Sample(7, torch.zeros(2, 5), *none)
+
+
+def test_large_finite_features_are_accepted_though_their_sum_overflows():
+    none = torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64)
+    assert Sample("a", torch.full((2, 5), 3e38), *none).features.isfinite().all()
 
 
 def test_channels_must_agree_within_a_batch():
@@ -108,6 +135,7 @@ def test_of_one_sequence_there_is_one_id_and_its_own_spans():
     assert found.spans.tolist() == [[1.0, 2.0], [4.0, 6.5]]
     assert found.scores.tolist() == [0.25, 1.0]
     assert found.unit == "steps"
+    assert predictions().of(-1).spans.tolist() == found.spans.tolist()
     nothing = predictions().of(1)
     assert nothing.ids == ("b",)
     assert len(nothing) == 0
@@ -126,6 +154,11 @@ def test_some_rows_keep_their_fields_together_and_all_ids(rows):
     assert found.labels.tolist() == [0, 2]
     assert found.places.tolist() == [2, 2]
     assert found.scores.tolist() == [0.25, 1.0]
+
+
+def test_one_row_by_its_number_is_a_row_still():
+    assert predictions()[-1].spans.tolist() == [[4.0, 6.5]]
+    assert predictions()[0].to_pandas()["sequence"].tolist() == ["a"]
 
 
 def test_rows_move_with_all_their_tensors():

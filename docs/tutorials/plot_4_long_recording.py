@@ -96,8 +96,7 @@ hits = ops.tiou(likely.spans[:, None], known).amax(0) >= 0.5
 print(f"{len(likely)} predictions; {int(hits.sum())} annotated spans are found")
 
 # %%
-# Files are read piece by piece by ``task.predict(open_signal("FILE"))``, with
-# ``spanloc.data.signals.open_signal``, or by the command ``spanloc-predict``
+# Files are read piece by piece by ``task.predict("FILE")``, or by the command ``spanloc-predict``
 # (:doc:`/predicting`). For a signal that is still being recorded, use a stream.
 #
 # Plot

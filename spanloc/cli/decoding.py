@@ -15,7 +15,7 @@ from spanloc.config.checkpoint import file_of, load, store_decode
 from spanloc.config.checks import check
 from spanloc.data import SpanDataModule
 from spanloc.decode import Decode, Fitted, collect, figures, fit_decode
-from spanloc.decode.fitting import OF_SETS, RANKED
+from spanloc.decode.fitting import OF_SETS, RANKED, Tried
 from spanloc.files import counted, write_json
 from spanloc.reports.table import Table, number
 from spanloc.structures import Sample, collate
@@ -138,14 +138,19 @@ def fit_checkpoint(
     batches = with_progress(loader, len(loader), "validation batches")
     collected = collect(task, batches)
     fitted = fit_decode(task.decode, collected, len(task.classes), options, calibration=calibration)
-    on, tried = counted(len(samples), "validation recording"), {t.option for t in fitted.tried}
+    on = counted(len(samples), "validation recording")
+    # Of each option the best value, which is the one that is taken, if any is.
+    tried = {t.option: t for t in sorted(fitted.tried, key=lambda t: (t.taken, t.gain))}
     for name in _IN_WORDS:
         if name in options:
-            outcome = "better, kept" if name in fitted.settings else "no better, not used"
-            if name not in tried:
+            if name in tried:
+                outcome = _outcome(tried[name])
+            else:
                 why = (note for note in fitted.notes if note.startswith((f"{name}: ", "nothing ")))
                 outcome = f"not done, {next(why, 'nothing to fit').removeprefix(f'{name}: ')}"
-            log.info("%s on %s: %s", _IN_WORDS[name], on, outcome)
+            unsure = name == "calibration" and name not in fitted.settings
+            more = "; the scores are no probabilities" if unsure else ""
+            log.info("%s on %s: %s%s", _IN_WORDS[name], on, outcome, more)
     if to is not None:
         store_decode(file_of(path), {**(chosen or {}), **fitted.settings}, to, off=options)
     return fitted
@@ -166,7 +171,9 @@ def report_fit(
     rule = f"The gain is in {by}; it has to be above two standard errors, more with few recordings."
     notes = (*fitted.notes, rule) if judged else fitted.notes
     title = "Options tried on the validation set"
-    brief = ("option", "mAP", "AP@0.90", "F1", "ECE ≥ 0.1", "gain ± s.e.", "taken")
+    # Of a ranking, F1 counts every prediction, also very weak ones: it is low, whatever the model.
+    of_sets = ["F1"] * ("F1" in judged.values())
+    brief = ("option", "mAP", "AP@0.90", *of_sets, "ECE ≥ 0.1", "gain ± s.e.", "taken")
     table = Table(title, rows, notes=notes, brief=brief)
     show_table(console, table, most=len(rows), notes=True)
     content: dict[str, Any] = {
@@ -183,16 +190,20 @@ def report_fit(
         content[subset] = both
         said = {"before": "the checkpoint", "after": "with what was taken"}
         shown = [_row(said[name], values) for name, values in both.items()]
-        brief = ("option", "mAP", "0.50:0.95", "AP@0.90", "F1", "Brier", "ECE ≥ 0.1")
+        brief = ("option", "mAP", "0.50:0.95", "AP@0.90", *of_sets, "Brier", "ECE ≥ 0.1")
         notes = ["Brier, ECE: errors of the scores, 0 is perfect."]
-        if not isinstance(fitted.decode, Decode) or fitted.decode.min_scores is None:
-            weak = "F1 counts every prediction, also very weak ones, so it is low until min_scores is chosen."
-            notes.insert(0, weak)
         table = Table(f"The {subset} set", shown, notes=notes, brief=brief)
         show_table(console, table, most=2, notes=True)
     write_json(folder / "decode_fit.json", content)
-    what = "with what was taken" if fitted.settings else "as it was, since nothing was taken"
+    what = "with what was taken" if fitted.settings else "without these options, as none was taken"
     console.print(f"The model {what}: {to}", soft_wrap=True)
+
+
+def _outcome(tried: Tried) -> str:
+    gain = f"{tried.judged_by} better by {tried.gain:.4f} ± {tried.error:.4f}"
+    if tried.taken:
+        return f"kept, {gain}"
+    return f"not used, {gain}, which may be chance" if tried.gain > 0 else "not used, no better"
 
 
 def _row(name: str, values: dict[str, float], *more: str) -> dict[str, Any]:

@@ -162,8 +162,10 @@ def write_evaluation(
         return None
     rows = (evaluated.predictions, evaluated.targets)
     classes = task.classes
-    diagnosis: Any = metrics.diagnose(*rows, classes, durations=evaluated.durations)
     min_score = usual_min_score(task)
+    diagnosis: Any = metrics.diagnose(
+        *rows, classes, durations=evaluated.durations, min_score=min_score
+    )
     surest = rows[0][rows[0].scores >= min_score]
     scores = ScoreResult(
         metrics={

@@ -111,8 +111,8 @@ def set_up(
             datamodule.setup("test")
         if root is not None and not theirs:
             _say_what_is_read(datamodule, config, trained, checkpoint, subset, why)
-        if subset == "all":
-            _warn_of_known(datamodule, checkpoint)
+        if isinstance(datamodule, AnnotatedData):
+            _warn_of_known(datamodule, checkpoint, subset)
         return subset
 
 
@@ -165,7 +165,10 @@ def _of_other(datamodule: Any, checkpoint: str) -> tuple[str, str]:
     if subsets["testing"] and subsets["training"]:
         return "test", ", its 'testing' subset"
     for name in _known(datamodule, checkpoint):
-        return "test", f", those that training would hold out, as {name} is one of its recordings"
+        return (
+            "test",
+            f": what training would hold out, because the folder has recordings of the training run ({name})",
+        )
     return "all", ", all of them, as this is another folder than that of training"
 
 
@@ -185,14 +188,26 @@ def _known(datamodule: Any, checkpoint: str) -> list[str]:
     return [name for name, (size, _) in now.signals.items() if were.get(name) == size]
 
 
-def _warn_of_known(datamodule: Any, checkpoint: str) -> None:
-    """Warn where recordings that are evaluated were trained on."""
-    known, before = _known(datamodule, checkpoint), _data_of_training(checkpoint)
-    if not known or before is None:
+def _warn_of_known(datamodule: AnnotatedData, checkpoint: str, subset: str) -> None:
+    """Warn where recordings that are evaluated were trained on, or may have been."""
+    before, now = _data_of_training(checkpoint), datamodule.fingerprint()
+    if (
+        before is None
+        or now is None
+        or (subset != "all" and now.signals.keys() == before.signals.keys())
+    ):
         return
-    total = sum(len(records) for records in datamodule.annotations.subsets.values())
-    now = datamodule.fingerprint()
-    if len(known) == len(before.signals) and now.annotations == before.annotations:
+    samples: Any = datamodule.val_set if subset == "val" else datamodule.test_set
+    total, paths = len(samples), [record.signal.path for record in samples.records]
+    evaluated = Fingerprint.of(datamodule.root, (), paths).signals
+    known = [name for name in _known(datamodule, checkpoint) if name in evaluated]
+    if not known:
+        return
+    if (
+        subset == "all"
+        and len(known) == len(before.signals)
+        and now.annotations == before.annotations
+    ):
         # The same data are split in the same way.
         split = copy(datamodule)
         split.notes = []
@@ -204,9 +219,9 @@ def _warn_of_known(datamodule: Any, checkpoint: str) -> None:
             log.warning("%s: the result is too good", text)
             return
     log.warning(
-        "some of these %d recordings are of the data of the training run, such as %s: the result may be too "
-        "good",
-        total, known[0],
+        "the training run had %d of the %s that are evaluated, such as %s: if it trained on them, or chose the "
+        "model by them, the result is too good",
+        len(known), counted(total, "recording"), known[0],
     )  # fmt: skip
 
 

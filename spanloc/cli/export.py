@@ -13,8 +13,7 @@ from torch import Tensor
 from spanloc.cli.folder import run_folder
 from spanloc.cli.show import plain_console
 from spanloc.config.checkpoint import load
-from spanloc.data.inputs import as_input
-from spanloc.data.signals import open_signal
+from spanloc.data.inputs import as_input, open_recording
 from spanloc.facts import InputFacts
 from spanloc.files import counted
 from spanloc.inference.export import export, require_packages
@@ -75,7 +74,7 @@ def _features(task: SpanLocalizer, config: DictConfig) -> tuple[Tensor, str]:
             for name, value in (("mean", 0.0), ("std", 1.0))
         )
         return noise * std + mean, f"{config.steps} random steps"
-    signal = open_signal(str(config.recording), rate=config.rate)
+    signal = open_recording(str(config.recording), task.input, rate=config.rate)
     signal, _ = as_input(signal, task.input or InputFacts(channels), config.rate)
     steps = min(config.steps, signal.num_steps)
     values: Any = np.array(signal.read(0, steps).T, np.float32, order="C")

@@ -10,6 +10,7 @@ from pathlib import Path
 from traceback import walk_tb
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 
 from spanloc.cli.mistakes import line_of
 from spanloc.cli.ranks import (
@@ -93,6 +94,8 @@ def naming_the_folder(begin: float, started: Callable[[], bool]) -> Iterator[Non
             raise
         if not _left_behind(folder, begin)[0]:
             _remove(folder, begin)
+        if isinstance(error, HydraException):  # a choice that does not exist is an OSError to Hydra
+            raise
         why = cause.strerror or cause
         raise OSError(f"the run folder {folder} cannot be written: {why}") from error
 
@@ -105,7 +108,8 @@ def _left_behind(folder: Path, begin: float) -> tuple[list[Path], list[Path]]:
             with suppress(FileNotFoundError):  # another process may be at work
                 state = path.stat()
                 log = path.suffix == ".log"
-                if path.parent.name != ".hydra" and not (log and not state.st_size):
+                note = path.parent.name == ".hydra" or path.name == "multirun.yaml"
+                if not note and not (log and not state.st_size):
                     results.append(path)
                     # Clocks of file systems are coarser than ours.
                     if not log and state.st_mtime > begin - 0.1:

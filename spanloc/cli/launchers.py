@@ -24,7 +24,7 @@ from spanloc.cli import stopping
 from spanloc.cli.machine import num_cores
 from spanloc.cli.ranks import claim
 from spanloc.cli.sweeps import FailedRunError, Job, carry_out, how_jobs_go_on, outcome, shown
-from spanloc.files import counted
+from spanloc.files import counted, pip_install
 
 log = logging.getLogger(__name__)
 #: A job, and a call that gives its result or raises what its process ended with.
@@ -50,7 +50,7 @@ class SpreadRuns(Launcher):
             import_module(self.needs)
         except ImportError:
             extra = type(self).__name__.lower()
-            text = f"launcher={extra} needs {self.needs}: pip install 'spanloc[{extra}]'"
+            text = f"launcher={extra} needs {self.needs}: {pip_install(extra)}"
             raise ValueError(text) from None
 
     def launch(

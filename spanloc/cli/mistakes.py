@@ -53,8 +53,7 @@ def line_of(error: BaseException, command: str = "train") -> str:
             f"it wants quotes, for the shell and for Hydra: '{name}=\"{value}\"'"
         )
     if isinstance(error, MissingMandatoryValue):
-        key = error.full_key
-        return f"{key} is not set; add {key}=... to the command"
+        return f"{error.full_key} is not set; add {error.full_key}=... to the command"
     return re.sub(r"\s+", " ", text.split("\nConfig search path")[0]).strip()
 
 
@@ -70,14 +69,14 @@ def _file_of(error: BaseException | None) -> str | None:
 def closest(name: str, command: str) -> str | None:
     """The setting or group of settings of a command whose name is closest; None where none is close.
 
-    One with the same last part is closer than any other.
+    One that ends with the same word or words is closer than any other.
 
-    >>> closest("data.rooot", "train"), closest("batch_size", "train"), closest("nothing", "train")
-    ('data.root', 'data.batch_size', None)
+    >>> closest("data.rooot", "train"), closest("batch_size", "train"), closest("loss", "train")
+    ('data.root', 'data.batch_size', 'span_loss')
     """
     names = _names(command)
     last = name.split(".")[-1]
-    same = [known for known in names if known.split(".")[-1] == last]
+    same = [known for known in names if f".{known}".endswith((f".{last}", f"_{last}"))]
     found = get_close_matches(name, same, 1, 0) or get_close_matches(name, names, 1, 0.65)
     return found[0] if found else None
 

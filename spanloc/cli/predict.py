@@ -2,8 +2,8 @@
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,8 @@ from spanloc.data.annotations.written import (
     rounded,
     write,
 )
-from spanloc.data.signals import Signal, open_signal
+from spanloc.data.inputs import open_recording
+from spanloc.data.signals import Signal
 from spanloc.files import counted, record, replacing
 from spanloc.inference.ensemble import load_models
 from spanloc.inference.journal import Journal
@@ -93,7 +94,7 @@ def run(config: DictConfig) -> None:
     def note(error: Exception | str, name: str = "") -> None:
         text = f"{name}: {error}" if isinstance(error, OverflowError) else str(error)
         # The readers speak of the settings of training.
-        problems.append(re.sub(r"\bdata\.(?=channels|key|missing)", "", text))
+        problems.append(re.sub(r" \(data\.missing\)|\bdata\.(?=channels|key)", "", text))
         if len(problems) > 1:  # a single one is printed at the end
             for line in problems if len(problems) == 2 else problems[-1:]:
                 log.error("%s", line)
@@ -127,8 +128,10 @@ def run(config: DictConfig) -> None:
         page = partial(_page, task=task, settings=settings)
         _write_those_that_fit(found[:_MOST_IN_VIEW], page, path, note)
     if found:
-        spans = counted(sum(len(one.spans) for one in found), "span")
-        text = f"{spans} in {counted(len(found), 'recording')}; everything is in {folder}"
+        labels = Counter(label for one in found for *_, label, _ in one.spans)
+        each = ", ".join(f"{count:,} {label}" for label, count in labels.most_common())
+        text = f"{counted(labels.total(), 'span')} in {counted(len(found), 'recording')}"
+        text += f"{f' ({each})' if len(labels) > 1 else ''}; everything is in {folder}"
         plain_console().print(text, soft_wrap=True, highlight=False)
     if len(problems) > 1:
         places = f"named above and in {folder / 'predict.log'}"
@@ -173,18 +176,8 @@ def _find(
 
 
 def _open(task: SpanLocalizer, path: Path, settings: dict[str, Any]) -> Signal:
-    time = task.input.time if task.input else None
-    options: dict[str, Any] = {"key": settings["key"], "rate": settings["rate"], "time": time}
-    chosen, names = settings["channels"], task.input.channels if task.input else None
-    try:
-        return open_signal(path, **options, channels=chosen)
-    except ValueError:
-        if chosen is not None or not names:
-            raise
-        # What is wrong may be with channels that the model does not need, such as a column of notes.
-        with suppress(ValueError):
-            return open_signal(path, **options, channels=names)
-        raise
+    names = ("key", "rate", "channels")
+    return open_recording(path, task.input, **{name: settings[name] for name in names})
 
 
 def _formats(settings: dict[str, Any]) -> dict[str, bool]:

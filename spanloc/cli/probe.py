@@ -65,18 +65,15 @@ def run(config: DictConfig) -> None:
     sweep = hydra.mode == RunMode.MULTIRUN
     name, precision = _name(), str(span_loss.precision).removeprefix("torch.")
     forum = Forum(forum_cases(), second_attempt())
-    # A loss of the user's own is what they want to see first.
-    own = "._target_=" in " ".join(hydra.overrides.task)
-    with_forum = not sweep or hydra.job.num == 0
-    if with_forum and not own:
+    # Not beside a loss of the user's own, and of a sweep once.
+    own = "span_loss._target_=" in " ".join(hydra.overrides.task)
+    if not own and (not sweep or hydra.job.num == 0):
         probe_tables.show_forum(forum, console)
     anatomies = [anatomy(span_loss, float(length)) for length in plain["lengths"]]
     probe_tables.show_match(name, anatomies, precision, span_loss.reason, console)
     descents = _descents(rules, starts, target, console)
     descent = DescentResult.of(descents, starts, target, settings["last"])
     probe_tables.show_descent(name, descent, anatomies, console)
-    if with_forum and own:
-        probe_tables.show_forum(forum, console)
     result = ProbeResult(
         span_loss=name,
         precision=precision,

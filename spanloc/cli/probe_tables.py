@@ -39,7 +39,8 @@ def show_forum(forum: Forum, console: Console) -> None:
                 *(", ".join(f"{g:z.4f}" for g in values) for values in gradients),
                 end_section=case.shift > 0,
             )
-        _print(console, f"The forum's case: perfect predictions, loss = 1 - {form}", table)
+        title = f"For comparison, a forum's IoU loss: perfect predictions, 1 - {form}"
+        _print(console, title, table)
     _read(
         console,
         "min and max have a kink where prediction and target agree. At the match itself the gradient "
@@ -53,7 +54,7 @@ def show_forum(forum: Forum, console: Console) -> None:
     for attempt in forum.second_attempt:
         values = (attempt.loss, attempt.start, attempt.end)
         table.add_row(_span(attempt.pred), _span(attempt.target), *map("{:.4f}".format, values))
-    title = "The forum's second attempt: the prediction's length in place of the overlap"
+    title = "For comparison, a forum's second attempt: the prediction's length as the overlap"
     _print(console, title, table)
     _read(
         console,

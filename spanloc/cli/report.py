@@ -35,8 +35,8 @@ def run(config: DictConfig) -> None:
             plots.save_figure(figure, folder / name)
     console = plain_console()
     console.print(f"{reports.count_states(runs)}.")
-    for table in (reports.group_table(groups), reports.comparison_table(groups)):
-        show_table(console, table)
+    show_table(console, reports.group_table(groups), notes=True)
+    show_table(console, reports.comparison_table(groups))
     for curve in curves:
         named = f"{curve.label}: " if len(curves) > 1 else ""
         console.print(Text(f"{named}{curve.sentences()}"), soft_wrap=True)

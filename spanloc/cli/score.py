@@ -86,7 +86,7 @@ def run(config: DictConfig) -> None:
     for line in scores.notes:
         console.print(f"Note: {line}.", soft_wrap=True, highlight=False)
     first, *others = reports.score_tables(scores)
-    show_table(console, first, most=len(first.rows))
+    show_table(console, first, most=len(first.rows), notes=True)
     for table in others:
         show_table(console, table, notes=True)
     if scores.oracles is not None:

@@ -10,11 +10,12 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import seed_everything
 from rich.table import Table
 
+from spanloc.cli.arguments import with_own_data
 from spanloc.cli.show import plain_console
 from spanloc.config.build import as_values, build
 from spanloc.config.checkpoint import read
 from spanloc.config.checks import check
-from spanloc.config.recipe import Choice, choose
+from spanloc.config.recipe import Choice, choose, require_budget
 from spanloc.config.training_facts import TrainingFacts
 from spanloc.data import SpanDataModule
 from spanloc.data.sample import data_folder
@@ -56,6 +57,7 @@ def prepared(config: DictConfig) -> Prepared:
         # So that it means the same where the run is resumed or evaluated.
         config.data.root = str(folder.absolute())
     check(_values(config))
+    require_budget(config.budget)
     if config.ckpt_path is not None:
         _keep_features(config)
     datamodule, facts = _first_look(config)
@@ -90,13 +92,11 @@ def prepared(config: DictConfig) -> Prepared:
 
 def choices_for(overrides: list[str], root: str) -> tuple[list[Choice], Any]:
     """The settings that training would choose for a folder with ``data`` settings, and the data as it reads them."""
-    ours = ("data.root=", "data=")
-    kept = [text for text in overrides if not text.lstrip("+").startswith(ours)]
-    config = hydra.compose("train", overrides=["data=annotations", *kept])
+    overrides, tasks = with_own_data(overrides), []
+    composed = hydra.compose("train", overrides=overrides, return_hydra_config=True)
+    config = hydra.compose("train", overrides=overrides)
     config.data.root = root
     datamodule, facts = _first_look(config)
-    overrides, tasks = ["data=annotations", *kept], []
-    composed = hydra.compose("train", overrides=overrides, return_hydra_config=True)
     if composed.hydra.runtime.choices["task"] == _FROM_DATA:
         tasks = [_task(facts)]
         config = hydra.compose("train", overrides=[*overrides, f"task={tasks[0].value}"])

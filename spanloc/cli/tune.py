@@ -19,13 +19,13 @@ from spanloc.cli.resume import SETTINGS, given_settings, save_settings, saved_se
 from spanloc.cli.show import plain_console
 from spanloc.config.build import as_values
 from spanloc.config.checks import check
-from spanloc.files import counted, replacing, write_json
+from spanloc.files import counted, pip_install, replacing, write_json
 from spanloc.reports.study import StudyResult, TrialResult, study_page
 
 try:
     import optuna
 except ImportError:
-    raise ValueError("spanloc-tune needs optuna: pip install 'spanloc[tune]'") from None
+    raise ValueError(f"spanloc-tune needs optuna: {pip_install('tune')}") from None
 
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -75,6 +75,7 @@ def run(config: DictConfig) -> None:
         plain, objective = first_look(first, where)
     direction = _direction(own["direction"], objective, plain)
     _keep_settings(folder, plain["data"].get("root"))
+    words = [text for text in given_settings(None) if text.startswith("--config-dir=")] + given
     for name in fixed:
         log.info("%s is set, so it is not searched", name)
     study = SharedStudy(
@@ -85,8 +86,8 @@ def run(config: DictConfig) -> None:
     prunes = own["pruner"] is not None and monitor == objective
     while (trial := study.next_trial()) is not None:
         _run_one(study, trial, settings, monitor if prunes else None)
-        write_json(folder / "study.json", _result(study, objective, given))
-    result = _result(study, objective, given)
+        write_json(folder / "study.json", _result(study, objective, words))
+    result = _result(study, objective, words)
     write_json(folder / "study.json", result)
     with replacing(folder / "study.html") as path:
         logarithmic = {name for name, kind in space.items() if getattr(kind, "log", False)}

@@ -180,7 +180,7 @@ def read(path: str | Path, *, map_location: str | torch.device = "cpu") -> dict[
         raise ValueError(
             f"{path}: this model was built in plain Python, so there is no config to rebuild it "
             "from; build it again and call SpanLocalizer.load_from_checkpoint(path, localizer=..., "
-            "criterion=...) or task.load_state_dict(torch.load(path)['state_dict'])"
+            "criterion=..., decode=...)"
         )
     _require_plain(path, config, "config", [_MOST_VALUES])
     module = config.get("module") if isinstance(config, dict) else None

@@ -61,9 +61,14 @@ def choose(config: Mapping[str, Any], facts: TrainingFacts) -> list[Choice]:
     Raises:
         ValueError: ``budget`` is none of :data:`BUDGETS`.
     """
-    if config["budget"] not in BUDGETS:
-        raise ValueError(f"budget is {config['budget']!r}; wanted one of {', '.join(BUDGETS)}")
+    require_budget(config["budget"])
     return _Recipe(config, facts).choices
+
+
+def require_budget(budget: Any) -> None:
+    """Raise a ``ValueError`` where ``budget`` is none of :data:`BUDGETS`."""
+    if budget not in BUDGETS:
+        raise ValueError(f"budget is {budget!r}; wanted one of {', '.join(BUDGETS)}")
 
 
 class _Recipe:

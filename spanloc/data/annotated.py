@@ -17,6 +17,7 @@ from spanloc.data.annotations.folder import (
     read_annotations,
 )
 from spanloc.data.annotations.problems import bad_span_notes
+from spanloc.data.annotations.rows import nearest
 from spanloc.data.crops import Crops, require_room
 from spanloc.data.datamodule import SpanDataModule
 from spanloc.data.extremes import extremes_of
@@ -68,8 +69,9 @@ class AnnotatedData(SpanDataModule):
         batch_size, num_workers, seed: As in :class:`SpanDataModule`.
         split_seed: Of the recordings that are held out; apart from ``seed``, so that runs with other
             seeds are evaluated on the same ones.
-        reading: How the files are to be read: ``format``, ``unit``, ``ends``, ``label_map``,
-            ``bad_spans`` and the others of :func:`~spanloc.data.read_annotations`.
+        reading: How the files are to be read: ``fps`` (steps per second, where files do not say them),
+            ``format``, ``unit``, ``ends``, ``label_map``, ``bad_spans`` and the others of
+            :func:`~spanloc.data.read_annotations`. An error about ``data.fps`` is about ``fps``.
     """
 
     def __init__(
@@ -118,10 +120,10 @@ class AnnotatedData(SpanDataModule):
                 )
         if isinstance(channels, str | int):
             raise ValueError(f"data.channels is {channels!r}; wanted a list: 'data.channels=[...]'")
-        known = set(inspect.signature(read_annotations).parameters) - {"root", "found", "refused"}
-        for name in reading:
-            if name not in known:
-                raise ValueError(f"data.{name}: there is no such setting")
+        known = {*inspect.signature(read_annotations).parameters} - {"root", "found", "refused"}
+        for name in reading.keys() - known:
+            others = sorted(known.union(inspect.signature(AnnotatedData).parameters) - {"reading"})
+            raise ValueError(f"data.{name}: there is no such setting{nearest(name, others)}")
         self.features, self.feature_options = features, dict(feature_options or {})
         require_features(features, self.feature_options)
         self.rate, self.on_rate, self.channels, self.reading = rate, on_rate, channels, reading
@@ -138,7 +140,7 @@ class AnnotatedData(SpanDataModule):
         self.notes: list[str] = []
 
     def setup(self, stage: str | None = None) -> None:
-        """Read and check the annotations and the headers of the recordings.
+        """Read and check annotations and headers; sets ``classes``, ``num_channels``, ``train_set``, ``notes``.
 
         Raises:
             FileNotFoundError, ValueError: As in :func:`~spanloc.data.read_annotations`; or there is

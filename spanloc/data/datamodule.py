@@ -1,7 +1,7 @@
 """DataModules: the sequences that a run trains on, validates on and is evaluated on."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -32,8 +32,9 @@ class SpanDataModule(LightningDataModule):
     """Loaders over three sets of :class:`~spanloc.structures.Sample`, data sets or lists.
 
     A subclass sets ``train_set``, ``val_set`` and ``test_set`` and its ``classes``, when it is made or in
-    ``setup``; and ``whole_train_set`` where its training set draws crops or augments. A training set that
-    draws something new in each epoch finds the epoch in its index (:class:`~spanloc.data.EpochIndex`).
+    ``setup``, which a Trainer calls; and ``whole_train_set`` where its training set draws crops or augments. A
+    training set that draws something new in each epoch finds the epoch in its index
+    (:class:`~spanloc.data.EpochIndex`).
 
     The facts that a model needs of the training data are read off the samples: :meth:`statistics` of the
     channels, :meth:`span_lengths`, :meth:`facts`. A subclass that knows a shorter way says so.
@@ -82,8 +83,7 @@ class SpanDataModule(LightningDataModule):
         """Steps of each sequence: of ``train`` and ``val``."""
         return {
             name: [dataset[i].features.shape[1] for i in range(len(dataset))]
-            for name in ("train", "val")
-            for dataset in [self._set(f"{name}_set")]
+            for name, dataset in (("train", self.train_set), ("val", self.val_set))
         }
 
     def facts(self) -> DataFacts:
@@ -108,7 +108,7 @@ class SpanDataModule(LightningDataModule):
         samples does, or by ``lengths`` (a list, or a method of the epoch), those of a batch have similar
         ones (:class:`~spanloc.data.EpochSampler`).
         """
-        dataset = self._set("train_set")
+        dataset = self.train_set
         lengths = known_lengths(dataset)
         sampler = EpochSampler(len(dataset), self.seed, lengths=lengths, batch_size=self.batch_size)
         # Lightning sets the epoch when workers have begun to load already: of a resumed run, epoch 0.
@@ -150,11 +150,11 @@ class SpanDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         """Validation batches; none where nothing is held out."""
-        return self._evaluation("val_set") if len(self._set("val_set")) else []
+        return self._evaluation(self.val_set) if len(self.val_set) else []
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Test batches."""
-        return self._evaluation("test_set")
+        return self._evaluation(self.test_set)
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """The test batches, to predict on."""
@@ -162,17 +162,23 @@ class SpanDataModule(LightningDataModule):
 
     def _samples(self) -> Iterator[Sample]:
         dataset = self.whole_train_set or self.train_set
-        return (dataset[i] for i in range(len(dataset)))
+        classes = getattr(self, "classes", None)
+        for i in range(len(dataset)):
+            sample = dataset[i]
+            most = max(sample.labels.tolist(), default=-1)
+            if classes and most >= len(classes):
+                names = f"classes names {len(classes)}, from 0"
+                raise ValueError(f"sequence {sample.id!r}: a label is {most}; {names}")
+            yield sample
 
-    def _set(self, name: str) -> Samples:
-        if not hasattr(self, name):
-            kind = type(self).__name__
-            raise ValueError(f"{kind} has no {name}: set it when it is made, or in setup(stage)")
-        found: Samples = getattr(self, name)
-        return found
+    if not TYPE_CHECKING:
 
-    def _evaluation(self, name: str) -> DataLoader[Any]:
-        dataset = self._set(name)
+        def __getattr__(self, name: str) -> Any:
+            ours = name in SpanDataModule.__annotations__
+            remedy = ": call setup(), or set it there or when it is made" if ours else ""
+            raise AttributeError(f"{type(self).__name__} has no {name}{remedy}")
+
+    def _evaluation(self, dataset: Samples) -> DataLoader[Any]:
         return self._loader(dataset, EvaluationSampler(len(dataset)))
 
     def _loader(

@@ -36,8 +36,8 @@ def hold_out(
     held, lack = next(draws), _lack(groups, least)
     if any(lack(held)):
         held = min((held, *draws), key=lack)
-    rest = sorted(set(groups) - set(held))
-    return [r for name in rest for r in groups[name]], [r for n in held for r in groups[n]]
+    kept = sorted(set(groups) - set(held))
+    return [r for name in kept for r in groups[name]], [r for n in held for r in groups[n]]
 
 
 def _groups(records: Sequence[Record], name_of: Callable[[Record], str]) -> dict[str, list[Record]]:

@@ -6,7 +6,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from spanloc.data.signals import ArraySignal, Filled, LogSpectrogram, MixedRates, Regular, Signal
+from spanloc.data.signals import (
+    ArraySignal,
+    Filled,
+    LogSpectrogram,
+    MixedRates,
+    Regular,
+    Signal,
+    open_signal,
+)
 from spanloc.data.signals.channels import some_channels
 from spanloc.data.signals.mixed import at_rate, same_rate
 from spanloc.data.signals.reading import listed, shown_path
@@ -51,18 +59,33 @@ def facts_of(
     return InputFacts(count, rate, offset, channels, units, features, dict(options), missing, time)
 
 
-def signal_of(values: Any) -> Signal:
-    """A recording in memory as a signal: an array, or a data frame, whose columns name the channels.
+def open_recording(
+    path: str | Path,
+    facts: InputFacts | None,
+    *,
+    rate: float | None = None,
+    channels: Sequence[str | int] | None = None,
+    key: str | None = None,
+) -> Signal:
+    """The recording in a file, for a model that was trained on signals with these facts.
 
-    Raises:
-        ValueError: It is none, such as the name of a file.
+    Arguments and errors are those of :func:`~spanloc.data.signals.open_signal`.
     """
+    names = facts.channels if facts and channels is None else None
+    options: dict[str, Any] = {"key": key, "rate": rate, "time": facts.time if facts else None}
+    try:
+        return open_signal(path, **options, channels=channels)
+    except ValueError:
+        if not names:
+            raise
+    # What is wrong may be with channels that the model does not need, such as a column of notes.
+    return open_signal(path, **options, channels=names)
+
+
+def signal_of(values: Any) -> Signal:
+    """A recording in memory as a signal: an array, or a data frame, whose columns name the channels."""
     if isinstance(values, Signal):
         return values
-    if isinstance(values, str | Path):
-        raise ValueError(
-            f"{values}: a name of a file; give its content: open_signal({str(values)!r})"
-        )
     names = getattr(values, "columns", None)
     return ArraySignal(np.asarray(values), channels=None if names is None else [*map(str, names)])
 
@@ -81,7 +104,7 @@ def without_gaps(signal: Signal, missing: str) -> Signal:
         start, long = (steps / (signal.rate or 1.0) for steps in gap)
         raise ValueError(
             f"{shown_path(signal.path)}: {long:.6g} s of its times are missing, from {start:.6g} s on; "
-            "data.missing=interpolate fills such gaps, or cut the recording there"
+            "missing='interpolate' (data.missing) fills such gaps, or cut the recording there"
         )
     return signal
 

@@ -1,7 +1,9 @@
 """Data from memory: arrays and spans, data frames, data sets of rows."""
 
 import inspect
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,9 @@ from spanloc.data.annotations.flat import content_of
 from spanloc.data.annotations.folder import read_annotations
 from spanloc.data.annotations.meaning import Meaning
 from spanloc.data.annotations.pieces import NO_LABEL
+from spanloc.data.annotations.problems import bad_span_notes
 from spanloc.data.annotations.records import lay
-from spanloc.data.annotations.rows import Annotated, Content, Reading, nearest
+from spanloc.data.annotations.rows import Annotated, BadSpan, Content, Reading, nearest
 from spanloc.data.signals import ArraySignal
 from spanloc.files import shown
 
@@ -33,20 +36,23 @@ def from_arrays(
     channels: Sequence[str] | None = None,
     subsets: Mapping[str, str] | None = None,
     subjects: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | None = None,
     **options: Any,
 ) -> AnnotatedData:
     """A DataModule of arrays in memory and their spans.
 
     Args:
-        signals: Arrays ``(steps, channels)`` by id.
+        signals: Arrays ``(steps, channels)`` by id, a text.
         spans: By id, lists of ``(start, end, label)``, or of ``(start, end)``; or a data frame of pandas
             or polars, or a list of mappings, with ``sequence``, ``start``, ``end``, and perhaps
             ``label``, ``subset``, ``subject``. Half-open, in seconds, unless the options say otherwise.
-            A signal without any is a sequence without spans.
+            A signal without any is a sequence without spans. Labels are names: numbers become texts, and
+            are sorted as texts (1, 10, 2) unless ``classes`` gives their order.
         rate: Steps per second, of all signals or by id.
         channels: Names of the channels.
         subsets: ``training``, ``validation`` or ``testing``, by id; those left out are for training.
         subjects: Whom signals are of, by id.
+        columns: The names of the columns of the data frame where they differ: ``{"start": "onset"}``.
         options: Of :class:`AnnotatedData`; and ``unit``, ``ends``, ``first_index``, ``feature_stride``,
             ``feature_window``, ``classes``, ``label_map``, ``unknown``, ``ignore``, ``moment_seconds``,
             ``bad_spans`` and ``found`` as in :func:`~spanloc.data.read_annotations`.
@@ -58,8 +64,15 @@ def from_arrays(
     >>> data.annotations.subsets["training"][0].spans
     tensor([[25., 50.]])
     """
+    if not isinstance(signals, Mapping):
+        came = type(signals).__name__
+        raise ValueError(f"signals is a {came}; wanted arrays by id: {{'one': array, ...}}")
+    for name in signals:
+        if not isinstance(name, str):
+            raise ValueError(f"signals: the id {name!r} is no text; wanted {str(name)!r}")
     given = {name: options[name] for name in ("unit", "ends", "moment_seconds") if name in options}
-    content = content_of(_rows(spans), _FILE, Reading(**given))
+    with _as_arguments():
+        content = content_of(_rows(spans), _FILE, Reading(columns or {}, **given))
     known = {entry.id: entry for entry in content.sequences}
     for what, names in (("spans", known), ("subsets", subsets), ("subjects", subjects)):
         for name in names or ():
@@ -69,15 +82,18 @@ def from_arrays(
                 )
     entries = []
     for name in signals:
-        if not isinstance(name, str):
-            raise ValueError(f"signals: the id {name!r} is no text")
         entry = known.get(name, Annotated(name, [], _FILE))
         if subsets is not None and name in subsets:
             entry = replace(entry, subset=Reading().subset(subsets[name], entry.where))
         if subjects is not None and name in subjects:
             entry = replace(entry, subject=str(subjects[name]))
         entries.append(entry)
-    return _data(entries, signals, rate, channels, options)
+    with _as_arguments():
+        data = _data(entries, signals, rate, channels, options)
+    if silent := [name for name in signals if name not in known]:
+        some = f"{len(silent)} of {len(signals)} signals, such as {shown(silent[0])}"
+        data.notes.append(f"not in spans, and taken as sequences without any: {some}")
+    return data
 
 
 def from_dataset(
@@ -158,19 +174,34 @@ def _data(
             known = None if meaning.feature_stride is not None else own
             return ArraySignal(np.asarray(signals[entry.id]), known, channels, name=entry.id)
         except (TypeError, ValueError) as error:
-            text = str(error).partition("\n")[0]
+            text = str(error).partition("\n")[0].removeprefix(f"{entry.id}: ")
             raise ValueError(f"signals: {shown(entry.id)}: {text}") from None
 
-    meaning = Meaning(
-        fps=None if isinstance(rate, Mapping) else rate,
-        **{name: value for name, value in options.items() if name in _MEANING},
-    )
+    found: list[BadSpan] = []
+    own = {name: value for name, value in options.items() if name in _MEANING}
+    meaning = Meaning(fps=None if isinstance(rate, Mapping) else rate, **{"found": found, **own})
     content = Content(_FILE, entries)
     if isinstance(rate, Mapping) and meaning.feature_stride is not None:
         content = Content(_FILE, [replace(entry, fps=rate.get(entry.id)) for entry in entries])
     annotations = lay(content, signal_of, meaning)
     others = {name: value for name, value in options.items() if name not in _MEANING}
-    return AnnotatedData(annotations, **others)
+    data = AnnotatedData(annotations, **others)
+    data.notes += map(_argued, bad_span_notes(meaning.found or (), meaning.bad_spans))
+    return data
+
+
+@contextmanager
+def _as_arguments() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(_argued(str(error))) from None
+
+
+def _argued(text: str) -> str:
+    # A message names settings of a command, as data.unit=steps; here they are arguments: unit='steps'.
+    text = re.sub(r"\bdata\.(unit|ends|bad_spans)=([\w-]+)", r"\1='\2'", text)
+    return re.sub(r"\bdata\.(?=[a-z_]+[=: );])", "", text.replace("data.fps is", "rate is"))
 
 
 def _rows(spans: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -199,5 +199,5 @@ def require_finite(source: Signal | Path, values: np.ndarray, first: int = 0) ->
         path = source if isinstance(source, Path) else source.path
         # Of a stream, whose source is a path, the neighbours are not known yet.
         fills = np.isnan(value) and not isinstance(source, Path)
-        hint = "; data.missing=interpolate fills missing values" if fills else ""
+        hint = "; missing='interpolate' (data.missing) fills missing values" if fills else ""
         raise ValueError(f"{path}: {place}, column {channel} is {value}{hint}")

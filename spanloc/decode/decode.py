@@ -218,6 +218,12 @@ class Decode:
             if not fits:
                 end = "1]" if name == "snap" else f"{most:g})"
                 raise ValueError(f"decode.{name} is {value}; it must lie in [0, {end}")
+        for name in ("suppress", "calibration"):
+            value = getattr(self, name)
+            if value is not None and not callable(value):
+                raise ValueError(
+                    f"decode.{name} is {value!r:.60}; wanted a function, such as ops.soft_nms, or None"
+                )
         if self.voting is not None and not 0 < self.voting <= 1:
             raise ValueError(f"decode.voting is {self.voting}; it must lie in (0, 1]")
         if self.max_per_sequence is not None and self.max_per_sequence < 1:

@@ -224,7 +224,8 @@ class _Fit:
         if fit(np.ones(len(self.folds), bool)):
             yield _Choice(self.kind, fit)
         else:
-            self.notes.append("calibration: all predictions are right, or all are wrong")
+            all_of = "right" if (matches(*self.now) >= 0).any() else "wrong"
+            self.notes.append(f"calibration: all predictions are {all_of}")
 
     def _min_scores(self) -> Iterator[_Choice]:
         def fit(some: np.ndarray) -> dict[str, Any]:

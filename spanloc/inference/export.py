@@ -20,7 +20,7 @@ from torch.export import Dim, ExportedProgram
 from torch.nn import functional as F
 
 from spanloc.decode import Decode, reach_of
-from spanloc.files import replacing
+from spanloc.files import pip_install, replacing
 from spanloc.inference.exported import METADATA, SUFFIXES, Exported
 from spanloc.training.predicting import evaluating
 from spanloc.training.task import SpanLocalizer
@@ -65,9 +65,7 @@ def require_packages(format: str) -> None:  # noqa: A002 - as the setting is cal
     """
     names = ("onnx", "onnxscript", "onnxruntime") if format == "onnx" else ()
     if missing := [name for name in names if find_spec(name) is None]:
-        raise ValueError(
-            f"format={format} needs {' and '.join(missing)}: pip install 'spanloc[export]'"
-        )
+        raise ValueError(f"format={format} needs {' and '.join(missing)}: {pip_install('export')}")
 
 
 def export(

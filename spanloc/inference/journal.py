@@ -20,19 +20,24 @@ class Journal:
     Args:
         path: Of the file.
         settings: What the predictions depend on.
-        resume: Keep what is there, of recordings whose files have not changed since; else begin again.
+        resume: Keep what is there, of recordings whose files have not changed since.
 
     Raises:
-        ValueError: What is there was made with other settings.
+        ValueError: What is there was made with other settings, or is not to be resumed.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any], *, resume: bool = False) -> None:
         self.path = path
         self._lines: dict[str, dict[str, Any]] = {}
-        if resume and path.is_file():
-            before, lines = _read(path)
-            # Without a first line that can be read, nothing says how the others were made.
-            before, lines = (dict(settings), []) if before is None else (before, lines)
+        before, lines = _read(path) if path.is_file() else (None, [])
+        if lines and not resume:
+            # Its files and those of this run would be side by side.
+            raise ValueError(
+                f"{path.parent} holds the results of an earlier run: resume=true goes on with it; for a new "
+                "run name another folder (hydra.run.dir), or remove this one"
+            )
+        # Without a first line that can be read, nothing says how the others were made.
+        if lines and before is not None:
             for name, value in settings.items():
                 if before.get(name) != value:
                     raise ValueError(

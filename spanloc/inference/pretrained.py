@@ -11,7 +11,7 @@ import torch
 
 from spanloc.config.build import build
 from spanloc.config.checkpoint import load
-from spanloc.files import read_bytes, read_json, record, replacing, write_json
+from spanloc.files import pip_install, read_bytes, read_json, record, replacing, write_json
 from spanloc.inference.export import decode_options
 from spanloc.training.task import SpanLocalizer
 
@@ -21,7 +21,7 @@ try:
     from safetensors import torch as safetensors
 except ImportError as error:
     raise ImportError(
-        "this needs huggingface_hub and safetensors: pip install 'spanloc[hub]'"
+        f"this needs huggingface_hub and safetensors: {pip_install('hub')}"
     ) from error
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"

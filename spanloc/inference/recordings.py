@@ -44,8 +44,8 @@ def find_recordings(inputs: Sequence[str]) -> list[Recording]:
         other = by_id.setdefault(recording.id, recording)
         if other is not recording:
             raise ValueError(
-                f"{other.path} and {recording.path} would both be {shown(recording.id)}; name one, or "
-                "give a pattern such as 'FOLDER/*.wav'"
+                f"{other.path} and {recording.path} would both be {shown(recording.id)}; name one, or give "
+                f"a pattern such as '{recording.path.with_stem('*')}'"
             )
     return list(by_id.values())
 

@@ -33,10 +33,13 @@ class Stream:
     grow with the recording.
 
     Args:
-        task: A trained model, from :func:`spanloc.load`; it gives many spans a sequence, and its decoding
-            has none of the options ``voting``, ``exclusive``, ``fill_gaps`` and ``max_per_sequence``.
-        rate: Steps per second of the chunks; None: that of training, the only one that is taken.
-        min_score: Spans that score lower are left out.
+        task: A trained model, such as :func:`spanloc.load` gives, of many spans per sequence from a head with
+            points. Its decoding has none of the options ``voting``, ``exclusive``, ``fill_gaps`` and
+            ``max_per_sequence``.
+        rate: Steps per second of the chunks; None: the rate of training. Nothing is resampled: another rate
+            is an error.
+        min_score: Spans that score lower are left out. The default is meant for calibrated scores, as those of
+            ``spanloc-train`` are.
         longest: Of spans, in seconds; longer ones are left out. None: one and a half of the longest in
             training.
         every: The model runs once in so many seconds: less often costs less, and spans come later. None: a
@@ -44,11 +47,13 @@ class Stream:
 
     Attributes:
         delay: The most seconds from the end of a span until it is given: what the model looks ahead,
-            ``longest`` and ``every``. Where candidates of its label overlap it, from the end of the last one.
+            ``longest`` and ``every``. Where candidates of its label overlap it, these seconds count from the
+            end of the last one: with a weak model, whose candidates overlap everywhere, that can be the end
+            of the recording.
         seconds: Of what has come so far.
 
     Raises:
-        ValueError: The model or its decoding is another one, or the rate.
+        ValueError: The model, its decoding or the rate is not as described above.
 
     >>> stream = Stream(spanloc.load(path))  # doctest: +SKIP
     >>> for chunk in source:  # doctest: +SKIP
@@ -65,7 +70,6 @@ class Stream:
         longest: float | None = None,
         every: float | None = None,
     ) -> None:
-        _require_local(task.decode)
         self.task, self.min_score = task, min_score
         facts = task.input or InputFacts(task.localizer.num_channels)
         if rate is not None and facts.rate is not None and not same_rate(rate, facts.rate):
@@ -76,8 +80,13 @@ class Stream:
         self._step = 1 / (signal.rate or 1.0)
         with evaluating(task):
             reach = reach_of(task, signal.num_channels, 4096, task.device)
-        if reach.full:
-            raise ValueError("a stream takes a head with points, which this model has not")
+        if reach.full or not reach.steps:
+            head = type(getattr(task.localizer, "head", task.localizer)).__name__
+            raise ValueError(
+                "a stream takes a model of many spans per sequence from a head with points, such as "
+                f"PointsHead; this model has {head}"
+            )
+        _require_local(task.decode)
         grid = reach.stride
         self._margin = -(-reach.steps // grid) * grid
         hop = self._margin / 4 if every is None else every / self._step
@@ -242,10 +251,11 @@ def _apart(found: Scored, shift: float, before: float) -> torch.Tensor:
 
 
 def _require_local(decode: Any) -> None:
-    if not isinstance(decode, Decode) or decode.max_predictions == 1:
-        raise ValueError("a stream takes a model with many spans a sequence, decoded by Decode")
-    for name in _NOT_LOCAL:
-        if getattr(decode, name):
-            raise ValueError(
-                f"decode.{name} is set: it decides over a whole recording, and a stream cannot wait"
-            )
+    if not isinstance(decode, Decode):
+        raise ValueError(f"task.decode is {type(decode).__name__}; a stream takes spanloc.Decode")
+    found = [name for name in _NOT_LOCAL if getattr(decode, name)]
+    if found or decode.max_predictions == 1:
+        raise ValueError(
+            f"decode.{[*found, 'max_predictions=1'][0]} is set: it decides over a whole recording, and a "
+            "stream cannot wait"
+        )

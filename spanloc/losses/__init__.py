@@ -3,8 +3,8 @@
 Span losses take ``pred (n, 2)`` and ``target (n, 2)``, in one unit, to ``(n,)`` in float32 at least.
 Their values and gradients are finite for any spans of a size up to 1e6, empty, reversed and huge
 ones too. Where an end is right and the loss has a kink for it, the gradient is the middle of both sides:
-0 at the match. Where a loss becomes flat, as where spans just touch, it is that of the side that
-pulls, and an empty prediction has that of a very short one.
+0 at the match. Where a loss becomes flat, as where spans just touch, the gradient is that of the
+overlapping side, which pulls them together. An empty prediction has the gradient of a very short one.
 
 The span losses that are only for comparison with the literature lie in ``comparison``; they are
 imported from here too.

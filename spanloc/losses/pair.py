@@ -33,9 +33,13 @@ def compare(pred: Tensor, target: Tensor, eps: float) -> Pair:
     """A pair of each prediction and its target; one shorter than ``eps`` counts as that long.
 
     Raises:
+        TypeError: One is no tensor.
         ValueError: ``eps`` is not above 0, the last axis of one is not (start, end), or their shapes differ:
             broadcasting would make a table of pairs that nobody asked for.
     """
+    for name, spans in (("pred", pred), ("target", target)):
+        if not isinstance(spans, Tensor):
+            raise TypeError(f"{name} is a {type(spans).__name__}; wanted a torch.Tensor")
     if pred.shape != target.shape or pred.shape[-1:] != (2,):
         raise ValueError(
             f"pred and target have the shapes {tuple(pred.shape)} and {tuple(target.shape)}; wanted "

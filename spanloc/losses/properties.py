@@ -73,7 +73,9 @@ def table(losses: Mapping[str, Callable[..., Any]]) -> str:
     comparison: list[tuple[str, ...]] = []
     for name, loss in losses.items():
         stated = properties(loss)
-        also = f" ({', '.join(stated.names)})" if stated.names else ""
+        function = getattr(unwrap(loss)[0], "__name__", "")
+        called = () if function in (name, f"{name}_loss") else (f"in Python `{function}`",)
+        also = f" ({', '.join(stated.names + called)})" if stated.names + called else ""
         # A loss's folder says which it is, so that nobody has to keep a list.
         rows = comparison if unwrap(loss)[0].__module__.startswith(_COMPARISON) else main
         pulls = "yes" if stated.apart else "touching ones" if stated.touching else "**no**"

@@ -1,4 +1,4 @@
-"""Matching: which prediction answers for which target.
+"""Matching: assigns predictions to targets, for the losses.
 
 A matcher takes an output and its batch and gives an index per prediction, ``(B, P)`` int64: the place of
 its target in the batch's row of targets, -1 for background. It is vectorised over the batch.

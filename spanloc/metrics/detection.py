@@ -6,7 +6,14 @@ import numpy as np
 
 from spanloc.metrics.kernels.ranked import ranked_areas
 from spanloc.metrics.metric import SpanMetric
-from spanloc.metrics.rows import arrays, checked_thresholds, decimal, find_groups, group
+from spanloc.metrics.rows import (
+    arrays,
+    checked_thresholds,
+    decimal,
+    find_groups,
+    group,
+    require_names,
+)
 from spanloc.structures import Predictions, Targets
 
 # Rows that are worked on at once, where the rankings are short: what bounds the memory.
@@ -59,6 +66,8 @@ class AveragePrecision(SpanMetric):
 
     def values(self, predictions: Predictions, targets: Targets) -> Mapping[str, float]:
         """``mAP``, the mean at each threshold, and of each named label."""
+        for rows in (predictions, targets) if self.classes else ():
+            require_names(rows, self.classes)
         labels, table = average_precision(predictions, targets, self.thresholds)
         mean = table.mean(0) if len(table) else np.zeros(len(self.thresholds))
         values = {f"mAP@{decimal(t)}": m for t, m in zip(self.thresholds, mean, strict=True)}

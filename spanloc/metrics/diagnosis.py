@@ -5,7 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from spanloc.metrics.rows import Arrays, arrays, group, matched_rows, overlaps, split
+from spanloc.metrics.rows import (
+    Arrays,
+    arrays,
+    group,
+    matched_rows,
+    overlaps,
+    require_names,
+    split,
+)
 from spanloc.metrics.sensitivity import area, sensitivity
 from spanloc.structures import Predictions, Targets
 
@@ -20,8 +28,15 @@ KINDS = (
 )
 #: Of targets.
 FOUND = ("found", "crowded out", "wrong label", "localisation", "confusion", "missed")
-_SHOWN = {"localisation": "wrong place", "confusion": "wrong label and place"}
+_SHOWN = {
+    "localisation": "wrong place",
+    "confusion": "wrong label and place",
+    "crowded out": "prediction already used",
+    "coverage": "share of the recording",
+    "number": "number in the recording",
+}
 _MOST_RANKS = 10
+_MOST_WRONG = 50
 
 
 def diagnose(
@@ -32,8 +47,9 @@ def diagnose(
     threshold: float = 0.5,
     background: float = 0.1,
     durations: Mapping[str, float] | None = None,
+    min_score: float | None = None,
 ) -> dict[str, Any]:
-    """Errors of predictions by kind, what mending each kind would gain, and which targets they concern.
+    """Counts the errors of predictions by kind, with the gain in mAP if each kind were corrected.
 
     A prediction is a **true positive** where it is matched as for average precision at ``threshold``.
     Any other is judged by the target that it overlaps most in its sequence, whatever the label. At a
@@ -51,7 +67,8 @@ def diagnose(
     enough; **localisation**, one of its label overlaps it, but not enough; **confusion**, one of another
     label does; or it is **missed** altogether.
 
-    Pages and figures call a localisation error *wrong place*, and a confusion *wrong label and place*.
+    Pages and figures call a localisation error *wrong place*, a confusion *wrong label and place*, and
+    crowded out *prediction already used*.
 
     Args:
         predictions, targets: Rows of whole sequences.
@@ -59,13 +76,17 @@ def diagnose(
         threshold: TIoU of a match, in ``(0, 1]``.
         background: TIoU from which a prediction means a target, in ``(0, threshold)``.
         durations: Of the sequences by id, for the coverage; one that is missing is unknown.
+        min_score: Of the predictions that ``wrong`` is about; None: of each label the first of its ranking,
+            as many as it has targets.
 
     Returns:
         Plain numbers, lists and dictionaries, as JSON has them: ``tiou``, ``background``, ``mAP``,
         ``num_predictions``, ``num_targets``; ``predictions``, counts by kind; ``ranks``, the same by
         multiples of the number of targets, the first to the tenth; ``gain`` by kind; ``targets``, counts
         by kind; ``classes`` by name, each with ``AP``, ``predictions``, ``first`` (those of the first
-        multiple) and ``targets`` by kind; ``mAP_N`` and ``sensitivity``
+        multiple) and ``targets`` by kind; ``wrong``, the first 50 wrong predictions, highest score first,
+        each with the target that it is judged by, and the first 50 targets that are neither found nor
+        one of these (all others are null); ``mAP_N`` and ``sensitivity``
         (:func:`~spanloc.metrics.sensitivity.sensitivity`).
 
     Raises:
@@ -84,9 +105,7 @@ def diagnose(
     (1, 1.0)
     """
     check_limits(threshold, background)
-    most = int(targets.labels.max()) if len(targets.labels) else -1
-    if most >= len(classes):
-        raise ValueError(f"a label is {most}; classes names {len(classes)}, from 0")
+    require_names(targets, classes)
     order, found = matched_rows(predictions, targets, [threshold])
     ranked = Arrays(*(field[order] for field in arrays(predictions)))
     given = arrays(targets)
@@ -119,6 +138,7 @@ def diagnose(
     counts = np.zeros((_MOST_RANKS, len(KINDS)), np.int64)
     np.add.at(counts, (band[within], kind[within]), 1)
     seconds = np.array([(durations or {}).get(name, np.nan) for name in sorted(targets.ids)])
+    shown = band == 0 if min_score is None else ranked.scores >= min_score
     per_class = {}
     names = np.array(list(areas), np.int64)
     for label, mine, own in zip(
@@ -144,12 +164,22 @@ def diagnose(
         },
         "targets": _count(fate, FOUND),
         "classes": per_class,
+        "wrong": [
+            _pair(
+                sorted(targets.ids),
+                classes,
+                KINDS[kind[row]] if row >= 0 else "not found",
+                (ranked, row),
+                (listed, place),
+            )
+            for row, place in _wrong(shown, kind, near, match, len(true_labels))
+        ],
         **sensitivity(labels, match, listed, fate, seconds[listed.sequences]),
     }
 
 
 def in_words(kind: str) -> str:
-    """Name of a kind on pages and in figures.
+    """Name of a kind, or of what targets are grouped by, on pages and in figures.
 
     >>> in_words("localisation"), in_words("missed")
     ('wrong place', 'missed')
@@ -173,6 +203,42 @@ def check_limits(threshold: float, background: float) -> None:
 
 def _count(numbers: np.ndarray, names: Sequence[str]) -> dict[str, int]:
     return dict(zip(names, np.bincount(numbers, minlength=len(names)).tolist(), strict=True))
+
+
+def _wrong(
+    shown: np.ndarray, kind: np.ndarray, near: np.ndarray, match: np.ndarray, num_targets: int
+) -> list[tuple[int, int]]:
+    # Wrong predictions with the target they are judged by, then targets that none of those shown names; -1: none.
+    rows = np.flatnonzero(shown & (kind > 0))
+    places = np.where(kind[rows] < KINDS.index("background"), near[rows], -1)
+    named = np.zeros(num_targets + 1, bool)
+    named[match[shown]] = named[places] = True
+    pairs = zip(rows[:_MOST_WRONG].tolist(), places[:_MOST_WRONG].tolist(), strict=True)
+    return [*pairs, *((-1, place) for place in np.flatnonzero(~named[:-1])[:_MOST_WRONG].tolist())]
+
+
+def _pair(
+    ids: Sequence[str],
+    classes: Sequence[str],
+    error: str,
+    prediction: tuple[Arrays, int],
+    target: tuple[Arrays, int],
+) -> dict[str, Any]:
+    # A prediction and a target by plain names, null where the row is -1.
+    made: dict[str, Any] = {"error": error, "score": None}
+    for prefix, (rows, row) in (("true_", target), ("", prediction)):
+        names = (f"{prefix}label", f"{prefix}start", f"{prefix}end")
+        made |= dict.fromkeys(names)
+        if row >= 0:
+            label = int(rows.labels[row])
+            values = (
+                classes[label] if label < len(classes) else str(label),
+                *rows.spans[row].tolist(),
+            )
+            made |= {"sequence": ids[rows.sequences[row]], **dict(zip(names, values, strict=True))}
+    if prediction[1] >= 0:
+        made["score"] = float(prediction[0].scores[prediction[1]])
+    return made
 
 
 def _bands(labels: np.ndarray, true_labels: np.ndarray) -> np.ndarray:

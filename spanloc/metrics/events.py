@@ -23,7 +23,7 @@ class EventF1(SpanMetric):
     is 0, and so is F1 where precision and recall are.
 
     Args:
-        onset, offset: Collars, at least 0, in the unit of the spans; None asks nothing of that end.
+        onset, offset: Collars, at least 0, in the unit of the spans; None: that boundary is not compared.
         offset_share: At least 0.
         min_score: Predictions that score lower are left out.
 

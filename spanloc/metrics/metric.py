@@ -209,14 +209,16 @@ def _unpack(names: Tensor) -> tuple[str, ...]:
 
 
 def _check(rows: Any, wanted: type[Predictions] | type[Targets]) -> None:
-    # Shapes and types only: values would cost a wait for the device.
+    # Shapes and types only: values on a GPU would cost a wait for it.
     kind = wanted.__name__
     if not isinstance(rows, wanted):
         raise ValueError(f"update was given a {type(rows).__name__}; wanted {kind}")
     count = len(rows)
-    for name, field in vars(rows).items():
+    names = ("spans", "labels", "places") + ("scores",) * (wanted is Predictions)
+    for name in names:
+        field = getattr(rows, name)
         if not isinstance(field, Tensor):
-            continue
+            raise ValueError(f"{kind}.{name} is a {type(field).__name__}; wanted a torch.Tensor")
         shape = (count, 2) if name == "spans" else (count,)
         number = field.is_floating_point() == (name in ("spans", "scores"))
         if tuple(field.shape) != shape or not number:
@@ -225,3 +227,6 @@ def _check(rows: Any, wanted: type[Predictions] | type[Targets]) -> None:
                 f"{kind}.{name} has the shape {tuple(field.shape)} and is {field.dtype}; wanted "
                 f"{numbers} of the shape {shape}"
             )
+    places, most = rows.places, len(rows.ids) - 1
+    if places.is_cpu and ((places < 0) | (places > most)).any():
+        raise ValueError(f"{kind}.places has numbers outside of ids; wanted 0 to {most}")

@@ -187,7 +187,7 @@ def _within(targets: Targets, lengths: tuple[float, float] | None) -> Targets:
     least, most = lengths
     spans = targets.spans.double()
     size = spans[:, 1] - spans[:, 0]
-    keep = ((size >= 0) if least == 0 else (size > least)) & (size <= most)
+    keep = ((size > least) | (least == 0)) & (size <= most)
     return targets[keep]
 
 

@@ -39,13 +39,27 @@ class Arrays(NamedTuple):
 
 
 def arrays(rows: Predictions | Targets) -> Arrays:
-    """Rows as arrays; targets have scores of 1."""
+    """Rows as arrays; targets have scores of 1.
+
+    Raises:
+        ValueError: A span is reversed or not finite, or a score is NaN.
+    """
     places = np.empty(len(rows.ids), np.int64)
     places[sorted(range(len(places)), key=rows.ids.__getitem__)] = np.arange(len(places))
     sequences = torch.from_numpy(places)[rows.places.cpu()]
     scores = rows.scores if isinstance(rows, Predictions) else torch.ones(len(rows))
     fields = (_plain(f) for f in (rows.spans, scores, rows.labels, sequences))
-    return Arrays(*(field.detach().cpu().numpy() for field in fields))
+    found = Arrays(*(field.detach().cpu().numpy() for field in fields))
+    start, end = found.spans.T
+    ordered = (start > -np.inf) & (start <= end) & (end < np.inf)
+    if len(broken := np.flatnonzero(~ordered | np.isnan(found.scores))):
+        first = broken[0]
+        raise ValueError(
+            f"sequence {rows.ids[rows.places[first]]!r}: {type(rows).__name__} has the span "
+            f"{found.spans[first].tolist()} with the score {found.scores[first]:g}; wanted finite "
+            f"numbers, start <= end ({len(broken)} such of {len(rows)})"
+        )
+    return found
 
 
 def _plain(values: Tensor) -> Tensor:
@@ -106,7 +120,7 @@ def _place(names: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def rank(scores: np.ndarray, sequences: np.ndarray) -> np.ndarray:
-    """Best first; equal scores by sequence, within one as they are listed. NaN comes last.
+    """Best first; equal scores by sequence, within one as they are listed.
 
     >>> rank(np.array([0.5, 0.9, 0.5]), np.array([7, 7, 3]))
     array([1, 2, 0])
@@ -163,12 +177,28 @@ def overlaps(rows: Arrays, true: Arrays, *, of_label: bool = False) -> Overlaps:
     return Overlaps(np.append(grouped.order, -1)[found], tiou, reached)
 
 
+def require_names(rows: Predictions | Targets, classes: Sequence[str]) -> None:
+    """Refuse labels that have no name in ``classes``.
+
+    Raises:
+        ValueError: There is such a label.
+    """
+    most = int(rows.labels.max()) if len(rows) else -1
+    if most >= len(classes):
+        raise ValueError(
+            f"{type(rows).__name__} has the label {most}; classes has {len(classes)} names, and "
+            "labels count from 0"
+        )
+
+
 def checked_thresholds(thresholds: Sequence[float]) -> list[float]:
     """The thresholds, if they are some numbers above 0 and up to 1.
 
     Raises:
         ValueError: They are not.
     """
+    if isinstance(thresholds, int | float):
+        raise ValueError(f"thresholds is {thresholds}; wanted a list, such as [{thresholds}]")
     thresholds = list(thresholds)
     if not thresholds or not all(0 < t <= 1 for t in thresholds):
         raise ValueError(f"thresholds are {thresholds}; wanted decimals in (0, 1]")

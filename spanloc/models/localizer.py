@@ -17,7 +17,7 @@ Part = nn.Module | Callable[..., nn.Module]
 
 
 class Localizer(nn.Module):
-    """Features to spans. Padding never changes what comes out at the steps of a sequence.
+    """Features to spans. With the parts of this package, padding does not change the spans of a sequence.
 
     A part is a module, or a function that builds one, such as ``partial(ConvBackbone, width=64)``.
     What such a function leaves open is filled in from ``facts``: ``num_channels`` and ``num_classes``
@@ -43,7 +43,7 @@ class Localizer(nn.Module):
             range, such as codes for lost samples. None or 0: values as they are.
 
     Raises:
-        ValueError: ``baseline`` or ``limit`` is negative or infinite.
+        ValueError: ``baseline`` or ``limit`` is negative or infinite, or the parts do not fit together.
         TypeError: A part needs an argument that is neither bound nor known from ``facts``.
     """
 
@@ -77,6 +77,13 @@ class Localizer(nn.Module):
         if facts is not None:
             sizes["num_classes"] = facts.num_classes
         self.head = _promising(complete(head, sizes), "num_classes")
+        for name in ("width", "num_levels"):
+            needed, given = getattr(self.head, name, None), getattr(self.neck, name)
+            if needed not in (None, given):
+                raise ValueError(
+                    f"{type(self.head).__name__} has {name}={needed}; {type(self.neck).__name__} has "
+                    f"{name}={given}, and both must be the same"
+                )
         if checkpointing:
             blocks: Any = (block for block in self.modules() if hasattr(block, "checkpointing"))
             for block in blocks:
@@ -136,9 +143,25 @@ class Localizer(nn.Module):
             x = x.clamp(-self.limit, self.limit) + x.sign() * beyond.log1p()
         if self.centre is not None:
             x = self.centre(x, mask)
-        levels = self.neck(*self.backbone(x, mask))
+        cells = self.backbone(x, mask)
+        if not torch.compiler.is_compiling():
+            _require_cells(cells, mask, self.backbone)
+        levels = self.neck(*cells)
         output: Output = self.head(levels, self.neck.strides(self.backbone.stride))
         return output
+
+
+def _require_cells(cells: Any, mask: Tensor, backbone: Any) -> None:
+    shape = len(mask), -(-mask.shape[1] // backbone.stride)
+    wanted = [(shape[0], backbone.width, shape[1]), shape]
+    found: Any = type(cells).__name__
+    if isinstance(cells, tuple | list):
+        found = [tuple(getattr(part, "shape", ())) for part in cells]
+    if found != wanted:
+        raise ValueError(
+            f"the backbone {type(backbone).__name__} gave {found}; wanted a tuple of cells (batch, width, "
+            f"ceil(steps / stride)) and their mask, of the shapes {wanted}"
+        )
 
 
 def _promising(part: nn.Module, names: str) -> Any:

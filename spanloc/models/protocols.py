@@ -14,6 +14,9 @@ Level = tuple[Tensor, Tensor]
 class Backbone(Protocol):
     """Features to one grid of ``ceil(steps / stride)`` cells, zero in the padding.
 
+    The cells of a sequence must not depend on the padding behind it. Convolutions see zeros there; a recurrent
+    layer that reads backwards needs :func:`torch.nn.utils.rnn.pack_padded_sequence`.
+
     Attributes:
         num_channels: Of the features.
         stride: Steps per cell.
@@ -54,6 +57,7 @@ class Head(Protocol):
 
     Attributes:
         num_classes: Labels.
+        width, num_levels: Of the levels that it takes; a head may leave them out.
     """
 
     num_classes: int

@@ -106,11 +106,15 @@ def error_sensitivity(
     row = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for axes, (title, groups) in zip(row, shown.items(), strict=True):
         places = range(len(groups))
-        axes.bar(places, [group["mAP_N"] for group in groups], 0.8, color=BLUE, label="mAP_N")
-        axes.plot(places, [g["found"] for g in groups], "o", color=ORANGE, label="share found")
-        axes.axhline(whole, color=GREY, linestyle="--", linewidth=1, label="mAP_N of all")
+        axes.bar(
+            places, [group["mAP_N"] for group in groups], 0.8, color=BLUE, label="corrected mAP"
+        )
+        axes.plot(
+            places, [g["found"] for g in groups], "o", color=ORANGE, label="share found (any score)"
+        )
+        axes.axhline(whole, color=GREY, linestyle="--", linewidth=1, label="corrected mAP of all")
         axes.set_xticks(places, [group["name"] for group in groups])
-        axes.set(xlabel=title, xlim=(-0.6, max(len(groups), 5) - 0.4), ylim=(0, 1.04))
+        axes.set(xlabel=in_words(title), xlim=(-0.6, max(len(groups), 5) - 0.4), ylim=(0, 1.04))
         axes.set_axisbelow(True)
         tidy(axes)
     handles, labels = axes.get_legend_handles_labels()
@@ -139,11 +143,11 @@ def reliability(
     upper.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1, label="calibrated")
     low, high = (np.clip(centre + s * spread, 0, 1) for s in (-1, 1))
     upper.vlines(
-        centre, low, high, color=GREY, linewidth=4, alpha=0.4, label="calibrated: 2 s.e. of a bin"
+        centre, low, high, color=GREY, linewidth=4, alpha=0.4, label="calibrated, with chance"
     )
     upper.plot(centre, np.array(shares)[there], "o-", color=BLUE, label="these predictions")
     upper.set(ylabel="share that is right", xlim=(0, 1), ylim=(-0.03, 1.03))
-    upper.legend(fontsize=8, frameon=False, loc="upper left")
+    upper.legend(fontsize=8, frameon=False, loc="best")
     edges = np.linspace(0, 1, len(total) + 1)
     lower.bar(edges[:-1], total, np.diff(edges), align="edge", color=BLUE, edgecolor="white")
     lower.set(xlabel="score", ylabel="predictions", yscale="log")

@@ -11,7 +11,8 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from spanloc.plots.style import GREY, SERIES, WIDTH, Colour, tidy
+from spanloc.plots.bars import draw_bars
+from spanloc.plots.style import GREY, SERIES, WIDTH, tidy
 
 #: Up to so many channels are drawn one below the other, more as rows of colours.
 MOST_LANES = 12
@@ -21,7 +22,6 @@ MOST_CHANNELS = 256
 THRESHOLD = 0.3
 # Numbers read at a time: 32 MB of float64.
 _PIECE = 4_000_000
-_NARROW = 150  # of such bars fill the axes: of about 7 pixels
 
 
 class Shown(NamedTuple):
@@ -173,11 +173,10 @@ def recording_figure(shown: Shown, *, threshold: float | None = None) -> Figure:
     for row, label in enumerate(labels):
         colour, mine = colours[label], [part for part in drawn if part[2] == label]
         draw_bars(spans, len(labels) - 1 - row, [(a, b, score, colour) for a, b, _, score in mine])
-        known = [(a, b, 1.0, colour) for a, b, name in shown.truth if name == label]
-        draw_bars(spans, len(labels), known)
         # Above the predictions too: colours repeat, rows do not.
-        lengths = [(a, b - a) for a, b, *_ in known]
+        lengths = [(a, b - a) for a, b, name in shown.truth if name == label]
         spans.broken_barh(lengths, (len(labels) - 0.6 - row, 0.1), color=colour)
+    draw_bars(spans, len(labels), [(a, b, 1.0, colours[name]) for a, b, name in shown.truth])
     ticks = [*reversed(labels), *(["annotated"] if shown.truth else [])]
     spans.set_yticks(range(len(ticks)), ticks, fontsize=8, parse_math=False)
     spans.set_ylim(-0.6, max(len(ticks), 1) - 0.4)
@@ -230,22 +229,6 @@ def _draw_rows(axes, shown: Shown, found: Envelope, names: list[str], start: flo
     )
     places = np.unique(np.linspace(0, len(names) - 1, 6).round().astype(int))
     axes.set_yticks(places, [names[i] for i in places], fontsize=8, parse_math=False)
-
-
-def draw_bars(axes: Axes, y: float, spans: Sequence[tuple[float, float, float, Colour]]) -> None:
-    """Draw spans as bars around ``y``, the last one on top: start, end, score and colour; after the signal."""
-    # Paler, not transparent: overlaps would look like higher scores.
-    mixed = [
-        tuple(1 - (0.2 + 0.8 * min(max(score, 0.0), 1.0)) * (1 - np.array(colour)))
-        for *_, score, colour in spans
-    ]
-    bars = [(first, last - first) for first, last, *_ in spans]
-    # A white line parts spans that touch; one of their own colour keeps narrow spans visible.
-    edges = [
-        "white" if size * _NARROW > np.ptp(axes.get_xlim()) else colour
-        for (_, size), colour in zip(bars, mixed, strict=True)
-    ]
-    axes.broken_barh(bars, (y - 0.4, 0.8), facecolors=mixed, edgecolors=edges, linewidth=0.9)
 
 
 def _time_axis(axes: Axes, start: datetime | None, end: float) -> None:

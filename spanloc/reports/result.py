@@ -37,8 +37,22 @@ class LabelErrors(TypedDict):
     targets: dict[str, int]
 
 
+class Wrong(TypedDict):
+    """A prediction and the target that it is judged by, with its error; null where there is none of the two."""
+
+    sequence: str
+    error: str
+    label: str | None
+    start: float | None
+    end: float | None
+    score: float | None
+    true_label: str | None
+    true_start: float | None
+    true_end: float | None
+
+
 class Diagnosis(TypedDict):
-    """Return value of :func:`~spanloc.metrics.diagnose`."""
+    """Return value of :func:`~spanloc.metrics.diagnose`; older files lack ``wrong``."""
 
     tiou: float
     background: float
@@ -50,6 +64,7 @@ class Diagnosis(TypedDict):
     gain: dict[str, float]
     targets: dict[str, int]
     classes: dict[str, LabelErrors]
+    wrong: NotRequired[list[Wrong]]
     mAP_N: float
     sensitivity: dict[str, list[TargetGroup]]
 

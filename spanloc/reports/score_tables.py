@@ -1,17 +1,16 @@
 """Tables of scores and errors."""
 
-import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 
 from spanloc.files import counted, leaves
 from spanloc.metrics import FOUND, KINDS
 from spanloc.metrics.diagnosis import in_words
 from spanloc.metrics.oracles import ORACLES, STANDARD, Oracles
-from spanloc.reports.result import Diagnosis, ScoreResult
-from spanloc.reports.table import Cell, Column, Table, fixed, number, share
+from spanloc.reports.result import Diagnosis, ScoreResult, TargetGroup
+from spanloc.reports.table import Cell, Column, Table, cell, fixed, number, share
 
-_SUREST = "these spanloc-predict writes; the others are doubtful, and count in mAP alone"
+_OF_LABELS = "Of each label, as many predictions are counted here as it has targets."
 _MEANT = {
     "true positive": "right: its label is that of a target, their tIoU is {tiou:g} or more, and no prediction with a higher "
     "score has taken the target",
@@ -20,11 +19,11 @@ _MEANT = {
     "wrong label": "tIoU of {tiou:g} or more with a target of another label",
     "localisation": "tIoU of {least:g} to {tiou:g} with a target of its label",
     "confusion": "tIoU of {least:g} to {tiou:g} with a target of another label",
-    "background": "tIoU below {least:g} with every target",
+    "background": "where there is no span: tIoU below {least:g} with every target",
 }
 _FATES = {
     "found": "a prediction is matched to it",
-    "crowded out": "a prediction of its label has a tIoU of {tiou:g} or more with it, but took another target",
+    "crowded out": "a prediction of its label has a tIoU of {tiou:g} or more with it, but counts for another target",
     "wrong label": "a prediction of another label has a tIoU of {tiou:g} or more with it",
     "localisation": "a prediction of its label has a tIoU of {least:g} to {tiou:g} with it",
     "confusion": "a prediction of another label has a tIoU of {least:g} to {tiou:g} with it",
@@ -48,16 +47,16 @@ def summary(scores: ScoreResult) -> str:
     """A sentence on the predictions that matter: their number, and how many are right."""
     diagnosis, kinds = scores.diagnosis, scores.surest
     limit = f" with a score of {scores.min_score:g} or more (those that spanloc-predict writes)"
-    of = " with the highest scores (of each label as many as it has targets)"
+    rule = ""
     if kinds is None:
-        kinds, limit = diagnosis["ranks"][0], ""
+        kinds, limit, rule = diagnosis["ranks"][0], " with the highest scores", f" {_OF_LABELS}"
     right, total = kinds["true positive"], sum(kinds.values())
     if not total:
-        return f"There are no predictions{limit}."
+        return f"There are no predictions{'' if rule else limit}."
     return (
-        f"Of the {counted(total, 'prediction')}{limit or of}, {right:,} are right; they find {right:,} of "
+        f"Of the {counted(total, 'prediction')}{limit}, {right:,} are right; they find {right:,} of "
         f"{counted(diagnosis['num_targets'], 'target')}. Right means: the right label, and a tIoU of "
-        f"{diagnosis['tiou']:g} or more."
+        f"{diagnosis['tiou']:g} or more.{rule}"
     )
 
 
@@ -70,7 +69,7 @@ def score_tables(scores: ScoreResult) -> list[Table]:
         if not name.startswith("AP/")  # those of single labels have a table of their own
     ]
     return [
-        Table("Metrics", rows),
+        Table("Metrics", rows, notes=_metric_notes(scores.metrics)),
         _error_table(scores),
         _target_table(diagnosis),
         _sensitivity_table(diagnosis),
@@ -78,16 +77,32 @@ def score_tables(scores: ScoreResult) -> list[Table]:
     ]
 
 
+def _metric_notes(names: Iterable[str]) -> list[str]:
+    words = {word for name in names for word in name.split("_")[:1]}
+    notes = []
+    if words & {"event", "segment"}:
+        notes.append(
+            "event_..., segment_...: only predictions with a score of min_score or more count (0.5 by default); "
+            "macro: the mean over the labels."
+        )
+    if words & {"start", "end"}:
+        notes.append(
+            "start_..., end_...: predicted minus true boundary of the matched pairs, in seconds. error: the mean "
+            "distance; bias: the mean; nine in ten lie between q05 and q95."
+        )
+    return notes
+
+
 def oracle_table(found: Oracles) -> Table:
     """Mean average precision: a row for each part that is made perfect, a column for each mean or tIoU."""
     tiou = f"{found['tiou']:g}"
     means = {
-        "as it is": "the predictions without changes",
-        "ranking": "scores times the tIoU with the best target of the label",
-        "labels": f"the right label for what has a tIoU of {tiou} or more with a target",
-        "boundaries": f"the boundaries of the target for what has its label and a tIoU of {tiou} or more",
-        "selection": "of the predictions of one target only the best-placed one, with the highest score",
-        "outside": "nothing outside the stretch from the first to the last target of a sequence",
+        "as it is": "the predictions, unchanged",
+        "ranking": "each score is multiplied by the tIoU with the best target of its label",
+        "labels": f"a prediction with a tIoU of {tiou} or more with a target gets the label of the target",
+        "boundaries": f"a prediction with the label of a target and a tIoU of {tiou} or more gets its boundaries",
+        "selection": "of several predictions of one target, only the best-placed one is left, with the highest score",
+        "outside": "predictions before the first and after the last target of a recording are removed",
     }
     rows = [
         {"perfect": name, **{of: number(v, ".4f") for of, v in found["mAP"][name].items()}}
@@ -95,8 +110,7 @@ def oracle_table(found: Oracles) -> Table:
     ]
     notes = [
         *(f"{name}: {text}." for name, text in means.items()),
-        "Each row mends all predictions of the first row in one way. What each kind of error costs at "
-        f"tIoU {tiou}, double detections and missed targets too, is in the tables of errors and targets.",
+        "mAP if one thing were perfect, each row on its own.",
     ]
     # What always is there fits a terminal of 80 columns.
     brief = ["perfect", *(name for name in rows[0] if name in STANDARD)]
@@ -143,7 +157,7 @@ def setting_table(scores: ScoreResult) -> Table:
 
 def _error_table(scores: ScoreResult) -> Table:
     diagnosis = scores.diagnosis
-    first, counts, gain = diagnosis["ranks"][0], diagnosis["predictions"], diagnosis["gain"]
+    first, gain = diagnosis["ranks"][0], diagnosis["gain"]
     tiou = f"{diagnosis['tiou']:g}"
     meanings = meant(diagnosis["tiou"], diagnosis["background"])
     mended = (
@@ -151,28 +165,21 @@ def _error_table(scores: ScoreResult) -> Table:
         "other prediction has taken; the others are removed"
     )
 
-    def shares(kinds: Mapping[str, int]) -> Callable[[str], Cell]:
-        return lambda kind: share(kinds.get(kind, math.nan), sum(kinds.values()))
-
-    shown = [
-        ("1G", first, "of the first G predictions of each label, where G is its number of targets")
-    ]
-    if scores.surest is not None:
-        shown.insert(0, (f"score ≥ {scores.min_score:g}", scores.surest, _SUREST))
-    columns = [Column("kind", in_words, _listed(meanings))]
-    for title, kinds, meaning in shown:
-        columns += [Column(title, kinds.get, meaning), Column(f"share, {title}", shares(kinds))]
-    columns += [
+    title, kinds, meaning = (
+        f"score ≥ {scores.min_score:g}",
+        scores.surest,
+        "those that spanloc-predict writes",
+    )
+    if kinds is None:
+        title, kinds, meaning = "highest scores", first, _OF_LABELS
+    columns = [
+        Column("kind", in_words, _listed(meanings)),
+        Column(title, kinds.get, meaning),
+        Column("share", lambda kind: share(kinds[kind], sum(kinds.values()))),
         Column("gain in mAP", lambda kind: number(gain.get(kind), "+.4f"), mended),
-        Column("1G to 10G", counts.get, "of the first 10 G predictions of each label"),
     ]
-    notes = [
-        "1G: of each label the first G predictions by score, where G is its number of targets. 1G to 10G "
-        "has up to ten predictions for each target, and only one of them can be right. The other nine do no "
-        "harm if their scores are lower than those of the right ones: the gain in mAP says what they cost.",
-        f"mAP at tIoU {tiou} is {fixed(diagnosis['mAP'])}.",
-    ]
-    return Table.of("Errors", counts, columns, notes)
+    notes = [f"mAP at tIoU {tiou} is {fixed(diagnosis['mAP'])}."]
+    return Table.of("Errors", KINDS, columns, notes)
 
 
 def _target_table(diagnosis: Diagnosis) -> Table:
@@ -186,53 +193,32 @@ def _target_table(diagnosis: Diagnosis) -> Table:
     ]
     gain, tiou = number(diagnosis["gain"].get("missed"), "+.4f").text, f"{diagnosis['tiou']:g}"
     notes = [
-        "Found by a prediction of any score.",
         f"Gain in mAP at tIoU {tiou} if the missed targets were not counted: {gain}.",
     ]
-    return Table.of("Targets", counts, columns, notes)
+    return Table.of("Targets, by predictions of any score", counts, columns, notes)
 
 
 def _sensitivity_table(diagnosis: Diagnosis) -> Table:
     groups = [
         {"of": of, **group} for of, some in diagnosis["sensitivity"].items() for group in some
     ]
-    kinds = (
-        "length, coverage (length over the sequence's duration), or number of targets of the label "
-        "in the sequence"
-    )
     normalised = "mAP, with precision as if each label had equally many targets in every group"
     columns = [
-        Column("of targets", "of", kinds),
-        Column("group", "name", "XS to XL: five groups of equal size; or the number"),
-        Column("range", lambda g: Cell(f"{g['least']:.4g} to {g['most']:.4g}", g["least"])),
+        Column("of targets", lambda g: in_words(g["of"])),
+        Column("range", _range),
         Column("targets", "targets"),
-        Column(
-            "found", lambda g: share(g["found"]), "share of them to which a prediction is matched"
-        ),
-        Column("mAP_N", lambda g: number(g["mAP_N"], ".4f"), normalised),
+        Column("found (any score)", lambda g: share(g["found"])),
+        Column("corrected mAP", lambda g: number(g["mAP_N"], ".4f"), normalised),
     ]
     notes = [
-        "mAP_N is mAP corrected for the number of targets in a group, so that groups can be compared. Of all "
-        f"targets it is {fixed(diagnosis['mAP_N'])}."
+        "The number is that of targets of one label in one recording. Corrected mAP can be compared between "
+        f"groups of different sizes. Of all targets it is {fixed(diagnosis['mAP_N'])}."
     ]
-    if not diagnosis["sensitivity"]["coverage"]:
-        notes.append("There is no coverage: durations are known from annotations in JSON.")
     return Table.of("Which targets are found", groups, columns, notes)
 
 
 def _label_table(diagnosis: Diagnosis, metrics: Mapping[str, float]) -> Table:
     at = f"AP@{fixed(diagnosis['tiou'], '.2f')}"
-    lost = {kind: f"targets: {in_words(kind)}" for kind in FOUND if kind != "found"}
-    firsts = {kind: f"1G: {in_words(kind)}" for kind in KINDS}
-    meanings = {
-        "label": "the worst first",
-        "AP": "mean over the thresholds",
-        "found": "share of the targets",
-        **dict.fromkeys(lost.values(), "share of the targets"),
-        **dict.fromkeys(
-            firsts.values(), "share of the first G predictions, where G is the number of targets"
-        ),
-    }
     rows = []
     for name, row in sorted(diagnosis["classes"].items(), key=lambda item: item[1]["AP"]):
         first, targets = row.get("first", {}), row["targets"]
@@ -243,15 +229,36 @@ def _label_table(diagnosis: Diagnosis, metrics: Mapping[str, float]) -> Table:
                 "AP": number(metrics.get(f"AP/{name}"), ".4f"),
                 at: number(row["AP"], ".4f"),
                 "targets": total,
-                "found": share(targets["found"], total),
-                **{title: share(targets[kind], total) for kind, title in lost.items()},
+                "found (any score)": share(targets["found"], total),
+                **{f"targets: {in_words(kind)}": share(targets[kind], total) for kind in FOUND[1:]},
                 **{
-                    firsts[kind]: share(count, sum(first.values())) for kind, count in first.items()
+                    f"predictions: {in_words(kind)}": share(count, sum(first.values()))
+                    for kind, count in first.items()
                 },
             }
         )
-    brief = ("label", "AP", at, "targets", "found")
+    brief = ("label", "AP", at, "targets", "found (any score)")
+    empty = (
+        {name for name in rows[0] if not any(cell(row[name]).value for row in rows)}
+        if rows
+        else set()
+    )
+    rows = [
+        {name: v for name, v in row.items() if name in brief or name not in empty} for row in rows
+    ]
+    best = "share of the predictions with the highest scores, as many as the label has targets"
+    meanings = {"AP": "mean over the thresholds"} | {
+        name: "share of the targets" if name.startswith("targets") else best
+        for row in rows
+        for name in row
+        if ":" in name
+    }
     return Table("Labels, the worst first", rows, meanings, brief=brief)
+
+
+def _range(group: TargetGroup) -> Cell:
+    least, most = group["least"], group["most"]
+    return Cell(f"{least:.4g}" + f" to {most:.4g}" * (least < most), least)
 
 
 def _listed(meanings: Mapping[str, str]) -> str:

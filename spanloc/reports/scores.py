@@ -1,6 +1,9 @@
 """Page of scores and errors, with notes on what was scored."""
 
+import math
 import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 
@@ -8,6 +11,7 @@ from spanloc import plots
 from spanloc.data.annotations.rows import listed
 from spanloc.data.annotations.scored import Scored
 from spanloc.files import counted
+from spanloc.metrics.diagnosis import in_words
 from spanloc.reports.pages import render
 from spanloc.reports.result import ScoreResult
 from spanloc.reports.score_tables import (
@@ -17,6 +21,7 @@ from spanloc.reports.score_tables import (
     setting_table,
     summary,
 )
+from spanloc.reports.table import Cell, Column, Table, number, share, shortened
 
 
 def score_page(scores: ScoreResult, *, whose: str = "", now: float | None = None) -> str:
@@ -38,6 +43,8 @@ def score_page(scores: ScoreResult, *, whose: str = "", now: float | None = None
         counts=count_rows(scores),
         scores=scores,
         errors=errors,
+        wrong=wrong_table(scores),
+        limits=limit_table(scores),
         tables=[
             *([oracle_table(scores.oracles)] if scores.oracles is not None else []),
             *(targets, sensitivity, labels),
@@ -51,6 +58,57 @@ def score_page(scores: ScoreResult, *, whose: str = "", now: float | None = None
         sensitivities=plots.error_sensitivity(diagnosis["sensitivity"], diagnosis["mAP_N"]),
         reliability=plots.reliability(found.counts, found.scores, found.shares) if found else None,
     )
+
+
+def wrong_table(scores: ScoreResult) -> Table:
+    """One row for each wrong prediction, the highest score first, then one for each target not found."""
+    rows = scores.diagnosis.get("wrong", [])
+
+    def time(name: str) -> Callable[[Mapping[str, Any]], Cell]:
+        return lambda row: number(row[name], ".2f")
+
+    columns = [
+        Column("recording", lambda row: shortened(row["sequence"])),
+        Column("error", lambda row: in_words(row["error"]), "see the kinds of errors above"),
+        Column("score", lambda row: number(row["score"], ".2f")),
+        Column("predicted", "label"),
+        Column("start", time("start")),
+        Column("end", time("end")),
+        Column("true", "true_label", "the target that the prediction overlaps most"),
+        Column("true start", time("true_start")),
+        Column("true end", time("true_end")),
+    ]
+    limit = f"with a score of {scores.min_score:g} or more"
+    which = limit if scores.surest is not None else "with the highest scores"
+    notes = [
+        f"Of the predictions {which}, the wrong ones (at most 50), then the targets that they do not find (at "
+        "most 50). Times are in seconds."
+    ]
+    return Table.of("Where the errors are", rows, columns, notes)
+
+
+def limit_table(scores: ScoreResult) -> Table:
+    """One row for each limit of the score: what is kept above it, and how much of that is right."""
+    found, targets = scores.reliability, scores.diagnosis["num_targets"]
+    bins = [] if found is None else [*zip(found.counts, found.shares, strict=True)]
+    right = [count * share if count else 0.0 for count, share in bins]
+    rows = []
+    for i in range(1, len(bins)):
+        kept, good = sum(count for count, _ in bins[i:]), round(sum(right[i:]))
+        rows.append(
+            {
+                "score from": number(i / len(bins), "g"),
+                "predictions": kept,
+                "right": share(good, kept),
+                "targets found": share(good, targets),
+                "F1": number(2 * good / (kept + targets) if targets else math.nan, ".3f"),
+            }
+        )
+    notes = [
+        "What is left if predictions with a lower score are dropped, as with min_score in spanloc-predict. F1 "
+        "is highest where both shares are high."
+    ]
+    return Table("Which score to keep", rows, notes=notes)
 
 
 def count_rows(scores: ScoreResult) -> str:

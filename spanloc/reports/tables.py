@@ -80,10 +80,11 @@ def group_table(groups: Sequence[Group]) -> Table:
         ),
         _over_seeds(_TIME),
     ]
-    notes = [
-        "Mean ± standard deviation over the seeds, of finished runs. (n = 2) after a number: only 2 of the "
-        "runs have it."
-    ]
+    notes = _tested_apart(groups)
+    if any(len(group.counted) > 1 for group in groups):
+        notes += [
+            "Mean ± standard deviation over the seeds of finished runs; (n = 2): two of them have a value."
+        ]
     named = {group.label: group.whole for group in groups if group.whole}
     return Table.of("Groups", groups, columns, notes, groups=named)
 
@@ -128,11 +129,10 @@ def comparison_table(groups: Sequence[Group]) -> Table:
         meanings[_verdict(name)] = "what the interval allows to say"
     if shared:
         notes = [
-            "Differences between runs of the same seed; n is the number of seeds that both groups "
-            "have finished, one difference each. The intervals are Student's, at 95 %, and each "
-            "holds for its comparison alone: of 20 comparisons of what is equal, one is expected "
-            "to show a difference. No difference shown is not the same as equal: with few seeds "
-            "the interval is wide. A single seed allows no comparison."
+            "First group minus second, between runs of the same seed; n is the number of these seeds. In "
+            "brackets: the 95 % interval of the mean (Student's t). With few seeds it is wide, so groups without "
+            "a shown difference may still differ. Of 20 comparisons of equal groups, about one shows a "
+            "difference by chance."
         ]
         if apart := len(pairs) - len(shared):
             notes.append(f"Left out, for want of a shared seed: {apart} more pairs of groups.")
@@ -162,7 +162,7 @@ def _compared(first: Group, second: Group, metric: str | None) -> dict[str, Any]
 
 def error_table(groups: Sequence[Group]) -> Table:
     """One row a group: the cost of its errors on the test set, as mean and spread over the seeds."""
-    found = "share of the targets to which a prediction is matched"
+    found = "share of the targets that a prediction finds, whatever its score"
     measures = [
         Column("mAP", "scores.diagnosis.mAP", "of the test set, at the tIoU of the diagnosis"),
         Column("targets found", "scores.share_found", found),
@@ -227,6 +227,24 @@ def count_states(runs: Sequence[Run]) -> str:
 
 def _label(group: Group) -> Cell:
     return Cell(group.label, whole=group.whole)
+
+
+def _tested_apart(groups: Sequence[Group]) -> list[str]:
+    # Runs of other seeds may be tested on other data; no file names the recordings of a test set.
+    tested: dict[int, set[tuple[int, int]]] = {}
+    for seed, run in ((seed, run) for group in groups for seed, run in group.counted.items()):
+        if run.scores is not None:
+            size = run.scores.num_sequences, run.scores.diagnosis["num_targets"]
+            tested.setdefault(seed, set()).add(size)
+    sizes = max(map(sorted, tested.values()), key=len, default=[])
+    if len(sizes) < 2:
+        return []
+    named = ", ".join(
+        f"{counted(spans, 'target')} in {counted(n, 'recording')}" for n, spans in sizes[:5]
+    )
+    return [
+        f"Not all runs were tested on the same recordings ({named}): do not compare their test metrics."
+    ]
 
 
 def _finished(group: Group) -> Cell:

@@ -9,7 +9,7 @@ from torch import nn
 
 from spanloc.facts import DataFacts, InputFacts
 from spanloc.files import record
-from spanloc.lightning import LightningModule
+from spanloc.lightning import LightningModule, rank_zero_info
 from spanloc.models.sizing import complete
 
 
@@ -48,18 +48,19 @@ class BuiltModule(LightningModule):
             self.localizer, self._make_localizer = None, localizer
 
     def setup(self, stage: str) -> None:
-        """Sets up what the data decide."""
+        """Sets up what follows from the training data."""
         if stage == "fit":
             trainer: Any = self.trainer
             self.prepare(trainer.datamodule)
 
     def prepare(self, datamodule: Any = None) -> None:
-        """Build and set up what the training data decide; what is set up already stays.
+        """Build and set up what follows from the training data; what is set up already stays.
 
         Args:
             datamodule: Such as :class:`~spanloc.data.SpanDataModule`, after its ``setup("fit")``: it has
                 ``facts()``, ``statistics()`` of the channels, ``classes``, ``window`` and
-                ``train_window``; all are optional for a localizer that is built.
+                ``train_window``; all are optional for a localizer that is built. Without ``statistics()`` its
+                input is not normalised, unless its ``set_statistics`` was called.
 
         Raises:
             ValueError: The localizer is not built, and the data do not say what it needs.
@@ -82,9 +83,12 @@ class BuiltModule(LightningModule):
             ours = getattr(self.localizer, name, value)
             if value and ours != value:
                 raise ValueError(f"the model has {name} {ours}; the data have {value}")
-        statistics = getattr(datamodule, "statistics", None)
-        if statistics is not None and not getattr(self.localizer, "normalised", True):
-            self.localizer.set_statistics(*statistics())
+        if not getattr(self.localizer, "normalised", True):
+            if hasattr(datamodule, "statistics"):
+                self.localizer.set_statistics(*datamodule.statistics())
+            else:
+                kind = type(datamodule).__name__
+                rank_zero_info(f"the features are not normalised: {kind} has no statistics()")
 
     def build(self, facts: DataFacts | None) -> None:
         """Build the localizer, from facts of the training data unless it leaves nothing open."""
@@ -123,6 +127,11 @@ class BuiltModule(LightningModule):
         self.input = self.input or record(InputFacts | None, ours.get("input"), "input")
         if ours.get("facts"):
             self.build(record(DataFacts, ours["facts"], "facts"))
+        if self.localizer is None:
+            raise ValueError(
+                "the checkpoint is of a localizer that was given built, and this one is a function that builds "
+                "one from facts of the training data, which the checkpoint has not: give it built"
+            )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what :func:`spanloc.load` and :meth:`on_load_checkpoint` need."""

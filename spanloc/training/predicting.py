@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from spanloc.data.inputs import Note, as_input, signal_of
+from spanloc.data.inputs import Note, as_input, open_recording, signal_of
 from spanloc.data.sequences import require_finite
 from spanloc.data.signals import Signal
 from spanloc.decode import (
@@ -61,7 +62,7 @@ class PredictingModule(BuiltModule):
         self._reach: dict[int, Reach] = {}
         # Of many recordings alike, what was done is said once.
         self._said: set[Note] = set()
-        #: Takes the name of a recording and what was done to it; by default that is logged.
+        #: Takes the name of a recording and what was done to it; by default that is a warning of the log.
         self.on_notes: Callable[[str, Sequence[Note]], None] | None = None
 
     def predict(
@@ -78,8 +79,8 @@ class PredictingModule(BuiltModule):
 
         Args:
             values: An array ``(steps, channels)``, or ``(steps,)`` of one channel; a data frame of channels,
-                whose columns are their names; or a recording from
-                :func:`spanloc.data.signals.open_signal`, which is read piece by piece.
+                whose columns are their names; or a file, which is read piece by piece: its name, or what
+                :func:`spanloc.data.signals.open_signal` makes of it.
             rate: Steps per second; None: as the recording says, or that of training. Where that is not
                 known either, a step counts as a second.
             channels: Names or numbers, from 0, of the channels that the model was trained on, in their
@@ -94,6 +95,9 @@ class PredictingModule(BuiltModule):
             ValueError: It lacks a channel, has another number of them, or a rate that is refused; or a
                 value is not finite.
         """
+        if isinstance(values, str | Path):
+            values = open_recording(values, self.input, rate=rate, channels=channels)
+            channels = None if channels is None else range(values.num_channels)
         signal = signal_of(values)
         if name is None:
             name = signal.path.stem if signal.path.is_file() else "recording"
@@ -125,7 +129,7 @@ class PredictingModule(BuiltModule):
     def _log_notes(self, name: str, notes: Sequence[Note]) -> None:
         for note in notes:
             if note not in self._said:
-                log.info("%s: %s", name, note.text)
+                log.warning("%s: %s", name, note.text)
                 self._said.add(note)
 
     def _of_parts(self, part_of: _PartOf, steps: int) -> Predictions:

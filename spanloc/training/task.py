@@ -34,19 +34,22 @@ class SpanLocalizer(PredictingModule):
     every training step, and ``val/loss`` and the metrics as ``val/...`` and ``test/...``: of all
     sequences at once, so that they do not depend on batches and processes.
 
-    What the data decide is set up when a ``Trainer`` fits, by :meth:`~spanloc.training.built.BuiltModule.prepare`.
+    When a ``Trainer`` begins to fit, :meth:`~spanloc.training.built.BuiltModule.prepare` sets up what follows
+    from the training data: the sizes of the model, the normalisation and the classes.
 
     Args:
         localizer: Such as :class:`~spanloc.models.Localizer`; or a function that builds one, such as a
             ``functools.partial`` of it, called with the ``facts`` of the training data.
         criterion: What is minimised.
-        decode: How an output becomes predictions.
+        decode: How an output becomes predictions; None: a plain ``Decode()``, without suppression.
         metrics: By name; each takes :class:`~spanloc.structures.Predictions` and
-            :class:`~spanloc.structures.Targets`, in seconds, without what cannot be judged. One that
-            computes a dictionary logs its names.
-        optimizer: Called with the parameter groups; on a GPU with ``fused=True`` where it has that option and
-            it is left open.
-        scheduler: Called with the optimizer and the number of steps; None keeps the rate.
+            :class:`~spanloc.structures.Targets`, in seconds, without what cannot be judged. A metric that
+            computes a dictionary is logged by the keys of that (``val/mAP``), any other by its name here.
+        optimizer: Called with the parameter groups, such as ``partial(torch.optim.AdamW, lr=1e-3)``; on a GPU
+            with ``fused=True`` where it has that option and it is left open.
+        scheduler: Called with the optimizer and the number of optimizer steps of the training, such as
+            :func:`spanloc.training.schedules.cosine`; what it gives is stepped after each of them, not after
+            epochs. None keeps the rate.
         classes: Names of the labels; they travel in the checkpoint. None: those of the data.
         compile: Whether training steps run the localizer by ``torch.compile``. Evaluation, where sequences
             differ in length, runs it as it is; nothing in a checkpoint depends on it.
@@ -64,6 +67,12 @@ class SpanLocalizer(PredictingModule):
         classes: Sequence[str] | None = None,
         compile: bool = False,  # noqa: A002 (as the setting is called)
     ) -> None:
+        for name, make in (("optimizer", optimizer), ("scheduler", scheduler)):
+            if make is not None and not callable(make):
+                raise TypeError(
+                    f"{name} is a {type(make).__name__}; wanted a function that makes one, such as "
+                    "functools.partial(torch.optim.AdamW, lr=1e-3)"
+                )
         super().__init__(localizer, classes)
         self._compile = compile
         self._compiled: Callable[..., Any] | None = None
@@ -104,8 +113,11 @@ class SpanLocalizer(PredictingModule):
         self._watch.add(losses.total, f"at step {self.global_step}, for the sequences {ids}")
         terms = {f"train/loss_{name}": value for name, value in losses.terms.items()}
         self._values = {"train/loss": losses.total.detach(), **terms}
-        # For callbacks. Lightning would read them at every step to give them to the loggers.
-        self.log_dict(self._values, batch_size=len(batch), logger=False)
+        # For callbacks. Lightning would read them at every step to give them to the loggers, and to its
+        # progress bar, for which a GPU would have to wait.
+        for name, value in self._values.items():
+            shown = name == "train/loss" and not losses.total.is_cuda
+            self.log(name, value, batch_size=len(batch), logger=False, prog_bar=shown)
 
     def on_fit_start(self) -> None:
         """Compiles, where that is wanted."""
@@ -114,7 +126,7 @@ class SpanLocalizer(PredictingModule):
         )
 
     def on_train_start(self) -> None:
-        """Starts a new step, at the rate of the schedule: an interrupted one has left its parts."""
+        """Forgets the parts of a step that was interrupted, and sets the learning rate to its schedule."""
         self.criterion.pending = 0.0
         self._watch.clear()
         self._steps.clear()
@@ -136,7 +148,7 @@ class SpanLocalizer(PredictingModule):
                     group["lr"] = rate
 
     def on_train_epoch_end(self) -> None:
-        """Waits for what the device has not said yet of the losses."""
+        """Logs the steps, and waits until it is known that all losses are finite."""
         self._steps.write(self.trainer.loggers)
         self._watch.finish()
 
@@ -188,7 +200,7 @@ class SpanLocalizer(PredictingModule):
         """Logs the loss and the metrics."""
         # Of all sequences at once, so that it does not depend on how they lie in batches.
         total, count = self.trainer.strategy.reduce(self._loss_sums, reduce_op="sum")
-        self.log("val/loss", total / count.clamp(min=1), sync_dist=True)
+        self.log("val/loss", total / count.clamp(min=1), sync_dist=True, prog_bar=True)
         self._log(self.val_metrics)
 
     def on_test_epoch_end(self) -> None:
@@ -222,7 +234,7 @@ class SpanLocalizer(PredictingModule):
         }
 
     def setup(self, stage: str) -> None:
-        """Sets up what the data decide; refuses precisions in which positions would not be exact."""
+        """Sets up what follows from the data; refuses precisions in which positions would not be exact."""
         if self.trainer.precision not in ("32-true", "16-mixed", "bf16-mixed"):
             raise ValueError(
                 f"trainer.precision is {self.trainer.precision}; it may be 32-true, 16-mixed or "
@@ -243,8 +255,8 @@ class SpanLocalizer(PredictingModule):
 
     def _log(self, metrics: MetricCollection) -> None:
         # All processes have the same; without sync_dist Lightning warns that they might not.
-        values = {name: value.float() for name, value in metrics.compute().items()}
-        self.log_dict(values, sync_dist=True)
+        for i, (name, value) in enumerate(metrics.compute().items()):
+            self.log(name, value.float(), sync_dist=True, prog_bar=i == 0)
         metrics.reset()
 
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from lightning_utilities.core.rank_zero import rank_zero_only
 
+from spanloc.files import pip_install
 from spanloc.lightning import Logger, isolate_rng
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ class Tracker(Logger):
                 self.id = self._start({**config, "folder": str(self.folder)}, resumed)
         except ModuleNotFoundError as error:
             name = (error.name or self.module).split(".")[0]
-            text = f"needs the package {name}: pip install 'spanloc[{self.key}]'"
+            text = f"needs the package {name}: {pip_install(self.key)}"
             raise ValueError(f"logger={self.key} {text}") from None
         except Exception as error:  # whatever the package or its server fails with
             raise ValueError(f"logger={self.key}: {_line(error)}") from error

@@ -120,7 +120,7 @@ def test_annotations_that_cannot_be_read_are_a_finding(cli, sample, tmp_path, ca
     assert f"{root}: 1 error, " in stop
     assert "subset is 'train'" in capsys.readouterr().out
     (finding,) = survey(tmp_path).of("error")
-    assert finding.kind == "refused"
+    assert finding.kind == "unusable"
 
 
 @pytest.mark.parametrize(
@@ -169,12 +169,12 @@ def test_every_broken_row_is_listed_and_the_others_are_read(cli, tmp_path, capsy
     printed = capsys.readouterr().out
     file = root / "annotations.csv"
     shown = f"""\
-error: 200 mistakes in the annotations, or annotations that do not fit the recordings
+error: 200 mistakes in the annotations
   where: {file}, a, line 2: start is 'x'; wanted a number
          {file}, a, line 3: end is 'nan'; wanted a number
          {file}, line 4: 2 fields; the header has 4
          and 197 more, in check.json
-  Correct these and check again. The rows and recordings with mistakes were not checked.
+  Correct these and check again: nothing else of them was checked.
 """
     assert shown in printed
     assert f"{file}, a, line 203: span is [9.0, 12.0]" in printed
@@ -254,13 +254,9 @@ def test_broken_rows_are_listed_although_all_of_the_file_is_refused(cli, tmp_pat
 def test_a_recording_that_is_left_out_is_counted_among_the_warnings(cli, tmp_path, capsys):
     root = table(tmp_path / "here", ["a,1,2,walk", "a,4,5,walk"])
     (root / "data" / "b.npy").write_bytes((root / "data" / "a.npy").read_bytes())
-    stop = check(cli, tmp_path, f"data.root={root}", "data.fps=50")
+    assert check(cli, tmp_path, f"data.root={root}", "data.fps=50") == tmp_path
     printed = capsys.readouterr().out
-    left_out = f"warning: {root / 'annotations.csv'}: left out, without a row"
-    assert printed.count("left out, without a row") == printed.count(left_out) == 1
-    found = survey(tmp_path)
-    assert re.search(
-        rf": 1 error, {len(found.of('warning'))} warnings?, \d+ notes?; the page", stop
-    )
-    assert "error: training would stop: the training subset has 1 recording of 1 subject" in printed
-    assert "left out, without a row" in (tmp_path / "out" / "check.html").read_text()
+    left_out = f"warning: {root / 'annotations.csv'}: recordings left out, as no row names them: b\n  Check the names"
+    assert printed.count("no row names them") == printed.count(left_out) == 1
+    assert f"\n0 errors, {len(survey(tmp_path).of('warning'))} warning" in printed
+    assert "left out, as no row names them" in (tmp_path / "out" / "check.html").read_text()

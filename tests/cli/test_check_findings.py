@@ -53,8 +53,13 @@ def test_what_would_stop_training_is_an_error(findings, capsys):
     assert "\nerror: training would stop: " in capsys.readouterr().out
 
 
-def test_settings_may_come_from_a_file_of_training_and_the_split_is_shown(cli, tmp_path):
+@pytest.mark.parametrize("words", [("experiment=wrist",), ("data=wrist", "data.test_share=0.25")])
+def test_settings_may_come_from_a_file_of_training_and_the_split_is_shown(cli, tmp_path, words):
     (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    (tmp_path / "mine" / "data").mkdir()
+    (tmp_path / "mine" / "data" / "wrist.yaml").write_text(
+        "defaults: [annotations]\nroot: here\nfps: 10\ncolumns: {start: Beginn}\n"
+    )
     (tmp_path / "mine" / "experiment" / "wrist.yaml").write_text(
         "# @package _global_\ndefaults:\n  - override /data: annotations\n  - override /task: detection\n"
         "data: {root: here, fps: 10, columns: {start: Beginn}}\nbudget: quick\n"
@@ -67,7 +72,7 @@ def test_settings_may_come_from_a_file_of_training_and_the_split_is_shown(cli, t
         )
         rows += [f"r{i},{2 * k},{2 * k + 1},walk" for k in range(4)]
     (tmp_path / "here" / "annotations.csv").write_text("\n".join(rows) + "\n")
-    words = ("--config-dir=mine", "experiment=wrist", "hydra.run.dir=out")
+    words = ("--config-dir=mine", *words, "hydra.run.dir=out")
     assert cli("check", *words, folder=tmp_path) == tmp_path
     found = Survey.read(tmp_path / "out" / "check.json")
     parts = [(part.name, part.num_recordings, part.num_spans) for part in found.parts]

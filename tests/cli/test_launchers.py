@@ -118,7 +118,7 @@ def test_an_earlier_run_in_the_folder_stays_as_it_was(cli, tmp_path, ran):
 def test_a_package_that_is_missing_is_named_before_anything_is_written(cli, tmp_path, monkeypatch):
     monkeypatch.setattr(launchers.Slurm, "needs", "not_there")
     line = cli("train", "launcher=slurm", "seed=0,1", *BY_NUMBER, folder=tmp_path)
-    wanted = "launcher=slurm needs not_there: pip install 'spanloc[slurm]'"
+    wanted = "launcher=slurm needs not_there: pip install 'spanloc[slurm]' (in a clone: '.[slurm]')"
     assert line == f"spanloc-train: error: {wanted}"
     assert not (tmp_path / "out").exists()
 

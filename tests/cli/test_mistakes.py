@@ -58,6 +58,12 @@ def test_a_run_folder_that_cannot_be_written_is_named(cli, tmp_path, monkeypatch
     assert not (tmp_path / "run").exists()
 
 
+def test_a_choice_of_a_sweep_that_does_not_exist_is_named_and_leaves_no_folder(cli, tmp_path):
+    line = cli("probe", "-m", "span_loss=giou,gio", folder=tmp_path)
+    assert line.startswith("spanloc-probe: error: In 'probe': Could not find 'span_loss/gio'")
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_error_that_cannot_be_noted_is_still_said(cli, tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise ValueError("the cause")
@@ -186,6 +192,7 @@ def test_a_run_is_not_trained_over(cli, trained):
         ("train", "data.rooot=x", "data.root"),  # of another choice than the usual one
         ("train", "optimizer.learning_rate=1", "optimizer.lr"),
         ("train", "batch_size=4", "data.batch_size"),
+        ("train", "loss=giou", "span_loss"),
         ("tune", "num_trial=3", "num_trials"),
         ("predict", "checkpont=run", "checkpoint"),
     ],

@@ -199,6 +199,21 @@ def test_columns_of_training_are_not_forced_on_a_table_with_standard_names(
     monkeypatch.setattr("spanloc.cli.evaluated_data._data_of_training", lambda _: known)
     caplog.clear()
     set_up(AnnotatedData(tmp_path, fps=10), config, trained, "nothing", False)
-    assert caplog.messages[-1].startswith(
-        "some of these 3 recordings are of the data of the training"
-    )
+    warning = "the training run had 1 of the 3 recordings that are evaluated, such as data/a.npy"
+    assert caplog.messages[-1].startswith(warning)
+    # What is held out of a folder that has grown may have been trained on.
+    config.subset = "test"
+    known.signals.update({"data/b.npy": (size, 0), "data/c.npy": (size, 0)})
+    for grown in (False, True):
+        if grown:
+            del known.signals["data/a.npy"]
+            known.signals["data/d.npy"] = (size, 0)
+        caplog.clear()
+        data = AnnotatedData(tmp_path, fps=10, split_seed=1)
+        set_up(data, config, trained, "nothing", False)
+        (held,) = (record.id for record in data.test_set.records)
+        assert held != "a"
+        warning = (
+            f"the training run had 1 of the 1 recording that are evaluated, such as data/{held}"
+        )
+        assert (warning in caplog.text) == grown

@@ -109,6 +109,7 @@ def test_names_that_hydra_cannot_read_are_names(cli, named_model, tmp_path, name
     out = cli("predict", f"checkpoint={named_model}", f"input={name}", *PREDICT, folder=tmp_path)
     assert list(spans_of(out / "out" / "predictions.json")) == ["a"]
     write_csv(tmp_path / "7" / "b.csv", signal())
+    shutil.rmtree(tmp_path / "out")
     out = cli("predict", f"checkpoint={named_model}", "input=[7,7_0]", *PREDICT, folder=tmp_path)
     assert out == "spanloc-predict: error: 7_0: no such file or folder (input)"
 
@@ -116,9 +117,10 @@ def test_names_that_hydra_cannot_read_are_names(cli, named_model, tmp_path, name
 def test_results_in_the_folder_are_no_recordings(cli, named_model, tmp_path):
     write_csv(tmp_path / "a.csv", signal())
     words = (f"checkpoint={named_model}", "input=.", "format=csv")
-    for _ in range(2):
-        assert cli("predict", *words, *PREDICT, folder=tmp_path) == tmp_path
-        assert "\nb" not in (tmp_path / "out" / "predictions.csv").read_text()
+    for name in ("out", "other"):
+        run = (*words, *PREDICT, f"hydra.run.dir={name}")
+        assert cli("predict", *run, folder=tmp_path) == tmp_path
+        assert "\nout" not in (tmp_path / name / "predictions.csv").read_text()
 
 
 def test_a_bad_file_is_named_and_the_others_are_done(cli, named_model, recorded, tmp_path, capsys):
@@ -132,7 +134,9 @@ def test_a_bad_file_is_named_and_the_others_are_done(cli, named_model, recorded,
     assert outputs(tmp_path / "out") == ["a.json", "error.txt", "night/d.json"]
     assert log.read_text().count(f"{tmp_path / 'in' / 'b.c.csv'}: ") == 1
     assert log.read_text().count(f"{tmp_path / 'in' / 'c.npy'}: not a plain .npy") == 1
-    assert "in 2 recordings; everything is in" in capsys.readouterr().out
+    assert re.search(
+        r"in 2 recordings \(\d+ \w+, \d+ \w+\); everything is in", capsys.readouterr().out
+    )
 
 
 def counting(monkeypatch):
@@ -168,8 +172,11 @@ def test_resume_computes_only_what_is_not_done(cli, named_model, recorded, tmp_p
     assert calls == ["b.c"]
     assert (tmp_path / "out" / "predictions.csv").is_file()
     calls.clear()
-    cli("predict", *words, folder=tmp_path)
-    assert len(calls) == 3
+    before = done.read_bytes()
+    stop = cli("predict", *words, "format=audacity", folder=tmp_path)
+    assert "holds the results of an earlier run: resume=true goes on with it; for a new" in stop
+    assert (calls, done.read_bytes()) == ([], before)
+    assert not (tmp_path / "out" / "a.txt").exists()
 
 
 def test_resume_refuses_other_settings(cli, named_model, recorded, tmp_path):
@@ -200,7 +207,7 @@ def test_a_write_that_fails_leaves_the_earlier_file(
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", full)
-    stop = cli("predict", *words, "min_score=0.5", folder=tmp_path)
+    stop = cli("predict", *words, "resume=true", folder=tmp_path)
     assert "No space left on device" in stop
     assert "predictions.json" in stop
     assert file.read_bytes() == before
@@ -227,6 +234,7 @@ def test_clock_times_are_those_of_the_setting_or_of_the_file(cli, named_model, t
     words = (f"checkpoint={named_model}", "format=[jsonl,edf]", *PREDICT)
 
     def times(*more):
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
         assert cli("predict", *words, *more, folder=tmp_path) == tmp_path
         lines = (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()
         rows = [json.loads(line) for line in lines]

@@ -1,5 +1,7 @@
 """``spanloc-predict`` on recordings with missing values, with irregular times, and with times of another name."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,8 @@ from predicting import NAMES, PREDICT, RATE, signal, spans_of, write_csv
 
 
 def predict(cli, model, folder, *words):
-    """The spans that are found, or the line of an error."""
+    """The spans that are found in a new run, or the line of an error."""
+    shutil.rmtree(folder / "out", ignore_errors=True)
     found = cli("predict", f"checkpoint={model}", *PREDICT, *words, folder=folder)
     return spans_of(found / "out" / "predictions.json") if found == folder else found
 
@@ -20,7 +23,7 @@ def test_missing_values_are_refused_unless_they_are_to_be_filled(cli, named_mode
     np.save(tmp_path / "a.npy", values)
     np.save(tmp_path / "b.npy", filled)
     stop = predict(cli, named_model, tmp_path, "input=a.npy", f"rate={RATE}")
-    assert "column 1 is nan; missing=interpolate fills missing values" in stop
+    assert "column 1 is nan; missing='interpolate' fills missing values" in stop
     words = ("input=[a.npy,b.npy]", f"rate={RATE}", "missing=interpolate")
     found = predict(cli, named_model, tmp_path, *words)
     assert found["a"] == found["b"] != []

@@ -14,7 +14,8 @@ from spanloc.cli.train import _show_result
 
 
 def predict(cli, model, folder, *words):
-    """The spans that are found, or the line of an error."""
+    """The spans that are found in a new run, or the line of an error."""
+    shutil.rmtree(folder / "out", ignore_errors=True)
     found = cli("predict", f"checkpoint={model}", *PREDICT, *words, folder=folder)
     return spans_of(found / "out" / "predictions.json") if found == folder else found
 

@@ -18,9 +18,11 @@ from spanloc.inference.recordings import Recording, find_recordings
 
 @pytest.fixture
 def predict(cli, named_model, tmp_path):
-    """Runs the command in ``tmp_path``; None, or the line of an error."""
+    """Runs the command in ``tmp_path``, anew unless it resumes; None, or the line of an error."""
 
     def run(*words):
+        if "resume=true" not in words:
+            shutil.rmtree(tmp_path / "out", ignore_errors=True)
         found = cli("predict", f"checkpoint={named_model}", *PREDICT, *words, folder=tmp_path)
         return None if found == tmp_path else found.removeprefix("spanloc-predict: error: ")
 
@@ -205,6 +207,7 @@ def test_a_wfdb_record_has_changed_when_its_signals_have(tmp_path):
     (tmp_path / "a.dat").write_bytes(bytes(36))
     for path in (tmp_path / "a.hea", tmp_path / "a"):
         recording = Recording("a", path)
+        (tmp_path / "done").unlink(missing_ok=True)
         Journal(tmp_path / "done", {}).add(recording, Found("a", 0.9, []))
         assert Journal(tmp_path / "done", {}, resume=True).found(recording) is not None
         os.utime(tmp_path / "a.dat", (1, len(str(path))))

@@ -59,6 +59,16 @@ def test_the_page_names_the_trials_the_parameters_and_the_command(study):
     assert "0002" in page
 
 
+def test_the_command_of_the_best_trial_names_the_folder_of_own_settings(cli, tmp_path, monkeypatch):
+    (tmp_path / "own" / "hparams_search").mkdir(parents=True)
+    (tmp_path / "own" / "hparams_search" / "mine.yaml").write_text("optimizer.lr: {choices: [1]}\n")
+    monkeypatch.setattr(train, "run", lambda config, callbacks: config.optimizer.lr)
+    words = (*QUICK, "hparams_search=mine", "num_trials=1", "hydra.run.dir=study")
+    cli("tune", "--config-dir=own", *words, folder=tmp_path)
+    command = StudyResult.read(tmp_path / "study" / "study.json").command
+    assert command.startswith(f"spanloc-train --config-dir={tmp_path / 'own'} data.num_train=16 ")
+
+
 def test_a_study_that_is_done_trains_nothing_more(cli, study, monkeypatch):
     monkeypatch.setattr(train, "run", None)
     before = (study / "study.json").read_text()
@@ -182,5 +192,5 @@ def test_without_optuna_it_says_what_to_install(cli, tmp_path, monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "optuna", None)
     line = cli("tune", *QUICK, folder=tmp_path)
-    assert line == "spanloc-tune: error: spanloc-tune needs optuna: pip install 'spanloc[tune]'"
+    assert line.endswith("needs optuna: pip install 'spanloc[tune]' (in a clone: '.[tune]')")
     assert tune_trial.optuna is optuna

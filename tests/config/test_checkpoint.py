@@ -164,7 +164,7 @@ def test_facts_of_a_file_that_cannot_be_are_an_error(trained, tmp_path, longest)
 
 
 def test_weights_that_do_not_fit_are_an_error(saved):
-    path = saved(lambda task: task["localizer"]["neck"].update(num_levels=1))
+    path = saved(lambda task: task["localizer"]["neck"].update(num_blocks=0))
     with pytest.raises(ValueError, match="the weights do not fit the config"):
         spanloc.load(path)
 

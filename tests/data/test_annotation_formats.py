@@ -61,7 +61,7 @@ def test_columns_of_other_names_and_subsets_of_other_names(tmp_path):
         ("sequence,start,end\nx,1,2\n", "data/x: no such recording; annotations.csv lists 'x'"),
         ("sequence,start,end\n../a,1,2\n", "'../a': its array would lie outside"),
         ("sequence,start,end\na,3,2\n", "'a': line 2: span is [3.0, 2.0]; wanted 0 <= start"),
-        ("sequence,start,end\né,1,2\n".encode("latin-1"), "not UTF-8 text"),
+        ("sequence,start,end\né,1,2\n".encode("latin-1"), "data/é: no such recording"),
         (b"\0\1\2", "annotations.csv: binary data; wanted text"),
     ],
 )

@@ -1,6 +1,7 @@
 """DataModules: what is trained on, and what is known of it."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -68,6 +69,28 @@ def test_facts_are_read_off_the_samples():
 def test_facts_of_no_spans_are_refused():
     with pytest.raises(ValueError, match="the training sequences have no spans at all"):
         Listed([sample("a", [[0.0]])]).facts()
+
+
+def test_a_label_beyond_the_classes_is_named_with_its_sequence():
+    one = sample("mine", [[0.0] * 40], [[5.0, 9.0]])
+    data = Listed([sample("fine", [[0.0]]), replace(one, labels=torch.tensor([3]))])
+    for facts in (data.statistics, data.facts):
+        with pytest.raises(
+            ValueError, match="sequence 'mine': a label is 3; classes names 3, from 0"
+        ):
+            facts()
+    data.classes = []
+    assert data.statistics()[0].tolist() == [0]
+
+
+def test_before_setup_the_data_say_that_it_is_to_be_called(annotated):
+    data = AnnotatedData(annotated)
+    for name in ("classes", "train_set", "val_set"):
+        assert not hasattr(data, name)
+        with pytest.raises(AttributeError, match=rf"AnnotatedData has no {name}: call setup\(\)"):
+            getattr(data, name)
+    with pytest.raises(AttributeError, match="AnnotatedData has no other$"):
+        data.other  # noqa: B018
 
 
 def test_what_is_known_of_files_is_what_their_samples_say(annotated):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from conftest import unchecked
 
 from spanloc.data import from_arrays, from_dataset
 
@@ -98,21 +99,62 @@ def test_features_of_videos_have_the_rate_of_the_frames():
             "there are no columns 'start' and 'end'; found sequence",
         ),
         ({"signals": {}, "spans": {}}, "signals: there are none"),
-        ({"signals": {"a": np.zeros((9, 2, 2))}}, "signals: 'a': a: shape is (9, 2, 2)"),
-        ({"signals": {"a": [["x"]]}}, "signals: 'a': a: dtype is <U1; wanted float32"),
-        ({"rate": 0}, "data.fps is 0; wanted a number above 0"),
+        ({"signals": [np.zeros((9, 2))]}, "signals is a list; wanted arrays by id"),
+        ({"signals": {0: np.zeros((9, 2))}}, "signals: the id 0 is no text; wanted '0'"),
+        ({"signals": {"a": np.zeros((9, 2, 2))}}, "signals: 'a': shape is (9, 2, 2)"),
+        ({"signals": {"a": [["x"]]}}, "signals: 'a': dtype is <U1; wanted float32"),
+        ({"rate": 0}, "rate is 0; wanted a number above 0"),
         ({"rate": {"b": 1}}, "rate: there is none of 'a'"),
-        ({"val_share": 2}, "data.val_share is 2"),
-        ({"bath_size": 3}, "data.bath_size: there is no such setting"),
+        ({"val_share": 2}, "val_share is 2"),
+        ({"bath_size": 3}, "bath_size: there is no such setting; 'batch_size'?"),
+        (
+            {"spans": {"a": [(20, 50)]}, "rate": 10, "signals": signals("a", steps=300)},
+            "wanted 0 <= start < end <= duration (30.0); in steps? unit='steps'",
+        ),
+        ({"spans": {"a": [(9, 11)]}}, "duration (10.0); bad_spans='clip' cuts off what is outside"),
+        (
+            {"spans": {"a": [(9, 500)]}, "unit": "steps", "ends": "inclusive"},
+            "span is [9.0, 500.0] (steps); wanted 0 <= start <= end <= 499; bad_spans='clip'",
+        ),
+        (
+            {"spans": {"a": [(0, 500)]}, "unit": "steps", "first_index": 1},
+            "wanted 1 <= start < end <= 501",
+        ),
+        ({"spans": {"a": [(9e3, 11e3)]}, "unit": "milliseconds"}, "<= duration (10000.0); bad_sp"),
         ({"tier": "x"}, "tier: that is for files"),
     ],
 )
 def test_a_mistake_is_named(arguments, message):
     usual = {"signals": signals("a"), "spans": {"a": [(1, 2)]}, "rate": 50}
-    with pytest.raises(ValueError) as caught:
+    with unchecked(), pytest.raises(ValueError) as caught:
         from_arrays(**(usual | arguments))
     assert message in str(caught.value)
+    assert "data." not in str(caught.value)
     assert str(caught.value).isprintable()
+
+
+def test_columns_of_other_names_are_read_as_the_message_about_them_says():
+    table = pd.DataFrame(ROWS, columns=["file", "onset", "offset", "label"])
+    with pytest.raises(ValueError, match="set 'columns={sequence: file, start: onset, end: offset"):
+        from_arrays(signals("a", "b"), table, rate=50)
+    columns = {"sequence": "file", "start": "onset", "end": "offset"}
+    data = from_arrays(signals("a", "b"), table, rate=50, columns=columns)
+    assert records(data)["b"].spans.tolist() == [[50, 200]]
+
+
+def test_spans_that_are_clipped_or_lacking_are_notes():
+    spans = {"a": [(20, 50, "x"), (1, 2, "x")], "b": [(25, 28, "x")]}
+    arrays = signals("a", "b", "c", steps=300)
+    data = from_arrays(arrays, spans, rate=10, bad_spans="clip")
+    clipped, lacking = data.notes
+    assert clipped.startswith(
+        "1 bad span clipped or dropped; the first: spans: sequence 'a': row 0: "
+    )
+    assert lacking.startswith("not in spans, and taken as sequences without any: 1 of 3 signals")
+    data = from_arrays(arrays, {name: [(20, 50)] for name in arrays}, rate=10, bad_spans="clip")
+    assert data.notes[0].startswith("3 bad spans")
+    assert data.notes[0].endswith("(30.0); in steps? unit='steps'")
+    assert not from_arrays(arrays, {name: [] for name in arrays}, rate=10).notes
 
 
 def rows(**change):

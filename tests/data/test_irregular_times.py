@@ -95,7 +95,7 @@ def test_channels_can_be_chosen_of_a_table_with_irregular_times(written):
     assert np.array_equal(signal.read(0, 5), np.ones((5, 1)))
 
 
-@pytest.mark.parametrize("bad", ["31.05.2024 22:15:00.042", "22:15:00"])
+@pytest.mark.parametrize("bad", ["05/31/2024 22:15:00", "quarter past ten"])
 def test_a_time_in_another_form_is_named_with_its_column(tmp_path, bad):
     path = tmp_path / "x.csv"
     path.write_text(f"Zeit,x\n{bad},1\n{bad},2\n")
@@ -125,20 +125,40 @@ def clocked(tmp_path):
 
 
 @pytest.mark.parametrize("begins", ["2024-05-31 22:15:00", 80100.0, 1717193700.0])
-def test_clock_times_of_annotations_are_recognised_by_the_times_of_the_recording(clocked, begins):
+def test_clock_times_of_annotations_are_counted_from_the_first_row(clocked, begins, caplog):
     text = "".join(
         f"{n},22:15:{i:02}.5,22:15:{i + 2:02},x\n" for n in "ab" for i in range(0, 27, 3)
     )
     folder = clocked(begins, text)
-    (past,) = [one for one in survey(folder).findings if one.kind == "span: past the end"]
-    assert past.advice.startswith("The annotations look like clock times. Subtract the time of the")
-    assert past.cases[0].text.endswith("<= duration (30.0); the recording begins at 22:15:00")
-    with pytest.raises(ValueError, match=r"22:15:00; clock times\? subtract the time of the first"):
-        read_annotations(folder)
+    for record in read_annotations(folder).subsets["training"]:
+        expected = [[10 * i + 5.0, 10 * i + 20.0] for i in range(0, 27, 3)]
+        np.testing.assert_allclose(record.spans, expected, atol=1e-3)
+    (warning,) = caplog.messages
+    assert warning.endswith(
+        "annotations.csv: the times are clock times; the time of the first step of each recording, "
+        "22:15:00 of 'a', is subtracted"
+    )
     # An hour later there is no recording.
     folder = clocked(begins, text.replace("22:", "23:"))
     (past,) = [one for one in survey(folder).findings if one.kind == "span: past the end"]
     assert past.advice.startswith("Check the rate")
+
+
+def test_dates_of_annotations_and_times_past_midnight_are_counted_from_the_first_row(clocked):
+    first = "31.05.2024 23:59:50,5"
+    rows = [
+        (first.replace(",", "."), "2024-06-01 00:00:00"),
+        ("2024-06-01T00:00:01", "2024-06-01 00:00:19"),
+    ]
+    text = "".join(f"{name},{start},{end},x\n" for name in "ab" for start, end in rows)
+    of_day = "".join(f"{name},23:59:50.5,00:00:00,x\n{name},00:00:01,00:00:19,x\n" for name in "ab")
+    for content in (text, of_day):
+        folder = clocked("2024-05-31 23:59:50", content)
+        for record in read_annotations(folder).subsets["training"]:
+            np.testing.assert_allclose(record.spans, [[5, 100], [110, 290]], atol=1e-3)
+    folder = clocked(0.0, text)
+    with pytest.raises(ValueError, match="a date needs a recording with clock times"):
+        read_annotations(folder)
 
 
 @pytest.mark.parametrize(

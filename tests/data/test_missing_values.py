@@ -69,9 +69,7 @@ def test_missing_values_are_refused_with_the_setting_that_fills_them(annotated):
     spoil(annotated)
     data = AnnotatedData(annotated)
     data.setup()
-    with pytest.raises(
-        ValueError, match=r"s0\.npy: row 20, column 0 is nan; data\.missing=interpol"
-    ):
+    with pytest.raises(ValueError, match=r"s0\.npy: row 20, column 0 is nan; missing='interpol"):
         data.statistics()
     with pytest.raises(ValueError, match="missing is 'fill'; wanted 'interpolate' or 'error'"):
         AnnotatedData(annotated, missing="fill").setup()
@@ -119,13 +117,11 @@ def test_a_gap_in_the_times_is_refused_or_filled(tmp_path, suffix):
     (tmp_path / "annotations.csv").write_text(f"sequence,start,end\n{rows}")
     with pytest.raises(
         ValueError,
-        match=r"it has the columns 'Uhr', 'x'; name .* 'data.columns={time: NAME}', or set data.fps",
+        match=r"it has the columns 'Uhr', 'x'; name .* 'data.columns={time: NAME}', or set fps",
     ):
         AnnotatedData(tmp_path).setup()
     named = {"columns": {"time": "Uhr"}, **NOTHING_HELD_OUT}
-    with pytest.raises(
-        ValueError, match=r"5.1 s of its times are missing, from 9.9 s on; data.missi"
-    ):
+    with pytest.raises(ValueError, match=r"5.1 s of its times are missing, from 9.9 s on; missi"):
         AnnotatedData(tmp_path, **named).setup()
     with pytest.raises(
         ValueError, match=r"column 'Uhr' is not regular: .* or data.on_rate=resample"

@@ -140,7 +140,7 @@ def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch):
     recording(tmp_path, "a")
     (tmp_path / "a.eaf").write_text("<x/>")
     monkeypatch.setitem(__import__("sys").modules, "pympi.Elan", None)
-    with pytest.raises(ValueError, match=r"a.eaf: reading it needs pympi-ling: pip install span"):
+    with pytest.raises(ValueError, match=r"a.eaf: reading it needs pympi-ling: pip install 'span"):
         read_annotations(tmp_path)
 
 

@@ -77,6 +77,30 @@ def test_annotations_have_columns_and_a_unit_of_their_own(tmp_path):
     assert scored.targets.ids == ("a", "b")
 
 
+@pytest.mark.parametrize("suffixes", [("", ".csv"), (".WAV", "")])
+def test_a_sequence_may_be_named_by_its_id_or_its_file(tmp_path, suffixes):
+    for name, suffix in zip(("p.csv", "a.csv"), suffixes, strict=True):
+        rows = f"x.1{suffix},1,2,walk\ny{suffix},3,4,walk\n"
+        (tmp_path / name).write_text(f"sequence,start,end,label\n{rows}")
+    scored = read_scored(tmp_path / "p.csv", tmp_path / "a.csv")
+    assert scored.predictions.places.tolist() == scored.targets.places.tolist() == [0, 1]
+    # Not where an id may be of two files.
+    with (tmp_path / "a.csv").open("a") as file:
+        file.write("y.flac,1,2,walk\n")
+    if suffixes[1]:
+        with pytest.raises(ValueError, match="2 predictions with an unknown sequence, first 'x.1'"):
+            read_scored(tmp_path / "p.csv", tmp_path / "a.csv")
+
+
+def test_a_file_without_a_row_to_score_is_refused_although_others_are_skipped(tmp_path):
+    text = "sequence,start,end,label\nb,1,2,walk\nc,1,2,walk\n"
+    with pytest.raises(
+        ValueError, match=r"2 predictions with an unknown .*There are no other rows"
+    ):
+        read(tmp_path, text, invalid="skip")
+    assert len(read(tmp_path, f"{text}a,1,2,walk\n", invalid="skip")) == 1
+
+
 def test_one_unit_may_be_that_of_both_files(tmp_path):
     (tmp_path / "p.csv").write_text("sequence,start,end\na,1000,2000\n")
     scored = read_scored(tmp_path / "p.csv", tmp_path / "p.csv", unit="milliseconds")

@@ -83,6 +83,47 @@ def test_an_irregular_time_column_is_refused_with_the_row(table, times, said):
     assert (signal.rate, signal.channels) == (2, ("x",))
 
 
+def rows_of_a_logger(time):
+    lines = (f"{time(i)};{i / 8};1.5;SYNC\n" for i in range(200))
+    return "".join(lines).replace(".", ",")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+@pytest.mark.parametrize("above", ["", "Logger: DL-850;SN 12345\nOperator: Müller\n\n"])
+@pytest.mark.parametrize("units", ["", "-;m/s²;[°C];-\n"])
+def test_lines_above_the_names_and_units_below_them_are_none_of_the_steps(
+    table, above, units, encoding
+):
+    rows = rows_of_a_logger(lambda i: f"2026-11-03 07:58:{12 + i // 100}.{i % 100 * 10:03d}")
+    text = f"{above}Time;Acc X;Öl;Status\n{units}{rows}"
+    signal = open_signal(table(text.encode(encoding)), channels=["Acc X", "Öl"])
+    assert signal.units == (("m/s²", "°C") if units else None)
+    assert (signal.rate, signal.num_steps, signal.channels) == (100, 200, ("Acc X", "Öl"))
+    assert signal.read(199, 200).tolist() == [[199 / 8, 1.5]]
+    assert signal.clock.begins == 1793692692
+    assert signal.first_line == 2 + 3 * bool(above) + bool(units)
+
+
+@pytest.mark.parametrize(
+    ("time", "begins"),
+    [
+        (lambda i: f"03.11.2026 07:58:{i // 10:02d}.{i % 10}", 1793692680),
+        (lambda i: f"07:58:{i // 10:02d}.{i % 10}", 7 * 3600 + 58 * 60),
+        (lambda i: f"2026-11-03T07:58:{i // 10:02d}.{i % 10}Z", 1793692680),
+    ],
+)
+def test_a_column_of_clock_times_gives_the_rate_and_the_begin(table, time, begins):
+    rows = "".join(f"{time(i)},{i}\n" for i in range(200))
+    signal = open_signal(table(f"time,x\n{rows}"))
+    assert (signal.rate, signal.clock.begins) == (10, begins)
+
+
+@pytest.mark.parametrize(("unit", "rate"), [("s", 0.05), ("[ms]", 50), ("(us)", 50_000)])
+def test_the_row_of_units_gives_the_unit_of_the_times(table, unit, rate):
+    rows = "".join(f"{20 * i},{i}\n" for i in range(9))
+    assert open_signal(table(f"time,x\n{unit},g\n{rows}")).rate == pytest.approx(rate)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -101,7 +142,11 @@ def test_an_irregular_time_column_is_refused_with_the_row(table, times, said):
         ("time\n1\n", "no columns of numbers beside the time"),
         ("\n1,2\n", "row 1 is empty"),
         ("", r"the file is empty \(0 bytes\)"),
-        (b"x\n\xff\xfe\n", "not a table"),
+        (b"x\n\xff\xfe\n", r"column 'x' holds text \('ÿþ' in row 2\)"),
+        (b"x\n1\n\0\xff\n", "not a t"),
+        ("x,y\na,b\nc,d\n", r"columns 'x', 'y' hold text \('a' in row 2\)"),
+        ("Logger: 7\nx,y\n1,2\n1,two\n", "row 4, column 'y' is 'two'; wanted a number"),
+        ("time,x\n11/03/2026 07:58,1\n", "'11/03/2026 07:58' is not a time that can be read"),
         ("x\n" + "1" * 3_000_000 + "\n", "x.csv: not a table"),
         # More than Arrow takes at once.
         ("x,y\n" + f"{'0' * 99},2\n" * 20_000 + "1,z\n", "row 20002, column 'y' is 'z'"),

@@ -135,7 +135,7 @@ def test_edfio_reads_the_annotations_and_the_clock(tmp_path):
 
 def test_without_edfio_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "edfio", None)
-    with pytest.raises(ValueError, match=r"x.edf: .* needs edfio: pip install spanloc\[edf\]"):
+    with pytest.raises(ValueError, match=r"x.edf: .* needs edfio: pip install 'spanloc\[edf\]'"):
         saved(tmp_path, "edf")
 
 

@@ -168,6 +168,7 @@ def test_any_option_decodes_a_sequence_without_candidates(name):
         ({"boundary_weight": -0.1}, "decode.boundary_weight is -0.1; it must lie in"),
         ({"snap": 1.5}, "decode.snap is 1.5; it must lie in"),
         ({"snap": None}, "decode.snap is None; wanted a number, 0 to turn"),
+        ({"suppress": "soft_nms"}, "decode.suppress is 'soft_nms'; wanted a function, such as ops"),
         ({"fill_gaps": "1 s"}, "decode.fill_gaps is '1 s'; wanted a number, 0 to turn"),
     ],
 )

@@ -227,5 +227,11 @@ def test_mistakes_are_refused_with_a_reason(model, values):
     task.facts = None
     with pytest.raises(ValueError, match="set longest"):
         Stream(task)
-    with pytest.raises(ValueError, match="many spans a sequence"):
-        Stream(task_of(single_model(), max_predictions=1))
+    with pytest.raises(ValueError, match="decode.max_predictions=1 is set"):
+        Stream(task_of(model, max_predictions=1))
+
+
+@pytest.mark.parametrize("most", [1, 200])
+def test_a_model_of_one_span_is_refused_whatever_its_decode(most):
+    with pytest.raises(ValueError, match="many spans per sequence .*; this model has SingleHead"):
+        Stream(task_of(single_model(), max_predictions=most), longest=50.0)

@@ -41,6 +41,13 @@ def test_options_out_of_range_are_refused(loss, options, words):
         loss(random_spans(1), random_spans(1), **options)
 
 
+def test_what_is_no_tensor_is_refused():
+    spans = random_spans(1)
+    for pair, name in (((spans.numpy(), spans), "pred"), ((spans, spans.tolist()), "target")):
+        with unchecked(), pytest.raises(TypeError, match=f"{name} is a .*; wanted a torch.Tensor"):
+            losses.giou_loss(*pair)
+
+
 @every_loss
 def test_what_is_no_pair_of_spans_is_refused(loss):
     for pred, target in ((torch.rand(3, 4),) * 2, (torch.rand(3, 2), torch.rand(3, 1, 2))):

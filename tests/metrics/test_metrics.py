@@ -82,6 +82,20 @@ def test_unit_and_place_do_not_matter(node):
 
 
 @every_metric
+@pytest.mark.parametrize(
+    "bad", [(math.nan, 4.0), (0.0, math.nan), (4.0, 0.0), (0.0, math.inf)], ids=str
+)
+def test_spans_that_are_broken_are_refused_by_name(node, bad):
+    good, row = (0, 0, 0.0, 4.0), (1, 0, *bad)
+    with pytest.raises(ValueError, match=r"sequence 's00001': Predictions has .* \(1 such of 2\)"):
+        value(node, ([(*good, 0.9), (*row, 0.9)], [good]))
+    with pytest.raises(
+        ValueError, match="sequence 's00001': Targets has the span .* wanted finite"
+    ):
+        value(node, ([(*good, 0.9)], [good, row]))
+
+
+@every_metric
 def test_it_draws_itself(node):
     metric = build(node)
     metric.update(*tensors(*rows()))

@@ -6,8 +6,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from spanloc.plots import recording
+from spanloc.plots.bars import draw_bars
 from spanloc.plots.recording import (
     Shown,
     check_shown,
@@ -139,6 +141,16 @@ def test_a_bar_lies_where_its_span_is():
     corners = path.get_extents()
     assert (corners.x0, corners.x1) == (1, 2)
     assert corners.y0 < 0 < corners.y1
+
+
+def test_bars_that_overlap_lie_below_each_other_and_others_fill_the_row():
+    axes = Figure().subplots()
+    spans = [(0, 10), (9.8, 20), (30, 60), (35, 40), (50, 70), (80, 90)]
+    draw_bars(axes, 0.0, [(*span, 1.0, (0.0, 0.0, 0.0)) for span in spans])
+    boxes = [path.get_extents() for drawn in axes.collections for path in drawn.get_paths()]
+    rows = {(box.x0, box.x1): (round(box.y0, 6), round(box.y1, 6)) for box in boxes}
+    whole, upper, lower = (-0.4, 0.4), (0, 0.4), (-0.4, 0)
+    assert [rows[span] for span in spans] == [whole, whole, upper, lower, lower, whole]
 
 
 def test_many_channels_are_rows_of_colours():

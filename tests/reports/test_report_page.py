@@ -62,6 +62,20 @@ def test_the_table_of_errors(sweep):
     assert "0.030 ± 0.026" in shown(sweep, reports.markdown)
 
 
+def test_runs_that_were_tested_on_other_recordings_are_named(sweep):
+    for place in ("giou_0", "smooth_giou_0", "giou_1"):
+        scored(sweep / place, 0.01)
+    told = "were tested on the same recordings"
+    assert told not in shown(sweep, reports.page)
+    other = reports.ScoreResult.read(sweep / "giou_1" / "scores.json")
+    other.diagnosis["num_targets"] = 41
+    other.write(sweep / "giou_1" / "scores.json")
+    assert told not in shown(sweep, reports.page)  # of another seed
+    other.write(sweep / "smooth_giou_0" / "scores.json")
+    assert "(40 targets in 4 recordings, 41 targets in 4 recordings)" in shown(sweep, reports.page)
+    assert told in shown(sweep, reports.markdown)
+
+
 def test_errors_are_of_the_runs_that_have_a_diagnosis(sweep):
     scored(sweep / "giou_0", 0.01)
     scored(sweep / "giou_1", 0.03)

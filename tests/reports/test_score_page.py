@@ -11,6 +11,7 @@ from spanloc import plots, reports
 from spanloc.metrics import FOUND, KINDS, diagnose, oracles, reliability
 from spanloc.metrics.diagnosis import in_words
 from spanloc.reports import ScoreResult
+from spanloc.reports.scores import limit_table, wrong_table
 
 ROWS = tensors(*rows())
 DIAGNOSIS = diagnose(*ROWS, ["a", "b", "c"])
@@ -59,7 +60,7 @@ def test_the_page_shows_it_and_text_is_no_markup():
 def test_what_is_predicted_in_use_is_counted_apart():
     rows = reports.score_tables(WHOLE)[1].cells
     assert [row["score ≥ 0.5"].text for row in rows] == ["7"] * len(KINDS)
-    missed = reports.score_tables(WHOLE)[2].notes[1]
+    (missed,) = reports.score_tables(WHOLE)[2].notes
     assert missed.endswith(f"were not counted: {DIAGNOSIS['gain']['missed']:+.4f}.")
 
 
@@ -70,17 +71,60 @@ def test_a_perfect_model_looks_perfect_at_first_sight():
     surest = diagnose(found[found.scores >= 0.2], true, ["a", "b"])["predictions"]
     scores = ScoreResult({}, diagnose(found, true, ["a", "b"]), 1, min_score=0.2, surest=surest)
     _, errors, _, _, labels = reports.score_tables(scores)
-    assert errors.columns[:3] == ["kind", "score ≥ 0.2", "share, score ≥ 0.2"]
-    right, *wrong = [row["share, 1G"].text for row in errors.cells[:-1]]
+    assert errors.columns == ["kind", "score ≥ 0.2", "share", "gain in mAP"]
+    right, *wrong = [row["share"].text for row in errors.cells]
     assert (right, {*wrong}) == ("100.0 %", {"0.0 %"})
-    assert errors.cells[0]["share, score ≥ 0.2"].text == "100.0 %"
-    assert {row["1G: true positive"].text for row in labels.cells} == {"100.0 %"}
-    assert {row["1G: wrong label"].text for row in labels.cells} == {"0.0 %"}
+    assert {row["predictions: true positive"].text for row in labels.cells} == {"100.0 %"}
+    assert labels.columns[5:] == ["predictions: true positive"]
+    assert not scores.diagnosis["wrong"]
     page = reports.score_page(scores)
     assert "Of the 2 predictions with a score of 0.2 or more" in page
     assert "2 are right; they find 2 of 2 targets" in page
     in_file = reports.score_page(dataclasses.replace(scores, surest=None))
     assert "Of the 2 predictions with the highest scores" in in_file
+    assert "Where the errors are" not in in_file
+
+
+def test_each_wrong_prediction_and_each_target_without_one_is_listed():
+    truths = [(0, 0, 0, 10), (0, 1, 20, 30), (1, 0, 5, 9), (1, 1, 50, 60)]
+    predictions = [
+        (0, 0, 0, 10, 0.9),  # right
+        (0, 0, 21, 29, 0.8),  # of label 1
+        (0, 0, 40, 50, 0.7),
+        (1, 0, 5, 6, 0.3),
+        (1, 1, 50, 60, 0.1),  # right, but below the limit
+    ]
+    found, true = tensors(predictions, truths)
+    first, second = found.ids[:2]
+    diagnosis = diagnose(found, true, ["a", "b"], min_score=0.2)
+    surest = diagnose(found[found.scores >= 0.2], true, ["a", "b"])["predictions"]
+    scores = ScoreResult({}, diagnosis, 2, min_score=0.2, surest=surest)
+    rows = [[cell.text for cell in row.values()] for row in wrong_table(scores).cells]
+    none = [reports.NONE] * 3
+    assert rows == [
+        [first, "wrong label", "0.80", "a", "21.00", "29.00", "b", "20.00", "30.00"],
+        [first, "background", "0.70", "a", "40.00", "50.00", *none],
+        [second, "wrong place", "0.30", "a", "5.00", "6.00", "a", "5.00", "9.00"],
+        [second, "not found", reports.NONE, *none, "b", "50.00", "60.00"],
+    ]
+    assert f'<th scope="row">{second}</th>' in reports.score_page(scores)
+    # Two targets of each label: of "a" the first two, of "b" the only one, which is right.
+    assert [row["score"] for row in diagnose(found, true, ["a", "b"])["wrong"]] == [
+        pytest.approx(0.8), None,
+    ]  # fmt: skip
+
+
+def test_what_a_limit_of_the_score_keeps_is_counted():
+    truths = [(0, 0, 0, 10), (0, 0, 20, 30)]
+    predictions = [(0, 0, 0, 10, 0.85), (0, 0, 20, 30, 0.45), (0, 0, 60, 70, 0.35)]
+    found, true = tensors(predictions, truths)
+    scores = ScoreResult({}, diagnose(found, true, ["a"]), 1, reliability=reliability(found, true))
+    rows = {row["score from"].text: row for row in limit_table(scores).cells}
+    shown = {limit: [cell.text for cell in row.values()][1:] for limit, row in rows.items()}
+    assert shown["0.3"] == ["3", "66.7 %", "100.0 %", "0.800"]
+    assert shown["0.4"] == ["2", "100.0 %", "100.0 %", "1.000"]
+    assert shown["0.5"] == ["1", "100.0 %", "50.0 %", "0.667"]
+    assert shown["0.9"] == ["0", reports.NONE, "0.0 %", "0.000"]
 
 
 def test_the_head_names_model_data_and_date():
@@ -95,10 +139,11 @@ def test_a_file_without_the_first_predictions_of_a_label_is_read(tmp_path):
     content = json.loads(path.read_text())
     for row in content["diagnosis"]["classes"].values():
         del row["first"]
+    del content["diagnosis"]["wrong"]
     path.write_text(json.dumps(content))
     columns = reports.score_tables(ScoreResult.read(path))[-1].columns
     assert columns
-    assert not [name for name in columns if name.startswith("1G")]
+    assert not [name for name in columns if name.startswith("predictions:")]
 
 
 def test_figures_of_nothing_are_left_out():
@@ -111,7 +156,7 @@ def test_the_page_has_the_reliability_of_the_scores():
     page = reports.score_page(WHOLE)
     assert page.count("<svg") == 5
     assert "Reliability of the scores" in page
-    assert f"at tIoU 0.5: {WHOLE.reliability.error:.4f} over all" in page
+    assert f"{WHOLE.reliability.error:.4f} over all" in page
     without = reports.score_page(dataclasses.replace(WHOLE, reliability=None))
     assert without.count("<svg") == 4
     assert "Reliability" not in without

@@ -189,7 +189,7 @@ def test_a_long_recording_says_how_far_it_is(task, monkeypatch, caplog):
 
 
 def test_what_is_done_to_recordings_is_said_once(task, caplog):
-    with caplog.at_level(logging.INFO, "spanloc"):
+    with caplog.at_level(logging.WARNING, "spanloc"):  # what Python shows by default
         for name in ("a", "b"):
             task.predict(signal(), rate=20, name=name)
     assert caplog.messages == ["a: resampled from 20 to 10 Hz"]
@@ -221,6 +221,21 @@ def test_columns_of_a_data_frame_are_channels_by_name(task):
         task.predict(frame.drop(columns="y"))
 
 
-def test_the_name_of_a_file_is_refused_as_a_recording(task):
-    with pytest.raises(ValueError, match=r"a.csv: a name of a file; .* open_signal\('a.csv'\)"):
-        task.predict("a.csv")
+def test_a_file_is_read_for_the_channels_of_training_whatever_its_other_columns_hold(
+    task, tmp_path
+):
+    values = signal()
+    write_csv(tmp_path / "a.csv", values)
+    lines = (tmp_path / "a.csv").read_text().splitlines()
+    text = [f"{line},{'state' if i == 0 else 'ok'}" for i, line in enumerate(lines)]
+    (tmp_path / "a.csv").write_text("\n".join(text) + "\n")
+    found = task.predict(tmp_path / "a.csv")
+    assert found.ids == ("a",)
+    same(found, task.predict(values))
+    same(
+        task.predict(str(tmp_path / "a.csv"), channels=[2, 0, 1]),
+        task.predict(values[:, [2, 0, 1]]),
+    )
+    (tmp_path / "a.csv").write_text("\n".join(text).replace("y", "why"))
+    with pytest.raises(ValueError, match=r"a.csv: has no channel 'y'; it has 'x', 'why', 'z'"):
+        task.predict(tmp_path / "a.csv")

@@ -3,7 +3,14 @@
 import pytest
 import reference_metrics as reference
 import torch
-from conftest import HINTS_OF_LIGHTNING, TheirData, points_model, single_model, their_trainer
+from conftest import (
+    HINTS_OF_LIGHTNING,
+    TheirData,
+    points_model,
+    single_model,
+    their_trainer,
+    unchecked,
+)
 from pytorch_lightning import seed_everything
 
 from spanloc import Criterion, SpanLocalizer, losses
@@ -78,3 +85,43 @@ def test_mixed_precision_trains():
     trainer.fit(task, TheirData(count=16))
     assert all(column.isfinite().all() for column in log.history().state().values())
     assert task.localizer.head.scale.dtype == torch.float32
+
+
+def test_features_without_statistics_are_not_normalised_and_a_line_says_so(caplog):
+    task = SpanLocalizer(points_model(), Criterion(match_points, losses.giou_loss))
+    line = "the features are not normalised: TheirData has no statistics()"
+    with caplog.at_level("INFO", "pytorch_lightning"):
+        their_trainer(max_steps=1).fit(task, TheirData(count=8))
+        assert line in caplog.messages
+        caplog.clear()
+        task.localizer.set_statistics(torch.zeros(3), 2 * torch.ones(3))
+        their_trainer(max_steps=1).fit(task, TheirData(count=8))
+    assert line not in caplog.messages
+
+
+@pytest.mark.parametrize("name", ["optimizer", "scheduler"])
+def test_an_optimizer_or_schedule_that_is_made_already_is_refused(name):
+    made = torch.optim.Adam([torch.zeros(1)])
+    if name == "scheduler":
+        made = torch.optim.lr_scheduler.StepLR(made, 3)
+    with unchecked(), pytest.raises(TypeError, match=f"{name} is a .*wanted a function"):
+        SpanLocalizer(points_model(), Criterion(match_points, losses.giou_loss), **{name: made})
+
+
+def test_a_span_loss_without_a_gradient_stops_the_training():
+    def detached(pred, target):
+        return losses.giou_loss(pred.detach(), target)
+
+    task = SpanLocalizer(points_model(), Criterion(match_points, detached))
+    with pytest.raises(ValueError, match="the span loss gave values without a gradient"):
+        their_trainer(max_steps=1, num_sanity_val_steps=0).fit(task, TheirData(count=8))
+
+
+def test_lightnings_bar_shows_the_loss_and_the_first_metric_of_validation():
+    metric = AveragePrecision([0.5])
+    task = SpanLocalizer(
+        points_model(), Criterion(match_points, losses.giou_loss), metrics={"ap": metric}
+    )
+    trainer = their_trainer(max_epochs=1)
+    trainer.fit(task, TheirData(count=8))
+    assert trainer.progress_bar_metrics.keys() == {"train/loss", "val/loss", "val/mAP"}

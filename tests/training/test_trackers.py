@@ -118,7 +118,7 @@ def test_a_missing_package_is_named_with_its_extra(kind, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, kind.module, None)
     expected = (
-        f"^logger={kind.key} needs the package {kind.key}: pip install 'spanloc.{kind.key}.'$"
+        f"^logger={kind.key} needs the package {kind.key}: pip install 'spanloc.{kind.key}.' "
     )
     with pytest.raises(ValueError, match=expected):
         kind("p", "g", "folder").start({})

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Mapping
+from datetime import UTC
 from difflib import get_close_matches
 from itertools import count
 from pathlib import Path
@@ -36,6 +37,16 @@ def signals_in(root: Path) -> dict[str, Path]:
             if path.suffix.lower() in SUFFIXES and not ours:
                 found.setdefault(name[: -len(path.suffix)], path)
     return found
+
+
+def without_suffix(name: str) -> str:
+    """The id that the name of a file stands for: without the suffix of a recording.
+
+    >>> without_suffix("b/night.EDF"), without_suffix("night.2")
+    ('b/night', 'night.2')
+    """
+    suffix = Path(name).suffix
+    return name.removesuffix(suffix) if suffix.lower() in SUFFIXES else name
 
 
 def signal_of(
@@ -77,8 +88,7 @@ def similar_recording(root: Path) -> Callable[[str], str]:
         if next(asked) >= _MOST_HINTS:
             return ""
         known[:] = known or signals_in(root)
-        bare = name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in SUFFIXES else name
-        near = get_close_matches(bare, known, n=1)
+        near = get_close_matches(without_suffix(name), known, n=1)
         return f"; did you mean {shown(near[0])}?" if near else ""
 
     return hint
@@ -138,7 +148,7 @@ def grid_of(entry: Annotated, signal: Signal, meaning: Meaning) -> Grid:
         frames = next((rate for rate in (entry.fps, signal.rate, fps) if rate is not None), None)
         if frames is None:
             named = f": it has the columns {listed(signal.channels)}" if signal.channels else ""
-            remedy = "set data.fps (steps per second)"
+            remedy = "set fps (data.fps) to the steps per second"
             video = f"{remedy}, or feature_stride and fps for features of a video"
             raise ValueError(
                 f"{where}: fps is missing, and {path} does not say its rate{named}; "
@@ -157,8 +167,10 @@ def grid_of(entry: Annotated, signal: Signal, meaning: Meaning) -> Grid:
         _check_length(entry, signal, rate, path, exact=entry.fps is not None and stride == 1)
     timeline = Timeline(1 / rate, offset)
     duration = offset + steps / rate if entry.duration is None else entry.duration
-    clock = getattr(signal, "clock", None)
+    clock, start = getattr(signal, "clock", None), getattr(signal, "start", None)
     begins = clock.begins if clock else 0.0
+    if start is not None:
+        begins = start.replace(tzinfo=start.tzinfo or UTC).timestamp()
     return Grid(timeline, rate, steps, 1 / frames, duration, signal.num_channels, begins)
 
 

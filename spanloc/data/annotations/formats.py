@@ -20,6 +20,7 @@ from spanloc.data.signals.arrays import shown_path
 from spanloc.files import shown
 
 log = logging.getLogger(__name__)
+_NO_ROW = "Check the names in the rows; where nothing happens, add a row with the name alone."
 
 
 class _Format(NamedTuple):
@@ -105,6 +106,8 @@ def _chosen(root: Path, reading: Reading) -> str:
         raise ValueError(f"{root}: holds annotations of several formats: {both}; set data.format")
     if not found:
         none = "" if signals else f"; there is no recording either, which belong in {root / 'data'}"
+        for sheet in root.glob("annotations.[ox][dl]s*"):
+            none = f"; save {sheet.name} as CSV{none}"
         raise FileNotFoundError(
             f"{root / 'annotations.json'}: no such file; data.root must hold annotations.json, a table "
             f"annotations{', '.join(flat.SUFFIXES)}, or files of annotations beside its signals (data.format){none}"
@@ -197,11 +200,11 @@ def _with_silent(content: Content, signals: Mapping[str, Path], reading: Reading
         refuse(reading.refused, error, str(content.file), sequence=entry.id)
     if silent and not content.subsets_known:
         # To train on what nobody has annotated yet as if nothing were in it would spoil the model.
+        names = listed([entry.id for entry in silent])
         log.warning(
-            "%s: left out, without a row (where nothing happens, give it a row with its name alone): %s",
-            shown_path(content.file),
-            listed([entry.id for entry in silent]),
-        )
+            "%s: recordings left out, as no row names them: %s. %s",
+            shown_path(content.file), names, _NO_ROW, extra={"advice": _NO_ROW},
+        )  # fmt: skip
     return content
 
 

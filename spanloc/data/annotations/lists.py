@@ -124,7 +124,7 @@ def _listed(by_sequence: Mapping[str, Any], where: str) -> Iterator[tuple[Any, .
             segment = row.get("segment") if isinstance(row, dict) else None
             if not isinstance(segment, list) or len(segment) != 2:
                 raise ValueError(f"{where} of {at}: [{i}]: wanted segment: [start, end]")
-            yield f"{at}, [{i}]", name, *segment, row.get("label"), row.get("score")
+            yield f"entry {i} of {at}", name, *segment, row.get("label"), row.get("score")
 
 
 def _unseen(looked_at: Any, duration: float | None, size: float, where: str) -> Tensor:

@@ -1,5 +1,6 @@
 """Pieces of files of rows: only so many rows are in memory at once."""
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -9,8 +10,10 @@ from typing import IO, Any, AnyStr, NamedTuple, TypeVar
 
 import numpy as np
 
+from spanloc.data.signals.reading import encoding_of, shown_path
 from spanloc.files import shown
 
+log = logging.getLogger(__name__)
 #: Rows of a piece.
 ROWS = 1 << 14
 # Bytes of one, of a file that is read line by line.
@@ -128,6 +131,15 @@ def batched(rows: Iterable[Row], size: Callable[[Row], int] = lambda _: 0) -> It
             some, held = [], 0
     if some:
         yield some
+
+
+def text_encoding(file: Path) -> str:
+    """As :func:`~spanloc.data.signals.reading.encoding_of`; a warning says where it is not UTF-8."""
+    if (encoding := encoding_of(file)) == "cp1252":
+        log.warning(
+            "%s: not UTF-8, so read as Windows-1252; check the letters of the labels", shown_path(file)
+        )
+    return encoding
 
 
 def lines_of(file: Path, content: IO[AnyStr]) -> Iterator[AnyStr]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,10 +22,12 @@ from spanloc.data.annotations.rows import (
     listed,
     nearest,
 )
-from spanloc.data.annotations.units import CLOCK, Units, of_day
+from spanloc.data.annotations.units import Units, of_day, size_of
 from spanloc.files import shown
 
 log = logging.getLogger(__name__)
+# Seconds: from 1973 on.
+_DATE = 1e8
 _OUTSIDE = "data.bad_spans=clip cuts off what is outside"
 _REMEDIES = {
     "empty": MOMENTS,
@@ -73,6 +76,7 @@ class Placer:
         # Of the last recording with a span past its end: its id, and the unit that may be meant.
         self._hint = ("", "")
         self.units = Units(meaning.unit, fixed=content.unit_known)
+        self._on_the_clock = False
         self.found: list[BadSpan] = [] if meaning.found is None else meaning.found
         self.label_map = {str(old): new for old, new in (meaning.label_map or {}).items()}
         # In a config, a label may be a number.
@@ -133,6 +137,14 @@ class Placer:
         unseen = self._unseen(entry, grid)
         ignored = list(unseen)
         seen = set()
+        if placed := self.units.on_the_clock(entry.rows, grid):
+            if not self._on_the_clock:
+                log.warning(
+                    "%s: the times are clock times; the time of the first step of each recording, "
+                    "%s of %r, is subtracted", entry.file, of_day(grid.begins), entry.id,
+                )  # fmt: skip
+            self._on_the_clock = True
+            entry = replace(entry, rows=placed)
         self.units.add(entry.rows, grid)
         for i, row in enumerate(entry.rows):
             span, problem = self._span(row, grid)
@@ -186,8 +198,7 @@ class Placer:
         first, last, start, end = self._in_steps(row.start, row.end, grid)
         came = f"{self.word} is [{row.start}, {row.end}]"
         came += "" if self.meaning.unit == "seconds" else f" ({self.meaning.unit})"
-        duration = round(grid.duration, 3) if grid.duration >= 0.01 else grid.duration
-        wanted = f"{came}; wanted 0 <= start < end <= duration ({duration})"
+        wanted = f"{came}; wanted {self._range(grid)}"
         # An end may stick out by less than a step: durations are rounded more often than not.
         step = 1 / grid.rate
         begin, stop = (grid.timeline.offset + n * step for n in (0, grid.num_steps))
@@ -197,7 +208,7 @@ class Placer:
             last = first
             place = (first - grid.timeline.offset) * grid.rate
             start, end = around(place, moment * grid.rate, grid.num_steps)
-            wanted = f"{came}, a moment; wanted 0 <= start <= duration ({duration})"
+            wanted = f"{came}, a moment; wanted {self._range(grid, 'start')}"
         elif not first < last:
             kind = "reversed" if last < first else "empty"
             return None, (kind, wanted)
@@ -212,6 +223,14 @@ class Placer:
             return None if moment else (start, end), ("past the end", wanted)
         return (start, end), None
 
+    def _range(self, grid: Grid, order: str = "start < end") -> str:
+        first, inclusive = self.meaning.first_index, self.meaning.ends == "inclusive"
+        last = grid.duration / size_of(self.meaning.unit, grid)
+        if self.meaning.unit != "steps":
+            return f"0 <= {order} <= duration ({round(last, 3) if last >= 0.01 else last})"
+        order = order.replace("<", "<=") if inclusive else order
+        return f"{first} <= {order} <= {round(last) + first - inclusive}"
+
     def _report(self, entry: Annotated, i: int, grid: Grid, kind: str, text: str) -> None:
         row = entry.rows[i]
         text = f"{row.where}: {text}"
@@ -220,8 +239,8 @@ class Placer:
             if self._hint[0] != entry.id:
                 self._hint = entry.id, self.units.past_end(entry.rows, grid)
             unit = self._hint[1]
-            if unit == CLOCK:
-                text = f"{text}; the recording begins at {of_day(grid.begins)}"
+            if not grid.begins and row.start * size_of(self.meaning.unit, grid) > _DATE:
+                text = f"{text}; a date needs a recording with clock times"
             if not unit and (question := transposed(grid.num_steps, grid.num_channels)):
                 text = f"{text}; {question}"
         self.found.append(BadSpan(str(entry.file), entry.id, i, kind, text, row.where, unit))

@@ -19,7 +19,7 @@ def bad_span_notes(found: Sequence[BadSpan], policy: str) -> list[str]:
     kept = "dropped" if policy == "drop" else "kept"
     return [
         f"{counted(len(own), noun)} {what}; the first: {own[0].file}: sequence "
-        f"{shown(own[0].sequence)}: {own[0].text}"
+        f"{shown(own[0].sequence)}: {'; '.join(filter(None, (own[0].text, own[0].unit)))}"
         for own, noun, what in ((bad, "bad span", done), (twice, "span", f"given twice: {kept}"))
         if own
     ]
@@ -54,13 +54,12 @@ class Problems:
             for kind, (count, example) in self._found.items()
         ]
 
-    def settle(self, policy: str) -> None:
-        """Refuse the file, unless invalid rows are to be skipped.
+    def settle(self, policy: str, valid: bool) -> None:
+        """Refuse the file, unless invalid rows are to be skipped and there are valid ones.
 
         Raises:
-            ValueError: There are invalid rows and ``policy`` is not ``skip``.
+            ValueError: There are invalid rows, and no valid ones or ``policy`` is not ``skip``.
         """
-        if self._found and policy != "skip":
-            raise ValueError(
-                f"{self.file}: {'; '.join(self.lines())}. invalid=skip leaves such rows out"
-            )
+        if self._found and not (valid and policy == "skip"):
+            end = "invalid=skip leaves such rows out" if valid else "There are no other rows"
+            raise ValueError(f"{self.file}: {'; '.join(self.lines())}. {end}")

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from spanloc.files import shown
+from spanloc.files import pip_install, shown
 
 SUBSETS = ("training", "validation", "testing")
 #: Times beyond are a mistake, and could overflow when they are multiplied by a rate.
@@ -272,6 +272,4 @@ def needs(file: Path, package: str, extra: str) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except ImportError:
-        raise ValueError(
-            f"{file}: reading it needs {package}: pip install spanloc[{extra}]"
-        ) from None
+        raise ValueError(f"{file}: reading it needs {package}: {pip_install(extra)}") from None

@@ -1,7 +1,8 @@
 """Predictions and annotations from files, checked row by row."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spanloc.data.annotations.beside import without_suffix
 from spanloc.data.annotations.columns import Columns
 from spanloc.data.annotations.lists import MOST, Truths, annotated, predicted
 from spanloc.data.annotations.meaning import SIZES
@@ -59,7 +61,8 @@ def read_scored(
     :func:`~spanloc.data.read_annotations`, numbers beside semicolons or tabs may have decimal commas,
     times may be ``mm:ss`` or ``hh:mm:ss``, and a ``duration`` may take the place of the end. Without a
     label it is ``span``, without a score 1, so that the predictions may be another annotator's
-    annotations. The sequences and the labels are those of the annotations. A sequence without any is
+    annotations. The sequences and the labels are those of the annotations; a sequence may be named by its
+    recording's file in one of the files, and by its id, without the suffix, in the other. A sequence without any is
     listed in JSON with none, and in the others by a row of its name alone, with empty fields. A sequence
     of JSON may have ``"annotated": [[start, end]]``, the stretches that were looked at; the rest of it,
     up to its duration where that is known, is ignored.
@@ -178,16 +181,16 @@ class _Rows:
         """Take the valid rows, and count the others.
 
         Raises:
-            ValueError: There are others, and ``invalid`` is not ``skip``.
+            ValueError: There are others, and no valid rows or ``invalid`` is not ``skip``.
         """
         for piece in pieces:
             self._add(piece)
-        self.problems.settle(invalid)
+        self.problems.settle(invalid, any(len(part[0]) for part in self.parts))
 
     def _add(self, piece: Piece) -> None:
         import pyarrow as pa
 
-        sequences = _codes(piece.sequence, self.sequences, self.new_sequences)
+        sequences = _codes(piece.sequence, self._sequence)
         # A row that names a sequence alone says that there is nothing in it; a prediction with a score
         # lacks its span.
         valid = _there(piece.start) | _there(piece.end)
@@ -195,7 +198,8 @@ class _Rows:
             valid |= (sequences < 0) | (piece.score is not None and _there(piece.score))
         labels = np.full(len(valid), -1, np.int32)
         title = pa.repeat(NO_LABEL, len(valid)) if piece.label is None else piece.label
-        labels[valid] = _codes(title.filter(valid), self.labels, self.new_labels)
+        number = partial(_number, self.labels, self.new_labels)
+        labels[valid] = _codes(title.filter(valid), number)
         ends = self.size * np.stack([floats(piece.start), floats(piece.end)], 1)
         score = np.ones(len(valid)) if piece.score is None else floats(piece.score)
 
@@ -234,6 +238,16 @@ class _Rows:
         spans, scores, *whole = map(torch.from_numpy, columns)
         return spans, scores, *(numbers.long() for numbers in whole)
 
+    def _sequence(self, name: str) -> int:
+        number = _number(self.sequences, self.new_sequences, name)
+        return number if number >= 0 else self._by_file.get(without_suffix(name), -1)
+
+    @cached_property
+    def _by_file(self) -> dict[str, int]:
+        # One file may have the names of the recordings' files, and the other their ids.
+        found = {without_suffix(name): number for name, number in self.sequences.items()}
+        return found if len(found) == len(self.sequences) else {}
+
     def _label(self, label: Any) -> str:
         if label == NO_LABEL:
             return f"{label!r}, as without labels; known are {shown(list(self.labels))[1:-1]}"
@@ -245,14 +259,15 @@ def _there(column: Any) -> np.ndarray:
     return column.is_valid().to_numpy(zero_copy_only=False)
 
 
-def _codes(names: Any, known: dict[str, int], new: bool) -> np.ndarray:
-    """The numbers of names, -1 where one is not known; perhaps new ones become known."""
+def _number(known: dict[str, int], new: bool, name: str) -> int:
+    return known.setdefault(name, len(known)) if new else known.get(name, -1)
+
+
+def _codes(names: Any, number_of: Callable[[str], int]) -> np.ndarray:
+    """The numbers of names; -1 where there is none."""
     encoded = names.dictionary_encode()
     texts = encoded.dictionary.to_pylist()
-    if new:
-        for text in texts:
-            known.setdefault(text, len(known))
-    codes = np.array([known.get(text, -1) for text in texts] + [-1], np.int32)
+    codes = np.array([*map(number_of, texts), -1], np.int32)
     return codes[encoded.indices.fill_null(len(texts)).to_numpy()]
 
 

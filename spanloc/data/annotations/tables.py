@@ -21,10 +21,11 @@ from spanloc.data.annotations.pieces import (
     floats,
     lines_of,
     settled,
+    text_encoding,
 )
 from spanloc.data.annotations.rows import Unit
 from spanloc.data.annotations.times import Times
-from spanloc.data.signals.reading import reading
+from spanloc.data.signals.reading import encoding_of, reading
 from spanloc.files import parse_json, shown
 
 FIELDS = (*COLUMNS, "duration")
@@ -156,7 +157,8 @@ def _separated(file: Path, columns: Columns, unit: Unit) -> Iterator[Piece]:
     from pyarrow import compute
     from pyarrow import csv as arrow
 
-    with file.open(encoding="utf-8", errors="replace", newline="") as content:
+    encoding = text_encoding(file)
+    with file.open(encoding=encoding, errors="replace", newline="") as content:
         start = next(lines_of(file, content), "")
     separator = "\t" if file.suffix.lower() == ".tsv" else separator_of(start)
     rows = _fields(file, separator)
@@ -168,7 +170,9 @@ def _separated(file: Path, columns: Columns, unit: Unit) -> Iterator[Piece]:
         return
     names = [header[i] for i in chosen.values()]
     options = (
-        arrow.ReadOptions(use_threads=False, block_size=_BLOCK),
+        arrow.ReadOptions(
+            use_threads=False, block_size=_BLOCK, encoding=encoding.removesuffix("-sig")
+        ),
         arrow.ParseOptions(delimiter=separator, newlines_in_values=True),
         arrow.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()), include_columns=names,
@@ -201,7 +205,7 @@ def _line(file: Path, separator: str, first: int, row: int) -> str:
 def _fields(file: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
     # With the last line of each: a quote may go on over lines.
     try:
-        with file.open(encoding="utf-8-sig", newline="") as content:
+        with file.open(encoding=encoding_of(file), newline="") as content:
             reader = csv.reader(lines_of(file, content), delimiter=separator)
             yield from ((reader.line_num, row) for row in reader if row)
     except UnicodeDecodeError as error:

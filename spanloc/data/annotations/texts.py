@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from spanloc.data.annotations.columns import no_columns, respelled, separator_of
+from spanloc.data.annotations.pieces import text_encoding
 from spanloc.data.annotations.rows import (
     Annotated,
     Case,
@@ -21,13 +22,12 @@ from spanloc.data.annotations.rows import (
 from spanloc.data.signals.arrays import shown_path
 from spanloc.files import read_bytes, shown
 
-_BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 # Characters: there are no annotations of one recording that long.
 _LONGEST = 2**28
 
 
 def read_text(file: Path, *, empty: bool = False) -> str:
-    """The text of a file in UTF-8, or in UTF-16 with its mark.
+    """The text of a file, in the encoding that it seems to be in.
 
     Args:
         file: With a text.
@@ -38,9 +38,8 @@ def read_text(file: Path, *, empty: bool = False) -> str:
     """
     content = read_bytes(file, most=_LONGEST)
     where = shown_path(file)
-    encoding = next((e for mark, e in _BOMS.items() if content.startswith(mark)), "utf-8")
     try:
-        text = content.decode(encoding)
+        text = content.decode(text_encoding(file))
     except UnicodeDecodeError as error:
         raise ValueError(f"{where}: not UTF-8 text: {error}; save it as UTF-8") from None
     if (not empty and not text.strip()) or "\0" in text:

@@ -1,7 +1,8 @@
-"""Times in the cells of tables: numbers, perhaps with decimal commas, and minutes and seconds."""
+"""Times in the cells of tables: numbers, perhaps with decimal commas, minutes and seconds, and date-times."""
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from spanloc.data.annotations.rows import Unit, number
@@ -38,7 +39,7 @@ class Times:
             return number(value, f"{self.file}: {place}", column)
         seconds, came = _clock(value), f"{self.file}: {place}: {column} is {shown(value)}"
         if seconds is None:
-            raise ValueError(f"{came}; wanted a number, mm:ss or hh:mm:ss")
+            raise ValueError(f"{came}; wanted a number, mm:ss, hh:mm:ss or a date-time")
         if self.unit == "steps":
             raise ValueError(f"{came}, which is minutes and seconds; data.unit is steps")
         return self._in_unit(seconds)
@@ -95,6 +96,19 @@ def _mark(value: str) -> str | None:
 def _clock(value: str) -> float | None:
     found = _CLOCK.fullmatch(value.strip())
     hours, minutes, seconds = found.groups(default="0") if found else ("", "", "")
-    if not found or float(seconds) >= 60 or (found[1] and int(minutes) >= 60):
+    if not found:
+        return _date(value)
+    if float(seconds) >= 60 or (found[1] and int(minutes) >= 60):
         return None
     return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+
+
+def _date(value: str) -> float | None:
+    # A date with points is as in most of Europe.
+    try:
+        when = datetime.fromisoformat(
+            re.sub(r"^(\d\d)\.(\d\d)\.(\d{4})", r"\3-\2-\1", value.strip())
+        )
+    except ValueError:
+        return None
+    return when.replace(tzinfo=when.tzinfo or UTC).timestamp()

@@ -14,11 +14,11 @@ _MOST, _LEAST = 0.9, 5
 _FILLED = 0.5
 # Steps.
 _SHORT = 2
+# Ends this many times later than that of the recording are long after it.
+_LONG = 1.5
 #: A part of the message of :meth:`Units.too_short`.
 TOO_SHORT = f"spans are shorter than {_SHORT} steps"
 
-#: The result of :meth:`Units.past_end` where the times are those of the recording's own clock.
-CLOCK = "clock times? subtract the time of the first row of the recording"
 _DAY = 86400
 
 
@@ -41,7 +41,8 @@ class Units:
     def past_end(self, rows: Sequence[Row], grid: Grid) -> str:
         """The unit in which the spans of a recording fit, where nearly all begin after it; or empty.
 
-        Or :data:`CLOCK`, where they fit from its first time on, perhaps that of the day. Moments count where there is nothing else.
+        Of whole numbers, read as seconds, it is enough that half of them end long after it.
+        Moments count where there is nothing else.
 
         >>> from spanloc.structures import Timeline
         >>> grid = Grid(Timeline(0.02), 50, 1500, 0.02, 30.0)
@@ -53,21 +54,45 @@ class Units:
         if not len(ends):
             ends = np.array([row.start for row in rows if is_moment(row)])
             lengths = np.zeros(len(ends))
-        starts = (ends - lengths) * _size(self._unit, grid)
-        if not len(ends) or (starts > stop).mean() < _MOST:
+        starts = (ends - lengths) * size_of(self._unit, grid)
+        whole = self._unit == "seconds" and not (np.stack([ends, lengths]) % 1).any()
+        if not len(ends) or (
+            (starts > stop).mean() < _MOST and not (whole and np.median(ends) > _LONG * stop)
+        ):
             return ""
-        if self._unit != "steps" and grid.begins:
-            for begins in (grid.begins, grid.begins % _DAY):
-                inside = (starts >= begins - 1 / grid.rate) & (starts <= begins + stop)
-                if begins and inside.mean() >= _MOST:
-                    return CLOCK
         fits = {}
         for unit in self._others:
-            size = _size(unit, grid)
+            size = size_of(unit, grid)
             long = not lengths.any() or np.median(lengths) * size * grid.rate >= _SHORT
             if ends.max() * size <= stop and long:
                 fits[unit] = ends.max() * size
         return _question(max(fits, key=fits.__getitem__)) if fits else ""
+
+    def on_the_clock(self, rows: Sequence[Row], grid: Grid) -> list[Row]:
+        """The rows counted from the first step, where they are clock times that lie in the recording; else none.
+
+        They may be dates, or times of the day.
+        """
+        if self._unit == "steps" or not grid.begins or not rows:
+            return []
+        size, stop, early = size_of(self._unit, grid), _stop(grid), 1 / grid.rate
+        starts = np.array([row.start for row in rows]) * size
+        # After midnight, times of the day are as small as others, so then all must fit.
+        least = _MOST if (starts > stop).mean() >= _MOST else 1
+        if not (starts > stop).any():
+            return []
+        for day in (False, True):
+            begins = grid.begins % _DAY if day else grid.begins
+
+            def counted(time: float, begins: float = begins, day: bool = day) -> float:
+                after = round(time * size - begins, 6)
+                return ((after + early) % _DAY - early if day else after) / size
+
+            placed = [r._replace(start=counted(r.start), end=counted(r.end)) for r in rows]
+            inside = [-early <= row.start * size <= stop for row in placed]
+            if np.mean(inside) >= least:
+                return placed
+        return []
 
     def add(self, rows: Sequence[Row], grid: Grid) -> None:
         """Count the spans of a recording, for :meth:`too_short`."""
@@ -75,9 +100,9 @@ class Units:
         if not len(ends):
             return
         self._count += len(ends)
-        self._short += int((lengths * _size(self._unit, grid) * grid.rate < _SHORT).sum())
+        self._short += int((lengths * size_of(self._unit, grid) * grid.rate < _SHORT).sum())
         for unit in self._others:
-            size = _size(unit, grid)
+            size = size_of(unit, grid)
             self._long[unit] += int((lengths * size * grid.rate >= _SHORT).sum())
             self._filled[unit].append(float(ends.max() * size / _stop(grid)))
 
@@ -113,7 +138,8 @@ def _question(unit: Unit) -> str:
     return f"in {unit}? data.unit={unit}"
 
 
-def _size(unit: Unit, grid: Grid) -> float:
+def size_of(unit: Unit, grid: Grid) -> float:
+    """Seconds of a unit."""
     return grid.frame if unit == "steps" else SIZES[unit]
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,14 @@ _NAME = re.compile(
 _UNIT = re.compile(r"[ _\[(](ms|us|ns)[\])]?$", re.I)
 # Seconds since 1970 that are taken for a date: from 1973 on; no recording lasts as long.
 _DATES = (1e8, 1e11)
-_SECONDS = {"ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+# A date with points, and a time of a day alone, as ISO 8601 has them.
+_RESPELLED = (
+    (r"^\s*(\d\d)\.(\d\d)\.(\d{4})", r"\3-\2-\1"),
+    (r"^\s*(\d\d:\d\d)", r"1970-01-01 \1"),
+    (",", "."),
+)
+#: Units of a column of times.
+SECONDS = {"ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
 def time_column(names: Sequence[str], chosen: str | None = None) -> tuple[str, float] | None:
@@ -35,11 +42,11 @@ def time_column(names: Sequence[str], chosen: str | None = None) -> tuple[str, f
     """
     if chosen is not None and chosen in names:
         unit = _UNIT.search(chosen.strip())
-        return chosen, _SECONDS[unit[1].lower()] if unit else 1.0
+        return chosen, SECONDS[unit[1].lower()] if unit else 1.0
     for name in names:
         # "ts" is no t in seconds.
         if (found := _NAME.fullmatch(name.strip())) and name.strip().lower() != "ts":
-            return name, _SECONDS.get((found[1] or "s").lower(), 1.0)
+            return name, SECONDS.get((found[1] or "s").lower(), 1.0)
     return None
 
 
@@ -72,6 +79,20 @@ def clock_time(seconds: float) -> str:
     if _DATES[0] < seconds < _DATES[1]:
         return f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%d %H:%M:%S}"
     return f"{seconds:.10g} s"
+
+
+def date_times(column: Any, zone: str | None) -> Any:
+    """A column of texts of Arrow as date-times: ISO 8601, ``31.05.2024 22:15:00``, or a time of a day.
+
+    Raises:
+        pyarrow.ArrowInvalid: A text is none of them.
+    """
+    import pyarrow
+    from pyarrow import compute
+
+    for pattern, text in _RESPELLED:
+        column = compute.replace_substring_regex(column, pattern, text)
+    return compute.utf8_trim_whitespace(column).cast(pyarrow.timestamp("ns", zone))
 
 
 def clock_of(path: Path, name: str, times: np.ndarray, unit: float, *, first_row: int) -> Clock:

@@ -1,5 +1,6 @@
 """Shared parts of all readers: errors, optional libraries, and a bounded memory."""
 
+import codecs
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -10,10 +11,15 @@ from types import ModuleType
 
 import numpy as np
 
+from spanloc.files import pip_install
+
 # Bytes of one recording that may be held decoded, and of all that a process keeps from earlier reads.
 MOST_BYTES, KEPT_BYTES = 2**31, 2**30
 # No sensor and no feature extractor has more, recordings often have as many steps.
 _MOST_CHANNELS = 2**13
+_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+# Bytes by which the encoding of a text is judged.
+_SAMPLE = 2**22
 _kept: OrderedDict[tuple[str, str, int, int], np.ndarray] = OrderedDict()
 
 
@@ -38,6 +44,23 @@ def require_file(path: Path) -> None:
     if not path.is_file():
         kind = "not a regular file" if path.exists() else "no such file"
         raise FileNotFoundError(f"{shown_path(path)}: {kind}")
+
+
+def encoding_of(path: Path) -> str:
+    """The encoding of a text: UTF-8, or UTF-16 by its mark; what is neither is that of Western Windows.
+
+    Binary data count as UTF-8, so that they fail to be read.
+    """
+    with path.open("rb") as file:
+        content = file.read(_SAMPLE)
+    marked = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
+    if marked or b"\0" in content:
+        return marked or "utf-8-sig"
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(content)
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8-sig"
 
 
 @contextmanager
@@ -78,7 +101,7 @@ def library(path: Path, name: str, extra: str) -> ModuleType:
     except (ImportError, OSError):
         raise ValueError(
             f"{shown_path(path)}: reading {path.suffix or '.hea'} needs {name}: "
-            f"pip install spanloc[{extra}]"
+            f"{pip_install(extra)}"
         ) from None
 
 

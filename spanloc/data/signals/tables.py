@@ -9,11 +9,20 @@ from typing import Any
 import numpy as np
 
 from spanloc.data.signals.channels import Named, columns_for
-from spanloc.data.signals.clock import Clock, clock_of, time_column
+from spanloc.data.signals.clock import SECONDS, Clock, clock_of, date_times, time_column
 from spanloc.data.signals.protocol import Signal
-from spanloc.data.signals.reading import kept, reading, require_file, require_size, shown_path
+from spanloc.data.signals.reading import (
+    encoding_of,
+    kept,
+    reading,
+    require_file,
+    require_size,
+    shown_path,
+)
 
-_NO_DATE = re.compile(r"conversion error to timestamp\[ns\]: invalid value '(.*?)'")
+# Lines by which the form of a table is judged.
+_LINES = 64
+_NO_DATE = re.compile(r"parse string: '(.*?)' as a scalar")
 _ZONE = re.compile(r":\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)$")
 _MISSING = {"", "NA", "N/A", "#N/A", "#NA", "n/a", "null", "NULL", "NaN", "nan"}
 
@@ -26,9 +35,10 @@ class CsvSignal(Signal):
     decimal comma, then in all of the file.
 
     The first line names the channels if anything in it is not a number; blanks around names do not
-    count. A column with the time (see :func:`~spanloc.data.signals.clock.time_column`) gives the rate
+    count. Lines above the names, with another number of fields than the rows, are skipped; a line below the
+    names without any number holds the units. A column with the time (see :func:`~spanloc.data.signals.clock.time_column`) gives the rate
     and is no channel; nor is a first column without a name, the index that pandas writes. Empty fields
-    are NaN. The file is read whole, as float32, and kept in memory. Errors count rows as lines of the
+    are NaN. A file that is not UTF-8 or UTF-16 is read as Western text of Windows. The file is read whole, as float32, and kept in memory. Errors count rows as lines of the
     file, from 1.
 
     Args:
@@ -60,7 +70,7 @@ class CsvSignal(Signal):
         self.channels = tuple(self._names[i] for i in self._chosen) if self._named else None
         if self._time and rate is None:
             number, unit = self._time
-            self.clock = clock_of(path, self._names[number], times, unit, first_row=2)
+            self.clock = clock_of(path, self._names[number], times, unit, first_row=self.first_line)
             self.rate = self.clock.rate
 
     def read(self, first: int, last: int) -> np.ndarray:
@@ -74,30 +84,36 @@ class CsvSignal(Signal):
     def _read_header(self, channels: Sequence[str | int] | None, time: str | None) -> None:
         where = shown_path(self.path)
         require_file(self.path)
-        with reading(self.path, "a table in UTF-8"), self.path.open(encoding="utf-8-sig") as file:
-            lines = [file.readline(2**20), file.readline(2**20)]
-            tabs = self.path.suffix.lower() == ".tsv"
-            self._separator = "\t" if tabs else separator_of(lines[0])
-            rows = csv.reader(lines, delimiter=self._separator, skipinitialspace=not tabs)
-            head, second = next(rows, []), next(rows, [])
+        self._encoding = encoding_of(self.path)
+        with reading(self.path, "a table"), self.path.open(encoding=self._encoding) as file:
+            lines = [file.readline(2**20) for _ in range(_LINES)]
+            self._separator, above = _form(
+                lines, "\t" if self.path.suffix.lower() == ".tsv" else None
+            )
+            head, second, third = (_fields(line, self._separator) for line in lines[above:][:3])
         if not any(head):
             raise ValueError(f"{where}: row 1 is empty; wanted columns of numbers")
         #: Decimal marks that numbers may have.
         self._points = ".," if self._separator == ";" else "."
         self._named = not all(is_number(field, self._points) for field in head)
         names = [field.strip() for field in head]
+        units = self._named and _is_units(second, third)
         #: Of the first step.
-        self.first_line = 1 + self._named
+        self.first_line = above + 1 + self._named + units
         self._names = names if self._named else [str(i) for i in range(len(head))]
         clock = time_column(self._names, time)
         self._time = clock and (self._names.index(clock[0]), clock[1])
         texts = {}
-        if self._named and len(second) == len(head):
-            texts = {i: f for i, f in enumerate(second) if not is_number(f, self._points)}
+        row = third if units else second
+        if self._named and len(row) == len(head):
+            texts = {i: f for i, f in enumerate(row) if not is_number(f, self._points)}
         self._dates = bool(self._time and self._time[0] in texts)
         if self._time and self._dates:
-            self._zone = "UTC" if _ZONE.search(second[self._time[0]].strip()) else None
+            self._zone = "UTC" if _ZONE.search(row[self._time[0]].strip()) else None
             self._time = self._time[0], 1e-9
+        elif self._time and units:
+            unit = second[self._time[0]].strip(" []()").lower()
+            self._time = self._time[0], SECONDS.get(unit, self._time[1])
         skipped = {self._time and self._time[0], None if self._names[0] else 0}
         columns = [i for i in range(len(head)) if i not in skipped]
         if not columns:
@@ -105,12 +121,14 @@ class CsvSignal(Signal):
         own = tuple(self._names[i] for i in columns)
         listing = Named(self.path, own if self._named else None, len(own))
         kinds = {
-            place: f"text ({texts[i]!r:.30} in row 2)"
+            place: f"text ({texts[i]!r:.30} in row {self.first_line})"
             for place, i in enumerate(columns)
             if i in texts
         }
         numbers, self.choice = columns_for(listing, kinds, channels)
         self._chosen = [columns[number] for number in numbers]
+        if units:
+            self.units = tuple(second[i].strip(" []()") for i in self._chosen)
         for i in self._chosen:
             name = self._names[i]
             if name in [self._names[other] for other in self._chosen if other < i]:
@@ -130,14 +148,14 @@ class CsvSignal(Signal):
                 # Read again, it is known.
                 self._points = point
                 return values, times
-        with reading(self.path, "a table of numbers in UTF-8"):
+        with reading(self.path, "a table of numbers"):
             self._explain()
             bad = _NO_DATE.search(str(failed))
             if bad and self._time:
                 raise ValueError(
                     f"{shown_path(self.path)}: column {self._names[self._time[0]]!r:.60}: "
                     f"{bad[1]!r:.60} is not a time that can be read; wanted seconds, or "
-                    "date-times such as 2024-05-31 22:15:00"
+                    "date-times such as 2024-05-31 22:15:00 or 31.05.2024 22:15:00"
                 )
             raise failed
 
@@ -150,12 +168,13 @@ class CsvSignal(Signal):
         types: dict[str, Any] = dict.fromkeys(chosen, pyarrow.float32())
         time = self._time and str(self._time[0])
         if time:
-            types[time] = pyarrow.timestamp("ns", self._zone) if self._dates else pyarrow.float64()
+            types[time] = pyarrow.string() if self._dates else pyarrow.float64()
         options = {
             "read_options": arrow.ReadOptions(
                 use_threads=False,
                 column_names=[str(i) for i in range(len(self._names))],
-                skip_rows=int(self._named),
+                skip_rows=self.first_line - 1,
+                encoding=self._encoding.removesuffix("-sig"),
             ),
             "parse_options": arrow.ParseOptions(delimiter=self._separator),
             "convert_options": arrow.ConvertOptions(
@@ -170,7 +189,10 @@ class CsvSignal(Signal):
                 hint = "save it as .npy or .parquet, which are read piece by piece"
                 require_size(self.path, num_bytes, hint)
                 if time:
-                    times.append(times_of(batch.column(time)))
+                    column = batch.column(time)
+                    times.append(
+                        times_of(date_times(column, self._zone) if self._dates else column)
+                    )
         if not num_bytes:
             raise ValueError(f"{shown_path(self.path)}: has no rows; wanted at least one")
         return np.concatenate(pieces), np.concatenate(times) if times else np.zeros(0)
@@ -180,11 +202,11 @@ class CsvSignal(Signal):
         where = shown_path(self.path)
         read = {*self._chosen, *(() if self._dates or not self._time else (self._time[0],))}
         with_comma = with_point = None
-        with self.path.open(encoding="utf-8-sig", newline="") as file:
+        with self.path.open(encoding=self._encoding, newline="") as file:
             rows = csv.reader(file, delimiter=self._separator)
             for fields in rows:
                 number = rows.line_num
-                if not fields or (self._named and number == 1):
+                if not fields or number < self.first_line:
                     continue
                 if len(fields) != len(self._names):
                     wanted = f"{len(fields)} columns; wanted {len(self._names)}"
@@ -201,6 +223,35 @@ class CsvSignal(Signal):
                     if with_comma and with_point:
                         wanted = "wanted decimal commas or points, not both"
                         raise ValueError(f"{where}: {with_comma} and {with_point}; {wanted}")
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    rows = csv.reader([line], delimiter=separator, skipinitialspace=separator != "\t")
+    return next(rows, [])
+
+
+def _form(lines: Sequence[str], separator: str | None) -> tuple[str, int]:
+    """The separator of a table, and the number of lines above its names."""
+    own = separator or separator_of(lines[0])
+    filled = [line for line in lines if line.strip()] or [""]
+    mark = separator or separator_of(filled[-1])
+    width = len(_fields(filled[-1], mark))
+    if len(_fields(lines[0], own)) == width:
+        return own, 0
+    for i, line in enumerate(lines[:-1]):
+        names = _fields(line, mark)
+        if len(names) == width > 1 and not any(map(is_number, names)):
+            return mark, i
+    return own, 0
+
+
+def _is_units(row: Sequence[str], below: Sequence[str]) -> bool:
+    """True for a row of texts above one with numbers in their place."""
+    texts = [i for i, field in enumerate(row) if field.strip() and not is_number(field, ".,")]
+    numbers = any(field.strip() and is_number(field, ".,") for field in row)
+    if numbers or not texts or len(row) != len(below):
+        return False
+    return any(below[i].strip() and is_number(below[i], ".,") for i in texts)
 
 
 def separator_of(line: str) -> str:

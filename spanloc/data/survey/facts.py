@@ -7,7 +7,6 @@ import pandas as pd
 
 from spanloc.data.annotations.folder import Record
 from spanloc.data.annotations.rows import Case
-from spanloc.data.annotations.units import CLOCK
 from spanloc.data.signals.arrays import shown_path
 from spanloc.data.survey.result import LabelSpans, Overlaps
 from spanloc.data.survey.signals import Scan
@@ -61,11 +60,6 @@ def of_record(record: Record, text: str = "", row: str = "") -> Case:
 
 def fitting(unit: str) -> str:
     """The advice where spans fit in another unit, from the question about it."""
-    if unit == CLOCK:
-        return (
-            "The annotations look like clock times. Subtract the time of the first row of the "
-            "recording."
-        )
     return f"{unit[0].upper()}{unit[1:]}; with this unit they fit in their recordings."
 
 

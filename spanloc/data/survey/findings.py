@@ -31,7 +31,9 @@ def refused(cases: Sequence[Case]) -> Iterator[Finding]:
     too_short = [case for case in cases if TOO_SHORT in case.text]
     apart = {*no_rate, *too_short}
     others = [case for case in cases if case not in apart]
-    yield from finding("refused", others, len(others))
+    for kind, whole in (("refused", False), ("unusable", True)):
+        own = [case for case in others if bool(case.sequence and not case.row) == whole]
+        yield from finding(kind, own, len(own))
     # The file is that of the recording; what is left of the text: the columns of a table.
     own = [
         case._replace(file=path, text=rest.partition("; ")[0].removeprefix(": "))
@@ -139,9 +141,9 @@ def subjects(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "note",
             "no subjects",
-            "No recording names its subject, and a subset is missing that will be drawn",
+            "No recording names its subject (person, animal, machine), and training draws those to hold out",
             len(facts.records),
-            "Name the subjects, so that none is both trained and tested on.",
+            "If one subject has several recordings, name the subjects: training then holds out whole subjects.",
         )
 
 

@@ -14,13 +14,16 @@ SHORT = 2
 #: Standard deviations of one channel that differ by more are of different units, or of a dead sensor.
 SCALES = 1000
 
-_FEW_ADVICE = "Annotate more of it, or join it with a similar label."
+_FEW_ADVICE = "Annotate more of these spans, or join labels: 'data.label_map={OLD: NEW}'."
 _NOT_TESTED = "Nothing will be known about how well it is found there."
 # By kind: severity, noun of the cases, what is said of them, advice.
 _KINDS = {
     "refused": (
-        "error", "mistake", "in the annotations, or annotations that do not fit the recordings",
-        "Correct these and check again. The rows and recordings with mistakes were not checked."),
+        "error", "mistake", "in the annotations",
+        "Correct these and check again: nothing else of them was checked."),
+    "unusable": (
+        "error", "recording", "that cannot be used",
+        "Correct these and check again: nothing else of them was checked."),
     "no rate": (
         "error", "recording", "whose rate is not known",
         "Set data.fps (steps per second); for features of a video, data.feature_stride and data.fps."),
@@ -89,7 +92,7 @@ _KINDS = {
         "Swap the ends, or leave these spans out: data.bad_spans=drop."),
     "span: empty": (
         "error", "span", "without a length",
-        f"{MOMENTS[0].upper()}{MOMENTS[1:]}. Else give them a length, or leave them out: data.bad_spans=drop."),
+        f"Correct their ends, or leave them out: data.bad_spans=drop. If they are {MOMENTS}."),
     "span: past the end": (
         "error", "span", "past the end of the recording",
         "Check the rate, the duration and the unit of the ends; data.bad_spans=clip cuts off what is "

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from itertools import islice
 
 from spanloc.data.annotations.columns import quoted
@@ -53,8 +54,13 @@ def label_findings(facts: Facts) -> Iterator[Finding]:
     known = [label for label in facts.labels if label.num_spans]
 
     def about(kind: str, own: list[LabelSpans], subset: str = "") -> Iterator[Finding]:
-        cases = (Case(text=repr(one.name) + _count(one, subset)) for one in own)
+        cases = (Case(text=repr(one.name) + _count(one, subset) + meant(one)) for one in own)
         yield from finding(kind, cases, len(own))
+
+    def meant(label: LabelSpans) -> str:
+        more = [one.name for one in known if one.num_spans > label.num_spans]
+        near = get_close_matches(label.name, more, n=1, cutoff=0.8)
+        return f"; did you mean {near[0]!r}?" if near and 0 < label.num_spans < FEW else ""
 
     def trained(least: int, below: int) -> list[LabelSpans]:
         return [one for one in known if least <= one.subsets.get("training", 0) < below]

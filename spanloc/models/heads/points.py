@@ -34,7 +34,7 @@ class DenseHead(nn.Module):
         prior: float,
     ) -> None:
         super().__init__()
-        self.num_classes = num_classes
+        self.num_classes, self.width = num_classes, width
         self.shared_layers = nn.ModuleList(ConvNorm(width, width) for _ in range(num_shared))
         self.score_layers = nn.ModuleList(ConvNorm(width, width) for _ in range(num_layers))
         self.span_layers = nn.ModuleList(ConvNorm(width, width) for _ in range(num_layers))

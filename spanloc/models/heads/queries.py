@@ -75,7 +75,8 @@ class QueryHead(nn.Module):
         require_sizes(num_queries=num_queries, num_layers=num_layers, num_heads=num_heads)
         if width % num_heads:
             raise ValueError(f"width is {width}; it must be a multiple of num_heads, {num_heads}")
-        self.num_classes, self.num_levels, self.num_queries = num_classes, num_levels, num_queries
+        self.num_classes, self.width = num_classes, width
+        self.num_levels, self.num_queries = num_levels, num_queries
         self.level = nn.Parameter(0.02 * torch.randn(num_levels, width))
         self.norm = nn.LayerNorm(width)
         self.content = nn.Parameter(0.02 * torch.randn(num_queries, width))

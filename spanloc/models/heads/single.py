@@ -26,7 +26,7 @@ class SingleHead(nn.Module):
 
     def __init__(self, num_classes: int, *, width: int = 96, num_layers: int = 2) -> None:
         super().__init__()
-        self.num_classes = num_classes
+        self.num_classes, self.width = num_classes, width
         self.layers = nn.ModuleList(ConvNorm(width, width) for _ in range(num_layers))
         self.attend = nn.Conv1d(width, 3, 1)
         self.shift = nn.Conv1d(width, 2, 1)

@@ -55,6 +55,10 @@ class PyramidNeck(nn.Module):
         self, x: Float[Tensor, "batch width cells"], mask: Bool[Tensor, "batch cells"]
     ) -> list[Level]:
         """Cells and mask of each level, the finest first."""
+        if x.shape[1] != self.width:
+            raise ValueError(
+                f"{type(self).__name__} has width={self.width}; the backbone gives {x.shape[1]} channels"
+            )
         levels: list[Level] = []
         for number, blocks in enumerate(self.levels):
             if number:

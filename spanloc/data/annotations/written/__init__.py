@@ -43,7 +43,9 @@ _CELL = Limit(
     re.compile(rf"{_EDGES}|\t|{_LINES}|\A\""),
     "one line, without tabs, white space around it, and a quotation mark in front",
 )
-_WORD = Limit(re.compile(r"\s|\A<NA>\Z"), "no white space, and not <NA>, as RTTM has its fields")
+_WORD = Limit(
+    re.compile(r"\s|\A<NA>\Z"), "no white space, which separates the fields of RTTM, and not <NA>"
+)
 _UNBROKEN = Limit(
     re.compile(rf"{_EDGES}|[\x00-\x08\x0a-\x1f]"),
     "no line breaks or control characters, and no white space around it",
@@ -101,7 +103,7 @@ def instead_of_label(kind: str, label: str) -> str | None:
     """The rule of a format that a label breaks, in words; None where the format can hold it.
 
     >>> instead_of_label("rttm", "sit down")
-    'no white space, and not <NA>, as RTTM has its fields'
+    'no white space, which separates the fields of RTTM, and not <NA>'
     """
     return wanted_label(label, _format(kind).label)
 

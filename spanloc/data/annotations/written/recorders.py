@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from spanloc.data.annotations.written.found import Found
-from spanloc.files import shown
+from spanloc.files import pip_install, shown
 
 # Of the two digits of a year in EDF.
 _FIRST_YEAR, _LAST_YEAR = 1985, 2084
@@ -32,7 +32,7 @@ def edf(found: Sequence[Found]) -> bytes:
             warnings.simplefilter("ignore")
             import edfio
     except ImportError:
-        raise ValueError("format edf needs edfio: pip install spanloc[edf]") from None
+        raise ValueError(f"format edf needs edfio: {pip_install('edf')}") from None
     start, about = None, None
     if one.start is not None:
         if not _FIRST_YEAR <= one.start.year <= _LAST_YEAR:
