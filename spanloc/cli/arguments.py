@@ -19,14 +19,14 @@ _WITH_VALUE = {
     *("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p"),
     *("--cfg", "-c", "--info", "-i", "--experimental-rerun"),
 }
-# What a command wants first; the place is that of a folder or a file.
+# What a command wants first; the empty place is that of a folder or a file.
 _FIRST = {
     "train": "data.root={}",
     "tune": "data.root={}",
     "check": "data.root={}",
     "evaluate": "checkpoint={}",
     "export": "checkpoint={}",
-    "predict": "checkpoint=RUN input={}",
+    "predict": "checkpoint={run} input={}",
     "score": "predictions={} annotations=FILE",
     "report": "runs={}",
     "probe": "span_loss=giou",
@@ -52,12 +52,20 @@ def refuse_others(arguments: Sequence[str], command: str) -> None:
         raise ValueError(
             f"settings are written without dashes: {_without_dashes(arguments, dashed)}"
         )
-    for argument in [*options.overrides, *unknown]:
-        # A setting is taken away by ~NAME.
-        if "=" not in argument and not argument.startswith("~"):
-            there = argument if os.path.exists(argument) else "FOLDER"
-            like = " ".join(shlex.quote(part.format(there)) for part in _FIRST[command].split())
-            raise ValueError(f"{argument} is no setting; settings are NAME=VALUE: {like}")
+    # A setting is taken away by ~NAME.
+    others = [a for a in (*options.overrides, *unknown) if "=" not in a and not a.startswith("~")]
+    if not others:
+        return
+    for i, argument in enumerate(arguments):
+        if re.search(r"=[{[][^]}]*$", argument):
+            whole = re.sub(r"([]}]).*", r"\1", " ".join(arguments[i:]), flags=re.S)
+            raise ValueError(f"a setting with spaces wants quotes: {shlex.quote(whole)}")
+    first = _FIRST[command]
+    runs = [a for a in others if a.endswith(".ckpt") or os.path.exists(f"{a}/best.ckpt")]
+    run = runs[0] if runs and "{run}" in first else "RUN"
+    there = next((a for a in others if a != run and os.path.exists(a)), "FOLDER")
+    like = " ".join(shlex.quote(part.format(there, run=run)) for part in first.split())
+    raise ValueError(f"{others[0]} is no setting; settings are NAME=VALUE: {like}")
 
 
 def _without_dashes(arguments: Sequence[str], dashed: Sequence[str]) -> str:

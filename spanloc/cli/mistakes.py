@@ -46,6 +46,12 @@ def line_of(error: BaseException, command: str = "train") -> str:
         meant = f" did you mean {near}?" if near else ""
         others = "--help names the often used, --cfg job lists all"
         return f"there is no setting {unknown[1]!r};{meant} {others}"
+    choice = re.search(r"Could not find '(.+)/(.+?)'\s+Available options in .+?:\s(.+)", text, re.S)
+    if choice:
+        there = choice[3].split("\nConfig search path")[0].split()
+        near = get_close_matches(choice[2], there, 1)
+        meant = f"; did you mean {near[0]}?" if near else ";"
+        return f"there is no {choice[1]}={choice[2]}{meant} There are {', '.join(there)}"
     if isinstance(error, OverrideParseException):
         name, _, value = str(error.override).partition("=")
         return (

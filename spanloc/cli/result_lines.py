@@ -9,6 +9,7 @@ from typing import Any
 from spanloc.data import SyntheticData
 from spanloc.data.held_out import named
 from spanloc.files import counted
+from spanloc.reports.score_tables import metric_notes
 from spanloc.training.callbacks import Convergence
 from spanloc.training.callbacks.summary import summary
 
@@ -34,7 +35,12 @@ def meanings(metrics: Iterable[str]) -> list[str]:
             "tiou: overlap of the predicted and the true span, divided by all that the two cover; the mean. "
             "1 is perfect."
         )
-    return lines
+    recalls = [name for name in names if re.fullmatch(r"R1@\d\.\d+", name)]
+    if recalls:
+        lines.append(
+            f"{recalls[0]}: share of the sequences whose best-scored span has a tIoU of {recalls[0][3:]} or more."
+        )
+    return [*lines, *metric_notes(names)]
 
 
 def evaluated_on(samples: Any, word: str) -> str:

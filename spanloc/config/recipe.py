@@ -8,6 +8,7 @@ from spanloc.config.training_facts import TrainingFacts, num_processes
 from spanloc.data.extremes import EXTREMES
 from spanloc.decode.decode import times_of
 from spanloc.files import counted, shown
+from spanloc.models.backbones.conv import LARGEST_STEP
 from spanloc.models.sizing import levels_for, stride_for
 
 Budget = Literal["quick", "default", "best"]
@@ -109,8 +110,9 @@ class _Recipe:
             return value
         return self._get(place, value)
 
-    def _seconds(self, steps: float) -> str:
-        return f"{steps * self.facts.seconds_per_step:.3g} s"
+    def _length(self, steps: float) -> str:
+        step = self.facts.seconds_per_step
+        return f"{steps:.3g} steps" if step == 1 else f"{steps * step:.3g} s"
 
     def _cells(self) -> int:
         """The cells that a short span is to have, for the tIoU that counts."""
@@ -121,13 +123,13 @@ class _Recipe:
     def _stride(self) -> int:
         facts, cells = self.facts, self._cells()
         stride = stride_for(facts.shortest, cells)
-        short = f"a short span ({self._seconds(facts.shortest)}; 5 % of the spans are shorter)"
+        short = f"a short span ({self._length(facts.shortest)}; 5 % of the spans are shorter)"
         reason = f"{facts.shortest / stride:.0f} cells fit into {short}"
         finest = stride_for(stride / _FINER, cells=1)
         if facts.short_label and stride_for(facts.short_median, _LABEL_CELLS) < stride:
             stride = max(stride_for(facts.short_median, _LABEL_CELLS), finest)
-            seconds = self._seconds(facts.short_median)
-            reason = f"{facts.short_median / stride:.0f} cells fit into a typical {shown(facts.short_label)} ({seconds})"
+            typical = f"{shown(facts.short_label)} ({self._length(facts.short_median)})"
+            reason = f"{facts.short_median / stride:.0f} cells fit into a typical {typical}"
         # A crop must have room for the longest span; better for three times as much, so that few crops cut it,
         # as long as typical spans keep their cells.
         needed = facts.longest * 1.5 / _MOST_CELLS
@@ -135,13 +137,15 @@ class _Recipe:
         needed = max(needed, min(2 * needed, typical / _LABEL_CELLS))
         if stride < needed:
             stride = stride_for(1.25 * needed, cells=1)
-            reason = f"crops have room around the longest span ({self._seconds(facts.longest)})"
+            reason = f"crops have room around the longest span ({self._length(facts.longest)})"
+        if stride > LARGEST_STEP and self._get("backbone.bands"):
+            reason += "; cells see the power in bands of frequencies too (backbone.bands)"
         stride = int(self._choose("backbone.stride", stride, reason))
         if stride < 1:
             raise ValueError(f"stride is {stride}; it must be at least 1")
         levels = levels_for(facts.longest, stride)
         levels = self._choose(
-            "neck.num_levels", levels, f"for spans of up to {self._seconds(facts.longest)}"
+            "neck.num_levels", levels, f"for spans of up to {self._length(facts.longest)}"
         )
         self._predictions((2 - 2 ** (1 - levels)) / stride)
         return stride
@@ -273,7 +277,7 @@ class _Recipe:
         if facts.offsets > least:
             size = round(_BASELINE * facts.longest)
             offsets = f"recordings have different offsets ({facts.offsets:.0%} of the variance)"
-            reason = f"a running mean over {self._seconds(size)} is subtracted: {offsets}"
+            reason = f"a running mean over {self._length(size)} is subtracted: {offsets}"
             self._choose("localizer.baseline", size, reason)
         if facts.extremes > EXTREMES:
             times = f"{facts.extremes:.0f} times as large"

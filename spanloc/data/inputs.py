@@ -1,6 +1,7 @@
 """Preparation of recordings as the input of a trained model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,14 +91,20 @@ def signal_of(values: Any) -> Signal:
     return ArraySignal(np.asarray(values), channels=None if names is None else [*map(str, names)])
 
 
-def without_gaps(signal: Signal, missing: str) -> Signal:
+def without_gaps(
+    signal: Signal, missing: str, on_fill: Callable[[], None] | None = None
+) -> Signal:
     """A signal with its missing values filled (``"interpolate"``), or without gaps in its times (``"error"``).
+
+    Args:
+        on_fill: As of :class:`Filled`.
 
     Raises:
         ValueError: There is a gap that is not to be filled; or ``missing`` is another word.
     """
     if missing == "interpolate":
-        return signal.each(Filled) if isinstance(signal, MixedRates) else Filled(signal)
+        fill = partial(Filled, on_fill=on_fill)
+        return signal.each(fill) if isinstance(signal, MixedRates) else fill(signal)
     if missing != "error":
         raise ValueError(f"missing is {missing!r}; wanted 'interpolate' or 'error'")
     if isinstance(signal, Regular) and (gap := signal.gap):
@@ -120,6 +127,7 @@ def as_input(
 ) -> tuple[Signal, list[Note]]:
     """The input of a model from a recording, and short notes of what was done to it.
 
+    Missing values are found when they are read: the note of them is added then.
     Channels are taken by name where the model and the recording have names, whatever their order.
 
     Args:
@@ -145,10 +153,13 @@ def as_input(
         done = "times are not regular: interpolated at equal steps"
         notes.append(Note(f"its {done}", f"the {done}"))
         gaps = listed_gaps(signal, signal.rate or rate)
-    signal = without_gaps(signal, missing or facts.missing)
+    how = "filled by interpolation; check predictions there"
     if gaps:
-        filled = "filled by interpolation; check predictions there"
-        notes.append(Note(f"{gaps} {filled}", f"gaps in the times {filled}"))
+        notes.append(Note(f"{gaps} {how}", f"gaps in the times {how}"))
+    filled = Note(f"missing values {how}")
+    signal = without_gaps(
+        signal, missing or facts.missing, lambda: gaps or filled in notes or notes.append(filled)
+    )
     source = signal.rate or rate
     if facts.rate is not None and source is None:
         raise ValueError(f"{where}: its rate is not known; set rate (steps per second)")

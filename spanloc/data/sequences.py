@@ -186,7 +186,7 @@ def _safe(mean: np.ndarray, std: np.ndarray) -> tuple[Tensor, Tensor]:
 
 
 def require_finite(source: Signal | Path, values: np.ndarray, first: int = 0) -> None:
-    """Refuse values ``(steps, channels)`` that are NaN or infinite; the error names row and column.
+    """Refuse values ``(steps, channels)`` that are NaN or infinite; the error names row and channel.
 
     Args:
         source: The recording, or its file, for the error.
@@ -197,7 +197,9 @@ def require_finite(source: Signal | Path, values: np.ndarray, first: int = 0) ->
         value = values[row, channel]
         place = place_of_row(source, int(first + row))
         path = source if isinstance(source, Path) else source.path
+        names = getattr(source, "channels", None)
+        name = f"channel {names[channel]!r}" if names else f"column {channel}"
         # Of a stream, whose source is a path, the neighbours are not known yet.
         fills = np.isnan(value) and not isinstance(source, Path)
         hint = "; missing='interpolate' (data.missing) fills missing values" if fills else ""
-        raise ValueError(f"{path}: {place}, column {channel} is {value}{hint}")
+        raise ValueError(f"{path}: {place}, {name} is {value}{hint}")

@@ -69,7 +69,7 @@ def score_tables(scores: ScoreResult) -> list[Table]:
         if not name.startswith("AP/")  # those of single labels have a table of their own
     ]
     return [
-        Table("Metrics", rows, notes=_metric_notes(scores.metrics)),
+        Table("Metrics", rows, notes=metric_notes(scores.metrics)),
         _error_table(scores),
         _target_table(diagnosis),
         _sensitivity_table(diagnosis),
@@ -77,7 +77,8 @@ def score_tables(scores: ScoreResult) -> list[Table]:
     ]
 
 
-def _metric_notes(names: Iterable[str]) -> list[str]:
+def metric_notes(names: Iterable[str]) -> list[str]:
+    """What the metrics with these names mean: those of events and of boundaries."""
     words = {word for name in names for word in name.split("_")[:1]}
     notes = []
     if words & {"event", "segment"}:

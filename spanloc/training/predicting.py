@@ -111,7 +111,6 @@ class PredictingModule(BuiltModule):
         )
         if silent:
             notes.append(Note(f"its rate is not known; taken as {known:g} Hz, as in training"))
-        (self.on_notes or self._log_notes)(name, notes)
         known = signal.rate or facts.rate or known
         step = 1.0 if known is None else 1 / known
 
@@ -120,7 +119,9 @@ class PredictingModule(BuiltModule):
             return batch_of(signal, first, last, line, named).to(self.device)
 
         with evaluating(self):
-            return self._of_parts(part_of, signal.num_steps)
+            found = self._of_parts(part_of, signal.num_steps)
+        (self.on_notes or self._log_notes)(name, notes)
+        return found
 
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> Predictions:
         """Predictions in seconds, with the ids of their sequences."""

@@ -233,6 +233,9 @@ def test_a_folder_without_a_signal_says_so(cli, tmp_path, capsys):
     (tmp_path / "here" / "a.txt").write_text("1\t2\tx\n")
     check(cli, tmp_path, "data.root=here")
     assert "there is no recording either, which belong in" in capsys.readouterr().out
+    (tmp_path / "here" / "annotations.xlsx").write_bytes(b"")
+    check(cli, tmp_path, "data.root=here")
+    assert "; save annotations.xlsx as CSV; there is no" in capsys.readouterr().out
     root = table(tmp_path / "gone", ["a,1,2,x", "b,1,2,x"])
     (root / "data" / "a.npy").unlink()
     check(cli, tmp_path, f"data.root={root}", "data.fps=50")

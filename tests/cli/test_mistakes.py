@@ -91,6 +91,7 @@ def test_an_error_that_cannot_be_noted_is_still_said(cli, tmp_path, monkeypatch)
             "there is no setting 'criterion.weight'; under criterion there",
         ),
         (["span_loss=gio"], "Could not find 'span_loss/gio' Available options in 'span_loss'"),
+        (["data.root=nowhere", "budget=fast"], "budget is 'fast'; wanted one of quick, default"),
         (["data=annotations"], "data.root is not set; add data.root=... to the command"),
         (["data=annotations", "data.root=nowhere"], "nowhere: no such folder (data.root)"),
         (["data.num_test=1000000000000"], "num_sequences is 1000000000000; it may be at most"),

@@ -140,7 +140,10 @@ def test_what_does_not_fit_the_model_is_one_line(cli, named_model, tmp_path, nam
         (["input=none.csv"], "none.csv: no such file or folder (input)"),
         (["input=*.wav"], "*.wav: no recording matches, no file of .npy"),
         (["input=empty"], "empty: there is no recording in it, no file of .npy"),
-        (["input=[a.csv,sub/a.csv]"], "a.csv and sub/a.csv would both be 'a'; name one"),
+        (
+            ["input=[a.csv,sub/a.csv]"],
+            "would both be 'a'; name one, or give a pattern such as 'sub/*.csv'",
+        ),
         ([], "input is not set; add input=... to the command"),
         (["input=a.csv", "format=excel"], "format is 'excel'; wanted some of json, csv"),
         (["input=a.csv", "format=edf", "joint=true"], "a file of format=edf is of one recording"),

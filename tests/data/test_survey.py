@@ -92,9 +92,8 @@ def imbalanced(count):
 def misspelt(count):
     def change(folder):
         folder.classes = ["cuting", "cutting"]
-        for name in folder.database:
-            for i, row in enumerate(folder.spans(name)):
-                row["label"] = folder.classes[name != "s" or i >= count]
+        for i, row in enumerate(row for name in "stuv" for row in folder.spans(name)):
+            row["label"] = folder.classes[i >= count]
 
     return change
 

@@ -129,5 +129,7 @@ def test_a_query_model_sees_windows_of_a_crop_and_a_checkpoint_keeps_that(annota
 
 def test_a_stream_refuses_a_model_without_points():
     task = SpanLocalizer(query_model(), Criterion(match_hungarian, losses.giou_loss))
-    with pytest.raises(ValueError, match="a stream takes a head with points"):
+    with pytest.raises(
+        ValueError, match="from a head with points, such as PointsHead; this model has QueryHead"
+    ):
         Stream(task, longest=10.0)

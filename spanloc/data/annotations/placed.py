@@ -68,7 +68,7 @@ class Placer:
         units: Compares the spans with the recordings in other units.
 
     Raises:
-        ValueError: A label of the options is not in the files. Where the classes are set, it is a warning.
+        ValueError: A label of the options is not in the files, and the classes are not set.
     """
 
     def __init__(self, content: Content, meaning: Meaning) -> None:
@@ -84,8 +84,7 @@ class Placer:
         names = self._names(content)
         for option, chosen in (("unknown", unknown), ("ignore", self.ignored)):
             for name in chosen:
-                if name not in names:
-                    self._miss(content.file, option, name, names)
+                self._require(content.file, option, name, names)
         if both := set(unknown) & set(self.ignored):
             raise ValueError(f"the label {min(both)!r} is both in unknown and in ignore")
         apart = {*unknown, *self.ignored}
@@ -115,15 +114,14 @@ class Placer:
         for old, new in self.label_map.items():
             if not isinstance(new, str) or not new:
                 raise ValueError(f"label_map: {old!r} becomes {shown(new)}; wanted a name")
-            if old not in sources:
-                self._miss(content.file, "label_map", old, sources)
+            self._require(content.file, "label_map", old, sources)
         return list(dict.fromkeys(self.label_map.get(name, name) for name in sources))
 
-    def _miss(self, file: Path, option: str, name: str, names: Sequence[str]) -> None:
-        if self.meaning.classes is None:
+    def _require(self, file: Path, option: str, name: str, names: Sequence[str]) -> None:
+        # With classes, as of a trained model, it need not be there. Were it misspelt, the label that is meant
+        # would be none of the classes, which is an error.
+        if name not in names and self.meaning.classes is None:
             raise ValueError(f"{file}: {option}: no label {name!r}{nearest(name, names)}")
-        # Were it misspelt, the label that is meant would be none of the classes, which is an error.
-        log.warning("%s has no label %r, which data.%s names: ignored", file, name, option)
 
     def place(self, entry: Annotated, grid: Grid) -> Placed:
         """The annotations of a sequence in steps.

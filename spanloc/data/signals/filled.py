@@ -1,5 +1,7 @@
 """Missing values of a signal, interpolated."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from spanloc.data.signals.clock import Clock
@@ -18,9 +20,13 @@ class Filled(Signal):
     Before the first value of a channel and after its last one, these are repeated. Neighbours are looked
     for outside of the stretch that is read too, so that a step has the same value in every stretch.
     Infinite values are not missing: they stay.
+
+    Args:
+        on_fill: Is called whenever values that were read are filled.
     """
 
-    def __init__(self, signal: Signal) -> None:
+    def __init__(self, signal: Signal, on_fill: Callable[[], None] | None = None) -> None:
+        self.on_fill = on_fill
         self.signal, self.path, self.rate = signal, signal.path, signal.rate
         self.num_steps, self.num_channels = signal.num_steps, signal.num_channels
         self.channels, self.units = signal.channels, signal.units
@@ -37,6 +43,8 @@ class Filled(Signal):
         found = self.signal.read(first, last)
         if found.dtype.kind != "f" or not np.isnan(found).any():
             return found
+        if self.on_fill is not None:
+            self.on_fill()
         rows = np.arange(first, first + len(found), dtype=np.float64)
         before, after = (
             self._nearest(found[0], first, -1),
@@ -60,7 +68,7 @@ class Filled(Signal):
     def at(self, rate: float, *, source_rate: float) -> Signal:
         """The same at another rate, filled before a filter: it would spread what is missing."""
         if isinstance(self.signal, Regular) and rate >= source_rate / 2:
-            return Filled(self.signal.at(rate, source_rate=source_rate))
+            return Filled(self.signal.at(rate, source_rate=source_rate), self.on_fill)
         return Resampled(self, rate, source_rate=source_rate)
 
     def _nearest(self, border: np.ndarray, edge: float, way: int) -> np.ndarray:

@@ -6,8 +6,8 @@ from torch.nn import functional as F
 
 from spanloc.models.layers import BandPower, ConvBlock, ConvNorm, coarser, require_sizes
 
-# Steps that become one in the first convolution, at most, where the stride is larger.
-_LARGEST = 16
+#: Steps that become one in the first convolution, at most, where the stride is larger.
+LARGEST_STEP = 16
 
 
 class ConvBackbone(nn.Module):
@@ -53,7 +53,7 @@ class ConvBackbone(nn.Module):
             ConvNorm(before, width, step) for before, step in zip(widths, self.steps, strict=True)
         )
         self.bands = nn.ModuleList()
-        if bands and stride > _LARGEST:
+        if bands and stride > LARGEST_STEP:
             self.bands += [BandPower(num_channels, width, n, bands=bands) for n in self.steps]
         self.blocks = nn.ModuleList(
             ConvBlock(width, kernel, excite=excite) for _ in range(num_blocks)
@@ -80,7 +80,7 @@ class ConvBackbone(nn.Module):
 def _factors(stride: int) -> list[int]:
     # 10 -> [5, 2]: prime factors with the large ones first; 2 x 2 -> 4 saves a layer. What the first layer
     # leaves is most of the work of a large stride.
-    large = [d for d in range(8, _LARGEST + 1) if stride % d == 0] if stride > _LARGEST else []
+    large = [d for d in range(8, LARGEST_STEP + 1) if stride % d == 0] if stride > LARGEST_STEP else []
     factors, rest, factor = [], stride // max(large, default=1), 2
     while rest > 1:
         while rest % factor == 0:

@@ -182,8 +182,9 @@ class ProgressLines(package.callbacks.ProgressBar):
 
     def _count(self, what: str, num_batches: list[int | float]) -> None:
         self._done += 1
-        if self._enabled and self._pace.due():
-            done = counted(self._done, sum(num_batches), "batches", self._remaining.in_pass)
+        count = sum(num_batches)
+        if self._enabled and self._done < count and self._pace.due():
+            done = counted(self._done, count, "batches", self._remaining.in_pass)
             log.info("%s: %s", what, done)
 
     def _line(self, trainer: Trainer, left: float) -> str:
