@@ -95,7 +95,10 @@ def predict(session, model, features):
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    session = InferenceSession(sys.argv[1])
+    try:
+        session = InferenceSession(sys.argv[1])
+    except Exception as error:  # those of ONNX Runtime have no class in common
+        sys.exit(f"{sys.argv[1]}: cannot be read as an ONNX model: {error}")
     model = json.loads(session.get_modelmeta().custom_metadata_map["spanloc.json"])
     if found := unsupported(model["decode"]):
         sys.exit(f"{sys.argv[1]}: decodes with {', '.join(found)}, which this example does not do")

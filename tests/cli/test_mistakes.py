@@ -2,12 +2,14 @@
 
 import errno
 import logging
+import re
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL
+import yaml
+from conftest import CONFIGS, SMALL
 
 from spanloc.cli.mistakes import line_of
 from spanloc.training.callbacks import Convergence
@@ -60,7 +62,7 @@ def test_a_run_folder_that_cannot_be_written_is_named(cli, tmp_path, monkeypatch
 
 def test_a_choice_of_a_sweep_that_does_not_exist_is_named_and_leaves_no_folder(cli, tmp_path):
     line = cli("probe", "-m", "span_loss=giou,gio", folder=tmp_path)
-    assert line.startswith("spanloc-probe: error: In 'probe': Could not find 'span_loss/gio'")
+    assert line.startswith("spanloc-probe: error: there is no span_loss=gio; did you mean giou?")
     assert not list(tmp_path.iterdir())
 
 
@@ -90,8 +92,9 @@ def test_an_error_that_cannot_be_noted_is_still_said(cli, tmp_path, monkeypatch)
             ["criterion={weight: 1}"],
             "there is no setting 'criterion.weight'; under criterion there",
         ),
-        (["span_loss=gio"], "Could not find 'span_loss/gio' Available options in 'span_loss'"),
-        (["data.root=nowhere", "budget=fast"], "budget is 'fast'; wanted one of quick, default"),
+        (["scheduler=cosin"], "there is no scheduler=cosin; did you mean cosine? There are constant, c"),
+        (["experiment=mine"], "there is no experiment=mine; there are actionformer, birdsong, "),
+        (["data=annotations", "data.root=nowhere", "budget=fast"], "budget is 'fast'; wanted one of"),
         (["data=annotations"], "data.root is not set; add data.root=... to the command"),
         (["data=annotations", "data.root=nowhere"], "nowhere: no such folder (data.root)"),
         (["data.num_test=1000000000000"], "num_sequences is 1000000000000; it may be at most"),
@@ -149,6 +152,19 @@ def test_help_names_what_there_is(cli, capsys):
     helped = capsys.readouterr().out
     for word in ("spanloc-train data.root=FOLDER", "span_loss:", "smooth_giou", "annotations.json"):
         assert word in helped
+
+
+def test_train_and_check_name_the_same_settings_of_data(cli, capsys):
+    blocks = []
+    for command in ("train", "check"):
+        cli(command, "--help")
+        blocks += re.findall(r"(?s)Settings of your own data.*?fills missing", capsys.readouterr().out)
+    assert len(blocks) == 2
+    assert blocks[0] == blocks[1]
+    known = yaml.safe_load((CONFIGS / "data" / "annotations.yaml").read_text())
+    names = re.findall(r"data\.(\w+)=", blocks[0])
+    assert len(names) == 10
+    assert known.keys() >= {*names}
 
 
 def test_the_cause_speaks_where_only_the_cleaning_up_has_failed():
@@ -214,6 +230,17 @@ def test_nothing_close_is_no_suggestion(refused):
         ("train", ["m/ok"], "m/ok is no setting; settings are NAME=VALUE: data.root=m/ok"),
         ("train", ["m ok"], "m ok is no setting; settings are NAME=VALUE: 'data.root=m ok'"),
         ("train", ["gone"], "gone is no setting; settings are NAME=VALUE: data.root=FOLDER"),
+        ("predict", ["m/ok"], "m/ok is no setting; settings are NAME=VALUE: checkpoint=RUN input=m/ok"),
+        (
+            "predict",
+            ["a.ckpt", "m/ok"],
+            "a.ckpt is no setting; settings are NAME=VALUE: checkpoint=a.ckpt input=m/ok",
+        ),
+        (
+            "check",
+            ["data.root=m", "data.columns={sequence:", "File,", "start:", "From}", "data.fps=5"],
+            "a setting with spaces wants quotes: 'data.columns={sequence: File, start: From}'",
+        ),
         ("report", ["m/ok"], "m/ok is no setting; settings are NAME=VALUE: runs=m/ok"),
         (
             "train",

@@ -15,7 +15,9 @@ def predict(cli, model, folder, *words):
     return spans_of(found / "out" / "predictions.json") if found == folder else found
 
 
-def test_missing_values_are_refused_unless_they_are_to_be_filled(cli, named_model, tmp_path):
+def test_missing_values_are_refused_unless_they_are_to_be_filled(
+    cli, named_model, tmp_path, capsys
+):
     values = signal()
     filled = values.copy()
     filled[50:60, 1] = np.interp(np.arange(50, 60), [49, 60], values[[49, 60], 1])
@@ -27,6 +29,9 @@ def test_missing_values_are_refused_unless_they_are_to_be_filled(cli, named_mode
     words = ("input=[a.npy,b.npy]", f"rate={RATE}", "missing=interpolate")
     found = predict(cli, named_model, tmp_path, *words)
     assert found["a"] == found["b"] != []
+    said = capsys.readouterr().out
+    assert said.count("a: missing values filled by interpolation; check predictions there") == 1
+    assert "b: missing" not in said
 
 
 def test_rows_at_irregular_times_are_interpolated_and_said(cli, named_model, tmp_path, capsys):
@@ -63,7 +68,7 @@ def test_a_model_keeps_the_name_of_the_times_and_that_values_are_filled(
     write_csv(tmp_path / "c.csv", values)
     assert predict(cli, clocked, tmp_path, "input=c.csv")["c"]
     stop = predict(cli, clocked, tmp_path, "input=c.csv", "missing=error")
-    assert "column 1 is nan" in stop
+    assert f"line 52, channel '{NAMES[1]}' is nan" in stop
 
 
 def test_what_is_done_to_several_recordings_is_one_line_for_each_kind(

@@ -277,7 +277,7 @@ def test_the_command_imports_nothing_that_trains(files, tmp_path):
         (["invalid=maybe"], "invalid is 'maybe'; it may be error or skip"),
         (["diagnosis.background=0.9"], "wanted 0 < background < tIoU <= 1"),
         (["metrics=events"], "metrics is 'events'; choose them by metric=events"),
-        (["metric=speed"], "Could not find 'metric/speed'"),
+        (["metric=speed"], "there is no metric=speed; there are agreement"),
         (["predictions=nowhere.csv"], "nowhere.csv: no such file (predictions)"),
         (["subset=testing"], "with an unknown sequence, first 'séq"),
     ],

@@ -221,6 +221,7 @@ def test_the_numpy_example_says_what_it_cannot_do(trained, exported, tmp_path):
     recording.write_text("no numbers")
     (line,) = numpy_example(model, recording).splitlines()
     assert "a.npy: cannot be read as an .npy file of numbers" in line
+    assert "gone.onnx: cannot be read as an ONNX model" in numpy_example("gone.onnx", recording)
     other = onnx.load(model)
     (entry,) = (p for p in other.metadata_props if p.key == "spanloc.json")
     content = json.loads(entry.value)
