@@ -38,6 +38,7 @@ from spanloc.data.annotations.written import (
 )
 from spanloc.data.inputs import open_recording
 from spanloc.data.signals import Signal
+from spanloc.data.signals.clock import start_of
 from spanloc.files import counted, record, replacing
 from spanloc.inference.ensemble import load_models
 from spanloc.inference.journal import Journal
@@ -171,8 +172,8 @@ def _find(
     # Spans that the rounding of the files would make empty are left out: the files refuse them.
     files = (rounded(*span[:2], duration=duration, rate=rate) for span in spans)
     spans = [span for span, (begin, end) in zip(spans, files, strict=True) if begin < end]
-    own = start or getattr(signal, "start", None)
-    return Found(recording.id, duration, spans, rate, recording.path, own)
+    found = start or start_of(signal)
+    return Found(recording.id, duration, spans, rate, recording.path, found)
 
 
 def _open(task: SpanLocalizer, path: Path, settings: dict[str, Any]) -> Signal:

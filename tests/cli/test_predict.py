@@ -4,7 +4,7 @@ import json
 import os
 import re
 import shutil
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -231,6 +231,12 @@ def test_clock_times_are_those_of_the_setting_or_of_the_file(cli, named_model, t
         "c", fs=RATE, units=["g"] * 3, sig_name=list("xyz"), p_signal=values, fmt=["32"] * 3,
         base_date=began.date(), base_time=began.time(), write_dir=str(tmp_path),
     )  # fmt: skip
+    steps = began.replace(tzinfo=UTC) + np.arange(len(values)) * timedelta(seconds=1 / RATE)
+    rows = [
+        f"{at:%Y-%m-%d %H:%M:%S.%f},{x},{y},{z}"
+        for at, (x, y, z) in zip(steps, values, strict=True)
+    ]
+    (tmp_path / "d.csv").write_text("\n".join(["time,x,y,z", *rows]))
     words = (f"checkpoint={named_model}", "format=[jsonl,edf]", *PREDICT)
 
     def times(*more):
@@ -240,8 +246,8 @@ def test_clock_times_are_those_of_the_setting_or_of_the_file(cli, named_model, t
         rows = [json.loads(line) for line in lines]
         return {row["sequence"]: (row["start"], row.get("start_time")) for row in rows}
 
-    found = times("input=[a.edf,b.edf,c.hea]")
-    for name in "ac":
+    found = times("input=[a.edf,b.edf,c.hea,d.csv]")
+    for name in "acd":
         seconds, clock = found[name]
         past = (datetime.fromisoformat(clock) - began).total_seconds()
         assert past == pytest.approx(seconds, abs=6e-4)

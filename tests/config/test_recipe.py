@@ -253,17 +253,17 @@ def test_a_rare_label_of_short_spans_gets_cells_too():
     assert stride.reason == "5 cells fit into a typical 'cough' (0.2 s)"
 
 
-def test_the_power_of_bands_is_said_where_cells_see_it():
-    reason = "; cells see the power in bands of frequencies too (backbone.bands)"
-    for steps, bands, said in ((139.0, 48, False), (1390.0, 48, True), (1390.0, 0, False)):
-        config = {**OPEN, "backbone": {"stride": None, "bands": bands}}
-        (stride, *_) = choose(config, replace(SBHAR, shortest=steps, longest=20300.0))
-        assert stride.reason.endswith(reason) == said
-
-
-def test_lengths_are_in_steps_where_a_step_counts_as_a_second():
-    (stride, *_) = choose(OPEN, replace(SBHAR, seconds_per_step=1.0))
-    assert "a short span (139 steps; " in stride.reason
+def test_the_reason_for_a_stride_names_the_power_of_bands_and_steps_that_are_no_seconds():
+    bands = {**OPEN, "backbone": {"stride": None, "bands": 48}}
+    for config, steps, said in (
+        (bands, 139.0, False),
+        (bands, 1390.0, True),
+        (OPEN, 1390.0, False),
+    ):
+        facts = replace(SBHAR, shortest=steps, longest=20300.0, seconds_per_step=1.0)
+        reason = choose(config, facts)[0].reason
+        assert f"a short span ({steps:.3g} steps; " in reason
+        assert ("power in bands" in reason) == said
 
 
 DENSE = {**OPEN, "decode": {"max_predictions": None, "max_candidates": None}}

@@ -70,6 +70,15 @@ class Clock(NamedTuple):
     uneven: str = ""
 
 
+def start_of(signal: object) -> datetime | None:
+    """The date and time of the first step of a signal, where its file says it."""
+    clock = getattr(signal, "clock", None)
+    if clock and _DATES[0] < clock.begins < _DATES[1]:
+        return datetime.fromtimestamp(clock.begins, UTC).replace(tzinfo=None)
+    start: datetime | None = getattr(signal, "start", None)
+    return start
+
+
 def clock_time(seconds: float) -> str:
     """A time of a clock in words: seconds since 1970 as a date.
 
