@@ -49,8 +49,8 @@ def line_of(error: BaseException, command: str = "train") -> str:
     choice = re.search(r"Could not find '(.+)/(.+?)'\s+Available options in .+?:\s(.+)", text, re.S)
     if choice:
         there = choice[3].split("\nConfig search path")[0].split()
-        near = get_close_matches(choice[2], there, 1)
-        meant = f"did you mean {near[0]}? There" if near else "there"
+        likely = get_close_matches(choice[2], there, 1)
+        meant = f"did you mean {likely[0]}? There" if likely else "there"
         return f"there is no {choice[1]}={choice[2]}; {meant} are {', '.join(there)}"
     if isinstance(error, OverrideParseException):
         name, _, value = str(error.override).partition("=")

@@ -112,7 +112,7 @@ class _Recipe:
 
     def _length(self, steps: float) -> str:
         step = self.facts.seconds_per_step
-        return f"{steps:.3g} steps" if step == 1 else f"{steps * step:.3g} s"
+        return f"{steps:.0f} steps" if step == 1 else f"{steps * step:.3g} s"
 
     def _cells(self) -> int:
         """The cells that a short span is to have, for the tIoU that counts."""
@@ -128,8 +128,8 @@ class _Recipe:
         finest = stride_for(stride / _FINER, cells=1)
         if facts.short_label and stride_for(facts.short_median, _LABEL_CELLS) < stride:
             stride = max(stride_for(facts.short_median, _LABEL_CELLS), finest)
-            typical = f"{shown(facts.short_label)} ({self._length(facts.short_median)})"
-            reason = f"{facts.short_median / stride:.0f} cells fit into a typical {typical}"
+            label = f"{shown(facts.short_label)} ({self._length(facts.short_median)})"
+            reason = f"{facts.short_median / stride:.0f} cells fit into a typical {label}"
         # A crop must have room for the longest span; better for three times as much, so that few crops cut it,
         # as long as typical spans keep their cells.
         needed = facts.longest * 1.5 / _MOST_CELLS

@@ -91,9 +91,7 @@ def signal_of(values: Any) -> Signal:
     return ArraySignal(np.asarray(values), channels=None if names is None else [*map(str, names)])
 
 
-def without_gaps(
-    signal: Signal, missing: str, on_fill: Callable[[], None] | None = None
-) -> Signal:
+def without_gaps(signal: Signal, missing: str, on_fill: Callable[[], None] | None = None) -> Signal:
     """A signal with its missing values filled (``"interpolate"``), or without gaps in its times (``"error"``).
 
     Args:
@@ -157,9 +155,12 @@ def as_input(
     if gaps:
         notes.append(Note(f"{gaps} {how}", f"gaps in the times {how}"))
     filled = Note(f"missing values {how}")
-    signal = without_gaps(
-        signal, missing or facts.missing, lambda: gaps or filled in notes or notes.append(filled)
-    )
+
+    def on_fill() -> None:
+        if not gaps and filled not in notes:
+            notes.append(filled)
+
+    signal = without_gaps(signal, missing or facts.missing, on_fill)
     source = signal.rate or rate
     if facts.rate is not None and source is None:
         raise ValueError(f"{where}: its rate is not known; set rate (steps per second)")

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from spanloc.metrics.diagnosis import in_words
-from spanloc.plots.style import BLUE, GREEN, GREY, ORANGE, SERIES, new_axes, tidy
+from spanloc.plots.style import BLUE, GREEN, GREY, ORANGE, SERIES, new_axes, readable_log, tidy
 
 #: The colour of each kind of prediction, and of each fate of a target.
 COLOURS = {
@@ -151,6 +151,7 @@ def reliability(
     edges = np.linspace(0, 1, len(total) + 1)
     lower.bar(edges[:-1], total, np.diff(edges), align="edge", color=BLUE, edgecolor="white")
     lower.set(xlabel="score", ylabel="predictions", yscale="log")
+    readable_log(lower.yaxis)
     for axes in (upper, lower):
         axes.set_axisbelow(True)
         tidy(axes)

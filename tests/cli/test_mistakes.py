@@ -92,9 +92,15 @@ def test_an_error_that_cannot_be_noted_is_still_said(cli, tmp_path, monkeypatch)
             ["criterion={weight: 1}"],
             "there is no setting 'criterion.weight'; under criterion there",
         ),
-        (["scheduler=cosin"], "there is no scheduler=cosin; did you mean cosine? There are constant, c"),
+        (
+            ["scheduler=cosin"],
+            "there is no scheduler=cosin; did you mean cosine? There are constant, c",
+        ),
         (["experiment=mine"], "there is no experiment=mine; there are actionformer, birdsong, "),
-        (["data=annotations", "data.root=nowhere", "budget=fast"], "budget is 'fast'; wanted one of"),
+        (
+            ["data=annotations", "data.root=nowhere", "budget=fast"],
+            "budget is 'fast'; wanted one of",
+        ),
         (["data=annotations"], "data.root is not set; add data.root=... to the command"),
         (["data=annotations", "data.root=nowhere"], "nowhere: no such folder (data.root)"),
         (["data.num_test=1000000000000"], "num_sequences is 1000000000000; it may be at most"),
@@ -158,7 +164,9 @@ def test_train_and_check_name_the_same_settings_of_data(cli, capsys):
     blocks = []
     for command in ("train", "check"):
         cli(command, "--help")
-        blocks += re.findall(r"(?s)Settings of your own data.*?fills missing", capsys.readouterr().out)
+        blocks += re.findall(
+            r"(?s)Settings of your own data.*?fills missing", capsys.readouterr().out
+        )
     assert len(blocks) == 2
     assert blocks[0] == blocks[1]
     known = yaml.safe_load((CONFIGS / "data" / "annotations.yaml").read_text())
@@ -230,7 +238,11 @@ def test_nothing_close_is_no_suggestion(refused):
         ("train", ["m/ok"], "m/ok is no setting; settings are NAME=VALUE: data.root=m/ok"),
         ("train", ["m ok"], "m ok is no setting; settings are NAME=VALUE: 'data.root=m ok'"),
         ("train", ["gone"], "gone is no setting; settings are NAME=VALUE: data.root=FOLDER"),
-        ("predict", ["m/ok"], "m/ok is no setting; settings are NAME=VALUE: checkpoint=RUN input=m/ok"),
+        (
+            "predict",
+            ["m/ok"],
+            "m/ok is no setting; settings are NAME=VALUE: checkpoint=RUN input=m/ok",
+        ),
         (
             "predict",
             ["a.ckpt", "m/ok"],

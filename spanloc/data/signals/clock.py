@@ -99,9 +99,13 @@ def date_times(column: Any, zone: str | None) -> Any:
     import pyarrow
     from pyarrow import compute
 
-    for pattern, text in _RESPELLED:
-        column = compute.replace_substring_regex(column, pattern, text)
-    return compute.utf8_trim_whitespace(column).cast(pyarrow.timestamp("ns", zone))
+    kind = pyarrow.timestamp("ns", zone)
+    try:
+        return column.cast(kind)
+    except pyarrow.ArrowInvalid:
+        for pattern, text in _RESPELLED:
+            column = compute.replace_substring_regex(column, pattern, text)
+        return compute.utf8_trim_whitespace(column).cast(kind)
 
 
 def clock_of(path: Path, name: str, times: np.ndarray, unit: float, *, first_row: int) -> Clock:
