@@ -25,7 +25,7 @@ from spanloc.cli.predict_files import (
     own_path,
 )
 from spanloc.cli.predict_notes import Notes
-from spanloc.cli.show import plain_console, with_progress
+from spanloc.cli.show import log_to_file, plain_console, with_progress
 from spanloc.config.build import as_names
 from spanloc.config.checkpoint import file_of
 from spanloc.data.annotations.written import (
@@ -134,6 +134,7 @@ def run(config: DictConfig) -> None:
         text = f"{counted(labels.total(), 'span')} in {counted(len(found), 'recording')}"
         text += f"{f' ({each})' if len(labels) > 1 else ''}; everything is in {folder}"
         plain_console().print(text, soft_wrap=True, highlight=False)
+        log_to_file(text)
     if len(problems) > 1:
         places = f"named above and in {folder / 'predict.log'}"
         raise ValueError(f"{counted(len(problems), 'problem')}, {places}")

@@ -1,19 +1,17 @@
 """Lines below the table of results: what the metrics mean, what they are of, and the residual gradient."""
 
-import logging
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from spanloc.cli.show import log_to_file
 from spanloc.data import SyntheticData
 from spanloc.data.held_out import named
 from spanloc.files import counted
 from spanloc.reports.score_tables import metric_notes
 from spanloc.training.callbacks import Convergence
 from spanloc.training.callbacks.summary import summary
-
-log = logging.getLogger(__name__)
 
 
 def meanings(metrics: Iterable[str]) -> list[str]:
@@ -64,21 +62,9 @@ def gradient_lines(callbacks: Sequence[Any], datamodule: Any) -> list[str]:
     made_up = isinstance(datamodule, SyntheticData)
     samples = "training samples" if made_up else "pieces of the training recordings"
     lines = summary(found.result, found.when, found.folder, samples=samples)
-    for handler in logging.root.handlers:
-        if isinstance(handler, logging.FileHandler):
-            for line in lines:
-                handler.handle(logging.makeLogRecord(_entry(line)))
+    for line in lines:
+        log_to_file(line)
     if made_up or found.folder is None:
         return lines if made_up else []
     path = Path(found.folder) / "convergence.json"
     return [f"Residual gradient (for the study of losses): {path}"]
-
-
-def _entry(line: str) -> dict[str, Any]:
-    level = logging.INFO
-    return {
-        "name": log.name,
-        "levelno": level,
-        "levelname": logging.getLevelName(level),
-        "msg": line,
-    }

@@ -29,6 +29,14 @@ def plain_console() -> Console:
     return Console(markup=False, emoji=False, quiet=is_child())
 
 
+def log_to_file(line: str) -> None:
+    """Write a line that is printed in another way to the log file of the run."""
+    entry = log.makeRecord(log.name, logging.INFO, "", 0, line, (), None)
+    for handler in logging.root.handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handle(entry)
+
+
 def with_progress(items: Iterable[Item], count: int, noun: str) -> Iterator[Item]:
     """The items, with a bar of progress and the time left; some lines where there is no terminal.
 

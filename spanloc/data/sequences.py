@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from spanloc.data.annotations.folder import Record
 from spanloc.data.extremes import EXTREMES, limits_of, ratios, sampled, usual_range
 from spanloc.data.signals import Signal
-from spanloc.data.signals.protocol import place_of_row
+from spanloc.data.signals.protocol import channel_of, place_of_row
 from spanloc.structures import Sample, Timeline
 
 # Steps that are read at once for the statistics.
@@ -197,9 +197,7 @@ def require_finite(source: Signal | Path, values: np.ndarray, first: int = 0) ->
         value = values[row, channel]
         place = place_of_row(source, int(first + row))
         path = source if isinstance(source, Path) else source.path
-        names = getattr(source, "channels", None)
-        name = f"channel {names[channel]!r}" if names else f"column {channel}"
         # Of a stream, whose source is a path, the neighbours are not known yet.
         fills = np.isnan(value) and not isinstance(source, Path)
         hint = "; missing='interpolate' (data.missing) fills missing values" if fills else ""
-        raise ValueError(f"{path}: {place}, {name} is {value}{hint}")
+        raise ValueError(f"{path}: {place}, {channel_of(source, channel)} is {value}{hint}")

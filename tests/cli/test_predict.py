@@ -134,9 +134,9 @@ def test_a_bad_file_is_named_and_the_others_are_done(cli, named_model, recorded,
     assert outputs(tmp_path / "out") == ["a.json", "error.txt", "night/d.json"]
     assert log.read_text().count(f"{tmp_path / 'in' / 'b.c.csv'}: ") == 1
     assert log.read_text().count(f"{tmp_path / 'in' / 'c.npy'}: not a plain .npy") == 1
-    assert re.search(
-        r"in 2 recordings \(\d+ \w+, \d+ \w+\); everything is in", capsys.readouterr().out
-    )
+    summary = r"in 2 recordings \(\d+ \w+, \d+ \w+\); everything is in"
+    assert re.search(summary, capsys.readouterr().out)
+    assert re.search(summary, log.read_text())
 
 
 def counting(monkeypatch):
@@ -258,9 +258,7 @@ def test_clock_times_are_those_of_the_setting_or_of_the_file(cli, named_model, t
     assert all(clock.endswith("+02:00") for _, clock in found.values())
 
 
-def test_pictures_and_the_page_are_there_and_need_nothing_else(
-    cli, named_model, recorded, tmp_path
-):
+def test_pictures_and_the_page_need_nothing_else(cli, named_model, recorded, tmp_path):
     words = (f"checkpoint={named_model}", f"input={recorded}", "plot=true", "view=true")
     cli("predict", *words, *PREDICT, folder=tmp_path)
     figures = [f"figures/{name}.png" for name in IDS]
@@ -292,10 +290,8 @@ def test_without_a_terminal_there_are_lines_and_in_one_a_bar(monkeypatch, caplog
     monkeypatch.setattr(pace.Pace, "due", lambda self: True)
     with caplog.at_level("INFO"):
         assert list(show.with_progress([1, 2, 3], 3, "recordings")) == [1, 2, 3]
-    assert [r.message.split(",")[0] for r in caplog.records] == [
-        "1 of 3 recordings",
-        "2 of 3 recordings",
-    ]
+    lines = [r.message.split(",")[0] for r in caplog.records]
+    assert lines == ["1 of 3 recordings", "2 of 3 recordings"]
     monkeypatch.setattr(show, "plain_console", lambda: Console(force_terminal=True))
     caplog.clear()
     assert list(show.with_progress([1, 2, 3], 3, "recordings")) == [1, 2, 3]

@@ -137,7 +137,8 @@ def text_encoding(file: Path) -> str:
     """As :func:`~spanloc.data.signals.reading.encoding_of`; a warning says where it is not UTF-8."""
     if (encoding := encoding_of(file)) == "cp1252":
         log.warning(
-            "%s: not UTF-8, so read as Windows-1252; check the letters of the labels", shown_path(file)
+            "%s: not UTF-8, so read as Windows-1252; check the letters of the labels",
+            shown_path(file),
         )
     return encoding
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from spanloc.data.signals.clock import Clock
-from spanloc.data.signals.protocol import Signal
+from spanloc.data.signals.protocol import Signal, channel_of
 from spanloc.data.signals.reading import shown_path
 from spanloc.data.signals.regular import Regular
 from spanloc.data.signals.resampled import Resampled
@@ -56,9 +56,8 @@ class Filled(Signal):
             values = np.concatenate([before[1:, channel], found[:, channel], after[1:, channel]])
             known = ~np.isnan(values)
             if not known.any():
-                name = repr(self.channels[channel]) if self.channels else str(channel)
                 raise ValueError(
-                    f"{shown_path(self.path)}: channel {name} has no value in the whole recording; leave "
+                    f"{shown_path(self.path)}: {channel_of(self, channel)} has no value in the whole recording; leave "
                     "out the recording, or the channel (data.channels)"
                 )
             gaps = ~known[1:-1]

@@ -1,7 +1,7 @@
 """The protocol of signals."""
 
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, SupportsIndex, runtime_checkable
 
 import numpy as np
 
@@ -30,6 +30,12 @@ class Signal(Protocol):
 
     def read(self, first: int, last: int) -> np.ndarray:
         """The steps from ``first`` to before ``last``, ``(last - first, channels)``, of any number type."""
+
+
+def channel_of(source: object, number: SupportsIndex) -> str:
+    """A channel, for errors: by its name, or else its column, from 0."""
+    names = getattr(source, "channels", None)
+    return f"channel {names[number]!r}" if names else f"column {number}"
 
 
 def place_of_row(source: object, row: int) -> str:

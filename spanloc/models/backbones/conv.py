@@ -80,7 +80,9 @@ class ConvBackbone(nn.Module):
 def _factors(stride: int) -> list[int]:
     # 10 -> [5, 2]: prime factors with the large ones first; 2 x 2 -> 4 saves a layer. What the first layer
     # leaves is most of the work of a large stride.
-    large = [d for d in range(8, LARGEST_STEP + 1) if stride % d == 0] if stride > LARGEST_STEP else []
+    large = (
+        [d for d in range(8, LARGEST_STEP + 1) if stride % d == 0] if stride > LARGEST_STEP else []
+    )
     factors, rest, factor = [], stride // max(large, default=1), 2
     while rest > 1:
         while rest % factor == 0:
