@@ -5,7 +5,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
+import torch
+
 from spanloc.data.annotations.folder import Record
+from spanloc.data.annotations.placed import as_stretches, merged
 from spanloc.data.sequences import clipped
 from spanloc.data.signals import Stretch
 from spanloc.files import counted, shown
@@ -48,22 +51,37 @@ def _groups(records: Sequence[Record], name_of: Callable[[Record], str]) -> dict
 
 
 def _cut_at_the_end(record: Record, share: float) -> tuple[Record, Record]:
-    """A recording without its end, and the end: about that share of its spans, or of its time if it has none."""
-    steps, spans = record.num_steps, record.spans.double().sort(dim=0).values
-    place = (1 - share) * steps
-    if len(spans) > 1:
-        count = min(max(1, round(share * len(spans))), len(spans) - 1)
-        # Between the spans of both parts, where there is room.
-        start, before = spans[-count, 0].item(), spans[-count - 1, 1].item()
-        place = (start + before) / 2 if before < start else start
-    elif len(spans):
-        place = max(place, spans[-1, 1].item())
-    middle = min(max(round(place), 1), steps - 1)
+    """A recording without its end, and the end: about that share of its time and of its spans.
+
+    Raises:
+        ValueError: There are less than two spans, or no room.
+    """
+    steps, count = record.num_steps, len(record.spans)
+    starts, ends = record.spans.double().sort(dim=0).values.unbind(1)
+    # Between spans that begin after a place and those that end before it; where all overlap, at a start.
+    before, after = ends[:-1], starts[1:]
+    apart = before <= after
+    places = ((before + after) / 2)[apart] if apart.any() else after
+    held = torch.tensor(range(count - 1, 0, -1))[apart if apart.any() else slice(None)] / max(
+        count, 1
+    )
+    places, held = places[inside := (places >= 1) & (places <= steps - 1)], held[inside]
+    if not len(places):
+        raise ValueError(
+            f"{record.id!r} is the only recording, and has {counted(count, 'span')}: no part of it can be "
+            "held out; set data.val_share=0, data.test_share=0 and test=false"
+        )
+    off = (held - share).abs() + (1 - places / steps - share).abs()
+    middle = round(places[off.argmin()].item())
     return _stretch(record, 0, middle), _stretch(record, middle, steps)
 
 
 def _stretch(record: Record, first: int, last: int) -> Record:
     spans, labels, ignored = clipped(record, first, last, 0.5)
+    # What is left of a span that is cut is neither one nor background.
+    rest = record.spans.clamp(first, last)
+    size, whole = rest.diff(dim=1)[:, 0], record.spans.diff(dim=1)[:, 0]
+    rest = rest[(size > 0) & (size < 0.5 * whole)] - first
     step, offset = record.timeline
     return replace(
         record,
@@ -71,7 +89,7 @@ def _stretch(record: Record, first: int, last: int) -> Record:
         timeline=Timeline(step, offset + first * step),
         spans=spans,
         labels=labels,
-        ignored=ignored,
+        ignored=as_stretches(merged([*ignored.tolist(), *rest.tolist()])),
     )
 
 

@@ -196,7 +196,7 @@ def test_your_own_data(cli, annotated, capsys):
     (new / "data").mkdir(parents=True)
     shutil.copy(annotated / "data" / "s0.npy", new / "data" / "n0.npy")
     (new / "annotations.csv").write_text(
-        "file,start,end,label\nn0,1000,3000,walk\nn0,4000,5500,walk\n"
+        "file,start,end,label\nn0,200,900,walk\nn0,1000,3000,walk\nn0,4000,5500,walk\n"
     )
     again = cli(
         "evaluate", f"checkpoint={folder / 'run' / 'best.ckpt'}", f"data.root={new}",

@@ -172,7 +172,7 @@ def test_a_parameter_is_replaced_changed_or_taken_out():
     [
         (["nothing=3"], "there is no setting 'nothing'"),
         (["hparams_search=detector"], "there is no setting 'matcher.radius' in a run with these"),
-        (["hparams_search.scheduler={choices: [cosine, cosin]}"], "find 'scheduler/cosin'"),
+        (["hparams_search.scheduler={choices: [cosine, cosin]}"], "did you mean cosine?"),
         (["num_trials=0"], "num_trials is 0; wanted a whole number, at least 1"),
         (["sampler._target_=optuna.samplers.Nothing"], "optuna.samplers has no 'Nothing'"),
         (["objective=step"], "direction is not set; objective=step wants maximize or minimize"),

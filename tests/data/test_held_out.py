@@ -103,24 +103,30 @@ def test_of_one_recording_the_end_is_held_out_and_a_part_before_it():
 
 
 @pytest.mark.parametrize(
-    ("spans", "counts"),
+    ("spans", "cut", "counts"),
     [
-        ([], (0, 0)),
-        ([[85, 95]], (1, 0)),
-        ([[0, 100]], (1, 0)),
-        ([[0, 50], [50, 100]], (1, 1)),
-        ([[40, 60], [0, 100], [70, 80]], (2, 1)),
+        ([[0, 50], [50, 100]], 50, (1, 1)),
+        # About a share of the time and of the spans.
+        ([[i, i + 0.5] for i in range(0, 40, 2)], 31, (16, 4)),
+        # A span over all: what is left of it counts neither as a span nor as background.
+        ([[0, 100], [40, 60], [70, 80]], 70, (2, 1)),
     ],
 )
-def test_one_recording_is_cut_between_its_spans_if_it_can_be(spans, counts):
-    whole = replace(
-        recording("r", [0] * len(spans)), spans=torch.tensor(spans).float().reshape(-1, 2)
-    )
+def test_one_recording_is_cut_between_its_spans_if_it_can_be(spans, cut, counts):
+    whole = replace(recording("r", [0] * len(spans)), spans=torch.tensor(spans).float())
     (train,), (test,) = hold_out([whole], 0.2, 0)
-    assert train.num_steps + test.num_steps == 100
-    assert test.num_steps > 0
-    assert train.num_steps > 0
+    assert train.num_steps == pytest.approx(cut, abs=1)
+    assert test.num_steps == 100 - train.num_steps
     assert (len(train.spans), len(test.spans)) == counts
+    assert test.ignored.tolist() == ([[0, 30]] if cut == 70 else [])
+
+
+@pytest.mark.parametrize("spans", [[], [[85, 95]], [[0, 3], [0, 4]]])
+def test_one_recording_without_room_for_two_parts_is_an_error(spans):
+    spans = torch.tensor(spans).float().reshape(-1, 2)
+    whole = replace(recording("r", [0] * len(spans)), spans=spans)
+    with pytest.raises(ValueError, match="'r' is the only recording, and has .* data.val_share=0"):
+        hold_out([whole], 0.2, 0)
 
 
 def test_a_label_that_is_not_trained_on_and_a_subset_without_spans_are_noted():

@@ -1,5 +1,7 @@
 """Tables whose rows lie at irregular times."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -142,6 +144,48 @@ def test_clock_times_of_annotations_are_counted_from_the_first_row(clocked, begi
     folder = clocked(begins, text.replace("22:", "23:"))
     (past,) = [one for one in survey(folder).findings if one.kind == "span: past the end"]
     assert past.advice.startswith("Check the rate")
+
+
+def test_clock_times_are_recognised_in_all_recordings_of_a_folder_together(tmp_path):
+    (tmp_path / "data").mkdir()
+    for name, begins in (("a", "2024-05-30 22:00:00"), ("b", "2024-06-02 00:30:00+02:00")):
+        times = pd.date_range(begins, periods=480, freq="min")
+        pd.DataFrame({"time": times, "x": 1.0}).to_csv(
+            tmp_path / "data" / f"{name}.csv", index=False
+        )
+    rows = [
+        "a,23:00:00,23:10:00",
+        "a,01:00:00,01:10:00",
+        "b,01:00:00,01:10:00",
+        "b,03:00:00,03:10:00",
+    ]
+    text = "sequence,start,end\n" + "\n".join(rows) + "\n"
+    (tmp_path / "annotations.csv").write_text(text)
+    first, second = read_annotations(tmp_path).subsets["training"]
+    assert first.spans.tolist() == [[60, 70], [180, 190]]
+    assert second.spans.tolist() == [[30, 40], [150, 160]]
+
+
+def test_one_span_past_the_end_does_not_move_the_others(clocked):
+    rows = "".join(f"{n},{i},{i + 1},x\n" for n in "ab" for i in (10, 20, 32))
+    with pytest.raises(ValueError, match=r"span is \[32.0, 33.0\]; wanted .* duration \(30.0\)"):
+        read_annotations(clocked(5.0, rows))
+
+
+def test_stretches_that_were_annotated_are_counted_from_the_first_row_too(clocked):
+    folder = clocked("2024-05-31 22:00:00", "")
+    (folder / "annotations.csv").unlink()
+    content = {
+        name: {
+            "annotated": [[79200, 79220]],
+            "annotations": [{"segment": [79205, 79210], "label": "x"}],
+        }
+        for name in "ab"
+    }
+    (folder / "annotations.json").write_text(json.dumps({"database": content}))
+    record, _ = read_annotations(folder).subsets["training"]
+    assert record.spans.tolist() == [[50, 100]]
+    assert record.ignored.tolist() == [[200, 300]]
 
 
 def test_dates_of_annotations_and_times_past_midnight_are_counted_from_the_first_row(clocked):

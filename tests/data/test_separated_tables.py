@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spanloc.data.signals import open_signal
-from spanloc.data.signals.tables import is_number, separator_of
+from spanloc.data.signals.form import is_number, separator_of
 
 EXPECTED = [[0.5, -1e3], [np.nan, 2.25], [3, 4]]
 

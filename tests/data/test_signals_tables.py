@@ -109,6 +109,12 @@ def test_lines_above_the_names_and_units_below_them_are_none_of_the_steps(
     [
         (lambda i: f"03.11.2026 07:58:{i // 10:02d}.{i % 10}", 1793692680),
         (lambda i: f"07:58:{i // 10:02d}.{i % 10}", 7 * 3600 + 58 * 60),
+        (
+            lambda i: f"{'9:59' if i < 100 else '10:00'}:{(i // 10 + 50) % 60:02d}.{i % 10}",
+            9 * 3600 + 59 * 60 + 50,
+        ),
+        (lambda i: f"{'23:59' if i < 100 else '00:00'}:{(i // 10 + 50) % 60:02d}.{i % 10}", 86390),
+        (lambda i: f"2026-11-03T07:58:{i // 10:02d}.{i % 10}+01:00", 1793692680),
         (lambda i: f"2026-11-03T07:58:{i // 10:02d}.{i % 10}Z", 1793692680),
     ],
 )
@@ -116,6 +122,12 @@ def test_a_column_of_clock_times_gives_the_rate_and_the_begin(table, time, begin
     rows = "".join(f"{time(i)},{i}\n" for i in range(200))
     signal = open_signal(table(f"time,x\n{rows}"))
     assert (signal.rate, signal.clock.begins) == (10, begins)
+
+
+@pytest.mark.parametrize("title", ["Patient,Anna", "# made by x, v2", "# made by x"])
+def test_a_title_is_not_the_names_of_the_channels(table, title):
+    signal = open_signal(table(f"{title}\ntime,m\n0.5,1\n1,2\n1.5,3\n"))
+    assert (signal.channels, signal.rate, signal.num_steps) == (("m",), 2, 3)
 
 
 @pytest.mark.parametrize(("unit", "rate"), [("s", 0.05), ("[ms]", 50), ("(us)", 50_000)])
@@ -144,6 +156,13 @@ def test_the_row_of_units_gives_the_unit_of_the_times(table, unit, rate):
         ("", r"the file is empty \(0 bytes\)"),
         (b"x\n\xff\xfe\n", r"column 'x' holds text \('ÿþ' in row 2\)"),
         (b"x\n1\n\0\xff\n", "not a t"),
+        # No units, no title, no table of its own at the end.
+        ("time,x,y\n2024-05-31 22:00:00,OL,OL\n2024-05-31 22:01:00,1,2\n", "'OL' in row 2"),
+        ("x,y\n--,--\n1,2\n", "'--' in row 2"),
+        ("time,x\n00:00,0\n00:01,1\n", "'00:01' is not a time that can be read"),
+        ("x,y\n" + "1,2\n" * 50 + "min,max,mean\n0,1,2\n", "row 52 has 3 columns; wanted 2"),
+        ("x,y\n1,2\na,b,c\n", "row 3 has 3 columns; wanted 2"),
+        ('"a\nb",c\n1,2\n', "a.* text|row 1|columns"),
         ("x,y\na,b\nc,d\n", r"columns 'x', 'y' hold text \('a' in row 2\)"),
         ("Logger: 7\nx,y\n1,2\n1,two\n", "row 4, column 'y' is 'two'; wanted a number"),
         ("time,x\n11/03/2026 07:58,1\n", "'11/03/2026 07:58' is not a time that can be read"),

@@ -170,7 +170,7 @@ def grid_of(entry: Annotated, signal: Signal, meaning: Meaning) -> Grid:
     clock, start = getattr(signal, "clock", None), getattr(signal, "start", None)
     begins = clock.begins if clock else 0.0
     if start is not None:
-        begins = start.replace(tzinfo=start.tzinfo or UTC).timestamp()
+        begins = start.replace(tzinfo=UTC).timestamp()
     return Grid(timeline, rate, steps, 1 / frames, duration, signal.num_channels, begins)
 
 

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +21,7 @@ from spanloc.data.annotations.rows import (
     listed,
     nearest,
 )
-from spanloc.data.annotations.units import Units, of_day, size_of
+from spanloc.data.annotations.units import Units, size_of
 from spanloc.files import shown
 
 log = logging.getLogger(__name__)
@@ -76,7 +75,6 @@ class Placer:
         # Of the last recording with a span past its end: its id, and the unit that may be meant.
         self._hint = ("", "")
         self.units = Units(meaning.unit, fixed=content.unit_known)
-        self._on_the_clock = False
         self.found: list[BadSpan] = [] if meaning.found is None else meaning.found
         self.label_map = {str(old): new for old, new in (meaning.label_map or {}).items()}
         # In a config, a label may be a number.
@@ -135,14 +133,6 @@ class Placer:
         unseen = self._unseen(entry, grid)
         ignored = list(unseen)
         seen = set()
-        if placed := self.units.on_the_clock(entry.rows, grid):
-            if not self._on_the_clock:
-                log.warning(
-                    "%s: the times are clock times; the time of the first step of each recording, "
-                    "%s of %r, is subtracted", entry.file, of_day(grid.begins), entry.id,
-                )  # fmt: skip
-            self._on_the_clock = True
-            entry = replace(entry, rows=placed)
         self.units.add(entry.rows, grid)
         for i, row in enumerate(entry.rows):
             span, problem = self._span(row, grid)
@@ -174,11 +164,11 @@ class Placer:
             labels.append(self._numbers[name])
             rows.append(row.where)
         return Placed(
-            _tensor(spans),
+            as_stretches(spans),
             torch.tensor(labels, dtype=torch.int64),
             rows,
-            _tensor(_merged(ignored)),
-            _tensor(unseen),
+            as_stretches(merged(ignored)),
+            as_stretches(unseen),
         )
 
     def _in_steps(self, start: float, end: float, grid: Grid) -> tuple[float, float, float, float]:
@@ -251,22 +241,24 @@ class Placer:
             return []
         looked_at = (self._in_steps(*stretch, grid)[2:] for stretch in entry.annotated)
         place, unseen = 0.0, []
-        for start, end in _merged([s for s in looked_at if s[0] < s[1]]):
+        for start, end in merged([s for s in looked_at if s[0] < s[1]]):
             unseen.append((place, start))
             place = end
         unseen.append((place, float(grid.num_steps)))
         return [stretch for stretch in unseen if stretch[0] < stretch[1]]
 
 
-def _tensor(stretches: Sequence[tuple[float, float]]) -> Tensor:
+def as_stretches(stretches: Sequence[Sequence[float]]) -> Tensor:
+    """Starts and ends as a tensor ``(number, 2)``."""
     return torch.tensor(stretches, dtype=torch.float32).reshape(-1, 2)
 
 
-def _merged(stretches: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    merged: list[tuple[float, float]] = []
-    for start, end in sorted(stretches):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+def merged(stretches: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
+    """Stretches in order, those that touch as one."""
+    found: list[tuple[float, float]] = []
+    for start, end in sorted(map(tuple, stretches)):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(end, found[-1][1])
         else:
-            merged.append((start, end))
-    return merged
+            found.append((start, end))
+    return found

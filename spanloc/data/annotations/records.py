@@ -1,5 +1,6 @@
 """Annotated sequences: the content of files, laid over the signals."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spanloc.data.annotations.beside import grid_of
-from spanloc.data.annotations.meaning import Meaning
+from spanloc.data.annotations.meaning import Grid, Meaning
 from spanloc.data.annotations.placed import Placer
 from spanloc.data.annotations.rows import (
     SUBSETS,
@@ -18,9 +19,12 @@ from spanloc.data.annotations.rows import (
     Content,
     refuse,
 )
+from spanloc.data.annotations.units import clock_of, of_day, on_the_clock
 from spanloc.data.signals import Signal
 from spanloc.data.signals.arrays import shown_path
 from spanloc.structures import Timeline
+
+log = logging.getLogger(__name__)
 
 
 class Source(NamedTuple):
@@ -138,9 +142,24 @@ def lay(
     """
     placer = Placer(content, meaning)
     subsets: dict[str, list[Record]] = {subset: [] for subset in SUBSETS}
+    found = []
     for entry in content.sequences:
         try:
-            record = _record(entry, signal_of(entry), placer)
+            signal = signal_of(entry)
+            found.append((entry, signal, grid_of(entry, signal, meaning)))
+        except (ValueError, OSError) as error:
+            refuse(refused, error, str(entry.file), sequence=entry.id)
+    clock = clock_of([(entry, grid) for entry, _, grid in found], meaning.unit)
+    if clock:
+        first, _, grid = next(one for one in found if one[2].begins)
+        log.warning(
+            "%s: the times are clock times; the time of the first step of each recording, %s of %r, is "
+            "subtracted", first.file, of_day(grid.begins), first.id,
+        )  # fmt: skip
+    for entry, signal, grid in found:
+        try:
+            own = on_the_clock(entry, grid, meaning.unit, clock) if clock and grid.begins else entry
+            record = _record(own, signal, grid, placer)
         except (ValueError, OSError) as error:
             refuse(refused, error, str(entry.file), sequence=entry.id)
         else:
@@ -153,8 +172,7 @@ def lay(
     return Annotations(placer.classes, subsets)
 
 
-def _record(entry: Annotated, signal: Signal, placer: Placer) -> Record:
-    grid = grid_of(entry, signal, placer.meaning)
+def _record(entry: Annotated, signal: Signal, grid: Grid, placer: Placer) -> Record:
     placed = placer.place(entry, grid)
     return Record(
         id=entry.id,

@@ -111,4 +111,5 @@ def _date(value: str) -> float | None:
         )
     except ValueError:
         return None
-    return when.replace(tzinfo=when.tzinfo or UTC).timestamp()
+    # As the clock on the wall shows it, as of recordings.
+    return when.replace(tzinfo=UTC).timestamp()

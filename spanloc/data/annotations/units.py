@@ -1,12 +1,13 @@
 """Times that are plausible in another unit than the one they are read in."""
 
 from collections.abc import Sequence
-from typing import get_args
+from dataclasses import replace
+from typing import Literal, get_args
 
 import numpy as np
 
 from spanloc.data.annotations.meaning import SIZES, Grid
-from spanloc.data.annotations.rows import Row, Unit, is_moment
+from spanloc.data.annotations.rows import Annotated, Row, Unit, is_moment
 
 # Share of the spans that counts as nearly all, and the fewest spans that say something together.
 _MOST, _LEAST = 0.9, 5
@@ -68,32 +69,6 @@ class Units:
                 fits[unit] = ends.max() * size
         return _question(max(fits, key=fits.__getitem__)) if fits else ""
 
-    def on_the_clock(self, rows: Sequence[Row], grid: Grid) -> list[Row]:
-        """The rows counted from the first step, where they are clock times that lie in the recording; else none.
-
-        They may be dates, or times of the day.
-        """
-        if self._unit == "steps" or not grid.begins or not rows:
-            return []
-        size, stop, early = size_of(self._unit, grid), _stop(grid), 1 / grid.rate
-        starts = np.array([row.start for row in rows]) * size
-        # After midnight, times of the day are as small as others, so then all must fit.
-        least = _MOST if (starts > stop).mean() >= _MOST else 1
-        if not (starts > stop).any():
-            return []
-        for day in (False, True):
-            begins = grid.begins % _DAY if day else grid.begins
-
-            def counted(time: float, begins: float = begins, day: bool = day) -> float:
-                after = round(time * size - begins, 6)
-                return ((after + early) % _DAY - early if day else after) / size
-
-            placed = [r._replace(start=counted(r.start), end=counted(r.end)) for r in rows]
-            inside = [-early <= row.start * size <= stop for row in placed]
-            if np.mean(inside) >= least:
-                return placed
-        return []
-
     def add(self, rows: Sequence[Row], grid: Grid) -> None:
         """Count the spans of a recording, for :meth:`too_short`."""
         ends, lengths = _ends(rows)
@@ -121,6 +96,42 @@ class Units:
             return ""
         unit = max(fits, key=fits.__getitem__)
         return f"{self._short:,} of {self._count:,} {TOO_SHORT}; {_question(unit)}"
+
+
+def clock_of(parts: Sequence[tuple[Annotated, Grid]], unit: Unit) -> Literal["date", "day"] | None:
+    """What the times of all recordings together are, where they are those of clocks; else None.
+
+    They are where they do not fit from the first step on, and do from the first time of the signals on, by the
+    date, or by the time of the day. Signals whose first time lies within their own duration alone do not say so.
+    """
+    parts = [(entry, grid) for entry, grid in parts if grid.begins and entry.rows]
+    for clock in ("date", "day") if unit != "steps" else ():
+        plain, counted, apart = [], [], False
+        for entry, grid in parts:
+            stop, size = _stop(grid), size_of(unit, grid)
+            begins = grid.begins % _DAY if clock == "day" else grid.begins
+            apart = apart or begins >= stop
+            plain += [row.start * size <= stop for row in entry.rows]
+            rows = on_the_clock(entry, grid, unit, clock).rows
+            counted += [-1 / grid.rate <= row.start * size <= stop for row in rows]
+        if apart and np.mean(counted) >= _MOST >= np.mean(plain):
+            return clock
+    return None
+
+
+def on_the_clock(
+    entry: Annotated, grid: Grid, unit: Unit, clock: Literal["date", "day"]
+) -> Annotated:
+    """The annotations of a sequence whose times are those of a clock, counted from its first step."""
+    size, early = size_of(unit, grid), 1 / grid.rate
+
+    def counted(time: float) -> float:
+        after = round(time * size - grid.begins, 6)
+        return ((after + early) % _DAY - early if clock == "day" else after) / size
+
+    rows = [row._replace(start=counted(row.start), end=counted(row.end)) for row in entry.rows]
+    looked_at = entry.annotated and [(counted(s), counted(e)) for s, e in entry.annotated]
+    return replace(entry, rows=rows, annotated=looked_at)
 
 
 def of_day(seconds: float) -> str:

@@ -21,7 +21,8 @@ _DATES = (1e8, 1e11)
 # A date with points, and a time of a day alone, as ISO 8601 has them.
 _RESPELLED = (
     (r"^\s*(\d\d)\.(\d\d)\.(\d{4})", r"\3-\2-\1"),
-    (r"^\s*(\d\d:\d\d)", r"1970-01-01 \1"),
+    (r"^\s*(\d:\d\d:\d\d)", r"0\1"),
+    (r"^\s*(\d\d:\d\d:\d\d)", r"1970-01-01 \1"),
     (",", "."),
 )
 #: Units of a column of times.

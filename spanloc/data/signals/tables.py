@@ -1,6 +1,7 @@
 """Signals in tables of text: columns separated by commas, semicolons or tabs."""
 
 import csv
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 
 from spanloc.data.signals.channels import Named, columns_for
 from spanloc.data.signals.clock import SECONDS, Clock, clock_of, date_times, time_column
+from spanloc.data.signals.form import fields_of, form_of, is_number, is_units
 from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import (
     encoding_of,
@@ -20,11 +22,11 @@ from spanloc.data.signals.reading import (
     shown_path,
 )
 
+_DAY = 86_400 * 10**9  # nanoseconds
 # Lines by which the form of a table is judged.
 _LINES = 64
 _NO_DATE = re.compile(r"parse string: '(.*?)' as a scalar")
-_ZONE = re.compile(r":\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)$")
-_MISSING = {"", "NA", "N/A", "#N/A", "#NA", "n/a", "null", "NULL", "NaN", "nan"}
+_ZONE = re.compile(r":\d\d(?:[.,]\d+)?(?:Z|([+-]\d\d):?(\d\d))$")
 
 
 class CsvSignal(Signal):
@@ -70,7 +72,11 @@ class CsvSignal(Signal):
         self.channels = tuple(self._names[i] for i in self._chosen) if self._named else None
         if self._time and rate is None:
             number, unit = self._time
-            self.clock = clock_of(path, self._names[number], times, unit, first_row=self.first_line)
+            if self._dates and times[0] < _DAY:
+                # Times of the day begin again at midnight.
+                times = times + _DAY * np.cumsum(np.diff(times, prepend=times[0]) < -_DAY / 2)
+            clock = clock_of(path, self._names[number], times, unit, first_row=self.first_line)
+            self.clock = clock._replace(begins=clock.begins + self._ahead) if self._dates else clock
             self.rate = self.clock.rate
 
     def read(self, first: int, last: int) -> np.ndarray:
@@ -87,17 +93,17 @@ class CsvSignal(Signal):
         self._encoding = encoding_of(self.path)
         with reading(self.path, "a table"), self.path.open(encoding=self._encoding) as file:
             lines = [file.readline(2**20) for _ in range(_LINES)]
-            self._separator, above = _form(
+            self._separator, above = form_of(
                 lines, "\t" if self.path.suffix.lower() == ".tsv" else None
             )
-            head, second, third = (_fields(line, self._separator) for line in lines[above:][:3])
+            head, second, third = (fields_of(line, self._separator) for line in lines[above:][:3])
         if not any(head):
             raise ValueError(f"{where}: row 1 is empty; wanted columns of numbers")
         #: Decimal marks that numbers may have.
-        self._points = ".," if self._separator == ";" else "."
+        self._points = "." if self._separator == "," else ".,"
         self._named = not all(is_number(field, self._points) for field in head)
         names = [field.strip() for field in head]
-        units = self._named and _is_units(second, third)
+        units = self._named and is_units(second, third)
         #: Of the first step.
         self.first_line = above + 1 + self._named + units
         self._names = names if self._named else [str(i) for i in range(len(head))]
@@ -109,7 +115,12 @@ class CsvSignal(Signal):
             texts = {i: f for i, f in enumerate(row) if not is_number(f, self._points)}
         self._dates = bool(self._time and self._time[0] in texts)
         if self._time and self._dates:
-            self._zone = "UTC" if _ZONE.search(row[self._time[0]].strip()) else None
+            zone = _ZONE.search(row[self._time[0]].strip())
+            self._zone, self._ahead = "UTC" if zone else None, 0.0
+            if zone and zone[1]:
+                # Of the clock on the wall.
+                hours, minutes = int(zone[1]), int(zone[2])
+                self._ahead = 3600 * hours + math.copysign(60 * minutes, hours)
             self._time = self._time[0], 1e-9
         elif self._time and units:
             unit = second[self._time[0]].strip(" []()").lower()
@@ -225,47 +236,6 @@ class CsvSignal(Signal):
                         raise ValueError(f"{where}: {with_comma} and {with_point}; {wanted}")
 
 
-def _fields(line: str, separator: str) -> list[str]:
-    rows = csv.reader([line], delimiter=separator, skipinitialspace=separator != "\t")
-    return next(rows, [])
-
-
-def _form(lines: Sequence[str], separator: str | None) -> tuple[str, int]:
-    """The separator of a table, and the number of lines above its names."""
-    own = separator or separator_of(lines[0])
-    filled = [line for line in lines if line.strip()] or [""]
-    mark = separator or separator_of(filled[-1])
-    width = len(_fields(filled[-1], mark))
-    if len(_fields(lines[0], own)) == width:
-        return own, 0
-    for i, line in enumerate(lines[:-1]):
-        names = _fields(line, mark)
-        if len(names) == width > 1 and not any(map(is_number, names)):
-            return mark, i
-    return own, 0
-
-
-def _is_units(row: Sequence[str], below: Sequence[str]) -> bool:
-    """True for a row of texts above one with numbers in their place."""
-    texts = [i for i, field in enumerate(row) if field.strip() and not is_number(field, ".,")]
-    numbers = any(field.strip() and is_number(field, ".,") for field in row)
-    if numbers or not texts or len(row) != len(below):
-        return False
-    return any(below[i].strip() and is_number(below[i], ".,") for i in texts)
-
-
-def separator_of(line: str) -> str:
-    """The separator of columns by the first line: of tab, semicolon and comma the first it has.
-
-    Text between quotes does not count.
-
-    >>> separator_of('time;"a;b";c, left'), separator_of("x,y"), separator_of("x")
-    (';', ',', ',')
-    """
-    bare = "".join(line.split('"')[::2])
-    return next((mark for mark in "\t;" if mark in bare), ",")
-
-
 def columns_of(batch: Any, names: Sequence[str]) -> np.ndarray:
     """Columns of an Arrow table or batch, ``(rows, columns)`` float32; missing values are NaN."""
     array = np.empty((batch.num_rows, len(names)), np.float32)
@@ -282,18 +252,3 @@ def times_of(column: Any) -> np.ndarray:
         column = column.cast(pyarrow.timestamp("ns", column.type.tz)).cast(pyarrow.int64())
     times: np.ndarray = column.to_numpy(zero_copy_only=False)
     return times
-
-
-def is_number(field: str, points: str = ".") -> bool:
-    """True for a field that is a number with one of these decimal points, or missing."""
-    field = field.strip()
-    if field in _MISSING:
-        return True
-    for point in points:
-        if point == "." or "." not in field:
-            try:
-                float(field.replace(point, "."))
-            except ValueError:
-                continue
-            return "_" not in field
-    return False

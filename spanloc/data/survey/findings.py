@@ -12,7 +12,7 @@ from spanloc.data.annotations.folder import Record
 from spanloc.data.annotations.rows import TIME, Case
 from spanloc.data.annotations.units import TOO_SHORT
 from spanloc.data.signals import Regular
-from spanloc.data.signals.protocol import channel_of, place_of_row
+from spanloc.data.signals.protocol import place_of_row
 from spanloc.data.survey.facts import Facts, fitting, of_record
 from spanloc.data.survey.kinds import SCALES, finding
 from spanloc.data.survey.result import MOST_CASES, Finding
@@ -69,7 +69,7 @@ def not_finite(facts: Facts) -> Iterator[Finding]:
                 count, row, column, value = odd
                 more = f"; in all {counted(count, 'such value')}" if count > 1 else ""
                 place = place_of_row(record.signal, row)
-                name = channel_of(record.signal, int(column))
+                name = f"channel {column!r}" if record.signal.channels else f"column {column}"
                 cases.append(of_record(record, f"{name} is {value}{more}", place))
         yield from finding(kind, cases, len(cases), **(filled if kind == "missing" else {}))
     table = facts.channels
