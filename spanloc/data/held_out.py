@@ -61,11 +61,10 @@ def _cut_at_the_end(record: Record, share: float) -> tuple[Record, Record]:
     # Between spans that begin after a place and those that end before it; where all overlap, at a start.
     before, after = ends[:-1], starts[1:]
     apart = before <= after
-    places = ((before + after) / 2)[apart] if apart.any() else after
-    held = torch.tensor(range(count - 1, 0, -1))[apart if apart.any() else slice(None)] / max(
-        count, 1
-    )
-    places, held = places[inside := (places >= 1) & (places <= steps - 1)], held[inside]
+    places = torch.where(apart, (before + after) / 2, after)
+    held = torch.arange(len(places), 0, -1) / count
+    fits = (places >= 1) & (places <= steps - 1) & (apart if apart.any() else ~apart)
+    places, held = places[fits], held[fits]
     if not len(places):
         raise ValueError(
             f"{record.id!r} is the only recording, and has {counted(count, 'span')}: no part of it can be "

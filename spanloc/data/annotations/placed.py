@@ -22,11 +22,10 @@ from spanloc.data.annotations.rows import (
     nearest,
 )
 from spanloc.data.annotations.units import Units, size_of
+from spanloc.data.signals.clock import DATES
 from spanloc.files import shown
 
 log = logging.getLogger(__name__)
-# Seconds: from 1973 on.
-_DATE = 1e8
 _OUTSIDE = "data.bad_spans=clip cuts off what is outside"
 _REMEDIES = {
     "empty": MOMENTS,
@@ -227,7 +226,7 @@ class Placer:
             if self._hint[0] != entry.id:
                 self._hint = entry.id, self.units.past_end(entry.rows, grid)
             unit = self._hint[1]
-            if not grid.begins and row.start * size_of(self.meaning.unit, grid) > _DATE:
+            if not grid.begins and row.start * size_of(self.meaning.unit, grid) > DATES[0]:
                 text = f"{text}; a date needs a recording with clock times"
             if not unit and (question := transposed(grid.num_steps, grid.num_channels)):
                 text = f"{text}; {question}"

@@ -19,7 +19,7 @@ from spanloc.data.annotations.rows import (
     Content,
     refuse,
 )
-from spanloc.data.annotations.units import clock_of, of_day, on_the_clock
+from spanloc.data.annotations.units import kind_of_clock, of_day, on_the_clock
 from spanloc.data.signals import Signal
 from spanloc.data.signals.arrays import shown_path
 from spanloc.structures import Timeline
@@ -149,7 +149,7 @@ def lay(
             found.append((entry, signal, grid_of(entry, signal, meaning)))
         except (ValueError, OSError) as error:
             refuse(refused, error, str(entry.file), sequence=entry.id)
-    clock = clock_of([(entry, grid) for entry, _, grid in found], meaning.unit)
+    clock = kind_of_clock([(entry, grid) for entry, _, grid in found], meaning.unit)
     if clock:
         first, _, grid = next(one for one in found if one[2].begins)
         log.warning(

@@ -98,23 +98,27 @@ class Units:
         return f"{self._short:,} of {self._count:,} {TOO_SHORT}; {_question(unit)}"
 
 
-def clock_of(parts: Sequence[tuple[Annotated, Grid]], unit: Unit) -> Literal["date", "day"] | None:
+def kind_of_clock(
+    parts: Sequence[tuple[Annotated, Grid]], unit: Unit
+) -> Literal["date", "day"] | None:
     """What the times of all recordings together are, where they are those of clocks; else None.
 
     They are where they do not fit from the first step on, and do from the first time of the signals on, by the
     date, or by the time of the day. Signals whose first time lies within their own duration alone do not say so.
     """
     parts = [(entry, grid) for entry, grid in parts if grid.begins and entry.rows]
-    for clock in ("date", "day") if unit != "steps" else ():
-        plain, counted, apart = [], [], False
+    plain = [r.start * size_of(unit, grid) <= _stop(grid) for e, grid in parts for r in e.rows]
+    if unit == "steps" or not plain or np.mean(plain) > _MOST:
+        return None
+    for clock in ("date", "day"):
+        counted, apart = [], False
         for entry, grid in parts:
             stop, size = _stop(grid), size_of(unit, grid)
             begins = grid.begins % _DAY if clock == "day" else grid.begins
             apart = apart or begins >= stop
-            plain += [row.start * size <= stop for row in entry.rows]
             rows = on_the_clock(entry, grid, unit, clock).rows
             counted += [-1 / grid.rate <= row.start * size <= stop for row in rows]
-        if apart and np.mean(counted) >= _MOST >= np.mean(plain):
+        if apart and np.mean(counted) >= _MOST:
             return clock
     return None
 

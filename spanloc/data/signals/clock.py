@@ -16,8 +16,8 @@ _NAME = re.compile(
     re.I,
 )
 _UNIT = re.compile(r"[ _\[(](ms|us|ns)[\])]?$", re.I)
-# Seconds since 1970 that are taken for a date: from 1973 on; no recording lasts as long.
-_DATES = (1e8, 1e11)
+#: Seconds since 1970 that are taken for a date: from 1973 on; no recording lasts as long.
+DATES = (1e8, 1e11)
 # A date with points, and a time of a day alone, as ISO 8601 has them.
 _RESPELLED = (
     (r"^\s*(\d\d)\.(\d\d)\.(\d{4})", r"\3-\2-\1"),
@@ -74,7 +74,7 @@ class Clock(NamedTuple):
 def start_of(signal: object) -> datetime | None:
     """The date and time of the first step of a signal, where its file says it."""
     clock = getattr(signal, "clock", None)
-    if clock and _DATES[0] < clock.begins < _DATES[1]:
+    if clock and DATES[0] < clock.begins < DATES[1]:
         return datetime.fromtimestamp(clock.begins, UTC).replace(tzinfo=None)
     start: datetime | None = getattr(signal, "start", None)
     return start
@@ -86,7 +86,7 @@ def clock_time(seconds: float) -> str:
     >>> clock_time(1717193700), clock_time(80100.25)
     ('2024-05-31 22:15:00', '80100.25 s')
     """
-    if _DATES[0] < seconds < _DATES[1]:
+    if DATES[0] < seconds < DATES[1]:
         return f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%d %H:%M:%S}"
     return f"{seconds:.10g} s"
 

@@ -43,9 +43,7 @@ def form_of(lines: Sequence[str], separator: str | None) -> tuple[str, int]:
 
 def is_units(row: Sequence[str], below: Sequence[str]) -> bool:
     """True for a row of units, or nothing, above one with numbers in their place."""
-    if len(row) != len(below) or any(
-        any(map(str.isdigit, field)) and is_number(field) for field in row
-    ):
+    if len(row) != len(below):
         return False
     columns = [i for i, field in enumerate(below) if field.strip() and is_number(field, ".,")]
     fields = [row[i].strip() for i in columns]

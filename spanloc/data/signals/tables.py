@@ -33,15 +33,16 @@ class CsvSignal(Signal):
     """Columns of numbers, one row a step.
 
     In a ``.tsv`` tabs separate the columns. Otherwise the first line decides: tabs where it has one
-    outside quotes, else semicolons where it has one, else commas. Beside semicolons, numbers may have a
-    decimal comma, then in all of the file.
+    outside quotes, else semicolons where it has one, else commas. Beside semicolons and tabs, numbers may
+    have a decimal comma, then in all of the file. A file that is neither UTF-8 nor UTF-16 is read as
+    Windows-1252.
 
     The first line names the channels if anything in it is not a number; blanks around names do not
-    count. Lines above the names, with another number of fields than the rows, are skipped; a line below the
-    names without any number holds the units. A column with the time (see :func:`~spanloc.data.signals.clock.time_column`) gives the rate
-    and is no channel; nor is a first column without a name, the index that pandas writes. Empty fields
-    are NaN. A file that is not UTF-8 or UTF-16 is read as Western text of Windows. The file is read whole, as float32, and kept in memory. Errors count rows as lines of the
-    file, from 1.
+    count. Lines above the names and a line of units below them are none of the steps
+    (:mod:`~spanloc.data.signals.form`). A column with the time (see
+    :func:`~spanloc.data.signals.clock.time_column`) gives the rate and is no channel; nor is a first column
+    without a name, the index that pandas writes. Empty fields are NaN. The file is read whole, as float32,
+    and kept in memory. Errors count rows as lines of the file, from 1.
 
     Args:
         rate: Steps per second; the time column is then ignored.
