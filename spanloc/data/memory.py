@@ -14,6 +14,7 @@ from spanloc.data.annotated import AnnotatedData
 from spanloc.data.annotations.flat import content_of
 from spanloc.data.annotations.folder import read_annotations
 from spanloc.data.annotations.meaning import Meaning
+from spanloc.data.annotations.per_step import BACKGROUND, of_labels
 from spanloc.data.annotations.pieces import NO_LABEL
 from spanloc.data.annotations.problems import bad_span_notes
 from spanloc.data.annotations.records import lay
@@ -46,7 +47,8 @@ def from_arrays(
         spans: By id, lists of ``(start, end, label)``, or of ``(start, end)``; or a data frame of pandas
             or polars, or a list of mappings, with ``sequence``, ``start``, ``end``, and perhaps
             ``label``, ``subset``, ``subject``. Half-open, in seconds, unless the options say otherwise.
-            A signal without any is a sequence without spans. Labels are names: numbers become texts, and
+            A signal without any is a sequence without spans. An array with a label for each step may stand
+            for the list of a signal. Labels are names: numbers become texts, and
             are sorted as texts (1, 10, 2) unless ``classes`` gives their order.
         rate: Steps per second, of all signals or by id.
         channels: Names of the channels.
@@ -54,8 +56,8 @@ def from_arrays(
         subjects: Whom signals are of, by id.
         columns: The names of the columns of the data frame where they differ: ``{"start": "onset"}``.
         options: Of :class:`AnnotatedData`; and ``unit``, ``ends``, ``first_index``, ``feature_stride``,
-            ``feature_window``, ``classes``, ``label_map``, ``unknown``, ``ignore``, ``moment_seconds``,
-            ``bad_spans`` and ``found`` as in :func:`~spanloc.data.read_annotations`.
+            ``feature_window``, ``classes``, ``label_map``, ``unknown``, ``ignore``, ``background``,
+            ``moment_seconds``, ``bad_spans`` and ``found`` as in :func:`~spanloc.data.read_annotations`.
 
     Raises:
         ValueError: A span is bad, there is no signal of its sequence, or an array is off.
@@ -70,10 +72,15 @@ def from_arrays(
     for name in signals:
         if not isinstance(name, str):
             raise ValueError(f"signals: the id {name!r} is no text; wanted {str(name)!r}")
+    per_step = {}
+    if isinstance(spans, Mapping):
+        per_step = {name: own for name, own in spans.items() if _is_per_step(own)}
+        spans = {name: own for name, own in spans.items() if name not in per_step}
     given = {name: options[name] for name in ("unit", "ends", "moment_seconds") if name in options}
     with _as_arguments():
         content = content_of(_rows(spans), _FILE, Reading(columns or {}, **given))
     known = {entry.id: entry for entry in content.sequences}
+    known |= {name: Annotated(name, [], _FILE) for name in per_step}
     for what, names in (("spans", known), ("subsets", subsets), ("subjects", subjects)):
         for name in names or ():
             if name not in signals:
@@ -89,7 +96,7 @@ def from_arrays(
             entry = replace(entry, subject=str(subjects[name]))
         entries.append(entry)
     with _as_arguments():
-        data = _data(entries, signals, rate, channels, options)
+        data = _data(entries, signals, rate, channels, options, per_step)
     if silent := [name for name in signals if name not in known]:
         some = f"{len(silent)} of {len(signals)} signals, such as {shown(silent[0])}"
         data.notes.append(f"not in spans, and taken as sequences without any: {some}")
@@ -158,6 +165,7 @@ def _data(
     rate: float | Mapping[str, float],
     channels: Sequence[str] | None,
     options: Mapping[str, Any],
+    per_step: Mapping[str, Any],
 ) -> AnnotatedData:
     if not entries:
         raise ValueError("signals: there are none")
@@ -180,14 +188,32 @@ def _data(
     found: list[BadSpan] = []
     own = {name: value for name, value in options.items() if name in _MEANING}
     meaning = Meaning(fps=None if isinstance(rate, Mapping) else rate, **{"found": found, **own})
-    content = Content(_FILE, entries)
     if isinstance(rate, Mapping) and meaning.feature_stride is not None:
-        content = Content(_FILE, [replace(entry, fps=rate.get(entry.id)) for entry in entries])
+        entries = [replace(entry, fps=rate.get(entry.id)) for entry in entries]
+    entries = [
+        entry
+        if entry.id not in per_step
+        else _labelled(entry, per_step[entry.id], signal_of(entry))
+        for entry in entries
+    ]
+    content = Content(_FILE, entries, background=BACKGROUND if per_step else ())
     annotations = lay(content, signal_of, meaning)
     others = {name: value for name, value in options.items() if name not in _MEANING}
     data = AnnotatedData(annotations, **others)
     data.notes += map(_argued, bad_span_notes(meaning.found or (), meaning.bad_spans))
     return data
+
+
+def _is_per_step(spans: Any) -> bool:
+    # An array of pairs has two dimensions, and no spans at all have no labels either.
+    return getattr(spans, "ndim", 0) == 1 and len(spans) > 0
+
+
+def _labelled(entry: Annotated, labels: Any, signal: ArraySignal) -> Annotated:
+    try:
+        return replace(entry, rows=of_labels(np.asarray(labels).tolist(), signal), signal=signal)
+    except ValueError as error:
+        raise ValueError(f"spans: {shown(entry.id)}: {error}") from None
 
 
 @contextmanager

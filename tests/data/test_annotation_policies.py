@@ -195,7 +195,10 @@ def test_with_classes_a_label_of_the_options_need_not_be_there(annotated, caplog
         ({"ignore": ["sit"], "label_map": {"sit": "rest"}}, "ignore: no label 'sit'; there are"),
         ({"ignore": ["sit"], "unknown": ["sit"]}, "'sit' is both in unknown and in ignore"),
         ({"classes": ["sit", "sit"]}, "classes is ['sit', 'sit']; wanted a list of different"),
-        ({"classes": ["sit"], "ignore": ["sit"]}, "'sit' is in classes, and in unknown or ignore"),
+        (
+            {"classes": ["sit"], "ignore": ["sit"]},
+            "'sit' is in classes, and in unknown, ignore or background",
+        ),
         ({"classes": ["sit"]}, "label is 'walk'; wanted one of classes: sit"),
     ],
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from surveyed import Folder
 
 from spanloc.data import read_annotations
 from spanloc.data.annotations.folder import Record
@@ -235,3 +236,7 @@ def test_a_sample_that_was_spoilt_stays_so(tmp_path):
     (tmp_path / "annotations.json").write_text("{}")
     sample_folder(tmp_path)
     assert (tmp_path / "annotations.json").read_text() == "{}"
+
+
+def test_nothing_is_found_where_nothing_is_wrong(tmp_path):
+    assert Folder().survey(tmp_path).findings == []

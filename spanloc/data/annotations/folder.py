@@ -43,6 +43,7 @@ def read_annotations(
     label_map: Mapping[str, str] | None = None,
     unknown: Sequence[str] = (),
     ignore: Sequence[str] = (),
+    background: Sequence[str] | None = None,
     moment_seconds: float | None = None,
     bad_spans: Policy = "error",
     found: list[BadSpan] | None = None,
@@ -71,11 +72,14 @@ def read_annotations(
     edf         ``<id>.edf``                       annotations of EDF+ that have a duration
     wfdb        ``<id>.<extension>``               ``(``, a symbol, ``)``: a wave of that symbol
     labelstudio one ``.json``                      an export of time series or audio
+    column      ``<id>.csv``, ``.tsv`` or          a label for each row, in the column ``label`` of the
+                ``.parquet``                       recording or ``columns={label: ...}``
+    lines       ``<id>.txt``                       a label for each step, one a line
     =========== ================================== =============================================
 
     ``auto`` takes ``annotations.json``, else an ``annotations.*`` of a table, else the one kind of file
     that lies beside signals of the same names, of those whose names say what they are: not ``csv``,
-    ``boris``, ``edf`` or ``labelstudio``.
+    ``boris``, ``edf``, ``labelstudio`` or ``lines``; else ``column``, if the recordings have it.
 
     ``annotations.json`` is ``{"classes": [names], "database": {id: {"subset": "training" |
     "validation" | "testing", "duration": seconds, "fps": steps per second, "subject": optional,
@@ -118,6 +122,9 @@ def read_annotations(
             ``classes``, a warning.
         unknown: Labels of spans that are there, but of no known class: number -1.
         ignore: Labels of stretches that count neither as a span nor as background.
+        background: Labels of stretches that are background, where there is no span. None: of ``column`` and
+            ``lines`` those that are called ``0``, ``null``, ``none``, ``nan`` or ``background``. An empty
+            label is background there in any case.
         moment_seconds: Length of the spans that moments become, around each and moved inside at the
             borders of the recording. A moment is a row that ends where it starts (with inclusive ends
             too) or has no end, and every row of a table without a column for it; a point of ``boris``
@@ -152,23 +159,26 @@ def read_annotations(
         label_map=label_map,
         unknown=unknown,
         ignore=ignore,
+        background=background,
         moment_seconds=moment_seconds,
         bad_spans=bad_spans,
         found=found,
     )
-    names = dict(columns or {})
+    names = {field: str(name) for field, name in (columns or {}).items()}
     options = {
         "key": key,
         "channels": channels,
         "on_rate": on_rate,
         "time": names.pop("time", None),
     }
-    reading = Reading(names, subset_map or {}, tier, extension, refused, unit, ends, moment_seconds)
+    reading = Reading(
+        names, subset_map or {}, tier, extension, refused, unit, ends, moment_seconds, options
+    )
     content = read_content(root, format, reading)
     hint = similar_recording(root)
     read = lay(
         content,
-        lambda entry: signal_of(entry, root, hint, options),
+        lambda entry: entry.signal or signal_of(entry, root, hint, options),
         meaning,
         refused,
     )

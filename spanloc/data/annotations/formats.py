@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from spanloc.data.annotations import activitynet, flat, recorders, texts, tiers, waves
+from spanloc.data.annotations import activitynet, flat, per_step, recorders, texts, tiers, waves
 from spanloc.data.annotations.beside import folders, signals_in
 from spanloc.data.annotations.rows import (
     SUBSETS,
@@ -56,8 +56,10 @@ _FORMATS = {
     "labelstudio": _Format(
         recorders.label_studio, ".json", joint=True, auto=False, unit_known=False
     ),
+    "lines": _Format(per_step.of_text, ".txt", joint=True, auto=False),
 }
-FORMATS = ("json", "table", *_FORMATS)
+FORMATS = ("json", "table", "column", *_FORMATS)
+_PER_STEP = ("column", "lines")
 
 
 def read_content(root: Path, kind: str, reading: Reading) -> Content:
@@ -71,7 +73,7 @@ def read_content(root: Path, kind: str, reading: Reading) -> Content:
         raise ValueError(f"data.format is {kind!r}; wanted auto or one of {', '.join(FORMATS)}")
     if kind == "auto":
         kind = _chosen(root, reading)
-    unit_known = kind in _FORMATS and _FORMATS[kind].unit_known
+    unit_known = kind == "column" or (kind in _FORMATS and _FORMATS[kind].unit_known)
     if reading.unit != "seconds" and unit_known:
         raise ValueError(f"data.unit is not seconds; the times of format={kind} are in seconds")
     if kind == "json":
@@ -81,6 +83,8 @@ def read_content(root: Path, kind: str, reading: Reading) -> Content:
     reading = replace(reading, ids={file: files[file] for file in files.keys() - signals.keys()})
     if kind == "table":
         content = _with_silent(flat.read(_table(root), reading), signals, reading)
+    elif kind == "column":
+        content = per_step.of_columns(root, signals, reading)
     else:
         content = _per_recording(root, kind, reading, signals)
     content = replace(_with_subsets(content, root, reading, signals), unit_known=unit_known)
@@ -101,6 +105,8 @@ def _chosen(root: Path, reading: Reading) -> str:
         there = [file for file in files if kind.joint or _name_of(file, signals) in signals]
         if there:
             found[name] = there[0]
+    if not found and reading.column("label") in per_step.columns_of_first(signals):
+        return "column"
     if len(found) > 1:
         both = " and ".join(f"{name} ({shown_path(file)})" for name, file in found.items())
         raise ValueError(f"{root}: holds annotations of several formats: {both}; set data.format")
@@ -108,6 +114,11 @@ def _chosen(root: Path, reading: Reading) -> str:
         none = "" if signals else f"; there is no recording either, which belong in {root / 'data'}"
         for sheet in root.glob("annotations.[ox][dl]s*"):
             none = f"; save {sheet.name} as CSV{none}"
+        if columns := per_step.columns_of_first(signals):
+            none = (
+                f"; or the recordings have a label in every row: 'data.columns={{label: NAME}}' (NAME: one of "
+                f"{listed(columns)})"
+            )
         raise FileNotFoundError(
             f"{root / 'annotations.json'}: no such file; data.root must hold annotations.json, a table "
             f"annotations{', '.join(flat.SUFFIXES)}, or files of annotations beside its signals (data.format){none}"
@@ -175,7 +186,8 @@ def _per_recording(root: Path, kind: str, reading: Reading, signals: Mapping[str
         raise FileNotFoundError(f"{root}: there are no annotations of a recording (format={kind})")
     if left := [name for name in signals if name not in entries and name not in broken]:
         log.warning("%s: recordings left out, without annotations: %s", root, listed(left))
-    return Content(root, list(entries.values()))
+    background = per_step.BACKGROUND if kind in _PER_STEP else ()
+    return Content(root, list(entries.values()), background=background)
 
 
 def _join(entries: dict[str, Annotated], own: Iterable[Annotated], file: Path) -> None:

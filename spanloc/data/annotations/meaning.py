@@ -30,6 +30,7 @@ class Meaning:
     label_map: Mapping[str, str] | None = None
     unknown: Sequence[str] = ()
     ignore: Sequence[str] = ()
+    background: Sequence[str] | None = None
     moment_seconds: float | None = None
     bad_spans: Policy = "error"
     found: list[BadSpan] | None = None
@@ -49,7 +50,7 @@ class Meaning:
             value = getattr(self, name)
             if value is not None and not is_number(value, LEAST, MOST):
                 raise ValueError(f"data.{name} is {value!r}; wanted a number above 0")
-        for name in ("classes", "unknown", "ignore"):
+        for name in ("classes", "unknown", "ignore", "background"):
             if isinstance(getattr(self, name), str):
                 raise ValueError(f"data.{name} is {getattr(self, name)!r}; wanted a list of labels")
         if self.first_index and self.unit != "steps":

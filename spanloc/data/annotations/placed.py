@@ -85,6 +85,8 @@ class Placer:
         if both := set(unknown) & set(self.ignored):
             raise ValueError(f"the label {min(both)!r} is both in unknown and in ignore")
         apart = {*unknown, *self.ignored}
+        self.background = self._background(content, names, apart)
+        apart |= self.background
         if meaning.classes is not None:
             self.classes = list(meaning.classes)
             known = all(isinstance(name, str) and name for name in self.classes)
@@ -93,7 +95,9 @@ class Placer:
                     f"classes is {shown(self.classes)}; wanted a list of different names"
                 )
             if both := apart & {*self.classes}:
-                raise ValueError(f"the label {min(both)!r} is in classes, and in unknown or ignore")
+                raise ValueError(
+                    f"the label {min(both)!r} is in classes, and in unknown, ignore or background"
+                )
         elif content.classes is not None:
             kept = dict.fromkeys(self.label_map.get(name, name) for name in content.classes)
             self.classes = [name for name in kept if name not in apart]
@@ -101,6 +105,26 @@ class Placer:
             self.classes = sorted({*names} - apart)
         self._numbers = {name: i for i, name in enumerate(self.classes)}
         self._numbers |= dict.fromkeys(unknown, -1)
+
+    def _background(self, content: Content, names: Sequence[str], apart: set[str]) -> set[str]:
+        meaning = self.meaning
+        if meaning.background is not None:
+            chosen = {*map(str, meaning.background)}
+            for name in chosen:
+                self._require(content.file, "background", name, names)
+            if both := chosen & apart:
+                raise ValueError(
+                    f"the label {min(both)!r} is in background, and in unknown or ignore"
+                )
+            return chosen
+        named = {*apart, *(meaning.classes or ()), *self.label_map, *self.label_map.values()}
+        found = {name for name in names if name.lower() in content.background} - named
+        if found:
+            log.warning(
+                "%s: where the label is %s, there is no span; data.background=[] makes spans of it",
+                content.file, listed(sorted(found)),
+            )  # fmt: skip
+        return found
 
     def _names(self, content: Content) -> list[str]:
         # All labels by their new names, those that the file lists first.
@@ -138,6 +162,8 @@ class Placer:
             name = row.label
             if isinstance(name, str):
                 name = self.label_map.get(name, name)
+            if isinstance(name, str) and name in self.background:
+                continue
             # What is no text, such as a list, may not be hashable.
             known = isinstance(name, str) and (name in self._numbers or name in self.ignored)
             if problem is None and isinstance(name, str) and not name.strip() and not known:

@@ -146,7 +146,8 @@ def lay(
     for entry in content.sequences:
         try:
             signal = signal_of(entry)
-            found.append((entry, signal, grid_of(entry, signal, meaning)))
+            grid = grid_of(entry, signal, meaning)
+            found.append((_in_seconds(entry, grid, meaning), signal, grid))
         except (ValueError, OSError) as error:
             refuse(refused, error, str(entry.file), sequence=entry.id)
     clock = kind_of_clock([(entry, grid) for entry, _, grid in found], meaning.unit)
@@ -170,6 +171,22 @@ def lay(
     if text := placer.units.too_short():
         refuse(refused, ValueError(f"{content.file}: {text}"), str(content.file))
     return Annotations(placer.classes, subsets)
+
+
+def _in_seconds(entry: Annotated, grid: Grid, meaning: Meaning) -> Annotated:
+    if entry.signal is None:
+        return entry
+    for name, value in (("unit", "seconds"), ("ends", "half-open")):
+        if (came := getattr(meaning, name)) != value:
+            raise ValueError(
+                f"{entry.where}: data.{name} is {came!r}; that is not for labels of steps"
+            )
+    step, offset = grid.timeline.seconds_per_step, grid.timeline.offset
+    rows = [
+        row._replace(start=offset + row.start * step, end=offset + row.end * step)
+        for row in entry.rows
+    ]
+    return replace(entry, rows=rows, signal=None)
 
 
 def _record(entry: Annotated, signal: Signal, grid: Grid, placer: Placer) -> Record:

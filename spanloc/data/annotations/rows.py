@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from spanloc.data.signals.protocol import Signal
 from spanloc.files import pip_install, shown
 
 SUBSETS = ("training", "validation", "testing")
@@ -52,6 +53,7 @@ class Annotated:
         fps: Steps per second.
         weight: What the sequence counts.
         annotated: The stretches that were looked at, in the unit of the rows. None: all.
+        signal: The recording, where the annotations were read with it; its steps are the unit of the rows.
     """
 
     id: str
@@ -63,6 +65,7 @@ class Annotated:
     fps: float | None = None
     weight: float = 1.0
     annotated: Sequence[tuple[float, float]] | None = None
+    signal: Signal | None = None
 
     @property
     def where(self) -> str:
@@ -81,6 +84,7 @@ class Content:
         word: How the file calls a span.
         subsets_known: Whether the file says the subset of each sequence.
         unit_known: Whether the format defines the unit of the times.
+        background: Labels, in small letters, that say that nothing is there, unless a setting names them.
     """
 
     file: Path
@@ -89,6 +93,7 @@ class Content:
     word: str = "span"
     subsets_known: bool = False
     unit_known: bool = False
+    background: Sequence[str] = ()
 
 
 class Case(NamedTuple):
@@ -166,8 +171,14 @@ class Reading:
     unit: Unit = "seconds"
     ends: Ends = "half-open"
     moment_seconds: float | None = None
+    #: Of :func:`~spanloc.data.signals.open_signal`.
+    options: Mapping[str, Any] = field(default_factory=dict)
     #: Ids by the names of the files of recordings.
     ids: Mapping[str, str] = field(default_factory=dict)
+
+    def column(self, name: str) -> str:
+        """The name of the column of a field."""
+        return str(self.columns.get(name, name))
 
     @contextmanager
     def row(self, file: str, row: str, sequence: str = "") -> Iterator[None]:

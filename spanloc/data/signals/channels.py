@@ -114,6 +114,7 @@ def named_columns(
     kind_of: Callable[[str], str | None],
     chosen: Sequence[str | int] | None,
     time: str | None = None,
+    skip: Sequence[str] = (),
 ) -> tuple[tuple[str, float] | None, list[str], Choice | None]:
     """The time column of a table and its unit in seconds, and the rest as of :func:`columns_for`, by name.
 
@@ -121,9 +122,10 @@ def named_columns(
         names: Of all columns, which differ.
         kind_of: Kind of content of a column by its name, None for numbers.
         time: Name of the column with the time; None: one of the usual names.
+        skip: Names of columns that are no channels.
     """
     clock = time_column(names, time)
-    columns = tuple(name for name in names if not (clock and name == clock[0]))
+    columns = tuple(name for name in names if not ((clock and name == clock[0]) or name in skip))
     if not columns:
         raise ValueError(f"{shown_path(path)}: has no columns of numbers beside the time")
     kinds = {i: kind for i, name in enumerate(columns) if (kind := kind_of(name)) is not None}

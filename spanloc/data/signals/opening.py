@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from spanloc.data.signals import parquet, tables
 from spanloc.data.signals.arrays import NpySignal, NpzSignal
 from spanloc.data.signals.audio import AudioSignal
 from spanloc.data.signals.channels import opened_for
@@ -11,11 +12,9 @@ from spanloc.data.signals.clock import Clock
 from spanloc.data.signals.edf import open_edf
 from spanloc.data.signals.hdf5 import Hdf5Signal
 from spanloc.data.signals.mixed import require_one_rate
-from spanloc.data.signals.parquet import ParquetSignal
 from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import checked_rate, shown_path
 from spanloc.data.signals.regular import Regular
-from spanloc.data.signals.tables import CsvSignal
 from spanloc.data.signals.wfdb import open_wfdb
 
 _Opener = Callable[..., Signal]
@@ -23,9 +22,9 @@ _Opener = Callable[..., Signal]
 _OPENERS: dict[str, tuple[_Opener, tuple[str, ...]]] = {
     ".npy": (NpySignal, ()),
     ".npz": (NpzSignal, ("key",)),
-    ".csv": (CsvSignal, ("rate", "channels", "time")),
-    ".tsv": (CsvSignal, ("rate", "channels", "time")),
-    ".parquet": (ParquetSignal, ("rate", "channels", "time")),
+    ".csv": (tables.CsvSignal, ("rate", "channels", "time", "skip")),
+    ".tsv": (tables.CsvSignal, ("rate", "channels", "time", "skip")),
+    ".parquet": (parquet.ParquetSignal, ("rate", "channels", "time", "skip")),
     ".h5": (Hdf5Signal, ("key", "rate", "channels", "time")),
     ".hdf5": (Hdf5Signal, ("key", "rate", "channels", "time")),
     ".wav": (AudioSignal, ()),
@@ -45,6 +44,7 @@ def open_signal(
     channels: Sequence[str | int] | None = None,
     on_rate: str = "resample",
     time: str | None = None,
+    skip: Sequence[str] = (),
 ) -> Signal:
     """The recording in a file: a reader of any stretch of it, chosen by the suffix.
 
@@ -73,6 +73,7 @@ def open_signal(
             interpolates its rows (:class:`Regular`), ``"error"`` refuses them.
         time: Name of the column of a table with the time; None, or where there is none of that name: one of
             the usual names (:func:`~spanloc.data.signals.clock.time_column`).
+        skip: Names of columns of a table that are no channels.
 
     Raises:
         ValueError: The suffix is unknown, its library is not installed, or the content is off.
@@ -95,7 +96,7 @@ def open_signal(
         raise ValueError(f"{where}: key is {key!r}; a {suffix} file holds one signal only")
     if rate is not None:
         checked_rate(path, rate)
-    given = {"key": key, "rate": rate, "channels": channels, "time": time}
+    given = {"key": key, "rate": rate, "channels": channels, "time": time, "skip": skip}
     signal = opened_for(opener(path, **{name: given[name] for name in takes}), channels)
     require_one_rate(signal, on_rate)
     clock: Clock | None = getattr(signal, "clock", None)
@@ -108,6 +109,12 @@ def open_signal(
             raise ValueError(f"{where}: rate is {signal.rate:g} in the file; wanted {rate:g}")
         signal.rate = rate
     return signal
+
+
+def column_names(path: Path) -> list[str]:
+    """The names of the columns of a ``.csv``, ``.tsv`` or ``.parquet`` file; without names their numbers."""
+    names = parquet.column_names if path.suffix.lower() == ".parquet" else tables.column_names
+    return names(path)
 
 
 def find_signal(folder: str | Path, name: str) -> Path:

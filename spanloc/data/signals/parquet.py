@@ -25,7 +25,7 @@ class ParquetSignal(Signal):
     channel. Missing values are NaN. Errors count rows from 0.
 
     Args:
-        rate, channels, time: As in :class:`CsvSignal`.
+        rate, channels, time, skip: As in :class:`CsvSignal`.
 
     Raises:
         ValueError: A column holds no numbers, the times do not ascend, or the file is damaged.
@@ -40,6 +40,7 @@ class ParquetSignal(Signal):
         rate: float | None = None,
         channels: Sequence[str | int] | None = None,
         time: str | None = None,
+        skip: Sequence[str] = (),
     ) -> None:
         from pyarrow import types
 
@@ -47,9 +48,10 @@ class ParquetSignal(Signal):
         where = shown_path(path)
         with _opened(path) as file:
             schema, metadata = file.schema_arrow, file.metadata
-            names = [n for n in schema.names if not n.startswith("__index_level_")]
+            names = _names(schema)
+            kind_of = {name: _no_number(schema.field(name).type) for name in names}
             clock, self._chosen, self.choice = named_columns(
-                path, names, lambda name: _no_number(schema.field(name).type), channels, time
+                path, names, kind_of.__getitem__, channels, time, skip
             )
             counts = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
             self._firsts = np.cumsum([0, *counts])
@@ -84,6 +86,13 @@ class ParquetSignal(Signal):
             group += 1
         return pieces[1] if len(pieces) == 2 else np.concatenate(pieces)
 
+    def texts(self, column: str) -> Iterator[Any]:
+        """The values of a column, as :meth:`CsvSignal.texts` gives them."""
+        with _opened(self.path) as file:
+            if column in file.schema_arrow.names:
+                for batch in file.iter_batches(_PIECE, columns=[column], use_threads=False):
+                    yield batch.column(0).cast("string")
+
     def _load(self, group: int) -> np.ndarray:
         num_rows = int(self._firsts[group + 1] - self._firsts[group])
         num_bytes = 4 * num_rows * self.num_channels
@@ -93,6 +102,16 @@ class ParquetSignal(Signal):
             if found.num_rows != num_rows:
                 raise ValueError(f"{found.num_rows} rows where {num_rows} should be")
             return columns_of(found, self._chosen)
+
+
+def column_names(path: Path) -> list[str]:
+    """The names of the columns of a file, without the index of pandas."""
+    with _opened(path) as file:
+        return _names(file.schema_arrow)
+
+
+def _names(schema: Any) -> list[str]:
+    return [name for name in schema.names if not name.startswith("__index_level_")]
 
 
 def _no_number(kind: Any) -> str | None:

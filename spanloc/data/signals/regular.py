@@ -41,6 +41,8 @@ class Regular(Signal):
         self.rate, self.ratio = clock.rate if rate is None else rate, ratio
         self.num_steps = max(1, round((int(places[-1]) + 1) * ratio))
         self.choice = getattr(signal, "choice", None)
+        if hasattr(signal, "texts"):
+            self.texts = signal.texts
         self._rows, self._longest = signal, _GAP * ratio
         # The middle of a step stays where it is, as in :class:`Resampled`.
         self._places, self._own = (places + 0.5) * ratio - 0.5, places

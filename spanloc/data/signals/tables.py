@@ -3,7 +3,7 @@
 import csv
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class CsvSignal(Signal):
         channels: Names, or numbers from 0, of the columns to take, so that the others need hold no
             numbers. The time and the index are not counted. None: all.
         time: Name of the column with the time; None: one of the usual names.
+        skip: Names of columns that are no channels, such as one of labels; see :meth:`texts`.
 
     Raises:
         ValueError: A field is no number, a row has more or fewer columns, the times do not ascend,
@@ -64,9 +65,10 @@ class CsvSignal(Signal):
         rate: float | None = None,
         channels: Sequence[str | int] | None = None,
         time: str | None = None,
+        skip: Sequence[str] = (),
     ) -> None:
         self.path = path
-        self._read_header(channels, time)
+        self._read_header(channels, time, skip)
         values, times = self._parse()
         kept(path, self._part, lambda: values)
         self.num_steps, self.num_channels = values.shape
@@ -84,20 +86,25 @@ class CsvSignal(Signal):
         """The steps from ``first`` to before ``last``, ``(last - first, channels)``."""
         return kept(self.path, self._part, lambda: self._parse()[0])[first:last]
 
+    def texts(self, column: str) -> Iterator[Any]:
+        """The fields of a column, as arrays of texts of Arrow; nothing where there is none of that name."""
+        if column in self._names:
+            number = self._names.index(column)
+            with reading(self.path, "a table"):
+                for batch in self._batches({str(number): "string"}, "."):
+                    yield batch.column(0)
+
     @property
     def _part(self) -> str:
         return ",".join(map(str, self._chosen))
 
-    def _read_header(self, channels: Sequence[str | int] | None, time: str | None) -> None:
+    def _read_header(
+        self, channels: Sequence[str | int] | None, time: str | None, skip: Sequence[str]
+    ) -> None:
         where = shown_path(self.path)
         require_file(self.path)
         self._encoding = encoding_of(self.path)
-        with reading(self.path, "a table"), self.path.open(encoding=self._encoding) as file:
-            lines = [file.readline(2**20) for _ in range(_LINES)]
-            self._separator, above = form_of(
-                lines, "\t" if self.path.suffix.lower() == ".tsv" else None
-            )
-            head, second, third = (fields_of(line, self._separator) for line in lines[above:][:3])
+        self._separator, above, (head, second, third) = _beginning(self.path, self._encoding)
         if not any(head):
             raise ValueError(f"{where}: row 1 is empty; wanted columns of numbers")
         #: Decimal marks that numbers may have.
@@ -127,6 +134,7 @@ class CsvSignal(Signal):
             unit = second[self._time[0]].strip(" []()").lower()
             self._time = self._time[0], SECONDS.get(unit, self._time[1])
         skipped = {self._time and self._time[0], None if self._names[0] else 0}
+        skipped |= {self._names.index(name) for name in skip if name in self._names}
         columns = [i for i in range(len(head)) if i not in skipped]
         if not columns:
             raise ValueError(f"{where}: has no columns of numbers beside the time")
@@ -172,42 +180,46 @@ class CsvSignal(Signal):
             raise failed
 
     def _parsed(self, point: str) -> tuple[np.ndarray, np.ndarray]:
+        chosen = [str(i) for i in self._chosen]
+        types = dict.fromkeys(chosen, "float32")
+        time = self._time and str(self._time[0])
+        if time:
+            types[time] = "string" if self._dates else "float64"
+        pieces, times, num_bytes = [], [], 0
+        for batch in self._batches(types, point):
+            pieces.append(columns_of(batch, chosen))
+            num_bytes += pieces[-1].nbytes
+            hint = "save it as .npy or .parquet, which are read piece by piece"
+            require_size(self.path, num_bytes, hint)
+            if time:
+                column = batch.column(time)
+                times.append(times_of(date_times(column, self._zone) if self._dates else column))
+        if not num_bytes:
+            raise ValueError(f"{shown_path(self.path)}: has no rows; wanted at least one")
+        return np.concatenate(pieces), np.concatenate(times) if times else np.zeros(0)
+
+    def _batches(self, types: Mapping[str, str], point: str) -> Iterator[Any]:
+        """The columns with these numbers, which have these types of Arrow."""
         import pyarrow
         from pyarrow import csv as arrow
 
-        # Names may be there twice, so that columns go by their numbers.
-        chosen = [str(i) for i in self._chosen]
-        types: dict[str, Any] = dict.fromkeys(chosen, pyarrow.float32())
-        time = self._time and str(self._time[0])
-        if time:
-            types[time] = pyarrow.string() if self._dates else pyarrow.float64()
         options = {
             "read_options": arrow.ReadOptions(
                 use_threads=False,
+                # Names may be there twice, so that columns go by their numbers.
                 column_names=[str(i) for i in range(len(self._names))],
                 skip_rows=self.first_line - 1,
                 encoding=self._encoding.removesuffix("-sig"),
             ),
             "parse_options": arrow.ParseOptions(delimiter=self._separator),
             "convert_options": arrow.ConvertOptions(
-                column_types=types, include_columns=list(types), decimal_point=point
+                column_types={name: pyarrow.type_for_alias(kind) for name, kind in types.items()},
+                include_columns=list(types),
+                decimal_point=point,
             ),
         }
-        pieces, times, num_bytes = [], [], 0
         with pyarrow.OSFile(str(self.path)) as file, arrow.open_csv(file, **options) as batches:
-            for batch in batches:
-                pieces.append(columns_of(batch, chosen))
-                num_bytes += pieces[-1].nbytes
-                hint = "save it as .npy or .parquet, which are read piece by piece"
-                require_size(self.path, num_bytes, hint)
-                if time:
-                    column = batch.column(time)
-                    times.append(
-                        times_of(date_times(column, self._zone) if self._dates else column)
-                    )
-        if not num_bytes:
-            raise ValueError(f"{shown_path(self.path)}: has no rows; wanted at least one")
-        return np.concatenate(pieces), np.concatenate(times) if times else np.zeros(0)
+            yield from batches
 
     def _explain(self) -> None:
         """Raise the first error of the table; Arrow counts neither rows nor columns as the file does."""
@@ -235,6 +247,21 @@ class CsvSignal(Signal):
                     if with_comma and with_point:
                         wanted = "wanted decimal commas or points, not both"
                         raise ValueError(f"{where}: {with_comma} and {with_point}; {wanted}")
+
+
+def column_names(path: Path) -> list[str]:
+    """The names of the columns of a table, as :class:`CsvSignal` knows them; without names their numbers."""
+    _, _, (names, *_) = _beginning(path, encoding_of(path))
+    named = not all(is_number(field, ".,") for field in names)
+    return [name.strip() if named else str(i) for i, name in enumerate(names)]
+
+
+def _beginning(path: Path, encoding: str) -> tuple[str, int, list[list[str]]]:
+    """Separator, number of lines above the names, and the fields of the first three lines from there on."""
+    with reading(path, "a table"), path.open(encoding=encoding) as file:
+        lines = [file.readline(2**20) for _ in range(_LINES)]
+        separator, above = form_of(lines, "\t" if path.suffix.lower() == ".tsv" else None)
+        return separator, above, [fields_of(line, separator) for line in lines[above:][:3]]
 
 
 def columns_of(batch: Any, names: Sequence[str]) -> np.ndarray:

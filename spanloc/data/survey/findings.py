@@ -233,6 +233,15 @@ def rising(facts: Facts) -> Iterator[Finding]:
     yield from finding("rising", cases, len(cases))
 
 
+def telling(facts: Facts) -> Iterator[Finding]:
+    """Channels that change where spans start or end, and nowhere else."""
+    places = facts.channels.groupby("name")["place"].first()
+    found = {name for scan in facts.scans for name in scan.telling}
+    found -= {name for scan in facts.scans for name in scan.varied}
+    cases = [of_record(facts.records[places[name]], f"column {name}") for name in sorted(found)]
+    yield from finding("telling", cases, len(cases))
+
+
 def codes(facts: Facts) -> Iterator[Finding]:
     """One exact value far outside the usual range that repeats: a code for lost samples, or saturation."""
     rows = [(place, *code) for place, one in enumerate(facts.scans) for code in one.codes]

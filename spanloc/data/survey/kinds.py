@@ -46,6 +46,10 @@ _KINDS = {
         "warning", "channel", "rising at every step of every recording",
         "A time or a number of rows is no signal. If it is the time: 'data.columns={time: NAME}'; else "
         "choose others with data.channels."),
+    "telling": (
+        "warning", "channel", "changing only where spans start or end, in every recording",
+        "If it is made from the labels, a model needs nothing else, and it will be missing in new recordings: "
+        "choose the others with data.channels."),
     "unreadable": (
         "error", "recording", "that cannot be read",
         "Write the files again, or take these recordings out of the annotations."),

@@ -134,6 +134,7 @@ def _findings(facts: Facts, of_reading: Sequence[Finding]) -> list[Finding]:
         recordings.differences,
         recordings.channels,
         recordings.rising,
+        recordings.telling,
         recordings.codes,
         recordings.without_spans,
     ):

@@ -18,6 +18,8 @@ _PIECE = 2**22
 _ENOUGH = 10_000
 # Of fewer, it means nothing that a channel only rises.
 _FEW_STEPS = 20
+# A channel tells the labels where so much of its changes is so few steps from a start or end, and few steps are.
+_SHARE_NEAR, _NEAR, _MOST_NEAR = 0.95, 2, 0.3
 _MOMENTS = ("count", "mean", "squares", "least", "most")
 
 #: Called with how many recordings are done, and how many there are.
@@ -59,6 +61,7 @@ class Scan:
             minimum, maximum.
         not_finite, missing: Its infinite values, and its missing ones: NaN.
         rising: Its channels that rise at nearly every step and never fall.
+        telling, varied: Its channels that change where spans start or end only, and those that change elsewhere.
         digest: Of all its values as float32; empty where it cannot be read.
         problem: Why it cannot be read.
         codes: Of its channels with values far outside the usual range, a piece after the other.
@@ -70,6 +73,8 @@ class Scan:
     not_finite: NotFinite | None = None
     missing: NotFinite | None = None
     rising: tuple[str, ...] = ()
+    telling: tuple[str, ...] = ()
+    varied: tuple[str, ...] = ()
     problem: str = ""
     codes: Sequence[Code] = ()
 
@@ -118,6 +123,11 @@ def _scan(record: Record) -> Scan:
     odd: dict[str, Any] = {}
     codes: list[Code] = []
     never_fell, rose, before = np.ones(len(names), bool), np.zeros(len(names)), None
+    near, changed, changed_near = (
+        _near_boundaries(record),
+        np.zeros(len(names)),
+        np.zeros(len(names)),
+    )
     rows = max(1, _PIECE // max(1, len(names)))
     for first in range(0, record.num_steps, rows):
         last = min(first + rows, record.num_steps)
@@ -142,11 +152,26 @@ def _scan(record: Record) -> Scan:
             rose + (steps > 0).sum(0),
             values[-1:],
         )
+        changed += np.count_nonzero(steps, axis=0)
+        changed_near += np.count_nonzero(steps[near[last - len(steps) : last]], axis=0)
         moments = _joined(moments, _of(values, finite))
         codes += _codes(values, finite, names)
     often = never_fell & (rose > 0.5 * record.num_steps) & (record.num_steps > _FEW_STEPS)
-    rising = tuple(name for name, found in zip(names, often, strict=True) if found)
-    return Scan(names, moments, digest.hexdigest(), **odd, rising=rising, codes=codes)
+    apart = changed_near < _SHARE_NEAR * changed
+    found = {"rising": often, "varied": apart, "telling": (changed > 0) & ~apart & (not near.all())}
+    kinds: dict[str, Any] = {
+        kind: tuple(np.array(names, object)[which]) for kind, which in found.items()
+    }
+    return Scan(names, moments, digest.hexdigest(), **odd, **kinds, codes=codes)
+
+
+def _near_boundaries(record: Record) -> np.ndarray:
+    """Which steps lie near the start or the end of a span; all, where hardly any do not."""
+    places = np.round(record.spans.numpy()).astype(int).reshape(-1, 1)
+    places = np.unique(places + np.arange(-_NEAR, _NEAR + 1))
+    near = np.zeros(record.num_steps, bool)
+    near[places[(places >= 0) & (places < record.num_steps)]] = True
+    return near if near.mean() < _MOST_NEAR else np.ones_like(near)
 
 
 def _codes(values: np.ndarray, finite: np.ndarray, names: Sequence[str]) -> Iterator[Code]:

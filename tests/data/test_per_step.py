@@ -1,0 +1,161 @@
+"""A label for every step, in a column of the recordings, in texts beside them, or in arrays."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spanloc.data import AnnotatedData, from_arrays, read_annotations
+
+LABELS = ["0"] * 3 + ["walk"] * 4 + ["sit"] * 2 + [""] * 1
+SPANS = {"walk": [3, 7], "sit": [7, 9]}
+
+
+def table(labels=LABELS, times=None, **columns):
+    size = len(labels)
+    times = np.arange(size) / 10 if times is None else times
+    return pd.DataFrame({"time": times, "x": np.arange(size) + 0.5, **columns, "label": labels})
+
+
+def folder(tmp_path, name="a.csv", **frames):
+    (tmp_path / "data").mkdir()
+    for stem, frame in (frames or {name.partition(".")[0]: table()}).items():
+        path = tmp_path / "data" / f"{stem}.{name.partition('.')[2]}"
+        if path.suffix == ".parquet":
+            frame.to_parquet(path)
+        else:
+            frame.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
+    return tmp_path
+
+
+def spans_of(read, number=0):
+    record = read.subsets["training"][number]
+    names = [read.classes[label] for label in record.labels]
+    return dict(zip(names, record.spans.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.parquet"])
+def test_neighbouring_rows_with_one_label_are_a_span_and_the_column_is_no_channel(tmp_path, name):
+    read = read_annotations(folder(tmp_path, name))
+    assert spans_of(read) == SPANS
+    assert read.subsets["training"][0].signal.channels == ("x",)
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 1, 1, 2], [0.0, 0.0, 1.0, 1.0, 2.0]])
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_labels_that_are_numbers_are_names_and_0_is_background_with_a_warning(
+    tmp_path, name, labels, caplog
+):
+    read = read_annotations(folder(tmp_path, name, a=table(labels)))
+    assert spans_of(read) == {"1": [2, 4], "2": [4, 5]}
+    assert "where the label is 0, there is no span; data.background=[]" in caplog.text
+
+
+def test_what_is_background_is_a_setting_of_every_format(tmp_path, caplog):
+    folder(tmp_path)
+    assert spans_of(read_annotations(tmp_path, background=[])) == {"0": [0, 3], **SPANS}
+    assert spans_of(read_annotations(tmp_path, background=["0", "sit"])) == {"walk": [3, 7]}
+    assert "there is no span" not in caplog.text
+    # A label that a setting names is not background by itself.
+    assert spans_of(read_annotations(tmp_path, label_map={"0": "rest"}))["rest"] == [0, 3]
+    ignored = read_annotations(tmp_path, ignore=["0"]).subsets["training"][0].ignored
+    assert ignored.tolist() == [[0, 3]]
+    with pytest.raises(ValueError, match="'sit' is in background, and in unknown or ignore"):
+        read_annotations(tmp_path, background=["sit"], ignore=["sit"])
+    with pytest.raises(ValueError, match="background: no label 'sti'; 'sit'"):
+        read_annotations(tmp_path, background=["sti"])
+    table().drop(columns="label").to_csv(tmp_path / "data/a.csv", index=False)
+    rows = "sequence,start,end,label\na,0,.3,0\na,.3,.7,walk\n"
+    (tmp_path / "annotations.csv").write_text(rows)
+    assert spans_of(read_annotations(tmp_path)) == {"0": [0, 3], "walk": [3, 7]}
+    assert spans_of(read_annotations(tmp_path, background=["0"])) == {"walk": [3, 7]}
+
+
+def test_spans_follow_irregular_times(tmp_path):
+    times = np.delete(np.arange(13), [4, 5, 8]) / 10  # rows 4 and on are late
+    read = read_annotations(folder(tmp_path, a=table(times=times)))
+    start, end = spans_of(read)["walk"]
+    assert [times[3], times[7]] == pytest.approx([start / 10, end / 10], abs=0.01)
+    assert spans_of(read)["sit"][1] == pytest.approx(10 * times[9], abs=0.1)
+
+
+def test_a_column_of_another_name_and_one_of_subjects(tmp_path):
+    frames = {name: table(person=name).rename(columns={"label": "activity"}) for name in "ab"}
+    folder(tmp_path, **frames)
+    columns = {"label": "activity", "subject": "person"}
+    read = read_annotations(tmp_path, columns=columns)
+    assert [record.subject for record in read.subsets["training"]] == ["a", "b"]
+    assert spans_of(read, 1) == SPANS
+    assert read.subsets["training"][0].signal.channels == ("x",)
+    frames["a"].assign(person=["a", "b"] * 5).to_csv(tmp_path / "data/a.csv", index=False)
+    with pytest.raises(ValueError, match="a.csv: column 'person' names 2 subjects; wanted one"):
+        read_annotations(tmp_path, columns=columns)
+
+
+def test_a_table_without_names_has_columns_by_number(tmp_path):
+    folder(tmp_path)
+    table().to_csv(tmp_path / "data/a.csv", index=False, header=False)
+    read = read_annotations(tmp_path, columns={"time": "0", "label": "2"})
+    assert spans_of(read) == SPANS
+
+
+def test_without_the_column_its_name_is_asked_for(tmp_path):
+    folder(tmp_path, a=table().rename(columns={"label": "activity"}))
+    with pytest.raises(
+        ValueError, match=r"no column 'label' .* it has time, x, activity; set 'data"
+    ):
+        read_annotations(tmp_path, format="column")
+    with pytest.raises(
+        FileNotFoundError, match=r"a label in every row: 'data.columns={label: NAME}'"
+    ):
+        read_annotations(tmp_path)
+    np.save(tmp_path / "data/b.npy", np.zeros((10, 1), np.float32))
+    with pytest.raises(ValueError, match=r"b.npy: wanted .csv, .tsv, .parquet, with a column"):
+        read_annotations(tmp_path, columns={"label": "activity"})
+
+
+@pytest.mark.parametrize("setting", [{"unit": "steps"}, {"ends": "inclusive"}])
+def test_units_and_ends_are_not_for_labels_of_steps(tmp_path, setting):
+    with pytest.raises(ValueError, match=f"data.{next(iter(setting))} is "):
+        read_annotations(folder(tmp_path), **setting)
+
+
+def test_a_text_has_a_label_on_each_line(tmp_path):
+    (tmp_path / "data").mkdir()
+    np.save(tmp_path / "data/a.npy", np.zeros((10, 2), np.float32))
+    (tmp_path / "data/a.txt").write_text("\n".join(LABELS[:-1]) + "\n\n")
+    assert spans_of(read_annotations(tmp_path, format="lines", fps=25)) == SPANS
+    (tmp_path / "data/a.txt").write_text("walk\n" * 9)
+    with pytest.raises(
+        ValueError, match=r"a.txt: 9 labels; wanted one for each of the 10 steps of "
+    ):
+        read_annotations(tmp_path, format="lines", fps=25)
+
+
+def test_features_of_videos_may_have_a_label_for_each_step(tmp_path):
+    (tmp_path / "data").mkdir()
+    np.save(tmp_path / "data/a.npy", np.zeros((10, 2), np.float32))
+    (tmp_path / "data/a.txt").write_text("\n".join(LABELS[:-1]) + "\n0")
+    options = {"fps": 25, "feature_stride": 8, "feature_window": 16}
+    assert spans_of(read_annotations(tmp_path, format="lines", **options)) == SPANS
+
+
+def test_an_array_may_have_a_label_for_each_step(caplog):
+    signals = {name: np.zeros((10, 1)) for name in "abc"}
+    spans = {"a": np.array(LABELS), "b": [(0.1, 0.4, "walk")], "c": pd.Series(LABELS)}
+    data = from_arrays(signals, spans, rate=10)
+    assert spans_of(data.annotations) == spans_of(data.annotations, 2) == SPANS
+    assert spans_of(data.annotations, 1)["walk"] == pytest.approx([1, 4])
+    with pytest.raises(
+        ValueError, match="spans: 'b': 9 labels; wanted one for each of the 10 steps"
+    ):
+        from_arrays(signals, {"b": np.array(LABELS[1:])}, rate=10)
+
+
+def test_a_model_takes_new_recordings_without_the_column(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    data = AnnotatedData(folder(tmp_path, a=table(), b=table(), c=table()), val_share=0.3)
+    data.setup()
+    assert data.input.channels == ["x"]
+    assert data.classes == ["sit", "walk"]
