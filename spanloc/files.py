@@ -165,6 +165,19 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
+def time_text(seconds: float) -> str:
+    """A length of time with its unit.
+
+    >>> time_text(1.284), time_text(754), time_text(164000)
+    ('1.28 s', '12:34 min', '45:33:20 h')
+    """
+    if round(seconds) < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"
+
+
 def pip_install(extra: str) -> str:
     """The command that installs an extra, for an error.
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 from spanloc.config.training_facts import TrainingFacts, num_processes
 from spanloc.data.extremes import EXTREMES
 from spanloc.decode.decode import times_of
-from spanloc.files import counted, shown
+from spanloc.files import counted, shown, time_text
 from spanloc.models.backbones.conv import LARGEST_STEP
 from spanloc.models.sizing import levels_for, stride_for
 
@@ -112,7 +112,7 @@ class _Recipe:
 
     def _length(self, steps: float) -> str:
         step = self.facts.seconds_per_step
-        return f"{steps:.0f} steps" if step == 1 else f"{steps * step:.3g} s"
+        return f"{steps:.0f} steps" if step == 1 else time_text(steps * step)
 
     def _cells(self) -> int:
         """The cells that a short span is to have, for the tIoU that counts."""

@@ -11,7 +11,7 @@ from spanloc.data.annotations.folder import Record
 from spanloc.data.annotations.placed import as_stretches, merged
 from spanloc.data.sequences import clipped
 from spanloc.data.signals import Stretch
-from spanloc.files import counted, shown
+from spanloc.files import counted, shown, time_text
 from spanloc.structures import Timeline
 
 #: How a note begins where there is no more than one subject to learn from.
@@ -148,7 +148,7 @@ def named(records: Sequence[Record]) -> str:
     if len(records) == 1 and isinstance(records[0].signal, Stretch):
         step, begin = records[0].timeline
         end = begin + records[0].num_steps * step
-        return f"{shown(records[0].id)} from {begin:.6g} s to {end:.6g} s"
+        return f"{shown(records[0].id)} from {time_text(begin)} to {time_text(end)}"
     by_subject = dict.fromkeys(record.subject for record in records)
     if by_subject and None not in by_subject:
         kind = "subject" + "s" * (len(by_subject) > 1)

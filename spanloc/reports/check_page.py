@@ -8,7 +8,7 @@ import numpy as np
 
 from spanloc.data.annotations.folder import Record
 from spanloc.data.survey.result import MOST_CASES, Finding, LabelSpans, Survey
-from spanloc.files import counted
+from spanloc.files import counted, time_text
 from spanloc.plots.lengths import Row, span_lengths, span_rows
 from spanloc.reports.pages import render
 from spanloc.reports.table import Cell, Column, Table, number, share, shortened
@@ -76,14 +76,14 @@ def overview(survey: Survey) -> str:
             f"{survey.longest}"
         )
     unseen = survey.seconds - survey.annotated
-    left = f" ({_time(unseen)} of it not annotated)" if unseen > 1e-3 * survey.seconds else ""
+    left = f" ({time_text(unseen)} of it not annotated)" if unseen > 1e-3 * survey.seconds else ""
     spans = sum(part.num_spans for part in survey.parts)
     most = survey.overlaps.most_at_once
     overlaps = "; no two spans overlap" if spans > 1 else ""
     if most > 1:
         overlaps = f"; up to {most} spans at the same time"
     return (
-        f"{counted(survey.num_recordings, 'recording')}, {_time(survey.seconds)} in all{left}, "
+        f"{counted(survey.num_recordings, 'recording')}, {time_text(survey.seconds)} in all{left}, "
         f"{channels} at {_rates(survey)}; {size}. {counted(spans, 'span')} "
         f"of {counted(len(survey.labels), 'label')}{overlaps}."
     )
@@ -146,7 +146,7 @@ def part_table(survey: Survey) -> Table:
         Column("recordings", "num_recordings"),
         Column(
             "time",
-            lambda part: Cell(_time(part.seconds), part.seconds),
+            lambda part: Cell(time_text(part.seconds), part.seconds),
             "hours, minutes and seconds",
         ),
         Column("spans", "num_spans"),
@@ -192,7 +192,11 @@ def _in_subset(name: str) -> Column:
 
 
 def _length(name: str, place: int) -> Column:
-    return Column(name, lambda label: number(label.seconds[place], ".3g"), "length in seconds")
+    return Column(name, lambda label: _seconds(label.seconds[place]), "length in seconds")
+
+
+def _seconds(length: float) -> Cell:
+    return number(length, ".3g" if length < 1000 else ",.0f")
 
 
 def channel_table(survey: Survey) -> Table:
@@ -235,9 +239,3 @@ def _rows(records: Sequence[Record]) -> list[Row]:
         labels = record.labels.numpy()
         rows.append(Row(record.id, begin, min(end, begin + width), ends, labels, ignored))
     return rows
-
-
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"

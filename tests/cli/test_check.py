@@ -197,7 +197,7 @@ def test_one_of_each_is_said_in_the_singular(cli, tmp_path, capsys):
     root = table(tmp_path / "here", ["a,1,2,walk", "a,x,2,walk"], channels=1)
     check(cli, tmp_path, f"data.root={root}", "data.fps=50")
     printed = capsys.readouterr().out
-    overview = "1 recording, 0:10 min in all, 1 channel at 50 Hz; 500 steps. 1 span of 1 label.\n"
+    overview = "1 recording, 10 s in all, 1 channel at 50 Hz; 500 steps. 1 span of 1 label.\n"
     assert overview in printed
     assert not re.search(
         r"\b1 (\w+ )?(recordings|channels|spans|labels|mistakes|errors)\b", printed

@@ -20,6 +20,8 @@ from spanloc.files import counted
 
 # What is there less often, or makes a smaller share of the values far out, is a value like others.
 _LEAST_CODES, _SHARE_OF_CODES = 10, 0.25
+# Fewer changes may lie where spans start or end by chance.
+_LEAST_CHANGES = 8
 # How a mistake begins where neither a file nor data.fps says the rate.
 _NO_RATE = "fps is missing, and "
 
@@ -236,9 +238,15 @@ def rising(facts: Facts) -> Iterator[Finding]:
 def telling(facts: Facts) -> Iterator[Finding]:
     """Channels that change where spans start or end, and nowhere else."""
     places = facts.channels.groupby("name")["place"].first()
-    found = {name for scan in facts.scans for name in scan.telling}
-    found -= {name for scan in facts.scans for name in scan.varied}
-    cases = [of_record(facts.records[places[name]], f"column {name}") for name in sorted(found)]
+    found: Counter[str] = Counter()
+    for scan in facts.scans:
+        found.update(scan.telling)
+    varied = {name for scan in facts.scans for name in scan.varied}
+    cases = [
+        of_record(facts.records[places[name]], f"column {name}")
+        for name, changes in found.items()
+        if changes >= _LEAST_CHANGES and name not in varied
+    ]
     yield from finding("telling", cases, len(cases))
 
 

@@ -1,8 +1,8 @@
 """One pass over the signals of a survey, piece by piece."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,7 +61,8 @@ class Scan:
             minimum, maximum.
         not_finite, missing: Its infinite values, and its missing ones: NaN.
         rising: Its channels that rise at nearly every step and never fall.
-        telling, varied: Its channels that change where spans start or end only, and those that change elsewhere.
+        telling: How often its channels change that do so where spans start or end only.
+        varied: Its channels that change elsewhere.
         digest: Of all its values as float32; empty where it cannot be read.
         problem: Why it cannot be read.
         codes: Of its channels with values far outside the usual range, a piece after the other.
@@ -73,7 +74,7 @@ class Scan:
     not_finite: NotFinite | None = None
     missing: NotFinite | None = None
     rising: tuple[str, ...] = ()
-    telling: tuple[str, ...] = ()
+    telling: Mapping[str, int] = field(default_factory=dict)
     varied: tuple[str, ...] = ()
     problem: str = ""
     codes: Sequence[Code] = ()
@@ -158,10 +159,12 @@ def _scan(record: Record) -> Scan:
         codes += _codes(values, finite, names)
     often = never_fell & (rose > 0.5 * record.num_steps) & (record.num_steps > _FEW_STEPS)
     apart = changed_near < _SHARE_NEAR * changed
-    found = {"rising": often, "varied": apart, "telling": (changed > 0) & ~apart & (not near.all())}
     kinds: dict[str, Any] = {
-        kind: tuple(np.array(names, object)[which]) for kind, which in found.items()
+        kind: tuple(name for name, there in zip(names, which, strict=True) if there)
+        for kind, which in (("rising", often), ("varied", apart))
     }
+    if not near.all():
+        kinds["telling"] = {name: int(changed[i]) for i, name in enumerate(names) if not apart[i]}
     return Scan(names, moments, digest.hexdigest(), **odd, **kinds, codes=codes)
 
 
