@@ -10,6 +10,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -21,7 +22,7 @@ from spanloc.data import read_annotations
 from spanloc.data.sample import sample_folder
 
 PAGE = page("your-own-data.md")
-COMMANDS, PYTHON, PRINTED = commands(PAGE), blocks(PAGE, "python"), blocks(PAGE, "")
+COMMANDS, (_, *PYTHON), PRINTED = commands(PAGE), blocks(PAGE, "python"), blocks(PAGE, "")
 SPANS = (
     ((2.0, 5.0, "walk"), (8.0, 10.0, "sit")),
     ((3.0, 6.5, "walk"), (12.0, 13.5, "sit")),
@@ -85,6 +86,17 @@ def more_labels(root):
     write_table(root, rows_of((15.0, 16.0, "moving"), (26.0, 29.0, "sensor off")), *COLUMNS)
 
 
+def labelled_rows(root):
+    plain(root)
+    (root / "annotations.csv").unlink()
+    for i in range(8):
+        file = root / "data" / f"rec{i}.csv"
+        table = pd.read_csv(file).assign(activity="")
+        for start, end, label in SPANS[i % 3]:
+            table.loc[(table.time >= start) & (table.time < end), "activity"] = label
+        table.to_csv(file, index=False)
+
+
 def label_tracks(root):
     plain(root)
     (root / "annotations.csv").unlink()
@@ -106,6 +118,7 @@ def sounds(root):
 # The folder that a command of the page is about, by what the command says of it.
 FOLDERS = {
     "data.unit=steps": in_steps,
+    "label: activity": labelled_rows,
     "data.columns": other_columns,
     "data.unknown": more_labels,
     "audacity": label_tracks,
@@ -176,7 +189,11 @@ def test_every_command_runs(ran, line):
 def test_the_same_spans_whatever_the_conventions(folders):
     usual = read_annotations(folders(""))
     counted = {"unit": "steps", "ends": "inclusive", "first_index": 1}
-    for line, options in (("data.unit=steps", counted), ("audacity", {"format": "audacity"})):
+    for line, options in (
+        ("data.unit=steps", counted),
+        ("audacity", {"format": "audacity"}),
+        ("label: activity", {"columns": {"label": "activity"}}),
+    ):
         other = read_annotations(folders(line), **options)
         for one, two in zip(*(x.subsets["training"] for x in (usual, other)), strict=True):
             assert one.id == two.id
@@ -188,7 +205,7 @@ def test_the_table_and_the_json_say_the_same(tmp_path):
     for kind in ("csv", "json"):
         root = tmp_path / kind
         write_signals(root, ["monday", "tuesday", "wednesday"], rate=50)
-        (text,) = blocks(PAGE, kind)
+        text = blocks(PAGE, kind)[0]
         (root / f"annotations.{kind}").write_text(text)
         read = read_annotations(root)
         assert read.classes == ["sit", "walk"]
