@@ -44,5 +44,8 @@ def _tune(code, arguments, folder):
     sys.argv = ["spanloc-tune", *arguments]
     sys.stdout = sys.stderr = open(f"errors-{os.getpid()}", "w", buffering=1)  # noqa: SIM115 - for the life of it
     config.update("jaxtyping_disable", True)
-    exec(f"from spanloc.cli import train, tune_trial\n{code}", {})
+    exec(
+        f"from spanloc.cli import train; from spanloc.cli.search import trial as tune_trial\n{code}",
+        {},
+    )
     commands.tune()

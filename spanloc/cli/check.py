@@ -14,9 +14,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.text import Text
 
-from spanloc.cli.arguments import with_own_data
-from spanloc.cli.folder import run_folder
-from spanloc.cli.show import plain_console, show_table
+from spanloc.cli.frame.arguments import with_own_data
+from spanloc.cli.frame.folder import run_folder
+from spanloc.cli.frame.show import plain_console, show_table
 from spanloc.config.build import as_values
 from spanloc.data.annotations.folder import (
     SUBSETS,
@@ -176,7 +176,7 @@ def _recipe(
     """Notes on the data and choices of settings in training, or the error that would stop it; and its subsets."""
     if result.of("error"):
         return [], [], [], {}
-    from spanloc.cli.settings import choices_for
+    from spanloc.cli.run.settings import choices_for
 
     try:
         found, data = choices_for(texts, result.root)

@@ -7,13 +7,13 @@ from collections.abc import Callable
 def _command(name: str) -> Callable[[], None]:
     def main() -> None:
         try:
-            from spanloc.cli.machine import share_cores
-            from spanloc.cli.stopping import stoppable
-            from spanloc.cli.terminal import harmless_streams
+            from spanloc.cli.frame.machine import share_cores
+            from spanloc.cli.frame.stopping import stoppable
+            from spanloc.cli.frame.terminal import harmless_streams
 
             share_cores()
             with harmless_streams(f"spanloc-{name}"), stoppable(f"spanloc-{name}"):
-                from spanloc.cli.entry import run
+                from spanloc.cli.frame.entry import run
 
                 run(name)
         except KeyboardInterrupt:  # before the handlers of signals were there

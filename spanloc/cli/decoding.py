@@ -9,7 +9,7 @@ import torch
 from omegaconf import ListConfig
 from torch.utils.data import DataLoader, Dataset
 
-from spanloc.cli.show import plain_console, show_table, with_progress
+from spanloc.cli.frame.show import plain_console, show_table, with_progress
 from spanloc.config.build import as_values
 from spanloc.config.checkpoint import file_of, load, store_decode
 from spanloc.config.checks import check

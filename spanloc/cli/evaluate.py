@@ -22,12 +22,12 @@ from spanloc.cli.decoding import (
     wanted_options,
 )
 from spanloc.cli.evaluated_data import check_subset, set_up, settings_of_data
-from spanloc.cli.folder import run_folder
-from spanloc.cli.ranks import check_started
-from spanloc.cli.result_lines import evaluated_on, meanings
+from spanloc.cli.frame.folder import run_folder
+from spanloc.cli.frame.ranks import check_started
+from spanloc.cli.frame.show import plain_console, show_metrics, show_table
+from spanloc.cli.frame.stopping import is_child
+from spanloc.cli.run.result_lines import evaluated_on, meanings
 from spanloc.cli.score import write_scores
-from spanloc.cli.show import plain_console, show_metrics, show_table
-from spanloc.cli.stopping import is_child
 from spanloc.config.build import as_names, build
 from spanloc.config.checkpoint import file_of, trust
 from spanloc.config.checks import check

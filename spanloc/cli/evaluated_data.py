@@ -10,7 +10,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from spanloc.cli.environment import read_environment
+from spanloc.cli.run.environment import read_environment
 from spanloc.config.build import as_values
 from spanloc.config.checkpoint import file_of
 from spanloc.data import AnnotatedData, SpanDataModule

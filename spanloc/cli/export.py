@@ -10,8 +10,8 @@ from omegaconf import DictConfig
 from rich.table import Table
 from torch import Tensor
 
-from spanloc.cli.folder import run_folder
-from spanloc.cli.show import plain_console
+from spanloc.cli.frame.folder import run_folder
+from spanloc.cli.frame.show import plain_console
 from spanloc.config.checkpoint import load
 from spanloc.data.inputs import as_input, open_recording
 from spanloc.facts import InputFacts

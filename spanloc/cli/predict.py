@@ -14,7 +14,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from spanloc.cli.decoding import chosen_options, having, usual_min_score
-from spanloc.cli.folder import run_folder
+from spanloc.cli.frame.folder import run_folder
+from spanloc.cli.frame.show import log_to_file, plain_console, with_progress
 from spanloc.cli.predict_files import (
     check_classes,
     check_outputs,
@@ -25,7 +26,6 @@ from spanloc.cli.predict_files import (
     own_path,
 )
 from spanloc.cli.predict_notes import Notes
-from spanloc.cli.show import log_to_file, plain_console, with_progress
 from spanloc.config.build import as_names
 from spanloc.config.checkpoint import file_of
 from spanloc.data.annotations.written import (

@@ -18,8 +18,8 @@ from rich.text import Text
 from torch import Tensor
 
 from spanloc.cli import probe_files, probe_tables
-from spanloc.cli.folder import run_folder
-from spanloc.cli.show import plain_console
+from spanloc.cli.frame.folder import run_folder
+from spanloc.cli.frame.show import plain_console
 from spanloc.config.build import build
 from spanloc.config.checks import check
 from spanloc.convergence import (

@@ -6,8 +6,8 @@ from omegaconf import DictConfig, ListConfig
 from rich.text import Text
 
 from spanloc import plots, reports
-from spanloc.cli.folder import run_folder
-from spanloc.cli.show import MOST_PRINTED, plain_console, show_rest, show_table
+from spanloc.cli.frame.folder import run_folder
+from spanloc.cli.frame.show import MOST_PRINTED, plain_console, show_rest, show_table
 from spanloc.files import replacing
 
 

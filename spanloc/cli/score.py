@@ -13,8 +13,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from spanloc import metrics, reports
-from spanloc.cli.folder import run_folder
-from spanloc.cli.show import plain_console, show_table
+from spanloc.cli.frame.folder import run_folder
+from spanloc.cli.frame.show import plain_console, show_table
 from spanloc.config.build import as_values, build, resolve
 from spanloc.config.checks import check
 from spanloc.data.annotations.scored import read_scored

@@ -13,20 +13,20 @@ from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer
 
 from spanloc import plots
-from spanloc.cli.arguments import quoted
 from spanloc.cli.decoding import fit_checkpoint, wanted_options
-from spanloc.cli.environment import write_start
 from spanloc.cli.evaluate import evaluate, timelines, whose, write_evaluation, write_metrics
-from spanloc.cli.folder import run_folder
-from spanloc.cli.machine import keep_freed_memory
-from spanloc.cli.objective import check_objective, objective_value
-from spanloc.cli.ranks import check_started, lost_another
-from spanloc.cli.requeue import stopping_saved
-from spanloc.cli.result_lines import evaluated_on, gradient_lines, meanings
-from spanloc.cli.resume import has_nothing_to_do, save_settings, stored
-from spanloc.cli.settings import prepared, show_choices
-from spanloc.cli.show import plain_console, show_metrics
-from spanloc.cli.tracking import begin, dispensable, report, tracked
+from spanloc.cli.frame.arguments import quoted
+from spanloc.cli.frame.folder import run_folder
+from spanloc.cli.frame.machine import keep_freed_memory
+from spanloc.cli.frame.ranks import check_started, lost_another
+from spanloc.cli.frame.show import plain_console, show_metrics
+from spanloc.cli.run.environment import write_start
+from spanloc.cli.run.objective import check_objective, objective_value
+from spanloc.cli.run.requeue import stopping_saved
+from spanloc.cli.run.result_lines import evaluated_on, gradient_lines, meanings
+from spanloc.cli.run.resume import has_nothing_to_do, save_settings, stored
+from spanloc.cli.run.settings import prepared, show_choices
+from spanloc.cli.run.tracking import begin, dispensable, report, tracked
 from spanloc.config.build import build, completed, targets
 from spanloc.config.checkpoint import load
 from spanloc.data import SpanDataModule

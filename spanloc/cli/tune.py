@@ -14,9 +14,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from spanloc.cli.folder import run_folder
-from spanloc.cli.resume import SETTINGS, given_settings, save_settings, saved_settings
-from spanloc.cli.show import plain_console
+from spanloc.cli.frame.folder import run_folder
+from spanloc.cli.frame.show import plain_console
+from spanloc.cli.run.resume import SETTINGS, given_settings, save_settings, saved_settings
 from spanloc.config.build import as_values
 from spanloc.config.checks import check
 from spanloc.files import counted, pip_install, replacing, write_json
@@ -29,9 +29,9 @@ except ImportError:
 
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from spanloc.cli.tune_space import ends, override, search_space
-from spanloc.cli.tune_study import SharedStudy, trial_folder
-from spanloc.cli.tune_trial import (
+from spanloc.cli.search.space import ends, override, search_space
+from spanloc.cli.search.study import SharedStudy, trial_folder
+from spanloc.cli.search.trial import (
     ReportToTrial,
     composed,
     first_look,

@@ -15,7 +15,7 @@ from conftest import annotated as annotated_data
 from conftest import unchecked
 from pytorch_lightning.loggers.logger import Logger
 
-from spanloc.cli.environment import git_state, read_environment, write_start
+from spanloc.cli.run.environment import git_state, read_environment, write_start
 from spanloc.data import AnnotatedData, SyntheticData
 from spanloc.data.fingerprint import Fingerprint
 from spanloc.training.task import SpanLocalizer

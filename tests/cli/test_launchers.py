@@ -16,11 +16,12 @@ from conftest import SMALL
 from hydra import compose, initialize_config_module
 from hydra.core.utils import run_job
 
-from spanloc.cli import launchers, train
-from spanloc.cli.launchers import _without_result
-from spanloc.cli.requeue import stopping_saved
-from spanloc.cli.resume import for_hydra
-from spanloc.cli.sweeps import FailedRunError, Outcome, how_to_go_on
+from spanloc.cli import train
+from spanloc.cli.run import launchers
+from spanloc.cli.run.launchers import _without_result
+from spanloc.cli.run.requeue import stopping_saved
+from spanloc.cli.run.resume import for_hydra
+from spanloc.cli.run.sweeps import FailedRunError, Outcome, how_to_go_on
 from spanloc.training.callbacks import LastCheckpoint
 
 ROOT = Path(__file__).parent.parent.parent

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from spanloc.cli import machine
+from spanloc.cli.frame import machine
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_command_lets_waiting_threads_give_up_their_core(
 STEPS = """
 import resource
 import torch
-from spanloc.cli.machine import keep_freed_memory
+from spanloc.cli.frame.machine import keep_freed_memory
 kept = keep_freed_memory()
 def step():
     blocks = [torch.ones(2**20) for _ in range(20)]

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from conftest import CONFIGS, SMALL
 
-from spanloc.cli.mistakes import line_of
+from spanloc.cli.frame.mistakes import line_of
 from spanloc.training.callbacks import Convergence
 
 

@@ -7,7 +7,7 @@ from hydra._internal.hydra import Hydra
 from predicting import TRAIN
 from tuning_runs import QUICK
 
-from spanloc.cli.objective import objective_value
+from spanloc.cli.run.objective import objective_value
 
 
 @pytest.fixture

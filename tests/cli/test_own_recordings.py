@@ -12,8 +12,8 @@ from conftest import HINTS_OF_LIGHTNING
 from omegaconf import OmegaConf
 from pages import BARE
 
-from spanloc.cli.arguments import with_text_roots
 from spanloc.cli.evaluated_data import set_up
+from spanloc.cli.frame.arguments import with_text_roots
 from spanloc.data import AnnotatedData
 from spanloc.data.fingerprint import Fingerprint
 from spanloc.data.sample import data_folder

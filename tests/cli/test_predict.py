@@ -15,7 +15,7 @@ from recordings import exported, said
 from rich.console import Console
 
 import spanloc
-from spanloc.cli import show
+from spanloc.cli.frame import show
 from spanloc.data import read_annotations
 from spanloc.data.annotations.written import FORMATS, joint, suffix_of
 from spanloc.training.callbacks import pace

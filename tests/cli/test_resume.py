@@ -14,7 +14,7 @@ from conftest import BARE, SMALL
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from spanloc.cli import train
-from spanloc.cli.resume import for_hydra, with_saved_settings
+from spanloc.cli.run.resume import for_hydra, with_saved_settings
 from spanloc.training.callbacks import Convergence
 
 FILES = ("metrics.json", "convergence.json", "scores.json")

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from conftest import SMALL
 
-from spanloc.cli import ranks, stopping
+from spanloc.cli.frame import ranks, stopping
 from spanloc.data import EvaluationSampler, sampling
 
 NOTES = """

@@ -9,8 +9,9 @@ import optuna
 import pytest
 from tuning_runs import QUICK, STUDY, trials_of
 
-from spanloc.cli import train, tune_trial
-from spanloc.cli.tune_space import search_space
+from spanloc.cli import train
+from spanloc.cli.search import trial as tune_trial
+from spanloc.cli.search.space import search_space
 from spanloc.reports.study import StudyResult
 
 

@@ -5,8 +5,8 @@ import signal
 import pytest
 from tuning_runs import STUDY, started, trials_of
 
-from spanloc.cli.tune_space import search_space
-from spanloc.cli.tune_study import JOURNAL, SharedStudy
+from spanloc.cli.search.space import search_space
+from spanloc.cli.search.study import JOURNAL, SharedStudy
 
 # The second trial is killed after its first validation, as it stands: nothing is cleaned up.
 KILL = """

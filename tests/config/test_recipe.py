@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from spanloc.config.recipe import BUDGETS, choose
 from spanloc.config.training_facts import TrainingFacts, num_processes
+from spanloc.files import time_text
 
 OPEN = {
     "budget": "default",
@@ -216,7 +217,9 @@ def test_recordings_that_differ_all_the_time_are_freed_of_it():
     assert "localizer.baseline" in chosen(replace(filled, offsets=0.9), RECORDINGS)
     reasons = {one.place: one.reason for one in choose(RECORDINGS, apart)}
     size = 4 * apart.longest * apart.seconds_per_step
-    wanted = f"a running mean over {size:.3g} s is subtracted: recordings have different offsets"
+    wanted = (
+        f"a running mean over {time_text(size)} is subtracted: recordings have different offsets"
+    )
     assert reasons["localizer.baseline"].startswith(wanted)
     one_each = replace(filled, offsets=0.9, labels_each=1.2)
     for like in (replace(apart, offsets=0.2), filled, one_each):

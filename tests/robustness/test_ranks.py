@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from conftest import SMALL
 
-from spanloc.cli import ranks, stopping
+from spanloc.cli.frame import ranks, stopping
 
 LOSS = """
 import os, signal, time
 import torch
-from spanloc.cli import stopping
+from spanloc.cli.frame import stopping
 from spanloc.losses import giou_loss
 
 stopping._STUCK_SECONDS = float(os.environ.get("STUCK", stopping._STUCK_SECONDS))

@@ -14,8 +14,9 @@ import torch
 from conftest import SMALL
 
 from spanloc import plots
-from spanloc.cli import entry, train
-from spanloc.cli.stopping import stoppable
+from spanloc.cli import train
+from spanloc.cli.frame import entry
+from spanloc.cli.frame.stopping import stoppable
 from spanloc.data import SyntheticData
 from spanloc.training.callbacks import Convergence
 from spanloc.training.task import SpanLocalizer

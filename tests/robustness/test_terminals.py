@@ -13,8 +13,8 @@ import pytest
 from conftest import SMALL
 from rich.console import Console
 
-from spanloc.cli.show import show_metrics, show_table
-from spanloc.cli.terminal import Harmless, harmless_streams
+from spanloc.cli.frame.show import show_metrics, show_table
+from spanloc.cli.frame.terminal import Harmless, harmless_streams
 from spanloc.reports.table import Table
 
 NAME = "[/red]out :smile: [bold]"

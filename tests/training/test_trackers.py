@@ -11,7 +11,7 @@ import pytest
 from conftest import BARE
 from tracked import Notebook, mlflow_server
 
-from spanloc.cli.tracking import begin, tracked
+from spanloc.cli.run.tracking import begin, tracked
 from spanloc.training.trackers import MlflowTracker, TrackioTracker, WandbTracker
 from spanloc.training.tracking import check_reachable, end_runs, open_runs
 

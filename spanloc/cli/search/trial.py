@@ -22,11 +22,11 @@ from optuna.trial import Trial
 from pytorch_lightning import Callback, Trainer
 
 from spanloc.cli import train
-from spanloc.cli.arguments import quoted
-from spanloc.cli.folder import marking_failure
-from spanloc.cli.mistakes import is_mistake, line_of
-from spanloc.cli.objective import check_objective, objective_name
-from spanloc.cli.settings import prepared
+from spanloc.cli.frame.arguments import quoted
+from spanloc.cli.frame.folder import marking_failure
+from spanloc.cli.frame.mistakes import is_mistake, line_of
+from spanloc.cli.run.objective import check_objective, objective_name
+from spanloc.cli.run.settings import prepared
 from spanloc.config.build import build
 
 log = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from spanloc.cli.mistakes import line_of
-from spanloc.cli.stopping import is_child
+from spanloc.cli.frame.mistakes import line_of
+from spanloc.cli.frame.stopping import is_child
 from spanloc.data.fingerprint import Fingerprint
 from spanloc.files import read_json, record, write_json
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from spanloc.cli.stopping import WORDS
+from spanloc.cli.frame.stopping import WORDS
 from spanloc.training.callbacks import LastCheckpoint
 
 #: Windows has none.

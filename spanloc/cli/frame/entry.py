@@ -20,20 +20,20 @@ from hydra.core.plugins import Plugins
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from spanloc.cli.arguments import num_runs, refuse_others, with_short_names
-from spanloc.cli.folder import marking_failure, naming_the_folder, run_folder
-from spanloc.cli.launchers import LAUNCHERS
-from spanloc.cli.machine import limit_threads
-from spanloc.cli.mistakes import is_mistake, line_of
-from spanloc.cli.ranks import (
+from spanloc.cli.frame.arguments import num_runs, refuse_others, with_short_names
+from spanloc.cli.frame.folder import marking_failure, naming_the_folder, run_folder
+from spanloc.cli.frame.machine import limit_threads
+from spanloc.cli.frame.mistakes import is_mistake, line_of
+from spanloc.cli.frame.ranks import (
     leave_to_first,
     leaving_no_group,
     refuse_started,
     without_kill,
 )
-from spanloc.cli.resume import for_hydra, how_to_resume
-from spanloc.cli.stopping import code_of, is_child, when_stopped
-from spanloc.cli.sweeps import FailedRunError, begin_sweep, how_to_go_on, noted
+from spanloc.cli.frame.stopping import code_of, is_child, when_stopped
+from spanloc.cli.run.launchers import LAUNCHERS
+from spanloc.cli.run.resume import for_hydra, how_to_resume
+from spanloc.cli.run.sweeps import FailedRunError, begin_sweep, how_to_go_on, noted
 
 
 def run(name: str) -> None:

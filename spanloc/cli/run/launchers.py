@@ -20,10 +20,10 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from spanloc.cli import stopping
-from spanloc.cli.machine import num_cores
-from spanloc.cli.ranks import claim
-from spanloc.cli.sweeps import FailedRunError, Job, carry_out, how_jobs_go_on, outcome, shown
+from spanloc.cli.frame import stopping
+from spanloc.cli.frame.machine import num_cores
+from spanloc.cli.frame.ranks import claim
+from spanloc.cli.run.sweeps import FailedRunError, Job, carry_out, how_jobs_go_on, outcome, shown
 from spanloc.files import counted, pip_install
 
 log = logging.getLogger(__name__)

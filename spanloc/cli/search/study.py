@@ -16,7 +16,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from spanloc.cli.resume import is_alive
+from spanloc.cli.run.resume import is_alive
 from spanloc.config.build import build, resolve
 from spanloc.files import replacing
 

@@ -12,8 +12,8 @@ from traceback import walk_tb
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 
-from spanloc.cli.mistakes import line_of
-from spanloc.cli.ranks import (
+from spanloc.cli.frame.mistakes import line_of
+from spanloc.cli.frame.ranks import (
     cause_of_loss,
     claim,
     end_children,
@@ -21,7 +21,7 @@ from spanloc.cli.ranks import (
     leave_to_first,
     lost_another,
 )
-from spanloc.cli.stopping import code_of, is_child, stopped_by
+from spanloc.cli.frame.stopping import code_of, is_child, stopped_by
 from spanloc.files import replacing
 
 

@@ -18,9 +18,9 @@ from hydra.core.utils import JobReturn, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from spanloc.cli import stopping
-from spanloc.cli.mistakes import is_mistake, line_of
-from spanloc.cli.resume import how_to_resume
+from spanloc.cli.frame import stopping
+from spanloc.cli.frame.mistakes import is_mistake, line_of
+from spanloc.cli.run.resume import how_to_resume
 from spanloc.files import counted
 
 log = logging.getLogger(__name__)

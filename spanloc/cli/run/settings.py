@@ -10,8 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import seed_everything
 from rich.table import Table
 
-from spanloc.cli.arguments import with_own_data
-from spanloc.cli.show import plain_console
+from spanloc.cli.frame.arguments import with_own_data
+from spanloc.cli.frame.show import plain_console
 from spanloc.config.build import as_values, build
 from spanloc.config.checkpoint import read
 from spanloc.config.checks import check

@@ -20,9 +20,9 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
-from spanloc.cli.arguments import quoted
-from spanloc.cli.resume import given_settings
-from spanloc.cli.stopping import WORDS, code_of, ended_by, is_child
+from spanloc.cli.frame.arguments import quoted
+from spanloc.cli.frame.stopping import WORDS, code_of, ended_by, is_child
+from spanloc.cli.run.resume import given_settings
 
 # How long the others wait for the one that knows the cause: it closes its data and its loggers first.
 _PATIENCE = 5.0

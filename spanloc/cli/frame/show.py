@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
-from spanloc.cli.stopping import is_child
+from spanloc.cli.frame.stopping import is_child
 from spanloc.reports.table import NONE
 from spanloc.reports.table import Table as ReportTable
 

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from hydra.core.hydra_config import HydraConfig
 
-from spanloc.cli.arguments import (
+from spanloc.cli.frame.arguments import (
     name_of,
     ordered,
     quoted,

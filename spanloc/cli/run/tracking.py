@@ -9,8 +9,8 @@ from typing import Any
 
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
-from spanloc.cli.resume import stored
-from spanloc.cli.stopping import is_child, stopped_by
+from spanloc.cli.frame.stopping import is_child, stopped_by
+from spanloc.cli.run.resume import stored
 from spanloc.files import shown, write_json
 from spanloc.training.tracking import Tracker, end_runs
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from spanloc.cli.show import log_to_file
+from spanloc.cli.frame.show import log_to_file
 from spanloc.data import SyntheticData
 from spanloc.data.held_out import named
 from spanloc.files import counted

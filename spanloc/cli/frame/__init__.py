@@ -1,0 +1,1 @@
+"""What all commands share: Hydra and arguments, mistakes and signals, processes, folders, and the terminal."""

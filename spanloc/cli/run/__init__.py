@@ -1,0 +1,1 @@
+"""Training runs: settings, resuming, environment and trackers of one; sweeps and launchers of several."""
