@@ -1,14 +1,9 @@
 """What costs little where the usual would be half of a small run: figures, YAML, settings, checks of shapes."""
 
-import copy
-import pickle
 from contextlib import contextmanager
-from types import SimpleNamespace
 
 import yaml
-from hydra._internal import config_repository
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import ConfigRepository
+from hydra._internal import defaults_list
 from jaxtyping import config
 from matplotlib.figure import Figure
 from pytorch_lightning import Callback
@@ -38,29 +33,11 @@ def yaml_loader(usual):
     return lambda: loader
 
 
-def kept(usual):
-    """A step of Hydra whose result is kept for the same files, of which those of packages do not change."""
-    results = {}
-
-    def step(self, **what):
-        places = [source.full_path() for source in what.get("repo", self).get_sources()]
-        if any(place.startswith("file:") for place in places):
-            return usual(self, **what)
-        key = f"{places} {what.get('defaults')} {what.get('config_path')}"
-        if key not in results:
-            results[key] = pickle.dumps(usual(self, **what))
-        return pickle.loads(results[key])
-
-    return step
-
-
-def quicken_hydra(setattr):
-    """Makes the composition of settings, a third of the time of a short command, five times as fast."""
-    setattr(ConfigRepository, "load_config", kept(ConfigRepository.load_config))
-    whole = "_compose_config_from_defaults_list"
-    setattr(ConfigLoaderImpl, whole, kept(getattr(ConfigLoaderImpl, whole)))
-    # Of what it copies nothing is changed, but a list replaced.
-    setattr(config_repository, "copy", SimpleNamespace(deepcopy=copy.copy))
+def choices_so_far(overrides, defaults, self_added, usual=defaults_list._create_interpolation_map):
+    """Hydra's table of what is chosen, for the choices that follow another one; made only where there are some."""
+    if any(default.is_interpolation() for default in defaults):
+        return usual(overrides, defaults, self_added)
+    return None
 
 
 @contextmanager
