@@ -270,6 +270,7 @@ class AnnotatedData(SpanDataModule):
             #: The signals that the model is trained on.
             made = self.features, self.feature_options
             time = (self.reading.get("columns") or {}).get("time")
+            time = None if time is None else str(time)  # a file without names has numbers
             self.input = facts_of(first.signal, first.timeline, *made, self.missing, time)
         if self.features is not None:
             made = self.features, self.feature_options

@@ -14,7 +14,7 @@ from spanloc.data.annotated import AnnotatedData
 from spanloc.data.annotations.flat import content_of
 from spanloc.data.annotations.folder import read_annotations
 from spanloc.data.annotations.meaning import Meaning
-from spanloc.data.annotations.per_step import BACKGROUND, of_labels
+from spanloc.data.annotations.per_step import of_labels
 from spanloc.data.annotations.pieces import NO_LABEL
 from spanloc.data.annotations.problems import bad_span_notes
 from spanloc.data.annotations.records import lay
@@ -47,8 +47,8 @@ def from_arrays(
         spans: By id, lists of ``(start, end, label)``, or of ``(start, end)``; or a data frame of pandas
             or polars, or a list of mappings, with ``sequence``, ``start``, ``end``, and perhaps
             ``label``, ``subset``, ``subject``. Half-open, in seconds, unless the options say otherwise.
-            A signal without any is a sequence without spans. An array with a label for each step may stand
-            for the list of a signal. Labels are names: numbers become texts, and
+            A signal without any is a sequence without spans. An array or list with a label for each step may
+            stand for the list of a signal. Labels are names: numbers become texts, and
             are sorted as texts (1, 10, 2) unless ``classes`` gives their order.
         rate: Steps per second, of all signals or by id.
         channels: Names of the channels.
@@ -196,7 +196,7 @@ def _data(
         else _labelled(entry, per_step[entry.id], signal_of(entry))
         for entry in entries
     ]
-    content = Content(_FILE, entries, background=BACKGROUND if per_step else ())
+    content = Content(_FILE, entries)
     annotations = lay(content, signal_of, meaning)
     others = {name: value for name, value in options.items() if name not in _MEANING}
     data = AnnotatedData(annotations, **others)
@@ -205,8 +205,19 @@ def _data(
 
 
 def _is_per_step(spans: Any) -> bool:
-    # An array of pairs has two dimensions, and no spans at all have no labels either.
-    return getattr(spans, "ndim", 0) == 1 and len(spans) > 0
+    # Spans are pairs, mappings, or columns by name.
+    if (
+        isinstance(spans, Mapping)
+        or not isinstance(spans, Iterable)
+        or getattr(spans, "ndim", 1) != 1
+    ):
+        return False
+    first = next(iter(spans), ())
+    return (
+        isinstance(first, str | bytes)
+        or not isinstance(first, Iterable)
+        or getattr(first, "ndim", 1) == 0
+    )
 
 
 def _labelled(entry: Annotated, labels: Any, signal: ArraySignal) -> Annotated:

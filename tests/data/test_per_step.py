@@ -83,38 +83,83 @@ def test_spans_follow_irregular_times(tmp_path):
 
 
 def test_a_column_of_another_name_and_one_of_subjects(tmp_path):
-    frames = {name: table(person=name).rename(columns={"label": "activity"}) for name in "ab"}
+    frames = {name: table(Person=name).rename(columns={"label": "Activity"}) for name in "ab"}
     folder(tmp_path, **frames)
     columns = {"label": "activity", "subject": "person"}
     read = read_annotations(tmp_path, columns=columns)
     assert [record.subject for record in read.subsets["training"]] == ["a", "b"]
     assert spans_of(read, 1) == SPANS
     assert read.subsets["training"][0].signal.channels == ("x",)
-    frames["a"].assign(person=["a", "b"] * 5).to_csv(tmp_path / "data/a.csv", index=False)
-    with pytest.raises(ValueError, match="a.csv: column 'person' names 2 subjects; wanted one"):
+    frames["a"].assign(Person=["a", "b"] * 5).to_csv(tmp_path / "data/a.csv", index=False)
+    with pytest.raises(ValueError, match="a.csv: column 'Person' names 2 subjects; wanted one"):
         read_annotations(tmp_path, columns=columns)
 
 
 def test_a_table_without_names_has_columns_by_number(tmp_path):
     folder(tmp_path)
     table().to_csv(tmp_path / "data/a.csv", index=False, header=False)
-    read = read_annotations(tmp_path, columns={"time": "0", "label": "2"})
-    assert spans_of(read) == SPANS
+    columns = {"time": "0", "label": "2"}
+    assert spans_of(read_annotations(tmp_path, columns=columns)) == SPANS
+    table()[3:].to_csv(tmp_path / "data/a.csv", index=False, header=False)
+    assert spans_of(read_annotations(tmp_path, columns=columns)) == {"walk": [0, 4], "sit": [4, 6]}
 
 
 def test_without_the_column_its_name_is_asked_for(tmp_path):
     folder(tmp_path, a=table().rename(columns={"label": "activity"}))
-    with pytest.raises(
-        ValueError, match=r"no column 'label' .* it has time, x, activity; set 'data"
-    ):
+    message = r"no recording has a column 'label' .* there are time, x, activity; set 'data"
+    with pytest.raises(ValueError, match=message):
         read_annotations(tmp_path, format="column")
     with pytest.raises(
         FileNotFoundError, match=r"a label in every row: 'data.columns={label: NAME}'"
     ):
         read_annotations(tmp_path)
-    np.save(tmp_path / "data/b.npy", np.zeros((10, 1), np.float32))
-    with pytest.raises(ValueError, match=r"b.npy: wanted .csv, .tsv, .parquet, with a column"):
-        read_annotations(tmp_path, columns={"label": "activity"})
+    with pytest.raises(ValueError, match="no field 'labels'; wanted label, subject or time"):
+        read_annotations(tmp_path, columns={"labels": "activity"}, format="column")
+    with pytest.raises(ValueError, match="there is no column 'person'; it has time, x, activity"):
+        read_annotations(tmp_path, columns={"label": "activity", "subject": "person"})
+
+
+def test_files_without_the_column_and_hidden_ones_are_left_out(tmp_path, caplog):
+    folder(tmp_path, a=table(), b=table().drop(columns="label"))
+    np.save(tmp_path / "data/0.npy", np.zeros((10, 1), np.float32))
+    (tmp_path / "data/1.csv").touch()
+    (tmp_path / "data/._a.csv").write_bytes(bytes(9))
+    read = read_annotations(tmp_path)
+    assert [record.id for record in read.subsets["training"]] == ["a"]
+    assert "left out, without a column 'label': 0, 1, b" in caplog.text
+
+
+def test_a_measurement_is_no_label(tmp_path):
+    values = np.random.default_rng(0).normal(size=2000)
+    with pytest.raises(
+        ValueError, match="column 'label' has 2,000 different values; wanted labels"
+    ):
+        read_annotations(folder(tmp_path, a=table(list(values))))
+
+
+@pytest.mark.parametrize(
+    ("background", "label", "name"),
+    [
+        ("0.000e+00", "1.000e+00", "1"), ("0.0000", "1.5000", "1.5"), ("-0.0", "2.0", "2"),
+        ("NA", "walk", "walk"), ("False", "true", "True"), ("0", "007", "007"),
+    ],
+)  # fmt: skip
+def test_labels_are_the_same_whatever_program_wrote_them(tmp_path, background, label, name):
+    read = read_annotations(folder(tmp_path, a=table([background] * 3 + [label] * 4)))
+    assert spans_of(read) == {name: [3, 7]}
+
+
+def test_a_gap_in_the_times_ends_a_span(tmp_path):
+    times = np.r_[np.arange(5), 60 + np.arange(5)] / 10
+    read = read_annotations(folder(tmp_path, a=table(["walk"] * 7 + ["sit"] * 3, times)))
+    assert read.subsets["training"][0].spans.tolist() == [[0, 5], [60, 62], [62, 65]]
+
+
+def test_labels_that_become_one_are_one_span(tmp_path):
+    labels = ["fast", "slow", "", "slow", "slow"]
+    folder(tmp_path, a=table(labels))
+    read = read_annotations(tmp_path, label_map={"fast": "walk", "slow": "walk"})
+    assert read.subsets["training"][0].spans.tolist() == [[0, 2], [3, 5]]
 
 
 @pytest.mark.parametrize("setting", [{"unit": "steps"}, {"ends": "inclusive"}])
@@ -130,7 +175,7 @@ def test_a_text_has_a_label_on_each_line(tmp_path):
     assert spans_of(read_annotations(tmp_path, format="lines", fps=25)) == SPANS
     (tmp_path / "data/a.txt").write_text("walk\n" * 9)
     with pytest.raises(
-        ValueError, match=r"a.txt: 9 labels; wanted one for each of the 10 steps of "
+        ValueError, match=r"a.txt: 9 labels; wanted one for each of the 10 rows of "
     ):
         read_annotations(tmp_path, format="lines", fps=25)
 
@@ -143,14 +188,25 @@ def test_features_of_videos_may_have_a_label_for_each_step(tmp_path):
     assert spans_of(read_annotations(tmp_path, format="lines", **options)) == SPANS
 
 
+def test_a_text_beside_irregular_times_has_a_label_on_each_line_for_each_row(tmp_path):
+    times = np.delete(np.arange(13), [4, 5, 8]) / 10
+    folder(tmp_path, a=table(times=times).drop(columns="label"))
+    (tmp_path / "data/a.txt").write_text("\n".join(LABELS) + "\n")
+    (tmp_path / "data/notes.txt").write_text("of the day")
+    start, end = spans_of(read_annotations(tmp_path, format="lines"))["walk"]
+    assert [start / 10, end / 10] == pytest.approx([times[3], times[7]], abs=0.01)
+
+
 def test_an_array_may_have_a_label_for_each_step(caplog):
     signals = {name: np.zeros((10, 1)) for name in "abc"}
-    spans = {"a": np.array(LABELS), "b": [(0.1, 0.4, "walk")], "c": pd.Series(LABELS)}
+    spans = {"a": np.array(LABELS), "b": [(0.1, 0.4, "walk"), (0.5, 0.6, "0")], "c": LABELS}
     data = from_arrays(signals, spans, rate=10)
     assert spans_of(data.annotations) == spans_of(data.annotations, 2) == SPANS
+    # What the labels of steps take for background, a list of spans does not.
     assert spans_of(data.annotations, 1)["walk"] == pytest.approx([1, 4])
+    assert spans_of(data.annotations, 1)["0"] == pytest.approx([5, 6])
     with pytest.raises(
-        ValueError, match="spans: 'b': 9 labels; wanted one for each of the 10 steps"
+        ValueError, match="spans: 'b': 9 labels; wanted one for each of the 10 rows"
     ):
         from_arrays(signals, {"b": np.array(LABELS[1:])}, rate=10)
 

@@ -33,6 +33,8 @@ def signals_in(root: Path) -> dict[str, Path]:
         # Tables come last: beside a recording of the same name they are something else.
         for path in sorted(inner, key=lambda path: (path.suffix.lower() in (".csv", ".tsv"), path)):
             name = path.relative_to(folder).as_posix()
+            if any(part.startswith(".") for part in name.split("/")):
+                continue  # of an editor or a Mac
             ours = folder == root and path.stem in ("annotations", "subsets")
             if path.suffix.lower() in SUFFIXES and not ours:
                 found.setdefault(name[: -len(path.suffix)], path)

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 
-from spanloc.data.annotations.rows import MOMENTS, listed
+from spanloc.data.annotations.rows import MOMENTS
+from spanloc.data.signals.reading import listed
 
 #: In place of the name of a column that the user knows.
 NAME = "NAME"
@@ -11,16 +12,16 @@ FIELDS = ("sequence", "start", "end", "label", "subset", "subject", "duration")
 # What columns are often called, in small letters; only ever suggested.
 _OFTEN = {
     "sequence": "file filename file_name recording record id name path datei aufnahme fichier archivo",
-    "start": "onset begin start_time starttime start_s start_ms begin_time begin_s begin_ms onset_s onset_ms "
-    "from tmin beginn anfang début inicio",
-    "end": "offset stop end_time endtime end_s end_ms stop_time stop_s stop_ms offset_s offset_ms to tmax "
-    "ende fin",
-    "duration": "duration length duration_s duration_ms dauer durée duración",
+    "start": "start onset begin start_time starttime begin_time from tmin beginn anfang début inicio",
+    "end": "end offset stop end_time endtime stop_time to tmax ende fin",
+    "duration": "duration length dauer durée duración",
     "label": "class event trial_type category type annotation behavior behaviour klasse étiquette etiqueta",
     "subject": "person participant patient animal proband",
     "score": "confidence probability",
 }
 _GUESSED = {name: field for field, names in _OFTEN.items() for name in names.split()}
+# At the end of a name, as in "Start (ms)", "Start [s]" and "start_ms".
+_UNIT = re.compile(r"(?:[ _]|\s*[(\[])(m?s|m?sec|seconds|milliseconds)[)\]]?$", re.IGNORECASE)
 
 
 class Columns:
@@ -83,6 +84,9 @@ class Columns:
             return names
         suggested = self._suggested(absent, found, names)
         remedy = f"set '{self.setting}={_written(suggested)}'"
+        units = [_UNIT.search(suggested.get(field, "")) for field in ("start", "end", "duration")]
+        if any(unit and unit[1].lower().startswith("m") for unit in units):
+            remedy += f" {self.setting.replace('columns', 'unit')}=milliseconds"
         if NAME in suggested.values():
             several = "s" * ([*suggested.values()].count(NAME) > 1)
             left_out = suggested.get("label") == NAME and "label" not in absent
@@ -91,7 +95,7 @@ class Columns:
         if suggested.get("end") == NAME and "end" not in self.chosen and self._moments is not None:
             remedy = f"{remedy}, or duration in place of end; {MOMENTS}"
         missing = no_columns([self.names[field] for field in absent])
-        raise ValueError(f"{where}: {missing}; found {listed(found)}; {remedy}")
+        raise ValueError(f"{where}: {missing}; found {listed(found, 40)}; {remedy}")
 
     def unread_ends(self, names: Collection[str]) -> list[str]:
         """The columns that may be ends, of a table that is read as one of moments."""
@@ -151,7 +155,9 @@ class Columns:
 
 
 def _guess(name: str) -> str | None:
-    return _GUESSED.get(name.casefold().replace(" ", "_"))
+    plain = _UNIT.sub("", name)
+    field = _GUESSED.get(plain.casefold().replace(" ", "_"))
+    return field if plain == name or field in ("start", "end", "duration") else None
 
 
 def separator_of(header: str) -> str:

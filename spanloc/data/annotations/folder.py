@@ -123,8 +123,8 @@ def read_annotations(
         unknown: Labels of spans that are there, but of no known class: number -1.
         ignore: Labels of stretches that count neither as a span nor as background.
         background: Labels of stretches that are background, where there is no span. None: of ``column`` and
-            ``lines`` those that are called ``0``, ``null``, ``none``, ``nan`` or ``background``. An empty
-            label is background there in any case.
+            ``lines`` those that are called ``0``, ``False``, ``NA``, ``nan``, ``null``, ``none`` or
+            ``background``. An empty label is background there in any case.
         moment_seconds: Length of the spans that moments become, around each and moved inside at the
             borders of the recording. A moment is a row that ends where it starts (with inclusive ends
             too) or has no end, and every row of a table without a column for it; a point of ``boris``
@@ -164,6 +164,8 @@ def read_annotations(
         bad_spans=bad_spans,
         found=found,
     )
+    if not isinstance(columns or {}, Mapping):
+        raise ValueError(f"data.columns is {columns!r}; wanted {{field: name}}")
     names = {field: str(name) for field, name in (columns or {}).items()}
     options = {
         "key": key,

@@ -59,7 +59,6 @@ _FORMATS = {
     "lines": _Format(per_step.of_text, ".txt", joint=True, auto=False),
 }
 FORMATS = ("json", "table", "column", *_FORMATS)
-_PER_STEP = ("column", "lines")
 
 
 def read_content(root: Path, kind: str, reading: Reading) -> Content:
@@ -105,7 +104,7 @@ def _chosen(root: Path, reading: Reading) -> str:
         there = [file for file in files if kind.joint or _name_of(file, signals) in signals]
         if there:
             found[name] = there[0]
-    if not found and reading.column("label") in per_step.columns_of_first(signals):
+    if not found and per_step.find_columns(signals, reading)[1]:
         return "column"
     if len(found) > 1:
         both = " and ".join(f"{name} ({shown_path(file)})" for name, file in found.items())
@@ -114,7 +113,7 @@ def _chosen(root: Path, reading: Reading) -> str:
         none = "" if signals else f"; there is no recording either, which belong in {root / 'data'}"
         for sheet in root.glob("annotations.[ox][dl]s*"):
             none = f"; save {sheet.name} as CSV{none}"
-        if columns := per_step.columns_of_first(signals):
+        if columns := per_step.find_columns(signals, reading)[0]:
             none = (
                 f"; or the recordings have a label in every row: 'data.columns={{label: NAME}}' (NAME: one of "
                 f"{listed(columns)})"
@@ -186,8 +185,7 @@ def _per_recording(root: Path, kind: str, reading: Reading, signals: Mapping[str
         raise FileNotFoundError(f"{root}: there are no annotations of a recording (format={kind})")
     if left := [name for name in signals if name not in entries and name not in broken]:
         log.warning("%s: recordings left out, without annotations: %s", root, listed(left))
-    background = per_step.BACKGROUND if kind in _PER_STEP else ()
-    return Content(root, list(entries.values()), background=background)
+    return Content(root, list(entries.values()))
 
 
 def _join(entries: dict[str, Annotated], own: Iterable[Annotated], file: Path) -> None:

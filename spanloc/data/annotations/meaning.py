@@ -51,8 +51,8 @@ class Meaning:
             if value is not None and not is_number(value, LEAST, MOST):
                 raise ValueError(f"data.{name} is {value!r}; wanted a number above 0")
         for name in ("classes", "unknown", "ignore", "background"):
-            if isinstance(getattr(self, name), str):
-                raise ValueError(f"data.{name} is {getattr(self, name)!r}; wanted a list of labels")
+            if isinstance(value := getattr(self, name), str | int | float):
+                raise ValueError(f"data.{name} is {value!r}; wanted a list of labels")
         if self.first_index and self.unit != "steps":
             raise ValueError(f"data.first_index is {self.first_index}; that is for unit=steps")
         if self.feature_window is not None and self.feature_stride is None:

@@ -1,98 +1,195 @@
 """A label for every step, in a column of the recording or in a text beside it, as spans."""
 
+import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
+from dataclasses import replace
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from spanloc.data.annotations.columns import FIELDS
+from spanloc.data.annotations.meaning import Meaning
 from spanloc.data.annotations.rows import Annotated, Content, Reading, Row, listed, refuse
 from spanloc.data.annotations.texts import read_text
 from spanloc.data.signals import Signal, open_signal
 from spanloc.data.signals.clock import Clock
 from spanloc.data.signals.opening import column_names
+from spanloc.data.signals.protocol import place_of_row
 from spanloc.data.signals.reading import shown_path
+from spanloc.data.signals.regular import GAP
 from spanloc.files import counted
 
+log = logging.getLogger(__name__)
 #: Suffixes of recordings that may have a column of labels.
 TABLES = (".csv", ".tsv", ".parquet")
-#: Labels that say that nothing is there, in small letters.
-BACKGROUND = ("0", "null", "none", "nan", "background")
+# Labels that say that nothing is there, in small letters; and those that stand for a missing one.
+_MISSING = ("", "na", "n/a", "#n/a", "<na>", "nan", "null", "none")
+_BACKGROUND = (*_MISSING, "0", "false", "background")
+_DECIMAL = re.compile(r"[-+]?\d+(?:[.,]\d*(?:e[-+]?\d+)?|e[-+]?\d+)", re.I)
+# More are numbers that were measured.
+_MOST_LABELS = 1000
 
 
 class Run(NamedTuple):
-    """Steps with the same label, from ``first`` to before ``last``."""
+    """Rows with the same label, from ``first`` to before ``last``."""
 
     first: int
     last: int
     label: str
 
 
-def columns_of_first(signals: Mapping[str, Path]) -> list[str]:
-    """The columns of the first table among recordings; none without a table."""
-    first = next((path for path in signals.values() if path.suffix.lower() in TABLES), None)
-    return [] if first is None else column_names(first)
+def find_columns(signals: Mapping[str, Path], reading: Reading) -> tuple[list[str], bool]:
+    """The columns of the first table among recordings, and whether any table has the column of labels."""
+    first: list[str] = []
+    for path in signals.values():
+        try:
+            names = _columns(path, reading)
+        except (ValueError, OSError):
+            continue
+        first = first or names
+        if _found(reading.column("label"), names):
+            return names, True
+    return first, False
+
+
+def _columns(path: Path, reading: Reading) -> list[str]:
+    beside = (reading.column("label"), reading.column("subject"), str(reading.options.get("time")))
+    return column_names(path, beside) if path.suffix.lower() in TABLES else []
+
+
+def _found(name: str, names: Sequence[str]) -> str | None:
+    """The column of that name; one that differs by capital letters, where it is the only one."""
+    alike = [own for own in names if own.casefold() == name.casefold()]
+    return name if name in names else alike[0] if len(alike) == 1 else None
 
 
 def of_columns(root: Path, signals: Mapping[str, Path], reading: Reading) -> Content:
     """The labels in a column of each recording: neighbouring rows with the same label are a span.
 
-    A column of subjects says whom a recording is of.
+    A column of subjects says whom a recording is of. Files without the column are left out.
     """
-    sequences = []
+    if unknown := {*reading.columns} - {*FIELDS}:
+        raise ValueError(f"data.columns: no field {min(unknown)!r}; wanted label, subject or time")
+    sequences, left = [], []
     for name, path in signals.items():
-        where = shown_path(path)
         try:
-            sequences.append(_of_column(path, name, reading, where))
+            if _found(reading.column("label"), _columns(path, reading)):
+                sequences.append(_of_column(path, name, reading))
+            else:
+                left.append(name)
         except (ValueError, OSError) as error:
-            refuse(reading.refused, error, where, sequence=name)
-    return Content(root, sequences, background=BACKGROUND)
-
-
-def _of_column(path: Path, name: str, reading: Reading, where: str) -> Annotated:
-    column, subject = reading.column("label"), reading.column("subject")
-    if path.suffix.lower() not in TABLES:
-        raise ValueError(f"{where}: wanted {', '.join(TABLES)}, with a column of labels")
-    if column not in (names := column_names(path)):
+            refuse(reading.refused, error, shown_path(path), sequence=name)
+    if not sequences and not reading.refused:
+        columns, _ = find_columns(signals, reading)
         raise ValueError(
-            f"{where}: there is no column {column!r:.60} with labels; it has {listed(names)}; set "
+            f"{root}: no recording has a column {reading.column('label')!r:.60} with labels; wanted "
+            f"{', '.join(TABLES)}{f'; there are {listed(columns)}' if columns else ''}; set "
             "'data.columns={label: NAME}' (NAME: your column)"
         )
-    signal = open_signal(path, **reading.options, skip=(column, subject))
-    people = {run.label for run in _in_column(signal, subject)} - {""}
+    if left:
+        column = reading.column("label")
+        log.warning("%s: left out, without a column %r: %s", root, column, listed(left))
+    return Content(root, sequences)
+
+
+def _of_column(path: Path, name: str, reading: Reading) -> Annotated:
+    where, names = shown_path(path), _columns(path, reading)
+    label = _found(reading.column("label"), names) or ""
+    subject = _found(reading.column("subject"), names)
+    if subject is None and "subject" in reading.columns:
+        asked = reading.column("subject")
+        raise ValueError(f"{where}: there is no column {asked!r:.60}; it has {listed(names)}")
+    signal = open_signal(path, **reading.options, skip=(label, subject or ""))
+    runs = _in_column(signal, label)
+    if (count := len({run.label for run in runs})) > _MOST_LABELS:
+        raise ValueError(
+            f"{where}: column {label!r:.60} has {count:,} different values; wanted labels, and "
+            "'data.columns={label: NAME}' if they are in another column"
+        )
+    people = {run.label for run in _in_column(signal, subject)} if subject else set()
+    people = {person for person in people if person.lower() not in _MISSING}
     if len(people) > 1:
         raise ValueError(
             f"{where}: column {subject!r:.60} names {len(people)} subjects; wanted one: write a file for each"
         )
-    rows = _rows(_in_column(signal, column), signal)
-    return Annotated(name, rows, path, subject=next(iter(people), None), signal=signal)
+    whom = next(iter(people), None)
+    return Annotated(name, _rows(runs, signal), path, subject=whom, signal=signal)
 
 
 def of_text(file: Path, signals: Mapping[str, Path], reading: Reading) -> Iterable[Annotated]:
     """The labels in a text, a line for each step of the recording of that name."""
     where = shown_path(file)
     if file.stem not in signals:
-        raise ValueError(f"{where}: there is no recording {file.stem!r:.60}")
+        log.warning("%s: left out: no recording of that name", where)
+        return
     signal = open_signal(signals[file.stem], **reading.options)
+    lines = read_text(file, empty=True).splitlines()
+    while len(lines) > _num_rows(signal) and not lines[-1].strip():
+        lines.pop()
     try:
-        rows = of_labels(read_text(file).splitlines(), signal)
+        rows = of_labels(lines, signal)
     except ValueError as error:
         raise ValueError(f"{where}: {str(error).removeprefix(f'{where}: ')}") from None
     yield Annotated(file.stem, rows, file, signal=signal)
 
 
 def of_labels(labels: Iterable[Any], signal: Signal) -> list[Row]:
-    """The labels of the steps of a signal as rows.
+    """The labels of the rows of a signal as spans.
 
     Raises:
-        ValueError: There are not as many labels as steps.
+        ValueError: There are not as many labels as rows.
     """
-    known = [None if label is None else str(label) for label in labels]
-    if len(known) != signal.num_steps:
+    known = [label.decode() if isinstance(label, bytes) else label for label in labels]
+    if len(known) != (wanted := _num_rows(signal)):
         raise ValueError(
-            f"{counted(len(known), 'label')}; wanted one for each of the {counted(signal.num_steps, 'step')} "
-            f"of {shown_path(signal.path)}"
+            f"{counted(len(known), 'label')}; wanted one for each of the {counted(wanted, 'row')} of "
+            f"{shown_path(signal.path)}"
         )
-    return _rows(_joined((label, 1) for label in known), signal)
+    texts = (None if label is None else str(label) for label in known)
+    return _rows(_joined((text, 1) for text in texts), signal)
+
+
+def prepared(content: Content, meaning: Meaning) -> Content:
+    """Neighbours that get the same label as one span, and without what is background by itself.
+
+    That are the usual words for it, unless a setting names them. Of labels of steps only.
+    """
+    per_step = [entry for entry in content.sequences if entry.signal is not None]
+    if not per_step:
+        return content
+    new = {str(old): str(label) for old, label in (meaning.label_map or {}).items()}
+    named = {*new, *new.values()}
+    named |= {*map(str, (*meaning.unknown, *meaning.ignore, *(meaning.classes or ())))}
+    labels = {row.label for entry in per_step for row in entry.rows}
+    usual = {label for label in labels if label.lower() in _BACKGROUND} - named
+    background = {""} if meaning.background is not None else usual
+    if shown := sorted(background & labels - {""}):
+        log.warning(
+            "%s: where the label is %s, there is no span; data.background=[] makes spans of it",
+            content.file, listed(shown),
+        )  # fmt: skip
+
+    def joined(entry: Annotated) -> Annotated:
+        rows: list[Row] = []
+        for row in entry.rows:
+            before = rows[-1] if rows else None
+            if row.label in background:
+                continue
+            if before and before.end == row.start and _same(before.label, row.label, new):
+                rows[-1] = before._replace(end=row.end)
+            else:
+                rows.append(row)
+        return replace(entry, rows=rows)
+
+    sequences = [joined(entry) if entry.signal else entry for entry in content.sequences]
+    return replace(content, sequences=sequences)
+
+
+def _same(one: str, other: str, new: Mapping[str, str]) -> bool:
+    return new.get(one, one) == new.get(other, other)
 
 
 def _in_column(signal: Signal, column: str) -> list[Run]:
@@ -109,7 +206,7 @@ def _in_column(signal: Signal, column: str) -> list[Run]:
 
 
 def _joined(parts: Iterable[tuple[str | None, int]]) -> list[Run]:
-    """Labels and for how many steps each, one after the other; neighbours that are the same as one.
+    """Labels and for how many rows each, one after the other; neighbours that are the same as one.
 
     >>> _joined([("a", 2), ("1.0", 1), ("1", 3)])
     [Run(first=0, last=2, label='a'), Run(first=2, last=6, label='1')]
@@ -123,22 +220,34 @@ def _joined(parts: Iterable[tuple[str | None, int]]) -> list[Run]:
 
 
 def _plain(label: str | None) -> str:
-    # Numbers come as 1, 1.0 or "1" from the same program.
-    text = (label or "").strip()
-    return text[:-2] if text.endswith(".0") and text[:-2].lstrip("-").isdigit() else text
+    """A label in one spelling, whatever program wrote it.
+
+    >>> [_plain(text) for text in ("1.000e+00", "0,0", "1.50", "007", "false", ' "walk"')]
+    ['1', '0', '1.5', '007', 'False', 'walk']
+    """
+    text = (label or "").strip().strip('"')
+    if _DECIMAL.fullmatch(text):
+        value = float(text.replace(",", "."))
+        return f"{value:.0f}".replace("-0", "0") if value == round(value) else repr(value)
+    return text.capitalize() if text.lower() in ("true", "false") else text
+
+
+def _num_rows(signal: Signal) -> int:
+    clock: Clock | None = getattr(signal, "clock", None)
+    return signal.num_steps if clock is None or clock.places is None else len(clock.places)
 
 
 def _rows(runs: Sequence[Run], signal: Signal) -> list[Row]:
-    """The runs that have a label, in steps of the signal."""
+    """The runs in steps of the signal; a gap in its times ends them."""
     clock: Clock | None = getattr(signal, "clock", None)
-    places = None if clock is None else clock.places
+    places = np.arange(_num_rows(signal)) if clock is None or clock.places is None else clock.places
+    after_gap = np.flatnonzero(np.diff(places) > GAP) + 1
+    ends = {len(places), *after_gap.tolist()}
     rows = []
-    for first, last, label in runs:
-        if not label:
-            continue
-        start, end = float(first), float(last)
-        if places is not None:
-            start = float(places[first])
-            end = float(places[last]) if last < len(places) else float(signal.num_steps)
-        rows.append(Row(start, end, label, f"step {first}"))
+    for run in runs:
+        inside = after_gap[(after_gap > run.first) & (after_gap < run.last)].tolist()
+        for first, last in pairwise([run.first, *inside, run.last]):
+            end = places[last - 1] + 1 if last in ends else places[last]
+            where = place_of_row(signal, round(float(places[first])))
+            rows.append(Row(float(places[first]), float(end), run.label, where))
     return rows

@@ -85,7 +85,11 @@ class Placer:
         if both := set(unknown) & set(self.ignored):
             raise ValueError(f"the label {min(both)!r} is both in unknown and in ignore")
         apart = {*unknown, *self.ignored}
-        self.background = self._background(content, names, apart)
+        self.background = {*map(str, meaning.background or ())}
+        for name in self.background:
+            self._require(content.file, "background", name, names)
+        if both := self.background & apart:
+            raise ValueError(f"the label {min(both)!r} is in background, and in unknown or ignore")
         apart |= self.background
         if meaning.classes is not None:
             self.classes = list(meaning.classes)
@@ -105,26 +109,6 @@ class Placer:
             self.classes = sorted({*names} - apart)
         self._numbers = {name: i for i, name in enumerate(self.classes)}
         self._numbers |= dict.fromkeys(unknown, -1)
-
-    def _background(self, content: Content, names: Sequence[str], apart: set[str]) -> set[str]:
-        meaning = self.meaning
-        if meaning.background is not None:
-            chosen = {*map(str, meaning.background)}
-            for name in chosen:
-                self._require(content.file, "background", name, names)
-            if both := chosen & apart:
-                raise ValueError(
-                    f"the label {min(both)!r} is in background, and in unknown or ignore"
-                )
-            return chosen
-        named = {*apart, *(meaning.classes or ()), *self.label_map, *self.label_map.values()}
-        found = {name for name in names if name.lower() in content.background} - named
-        if found:
-            log.warning(
-                "%s: where the label is %s, there is no span; data.background=[] makes spans of it",
-                content.file, listed(sorted(found)),
-            )  # fmt: skip
-        return found
 
     def _names(self, content: Content) -> list[str]:
         # All labels by their new names, those that the file lists first.

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from spanloc.data.annotations.beside import grid_of
 from spanloc.data.annotations.meaning import Grid, Meaning
+from spanloc.data.annotations.per_step import prepared
 from spanloc.data.annotations.placed import Placer
 from spanloc.data.annotations.rows import (
     SUBSETS,
@@ -140,6 +141,7 @@ def lay(
     Raises:
         ValueError: A row or a signal is off.
     """
+    content = prepared(content, meaning)
     placer = Placer(content, meaning)
     subsets: dict[str, list[Record]] = {subset: [] for subset in SUBSETS}
     found = []

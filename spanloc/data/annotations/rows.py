@@ -84,7 +84,6 @@ class Content:
         word: How the file calls a span.
         subsets_known: Whether the file says the subset of each sequence.
         unit_known: Whether the format defines the unit of the times.
-        background: Labels, in small letters, that say that nothing is there, unless a setting names them.
     """
 
     file: Path
@@ -93,7 +92,6 @@ class Content:
     word: str = "span"
     subsets_known: bool = False
     unit_known: bool = False
-    background: Sequence[str] = ()
 
 
 class Case(NamedTuple):

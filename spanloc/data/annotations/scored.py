@@ -18,6 +18,7 @@ from spanloc.data.annotations.pieces import NO_LABEL, Piece, floats
 from spanloc.data.annotations.problems import Problems
 from spanloc.data.annotations.rows import Unit
 from spanloc.data.annotations.tables import FIELDS, read_rows
+from spanloc.data.annotations.units import unlike
 from spanloc.data.signals.reading import shown_path
 from spanloc.files import shown
 from spanloc.structures import Predictions, Targets
@@ -33,6 +34,7 @@ class Scored:
         durations: Of those sequences whose annotations say it, by id.
         problems: What was left out, of the annotations and of the predictions.
         unread: Columns that may be labels, by file, where no file has labels.
+        unit: What to set where one file seems to be in milliseconds and the other in seconds; or empty.
     """
 
     predictions: Predictions
@@ -41,6 +43,7 @@ class Scored:
     durations: Mapping[str, float]
     problems: Sequence[Problems]
     unread: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    unit: str = ""
 
 
 def read_scored(
@@ -113,13 +116,16 @@ def read_scored(
     ignored = tuple(unseen.get(name, nothing) for name in ids) if unseen else ()
     files = [file for file in (true, found) if file.columns.unread]
     unread = {shown_path(file.path): file.columns.unread for file in files}
+    all_found = Predictions(spans, numbers, places, ids, scores=scores)
+    all_true = Targets(true_spans, true_numbers, true_places, ids, ignored=ignored)
     return Scored(
-        Predictions(spans, numbers, places, ids, scores=scores),
-        Targets(true_spans, true_numbers, true_places, ids, ignored=ignored),
+        all_found,
+        all_true,
         list(labels),
         truths.durations,
         [true_rows.problems, rows.problems],
         unread if [*labels] == [NO_LABEL] else {},
+        unlike(all_true, all_found, {"annotations": true.unit, "predictions": found.unit}),
     )
 
 
@@ -135,6 +141,8 @@ class _File:
         if not path.is_file():
             kind = "a folder" if path.is_dir() else "not a regular file"
             what = f"{kind}; wanted a file" if path.exists() else "no such file"
+            if path.is_dir() and name == "annotations":
+                what += "; for a folder with label files, spanloc-evaluate data.root=FOLDER"
             raise FileNotFoundError(f"{path}: {what} ({name})")
         if unit not in SIZES:
             raise ValueError(f"unit.{name} is {unit!r}; wanted seconds or milliseconds")
@@ -143,6 +151,8 @@ class _File:
         self.is_json = path.suffix.lower() == ".json"
         if self.is_json and columns:
             raise ValueError(f"columns.{name} is set; {path} is no table")
+        # What training takes may name the subjects too.
+        columns = {field: column for field, column in columns.items() if field != "subject"}
         self.columns = Columns(columns, fields=FIELDS, setting=f"columns.{name}")
 
     def annotated(self, subset: str | None) -> Truths:

@@ -1,6 +1,6 @@
 """Times that are plausible in another unit than the one they are read in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, get_args
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from spanloc.data.annotations.meaning import SIZES, Grid
 from spanloc.data.annotations.rows import Annotated, Row, Unit, is_moment
+from spanloc.structures import Predictions, Targets
 
 # Share of the spans that counts as nearly all, and the fewest spans that say something together.
 _MOST, _LEAST = 0.9, 5
@@ -96,6 +97,30 @@ class Units:
             return ""
         unit = max(fits, key=fits.__getitem__)
         return f"{self._short:,} of {self._count:,} {TOO_SHORT}; {_question(unit)}"
+
+
+def unlike(true: Targets, found: Predictions, units: Mapping[str, str]) -> str:
+    """The question where annotations and predictions, in seconds, end 1000 times apart; or empty.
+
+    Args:
+        units: That ``annotations`` and ``predictions`` were read in.
+    """
+    import pandas as pd
+
+    ends = [
+        pd.Series(rows.spans[:, 1]).groupby(rows.places.numpy()).max() for rows in (true, found)
+    ]
+    times = (ends[0] / ends[1]).dropna()
+    later, earlier = "annotations", "predictions"
+    if len(times) and times.median() < 1:
+        later, earlier, times = earlier, later, 1 / times
+    # Steps, such as those of 500 Hz, may be as far from seconds.
+    if not len(times) or not 600 < times.median() < 1600 or times.quantile(1 - _MOST) < 100:
+        return ""
+    remedy = f"unit.{later}=milliseconds"
+    if units[earlier] == "milliseconds":
+        remedy = f"unit.{earlier}=seconds"
+    return f"the {later} end about 1000 times later than the {earlier}: in another unit? {remedy}"
 
 
 def kind_of_clock(

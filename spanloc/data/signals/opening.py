@@ -111,10 +111,15 @@ def open_signal(
     return signal
 
 
-def column_names(path: Path) -> list[str]:
-    """The names of the columns of a ``.csv``, ``.tsv`` or ``.parquet`` file; without names their numbers."""
-    names = parquet.column_names if path.suffix.lower() == ".parquet" else tables.column_names
-    return names(path)
+def column_names(path: Path, beside: Sequence[str] = ()) -> list[str]:
+    """The names of the columns of a ``.csv``, ``.tsv`` or ``.parquet`` file; without names their numbers.
+
+    Args:
+        beside: Columns that need hold no numbers.
+    """
+    if path.suffix.lower() == ".parquet":
+        return parquet.column_names(path)
+    return tables.column_names(path, beside)
 
 
 def find_signal(folder: str | Path, name: str) -> Path:

@@ -9,8 +9,8 @@ from spanloc.data.signals.clock import Clock
 from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.resampled import Resampled
 
-# Steps between two rows from which on what lies between is missing, not interpolated.
-_GAP = 10
+#: Steps between two rows from which on what lies between is missing, not interpolated.
+GAP = 10
 
 
 class Regular(Signal):
@@ -43,7 +43,7 @@ class Regular(Signal):
         self.choice = getattr(signal, "choice", None)
         if hasattr(signal, "texts"):
             self.texts = signal.texts
-        self._rows, self._longest = signal, _GAP * ratio
+        self._rows, self._longest = signal, GAP * ratio
         # The middle of a step stays where it is, as in :class:`Resampled`.
         self._places, self._own = (places + 0.5) * ratio - 0.5, places
 

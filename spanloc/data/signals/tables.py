@@ -109,9 +109,12 @@ class CsvSignal(Signal):
             raise ValueError(f"{where}: row 1 is empty; wanted columns of numbers")
         #: Decimal marks that numbers may have.
         self._points = "." if self._separator == "," else ".,"
-        self._named = not all(is_number(field, self._points) for field in head)
+        self._named = _has_names(head, self._points, (*skip, time))
         names = [field.strip() for field in head]
-        units = self._named and is_units(second, third)
+        kept_ones = [i for i, name in enumerate(names) if name not in skip]
+        same = len(second) == len(third) == len(head)
+        rows = ([row[i] for i in kept_ones] if same else row for row in (second, third))
+        units = self._named and is_units(*rows)
         #: Of the first step.
         self.first_line = above + 1 + self._named + units
         self._names = names if self._named else [str(i) for i in range(len(head))]
@@ -218,7 +221,9 @@ class CsvSignal(Signal):
                 decimal_point=point,
             ),
         }
-        with pyarrow.OSFile(str(self.path)) as file, arrow.open_csv(file, **options) as batches:
+        # Not closed by hand: after an error, Arrow's thread may still be reading ahead, from whatever file
+        # would have got the same number next.
+        with arrow.open_csv(pyarrow.OSFile(str(self.path)), **options) as batches:
             yield from batches
 
     def _explain(self) -> None:
@@ -249,11 +254,21 @@ class CsvSignal(Signal):
                         raise ValueError(f"{where}: {with_comma} and {with_point}; {wanted}")
 
 
-def column_names(path: Path) -> list[str]:
-    """The names of the columns of a table, as :class:`CsvSignal` knows them; without names their numbers."""
+def column_names(path: Path, beside: Sequence[str] = ()) -> list[str]:
+    """The names of the columns of a table, as :class:`CsvSignal` knows them; without names their numbers.
+
+    Args:
+        beside: Columns that need hold no numbers.
+    """
     _, _, (names, *_) = _beginning(path, encoding_of(path))
-    named = not all(is_number(field, ".,") for field in names)
+    named = _has_names(names, ".,", beside)
     return [name.strip() if named else str(i) for i, name in enumerate(names)]
+
+
+def _has_names(fields: Sequence[str], points: str, beside: Sequence[str | None]) -> bool:
+    # Columns of a table without names are called by their numbers.
+    numbers = (field for i, field in enumerate(fields) if str(i) not in beside)
+    return not all(is_number(field, points) for field in numbers)
 
 
 def _beginning(path: Path, encoding: str) -> tuple[str, int, list[list[str]]]:
