@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: help setup train test check docs format bench release-check
 help:
-	@echo "make train   install, then train the default model on synthetic data (about a minute on two free cores)"
+	@echo "make train   install, then train the default model on synthetic data (about a minute or two)"
 	@echo "make test    install, then run the tests"
 	@echo "make check   install, then check format, style and types"
 	@echo "make docs    install, then build the documentation into docs/_build (about a minute)"

@@ -53,6 +53,8 @@ def unsupported(decode):
 
 def read(file, num_channels):
     """The features (channels, steps) of an .npy file of (steps, channels)."""
+    if not file.endswith(".npy"):
+        sys.exit(f"{file}: wanted an .npy file; numpy.save writes an array to one")
     try:
         values = np.lib.format.open_memmap(file, mode="r").astype(np.float32)
     except (OSError, ValueError) as error:
@@ -60,6 +62,17 @@ def read(file, num_channels):
     if values.ndim != 2 or not len(values) or values.shape[1] != num_channels:
         sys.exit(f"{file}: has shape {values.shape}; wanted (steps, {num_channels})")
     return np.ascontiguousarray(values.T)
+
+
+def expected(model):
+    """What a recording should be, as far as the file of the model says it."""
+    signals, step = model["input"] or {}, model["seconds_per_step"]
+    text = f"{model['num_channels']} channels"
+    if signals.get("channels") and not signals["features"]:
+        names = signals["channels"]
+        units = [f" [{unit}]" if unit else "" for unit in signals["units"] or [""] * len(names)]
+        text = ", ".join(map(str.__add__, names, units))
+    return f"The model expects {text}" + (f", at {1 / step:g} steps per second" if step else "")
 
 
 def predict(session, model, features):
@@ -103,5 +116,6 @@ if __name__ == "__main__":
     if found := unsupported(model["decode"]):
         sys.exit(f"{sys.argv[1]}: decodes with {', '.join(found)}, which this example does not do")
     recording = read(sys.argv[2], model["num_channels"])
+    print(expected(model), file=sys.stderr)
     for start, end, label, score in predict(session, model, recording):
         print(f"{start:.3f},{end:.3f},{label},{score:.4f}")

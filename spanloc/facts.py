@@ -6,18 +6,20 @@ from typing import Any
 
 @dataclass(frozen=True)
 class DataFacts:
-    """Facts of the training data, by which a model is sized.
+    """Facts of the training data, which travel in a checkpoint; all but the last one size the model.
 
     Args:
         num_channels, num_classes: Of the features; of the labels.
         shortest: A typical short span, in steps: the 5 % quantile of the lengths.
         longest: The longest span, in steps.
+        overlapping: Whether spans of known classes overlap, by more than rounding; None: not known.
     """
 
     num_channels: int
     num_classes: int
     shortest: float
     longest: float
+    overlapping: bool | None = None
 
     def __post_init__(self) -> None:
         # They may come from a file, and decide how large a model becomes.

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import quick
 import torch
-from hydra._internal import defaults_list
 from hydra._internal.hydra import Hydra
 from matplotlib.figure import Figure
 from omegaconf import _utils
@@ -54,7 +53,7 @@ def quick_figures():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", quick.small)
         patch.setattr(_utils, "get_yaml_loader", quick.yaml_loader(_utils.get_yaml_loader))
-        patch.setattr(defaults_list, "_create_interpolation_map", quick.choices_so_far)
+        quick.quicken_hydra(patch.setattr)
         yield
 
 

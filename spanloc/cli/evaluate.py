@@ -38,6 +38,7 @@ from spanloc.files import counted, record, write_json
 from spanloc.inference.ensemble import load_models
 from spanloc.reports.result import ScoreResult
 from spanloc.reports.score_tables import oracle_table, score_tables
+from spanloc.reports.table import subset_name
 from spanloc.structures import Batch, Predictions, Targets, Timeline, collate
 from spanloc.training.callbacks import Evaluated, progress_display
 from spanloc.training.task import SpanLocalizer
@@ -114,6 +115,8 @@ def run(config: DictConfig) -> None:
     if scores is not None and len(task.classes) > 1:
         show_table(plain_console(), score_tables(scores)[-1])
     lines = [*meanings(found), evaluated_on(samples, "Evaluated")]
+    if scores is not None:
+        lines.append(f"What its errors are: {folder / 'scores.html'}")
     shown = {name.removeprefix("all/"): value for name, value in found.items()}
     title = f"All {counted(len(samples), 'recording')}" if subset == "all" else "Result"
     show_metrics(shown, folder, title, lines)
@@ -126,8 +129,12 @@ def evaluate(
     loader = datamodule.val_dataloader() if subset == "val" else datamodule.test_dataloader()
     samples: Any = getattr(loader, "dataset", loader)
     if not len(samples):
-        raise ValueError(f"there are no sequences to evaluate on: the {subset} set is empty")
+        raise ValueError(
+            f"there are no sequences to evaluate on: the {subset_name(subset)} set is empty"
+        )
     evaluated = Evaluated()
+    records = getattr(samples, "records", None) or ()
+    evaluated.subjects = {r.id: r.subject for r in records if r.subject is not None}
     callbacks = [progress_display(), evaluated]
     trainer: Trainer = build(
         trainer_config, logger=False, callbacks=callbacks, enable_checkpointing=False
@@ -155,7 +162,7 @@ def write_evaluation(
 ) -> ScoreResult | None:
     """Write ``scores.json`` and ``scores.html``: the metrics, and a diagnosis of the errors.
 
-    Errors of the predictions that ``spanloc-predict`` writes are counted apart. The page begins with
+    Errors of predictions with the score that ``spanloc-predict`` asks for are counted apart. The page begins with
     ``of``, the names of the model and the data.
     """
     if evaluated.predictions is None or evaluated.targets is None:
@@ -164,7 +171,11 @@ def write_evaluation(
     classes = task.classes
     min_score = usual_min_score(task)
     diagnosis: Any = metrics.diagnose(
-        *rows, classes, durations=evaluated.durations, min_score=min_score
+        *rows,
+        classes,
+        durations=evaluated.durations,
+        min_score=min_score,
+        subjects=evaluated.subjects,
     )
     surest = rows[0][rows[0].scores >= min_score]
     scores = ScoreResult(

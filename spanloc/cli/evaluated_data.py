@@ -14,6 +14,7 @@ from spanloc.cli.run.environment import read_environment
 from spanloc.config.build import as_values
 from spanloc.config.checkpoint import file_of
 from spanloc.data import AnnotatedData, SpanDataModule
+from spanloc.data.annotations.flat import SUFFIXES
 from spanloc.data.fingerprint import Fingerprint
 from spanloc.data.held_out import ONE_SUBJECT
 from spanloc.data.sample import data_folder
@@ -96,6 +97,8 @@ def set_up(
     with _explaining_columns(datamodule, trained, str(config.data.root or trained.get("root"))):
         root, subset, why = config.data.root, config.subset, ""
         theirs = not isinstance(datamodule, AnnotatedData)
+        if root is not None and config.data.unit is None and isinstance(datamodule, AnnotatedData):
+            _leave_unit_to_format(datamodule)
         if subset is None:
             elsewhere = root is not None and not theirs and not _is_same(str(root), trained["root"])
             subset, why = (
@@ -116,13 +119,23 @@ def set_up(
         return subset
 
 
+def _leave_unit_to_format(datamodule: AnnotatedData) -> None:
+    """Read seconds where the format of the annotations defines the unit, and training had another one."""
+    try:
+        datamodule.setup_all()
+    except ValueError as error:
+        if not str(error).startswith("data.unit is not seconds"):
+            raise
+        datamodule.reading["unit"] = "seconds"
+
+
 @contextmanager
 def _explaining_columns(datamodule: Any, trained: dict[str, Any], root: str) -> Iterator[None]:
     """Name the setting where a folder has the standard names of columns and the data of training have others."""
     try:
         yield
     except ValueError:
-        if not (_columns(trained) and _has_columns_of(trained, datamodule)):
+        if not _has_columns_of(trained, datamodule):
             raise
         if not _is_read_with_standard_columns(datamodule):
             raise
@@ -140,7 +153,9 @@ def _columns(settings: dict[str, Any]) -> dict[str, Any]:
 def _has_columns_of(trained: dict[str, Any], datamodule: Any) -> bool:
     """True where a folder is read with the names of columns of training."""
     reading = getattr(datamodule, "reading", None)
-    return reading is not None and _columns(reading) == _columns(trained)
+    return (
+        bool(_columns(trained)) and reading is not None and _columns(reading) == _columns(trained)
+    )
 
 
 def _is_read_with_standard_columns(datamodule: Any) -> bool:
@@ -163,13 +178,13 @@ def _of_other(datamodule: Any, checkpoint: str) -> tuple[str, str]:
     datamodule.setup_all()
     subsets = datamodule.annotations.subsets
     if subsets["testing"] and subsets["training"]:
-        return "test", ", its 'testing' subset"
+        return "test", ": its 'testing' subset"
     for name in _known(datamodule, checkpoint):
         return (
             "test",
-            f": what training would hold out, because the folder has recordings of the training run ({name})",
+            f": those that training would hold out, because the folder has recordings of the training run ({name})",
         )
-    return "all", ", all of them, as this is another folder than that of training"
+    return "all", ": all of them, because it is not the folder of training"
 
 
 def _data_of_training(checkpoint: str) -> Fingerprint | None:
@@ -240,10 +255,12 @@ def _say_what_is_read(
     total = sum(len(records) for records in datamodule.annotations.subsets.values())
     count = len(datamodule.val_set if subset == "val" else datamodule.test_set)
     of_training = _is_same(str(config.data.root), trained["root"]) or _known(datamodule, checkpoint)
-    rest = "" if count == total or of_training else f"; subset=all evaluates on all {total}"
-    how = ["columns"] if _has_columns_of(trained, datamodule) else []
-    if config.data.unit is None:
-        how.append(f"unit ({datamodule.reading.get('unit', 'seconds')})")
+    rest = "" if count == total or of_training else f". subset=all evaluates on all {total}"
+    tables = any(file.suffix in SUFFIXES for file in datamodule.annotations.files)
+    how = ["columns"] if tables and _has_columns_of(trained, datamodule) else []
+    unit = datamodule.reading.get("unit", "seconds")
+    if config.data.unit is None and unit == trained.get("unit", "seconds"):
+        how.append(f"unit ({unit})")
     if how:
-        rest = f"; they are read with the {' and '.join(how)} of the training data{rest}"
+        rest = f". The annotations are read with the {' and '.join(how)} of the training data{rest}"
     log.info("evaluating on %s of %s%s%s", counted(count, "recording"), datamodule.root, why, rest)

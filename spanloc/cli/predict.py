@@ -77,10 +77,16 @@ def run(config: DictConfig) -> None:
     task = load_models(checkpoints, shifts=shifts, allow=settings["allow"])
     check_classes(formats, task.classes)
     options = chosen_options(settings["decode"])
-    task.decode = having(task.decode, options)
-    task.to(_device(str(settings["device"])))
     if settings["min_score"] is None:
         settings["min_score"] = usual_min_score(task)
+    if "exclusive" not in options and task.decode_from(settings["min_score"]) is not task.decode:
+        options["exclusive"] = True
+        log.info(
+            "predictions that overlap better ones are left out, as no spans overlap in the training data; "
+            "decode.exclusive=false keeps them"
+        )
+    task.decode = having(task.decode, options)
+    task.to(_device(str(settings["device"])))
     states = [file_of(path).stat() for path in checkpoints]
     files = [part for state in states for part in (state.st_size, state.st_mtime_ns)]
     identity: dict[str, Any] = {"checkpoint": files}

@@ -251,7 +251,7 @@ def _show(result: StudyResult, folder: Path) -> None:
             f"The best is trial {best.number}, {result.objective} {best.value:.4f}. To train it:"
         )
         console.print(f"  {result.command}", soft_wrap=True)
-        console.print("Or, on the test set, as it was trained:")
+        console.print("To test the model of this trial without training again:")
         checkpoint = shlex.quote(f"checkpoint={where / 'best.ckpt'}")
         console.print(f"  spanloc-evaluate {checkpoint}", soft_wrap=True)
     console.print(f"The page is {folder / 'study.html'}", soft_wrap=True)

@@ -35,7 +35,6 @@ from spanloc.data.signals import ArraySignal, NpySignal
 from spanloc.data.sound import features_for, note_on_sound, require_features
 from spanloc.data.transforms import Transform, Transformed
 from spanloc.data.uniform import late_beginnings, uniform, with_features
-from spanloc.ops import length
 
 
 class AnnotatedData(SpanDataModule):
@@ -227,9 +226,9 @@ class AnnotatedData(SpanDataModule):
         """Labels of the spans of each training sequence, in the order of :meth:`span_lengths`."""
         return [record.labels for record in self._all_train]
 
-    def span_lengths(self) -> list[Tensor]:
-        """Lengths, in steps, of the spans of each training sequence, whatever ``train_share`` is."""
-        return [length(record.spans) for record in self._all_train]
+    def _targets(self) -> list[tuple[Tensor, Tensor]]:
+        # Whatever train_share is.
+        return [(record.spans, record.labels) for record in self._all_train]
 
     def sizes(self) -> dict[str, list[int]]:
         """Steps of each sequence: of ``train``, whatever ``train_share`` is, and ``val``."""

@@ -13,8 +13,11 @@ from spanloc.data.sequences import channel_statistics
 from spanloc.data.synthetic import SyntheticSequences
 from spanloc.facts import DataFacts
 from spanloc.lightning import LightningDataModule
-from spanloc.ops import length
+from spanloc.ops import length, overlap
 from spanloc.structures import Sample, Timeline, collate
+
+# Neighbours may overlap by so many steps, as their boundaries are rounded.
+_ROUNDING = 1.5
 
 
 @runtime_checkable
@@ -73,7 +76,7 @@ class SpanDataModule(LightningDataModule):
 
     def span_lengths(self) -> list[Tensor]:
         """Lengths, in steps, of the spans of each training sequence."""
-        return [length(sample.spans) for sample in self._samples()]
+        return [length(spans) for spans, _ in self._targets()]
 
     def fingerprint(self) -> Fingerprint | None:
         """The files of the data, for a run that is resumed later; None: the settings say all."""
@@ -87,19 +90,21 @@ class SpanDataModule(LightningDataModule):
         }
 
     def facts(self) -> DataFacts:
-        """Facts of the training data, by which a model is sized.
+        """Facts of the training data.
 
         Raises:
             ValueError: The training sequences have no spans.
         """
-        lengths = torch.cat(self.span_lengths())
+        targets = self._targets()
+        lengths = torch.cat([length(spans) for spans, _ in targets])
         if not len(lengths):
             raise ValueError("the training sequences have no spans at all")
         if not self.classes:
             raise ValueError("no span has a label that is a class: all are unknown or ignored")
         channels = self.num_channels or len(next(self._samples()).features)
         shortest, longest = float(lengths.quantile(0.05)), float(lengths.max())
-        return DataFacts(channels, len(self.classes), shortest, longest)
+        overlapping = any(_overlapping(spans[labels >= 0]) for spans, labels in targets)
+        return DataFacts(channels, len(self.classes), shortest, longest, overlapping)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Training batches, in a new order every epoch.
@@ -160,6 +165,10 @@ class SpanDataModule(LightningDataModule):
         """The test batches, to predict on."""
         return self.test_dataloader()
 
+    def _targets(self) -> list[tuple[Tensor, Tensor]]:
+        # Spans in steps, and labels, of each training sequence.
+        return [(sample.spans, sample.labels) for sample in self._samples()]
+
     def _samples(self) -> Iterator[Sample]:
         dataset = self.whole_train_set or self.train_set
         classes = getattr(self, "classes", None)
@@ -202,6 +211,14 @@ class SpanDataModule(LightningDataModule):
         # A machine with a GPU may train on its CPU.
         device = getattr(getattr(self.trainer, "strategy", None), "root_device", None)
         return isinstance(device, torch.device) and device.type == "cuda"
+
+
+def _overlapping(spans: Tensor) -> bool:
+    spans = spans[spans[:, 0].argsort()]
+    before, after = spans[:-1], spans[1:]
+    # Rounding to steps moves an end and a start; of short spans, half is more than that.
+    most = torch.minimum(length(before), length(after)).div(2).clamp(max=_ROUNDING)
+    return bool((overlap(before, after) > most).any())
 
 
 class _TrainingLoader(DataLoader[Any]):

@@ -152,7 +152,9 @@ def named(records: Sequence[Record]) -> str:
     by_subject = dict.fromkeys(record.subject for record in records)
     if by_subject and None not in by_subject:
         kind = "subject" + "s" * (len(by_subject) > 1)
-        return f"{kind} {_first(by_subject)} ({counted(len(records), 'recording')})"
+        return (
+            f"{kind} {_first(sorted(map(str, by_subject)))} ({counted(len(records), 'recording')})"
+        )
     return _first([record.id for record in records])
 
 
@@ -183,12 +185,12 @@ def training_notes(
     found = [f"trained on {len(records)} of {count} recordings"] if len(records) < count else []
     subjects = {record.subject for record in records}
     if len(subjects) == 1 and None not in subjects:
-        settings = {"data.val_share=0": val, "data.test_share=0 with test=false": test}
+        settings = {"data.val_share=0": val, "data.test_share=0 test=false": test}
         more = [name for name, own in settings.items() if {r.subject for r in own} - subjects]
-        text = "no other is there, so no result says how good the model is for others"
+        text = "There is no other, so no result says how good the model is for others"
         if more:
-            text = f"{', or '.join(more)}, leaves it more of them"
-        found.append(f"{ONE_SUBJECT}, {shown(*subjects)}: {text}")
+            text = f"To train on more subjects: {', or '.join(more)}"
+        found.append(f"{ONE_SUBJECT}, {shown(*subjects)}. {text}")
     return found
 
 

@@ -224,7 +224,8 @@ def _labelled(entry: Annotated, labels: Any, signal: ArraySignal) -> Annotated:
     try:
         return replace(entry, rows=of_labels(np.asarray(labels).tolist(), signal), signal=signal)
     except ValueError as error:
-        raise ValueError(f"spans: {shown(entry.id)}: {error}") from None
+        wanted = f"{error}; or spans: [(start, end, label), ...]"
+        raise ValueError(f"spans: {shown(entry.id)}: {wanted}") from None
 
 
 @contextmanager

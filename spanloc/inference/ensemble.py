@@ -57,7 +57,9 @@ class Ensemble(SpanLocalizer):
         decode = first.decode.having(bias=None, calibration=calibration)
         super().__init__(first.localizer, first.criterion, classes=first.classes, decode=decode)
         self.test_metrics = first.test_metrics
-        self.config, self.facts = first.config, first.facts
+        apart = all(m.facts is not None and m.facts.overlapping is False for m in members)
+        self.config = first.config
+        self.facts = first.facts and replace(first.facts, overlapping=False if apart else None)
         self.window, self.input = first.window, first.input
         self.members = nn.ModuleList(members)
         self._looks = [

@@ -27,8 +27,8 @@ class Stream:
     """Takes a recording in chunks and gives each span as soon as nothing that follows can change it.
 
     All spans together are those of :meth:`~spanloc.SpanLocalizer.predict` on the whole recording, from
-    ``min_score`` on and up to ``longest``, as long as the model finds none that is longer: the same ends to
-    1e-3 of a step, the same scores to 1e-4. For that a span has to wait until the model has seen all that it
+    ``min_score`` on and up to ``longest``, also those that overlap, as long as the model finds none that is
+    longer: the same ends to 1e-3 of a step, the same scores to 1e-4. For that a span has to wait until the model has seen all that it
     looks at, and until no span that may still come can overlap it, or one that overlaps it. Memory does not
     grow with the recording.
 

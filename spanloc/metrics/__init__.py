@@ -4,7 +4,8 @@ from spanloc.metrics.agreement import Agreement, confusion
 from spanloc.metrics.boundary import BoundaryError, boundary_errors
 from spanloc.metrics.calibration import matches, reliability
 from spanloc.metrics.detection import AveragePrecision, average_precision
-from spanloc.metrics.diagnosis import FOUND, KINDS, check_limits, diagnose
+from spanloc.metrics.diagnosis import FOUND, check_limits, diagnose
+from spanloc.metrics.errors import KINDS
 from spanloc.metrics.events import EventF1, SegmentF1
 from spanloc.metrics.metric import SpanMetric
 from spanloc.metrics.oracles import ORACLES, oracles

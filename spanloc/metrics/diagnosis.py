@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from spanloc.metrics.errors import KINDS, errors
 from spanloc.metrics.rows import (
     Arrays,
     arrays,
@@ -17,26 +18,16 @@ from spanloc.metrics.rows import (
 from spanloc.metrics.sensitivity import area, sensitivity
 from spanloc.structures import Predictions, Targets
 
-#: Of predictions.
-KINDS = (
-    "true positive",
-    "double detection",
-    "wrong label",
-    "localisation",
-    "confusion",
-    "background",
-)
 #: Of targets.
 FOUND = ("found", "crowded out", "wrong label", "localisation", "confusion", "missed")
 _SHOWN = {
     "localisation": "wrong place",
     "confusion": "wrong label and place",
-    "crowded out": "prediction already used",
+    "crowded out": "prediction counts for another target",
     "coverage": "share of the recording",
     "number": "number in the recording",
 }
 _MOST_RANKS = 10
-_MOST_WRONG = 50
 
 
 def diagnose(
@@ -48,6 +39,7 @@ def diagnose(
     background: float = 0.1,
     durations: Mapping[str, float] | None = None,
     min_score: float | None = None,
+    subjects: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Counts the errors of predictions by kind, with the gain in mAP if each kind were corrected.
 
@@ -68,7 +60,7 @@ def diagnose(
     label does; or it is **missed** altogether.
 
     Pages and figures call a localisation error *wrong place*, a confusion *wrong label and place*, and
-    crowded out *prediction already used*.
+    crowded out *prediction counts for another target*.
 
     Args:
         predictions, targets: Rows of whole sequences.
@@ -76,18 +68,21 @@ def diagnose(
         threshold: TIoU of a match, in ``(0, 1]``.
         background: TIoU from which a prediction means a target, in ``(0, threshold)``.
         durations: Of the sequences by id, for the coverage; one that is missing is unknown.
-        min_score: Of the predictions that ``wrong`` is about; None: of each label the first of its ranking,
-            as many as it has targets.
+        min_score: Of the predictions that ``first``, ``wrong``, ``confused`` and ``tally`` are about; None: of
+            each label the first of its ranking, as many as it has targets.
+        subjects: Of the sequences by id, for ``tally``; one that has none counts as a subject of its own.
 
     Returns:
         Plain numbers, lists and dictionaries, as JSON has them: ``tiou``, ``background``, ``mAP``,
         ``num_predictions``, ``num_targets``; ``predictions``, counts by kind; ``ranks``, the same by
         multiples of the number of targets, the first to the tenth; ``gain`` by kind; ``targets``, counts
-        by kind; ``classes`` by name, each with ``AP``, ``predictions``, ``first`` (those of the first
-        multiple) and ``targets`` by kind; ``wrong``, the first 50 wrong predictions, highest score first,
+        by kind; ``classes`` by name, each with ``AP``, ``predictions``, ``first`` (see ``min_score``)
+        and ``targets`` by kind; ``wrong``, the first 50 wrong predictions, highest score first,
         each with the target that it is judged by, and the first 50 targets that are neither found nor
-        one of these (all others are null); ``mAP_N`` and ``sensitivity``
-        (:func:`~spanloc.metrics.sensitivity.sensitivity`).
+        one of these (all others are null); ``confused``, wrong labels by the true and the predicted one, the
+        most frequent first, with ``also_right``: those whose target has a right prediction too; ``tally``, true
+        spans, right and wrong predictions of each recording and subject, the lowest F1 first; ``mAP_N`` and
+        ``sensitivity`` (:func:`~spanloc.metrics.sensitivity.sensitivity`).
 
     Raises:
         ValueError: ``threshold`` or ``background`` is out of range, or a label has no name.
@@ -137,7 +132,8 @@ def diagnose(
     within = (band >= 0) & (band < _MOST_RANKS)
     counts = np.zeros((_MOST_RANKS, len(KINDS)), np.int64)
     np.add.at(counts, (band[within], kind[within]), 1)
-    seconds = np.array([(durations or {}).get(name, np.nan) for name in sorted(targets.ids)])
+    ids = sorted(targets.ids)
+    seconds = np.array([(durations or {}).get(name, np.nan) for name in ids])
     shown = band == 0 if min_score is None else ranked.scores >= min_score
     per_class = {}
     names = np.array(list(areas), np.int64)
@@ -147,7 +143,7 @@ def diagnose(
         per_class[classes[label]] = {
             "AP": areas[int(label)],
             "predictions": _count(kind[mine[within[mine]]], KINDS),
-            "first": _count(kind[mine[band[mine] == 0]], KINDS),
+            "first": _count(kind[mine[shown[mine]]], KINDS),
             "targets": _count(fate[own], FOUND),
         }
     return {
@@ -164,16 +160,7 @@ def diagnose(
         },
         "targets": _count(fate, FOUND),
         "classes": per_class,
-        "wrong": [
-            _pair(
-                sorted(targets.ids),
-                classes,
-                KINDS[kind[row]] if row >= 0 else "not found",
-                (ranked, row),
-                (listed, place),
-            )
-            for row, place in _wrong(shown, kind, near, match, len(true_labels))
-        ],
+        **errors(ranked, listed, kind, near, match, shown, ids, classes, subjects or {}),
         **sensitivity(labels, match, listed, fate, seconds[listed.sequences]),
     }
 
@@ -203,42 +190,6 @@ def check_limits(threshold: float, background: float) -> None:
 
 def _count(numbers: np.ndarray, names: Sequence[str]) -> dict[str, int]:
     return dict(zip(names, np.bincount(numbers, minlength=len(names)).tolist(), strict=True))
-
-
-def _wrong(
-    shown: np.ndarray, kind: np.ndarray, near: np.ndarray, match: np.ndarray, num_targets: int
-) -> list[tuple[int, int]]:
-    # Wrong predictions with the target they are judged by, then targets that none of those shown names; -1: none.
-    rows = np.flatnonzero(shown & (kind > 0))
-    places = np.where(kind[rows] < KINDS.index("background"), near[rows], -1)
-    named = np.zeros(num_targets + 1, bool)
-    named[match[shown]] = named[places] = True
-    pairs = zip(rows[:_MOST_WRONG].tolist(), places[:_MOST_WRONG].tolist(), strict=True)
-    return [*pairs, *((-1, place) for place in np.flatnonzero(~named[:-1])[:_MOST_WRONG].tolist())]
-
-
-def _pair(
-    ids: Sequence[str],
-    classes: Sequence[str],
-    error: str,
-    prediction: tuple[Arrays, int],
-    target: tuple[Arrays, int],
-) -> dict[str, Any]:
-    # A prediction and a target by plain names, null where the row is -1.
-    made: dict[str, Any] = {"error": error, "score": None}
-    for prefix, (rows, row) in (("true_", target), ("", prediction)):
-        names = (f"{prefix}label", f"{prefix}start", f"{prefix}end")
-        made |= dict.fromkeys(names)
-        if row >= 0:
-            label = int(rows.labels[row])
-            values = (
-                classes[label] if label < len(classes) else str(label),
-                *rows.spans[row].tolist(),
-            )
-            made |= {"sequence": ids[rows.sequences[row]], **dict(zip(names, values, strict=True))}
-    if prediction[1] >= 0:
-        made["score"] = float(prediction[0].scores[prediction[1]])
-    return made
 
 
 def _bands(labels: np.ndarray, true_labels: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Spans as bars in a row."""
 
+from bisect import bisect, insort
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,10 +15,10 @@ _NARROW = 150  # of such bars fill the axes: of about 7 pixels
 def draw_bars(axes: Axes, y: float, spans: Sequence[tuple[float, float, float, Colour]]) -> None:
     """Draw spans as bars around ``y``: start, end, score and colour; after the signal.
 
-    Those that overlap by more than a twentieth of the shorter one lie one below the other, in up to three
-    lanes. Within a lane, the last one is on top.
+    Those that overlap by more than a twentieth of the shorter one lie one below the other, the higher score
+    above, in up to three lanes. Within a lane, the last one is on top.
     """
-    lanes = _lanes([(start, end) for start, end, *_ in spans])
+    lanes = _lanes([(start, end, score) for start, end, score, _ in spans])
     for lane, count in sorted({*lanes}):
         mine = [span for span, own in zip(spans, lanes, strict=True) if own == (lane, count)]
         bars = [(start, end - start) for start, end, *_ in mine]
@@ -39,18 +40,40 @@ def paler(colour: Colour, score: float) -> Colour:
     return float(red), float(green), float(blue)
 
 
-def _lanes(spans: Sequence[tuple[float, float]]) -> list[tuple[int, int]]:
+def _lanes(spans: Sequence[tuple[float, float, float]]) -> list[tuple[int, int]]:
     # The lane of each span, and the number of lanes of those that overlap it, directly or by others.
-    latest: list[tuple[float, float]] = []  # of each lane
-    found = [(0, latest)] * len(spans)
-    for place in sorted(range(len(spans)), key=lambda i: (spans[i][0], -spans[i][1])):
-        start, end = spans[place]
-        free = [b - start <= min(b - a, end - start) / 20 for a, b in latest]
-        if all(free):
-            latest, free = [], []
-        lane = free.index(True) if any(free) else min(len(free), _MOST_LANES - 1)
-        latest[lane : lane + 1] = [
-            max([(start, end), *latest[lane : lane + 1]], key=lambda span: span[1])
-        ]
-        found[place] = lane, latest
-    return [(lane, len(of)) for lane, of in found]
+    parts: list[list[int]] = []
+    latest = 0
+    for place in sorted(range(len(spans)), key=lambda i: spans[i]):
+        if parts and _overlap(spans[latest], spans[place]):
+            parts[-1].append(place)
+            latest = max(latest, place, key=lambda i: spans[i][1])
+        else:
+            parts.append([place])
+            latest = place
+    found = [(0, 1)] * len(spans)
+    for part in parts:
+        lanes: list[list[tuple[float, float, float]]] = []
+        lane_of = {}
+        for place in sorted(part, key=lambda i: (-spans[i][2], spans[i][0], -spans[i][1])):
+            lane_of[place] = lane = next(
+                (k for k, own in enumerate(lanes) if _free(own, spans[place])), len(lanes)
+            )
+            if lane == len(lanes):
+                lanes.append([])
+            insort(lanes[lane], spans[place])
+        count = min(len(lanes), _MOST_LANES)
+        for place, lane in lane_of.items():
+            found[place] = min(lane, count - 1), count
+    return found
+
+
+def _free(lane: Sequence[tuple[float, float, float]], span: tuple[float, float, float]) -> bool:
+    place = bisect(lane, span)
+    return not any(_overlap(other, span) for other in lane[max(place - 1, 0) : place + 1])
+
+
+def _overlap(one: tuple[float, float, float], other: tuple[float, float, float]) -> bool:
+    # By more than a twentieth of the shorter one.
+    (a, b, _), (c, d, _) = one, other
+    return min(b, d) - max(a, c) > min(b - a, d - c) / 20

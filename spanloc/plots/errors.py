@@ -45,7 +45,7 @@ def error_ranks(ranks: Sequence[Mapping[str, int]]) -> Figure | None:
         places = [i + 1 for i in shown]
         axes.bar(places, share, 0.86, bottom, color=colours, label=in_words(kind))
         bottom += share
-    axes.set(xlabel="rank (G: number of targets of the label)", ylabel="share", ylim=(0, 1))
+    axes.set(xlabel="predictions by rank of the score", ylabel="share", ylim=(0, 1))
     axes.set_xticks([i + 1 for i in shown], [f"{i + 1}G" for i in shown])
     axes.set_xlim(0.4, max(shown[-1] + 1, 5) + 0.6)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
@@ -61,7 +61,7 @@ def error_gains(gain: Mapping[str, float]) -> Figure | None:
     """Gain in mAP from mending each kind of error; None if there is none."""
     if not any(gain.values()):
         return None
-    figure, _ = _bars(gain, 2.8, "+.3f", "gain in mAP")
+    figure, _ = _bars(gain, 2.8, "+.3f", "gain in mAP, all predictions")
     return figure
 
 
@@ -78,7 +78,9 @@ def target_fates(targets: Mapping[str, int]) -> Figure | None:
 
 def _bars(values: Mapping[str, float], height: float, form: str, what: str) -> tuple[Figure, Axes]:
     figure, axes = new_axes(5.2, height)
-    names = [in_words(name).replace(" and ", "\nand ") for name in values]
+    names = [
+        in_words(name).replace(" and ", "\nand ").replace(" for ", "\nfor ") for name in values
+    ]
     bars = axes.barh(names, list(values.values()), color=[COLOURS[name] for name in values])
     axes.bar_label(bars, [f"{value:{form}}" for value in values.values()], padding=3, fontsize=8)
     axes.invert_yaxis()

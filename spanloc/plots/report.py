@@ -39,7 +39,7 @@ def loss_gradient(
     Args:
         curves: What is not positive and finite is left out.
         num_groups: Of all, for the colours.
-        sharp: Where the line of slope 0 is; None: at the middle of what is drawn.
+        sharp: Where the line of slope 0 is; None: there are no such lines.
     """
     lines = [(curve, *_blocks(curve)) for curve in curves]
     lines = [line for line in lines if len(line[1])]
@@ -51,9 +51,8 @@ def loss_gradient(
         style: Any = {"color": colours[curve.group], "linestyle": "-" if curve.finished else "--"}
         axes.plot(loss, gradient, linewidth=1.2, alpha=0.8, **style)
         axes.plot(loss[-1:], gradient[-1:], "o", markersize=5, **style)
-    losses = np.concatenate([loss for _, loss, _ in lines])
-    level = np.median(np.concatenate([gradient for *_, gradient in lines]))
-    _guides(axes, losses, sharp or level)
+    if sharp is not None:
+        _guides(axes, np.concatenate([loss for _, loss, _ in lines]), sharp)
     axes.set(xscale="log", yscale="log", xlabel="span loss", ylabel="gradient norm")
     readable_log(axes.xaxis)
     readable_log(axes.yaxis)

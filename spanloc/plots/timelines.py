@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from spanloc.plots.bars import draw_bars, paler
+from spanloc.plots.bars import draw_bars
 from spanloc.plots.recording import MOST_LANES, Shown, draw_signal
-from spanloc.plots.style import GREY, WIDTH, colour_legend, palette, tidy
+from spanloc.plots.style import WIDTH, colour_legend, palette, tidy
 
 
 def timelines(
@@ -70,7 +69,5 @@ def timelines(
     if seen:
         names = classes or [*map(str, range(max(seen) + 1))]
         entries = [(colours[label], names[label]) for label in sorted(seen)]
-        grey = to_rgb(GREY)
-        entries += [(paler(grey, score), f"score {score:g}") for score in (0.2, 0.6, 1.0)]
-        colour_legend(figure, entries)
+        colour_legend(figure, entries, title="pale: a low score", title_fontsize=8)
     return figure

@@ -11,7 +11,7 @@ from spanloc.data.survey.result import MOST_CASES, Finding, LabelSpans, Survey
 from spanloc.files import counted, time_text
 from spanloc.plots.lengths import Row, span_lengths, span_rows
 from spanloc.reports.pages import render
-from spanloc.reports.table import Cell, Column, Table, number, share, shortened
+from spanloc.reports.table import Cell, Column, Table, number, share, shortened, subset_name
 
 _MOST_ROWS = 12
 # Of a row of a time line: so many spans of median length.
@@ -78,14 +78,15 @@ def overview(survey: Survey) -> str:
     unseen = survey.seconds - survey.annotated
     left = f" ({time_text(unseen)} of it not annotated)" if unseen > 1e-3 * survey.seconds else ""
     spans = sum(part.num_spans for part in survey.parts)
+    bad = sum(f.count for f in survey.findings if f.kind.startswith("span: "))
     most = survey.overlaps.most_at_once
     overlaps = "; no two spans overlap" if spans > 1 else ""
     if most > 1:
         overlaps = f"; up to {most} spans at the same time"
     return (
         f"{counted(survey.num_recordings, 'recording')}, {time_text(survey.seconds)} in all{left}, "
-        f"{channels} at {_rates(survey)}; {size}. {counted(spans, 'span')} "
-        f"of {counted(len(survey.labels), 'label')}{overlaps}."
+        f"{channels} at {_rates(survey)}; {size}. {counted(spans or bad, 'span')} "
+        f"of {counted(len(survey.labels), 'label')}{', none of them usable' * bool(bad and not spans)}{overlaps}."
     )
 
 
@@ -142,7 +143,7 @@ def _case_table(finding: Finding) -> Table:
 def part_table(survey: Survey) -> Table:
     """A row a subset."""
     columns = [
-        Column("subset", "name"),
+        Column("subset", lambda part: subset_name(part.name)),
         Column("recordings", "num_recordings"),
         Column(
             "time",
@@ -188,7 +189,7 @@ def label_table(survey: Survey) -> Table:
 
 
 def _in_subset(name: str) -> Column:
-    return Column(name, lambda label: label.subsets[name], "spans in this subset")
+    return Column(subset_name(name), lambda label: label.subsets[name], "spans in this subset")
 
 
 def _length(name: str, place: int) -> Column:

@@ -162,7 +162,9 @@ def _telling(runs: Sequence[Run]) -> list[tuple[str, ...]]:
     for name in names:
         values = [_value(name, *both) for both in zip(configs, given, strict=True)]
         matters = name != "span_loss" and not f"{name}.".startswith(_NO_MATTER)
-        if matters and len({*values}) > 1:
+        # Options, such as --config-dir, are not known of a run that failed before training.
+        unknown = {None} if name.startswith("--") else set[None]()
+        if matters and len({*values} - unknown) > 1:
             for mine, value in zip(telling, values, strict=True):
                 mine += [] if value is None else [_named(name, value)]
     return [tuple(mine) for mine in telling]

@@ -54,7 +54,7 @@ def page(
         gradients=gradient_table(groups),
         drawn=[*_gradients(shown, len(groups))],
         legend=[*zip([g.label for g in groups], plots.group_colours(len(groups)), strict=False)],
-        unfinished=any(run.state != "finished" for run, _ in shown),
+        unfinished=any(run.state != "finished" and run.steps for run, _ in shown),
         errors=error_table(groups),
         runs=run_table(runs, groups, now=now),
     )
@@ -93,7 +93,7 @@ def _gradients(shown: Sequence[tuple[Run, int]], num_groups: int) -> Iterator[tu
             "in the dot. A sharp loss stays at √2 (slope 0), a smooth one falls (slope 1/2)."
         ),
         "grad/params": (
-            "The same of the gradient of the total loss in all parameters, before clipping: "
+            "The gradient of the total loss in all parameters, before clipping, against the span loss: "
             "with the noise of the mini-batches, and with the score loss."
         ),
     }

@@ -28,7 +28,7 @@ class TargetGroup(TypedDict):
 class LabelErrors(TypedDict):
     """Average precision of a label, and its predictions and targets by kind.
 
-    ``first``: of as many best-scored predictions as the label has targets; older files lack it.
+    ``first``: of the predictions that are counted; older files lack it.
     """
 
     AP: float
@@ -51,8 +51,26 @@ class Wrong(TypedDict):
     true_end: float | None
 
 
+class Confused(TypedDict):
+    """Number of wrong labels, by the true and the predicted one; of ``also_right`` the target is found too."""
+
+    target: str
+    prediction: str
+    count: int
+    also_right: int
+
+
+class Tally(TypedDict):
+    """Numbers of true spans, and of right and wrong predictions, of a recording or subject."""
+
+    name: str
+    targets: int
+    found: int
+    wrong: int
+
+
 class Diagnosis(TypedDict):
-    """Return value of :func:`~spanloc.metrics.diagnose`; older files lack ``wrong``."""
+    """Return value of :func:`~spanloc.metrics.diagnose`; older files lack what is not required."""
 
     tiou: float
     background: float
@@ -65,6 +83,8 @@ class Diagnosis(TypedDict):
     targets: dict[str, int]
     classes: dict[str, LabelErrors]
     wrong: NotRequired[list[Wrong]]
+    confused: NotRequired[list[Confused]]
+    tally: NotRequired[dict[str, list[Tally]]]
     mAP_N: float
     sensitivity: dict[str, list[TargetGroup]]
 

@@ -110,7 +110,7 @@ class Run:
 def find_runs(places: Sequence[str | Path], *, now: float) -> list[Run]:
     """All runs in these folders and below them, in the order of their paths.
 
-    A run is a folder that holds a ``config.yaml``. Links to folders are followed; a run that is
+    A run is a folder that holds a ``config.yaml``, or, if it ended earlier, a ``train.log``. Links to folders are followed; a run that is
     reached twice counts once. A folder that cannot be looked into is listed as ``unreadable``.
 
     Args:
@@ -163,7 +163,7 @@ def _run_folders(place: Path, closed: dict[Path, str]) -> Iterator[Path]:
         been.add(real)
         inside[:] = sorted(name for name in inside if not name.startswith("."))
         # Also where it is none that can be read: that is said then.
-        if "config.yaml" in (*files, *inside):
+        if {"config.yaml", "train.log"} & {*files, *inside}:
             yield Path(folder)
 
 
@@ -178,8 +178,11 @@ def read_run(folder: Path, name: str, *, now: float) -> Run:
 
 def _read(folder: Path, name: str, now: float) -> Run:
     problems: list[str] = []
-    config = content(folder / "config.yaml", problems) or {}
-    given = content(folder / "overrides.yaml", problems, list)
+    # Where training did not begin there is only what Hydra has written.
+    began = os.path.lexists(folder / "config.yaml")
+    settings = folder if began else folder / ".hydra"
+    config = content(settings / "config.yaml", problems) or {}
+    given = content(settings / "overrides.yaml", problems, list)
     metrics = content(folder / "metrics.json", problems) or {}
     convergence = _record(folder / "convergence.json", ConvergenceResult.of, problems)
     scores = _record(folder / "scores.json", ScoreResult.of, problems)

@@ -46,7 +46,7 @@ def meant(tiou: float = 0.5, least: float = 0.1, *, targets: bool = False) -> di
 def summary(scores: ScoreResult) -> str:
     """A sentence on the predictions that matter: their number, and how many are right."""
     diagnosis, kinds = scores.diagnosis, scores.surest
-    limit = f" with a score of {scores.min_score:g} or more (those that spanloc-predict writes)"
+    limit = f" with a score of {scores.min_score:g} or more (the limit of spanloc-predict)"
     rule = ""
     if kinds is None:
         kinds, limit, rule = diagnosis["ranks"][0], " with the highest scores", f" {_OF_LABELS}"
@@ -60,6 +60,11 @@ def summary(scores: ScoreResult) -> str:
     )
 
 
+def counted_ones(scores: ScoreResult) -> str:
+    """The predictions that are counted where their score matters, for the title of a table."""
+    return f"score ≥ {scores.min_score:g}" if scores.surest is not None else "highest scores"
+
+
 def score_tables(scores: ScoreResult) -> list[Table]:
     """Tables of a result: its metrics, errors, targets, sensitivity, labels."""
     diagnosis = scores.diagnosis
@@ -69,11 +74,11 @@ def score_tables(scores: ScoreResult) -> list[Table]:
         if not name.startswith("AP/")  # those of single labels have a table of their own
     ]
     return [
-        Table("Metrics", rows, notes=metric_notes(scores.metrics)),
+        Table("Metrics (all predictions)", rows, notes=metric_notes(scores.metrics)),
         _error_table(scores),
         _target_table(diagnosis),
         _sensitivity_table(diagnosis),
-        _label_table(diagnosis, scores.metrics),
+        _label_table(scores),
     ]
 
 
@@ -115,7 +120,9 @@ def oracle_table(found: Oracles) -> Table:
     ]
     # What always is there fits a terminal of 80 columns.
     brief = ["perfect", *(name for name in rows[0] if name in STANDARD)]
-    return Table("If this were perfect", rows, {"perfect": _listed(means)}, notes, brief)
+    return Table(
+        "If this were perfect (all predictions)", rows, {"perfect": _listed(means)}, notes, brief
+    )
 
 
 def confusion_table(scores: ScoreResult) -> Table:
@@ -162,22 +169,19 @@ def _error_table(scores: ScoreResult) -> Table:
     tiou = f"{diagnosis['tiou']:g}"
     meanings = meant(diagnosis["tiou"], diagnosis["background"])
     mended = (
-        f"at tIoU {tiou}, if all errors of the kind were corrected: wrong labels and places whose target no "
-        "other prediction has taken; the others are removed"
+        f"at tIoU {tiou}, if all errors of the kind were corrected: wrong labels and places if no other "
+        "prediction has found the target; other errors are removed"
     )
-
-    title, kinds, meaning = (
-        f"score ≥ {scores.min_score:g}",
-        scores.surest,
-        "those that spanloc-predict writes",
-    )
+    kinds, meaning = scores.surest, "the limit of spanloc-predict"
     if kinds is None:
-        title, kinds, meaning = "highest scores", first, _OF_LABELS
+        kinds, meaning = first, _OF_LABELS
     columns = [
         Column("kind", in_words, _listed(meanings)),
-        Column(title, kinds.get, meaning),
+        Column(counted_ones(scores), kinds.get, meaning),
         Column("share", lambda kind: share(kinds[kind], sum(kinds.values()))),
-        Column("gain in mAP", lambda kind: number(gain.get(kind), "+.4f"), mended),
+        Column(
+            "gain in mAP (all predictions)", lambda kind: number(gain.get(kind), "+.4f"), mended
+        ),
     ]
     notes = [f"mAP at tIoU {tiou} is {fixed(diagnosis['mAP'])}."]
     return Table.of("Errors", KINDS, columns, notes)
@@ -218,7 +222,9 @@ def _sensitivity_table(diagnosis: Diagnosis) -> Table:
     return Table.of("Which targets are found", groups, columns, notes)
 
 
-def _label_table(diagnosis: Diagnosis, metrics: Mapping[str, float]) -> Table:
+def _label_table(scores: ScoreResult) -> Table:
+    diagnosis, which = scores.diagnosis, counted_ones(scores)
+    found = f"found ({which})"
     at = f"AP@{fixed(diagnosis['tiou'], '.2f')}"
     rows = []
     for name, row in sorted(diagnosis["classes"].items(), key=lambda item: item[1]["AP"]):
@@ -227,18 +233,19 @@ def _label_table(diagnosis: Diagnosis, metrics: Mapping[str, float]) -> Table:
         rows.append(
             {
                 "label": name,
-                "AP": number(metrics.get(f"AP/{name}"), ".4f"),
+                "AP": number(scores.metrics.get(f"AP/{name}"), ".4f"),
                 at: number(row["AP"], ".4f"),
                 "targets": total,
+                found: share(first["true positive"], total) if first else None,
                 "found (any score)": share(targets["found"], total),
                 **{f"targets: {in_words(kind)}": share(targets[kind], total) for kind in FOUND[1:]},
                 **{
-                    f"predictions: {in_words(kind)}": share(count, sum(first.values()))
+                    f"{which}: {in_words(kind)}": share(count, sum(first.values()))
                     for kind, count in first.items()
                 },
             }
         )
-    brief = ("label", "AP", at, "targets", "found (any score)")
+    brief = ("label", "AP", at, "targets", found)
     empty = (
         {name for name in rows[0] if not any(cell(row[name]).value for row in rows)}
         if rows
@@ -247,9 +254,12 @@ def _label_table(diagnosis: Diagnosis, metrics: Mapping[str, float]) -> Table:
     rows = [
         {name: v for name, v in row.items() if name in brief or name not in empty} for row in rows
     ]
-    best = "share of the predictions with the highest scores, as many as the label has targets"
-    meanings = {"AP": "mean over the thresholds"} | {
-        name: "share of the targets" if name.startswith("targets") else best
+    meanings = {
+        "AP": "average precision, of all predictions; mean over the thresholds",
+        at: "average precision, of all predictions",
+        "found (any score)": "share of the targets, also by predictions with a low score",
+    } | {
+        name: "share of the targets" if name.startswith("targets") else "share of the predictions"
         for row in rows
         for name in row
         if ":" in name

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,15 +13,18 @@ from spanloc.data.annotations.scored import Scored
 from spanloc.files import counted
 from spanloc.metrics.diagnosis import in_words
 from spanloc.reports.pages import render
-from spanloc.reports.result import ScoreResult
+from spanloc.reports.result import ScoreResult, Tally
 from spanloc.reports.score_tables import (
     confusion_table,
+    counted_ones,
     oracle_table,
     score_tables,
     setting_table,
     summary,
 )
-from spanloc.reports.table import Cell, Column, Table, number, share, shortened
+from spanloc.reports.table import Cell, Column, Table, number, share, shortened, subset_name
+
+_MOST_PAIRS, _MOST_GROUPS = 10, 50
 
 
 def score_page(scores: ScoreResult, *, whose: str = "", now: float | None = None) -> str:
@@ -34,6 +37,7 @@ def score_page(scores: ScoreResult, *, whose: str = "", now: float | None = None
     """
     diagnosis, found = scores.diagnosis, scores.reliability
     metrics, errors, targets, sensitivity, labels = score_tables(scores)
+    confused = confused_table(scores) if scores.confusion is None else confusion_table(scores)
     return render(
         "scores.html",
         "Scores and errors",
@@ -47,10 +51,9 @@ def score_page(scores: ScoreResult, *, whose: str = "", now: float | None = None
         limits=limit_table(scores),
         tables=[
             *([oracle_table(scores.oracles)] if scores.oracles is not None else []),
-            *(targets, sensitivity, labels),
-            *([confusion_table(scores)] if scores.confusion is not None else []),
+            *(targets, sensitivity),
         ],
-        metrics=metrics,
+        main=[metrics, labels, confused, *tally_tables(scores)],
         settings=setting_table(scores) if scores.settings else None,
         ranks=plots.error_ranks(diagnosis["ranks"]),
         gains=plots.error_gains(diagnosis["gain"]),
@@ -78,13 +81,71 @@ def wrong_table(scores: ScoreResult) -> Table:
         Column("true start", time("true_start")),
         Column("true end", time("true_end")),
     ]
-    limit = f"with a score of {scores.min_score:g} or more"
-    which = limit if scores.surest is not None else "with the highest scores"
     notes = [
-        f"Of the predictions {which}, the wrong ones (at most 50), then the targets that they do not find (at "
-        "most 50). Times are in seconds."
+        "The wrong predictions (at most 50), then the targets that are not found (at most 50). Times are in seconds."
     ]
-    return Table.of("Where the errors are", rows, columns, notes)
+    return Table.of(f"Where the errors are ({counted_ones(scores)})", rows, columns, notes)
+
+
+def confused_table(scores: ScoreResult) -> Table:
+    """One row for every two labels of which one is predicted where the other is true, the most frequent first."""
+    rows = scores.diagnosis.get("confused", [])
+    total, also = (sum(row[name] for row in rows) for name in ("count", "also_right"))
+    columns = [
+        Column("true label", "target"),
+        Column("predicted", "prediction"),
+        Column(
+            "wrong labels",
+            "count",
+            "predictions with the wrong label; see the kinds of errors below",
+        ),
+        Column(
+            "right label predicted too",
+            "also_right",
+            "another prediction of the true span is right",
+        ),
+    ]
+    notes = _left(rows, _MOST_PAIRS)
+    if 2 * also > total:
+        notes.append(
+            f"{also:,} of {counted(total, 'wrong label')} lie on a true span whose right label is predicted too: "
+            "spanloc-predict decode.exclusive=true keeps one of them."
+        )
+    title = f"Labels that are confused ({counted_ones(scores)})"
+    return Table.of(title, rows[:_MOST_PAIRS], columns, notes)
+
+
+def tally_tables(scores: ScoreResult) -> list[Table]:
+    """One row for each subject, and one for each recording, the worst first; none where a row says nothing."""
+    tally = scores.diagnosis.get("tally", {})
+    if scores.diagnosis["num_targets"] <= scores.num_sequences:
+        return []
+    columns = [
+        Column("true spans", "targets"),
+        Column("found", "found"),
+        Column("not found", lambda row: row["targets"] - row["found"]),
+        Column("wrong predictions", "wrong"),
+        Column("F1", lambda row: number(_f1(row), ".3f"), "1: all are found, and nothing is wrong"),
+    ]
+    return [
+        Table.of(
+            f"{of.capitalize()}s, the worst first ({counted_ones(scores)})",
+            rows[:_MOST_GROUPS],
+            [Column(of, lambda row: shortened(row["name"])), *columns],
+            _left(rows, _MOST_GROUPS),
+        )
+        for of, rows in sorted(tally.items(), reverse=True)
+        if len(rows) > 1 and (of == "recording" or len(rows) < len(tally["recording"]))
+    ]
+
+
+def _f1(row: Tally) -> float:
+    total = row["targets"] + row["found"] + row["wrong"]
+    return 2 * row["found"] / total if total else math.nan
+
+
+def _left(rows: Sequence[Any], most: int) -> list[str]:
+    return [f"and {len(rows) - most:,} more"] if len(rows) > most else []
 
 
 def limit_table(scores: ScoreResult) -> Table:
@@ -112,13 +173,13 @@ def limit_table(scores: ScoreResult) -> Table:
 
 
 def count_rows(scores: ScoreResult) -> str:
-    """Numbers of targets, predictions and sequences, in words."""
+    """Numbers of targets, predictions and recordings, in words."""
     diagnosis = scores.diagnosis
-    subset = f" of the subset {scores.subset}" if scores.subset else ""
+    subset = f" of the {subset_name(scores.subset)} set" if scores.subset else ""
     return (
         f"{counted(diagnosis['num_targets'], 'target')} (true spans) and "
         f"{counted(diagnosis['num_predictions'], 'prediction')} in "
-        f"{counted(scores.num_sequences, 'sequence')}{subset}"
+        f"{counted(scores.num_sequences, 'recording')}{subset}"
     )
 
 
@@ -126,7 +187,8 @@ def notes(scored: Scored) -> list[str]:
     """Sentences, without full stops, on what is not wrong with two files, but likely not meant."""
     spans, scores = scored.predictions.spans, scored.predictions.scores
     true = scored.targets
-    found = [f"left out: {line}" for problems in scored.problems for line in problems.lines()]
+    found = [scored.unit] if scored.unit else []
+    found += [f"left out: {line}" for problems in scored.problems for line in problems.lines()]
     if any("an unknown sequence" in problems.counts() for problems in scored.problems):
         found.append(
             "predictions for sequences that the annotations do not have are not held against them; "

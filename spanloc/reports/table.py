@@ -131,6 +131,15 @@ def fixed(value: float, form: str = ".4f") -> str:
     return f"{value:{form}}" if not abs(value) >= _LONG else f"{value:.4g}"
 
 
+def subset_name(name: str) -> str:
+    """Name of a subset on pages.
+
+    >>> subset_name("val"), subset_name("testing")
+    ('validation', 'test')
+    """
+    return {"val": "validation", "testing": "test"}.get(name, name)
+
+
 def shortened(name: str, most: int = 48) -> Cell:
     """A name of at most so many characters."""
     # The names of a sweep's folders hold all its overrides; both ends tell them apart.

@@ -126,7 +126,9 @@ def comparison_table(groups: Sequence[Group]) -> Table:
     }
     for name in (judged, *(column.title for column in _COMPARED)):
         meanings[name] = "mean of the differences, and its 95 % interval"
-        meanings[_verdict(name)] = "what the interval allows to say"
+        meanings[_verdict(name)] = (
+            "the first group against the second, as far as the interval allows"
+        )
     if shared:
         notes = [
             "First group minus second, between runs of the same seed; n is the number of these seeds. In "
@@ -168,13 +170,13 @@ def error_table(groups: Sequence[Group]) -> Table:
         Column("targets found", "scores.share_found", found),
     ]
     measures += [
-        Column(f"+ {in_words(kind)}", f"scores.diagnosis.gain.{kind}", meant()[kind])
+        Column(f"gain: {in_words(kind)}", f"scores.diagnosis.gain.{kind}", meant()[kind])
         for kind in (*KINDS[1:], "missed")
     ]
     columns = [Column("group", _label), *map(_over_seeds, measures)]
     known = [g for g in groups if any(run.scores is not None for run in g.counted.values())]
     notes = [
-        "On the test set: mAP, and after + what it would gain if all errors of a kind were corrected. "
+        "On the test set, all predictions: mAP, and its gain if all errors of a kind were corrected. "
         "The page scores.html in the folder of a run says more."
     ]
     return Table.of("Errors", known, columns, notes if known else ["No run has a diagnosis."])
@@ -257,7 +259,7 @@ def _over_seeds(column: Column) -> Column:
 
 
 def _verdict(name: str) -> str:
-    return f"{name}: the first is"
+    return f"result for {name}"
 
 
 def _one_metric(groups: Sequence[Group]) -> str | None:

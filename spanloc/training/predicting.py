@@ -74,6 +74,7 @@ class PredictingModule(BuiltModule):
         on_rate: str = "resample",
         missing: str | None = None,
         name: str | None = None,
+        min_score: float | None = None,
     ) -> Predictions:
         """The spans in a recording of any length, in seconds from its start, best first.
 
@@ -90,6 +91,8 @@ class PredictingModule(BuiltModule):
                 training.
             name: Of the recording: the id in the predictions; None: the name of its file without the suffix,
                 or ``"recording"``.
+            min_score: Predictions that score lower are left out, and by :meth:`decode_from` those that overlap
+                better ones, as in ``spanloc-predict``. None: all predictions.
 
         Raises:
             ValueError: It lacks a channel, has another number of them, or a rate that is refused; or a
@@ -118,10 +121,26 @@ class PredictingModule(BuiltModule):
             line = Timeline(step, facts.offset + first * step)
             return batch_of(signal, first, last, line, named).to(self.device)
 
-        with evaluating(self):
-            found = self._of_parts(part_of, signal.num_steps)
+        before = self.decode
+        try:
+            self.decode = self.decode_from(min_score)
+            with evaluating(self):
+                found = self._of_parts(part_of, signal.num_steps)
+        finally:
+            self.decode = before
         (self.on_notes or self._log_notes)(name, notes)
-        return found
+        return found if min_score is None else found[found.scores >= min_score]
+
+    def decode_from(self, min_score: float | None) -> Decode:
+        """The decoding of the predictions from a score on: ``exclusive`` where no spans overlap in training.
+
+        Of a model of one span, and for a ``min_score`` of 0 or None, it is ``decode`` as it is.
+        """
+        decode = self.decode
+        apart = min_score and self.facts is not None and self.facts.overlapping is False
+        if not apart or not isinstance(decode, Decode) or decode.exclusive:
+            return decode
+        return decode if decode.max_predictions == 1 else decode.having(exclusive=True)
 
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> Predictions:
         """Predictions in seconds, with the ids of their sequences."""

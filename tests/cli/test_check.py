@@ -174,7 +174,7 @@ error: 200 mistakes in the annotations
          {file}, a, line 3: end is 'nan'; wanted a number
          {file}, line 4: 2 fields; the header has 4
          and 197 more, in check.json
-  Correct these and check again: nothing else of them was checked.
+  These were not checked further. Correct them, then run spanloc-check again.
 """
     assert shown in printed
     assert f"{file}, a, line 203: span is [9.0, 12.0]" in printed
@@ -202,6 +202,12 @@ def test_one_of_each_is_said_in_the_singular(cli, tmp_path, capsys):
     assert not re.search(
         r"\b1 (\w+ )?(recordings|channels|spans|labels|mistakes|errors)\b", printed
     )
+
+
+def test_spans_none_of_which_can_be_used_are_counted(cli, tmp_path, capsys):
+    root = table(tmp_path / "here", ["a,1000,2000,walk", "a,3000,4000,sit"])
+    check(cli, tmp_path, f"data.root={root}", "data.fps=50")
+    assert "500 steps. 2 spans of 2 labels, none of them usable.\n" in capsys.readouterr().out
 
 
 def test_what_was_not_annotated_is_shaded_and_named(cli, sample, tmp_path, capsys):
@@ -235,7 +241,7 @@ def test_a_folder_without_a_signal_says_so(cli, tmp_path, capsys):
     assert "there is no recording either, which belong in" in capsys.readouterr().out
     (tmp_path / "here" / "annotations.xlsx").write_bytes(b"")
     check(cli, tmp_path, "data.root=here")
-    assert "; save annotations.xlsx as CSV; there is no" in capsys.readouterr().out
+    assert "annotations.xlsx: a spreadsheet is not read; save it as " in capsys.readouterr().out
     root = table(tmp_path / "gone", ["a,1,2,x", "b,1,2,x"])
     (root / "data" / "a.npy").unlink()
     check(cli, tmp_path, f"data.root={root}", "data.fps=50")

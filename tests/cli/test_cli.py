@@ -106,11 +106,14 @@ def test_your_own_loss(cli, tmp_path):
         assert isinstance(found, Path), found
 
 
-def test_one_span_of_several_is_said(cli, annotated):
+def test_one_span_of_several_is_said_in_a_line_without_the_module(cli, annotated, capsys):
     changed = (f"data.root={annotated}", "task=single", "trainer.max_steps=1", "test=false")
     run = cli("train", *OWN, *UNMEASURED, *changed)
     said = (run / "run" / "train.log").read_text()
-    assert "training sequences have several spans, and this model gives one" in said
+    text = "training sequences have several spans, and this model gives one"
+    assert text in said
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if text in line)
+    assert re.match(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\]\[WARNING\] \d", line)
 
 
 def test_nothing_to_test_on_is_said_before_training(cli, annotated):
@@ -162,7 +165,7 @@ def test_a_sweep_gives_each_run_a_folder_of_its_own(cli, capsys):
 
 def test_your_own_data(cli, annotated, capsys):
     more = (f"data.root={annotated}", "data.crop_seconds=3", "data.batch_size=2")
-    folder = cli("train", *OWN, *more)
+    folder = cli("train", *OWN, *UNMEASURED, *more)
     assert isinstance(folder, Path), folder
     found = metrics(folder / "run")
     assert 0 <= found["test/mAP"] <= 1
@@ -211,7 +214,7 @@ def test_your_own_data(cli, annotated, capsys):
     scores = ScoreResult.read(again / "all" / "scores.json")
     assert (scores.num_sequences, scores.subset) == (1, None)
     said = (again / "all" / "evaluate.log").read_text()
-    assert "all of them, as this is another folder than that of training" in said
+    assert "all of them, because it is not the folder of training" in said
     assert "sitt" not in said
     assert "unit" not in said
     cli("evaluate", f"checkpoint={folder / 'run' / 'best.ckpt'}", f"data.root={new}", "subset=test",

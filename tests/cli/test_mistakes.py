@@ -253,6 +253,19 @@ def test_nothing_close_is_no_suggestion(refused):
             ["data.root=m", "data.columns={sequence:", "File,", "start:", "From}", "data.fps=5"],
             "a setting with spaces wants quotes: 'data.columns={sequence: File, start: From}'",
         ),
+        (
+            "check",
+            ["data.root=m", "data.columns={time: Elapsed time [s], label: Event}"],
+            "data.columns={time: Elapsed time [s], label: Event} cannot be read: no viable alternative at input "
+            "'{time: Elapsed time ['. A name with =, a comma or a bracket in it wants double quotes, and the whole "
+            "setting single ones: 'data.columns={time: \"Elapsed time [s]\", label: Event}'",
+        ),
+        (
+            "check",
+            ["data.root=m", 'data.columns="{time: Elapsed}"'],
+            "data.columns is '{time: Elapsed}'; wanted a mapping, with quotes only around names: "
+            "'data.columns={...}'",
+        ),
         ("report", ["m/ok"], "m/ok is no setting; settings are NAME=VALUE: runs=m/ok"),
         (
             "train",

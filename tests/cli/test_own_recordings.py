@@ -191,8 +191,27 @@ def test_columns_of_training_are_not_forced_on_a_table_with_standard_names(
     with caplog.at_level("INFO", "spanloc"):
         assert set_up(data, config, trained, "nothing", False) == "all"
     assert caplog.messages[-1].endswith(
-        "they are read with the unit (seconds) of the training data"
+        "The annotations are read with the unit (seconds) of the training data"
     )
+    # The columns and the unit of training are not those of label tracks.
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "data").rename(tmp_path / "labels" / "data")
+    for name in "abc":
+        (tmp_path / "labels" / "data" / f"{name}.txt").write_text("1\t2\twalk\n")
+    trained["unit"] = "milliseconds"
+    config.data.root = str(tmp_path / "labels")
+    options = {"columns": trained["columns"], "unit": "milliseconds", "fps": 10}
+    data = AnnotatedData(tmp_path / "labels", **options)
+    caplog.clear()
+    with caplog.at_level("INFO", "spanloc"):
+        assert set_up(data, config, trained, "nothing", False) == "all"
+    assert "of the training data" not in caplog.text
+    assert data.test_set[0].spans.tolist() == [[10, 20]]
+    config.data.unit = "milliseconds"
+    with pytest.raises(ValueError, match="data.unit is not seconds"):
+        set_up(AnnotatedData(tmp_path / "labels", **options), config, trained, "nothing", False)
+    (tmp_path / "labels" / "data").rename(tmp_path / "data")
+    config.data.root, config.data.unit = str(tmp_path), None
     # A copy of a recording of the run, whose split is not known here.
     size = (tmp_path / "data" / "a.npy").stat().st_size
     known = Fingerprint({}, {"data/a.npy": (size, 0)})

@@ -46,7 +46,7 @@ def test_columns_of_other_names_and_subsets_of_other_names(tmp_path):
     ("text", "message"),
     [
         ("", "annotations.csv: the file is empty; wanted text"),
-        ("sequence,start\na,1\n", "line 1: there is no column 'end'; found sequence, start"),
+        ("sequence,start\na,1\n", "line 1: there is no column 'end'; found 'sequence', 'start'"),
         ("sequence,start,end\na,x,1\n", "line 2: start is 'x'; wanted a number"),
         ("sequence,start,end\na,nan,1\n", "line 2: start is 'nan'; wanted a number"),
         ("sequence,start,end\na,1\n", "line 2: 2 fields; the header has 3"),

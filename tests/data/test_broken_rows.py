@@ -160,7 +160,7 @@ def test_every_recording_without_a_row_is_noted_where_rows_say_the_subset(tmp_pa
 def test_a_column_that_is_missing_is_one_error_not_one_of_every_row(tmp_path):
     recording(tmp_path, "a")
     (tmp_path / "annotations.csv").write_text("sequence,start,end\na,1,2\na,2,3\n")
-    with pytest.raises(ValueError, match=r"there is no column 'what'; found sequence"):
+    with pytest.raises(ValueError, match=r"there is no column 'what'; found 'sequence'"):
         read(tmp_path, [], columns={"label": "what"})
 
 

@@ -71,7 +71,7 @@ def rare(*places, steps=10):
     return from_arrays(values, spans, rate=10).annotations.subsets["training"]
 
 
-def share_with_spans(crops, epochs=20):
+def share_with_spans(crops, epochs=6):
     drawn = [crops[EpochIndex(i, e)] for e in range(epochs) for i in range(len(crops))]
     return np.mean([len(sample.spans) > 0 for sample in drawn])
 

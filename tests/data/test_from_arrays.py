@@ -42,6 +42,30 @@ def test_spans_of_any_kind_give_the_same(kind):
     assert found["a"].timeline.seconds_per_step == 1 / 50
 
 
+@pytest.mark.parametrize(
+    ("spans", "overlapping"),
+    [
+        ([(0, 10), (10, 20), (30, 40)], False),
+        ([(10.6, 20), (0, 12)], False),  # no more than rounding
+        ([(0, 12), (20, 30), (9, 15)], True),
+        ([(0, 30), (5, 10), (20, 25)], True),
+        ([(4, 5), (4, 5.2)], True),
+        ([(0, 30), (7, 8)], True),
+    ],
+)
+def test_spans_overlap_when_they_share_more_than_rounding(spans, overlapping):
+    def facts(labels, **options):
+        rows = {"b": [(*span, label) for span, label in zip(spans, labels, strict=True)]}
+        options |= {"val_share": 0.0, "test_share": 0.0}
+        data = from_arrays(signals("a", "b"), {"a": [(9, 14, "x")], **rows}, rate=1, **options)
+        data.setup("fit")
+        return data.facts()
+
+    assert facts(["x", "y", "x"][: len(spans)]).overlapping is overlapping
+    labels = ["x", "?", "?"][: len(spans)]
+    assert facts(labels, unknown=["?"]).overlapping is False
+
+
 def test_the_data_are_those_of_a_model():
     arrays = signals("a", "b", "c", "d")
     subsets = {"c": "validation", "d": "testing"}
@@ -90,13 +114,16 @@ def test_features_of_videos_have_the_rate_of_the_frames():
         ({"subsets": {"aa": "testing"}}, "subsets: there is no signal 'aa'; 'a'?"),
         ({"subsets": {"a": "test"}}, "subset is 'test'; wanted one of training"),
         ({"spans": {"a": [(1,)]}}, "spans: 'a': [0] is (1,); wanted (start, end, label)"),
-        ({"spans": {"a": [3]}}, "spans: 'a': [0] is 3; wanted (start, end, label)"),
+        (
+            {"spans": {"a": [3]}},
+            "wanted one for each of the 500 rows of a; or spans: [(start, end, label), ...]",
+        ),
         ({"spans": {"a": [(1, "x")]}}, "end is 'x'; wanted a number"),
         ({"spans": {"a": [(2, 1, "x")]}}, "sequence 'a': row 0: span is [2.0, 1.0]; wanted 0 <="),
         ({"spans": [(1, 2)]}, "spans: row 0 is (1, 2); wanted lists by id, or rows with columns"),
         (
             {"spans": pd.DataFrame({"sequence": ["a"]})},
-            "there are no columns 'start' and 'end'; found sequence",
+            "there are no columns 'start' and 'end'; found 'sequence'",
         ),
         ({"signals": {}, "spans": {}}, "signals: there are none"),
         ({"signals": [np.zeros((9, 2))]}, "signals is a list; wanted arrays by id"),

@@ -120,6 +120,8 @@ def test_a_gap_in_the_times_is_refused_or_filled(tmp_path, suffix):
         match=r"it has the columns 'Uhr', 'x'; name .* 'data.columns={time: NAME}', or set fps",
     ):
         AnnotatedData(tmp_path).setup()
+    with pytest.raises(ValueError, match=r"it has the columns 'Uhr', 'x'; name"):
+        AnnotatedData(tmp_path, channels=["x"]).setup()
     named = {"columns": {"time": "Uhr"}, **NOTHING_HELD_OUT}
     with pytest.raises(ValueError, match=r"5.1 s of its times are missing, from 9.9 s on; missi"):
         AnnotatedData(tmp_path, **named).setup()

@@ -77,21 +77,24 @@ def test_a_clock_counts_milliseconds_too_but_not_steps(tmp_path):
     ("text", "options", "message"),
     [
         ("file,onset,offset,class\n", {},
-         "FOLDER/annotations.csv: line 1: there are no columns 'sequence', 'start' and 'end'; found file, "
-         "onset, offset, class; set 'data.columns={sequence: file, start: onset, end: offset, label: class}'"),
+         "FOLDER/annotations.csv: line 1: there are no columns 'sequence', 'start' and 'end'; found 'file', "
+         "'onset', 'offset', 'class'; set 'data.columns={sequence: file, start: onset, end: offset, label: class}'"),
         ("who,t0,duration,label\n", {"columns": {"label": "Label"}},
-         "there are no columns 'sequence' and 'start'; found who, t0, duration, label; set "
+         "there are no columns 'sequence' and 'start'; found 'who', 't0', 'duration', 'label'; set "
          "'data.columns={sequence: NAME, start: NAME, label: Label}'"),
         ("recording,begin_s,end_s,behaviour,animal\n", {},
          "set 'data.columns={sequence: recording, start: begin_s, end: end_s, label: behaviour, subject: "
          "animal}'"),
         ("recording,begin_s,end_s,what,animal\n", {},
          "set 'data.columns={sequence: recording, start: begin_s, end: end_s, label: NAME, subject: animal}' "
-         "(NAME: your column; without labels, leave out label)"),
+         "(NAME: your column; without labels, leave out \"label: NAME\")"),
         ("sequence,t0,end,label\n", {}, "set 'data.columns={start: NAME}' (NAME: your column)"),
         ("file,Begin,length (s)\n", {"columns": {"sequence": "file"}},
-         "set 'data.columns={sequence: file, start: Begin, end: NAME}'"),
-        ("sequence,Start,START,end\n", {}, "there is no column 'start'; found sequence, Start, START, end"),
+         "set 'data.columns={sequence: file, start: Begin, duration: \"length (s)\"}'"),
+        ("File name,Start (ms),End [ms],Who does it\n", {},
+         "set 'data.columns={sequence: \"File name\", start: \"Start (ms)\", end: \"End [ms]\", label: NAME}' "
+         "data.unit=milliseconds (NAME: your column; without labels, leave out \"label: NAME\")"),
+        ("sequence,Start,START,end\n", {}, "there is no column 'start'; found 'sequence', 'Start', 'START', 'end'"),
         ("x", {"columns": {"Sequence": "sequence", "Onset": "start"}},
          "data.columns: no field 'Onset'; write {sequence: Sequence, start: Onset}"),
         ("x", {"columns": {"begin": "t"}}, "data.columns: no field 'begin'; wanted some of sequence, start"),
@@ -113,6 +116,17 @@ def test_a_clock_counts_milliseconds_too_but_not_steps(tmp_path):
 )  # fmt: skip
 def test_a_mistake_comes_with_its_remedy(tmp_path, text, options, message):
     assert message in stopped(tmp_path, text, **options)
+
+
+def test_recordings_that_were_written_in_parts_are_named_where_the_whole_is_missing(tmp_path):
+    recording(tmp_path / "data", "a_ankle", "a_wrist", "ab", "night 1")
+    text = "sequence,start,end\n{},1,2\n"
+    (tmp_path / "annotations.csv").write_text(text.format("a"))
+    with pytest.raises(FileNotFoundError, match="join the columns of 'a_ankle', 'a_wrist'$"):
+        read_annotations(tmp_path, fps=RATE)
+    (tmp_path / "annotations.csv").write_text(text.format("night"))
+    with pytest.raises(FileNotFoundError, match=r"did you mean 'night 1'\?$"):
+        read_annotations(tmp_path, fps=RATE)
 
 
 def test_subsets_with_semicolons_and_capitals_keep_the_subjects(tmp_path):

@@ -1,12 +1,10 @@
 """A label for every step, in a column of the recordings, in texts beside them, or in arrays."""
 
 import logging
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from pages import blocks, page
 
 from spanloc.data import AnnotatedData, from_arrays, read_annotations
 
@@ -217,17 +215,3 @@ def test_a_model_takes_new_recordings_without_the_column(tmp_path, caplog):
     data.setup()
     assert data.input.channels == ["x"]
     assert data.classes == ["sit", "walk"]
-
-
-def test_one_table_of_several_recordings_is_split_into_recordings_with_labels(
-    tmp_path, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-    header, *rows = blocks(page("your-own-data.md"), "csv")[1].splitlines()
-    people = [f"{row},{name}" for name in ("anna", "ben") for row in rows]
-    Path("all.csv").write_text("\n".join([f"{header},person", *people]))
-    Path("FOLDER/data").mkdir(parents=True)
-    exec(blocks(page("your-own-data.md"), "python")[0], {})
-    read = read_annotations("FOLDER", columns={"label": "activity", "subject": "person"})
-    found = [(r.id, r.subject, r.spans.tolist()) for r in read.subsets["training"]]
-    assert found == [(name, name, [[1.0, 3.0]]) for name in ("anna", "ben")]

@@ -123,10 +123,10 @@ def test_the_stretches_looked_at_are_in_the_unit_of_the_rows(tmp_path):
     ("text", "options", "message"),
     [
         ("file,onset,offset,class,score\n", {},
-         "p.csv: line 1: there are no columns 'sequence', 'start' and 'end'; found file, onset, offset, class, "
-         "score; set 'columns.predictions={sequence: file, start: onset, end: offset, label: class}'"),
-        ("sequence,start,end\n", of_predictions(start="t"), "there is no column 't'; found sequence, start, end"),
-        ("sequence,start,end\n", of_predictions(subject="s"), "columns.predictions: no field 'subject'; wanted some"),
+         "p.csv: line 1: there are no columns 'sequence', 'start' and 'end'; found 'file', 'onset', 'offset', "
+         "'class', 'score'; set 'columns.predictions={sequence: file, start: onset, end: offset, label: class}'"),
+        ("sequence,start,end\n", of_predictions(start="t"), "there is no column 't'; found 'sequence', 'start', 'end'"),
+        ("sequence,start,end\n", of_predictions(subset="s"), "columns.predictions: no field 'subset'; wanted some"),
         ("sequence,start,end\n", {"unit": {"predictions": "steps"}},
          "unit.predictions is 'steps'; wanted seconds or milliseconds"),
         ("sequence;start;end;label\na;1,5;2;sit\na;2.5;3;sit\n", {},
@@ -207,3 +207,41 @@ def test_columns_that_may_be_labels_are_named_where_no_file_has_labels(tmp_path,
     columns = {"annotations": {"label": "behaviour"}}
     plain.write_text("sequence,start,end,label\na,1,2,rest\n")
     assert notes(read_scored(plain, path, columns=columns)) == []
+
+
+@pytest.mark.parametrize(
+    ("times", "units", "remedy"),
+    [
+        ((1000, 1), {}, "unit.annotations=milliseconds"),
+        ((1, 1000), {}, "unit.predictions=milliseconds"),
+        ((1, 1), {"predictions": "milliseconds"}, "unit.predictions=seconds"),
+        ((1, 1), {"annotations": "milliseconds"}, "unit.annotations=seconds"),
+        ((1, 1), {}, None),
+        ((1000, 1000), {}, None),  # any unit, if both files have it
+        ((500, 1), {}, None),  # steps
+    ],
+)
+def test_another_unit_in_one_of_the_files_is_a_note(tmp_path, times, units, remedy):
+    for name, factor, late in (("a.csv", times[0], 0), ("p.csv", times[1], 3)):
+        rows = [f"{s},{factor * t},{factor * (t + 2 + late)},walk" for s in "xyz" for t in (1, 20)]
+        # Of one sequence only what is far too early was predicted.
+        rows += [f"w,0,{factor * (9 if name == 'a.csv' else 0.5)},walk"]
+        text = "\n".join(["sequence,start,end,label", *rows])
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    found = notes(read_scored(tmp_path / "p.csv", tmp_path / "a.csv", unit=units))
+    found = [note for note in found if "1000 times later" in note]
+    assert [note.rpartition(" ")[2] for note in found] == ([remedy] if remedy else [])
+
+
+def test_a_mapping_of_columns_may_name_the_subjects_as_for_training(tmp_path):
+    (tmp_path / "a.csv").write_text("sequence,from,end,who\na,1,2,P1\n")
+    (tmp_path / "p.csv").write_text("sequence,start,end\na,1,2\n")
+    columns = {"annotations": {"start": "from", "subject": "who"}}
+    scored = read_scored(tmp_path / "p.csv", tmp_path / "a.csv", columns=columns)
+    assert scored.targets.spans.tolist() == [[1, 2]]
+
+
+def test_a_folder_with_label_files_is_for_another_command(tmp_path):
+    (tmp_path / "p.csv").write_text("sequence,start,end\na,1,2\n")
+    with pytest.raises(FileNotFoundError, match=r"a folder; .*spanloc-evaluate data.root=FOLDER"):
+        read_scored(tmp_path / "p.csv", tmp_path)

@@ -212,7 +212,10 @@ def test_annotations_are_checked_too(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"end": None}, "p.parquet: there is no column 'end'; found sequence, start, label, score"),
+        (
+            {"end": None},
+            "p.parquet: there is no column 'end'; found 'sequence', 'start', 'label', 'score'",
+        ),
         ({"end": [[5.0]]}, "p.parquet: column 'end' holds list<"),
         ({"end": [True]}, "p.parquet: column 'end' holds bool; wanted numbers"),
         ({"end": ["five"]}, "a start or end that is no finite number, first [1, five] (row 0)"),

@@ -67,12 +67,12 @@ def test_it_is_said_that_one_subject_is_all_that_is_left(annotated):
     records = read(annotated)._train
     names = ("anna", "anna", "ben", None)
     of = [replace(record, subject=name) for record, name in zip(records, names, strict=True)]
-    text = "trained on one subject only, 'anna': data.val_share=0, or data.test_share=0 with test=false, leaves it more of them"
+    text = "trained on one subject only, 'anna'. To train on more subjects: data.val_share=0, or data.test_share=0 test=false"
     assert training_notes(of[:2], 2, of[2:3], of[3:]) == [text]
     assert training_notes(of[:2], 4, of[2:3], of[3:]) == ["trained on 2 of 4 recordings", text]
     assert training_notes(of[:3], 3, [], of[3:]) == training_notes(of[3:], 1, [], of[:3]) == []
     # What was set already is not advised, and nothing where there is no other subject.
     (note,) = training_notes(of[:2], 2, of[2:3], [])
-    assert note.endswith("'anna': data.val_share=0, leaves it more of them")
+    assert note.endswith("'anna'. To train on more subjects: data.val_share=0")
     (note,) = training_notes(of[:1], 1, of[1:2], [])
-    assert note.endswith("no other is there, so no result says how good the model is for others")
+    assert note.endswith("There is no other, so no result says how good the model is for others")

@@ -12,6 +12,7 @@ from conftest import HINTS_OF_LIGHTNING, make_batch, points_model, single_model
 import spanloc
 from spanloc.criterion import Criterion
 from spanloc.decode import Decode, Temperature
+from spanloc.facts import DataFacts
 from spanloc.inference.ensemble import Ensemble, _part, _shifted, load_models
 from spanloc.losses import focal_loss, giou_loss
 from spanloc.matching import match_points
@@ -143,6 +144,22 @@ def test_models_that_differ_are_one_clear_error():
         Ensemble([a_task(), faster], names=["A", "B"])
     with pytest.raises(ValueError, match="channels of model 2: 1; model 1 has 3"):
         Ensemble([a_task(), a_task(model=Edges)])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "apart"),
+    [(False, False, True), (False, True, False), (False, None, False), (True, False, False)],
+)
+def test_predictions_of_models_are_apart_where_the_training_spans_of_all_are(first, second, apart):
+    members = [a_task(seed) for seed in (0, 1)]
+    for member, overlapping in zip(members, (first, second), strict=True):
+        member.facts = DataFacts(3, 2, 5.0, 30.0, overlapping)
+    values = np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32)
+    found = Ensemble(members).predict(values, 10.0, min_score=1e-6)
+    spans = found.spans[found.spans[:, 0].argsort()]
+    assert bool((spans[:-1, 1] <= spans[1:, 0]).all()) is apart
+    members[1].facts = None
+    assert Ensemble(members).facts.overlapping is None
 
 
 def test_shifts_that_change_nothing_are_refused():

@@ -193,8 +193,9 @@ def test_the_numpy_example_predicts_what_the_model_predicts(name, trained, expor
     np.save(tmp_path / "recording.npy", values)
     script = ROOT / "scripts" / "predict_onnx.py"
     command = [sys.executable, script, exported(name), tmp_path / "recording.npy"]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    rows = [line.split(",") for line in text.splitlines()]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    rows = [line.split(",") for line in done.stdout.splitlines()]
+    assert done.stderr.startswith(f"The model expects {task.localizer.num_channels} channels")
     wanted = task.predict(values)
     assert len(rows) == len(wanted) > 0
     assert [row[2] for row in rows] == [task.classes[i] for i in wanted.labels.tolist()]
@@ -221,6 +222,7 @@ def test_the_numpy_example_says_what_it_cannot_do(trained, exported, tmp_path):
     recording.write_text("no numbers")
     (line,) = numpy_example(model, recording).splitlines()
     assert "a.npy: cannot be read as an .npy file of numbers" in line
+    assert numpy_example(model, "a.csv").startswith("a.csv: wanted an .npy file; ")
     assert "gone.onnx: cannot be read as an ONNX model" in numpy_example("gone.onnx", recording)
     other = onnx.load(model)
     (entry,) = (p for p in other.metadata_props if p.key == "spanloc.json")
@@ -254,6 +256,18 @@ def test_the_numpy_example_knows_what_it_cannot_do(options, said, monkeypatch):
     options = {"suppress": ops.soft_nms} | options
     found = predict_onnx.unsupported(decode_options(Decode(**options)))
     assert [name.split(" (")[0] for name in found] == said
+
+
+def test_the_numpy_example_says_which_channels_and_rate_the_model_expects(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    import predict_onnx
+
+    signals = {"channels": ["x", "y"], "units": ["g", "mV"], "features": None}
+    model = {"num_channels": 2, "seconds_per_step": 0.04, "input": signals}
+    said = "The model expects x [g], y [mV], at 25 steps per second"
+    assert predict_onnx.expected(model) == said
+    model["input"] = {**signals, "features": "log_spectrogram"}
+    assert predict_onnx.expected(model) == "The model expects 2 channels, at 25 steps per second"
 
 
 def test_the_numpy_example_needs_no_more_than_numpy_and_onnx_runtime():

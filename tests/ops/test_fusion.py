@@ -54,7 +54,7 @@ def test_scores_and_boundaries_are_means_by_hand():
 @pytest.mark.parametrize("threshold", [0.3, 0.7, 1.0])
 @pytest.mark.parametrize("count", [2, 3])
 def test_it_is_what_it_says(threshold, count):
-    sets = [a_set(seed) for seed in range(count)]
+    sets = [scored_spans(20, seed) for seed in range(count)]
     # Two sets of almost the same spans, as two models have them.
     spans, scores, labels = sets[0]
     sets[1] = (

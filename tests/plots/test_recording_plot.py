@@ -145,12 +145,16 @@ def test_a_bar_lies_where_its_span_is():
 
 def test_bars_that_overlap_lie_below_each_other_and_others_fill_the_row():
     axes = Figure().subplots()
-    spans = [(0, 10), (9.8, 20), (30, 60), (35, 40), (50, 70), (80, 90)]
-    draw_bars(axes, 0.0, [(*span, 1.0, (0.0, 0.0, 0.0)) for span in spans])
+    spans = [(0, 10), (9.8, 20), (30, 60), (35, 40), (50, 70), (80, 90), (101, 110), (100, 111)]
+    scores = [1.0] * 6 + [0.9, 0.5]  # the higher one lies above
+    bars = zip(spans, scores, strict=True)
+    draw_bars(axes, 0.0, [(*span, score, (0.0, 0.0, 0.0)) for span, score in bars])
     boxes = [path.get_extents() for drawn in axes.collections for path in drawn.get_paths()]
     rows = {(box.x0, box.x1): (round(box.y0, 6), round(box.y1, 6)) for box in boxes}
     whole, upper, lower = (-0.4, 0.4), (0, 0.4), (-0.4, 0)
-    assert [rows[span] for span in spans] == [whole, whole, upper, lower, lower, whole]
+    assert [rows[span] for span in spans] == [
+        whole, whole, upper, lower, lower, whole, upper, lower,
+    ]  # fmt: skip
 
 
 def test_many_channels_are_rows_of_colours():

@@ -1,5 +1,6 @@
 """What docs/errors.md says is run, and its tables are those of the code."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -11,9 +12,10 @@ from metric_rows import rows, tensors
 from pages import blocks, commands, page, run
 
 from spanloc import reports
-from spanloc.metrics import ORACLES, oracles
+from spanloc.metrics import ORACLES, diagnose, oracles
 from spanloc.metrics.oracles import STANDARD
 from spanloc.reports import ScoreResult
+from spanloc.reports.scores import confused_table, tally_tables
 
 pytestmark = HINTS_OF_LIGHTNING
 PAGE = page("errors.md")
@@ -50,11 +52,19 @@ def test_the_command_on_files_prints_and_stores_the_table(cli, files, capsys):
         assert f" {name} " in printed, name
 
 
-def test_the_command_on_a_checkpoint_stores_it_too(cli, trained, tmp_path):
+def test_the_command_on_a_checkpoint_stores_it_too_and_names_the_page(
+    cli, trained, tmp_path, capsys
+):
     shutil.copy(trained["detection"] / "best.ckpt", tmp_path / "best.ckpt")
     line = EVALUATE.replace("RUN", str(tmp_path))
     found = result_of(cli, line, "trainer.accelerator=cpu")
     assert list(found["mAP"]) == list(ORACLES)
+    (line,) = [
+        text
+        for text in capsys.readouterr().out.split("\n")
+        if text.startswith("What its errors are: ")
+    ]
+    assert Path(line.partition(": ")[2]).is_file()
 
 
 def test_without_the_option_there_is_no_table(cli, files):
@@ -88,3 +98,79 @@ def test_the_table_has_a_row_a_part_and_a_column_a_mean():
     table = reports.oracle_table(oracles(*ROWS, [0.8]))
     assert [row["perfect"].text for row in table.cells] == list(ORACLES)
     assert {len(row) for row in table.cells} == {len(table.columns)} == {8}
+
+
+def of_two_people():
+    """Sequences 0 and 1 of one subject, 2 of another: two wrong labels where the right one is predicted too."""
+    truths = [
+        (0, 0, 0, 10),
+        (0, 1, 20, 30),
+        (1, 0, 0, 10),
+        (2, 0, 0, 10),
+        (2, 1, 20, 30),
+        (2, 1, 40, 50),
+    ]
+    predictions = [
+        (0, 0, 0, 10, 0.9),
+        (0, 1, 0, 10, 0.8),  # of label 0, which is found
+        (0, 0, 20, 30, 0.7),  # of label 1, which is not
+        (1, 0, 0, 10, 0.6),
+        (1, 1, 0, 10, 0.1),  # below the limit
+        (2, 0, 0, 10, 0.9),
+        (2, 1, 0, 10, 0.5),  # of label 0, which is found
+        (2, 1, 20, 30, 0.5),
+    ]
+    found, true = tensors(predictions, truths)
+    names = [found.ids[i] for i in range(3)]
+    subjects = {names[0]: "ann", names[1]: "ann", names[2]: "bob"}
+    diagnosis = diagnose(found, true, ["a", "b"], min_score=0.2, subjects=subjects)
+    surest = diagnose(found[found.scores >= 0.2], true, ["a", "b"])["predictions"]
+    return names, ScoreResult({}, diagnosis, 3, min_score=0.2, surest=surest)
+
+
+def texts(table):
+    return [[cell.text for cell in row.values()] for row in table.cells]
+
+
+def test_labels_that_are_confused_are_counted_from_the_limit_of_the_score_on():
+    _, scores = of_two_people()
+    table = confused_table(scores)
+    assert table.title == "Labels that are confused (score ≥ 0.2)"
+    assert texts(table) == [["a", "b", "2", "2"], ["b", "a", "1", "0"]]
+    assert table.notes == [
+        "2 of 3 wrong labels lie on a true span whose right label is predicted too: spanloc-predict "
+        "decode.exclusive=true keeps one of them."
+    ]
+    page = reports.score_page(scores)
+    assert page.index("Labels, the worst") < page.index("Labels that are") < page.index("<svg")
+    rows = [{"target": f"{i}", "prediction": "b", "count": 2, "also_right": 1} for i in range(12)]
+    many = dataclasses.replace(scores, diagnosis={**scores.diagnosis, "confused": rows})
+    assert len(confused_table(many).rows) == 10
+    assert confused_table(many).notes == ["and 2 more"]  # half of them is not most
+
+
+def test_subjects_and_recordings_are_listed_worst_first():
+    names, scores = of_two_people()
+    subjects, recordings = tally_tables(scores)
+    assert texts(subjects) == [
+        ["ann", "3", "2", "1", "2", "0.571"],
+        ["bob", "3", "2", "1", "1", "0.667"],
+    ]
+    assert texts(recordings) == [
+        [names[0], "2", "1", "1", "2", "0.400"],
+        [names[2], "3", "2", "1", "1", "0.667"],
+        [names[1], "1", "1", "0", "0", "1.000"],
+    ]
+    assert recordings.title == "Recordings, the worst first (score ≥ 0.2)"
+    of_none = {"recording": scores.diagnosis["tally"]["recording"] * 20}
+    (many,) = tally_tables(
+        dataclasses.replace(scores, diagnosis=scores.diagnosis | {"tally": of_none})
+    )
+    assert len(many.rows) == 50
+    assert many.notes == ["and 10 more"]
+
+
+def test_recordings_of_one_span_each_have_no_table():
+    truths = [(0, 0, 0, 10), (1, 0, 0, 10)]
+    scores = ScoreResult({}, diagnose(*tensors([], truths), ["a"]), 2)
+    assert tally_tables(scores) == []

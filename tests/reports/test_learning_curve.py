@@ -30,7 +30,7 @@ def made(folder, errors=error, *, loss="giou", seeds=3, sizes=SIZES, noise=0.0):
 
 @pytest.fixture(autouse=True)
 def few_refits(monkeypatch):
-    monkeypatch.setattr(learning_curve, "_DRAWS", 40)
+    monkeypatch.setattr(learning_curve, "_DRAWS", 12)
 
 
 def fitted(counts, errors):

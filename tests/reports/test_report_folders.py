@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from made_runs import NOW, by_name, config, finished, log, shown, write_run
+from made_runs import NOW, by_name, config, finished, found, log, shown, write_run
 
 from spanloc import reports
 
@@ -67,6 +67,26 @@ def test_a_run_is_a_folder_with_a_config(tmp_path):
         reports.find_runs([tmp_path], now=NOW)
     finished(tmp_path / "a")
     assert list(by_name(tmp_path)) == ["a"]
+
+
+def test_a_run_that_failed_before_training_counts_in_its_group(tmp_path):
+    given = ["span_loss=giou", "--config-dir=there", "seed=1"]
+    write_run(finished(tmp_path / "a", seed=1), {"overrides.yaml": given}, age=5)
+    settings = {
+        ".hydra/config.yaml": config(seed=0),
+        ".hydra/overrides.yaml": ["span_loss=giou", "seed=0"],
+    }
+    write_run(tmp_path / "b", {"train.log": "", "error.txt": "ValueError: no", **settings}, age=5)
+    runs, (group,) = found(tmp_path)
+    assert [(run.name, run.state, run.remarks) for run in runs][1] == (
+        "b",
+        "failed",
+        ["ValueError: no"],
+    )
+    assert (group.label, len(group.counted), len(group.runs)) == ("giou", 1, 2)
+    for text in shown(tmp_path):
+        assert "1 of 2" in text
+        assert "Dashed: runs" not in text
 
 
 def test_a_run_that_a_signal_ended_has_not_failed(tmp_path):

@@ -57,8 +57,8 @@ def test_the_table_of_errors(sweep):
     assert row["mAP"].text == "0.5 ± 0"
     assert row["targets found"].text == "0.75 ± 0"
     # 1, 2, 6 hundredths: mean 3, deviations -2, -1, 3; std sqrt(14 / 2).
-    assert row["+ wrong place"].text == "0.030 ± 0.026"
-    assert row["+ missed"].text == "0 ± 0"
+    assert row["gain: wrong place"].text == "0.030 ± 0.026"
+    assert row["gain: missed"].text == "0 ± 0"
     assert "0.030 ± 0.026" in shown(sweep, reports.markdown)
 
 
@@ -123,8 +123,8 @@ def test_the_comparison(sweep):
     (row,) = tables(sweep)[1]
     assert (row["first"].text, row["second"].text, row["n"].text) == ("giou", "smooth_giou", "3")
     assert row["test/tiou"].value == pytest.approx(-0.01)
-    assert row["end error, median: the first is"].text == "no difference shown"
-    assert row["test/tiou: the first is"].text == "lower"
+    assert row["result for end error, median"].text == "no difference shown"
+    assert row["result for test/tiou"].text == "lower"
 
 
 def test_one_seed_and_other_seeds_allow_no_comparison(tmp_path):
@@ -132,7 +132,7 @@ def test_one_seed_and_other_seeds_allow_no_comparison(tmp_path):
     finished(tmp_path / "b", "iou", 0)
     (row,) = tables(tmp_path)[1]
     assert row["n"].text == "1"
-    assert row["test/tiou: the first is"].text == "one seed: no comparison possible"
+    assert row["result for test/tiou"].text == "one seed: no comparison possible"
     finished(tmp_path / "b", "iou", 1)
     assert tables(tmp_path)[1] == []
     assert "of the same seed: no comparison possible" in shown(tmp_path, reports.page)

@@ -71,18 +71,27 @@ def test_a_perfect_model_looks_perfect_at_first_sight():
     surest = diagnose(found[found.scores >= 0.2], true, ["a", "b"])["predictions"]
     scores = ScoreResult({}, diagnose(found, true, ["a", "b"]), 1, min_score=0.2, surest=surest)
     _, errors, _, _, labels = reports.score_tables(scores)
-    assert errors.columns == ["kind", "score ≥ 0.2", "share", "gain in mAP"]
+    assert errors.columns == ["kind", "score ≥ 0.2", "share", "gain in mAP (all predictions)"]
     right, *wrong = [row["share"].text for row in errors.cells]
     assert (right, {*wrong}) == ("100.0 %", {"0.0 %"})
-    assert {row["predictions: true positive"].text for row in labels.cells} == {"100.0 %"}
-    assert labels.columns[5:] == ["predictions: true positive"]
+    assert labels.columns[4:] == [
+        "found (score ≥ 0.2)",
+        "found (any score)",
+        "score ≥ 0.2: true positive",
+    ]
+    assert {cell.text for row in labels.cells for cell in [*row.values()][4:]} == {"100.0 %"}
     assert not scores.diagnosis["wrong"]
     page = reports.score_page(scores)
     assert "Of the 2 predictions with a score of 0.2 or more" in page
     assert "2 are right; they find 2 of 2 targets" in page
     in_file = reports.score_page(dataclasses.replace(scores, surest=None))
     assert "Of the 2 predictions with the highest scores" in in_file
-    assert "Where the errors are" not in in_file
+    for title in (
+        "Where the errors are",
+        "Labels that are confused",
+        "Recordings, the worst first",
+    ):
+        assert title not in in_file
 
 
 def test_each_wrong_prediction_and_each_target_without_one_is_listed():
@@ -114,6 +123,13 @@ def test_each_wrong_prediction_and_each_target_without_one_is_listed():
     ]  # fmt: skip
 
 
+def test_subsets_have_one_name_on_pages():
+    for name, word in (("val", "validation"), ("testing", "test"), ("test", "test")):
+        assert reports.count_rows(dataclasses.replace(WHOLE, subset=name)).endswith(
+            f"of the {word} set"
+        )
+
+
 def test_what_a_limit_of_the_score_keeps_is_counted():
     truths = [(0, 0, 0, 10), (0, 0, 20, 30)]
     predictions = [(0, 0, 0, 10, 0.85), (0, 0, 20, 30, 0.45), (0, 0, 60, 70, 0.35)]
@@ -139,11 +155,13 @@ def test_a_file_without_the_first_predictions_of_a_label_is_read(tmp_path):
     content = json.loads(path.read_text())
     for row in content["diagnosis"]["classes"].values():
         del row["first"]
-    del content["diagnosis"]["wrong"]
+    for name in ("wrong", "confused", "tally"):
+        del content["diagnosis"][name]
     path.write_text(json.dumps(content))
+    assert "Recordings, the worst first" not in reports.score_page(ScoreResult.read(path))
     columns = reports.score_tables(ScoreResult.read(path))[-1].columns
     assert columns
-    assert not [name for name in columns if name.startswith("predictions:")]
+    assert not [name for name in columns if name.startswith("highest scores:")]
 
 
 def test_figures_of_nothing_are_left_out():

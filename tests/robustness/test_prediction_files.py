@@ -112,7 +112,7 @@ GOOD = "a,0,2.5,walk,0.5\n"
     [
         ("p.csv", "", "the file is empty"),
         ("p.csv", "sequence,start\n", "p.csv: line 1: there is no column 'end'"),
-        ("p.csv", "sequence|start|end\n", "there are no columns 'sequence', 'start' and 'end'; found sequence|start|end; set 'columns.predictions={sequence: NAME, start: NAME, end: NAME}'"),
+        ("p.csv", "sequence|start|end\n", "there are no columns 'sequence', 'start' and 'end'; found 'sequence|start|end'; set 'columns.predictions={sequence: NAME, start: NAME, end: NAME}'"),
         ("p.csv", f"{HEADER}a,1\n", "p.csv: line 2: 2 fields; the header has 5"),
         ("p.csv", f'{HEADER}"a\n",1,2,,\n\na,1\n', "p.csv: line 5: 2 fields; the header has 5"),
         ("p.jsonl", '{"start": 1}\n', "p.jsonl: 1 prediction with an unknown sequence, first None (line 1)"),
@@ -134,7 +134,7 @@ GOOD = "a,0,2.5,walk,0.5\n"
         ("p.csv", f"{HEADER}{',' * 300_000}\n", "p.csv: line 2: the row has more than 262,144 characters"),
         ("p.csv", HEADER + 'a,"' + '\n","' * 90_000, "p.csv: line 90002: 90002 fields; the header has 5"),
         ("p.csv", "s" * 300_000, "p.csv: line 1: the row has more than 262,144 characters"),
-        ("p.csv", "sequence\0,start,end\n", r"found ['sequence\x00', 'start', 'end']"),
+        ("p.csv", "sequence\0,start,end\n", r"found 'sequence\x00', 'start', 'end'"),
         ("p.csv", f"{HEADER.strip()},score\n", "p.csv: line 1: the column 'score' is there twice"),
         ("p.csv", f"{HEADER}a\n".encode("utf-16"), "p.csv: line 2: 1 fields; the header has 5"),
         ("p.csv", HEADER.encode() + b"a,0,1,l\xe4uft,1\n", "an unknown label, first 'läuft' (line 2)"),

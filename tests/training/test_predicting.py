@@ -1,6 +1,9 @@
 """Predictions on recordings: from Python, from a Trainer and from the command; whole and in windows."""
 
 import logging
+import shutil
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -59,6 +62,61 @@ def test_python_a_trainer_and_the_command_find_the_same(cli, task, named_model, 
         for columns, column in ((["start"], 0), (["end"], 1), (["score"], 3)):
             wanted = [row[column] for row in expected]
             np.testing.assert_allclose(rows[columns[0]], wanted, atol=4e-6)
+
+
+def overlaps(rows):
+    rows = sorted(rows)
+    return any(one[1] > other[0] for one, other in pairwise(rows))
+
+
+def test_where_no_training_spans_overlap_predictions_from_a_score_on_do_not(
+    cli, task, named_model, tmp_path
+):
+    assert task.facts.overlapping is False
+    write_csv(tmp_path / "a.csv", signal())
+    state = torch.load(named_model / "best.ckpt", weights_only=True)
+    del state["spanloc"]["facts"]["overlapping"]  # as checkpoints were before
+    torch.save(state, tmp_path / "old.ckpt")
+    least, line = 1e-4, "predictions that overlap better ones are left out"
+
+    def written(*words, of=named_model):
+        out = tmp_path / "out"
+        shutil.rmtree(out, ignore_errors=True)
+        words = (f"checkpoint={of}", "input=a.csv", *PREDICT, *words)
+        assert cli("predict", *words, folder=tmp_path) == tmp_path
+        said = line in (out / "predict.log").read_text()
+        return spans_of(out / "predictions.json")["a"], said
+
+    every = task.predict(tmp_path / "a.csv")
+    few, said = written(f"min_score={least}")
+    assert said
+    assert not overlaps(few)
+    assert written(f"min_score={least}", "decode.exclusive=true") == (few, False)
+    words = (f"checkpoint={named_model}", "input=a.csv", *PREDICT, f"min_score={least}")
+    stop = cli("predict", *words, "decode.exclusive=false", "resume=true", folder=tmp_path)
+    assert "decode was {'exclusive': True} and is {'exclusive': False} now" in stop
+    assert cli("predict", *words, "resume=true", folder=tmp_path) == tmp_path
+    found = task.predict(tmp_path / "a.csv", min_score=least)
+    assert sorted(found.scores.tolist()) == pytest.approx(sorted(row[3] for row in few))
+    for words, of in (
+        ([f"min_score={least}", "decode.exclusive=false"], named_model),
+        ([f"min_score={least}"], tmp_path / "old.ckpt"),
+        (["min_score=0"], named_model),
+    ):
+        rows, said = written(*words, of=of)
+        assert len(rows) == len(every) > len(few)
+        assert overlaps(rows)
+        assert not said
+    assert not task.decode.exclusive  # as before
+
+
+@pytest.mark.parametrize("overlapping", [None, True])
+def test_where_training_spans_may_overlap_predictions_may(task, overlapping):
+    task.facts = replace(task.facts, overlapping=overlapping)
+    every = task.predict(signal())
+    found = task.predict(signal(), min_score=float(every.scores.median()))
+    assert len(every) / 2 <= len(found) < len(every)
+    assert overlaps(found.spans.tolist())
 
 
 def test_the_frame_has_names_of_labels_and_seconds(task):

@@ -169,7 +169,7 @@ def test_polyak_takes_each_row_for_itself():
 def test_polyak_in_training_and_with_a_scaler():
     task = single(losses.giou_loss, optimizer=partial(Polyak, lr=0.5))
     task.criterion.score_weight = 0.0
-    trainer = their_trainer(max_epochs=40)
+    trainer = their_trainer(max_epochs=15)
     trainer.fit(task, TheirData())
     assert trainer.callback_metrics["train/loss_span"] < 0.6  # from 1.1
     with pytest.raises(ValueError, match="Polyak's step needs the loss, so a closure"):
@@ -226,7 +226,7 @@ def test_a_few_sequences_are_fitted_and_the_sharp_loss_keeps_its_gradient(cli, n
     options = (
         "data.num_train=4",
         "data.batch_size=4",
-        "trainer.max_epochs=200",
+        "trainer.max_epochs=120",
         "backbone.width=32",
     )
     found, row = fit_exactly(cli, *options, f"span_loss={name}")

@@ -208,7 +208,7 @@ def test_the_summary_interprets_the_measurement(capsys):
     assert "Far from the optimum" in printed
     assert len(printed.splitlines()) < 6  # the result of the run is not to drown in it
     for relative, when, reason, words in (
-        (1.4, "last", "last step", "that is the loss, not the data"),
+        (1.4, "last", "last step", "it comes from the loss, not from the data"),
         (0.2, "plateau", "last step", "what is left comes from the errors, not from a kink"),
     ):
         own = result.losses["giou"]
@@ -238,13 +238,13 @@ def test_the_verdict_goes_by_the_kink_of_the_loss_itself(capsys):
     twice = kink_of(steep, 20.0)
     assert twice == pytest.approx(2 * 2**0.5)
     assert verdict(0.97, twice, 2.8).startswith(
-        "A pair keeps a gradient of 2.8 (the kink of this loss: 2.83) however small the errors are"
+        "The gradient of a pair stays at 2.8 (the kink of this loss: 2.83) although the errors are small"
     )
     # Of a steep loss even a part of the kink is above 1; of one without a kink it is no kink.
     assert "falls with the loss" in verdict(0.97, twice, 1.2)
     assert "falls with the loss" in verdict(0.97, 0.0, 1.2)
     # An unknown kink has no number.
-    assert "gradient of 1.2 however small" in verdict(0.97, None, 1.2)
+    assert "stays at 1.2 although" in verdict(0.97, None, 1.2)
     assert verdict(0.81, twice, 2.58).startswith("Far from the optimum (mean tIoU 0.8100)")
     # Neither sharp nor smooth, or no loss at all.
     assert kink_of(lambda p, t: (p - t).abs().mean(), 20.0) is None

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC
 from difflib import get_close_matches
@@ -90,6 +91,9 @@ def similar_recording(root: Path) -> Callable[[str], str]:
         if next(asked) >= _MOST_HINTS:
             return ""
         known[:] = known or signals_in(root)
+        parts = [one for one in known if re.match(rf"{re.escape(name)}[^a-zA-Z0-9]", one)]
+        if len(parts) > 1:
+            return f"; a recording is one file: if they are of the same time, join the columns of {listed(parts)}"
         near = get_close_matches(without_suffix(name), known, n=1)
         return f"; did you mean {shown(near[0])}?" if near else ""
 
@@ -149,7 +153,9 @@ def grid_of(entry: Annotated, signal: Signal, meaning: Meaning) -> Grid:
             )
         frames = next((rate for rate in (entry.fps, signal.rate, fps) if rate is not None), None)
         if frames is None:
-            named = f": it has the columns {listed(signal.channels)}" if signal.channels else ""
+            left: tuple[str, ...] = getattr(getattr(signal, "choice", None), "left", ())
+            own = (*left, *(signal.channels or ()))
+            named = f": it has the columns {listed(own)}" if own else ""
             remedy = "set fps (data.fps) to the steps per second"
             video = f"{remedy}, or feature_stride and fps for features of a video"
             raise ValueError(

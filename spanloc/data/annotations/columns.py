@@ -50,7 +50,9 @@ class Columns:
     ) -> None:
         if unknown := [name for name in chosen if name not in fields]:
             turned = {str(chosen[name]): name for name in unknown if chosen[name] in fields}
-            wanted = f"write {_written(turned)}" if turned else f"wanted some of {listed(fields)}"
+            wanted = (
+                f"write {_written(turned)}" if turned else f"wanted some of {', '.join(fields)}"
+            )
             raise ValueError(f"{setting}: no field {min(unknown)!r}; {wanted}")
         if {"end", "duration"} <= {*chosen}:
             raise ValueError(f"{setting}: has both end and duration; wanted one of them")
@@ -90,7 +92,7 @@ class Columns:
         if NAME in suggested.values():
             several = "s" * ([*suggested.values()].count(NAME) > 1)
             left_out = suggested.get("label") == NAME and "label" not in absent
-            more = "; without labels, leave out label" if left_out else ""
+            more = f'; without labels, leave out "label: {NAME}"' if left_out else ""
             remedy = f"{remedy} ({NAME}: your column{several}{more})"
         if suggested.get("end") == NAME and "end" not in self.chosen and self._moments is not None:
             remedy = f"{remedy}, or duration in place of end; {MOMENTS}"

@@ -111,8 +111,9 @@ def _chosen(root: Path, reading: Reading) -> str:
         raise ValueError(f"{root}: holds annotations of several formats: {both}; set data.format")
     if not found:
         none = "" if signals else f"; there is no recording either, which belong in {root / 'data'}"
-        for sheet in root.glob("annotations.[ox][dl]s*"):
-            none = f"; save {sheet.name} as CSV{none}"
+        if sheet := next(root.glob("annotations.[ox][dl]s*"), None):
+            table = root / "annotations.csv"
+            raise FileNotFoundError(f"{sheet}: a spreadsheet is not read; save it as {table}")
         if columns := per_step.find_columns(signals, reading)[0]:
             none = (
                 f"; or the recordings have a label in every row: 'data.columns={{label: NAME}}' (NAME: one of "

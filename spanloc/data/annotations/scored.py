@@ -141,9 +141,9 @@ class _File:
         if not path.is_file():
             kind = "a folder" if path.is_dir() else "not a regular file"
             what = f"{kind}; wanted a file" if path.exists() else "no such file"
-            if path.is_dir() and name == "annotations":
-                what += "; for a folder with label files, spanloc-evaluate data.root=FOLDER"
-            raise FileNotFoundError(f"{path}: {what} ({name})")
+            labels = path.is_dir() and name == "annotations"
+            hint = "; of a folder with label files: spanloc-evaluate data.root=FOLDER" * labels
+            raise FileNotFoundError(f"{path}: {what} ({name}){hint}")
         if unit not in SIZES:
             raise ValueError(f"unit.{name} is {unit!r}; wanted seconds or milliseconds")
         self.path, self.unit, self.size = path, cast(Unit, unit), SIZES[unit]

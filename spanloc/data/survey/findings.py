@@ -144,7 +144,7 @@ def subjects(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "note",
             "no subjects",
-            "No recording names its subject (person, animal, machine), and training draws those to hold out",
+            "No subjects (persons, animals, machines) are named: recordings of one may be both in training and in testing",
             len(facts.records),
             "If one subject has several recordings, name the subjects: training then holds out whole subjects.",
         )

@@ -15,15 +15,14 @@ SHORT = 2
 SCALES = 1000
 
 _FEW_ADVICE = "Annotate more of these spans, or join labels: 'data.label_map={OLD: NEW}'."
+_NOT_CHECKED = "These were not checked further. Correct them, then run spanloc-check again."
 _NOT_TESTED = "Nothing will be known about how well it is found there."
 # By kind: severity, noun of the cases, what is said of them, advice.
 _KINDS = {
     "refused": (
-        "error", "mistake", "in the annotations",
-        "Correct these and check again: nothing else of them was checked."),
+        "error", "mistake", "in the annotations", _NOT_CHECKED),
     "unusable": (
-        "error", "recording", "that cannot be used",
-        "Correct these and check again: nothing else of them was checked."),
+        "error", "recording", "that cannot be used", _NOT_CHECKED),
     "no rate": (
         "error", "recording", "whose rate is not known",
         "Set data.fps (steps per second); for features of a video, data.feature_stride and data.fps."),
@@ -85,7 +84,7 @@ _KINDS = {
     "rare label": ("note", "label", f"with {FEW} to {RARE - 1} spans in training", _FEW_ADVICE),
     "label not in validation": (
         "note", "label", "in training, but not in validation", _NOT_TESTED),
-    "label not in testing": ("note", "label", "in training, but not in testing", _NOT_TESTED),
+    "label not in test": ("note", "label", "in training, but not in test", _NOT_TESTED),
     "label without spans": (
         "warning", "label", "without a single span",
         "Take it out of the classes, or correct its spelling."),

@@ -263,10 +263,9 @@ def _batches(trainer: Any, task: Any, loader: Any) -> Iterator[Batch]:
     pace = Pace()
     for done, batch in enumerate(loader, 1):
         yield trainer.strategy.batch_to_device(batch, device=task.device)
-        if pace.due() and trainer.is_global_zero:
+        if done < _length(loader) and pace.due() and trainer.is_global_zero:
             text = counted(done, _length(loader), "batches", pace.elapsed)
-            why = "for the study of losses; callbacks.convergence=null leaves it out"
-            log.info("measuring the gradient that is left (%s): %s", why, text)
+            log.info("measuring the residual gradient (callbacks.convergence=null: not): %s", text)
 
 
 def _length(loader: Any) -> float:

@@ -21,12 +21,14 @@ class Evaluated(Callback):
     Attributes:
         predictions, targets: Of all sequences.
         durations: Of the sequences, in seconds, by id.
+        subjects: Of the sequences, by id, as far as they are known; whoever tests sets them.
     """
 
     def __init__(self) -> None:
         self.predictions: Predictions | None = None
         self.targets: Targets | None = None
         self.durations: dict[str, float] = {}
+        self.subjects: dict[str, str] = {}
 
     def on_test_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Forgets an earlier test."""

@@ -67,8 +67,8 @@ def _verdict(result: ConvergenceResult) -> str:
     if kink != 0 and relative >= (1.0 if kink is None else kink / 2):
         known = "" if kink is None else f" (the kink of this loss: {kink:.3g})"
         return (
-            f"A pair keeps a gradient of {relative:.3g}{known} however small the "
-            f"errors are ({where}): that is the loss, not the data."
+            f"The gradient of a pair stays at {relative:.3g}{known} although the errors are small "
+            f"({where}): it comes from the loss, not from the data."
         )
     return (
         f"A pair's gradient of {relative:.2g} falls with the loss ({where}): what is left comes from "
