@@ -84,7 +84,7 @@ _KINDS = {
     "rare label": ("note", "label", f"with {FEW} to {RARE - 1} spans in training", _FEW_ADVICE),
     "label not in validation": (
         "note", "label", "in training, but not in validation", _NOT_TESTED),
-    "label not in test": ("note", "label", "in training, but not in test", _NOT_TESTED),
+    "label not in testing": ("note", "label", "in training, but not in test", _NOT_TESTED),
     "label without spans": (
         "warning", "label", "without a single span",
         "Take it out of the classes, or correct its spelling."),
