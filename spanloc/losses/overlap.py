@@ -1,4 +1,4 @@
-"""Losses of the overlap of paired spans; DIoU adds how far the centres are apart."""
+"""Losses of the overlap of paired spans; DIoU adds the distance of the centres."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -40,7 +40,7 @@ def iou_loss(
 def giou_loss(
     pred: Float[Tensor, "*n 2"], target: Float[Tensor, "*n 2"], *, eps: float = 1e-6
 ) -> Float[Tensor, "*n"]:
-    """``1 - GIoU`` of paired spans, in ``[0, 2)``: :func:`iou_loss` until they part, then it grows.
+    """``1 - GIoU`` of paired spans, in ``[0, 2)``: :func:`iou_loss` plus a term for the gap between them.
 
     Sharp at the match, as :func:`iou_loss` is. It keeps full precision down to a loss of zero. For
     disjoint spans the near end is pulled in and the far end is pushed *out*: the hull counts.

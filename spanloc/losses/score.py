@@ -1,4 +1,4 @@
-"""Losses of the scores: one yes-or-no question per label, so that spans of several labels may overlap."""
+"""Losses of the scores: a binary classification per label, so that spans of several labels may overlap."""
 
 import torch
 from jaxtyping import Float
@@ -29,13 +29,13 @@ def focal_loss(
     alpha: float = 0.25,
     gamma: float = 2.0,
 ) -> Float[Tensor, "*n labels"]:
-    """Cross entropy that counts easy answers less: ``(1 - p_t)^gamma`` times it, in ``[0, inf)``.
+    """Cross entropy times ``(1 - p_t)^gamma``, which weights easy examples less, in ``[0, inf)``.
 
     Args:
         logits, targets: As in :func:`cross_entropy_loss`.
         alpha: Weight of the targets that are 1; the others weigh ``1 - alpha``.
-        gamma: How much less easy answers count: 0, or at least 1. In between the gradient is
-            infinite where the answer is right.
+        gamma: How much less easy examples count: 0, or at least 1. In between the gradient is
+            infinite where the score is right.
 
     Raises:
         ValueError: ``gamma`` is out of range.
@@ -60,9 +60,9 @@ def quality_focal_loss(
     *,
     beta: float = 2.0,
 ) -> Float[Tensor, "*n labels"]:
-    """Cross entropy with a soft target, times ``|p - target|^beta``, in ``[0, inf)``: least where they agree.
+    """Cross entropy with a soft target, times ``|p - target|^beta``, in ``[0, inf)``.
 
-    With the tIoU of their own span as the target, scores learn how good it is, and rank by it.
+    With the tIoU of their own span as the target, scores learn the tIoU, and rank well-placed spans first.
 
     Args:
         logits: Scores before the sigmoid, ``p`` after it.

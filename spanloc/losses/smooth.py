@@ -1,4 +1,4 @@
-"""Losses of the overlap with their kink rounded off: zero loss *and* zero gradient at the match.
+"""Smooth losses of the overlap, without a kink: zero loss *and* zero gradient at the match.
 
 On a line every kink of the overlap is one of ``|x|`` in an end's error. With a smooth ``phi(x)`` in
 its place, zero at 0 as its slope is, the sharp loss becomes the smooth one.
@@ -30,7 +30,7 @@ def smooth_iou_loss(
     phi: Phi = "pseudo_huber",
     eps: float = 1e-6,
 ) -> Float[Tensor, "*n"]:
-    """:func:`smooth_giou_loss` up to 1, and flat where it would be more, in ``[0, 1]``.
+    """:func:`smooth_giou_loss` cut off at 1: in ``[0, 1]``, and flat beyond.
 
     It tends to :func:`~spanloc.losses.iou_loss` as ``smoothing`` goes to 0, and reaches a little
     beyond where the spans part.

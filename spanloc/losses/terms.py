@@ -29,7 +29,7 @@ class Pairs(NamedTuple):
 
 @dataclass(frozen=True)
 class Term:
-    """A further term of the total, taken of the matched pairs.
+    """A further term of the total loss, over the matched pairs.
 
     Args:
         loss: Takes the output and its :class:`Pairs`, and gives ``(n,)``, a value per pair. Such as
@@ -43,7 +43,7 @@ class Term:
 
 @dataclass(frozen=True)
 class CellTerm:
-    """A further term of the total, taken of all cells of the finest level that can be judged.
+    """A further term of the total loss, over the cells of the finest level that are not ignored.
 
     Args:
         loss: Takes the output and the batch, and gives ``(B, cells)``, a value per cell. Such as

@@ -1,4 +1,4 @@
-"""Matchers for dense heads by what the model predicts: the points that are best for a target answer for it."""
+"""Matchers for dense heads by the predictions: each target is matched to its best points."""
 
 import torch
 from jaxtyping import Int64
@@ -20,10 +20,10 @@ _LEAST = 1e-4
 def match_aligned(
     output: Output, batch: Batch, *, top: int = 5, alpha: float = 1.0, beta: float = 6.0
 ) -> Int64[Tensor, "batch predictions"]:
-    """The points inside a target whose score for its label and tIoU with it are best together.
+    """Match each target to the points inside it with the highest product of score and tIoU.
 
-    For each target the ``top`` points with the highest ``score^alpha tiou^beta``, of whichever level. Where
-    several targets want a point, the one that it overlaps most gets it.
+    Each target gets the ``top`` points with the highest ``score^alpha tiou^beta``, of any level. If
+    several targets choose a point, the one with the highest tIoU gets it.
 
     Args:
         output: Of a head with points.
@@ -51,11 +51,11 @@ def match_aligned(
 def match_simota(
     output: Output, batch: Batch, *, radius: float = 2.5, top: int = 10, tiou_weight: float = 3.0
 ) -> Int64[Tensor, "batch predictions"]:
-    """The points inside a target at the lowest cost, the more of them the better the model finds it.
+    """Match each target to the points inside it with the lowest cost; well predicted targets get more points.
 
     The cost of a point is its cross entropy for the target's label plus ``-tiou_weight ln(tiou)``; points
     farther than ``radius`` strides from the middle come after all others. A target gets as many points as the
-    sum of its ``top`` highest tIoUs, at least one. Where several want a point, the cheapest gets it.
+    sum of its ``top`` highest tIoUs, at least one. If several choose a point, the one with the lowest cost gets it.
 
     Args:
         output, batch: As in :func:`match_aligned`.

@@ -19,7 +19,7 @@ def match_hungarian(
     l1_weight: float = 5.0,
     giou_weight: float = 2.0,
 ) -> Int64[Tensor, "batch predictions"]:
-    """Pairs of predictions and targets, each in one pair at most, with the lowest total cost.
+    """Match predictions and targets one to one, with the lowest total cost.
 
     The cost of a pair is a weighted sum of three numbers: the focal loss of the score for the target's label,
     minus that of the same score for background (0 where the label is not known); the distance of both

@@ -1,4 +1,4 @@
-"""Labels that a prediction is to have."""
+"""Labels of targets, as targets of the scores."""
 
 import torch
 from jaxtyping import Float
@@ -15,7 +15,7 @@ _SAME = 0.9
 def labels_of_targets(
     batch: Batch, num_labels: int, *, shared: bool = True
 ) -> Float[Tensor, "batch targets labels"]:
-    """1 for the labels that a prediction of a target is to have, and 0 for others; all 0 for an unknown label.
+    """1 for the labels of each target, 0 for all others; only 0 for an unknown label.
 
     Args:
         batch: The targets.

@@ -12,11 +12,11 @@ from spanloc.structures import Batch, Output
 def match_points(
     output: Output, batch: Batch, *, radius: float = 1.5
 ) -> Int64[Tensor, "batch predictions"]:
-    """Points inside a target, near its middle, on the level that suits its length.
+    """Match each target to the points near its middle, on the level for its length.
 
     A level suits where the point's larger offset lies in :data:`~spanloc.models.sizing.LEVEL_RANGE`, in
-    strides of the point; the finest level has no least, the coarsest no most. Where several targets
-    want a point, the shortest gets it.
+    strides of the point; the finest level has no lower limit, the coarsest no upper one. If several targets
+    suit a point, the shortest gets it.
 
     Args:
         output: Of a head with points.

@@ -8,7 +8,7 @@ from spanloc.structures import Batch, Output
 
 
 def match_single(output: Output, batch: Batch) -> Int64[Tensor, "batch predictions"]:
-    """One prediction per sequence: it answers for the first target, if there is one.
+    """Match the one prediction of each sequence to its first target, if there is one.
 
     Raises:
         ValueError: The head gives more predictions than one.

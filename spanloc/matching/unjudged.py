@@ -1,4 +1,4 @@
-"""Predictions that cannot be judged: nobody looked there, or the label there is not known."""
+"""Predictions without a score loss: in ignored stretches, or in targets of unknown label."""
 
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -9,7 +9,7 @@ from spanloc.structures import Batch, Output
 def unjudged(
     output: Output, batch: Batch
 ) -> tuple[Bool[Tensor, "batch predictions"], Bool[Tensor, "batch predictions"]]:
-    """Find the predictions that cannot be judged, by where their points are.
+    """Find the predictions that cannot be judged, by the places of their points.
 
     A prediction without a point has the middle of its span in place of one; it may answer for a target
     wherever that is.

@@ -1,4 +1,4 @@
-"""Agreement of two sets of spans: recall and precision at tIoU, and which labels are confused."""
+"""Agreement of two sets of spans: recall and precision at tIoU, and confusion of labels."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
@@ -25,7 +25,7 @@ class Agreement(SpanMetric):
     Spans are matched as for average precision, each with the best free one of its sequence and label.
     ``compute`` returns, at each threshold, ``recall@0.50``, the share of the targets that are matched,
     ``precision@0.50``, that of the predictions, and ``F1@0.50``, their harmonic mean; all in [0, 1], and 0
-    where there is nothing. To exchange the two exchanges recall and precision, up to ties. Predictions
+    where there is nothing. Exchanging the two sets exchanges recall and precision, up to ties. Predictions
     count whatever their scores: of a model, leave out low ones first.
 
     Args:

@@ -41,7 +41,7 @@ def diagnose(
     min_score: float | None = None,
     subjects: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Counts the errors of predictions by kind, with the gain in mAP if each kind were corrected.
+    """Count the errors of predictions by kind, with the gain in mAP if each kind were corrected.
 
     A prediction is a **true positive** where it is matched as for average precision at ``threshold``.
     Any other is judged by the target that it overlaps most in its sequence, whatever the label. At a
@@ -218,7 +218,7 @@ def _mended(
     fate: np.ndarray,
     true_labels: np.ndarray,
 ) -> Iterator[tuple[str, dict[int, float]]]:
-    """The average precision by label after each kind is mended.
+    """The average precision by label after each kind is corrected.
 
     No error has a target, and what is put right takes one that nobody has: all others keep theirs.
     """

@@ -28,7 +28,7 @@ def sequence_key(name: str) -> int:
 
 
 class SpanMetric(Metric):
-    """A metric that keeps the rows it is given, and computes numbers by name from all of them.
+    """Base class of metrics: keeps all predictions and targets, and computes numbers by name from them.
 
     It has no unit: predictions and targets come in the same one. A sequence comes whole in one
     update, and once; several processes join their rows. :meth:`plot` draws the numbers.

@@ -44,7 +44,7 @@ def oracles(
     *,
     tiou: float = 0.5,
 ) -> Oracles:
-    """Mean average precision of predictions with one kind of mistake mended in **all** of them.
+    """Mean average precision if one kind of error were corrected in **all** predictions.
 
     Where :func:`~spanloc.metrics.diagnose` says what the errors of each kind cost at one tIoU, this says
     what a better part of a detector could gain, at every tIoU. Each mends the predictions as they are:

@@ -68,7 +68,7 @@ def _plain(values: Tensor) -> Tensor:
 
 
 def split(labels: np.ndarray, names: np.ndarray) -> list[np.ndarray]:
-    """For each name (sorted), which of the labels are it, in their order.
+    """The places of each name (sorted) in the labels, in their order.
 
     >>> split(np.array([5, 2, 5]), np.array([2, 5]))
     [array([1]), array([0, 2])]

@@ -19,7 +19,7 @@ def sensitivity(
     fate: np.ndarray,
     durations: np.ndarray,
 ) -> dict[str, Any]:
-    """Normalised mAP, and the share of targets found, for groups of alike targets.
+    """Normalised mAP, and the share of targets found, for groups of similar targets.
 
     Targets are grouped by their ``length`` and their ``coverage`` (length over the sequence's duration,
     where that is known), each into fifths from XS to XL (equal values stay together), and by the

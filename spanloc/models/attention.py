@@ -72,7 +72,7 @@ def _far(window: int, like: Tensor) -> Tensor:
 
 
 class AttentionBlock(nn.Module):
-    """Local attention, then two layers on each step, each added to what came in.
+    """Local attention, then two layers on each step, each added to its input.
 
     A depthwise convolution of 3 steps goes before the attention, which by itself does not see in which
     order the steps are, and so could not tell a start from an end.

@@ -1,4 +1,4 @@
-"""Layers that keep padding out: what comes out of each is zero wherever the mask is false."""
+"""Layers that keep padding out: their output is zero wherever the mask is false."""
 
 import math
 from collections.abc import Callable
@@ -69,13 +69,13 @@ class ConvNorm(nn.Module):
         mask: Bool[Tensor, "batch cells"],
         added: Float[Tensor, "batch after cells"] | None = None,
     ) -> Float[Tensor, "batch after cells"]:
-        """``mask`` is that of the cells that come out; what is ``added`` is so before the normalisation."""
+        """``mask`` is that of the output cells; ``added`` is added before the normalisation."""
         x = convolve(self.conv, F.pad(x, (0, -x.shape[2] % self.stride)))
         return F.gelu(self.norm(x if added is None else x + added)) * mask[:, None]
 
 
 class BandPower(nn.Module):
-    """How strong a signal is in bands of frequencies, at fewer steps: an addition to a :class:`ConvNorm`.
+    """Power of a signal in bands of frequencies, at fewer steps: an addition to a :class:`ConvNorm`.
 
     A convolution alone follows the wave; what tells oscillations and noise apart, such as the activity of a
     muscle, is their power, whatever their phase. The bands are learned. They begin as pairs of a cosine and
@@ -132,7 +132,7 @@ class BandPower(nn.Module):
 
 
 class ConvBlock(nn.Module):
-    """Depthwise convolution, then two layers on each step, added to what came in.
+    """Depthwise convolution, then two layers on each step, added to their input.
 
     Args:
         width: Channels.

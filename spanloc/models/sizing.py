@@ -74,6 +74,6 @@ def complete(part: Any, sizes: Mapping[str, Any]) -> Any:
 
 
 def open_arguments(part: Callable[..., Any]) -> set[str]:
-    """Names of the arguments that a function that builds a part leaves open."""
+    """Names of the arguments without a value in a function that builds a part."""
     bound = part.keywords if isinstance(part, partial) else {}
     return {name for name in inspect.signature(part).parameters if bound.get(name) is None}

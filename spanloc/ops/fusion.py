@@ -1,4 +1,4 @@
-"""Fusion of the candidates of several models, or of several looks of one: compiled loops, on the CPU."""
+"""Fusion of the candidates of several models, or of several passes of one: compiled loops, on the CPU."""
 
 from collections.abc import Sequence
 from typing import Any, no_type_check

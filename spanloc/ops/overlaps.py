@@ -57,7 +57,7 @@ def overlap(
 def hull(
     a: Float[Tensor, "*#n 2"], b: Float[Tensor, "*#n 2"], *, ties: Ties = "split"
 ) -> Float[Tensor, "*#n"]:
-    """Length of the smallest span that holds both, ``max(ends) - min(starts)``.
+    """Length of the smallest span that contains both, ``max(ends) - min(starts)``.
 
     Args:
         a, b, ties: As in :func:`overlap`.

@@ -53,7 +53,7 @@ def encode_offsets(
 def decode_offsets(
     offsets: Float[Tensor, "*#n 2"], points: Float[Tensor, "*#n 2"]
 ) -> Float[Tensor, "*#n 2"]:
-    """The spans, in steps, that lie ``offsets`` strides around ``points``: undoes :func:`encode_offsets`.
+    """The spans, in steps, that lie ``offsets`` strides around ``points``: the inverse of :func:`encode_offsets`.
 
     Non-negative offsets give ordered spans.
 

@@ -1,4 +1,4 @@
-"""Sets of spans that fit together: none that overlap, no short gaps: compiled loops, on the CPU."""
+"""Sets of spans without overlaps or short gaps: compiled loops, on the CPU."""
 
 from typing import no_type_check
 

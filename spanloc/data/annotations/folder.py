@@ -131,7 +131,7 @@ def read_annotations(
             or of a ``tier`` of ``textgrid``; an annotation of ``edf`` without a duration; an instant of
             ``labelstudio``; a symbol of ``wfdb`` that lacks ``(`` or ``)``. None: moments are bad
             spans, and points of ``textgrid`` are not read.
-        bad_spans: What happens to a span that is reversed, empty, outside the sequence, of no class, or
+        bad_spans: What happens to a span that is reversed, empty, outside the sequence, of an unknown label, or
             there twice. ``error`` raises at the first (not at a duplicate, which is kept). ``clip``
             cuts off what lies outside and drops what that does not help. ``drop`` drops them all.
         found: A list that gets all such spans.

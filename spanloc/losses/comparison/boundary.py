@@ -72,7 +72,7 @@ def bounded_iou_loss(
     beta: float = 0.2,
     eps: float = 1e-6,
 ) -> Float[Tensor, "*n"]:
-    """Smooth L1 of 1 minus the best IoU that centre and length, each by itself, would allow.
+    """Smooth L1 of 1 minus the highest possible IoU: with this centre, and with this length, summed.
 
     In ``[0, 2 - beta)``. Smooth at the match. Where the centres are more than half a length apart,
     the length alone has a gradient, so disjoint spans are not pulled together.

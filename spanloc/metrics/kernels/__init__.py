@@ -1,1 +1,1 @@
-"""Compiled loops over arrays: what the metrics compute with."""
+"""Compiled loops over arrays, for the metrics."""

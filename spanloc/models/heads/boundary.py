@@ -18,7 +18,7 @@ _PRIOR = -3.0  # logit of about 1 in 20 cells
 
 
 class BoundaryHead(PointsHead):
-    """A :class:`PointsHead` with two curves: the chance that a span of any label starts, or ends, at a cell.
+    """A :class:`PointsHead` with two curves: the probability that a span of any label starts, or ends, at a cell.
 
     A point of a coarse level sees its boundaries from afar; the finest level sees them from near. Its curves
     are trained by :func:`~spanloc.losses.terms.boundary_focal`, a term of the criterion, and read by

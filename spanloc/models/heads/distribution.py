@@ -1,4 +1,4 @@
-"""A dense head that gives a distribution over the place of each boundary."""
+"""A dense head that predicts a distribution over the position of each boundary."""
 
 from collections.abc import Sequence
 

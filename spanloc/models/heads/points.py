@@ -14,7 +14,7 @@ from spanloc.structures import Output
 
 
 class DenseHead(nn.Module):
-    """A score per label, and numbers for a span, at every cell of every level: a base class.
+    """Base class of dense heads: a score per label, and numbers for a span, at every cell of every level.
 
     The layers are shared by the levels. Subclasses make offsets of the numbers.
 

@@ -1,4 +1,4 @@
-"""A head with a fixed number of learned queries, each of which looks for a span of its own."""
+"""A head with a fixed number of learned queries; each predicts one span."""
 
 import math
 from collections.abc import Sequence

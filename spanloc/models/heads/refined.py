@@ -1,4 +1,4 @@
-"""A dense head that looks a second time where its spans start and end."""
+"""A dense head that corrects its boundaries in a second step."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,7 +20,7 @@ _PLACES = (-8, -5, -3, -2, -1, 0, 1, 2, 3, 5, 8)
 
 
 class RefinedHead(PointsHead):
-    """A :class:`PointsHead` whose boundaries are corrected by what the finest level shows around them.
+    """A :class:`PointsHead` whose boundaries are corrected from the features of the finest level around them.
 
     A point of a coarse level sees its boundaries from afar. So a few features of the finest level are read at
     11 places around each predicted start and end, between cells by interpolation, and a small network turns

@@ -12,7 +12,7 @@ from spanloc.structures import Output
 
 
 class SingleHead(nn.Module):
-    """One span per sequence, from the mean places of its start and of its end under attention.
+    """One span per sequence: start and end are mean positions, weighted by attention.
 
     Over the cells of the finest level (the coarser ones added to it), one softmax looks for the
     start and one for the end. Each cell also says how far off its own middle the boundary lies. The
