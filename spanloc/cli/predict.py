@@ -57,6 +57,9 @@ _TYPES = {
 # A page holds the signals too.
 _MOST_IN_VIEW = 20
 # Dates end with the year 9999.
+_APART = (
+    "predictions that overlap better ones are left out, as no spans overlap in the training data"
+)
 _MISTAKES = (ValueError, OSError, FloatingPointError, OverflowError)
 
 
@@ -79,18 +82,19 @@ def run(config: DictConfig) -> None:
     options = chosen_options(settings["decode"])
     if settings["min_score"] is None:
         settings["min_score"] = usual_min_score(task)
-    if "exclusive" not in options and task.decode_from(settings["min_score"]) is not task.decode:
-        options["exclusive"] = True
-        log.info(
-            "predictions that overlap better ones are left out, as no spans overlap in the training data; "
-            "decode.exclusive=false keeps them"
-        )
     task.decode = having(task.decode, options)
+    if options.get("exclusive") is not False:
+        before, task.decode = task.decode, task.decode_from(settings["min_score"])
+        if task.decode is not before and not getattr(before, "exclusive", True):
+            options["exclusive"] = True
+            log.info("%s; decode.exclusive=false keeps them", _APART)
     task.to(_device(str(settings["device"])))
     states = [file_of(path).stat() for path in checkpoints]
     files = [part for state in states for part in (state.st_size, state.st_mtime_ns)]
-    identity: dict[str, Any] = {"checkpoint": files}
-    identity |= {"tta": settings["tta"] if shifts != 1 else None}
+    identity: dict[str, Any] = {
+        "checkpoint": files,
+        "tta": settings["tta"] if shifts != 1 else None,
+    }
     identity |= {name: settings[name] for name in _READING} | {"decode": options or None}
     journal = Journal(folder / "predict.done", identity, resume=settings["resume"])
     found: list[Found] = []

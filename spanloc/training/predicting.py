@@ -134,13 +134,16 @@ class PredictingModule(BuiltModule):
     def decode_from(self, min_score: float | None) -> Decode:
         """The decoding of the predictions from a score on: ``exclusive`` where no spans overlap in training.
 
-        Of a model of one span, and for a ``min_score`` of 0 or None, it is ``decode`` as it is.
+        What scores lower is then dropped first, so that it takes no place. Of a model of one span, and for a
+        ``min_score`` of 0 or None, it is ``decode`` as it is.
         """
         decode = self.decode
-        apart = min_score and self.facts is not None and self.facts.overlapping is False
-        if not apart or not isinstance(decode, Decode) or decode.exclusive:
+        if not min_score or not isinstance(decode, Decode) or decode.max_predictions == 1:
             return decode
-        return decode if decode.max_predictions == 1 else decode.having(exclusive=True)
+        if not decode.exclusive and (self.facts is None or self.facts.overlapping is not False):
+            return decode
+        own = decode.min_scores or [0.0] * len(self.classes)
+        return decode.having(exclusive=True, min_scores=[max(min_score, least) for least in own])
 
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> Predictions:
         """Predictions in seconds, with the ids of their sequences."""

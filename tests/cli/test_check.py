@@ -238,7 +238,7 @@ def test_a_folder_without_a_signal_says_so(cli, tmp_path, capsys):
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "a.txt").write_text("1\t2\tx\n")
     check(cli, tmp_path, "data.root=here")
-    assert "there is no recording either, which belong in" in capsys.readouterr().out
+    assert "there is no recording either (.npy, .csv, ...) in" in capsys.readouterr().out
     (tmp_path / "here" / "annotations.xlsx").write_bytes(b"")
     check(cli, tmp_path, "data.root=here")
     assert "annotations.xlsx: a spreadsheet is not read; save it as " in capsys.readouterr().out

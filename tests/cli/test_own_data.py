@@ -5,6 +5,7 @@ import math
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -193,3 +194,15 @@ def test_a_run_that_goes_on_for_longer_is_as_one_that_was_not_stopped(
     assert found["global_step"] == expected["global_step"] == 6
     for name, value in expected["state_dict"].items():
         assert torch.equal(found["state_dict"][name], value), name
+
+
+def test_labels_that_are_numbers_get_names_and_the_model_can_be_loaded(cli, tmp_path):
+    (tmp_path / "own" / "data").mkdir(parents=True)
+    labels = np.repeat([0, 1, 2, 1, 2], 40)
+    for name in "abcde":
+        values = np.random.default_rng(ord(name)).normal(size=200) + 3 * (labels == 2)
+        columns = {"time": np.arange(200) / 10, "x": values, "label": labels}
+        pd.DataFrame(columns).to_csv(tmp_path / "own" / "data" / f"{name}.csv", index=False)
+    settings = ("data.label_map={2: freeze}", "data.background=[1]", "data.ignore=[0]")
+    trained(cli, tmp_path, f"data.root={tmp_path / 'own'}", *settings, short=BARE)
+    assert spanloc.load(tmp_path / "run").classes == ["freeze"]

@@ -108,6 +108,7 @@ def test_where_no_training_spans_overlap_predictions_from_a_score_on_do_not(
         assert overlaps(rows)
         assert not said
     assert not task.decode.exclusive  # as before
+    assert {*task.decode_from(0.2).min_scores} == {0.2}  # lower ones displace no other
 
 
 @pytest.mark.parametrize("overlapping", [None, True])

@@ -219,4 +219,12 @@ def _with_task(task: str, data: DictConfig) -> DictConfig:
 
 
 def _values(config: DictConfig) -> dict[str, Any]:
-    return cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+    found = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    return cast(dict[str, Any], _with_text_keys(found))
+
+
+def _with_text_keys(value: Any) -> Any:
+    # A label that is a number, in data.label_map; a checkpoint has texts only.
+    if isinstance(value, dict):
+        return {str(key): _with_text_keys(part) for key, part in value.items()}
+    return [*map(_with_text_keys, value)] if isinstance(value, list) else value

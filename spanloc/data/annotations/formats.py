@@ -110,7 +110,11 @@ def _chosen(root: Path, reading: Reading) -> str:
         both = " and ".join(f"{name} ({shown_path(file)})" for name, file in found.items())
         raise ValueError(f"{root}: holds annotations of several formats: {both}; set data.format")
     if not found:
-        none = "" if signals else f"; there is no recording either, which belong in {root / 'data'}"
+        none = (
+            ""
+            if signals
+            else f"; there is no recording either (.npy, .csv, ...) in {root / 'data'}"
+        )
         if sheet := next(root.glob("annotations.[ox][dl]s*"), None):
             table = root / "annotations.csv"
             raise FileNotFoundError(f"{sheet}: a spreadsheet is not read; save it as {table}")

@@ -52,7 +52,9 @@ class Meaning:
                 raise ValueError(f"data.{name} is {value!r}; wanted a number above 0")
         for name in ("classes", "unknown", "ignore", "background"):
             if isinstance(value := getattr(self, name), str | int | float):
-                raise ValueError(f"data.{name} is {value!r}; wanted a list of labels")
+                raise ValueError(
+                    f"data.{name} is {value!r}; wanted a list of labels: 'data.{name}=[{value}]'"
+                )
         if self.first_index and self.unit != "steps":
             raise ValueError(f"data.first_index is {self.first_index}; that is for unit=steps")
         if self.feature_window is not None and self.feature_stride is None:

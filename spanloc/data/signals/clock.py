@@ -15,7 +15,7 @@ _NAME = re.compile(
     r"(?:[ _]*[\[(]?(s|sec|secs|seconds|ms|us|ns)[\])]?)?",
     re.I,
 )
-_UNIT = re.compile(r"[ _\[(](ms|us|ns)[\])]?$", re.I)
+_UNIT = re.compile(r"(?:^|[ _\[(])(ms|us|ns)[\])]?$", re.I)
 #: Seconds since 1970 that are taken for a date: from 1973 on; no recording lasts as long.
 DATES = (1e8, 1e11)
 # A date with points, and a time of a day alone, as ISO 8601 has them.

@@ -19,7 +19,7 @@ _ENOUGH = 10_000
 # Of fewer, it means nothing that a channel only rises.
 _FEW_STEPS = 20
 # A channel tells the labels where so much of its changes is so few steps from a start or end, and few steps are.
-_SHARE_NEAR, _NEAR, _MOST_NEAR = 0.95, 2, 0.3
+_SHARE_NEAR, _NEAR, _MOST_NEAR = 0.8, 2, 0.3
 _MOMENTS = ("count", "mean", "squares", "least", "most")
 
 #: Called with how many recordings are done, and how many there are.
@@ -170,7 +170,8 @@ def _scan(record: Record) -> Scan:
 
 def _near_boundaries(record: Record) -> np.ndarray:
     """Which steps lie near the start or the end of a span; all, where hardly any do not."""
-    places = np.round(record.spans.numpy()).astype(int).reshape(-1, 1)
+    borders = np.concatenate([record.spans.numpy(), record.ignored.numpy()])
+    places = np.round(borders).astype(int).reshape(-1, 1)
     places = np.unique(places + np.arange(-_NEAR, _NEAR + 1))
     near = np.zeros(record.num_steps, bool)
     near[places[(places >= 0) & (places < record.num_steps)]] = True
