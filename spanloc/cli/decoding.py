@@ -91,6 +91,23 @@ def having(decode: Any, options: Mapping[str, Any]) -> Any:
     return decode.having(**options)
 
 
+def decode_apart(task: PredictingModule, options: dict[str, Any], min_score: float) -> None:
+    """Set the decoding of a prediction, without overlaps where there are none in the training data.
+
+    ``options`` then has ``exclusive``, unless it has already.
+    """
+    task.decode = having(task.decode, options)
+    if options.get("exclusive") is False:
+        return
+    before, task.decode = task.decode, task.decode_from(min_score)
+    if task.decode is not before and not getattr(before, "exclusive", True):
+        options["exclusive"] = True
+        log.info(
+            "predictions that overlap better ones are left out, as no spans overlap in the training data; "
+            "decode.exclusive=false keeps them"
+        )
+
+
 def fit_checkpoint(
     path: str | Path,
     datamodule: SpanDataModule,

@@ -13,7 +13,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from spanloc.cli.decoding import chosen_options, having, usual_min_score
+from spanloc.cli.decoding import chosen_options, decode_apart, usual_min_score
 from spanloc.cli.frame.folder import run_folder
 from spanloc.cli.frame.show import log_to_file, plain_console, with_progress
 from spanloc.cli.predict_files import (
@@ -57,9 +57,6 @@ _TYPES = {
 # A page holds the signals too.
 _MOST_IN_VIEW = 20
 # Dates end with the year 9999.
-_APART = (
-    "predictions that overlap better ones are left out, as no spans overlap in the training data"
-)
 _MISTAKES = (ValueError, OSError, FloatingPointError, OverflowError)
 
 
@@ -82,12 +79,7 @@ def run(config: DictConfig) -> None:
     options = chosen_options(settings["decode"])
     if settings["min_score"] is None:
         settings["min_score"] = usual_min_score(task)
-    task.decode = having(task.decode, options)
-    if options.get("exclusive") is not False:
-        before, task.decode = task.decode, task.decode_from(settings["min_score"])
-        if task.decode is not before and not getattr(before, "exclusive", True):
-            options["exclusive"] = True
-            log.info("%s; decode.exclusive=false keeps them", _APART)
+    decode_apart(task, options, settings["min_score"])
     task.to(_device(str(settings["device"])))
     states = [file_of(path).stat() for path in checkpoints]
     files = [part for state in states for part in (state.st_size, state.st_mtime_ns)]
