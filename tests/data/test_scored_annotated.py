@@ -119,3 +119,19 @@ def test_the_command_counts_what_was_looked_at(tmp_path, cli):
     scores = json.loads((cli("score", *given, "tiou=[0.5]") / "run" / "scores.json").read_text())
     assert scores["metrics"]["mAP@0.50"] == 1
     assert scores["diagnosis"]["num_predictions"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.json", b'{"classes": ["x", "x"], "database": {}}', "classes holds a name twice"),
+        ("a.csv", b"\xff\xfe" + "sequence,start,end,label\na,0,1,x\n".encode("utf-16-le") + b"\0", "text"),
+    ],
+)  # fmt: skip
+def test_annotations_that_cannot_be_read_are_an_error_that_names_the_file(
+    tmp_path, name, content, message
+):
+    (tmp_path / name).write_bytes(content)
+    (tmp_path / "p.csv").write_text("sequence,start,end,label,score\na,0,1,x,0.5\n")
+    with pytest.raises(ValueError, match=rf"{name}: .*{message}"):
+        read_scored(tmp_path / "p.csv", tmp_path / name)

@@ -78,6 +78,8 @@ def annotated(file: Path, subset: str | None, size: float = 1.0) -> Truths:
     classes = content.get("classes", [])
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise ValueError(f"{file}: classes is {shown(classes)}; wanted a list of names")
+    if len({*classes}) != len(classes):
+        raise ValueError(f"{file}: classes holds a name twice")
     if not classes:
         # Of the whole file, so that a label of another subset is not unknown.
         rows = (row for some in _lists(database).values() if isinstance(some, list) for row in some)

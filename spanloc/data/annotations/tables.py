@@ -187,6 +187,8 @@ def _separated(file: Path, columns: Columns, unit: Unit) -> Iterator[Piece]:
                 cells[name] = compute.utf8_trim_whitespace(cells[name])
             yield _piece(cells, partial(_line, file, separator, first), times)
             first += len(batch)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file}: not all of it is text: {error}; save it as UTF-8") from None
     except pa.ArrowInvalid as error:
         # Python's reader is slow, and knows its lines.
         for line, row in _fields(file, separator):
