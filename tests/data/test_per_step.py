@@ -158,6 +158,9 @@ def test_labels_that_become_one_are_one_span(tmp_path):
     folder(tmp_path, a=table(labels))
     read = read_annotations(tmp_path, label_map={"fast": "walk", "slow": "walk"})
     assert read.subsets["training"][0].spans.tolist() == [[0, 2], [3, 5]]
+    table(["fast", "slow", ""]).to_csv(tmp_path / "data/a.csv", index=False)
+    read = read_annotations(tmp_path, label_map={"fast": "walk", "slow": "walk"})
+    assert (read.classes, spans_of(read)) == (["walk"], {"walk": [0, 2]})
 
 
 @pytest.mark.parametrize("setting", [{"unit": "steps"}, {"ends": "inclusive"}])

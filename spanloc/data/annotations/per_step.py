@@ -153,9 +153,9 @@ def of_labels(labels: Iterable[Any], signal: Signal) -> list[Row]:
 
 
 def prepared(content: Content, meaning: Meaning) -> Content:
-    """Neighbours that get the same label as one span, and without what is background by itself.
+    """Join neighbouring spans that get the same label, and drop those with a usual word for background.
 
-    That are the usual words for it, unless a setting names them. Of labels of steps only.
+    Only of labels of steps. A word that a setting names is not dropped.
     """
     per_step = [entry for entry in content.sequences if entry.signal is not None]
     if not per_step:
@@ -185,7 +185,13 @@ def prepared(content: Content, meaning: Meaning) -> Content:
         return replace(entry, rows=rows)
 
     sequences = [joined(entry) if entry.signal else entry for entry in content.sequences]
-    return replace(content, sequences=sequences)
+    if not new:
+        return replace(content, sequences=sequences)
+    # A label that has become part of its neighbours is known all the same.
+    every = (row.label for entry in content.sequences for row in entry.rows)
+    names = {label for label in every if isinstance(label, str) and label} - background
+    classes = sorted(names, key=lambda name: new.get(name, name))
+    return replace(content, sequences=sequences, classes=classes)
 
 
 def _same(one: str, other: str, new: Mapping[str, str]) -> bool:
