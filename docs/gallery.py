@@ -6,7 +6,7 @@ from sphinx_gallery.scrapers import figure_rst
 
 
 def latest_figure(block, block_vars, gallery_conf):
-    """The figure that a block of code has drawn and called ``figure``, and what it was drawn by."""
+    """The figure that a block of code stores as ``figure``, with a caption that names the script."""
     figure = block_vars["example_globals"].pop("figure", None)
     if figure is None:
         return ""

@@ -76,7 +76,7 @@ class LearningCurve:
             f"{answer}: twice the recordings ({most} to {2 * most}) would give {self.metric} of about "
             f"{fixed(twice, '.3f')} (95 % interval {fixed(twice_low, '.3f')} to "
             f"{fixed(twice_high, '.3f')}), {fixed(gain, '+.3f')} ({fixed(low, '+.3f')} to "
-            f"{fixed(high, '+.3f')}) against the {fixed(self.at(most)[0], '.3f')} of now."
+            f"{fixed(high, '+.3f')}) compared with {fixed(self.at(most)[0], '.3f')} now."
         )
 
     def drawn(self) -> Learned:
