@@ -13,8 +13,7 @@ from spanloc.losses.kinds import unwrap
 from spanloc.losses.score import SOFT_LOSSES
 from spanloc.losses.terms import CellTerm, Pairs, Term
 from spanloc.matching import Matcher
-from spanloc.matching.labels import labels_of_targets
-from spanloc.matching.unjudged import unjudged
+from spanloc.matching.labels import labels_of_targets, unjudged
 from spanloc.ops import tiou
 from spanloc.structures import Batch, Output
 

@@ -214,8 +214,7 @@ class Output:
 
 
 # So that torch.export and torch.onnx.export see through it. torch 2.6 warns about the function itself.
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", FutureWarning)
+with warnings.catch_warnings(action="ignore", category=FutureWarning):
     torch.export.register_dataclass(Output)
 
 

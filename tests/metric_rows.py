@@ -1,9 +1,17 @@
 """Rows of predictions and targets, and what a metric makes of them."""
 
 import torch
+import yaml
+from conftest import CONFIGS
 
 from spanloc.config.build import build
 from spanloc.structures import Predictions, Targets
+
+METRICS = {
+    label: content
+    for path in sorted((CONFIGS / "metric").glob("*.yaml"))
+    for label, content in yaml.safe_load(path.read_text())["metrics"].items()
+}
 
 
 def node(name, **options):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from spanloc.decode.calibration import brier_score
 from spanloc.decode.decode import Decode, Scored, joined
+from spanloc.decode.windows import evaluating
 from spanloc.metrics import average_precision
 from spanloc.metrics.assessable import assessable
 from spanloc.metrics.calibration import matches, reliability
@@ -76,21 +77,16 @@ def collect(task: Any, batches: Iterable[Batch]) -> Collected:
     Raises:
         ValueError: There are no sequences.
     """
-    training = task.training
     rows: list[Kept] = []
     timelines: list[Timeline] = []
     targets: list[Targets] = []
-    task.eval()
-    try:
-        with torch.inference_mode():
-            for batch in batches:
-                with keeping(task) as found:
-                    task.predict_step(batch.to(task.device))
-                targets.append(batch.targets("seconds").to("cpu"))
-                rows += found
-                timelines += batch.timelines
-    finally:
-        task.train(training)
+    with evaluating(task):
+        for batch in batches:
+            with keeping(task) as found:
+                task.predict_step(batch.to(task.device))
+            targets.append(batch.targets("seconds").to("cpu"))
+            rows += found
+            timelines += batch.timelines
     if not rows:
         raise ValueError("there are no sequences to fit the decoding on")
     return Collected(rows, timelines, _all(targets))
@@ -116,19 +112,10 @@ class _Keeper(Decode):
     def candidates(self, output: Output, i: int) -> Scored:
         return self.decode.candidates(output, i)
 
-    def select(
-        self,
-        spans: Tensor,
-        scores: Tensor,
-        labels: Tensor,
-        steps: int,
-        *,
-        times: float = 1.0,
-        **_: Any,
-    ) -> Scored:
-        every = Scored(spans, scores, labels)
-        self.found.append(Kept(Scored(*(field.cpu().clone() for field in every)), steps, times))
-        return every.at(slice(0))
+    def select(self, *candidates: Any, times: float = 1.0, **_: Any) -> Scored:
+        *fields, steps = candidates
+        self.found.append(Kept(Scored(*(field.cpu().clone() for field in fields)), steps, times))
+        return Scored(*fields).at(slice(0))
 
 
 def _all(parts: Sequence[Targets]) -> Targets:

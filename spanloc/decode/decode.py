@@ -202,57 +202,53 @@ class Decode:
         return values.to(like)[labels]
 
     def __post_init__(self) -> None:
-        for name in ("max_candidates", "max_predictions"):
+        for name, (fits, wanted) in _WANTED.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"decode.{name} is {value!r:.60}; wanted a number from 1 on")
-        numbers = {"boundary_weight": math.inf, "snap": 1.0, "trim": 0.5}
-        numbers |= {"fill_gaps": math.inf, "min_length": math.inf}
-        for name, most in numbers.items():
-            value = getattr(self, name)
-            if not isinstance(value, int | float):
-                raise ValueError(
-                    f"decode.{name} is {value!r:.60}; wanted a number, 0 to turn it off"
-                )
-            fits = 0 <= value <= most if name == "snap" else 0 <= value < most
-            if not fits:
-                end = "1]" if name == "snap" else f"{most:g})"
-                raise ValueError(f"decode.{name} is {value}; it must lie in [0, {end}")
-        for name in ("suppress", "calibration"):
-            value = getattr(self, name)
-            if value is not None and not callable(value):
-                raise ValueError(
-                    f"decode.{name} is {value!r:.60}; wanted a function, such as ops.soft_nms, or None"
-                )
-        if self.voting is not None and not 0 < self.voting <= 1:
-            raise ValueError(f"decode.voting is {self.voting}; it must lie in (0, 1]")
-        if self.max_per_sequence is not None and self.max_per_sequence < 1:
-            raise ValueError(
-                f"decode.max_per_sequence is {self.max_per_sequence}; it must be at least 1"
-            )
-        for name, shape in (("bias", "a start and an end"), ("min_scores", "a number")):
-            values = getattr(self, name)
-            if values is None:
-                continue
-            try:
-                # A model is built on the meta device first, where there are no values.
-                table = torch.as_tensor(values, dtype=torch.float64, device="cpu")
-            except (TypeError, ValueError):
-                table = torch.zeros((), device="cpu")
-            fits = table.ndim == 1 if name == "min_scores" else table.shape[1:] == (2,)
-            if not fits or not table.isfinite().all():
-                raise ValueError(f"decode.{name} is {values!r:.80}; wanted {shape} for each label")
+            if not fits(value):
+                raise ValueError(f"decode.{name} is {value!r:.80}; wanted {wanted}")
+
+
+def _count(value: Any) -> bool:
+    return isinstance(value, int) and value >= 1
+
+
+def _number(value: Any, below: float = math.inf) -> bool:
+    return isinstance(value, int | float) and 0 <= value < below
+
+
+def _table(values: Any, shape: tuple[int, ...]) -> bool:
+    try:
+        # A model is built on the meta device first, where there are no values.
+        table = torch.as_tensor(values, dtype=torch.float64, device="cpu")
+    except (TypeError, ValueError):
+        return False
+    return table.ndim > 0 and table.shape[1:] == shape and bool(table.isfinite().all())
+
+
+_FUNCTION = (lambda v: v is None or callable(v), "a function, such as ops.soft_nms, or None")
+_AT_LEAST_0 = (_number, "a number, at least 0 (0 turns it off)")
+#: What each option may be.
+_WANTED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "max_candidates": (_count, "a whole number, at least 1"),
+    "max_predictions": (_count, "a whole number, at least 1"),
+    "max_per_sequence": (lambda v: v is None or _count(v), "a whole number, at least 1, or None"),
+    "boundary_weight": _AT_LEAST_0,
+    "snap": (lambda v: _number(v) and v <= 1, "a number in [0, 1] (0 turns it off)"),
+    "trim": (lambda v: _number(v, 0.5), "a number in [0, 0.5) (0 turns it off)"),
+    "fill_gaps": _AT_LEAST_0,
+    "min_length": _AT_LEAST_0,
+    "voting": (lambda v: v is None or (_number(v) and 0 < v <= 1), "a number in (0, 1], or None"),
+    "suppress": _FUNCTION,
+    "calibration": _FUNCTION,
+    "bias": (lambda v: v is None or _table(v, (2,)), "a start and an end for each label, or None"),
+    "min_scores": (lambda v: v is None or _table(v, ()), "a number for each label, or None"),
+}
 
 
 def _only(output: Output, i: int) -> Output:
-    here = slice(i, i + 1)
-    return replace(
-        output,
-        spans=output.spans[here],
-        logits=output.logits[here],
-        mask=output.mask[here],
-        extra={name: values[here] for name, values in output.extra.items()},
-    )
+    rows = {name: getattr(output, name)[i : i + 1] for name in ("spans", "logits", "mask")}
+    extra = {name: values[i : i + 1] for name, values in output.extra.items()}
+    return replace(output, **rows, extra=extra)
 
 
 def times_of(num_points: int) -> float:

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from spanloc.decode.decode import Decode, Scored, times_of
 from spanloc.structures import Batch, Output
@@ -139,6 +140,18 @@ def reach_of(model: Model, num_channels: int, size: int, device: torch.device) -
         # A model looks some tens of its coarsest cells far.
         steps = max(2 * steps, 64 * stride)
     return Reach(size // 4, stride)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Without gradients and in evaluation mode, and afterwards as before."""
+    training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        module.train(training)
 
 
 def decode_windows(decode: Decode, parts: Iterable[Window], steps: int) -> Scored:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from spanloc import ops
 from spanloc.config.checkpoint import load
 from spanloc.decode import Calibrate, Kept, joined, keeping
+from spanloc.decode.windows import evaluating
 from spanloc.files import counted
 from spanloc.structures import Batch, Predictions
-from spanloc.training.predicting import evaluating
 from spanloc.training.task import SpanLocalizer
 
 # Steps in which every stride of a model has a point.
@@ -63,7 +63,7 @@ class Ensemble(SpanLocalizer):
         self.window, self.input = first.window, first.input
         self.members = nn.ModuleList(members)
         self._looks = [
-            _Look(member, shift)
+            (member, shift)
             for member, name in zip(members, names, strict=True)
             for shift in _shifts(member, shifts, name)
         ]
@@ -99,11 +99,6 @@ class Ensemble(SpanLocalizer):
             step = line.seconds_per_step
             found.append(self.decode.select(*rows, steps, times=times, seconds_per_step=step))
         return self._in_seconds(joined(found, batch), batch).to(batch.features.device)
-
-
-class _Look(NamedTuple):
-    member: SpanLocalizer
-    shift: int
 
 
 def load_models(

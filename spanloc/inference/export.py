@@ -20,9 +20,9 @@ from torch.export import Dim, ExportedProgram
 from torch.nn import functional as F
 
 from spanloc.decode import Decode, reach_of
+from spanloc.decode.windows import evaluating
 from spanloc.files import pip_install, replacing
 from spanloc.inference.exported import METADATA, SUFFIXES, Exported
-from spanloc.training.predicting import evaluating
 from spanloc.training.task import SpanLocalizer
 
 _TRACED_STEPS = 500
@@ -58,11 +58,7 @@ class ScoredCandidates(nn.Module):
 
 
 def require_packages(format: str) -> None:  # noqa: A002 - as the setting is called
-    """Refuse a format whose packages are not installed.
-
-    Raises:
-        ValueError: It names them, and how to install them.
-    """
+    """Raise a ``ValueError`` that names the packages which a format lacks, and how to install them."""
     names = ("onnx", "onnxscript", "onnxruntime") if format == "onnx" else ()
     if missing := [name for name in names if find_spec(name) is None]:
         raise ValueError(f"format={format} needs {' and '.join(missing)}: {pip_install('export')}")
@@ -150,26 +146,22 @@ def metadata_of(task: SpanLocalizer) -> dict[str, Any]:
 
 def decode_options(decode: Decode) -> dict[str, Any]:
     """The options of a decoding as plain values; of a function, its name and all of its options."""
-    return {name: _described(value) for name, value in vars(decode).items()}
+    options: dict[str, Any] = json.loads(json.dumps(vars(decode), default=_described))
+    return options
 
 
 def _described(value: Any) -> Any:
-    if hasattr(value, "func") and hasattr(value, "keywords"):
-        parameters = inspect.signature(value.func).parameters.values()
-        options = {p.name: p.default for p in parameters if p.default is not p.empty}
-        options = {name: v for name, v in options.items() if name != "labels"}
-        return {"function": value.func.__name__} | options | dict(value.keywords)
-    if isinstance(value, list | tuple):
-        return [_described(part) for part in value]
-    if isinstance(value, dict):
-        return {str(name): _described(part) for name, part in value.items()}
+    # Of what JSON has no word for.
     if isinstance(value, Tensor | np.ndarray):
         return value.tolist()
-    if value is None or isinstance(value, str | int | float):
-        return value
     if inspect.isroutine(value):
         return _described(partial(value))
-    return {"type": type(value).__name__} | {n: _described(v) for n, v in vars(value).items()}
+    if isinstance(value, partial):
+        parameters = inspect.signature(value.func).parameters.values()
+        options = {p.name: p.default for p in parameters if p.default is not p.empty}
+        options.pop("labels", None)
+        return {"function": value.func.__name__} | options | value.keywords
+    return {"type": type(value).__name__} | vars(value)
 
 
 def _program(task: SpanLocalizer) -> ExportedProgram:
@@ -222,8 +214,7 @@ def _quiet() -> Iterator[None]:
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             yield
     finally:
         logging.disable(level)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spanloc.training.predicting import evaluating
+from spanloc.decode.windows import evaluating
 from spanloc.training.task import SpanLocalizer
 
 #: Formats, and the suffix of their files.

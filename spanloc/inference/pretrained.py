@@ -3,7 +3,6 @@
 import json
 import tempfile
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -147,17 +146,11 @@ class PretrainedLocalizer(
                 "this model was built in plain Python, so there is no config to rebuild it from; "
                 "train it with spanloc-train, or keep its state_dict"
             )
-        module = dict(self.config["module"])
-        for name in ("optimizer", "scheduler"):
-            module.pop(name, None)
+        parts = self.config["module"].items()
+        module = {name: part for name, part in parts if name not in ("optimizer", "scheduler")}
         self._require_same_decode(module.get("decode"))
-        return {
-            "config": {"module": module, "seconds_per_step": self.config.get("seconds_per_step")},
-            "classes": self.classes,
-            "facts": self.facts and asdict(self.facts),
-            "window": self.window,
-            "input": self.input and asdict(self.input),
-        }
+        config = {"module": module, "seconds_per_step": self.config.get("seconds_per_step")}
+        return self.saved() | {"config": config}
 
     def _require_same_decode(self, node: Any) -> None:
         there = decode_options(self.decode)

@@ -11,10 +11,10 @@ from spanloc.data.sequences import require_finite
 from spanloc.data.signals import LogSpectrogram, Signal
 from spanloc.data.signals.mixed import same_rate
 from spanloc.decode import Decode, Scored, reach_of
-from spanloc.decode.windows import answering
+from spanloc.decode.windows import answering, evaluating
 from spanloc.facts import InputFacts
 from spanloc.structures import Predictions, Timeline
-from spanloc.training.predicting import batch_of, evaluating, require_finite_output
+from spanloc.training.predicting import batch_of, require_finite_output
 from spanloc.training.task import SpanLocalizer
 
 # What these decide of a span may depend on spans at any distance.

@@ -3,10 +3,10 @@
 import math
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from spanloc.losses.pair import (
+    Spans,
+    Values,
     above_zero,
     between_0_and_1,
     compare,
@@ -22,9 +22,7 @@ from spanloc.losses.scalar import huber, log1p, norm
     "Carion et al. 2020 (DETR), arXiv:2005.12872, on start and end",
     upper=math.inf, slope=1, steepest=2**0.5, names=("MAE",),
 )  # fmt: skip
-def l1_loss(
-    pred: Float[Tensor, "*n 2"], target: Float[Tensor, "*n 2"], *, eps: float = 1e-6
-) -> Float[Tensor, "*n"]:
+def l1_loss(pred: Spans, target: Spans, *, eps: float = 1e-6) -> Values:
     """Sum of both end errors relative to the target's length, in ``[0, inf)``; sharp at the match.
 
     Args:
@@ -43,13 +41,7 @@ def l1_loss(
     "Girshick 2015, arXiv:1504.08083, equation 3; beta as in torch's SmoothL1Loss",
     upper=math.inf, slope=0, steepest=2**0.5,
 )  # fmt: skip
-def smooth_l1_loss(
-    pred: Float[Tensor, "*n 2"],
-    target: Float[Tensor, "*n 2"],
-    *,
-    beta: float = 0.1,
-    eps: float = 1e-6,
-) -> Float[Tensor, "*n"]:
+def smooth_l1_loss(pred: Spans, target: Spans, *, beta: float = 0.1, eps: float = 1e-6) -> Values:
     """Smooth-L1 of both end errors relative to the target's length, summed, in ``[0, inf)``.
 
     Zero only at the match and smooth there. Disjoint spans are pulled together by both ends.
@@ -73,9 +65,7 @@ def smooth_l1_loss(
     "Wang et al. 2021, arXiv:2110.13389, for intervals",
     upper=1, slope=0.5**0.5, steepest=0.5**0.5, names=("NWD",),
 )  # fmt: skip
-def wasserstein_loss(
-    pred: Float[Tensor, "*n 2"], target: Float[Tensor, "*n 2"], *, eps: float = 1e-6
-) -> Float[Tensor, "*n"]:
+def wasserstein_loss(pred: Spans, target: Spans, *, eps: float = 1e-6) -> Values:
     """``1 - exp(-distance / length)`` of the Wasserstein distance of both Gaussians, in ``[0, 1)``.
 
     A span counts as a Gaussian, with its middle for the mean and half its length for sigma. On a
@@ -85,9 +75,7 @@ def wasserstein_loss(
     match the gradient given is 0. Far away it pulls, but ever less.
 
     Args:
-        pred, target: Spans in one unit.
-        eps: A target shorter than that, in the unit of the spans, counts as that long. Keep it well
-            below the shortest.
+        pred, target, eps: As in :func:`l1_loss`.
 
     >>> wasserstein_loss(torch.tensor([[1.0, 3.0]]), torch.tensor([[0.0, 2.0]]))
     tensor([0.3935])
@@ -102,13 +90,8 @@ def wasserstein_loss(
     upper=math.inf, slope=0, steepest=1000 * 2**0.5, names=("R-CNN's encoding",),
 )  # fmt: skip
 def center_length_loss(
-    pred: Float[Tensor, "*n 2"],
-    target: Float[Tensor, "*n 2"],
-    *,
-    beta: float = 0.1,
-    floor: float = 1e-3,
-    eps: float = 1e-6,
-) -> Float[Tensor, "*n"]:
+    pred: Spans, target: Spans, *, beta: float = 0.1, floor: float = 1e-3, eps: float = 1e-6
+) -> Values:
     """Smooth-L1 of the centre's error over the target's length, and of the log-ratio of the lengths.
 
     In ``[0, inf)``. Smooth at the match. The shorter a prediction the steeper it is: where the ratio

@@ -3,24 +3,17 @@
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from spanloc.losses.boundary import l1_loss
 from spanloc.losses.kinds import SpanLoss
 from spanloc.losses.overlap import giou_loss
-from spanloc.losses.pair import above_zero
+from spanloc.losses.pair import Spans, Values, above_zero
 from spanloc.losses.properties import Properties
 from spanloc.losses.scalar import huber
 
 
 @Properties("the square of GIoU's loss", upper=4, slope=0, steepest=8**0.5)
-def squared_loss(
-    pred: Float[Tensor, "*n 2"],
-    target: Float[Tensor, "*n 2"],
-    *,
-    loss: SpanLoss = giou_loss,
-) -> Float[Tensor, "*n"]:
+def squared_loss(pred: Spans, target: Spans, *, loss: SpanLoss = giou_loss) -> Values:
     """The square of another span loss, in ``[0, 4)`` for GIoU.
 
     Its gradient vanishes at the match, but only there: where one end is right and the other is
@@ -41,12 +34,8 @@ def squared_loss(
     upper=1.85, slope=0, steepest=2**0.5,
 )  # fmt: skip
 def huber_loss(
-    pred: Float[Tensor, "*n 2"],
-    target: Float[Tensor, "*n 2"],
-    *,
-    loss: SpanLoss = giou_loss,
-    delta: float = 0.3,
-) -> Float[Tensor, "*n"]:
+    pred: Spans, target: Spans, *, loss: SpanLoss = giou_loss, delta: float = 0.3
+) -> Values:
     """Huber's function of another span loss: ``loss^2 / (2 delta)`` up to ``delta``, then a line.
 
     Smooth at the match only, as :func:`squared_loss` is; further out as steep as the loss.
@@ -70,12 +59,12 @@ def huber_loss(
     upper=torch.inf, slope=2, steepest=8**0.5,
 )  # fmt: skip
 def weighted_sum(
-    pred: Float[Tensor, "*n 2"],
-    target: Float[Tensor, "*n 2"],
+    pred: Spans,
+    target: Spans,
     *,
     losses: Mapping[str, SpanLoss | None] | None = None,
     weights: Mapping[str, float] | None = None,
-) -> Float[Tensor, "*n"]:
+) -> Values:
     """A weighted sum of span losses.
 
     Args:

@@ -11,9 +11,13 @@ import math
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from spanloc.losses.scalar import at_least, not_negative
+
+Spans = Float[Tensor, "*n 2"]
+Values = Float[Tensor, "*n"]
 
 
 class Pair(NamedTuple):

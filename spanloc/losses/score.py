@@ -5,10 +5,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+Scores = Float[Tensor, "*n labels"]
 
-def cross_entropy_loss(
-    logits: Float[Tensor, "*n labels"], targets: Float[Tensor, "*n labels"]
-) -> Float[Tensor, "*n labels"]:
+
+def cross_entropy_loss(logits: Scores, targets: Scores) -> Scores:
     """Cross entropy of each label's sigmoid with its target, in ``[0, inf)`` nats.
 
     Args:
@@ -23,12 +23,8 @@ def cross_entropy_loss(
 
 
 def focal_loss(
-    logits: Float[Tensor, "*n labels"],
-    targets: Float[Tensor, "*n labels"],
-    *,
-    alpha: float = 0.25,
-    gamma: float = 2.0,
-) -> Float[Tensor, "*n labels"]:
+    logits: Scores, targets: Scores, *, alpha: float = 0.25, gamma: float = 2.0
+) -> Scores:
     """Cross entropy times ``(1 - p_t)^gamma``, which weights easy examples less, in ``[0, inf)``.
 
     Args:
@@ -54,12 +50,7 @@ def focal_loss(
     return weight * wrong.pow(gamma) * cross_entropy_loss(logits, targets)
 
 
-def quality_focal_loss(
-    logits: Float[Tensor, "*n labels"],
-    targets: Float[Tensor, "*n labels"],
-    *,
-    beta: float = 2.0,
-) -> Float[Tensor, "*n labels"]:
+def quality_focal_loss(logits: Scores, targets: Scores, *, beta: float = 2.0) -> Scores:
     """Cross entropy with a soft target, times ``|p - target|^beta``, in ``[0, inf)``.
 
     With the tIoU of their own span as the target, scores learn the tIoU, and rank well-placed spans first.
@@ -85,12 +76,8 @@ def quality_focal_loss(
 
 
 def varifocal_loss(
-    logits: Float[Tensor, "*n labels"],
-    targets: Float[Tensor, "*n labels"],
-    *,
-    alpha: float = 0.75,
-    gamma: float = 2.0,
-) -> Float[Tensor, "*n labels"]:
+    logits: Scores, targets: Scores, *, alpha: float = 0.75, gamma: float = 2.0
+) -> Scores:
     """Cross entropy with a soft target: weighted by the target where it is above 0, by ``alpha p^gamma`` elsewhere.
 
     Good predictions count for most, and easy background for little. It is at least 0, and 0 only for

@@ -6,10 +6,9 @@ its place, zero at 0 as its slope is, the sharp loss becomes the smooth one.
 
 from typing import Literal
 
-from jaxtyping import Float
 from torch import Tensor
 
-from spanloc.losses.pair import Pair, compare, hull, overlap_loss, shift
+from spanloc.losses.pair import Pair, Spans, Values, compare, hull, overlap_loss, shift
 from spanloc.losses.properties import Properties
 from spanloc.losses.scalar import at_most_one, huber, log_cosh, pseudo_huber
 
@@ -23,13 +22,13 @@ _PHI = {"pseudo_huber": pseudo_huber, "log_cosh": log_cosh, "huber": huber}
     upper=1, slope=0, steepest=1.642, apart=False,
 )  # fmt: skip
 def smooth_iou_loss(
-    pred: Float[Tensor, "*n 2"],
-    target: Float[Tensor, "*n 2"],
+    pred: Spans,
+    target: Spans,
     *,
     smoothing: float = 0.3,
     phi: Phi = "pseudo_huber",
     eps: float = 1e-6,
-) -> Float[Tensor, "*n"]:
+) -> Values:
     """:func:`smooth_giou_loss` cut off at 1: in ``[0, 1]``, and flat beyond.
 
     It tends to :func:`~spanloc.losses.iou_loss` as ``smoothing`` goes to 0, and reaches a little
@@ -53,13 +52,13 @@ def smooth_iou_loss(
     upper=2, slope=0, steepest=1.642,
 )  # fmt: skip
 def smooth_giou_loss(
-    pred: Float[Tensor, "*n 2"],
-    target: Float[Tensor, "*n 2"],
+    pred: Spans,
+    target: Spans,
     *,
     smoothing: float = 0.3,
     phi: Phi = "pseudo_huber",
     eps: float = 1e-6,
-) -> Float[Tensor, "*n"]:
+) -> Values:
     """GIoU loss with ``|x|`` of the end errors replaced by a smooth ``phi(x)``, in ``[0, 2)``.
 
     Zero only at the match, with zero gradient there, the same at every scale, and it tends to
@@ -71,8 +70,7 @@ def smooth_giou_loss(
         pred, target: Spans in one unit. A reversed prediction counts as empty.
         smoothing: Scale of the rounding as a fraction of the target's length, in ``(0, 0.7]``.
         phi: ``sqrt(x^2 + c^2) - c``, ``2 c ln cosh(x / 2 c)`` or Huber's, with ``c`` the scale.
-        eps: A target shorter than that, in the unit of the spans, counts as that long. Keep it well
-            below the shortest.
+        eps: As in :func:`~spanloc.losses.iou_loss`.
 
     Raises:
         ValueError: ``smoothing`` or ``phi`` is out of range.
@@ -90,13 +88,13 @@ def smooth_giou_loss(
     upper=2, slope=0, steepest=1.805, names=("smooth CIoU",),
 )  # fmt: skip
 def smooth_diou_loss(
-    pred: Float[Tensor, "*n 2"],
-    target: Float[Tensor, "*n 2"],
+    pred: Spans,
+    target: Spans,
     *,
     smoothing: float = 0.3,
     phi: Phi = "pseudo_huber",
     eps: float = 1e-6,
-) -> Float[Tensor, "*n"]:
+) -> Values:
     """:func:`smooth_iou_loss` plus the squared distance of the centres over the squared hull.
 
     In ``[0, 2)`` up to the default ``smoothing``; with more, up to 2.6. The hull is rounded as the

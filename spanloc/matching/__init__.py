@@ -10,8 +10,7 @@ from torch import Tensor
 
 from spanloc.matching.aligned import match_aligned, match_simota
 from spanloc.matching.hungarian import match_hungarian
-from spanloc.matching.points import match_points
-from spanloc.matching.single import match_single
+from spanloc.matching.points import match_points, match_single
 from spanloc.structures import Batch, Output
 
 Matcher = Callable[[Output, Batch], Tensor]

@@ -10,6 +10,8 @@ from spanloc.models.sizing import LEVEL_RANGE
 from spanloc.ops import tiou
 from spanloc.structures import Batch, Output
 
+#: The place of each prediction's target in the batch's row of targets, -1 for background.
+Index = Int64[Tensor, "batch predictions"]
 # How far from a point a boundary may lie, in its strides: four times what the point stands for otherwise.
 _REACH = 4 * LEVEL_RANGE[1]
 # Overlaps below this count as that, so that a target without any overlap has its points too.
@@ -19,7 +21,7 @@ _LEAST = 1e-4
 @torch.no_grad()
 def match_aligned(
     output: Output, batch: Batch, *, top: int = 5, alpha: float = 1.0, beta: float = 6.0
-) -> Int64[Tensor, "batch predictions"]:
+) -> Index:
     """Match each target to the points inside it with the highest product of score and tIoU.
 
     Each target gets the ``top`` points with the highest ``score^alpha tiou^beta``, of any level. If
@@ -44,13 +46,13 @@ def match_aligned(
     quality = torch.where(allowed, quality, -1.0)
     best = quality.topk(min(top, quality.shape[1]), dim=1).indices
     chosen = torch.zeros_like(allowed).scatter_(1, best, True) & allowed
-    return _least(1 - overlap, chosen)
+    return least(1 - overlap, chosen)
 
 
 @torch.no_grad()
 def match_simota(
     output: Output, batch: Batch, *, radius: float = 2.5, top: int = 10, tiou_weight: float = 3.0
-) -> Int64[Tensor, "batch predictions"]:
+) -> Index:
     """Match each target to the points inside it with the lowest cost; well predicted targets get more points.
 
     The cost of a point is its cross entropy for the target's label plus ``-tiou_weight ln(tiou)``; points
@@ -81,7 +83,7 @@ def match_simota(
     cheapest = cost.topk(top, dim=1, largest=False).indices
     wanted = torch.arange(top, device=cost.device)[:, None] < counts[:, None]
     chosen = torch.zeros_like(allowed).scatter_(1, cheapest, wanted) & allowed
-    return _least(cost, chosen)
+    return least(cost, chosen)
 
 
 def _points(output: Output) -> tuple[Tensor, Tensor]:
@@ -109,7 +111,7 @@ def _of_labels(logits: Tensor, batch: Batch) -> Tensor:
     return torch.where(labels < 0, logits.amax(-1, keepdim=True), own)
 
 
-def _least(cost: Tensor, chosen: Tensor) -> Tensor:
+def least(cost: Tensor, chosen: Tensor) -> Tensor:
     """By point, the chosen target at the least cost, or -1."""
     best = torch.where(chosen, cost, torch.inf).min(-1)
     return torch.where(best.values.isfinite(), best.indices, -1)

@@ -1,10 +1,10 @@
 """A matcher that gives each target one prediction, at the lowest total cost."""
 
 import torch
-from jaxtyping import Int64
 from torch import Tensor
 
 from spanloc.losses import focal_loss, giou_loss
+from spanloc.matching.aligned import Index
 from spanloc.structures import Batch, Output
 
 # What a pair costs at most, also one that is not finite.
@@ -18,7 +18,7 @@ def match_hungarian(
     score_weight: float = 2.0,
     l1_weight: float = 5.0,
     giou_weight: float = 2.0,
-) -> Int64[Tensor, "batch predictions"]:
+) -> Index:
     """Match predictions and targets one to one, with the lowest total cost.
 
     The cost of a pair is a weighted sum of three numbers: the focal loss of the score for the target's label,

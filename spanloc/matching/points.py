@@ -1,17 +1,14 @@
-"""A matcher for dense heads: by place and by length."""
+"""Matchers by place: of dense heads, also by length; of heads with one prediction per sequence, the first target."""
 
 import torch
-from jaxtyping import Int64
-from torch import Tensor
 
+from spanloc.matching.aligned import Index, least
 from spanloc.models.sizing import LEVEL_RANGE
 from spanloc.ops import length
 from spanloc.structures import Batch, Output
 
 
-def match_points(
-    output: Output, batch: Batch, *, radius: float = 1.5
-) -> Int64[Tensor, "batch predictions"]:
+def match_points(output: Output, batch: Batch, *, radius: float = 1.5) -> Index:
     """Match each target to the points near its middle, on the level for its length.
 
     A level suits where the point's larger offset lies in :data:`~spanloc.models.sizing.LEVEL_RANGE`, in
@@ -40,6 +37,18 @@ def match_points(
         (larger < LEVEL_RANGE[1]) | (stride == stride.max())
     )
     wanted = inside & near & fits & batch.target_mask[:, None] & output.mask[..., None]
-    cost = torch.where(wanted, length(spans), torch.inf)
-    best = cost.min(-1)
-    return torch.where(best.values.isfinite(), best.indices, -1)
+    return least(length(spans), wanted)
+
+
+def match_single(output: Output, batch: Batch) -> Index:
+    """Match the one prediction of each sequence to its first target, if there is one.
+
+    Raises:
+        ValueError: The head gives more predictions than one.
+    """
+    if (found := output.spans.shape[1]) != 1:
+        raise ValueError(
+            f"match_single is for a head with one prediction per sequence, and this one gives {found}; "
+            "heads with points have match_points (matcher=center)"
+        )
+    return torch.where(batch.target_mask[:, :1], 0, -1)

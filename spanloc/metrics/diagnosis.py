@@ -115,17 +115,9 @@ def diagnose(
     )
     taken = np.zeros(len(true_labels), bool)
     taken[match[match >= 0]] = True
-    fate = np.select(
-        [
-            taken,
-            reached[:, 0] >= threshold,
-            reached[:, 1] >= threshold,
-            reached[:, 0] >= background,
-            reached[:, 1] >= background,
-        ],
-        [0, 1, 2, 3, 4],
-        default=5,
-    )
+    same, other = reached.T
+    enough = [best >= least for least in (threshold, background) for best in (same, other)]
+    fate = np.select([taken, *enough], [0, 1, 2, 3, 4], default=5)
     areas = _areas(labels, match >= 0, true_labels)
     mean = float(np.mean(list(areas.values()))) if areas else 0.0
     band = _bands(labels, true_labels)
@@ -175,11 +167,7 @@ def in_words(kind: str) -> str:
 
 
 def check_limits(threshold: float, background: float) -> None:
-    """Refuse thresholds that :func:`diagnose` cannot take.
-
-    Raises:
-        ValueError: They are not ``0 < background < threshold <= 1``.
-    """
+    """Raise a ``ValueError`` unless ``0 < background < threshold <= 1``."""
     numbers = all(isinstance(value, int | float) for value in (threshold, background))
     if not numbers or not 0 < background < threshold <= 1:
         raise ValueError(

@@ -1,6 +1,7 @@
 """Base of all metrics: keeps the rows it is given, and computes numbers from all of them."""
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
@@ -23,7 +24,7 @@ def sequence_key(name: str) -> int:
     True
     """
     # hash() is not.
-    digest = hashlib.blake2b(_encoded(name), digest_size=8).digest()
+    digest = hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)
 
 
@@ -182,30 +183,18 @@ def _refuse_twice(ids: Iterable[str]) -> None:
         )
 
 
-def _encoded(name: str) -> bytes:
-    return name.encode(errors="surrogatepass")
-
-
 def _keys(ids: Sequence[str]) -> Tensor:
     return torch.tensor([sequence_key(name) for name in ids], dtype=torch.int64)
 
 
 def _pack(ids: Sequence[str]) -> Tensor:
-    # The length of each in front, since an id may hold any character.
-    content = b"".join(len(e).to_bytes(4, "little") + e for e in map(_encoded, ids))
-    return torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else _NO_NAMES
-
-
-_NO_NAMES = torch.zeros(0, dtype=torch.uint8)
+    # A line of JSON, since an id may hold any character.
+    return torch.frombuffer(bytearray(f"{json.dumps(ids)}\n".encode()), dtype=torch.uint8)
 
 
 def _unpack(names: Tensor) -> tuple[str, ...]:
-    content, ids, place = names.cpu().numpy().tobytes(), [], 0
-    while place < len(content):
-        begin = place + 4
-        place = begin + int.from_bytes(content[place:begin], "little")
-        ids.append(content[begin:place].decode(errors="surrogatepass"))
-    return tuple(ids)
+    lines = names.cpu().numpy().tobytes().splitlines()
+    return tuple(name for line in lines for name in json.loads(line))
 
 
 def _check(rows: Any, wanted: type[Predictions] | type[Targets]) -> None:

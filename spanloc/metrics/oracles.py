@@ -1,8 +1,7 @@
 """Average precision with one part of the detector made perfect."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import TypedDict
 
 import numpy as np
@@ -16,12 +15,10 @@ from spanloc.structures import Predictions, Targets
 
 #: What is made perfect, in the order of the table.
 ORACLES = ("as it is", "ranking", "labels", "boundaries", "selection", "outside")
-_MEANS = MappingProxyType(
-    {
-        "mAP@0.30:0.70": (0.3, 0.4, 0.5, 0.6, 0.7),
-        "mAP@0.50:0.95": (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
-    }
-)
+_MEANS = {
+    "mAP@0.30:0.70": (0.3, 0.4, 0.5, 0.6, 0.7),
+    "mAP@0.50:0.95": (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
+}
 _SINGLE = (0.5, 0.75, 0.9)
 #: The columns that every table has.
 STANDARD = (*_MEANS, *(f"mAP@{decimal(t)}" for t in _SINGLE))
@@ -145,7 +142,8 @@ def _selection(predictions: Predictions, targets: Targets, tiou: float) -> Predi
 
 def _outside(predictions: Predictions, targets: Targets, tiou: float) -> Predictions:
     found, true = arrays(predictions), arrays(targets)
-    first, last = np.full(len(predictions.ids), np.inf), np.full(len(predictions.ids), -np.inf)
+    first = np.full(len(predictions.ids), np.inf)
+    last = -first
     np.minimum.at(first, true.sequences, true.spans[:, 0])
     np.maximum.at(last, true.sequences, true.spans[:, 1])
     inside = found.spans[:, 1] > first[found.sequences]
@@ -153,15 +151,13 @@ def _outside(predictions: Predictions, targets: Targets, tiou: float) -> Predict
     return predictions[torch.from_numpy(inside)]
 
 
-_MENDS: Mapping[str, Callable[[Predictions, Targets, float], Predictions]] = MappingProxyType(
-    {
-        "ranking": _ranking,
-        "labels": _labels,
-        "boundaries": _boundaries,
-        "selection": _selection,
-        "outside": _outside,
-    }
-)
+_MENDS: dict[str, Callable[[Predictions, Targets, float], Predictions]] = {
+    "ranking": _ranking,
+    "labels": _labels,
+    "boundaries": _boundaries,
+    "selection": _selection,
+    "outside": _outside,
+}
 
 
 def _meant(

@@ -146,10 +146,9 @@ def matched_rows(
 
 
 class Overlaps(NamedTuple):
-    """The target that each span overlaps most, and the tIoU that each target reaches.
+    """The row of the target that each span overlaps most, or -1, and the tIoU with it; ``(n,)`` each.
 
-    ``target (n,)`` is a row of the targets, -1 for none, ``tiou (n,)`` the tIoU with it; ``reached (m, 2)``
-    the best tIoU of each target with a span of its label, and with one of another.
+    ``reached (m, 2)``: the best tIoU of each target with a span of its label, and with one of another.
     """
 
     target: np.ndarray
@@ -178,11 +177,7 @@ def overlaps(rows: Arrays, true: Arrays, *, of_label: bool = False) -> Overlaps:
 
 
 def require_names(rows: Predictions | Targets, classes: Sequence[str]) -> None:
-    """Refuse labels that have no name in ``classes``.
-
-    Raises:
-        ValueError: There is such a label.
-    """
+    """Raise a ``ValueError`` if a label has no name in ``classes``."""
     most = int(rows.labels.max()) if len(rows) else -1
     if most >= len(classes):
         raise ValueError(
@@ -192,11 +187,7 @@ def require_names(rows: Predictions | Targets, classes: Sequence[str]) -> None:
 
 
 def checked_thresholds(thresholds: Sequence[float]) -> list[float]:
-    """The thresholds, if they are some numbers above 0 and up to 1.
-
-    Raises:
-        ValueError: They are not.
-    """
+    """The thresholds; a ``ValueError`` unless they are some numbers above 0 and up to 1."""
     if isinstance(thresholds, int | float):
         raise ValueError(f"thresholds is {thresholds}; wanted a list, such as [{thresholds}]")
     thresholds = list(thresholds)
@@ -208,11 +199,7 @@ def checked_thresholds(thresholds: Sequence[float]) -> list[float]:
 
 
 def checked_numbers(numbers: Sequence[int]) -> list[int]:
-    """The numbers of predictions to look at, if they are some, each at least 1.
-
-    Raises:
-        ValueError: They are not.
-    """
+    """The numbers of predictions to look at; a ``ValueError`` unless they are some, each at least 1."""
     numbers = list(numbers)
     if not numbers or not all(isinstance(number, int) and number >= 1 for number in numbers):
         raise ValueError(f"numbers are {numbers}; wanted whole numbers, at least 1")

@@ -1,11 +1,11 @@
 """Attention of each step to those near it; time and memory grow with the number of steps only."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spanloc.models.layers import checkpointed, convolve, require_odd, require_sizes
+from spanloc.models.layers import Mask, Steps, checkpointed, convolve, require_odd, require_sizes
 
 # Queries that share one stretch of keys: fewer make the products small, more compute what is masked.
 _QUERIES = 32
@@ -21,9 +21,6 @@ class LocalAttention(nn.Module):
         width: Channels; a multiple of ``num_heads``.
         window: Steps that a step attends to, odd; itself in the middle.
         num_heads: Attentions side by side.
-
-    Raises:
-        ValueError: A size is out of range.
     """
 
     def __init__(self, width: int, window: int = 19, num_heads: int = 4) -> None:
@@ -37,7 +34,7 @@ class LocalAttention(nn.Module):
         self.merge = nn.Linear(width, width)
 
     def forward(
-        self, x: Float[Tensor, "batch steps width"], mask: Bool[Tensor, "batch steps"]
+        self, x: Float[Tensor, "batch steps width"], mask: Mask
     ) -> Float[Tensor, "batch steps width"]:
         """Attended values of each step; finite, but without meaning, where ``mask`` is false."""
         batch, steps, width = x.shape
@@ -81,9 +78,6 @@ class AttentionBlock(nn.Module):
         width, window, num_heads: As in :class:`LocalAttention`.
         expansion: Width of the layer between the two, as a multiple.
 
-    Raises:
-        ValueError: A size is out of range.
-
     References:
         Zhang et al. 2022, arXiv:2202.07925 (ActionFormer).
     """
@@ -103,9 +97,7 @@ class AttentionBlock(nn.Module):
         self.narrow = nn.Linear(expansion * width, width)
 
     @checkpointed
-    def forward(
-        self, x: Float[Tensor, "batch width steps"], mask: Bool[Tensor, "batch steps"]
-    ) -> Float[Tensor, "batch width steps"]:
+    def forward(self, x: Steps, mask: Mask) -> Steps:
         """``x`` and what the block adds to it."""
         # Channels last: normalisation and depthwise convolution are several times faster there.
         x = x.transpose(1, 2).contiguous()

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+Steps = Float[Tensor, "batch width steps"]
+Mask = Bool[Tensor, "batch steps"]
 # Power below which a band counts as silent, of normalised signals.
 _QUIET = 1e-3
 
@@ -39,7 +41,7 @@ class StepNorm(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, x: Float[Tensor, "batch width steps"]) -> Float[Tensor, "batch width steps"]:
+    def forward(self, x: Steps) -> Steps:
         """Normalised steps."""
         return self.norm(x.transpose(1, 2)).transpose(1, 2)
 
@@ -155,9 +157,7 @@ class ConvBlock(nn.Module):
         self.excite = Excite(width, excite) if excite else None
 
     @checkpointed
-    def forward(
-        self, x: Float[Tensor, "batch width steps"], mask: Bool[Tensor, "batch steps"]
-    ) -> Float[Tensor, "batch width steps"]:
+    def forward(self, x: Steps, mask: Mask) -> Steps:
         """``x`` and what the block adds to it."""
         update = self.norm(convolve(self.mix, x).transpose(1, 2))
         update = self.narrow(F.gelu(self.widen(update)))
@@ -187,9 +187,7 @@ class Excite(nn.Module):
         narrow = max(1, width // 4)
         self.squeeze, self.expand = nn.Linear(width, narrow), nn.Linear(narrow, width)
 
-    def forward(
-        self, x: Float[Tensor, "batch width steps"], mask: Bool[Tensor, "batch steps"]
-    ) -> Float[Tensor, "batch width steps"]:
+    def forward(self, x: Steps, mask: Mask) -> Steps:
         """``x`` scaled; it is zero where ``mask`` is false."""
         share = self._average(mask[:, None].to(x.dtype)).clamp(min=1 / self.window)
         average = (self._average(x) / share).transpose(1, 2)
@@ -217,9 +215,7 @@ class Baseline(nn.Module):
         require_odd(count=count)
         self.block, self.count = block, count
 
-    def forward(
-        self, x: Float[Tensor, "batch channels steps"], mask: Bool[Tensor, "batch steps"]
-    ) -> Float[Tensor, "batch channels steps"]:
+    def forward(self, x: Steps, mask: Mask) -> Steps:
         """``x`` without its baseline; zero in the padding."""
         there = mask[:, None].to(x.dtype)
         x = x * there
@@ -257,7 +253,7 @@ def convolve(
     return x.squeeze(2)
 
 
-def coarser(mask: Bool[Tensor, "batch steps"], stride: int) -> Bool[Tensor, "batch cells"]:
+def coarser(mask: Mask, stride: int) -> Bool[Tensor, "batch cells"]:
     """The mask of cells of ``stride`` steps: a cell counts where any of its steps does.
 
     >>> import torch
@@ -267,7 +263,7 @@ def coarser(mask: Bool[Tensor, "batch steps"], stride: int) -> Bool[Tensor, "bat
     return mask[:, ::stride]
 
 
-def halved(x: Float[Tensor, "batch width steps"]) -> Float[Tensor, "batch width cells"]:
+def halved(x: Steps) -> Float[Tensor, "batch width cells"]:
     """The mean of each two steps; the last one of an odd number is averaged with zero, as with padding.
 
     >>> import torch

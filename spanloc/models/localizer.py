@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from spanloc.facts import DataFacts
-from spanloc.models.layers import Baseline
+from spanloc.models.layers import Baseline, Mask, Steps
 from spanloc.models.sizing import complete, levels_for, stride_for
 from spanloc.structures import Output
 
@@ -129,9 +129,7 @@ class Localizer(nn.Module):
         self.mean.copy_(mean)
         self.std.copy_(std)
 
-    def forward(
-        self, features: Float[Tensor, "batch channels steps"], mask: Bool[Tensor, "batch steps"]
-    ) -> Output:
+    def forward(self, features: Steps, mask: Mask) -> Output:
         """Spans of a batch; ``mask`` is false in the padding."""
         if features.shape[1] != len(self.mean):
             raise ValueError(

@@ -19,11 +19,7 @@ _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 def stride_for(shortest: float, cells: int = _CELLS) -> int:
     """The largest stride, in steps per cell, with which a short span has at least ``cells`` cells, or 1.
 
-    It is a product of 2, 3 and 5, which a backbone can take in small strides.
-
-    Args:
-        shortest: Length of a short span, in steps.
-        cells: Cells that it is to have.
+    It is a product of 2, 3 and 5, which a backbone can take in small strides. ``shortest`` is in steps.
 
     >>> stride_for(26.0), stride_for(140.0), stride_for(3.0)
     (2, 10, 1)
@@ -35,11 +31,7 @@ def stride_for(shortest: float, cells: int = _CELLS) -> int:
 
 
 def levels_for(longest: float, stride: int) -> int:
-    """The fewest levels with which the coarsest points reach both ends of the longest span.
-
-    Args:
-        longest: Length of the longest span, in steps.
-        stride: Steps per cell of the finest level.
+    """The fewest levels with which the coarsest points reach both ends of a span of ``longest`` steps.
 
     >>> levels_for(26.0, 2), levels_for(4000.0, 10)
     (2, 7)

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+Spans = Float[Tensor, "*#n 2"]
+Values = Float[Tensor, "*#n"]
 Ties = Literal["split", "first", "second"]
 
 
@@ -36,9 +38,7 @@ def half_open(spans: Shaped[Tensor, "*n 2"]) -> Shaped[Tensor, "*n 2"]:
     return spans + spans.new_tensor([0, 1])
 
 
-def overlap(
-    a: Float[Tensor, "*#n 2"], b: Float[Tensor, "*#n 2"], *, ties: Ties = "split"
-) -> Float[Tensor, "*#n"]:
+def overlap(a: Spans, b: Spans, *, ties: Ties = "split") -> Values:
     """Signed overlap ``min(ends) - max(starts)``: minus the gap where two spans are disjoint.
 
     Args:
@@ -54,9 +54,7 @@ def overlap(
     return _smaller(a[..., 1], b[..., 1], ties) - _larger(a[..., 0], b[..., 0], ties)
 
 
-def hull(
-    a: Float[Tensor, "*#n 2"], b: Float[Tensor, "*#n 2"], *, ties: Ties = "split"
-) -> Float[Tensor, "*#n"]:
+def hull(a: Spans, b: Spans, *, ties: Ties = "split") -> Values:
     """Length of the smallest span that contains both, ``max(ends) - min(starts)``.
 
     Args:
@@ -68,7 +66,7 @@ def hull(
     return _larger(a[..., 1], b[..., 1], ties) - _smaller(a[..., 0], b[..., 0], ties)
 
 
-def tiou(a: Float[Tensor, "*#n 2"], b: Float[Tensor, "*#n 2"]) -> Float[Tensor, "*#n"]:
+def tiou(a: Spans, b: Spans) -> Values:
     """Temporal IoU, in ``[0, 1]``: overlap over union, 0 for disjoint, empty or reversed spans.
 
     Two empty spans have no overlap to speak of: their 0/0 is 0, not NaN and not a hit.

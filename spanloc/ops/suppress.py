@@ -37,12 +37,8 @@ def nms(
     >>> nms(spans, torch.tensor([0.8, 0.9, 0.7]), threshold=0.5)
     (tensor([1, 2]), tensor([0.9000, 0.7000]))
     """
-    starts, ends, values = to_array(spans[:, 0]), to_array(spans[:, 1]), to_array(scores)
-    order, firsts = _by_label(labels, -values)
-    cap = len(scores) if max_per_label is None else max_per_label
-    kept = order[_nms_loop(starts[order], ends[order], firsts, float(threshold), cap)]
-    kept = kept[np.lexsort((kept, -values[kept]))][:max_total]
-    index = torch.from_numpy(kept).to(scores.device)
+    caps = max_per_label, max_total
+    index, _ = _suppressed(spans, scores, labels, _DROP, 1.0, threshold, -np.inf, *caps)
     return index, scores[index]
 
 
@@ -86,66 +82,48 @@ def soft_nms(
         raise ValueError(f"decay is {decay!r}; it may be 'gaussian' or 'linear'")
     if sigma <= 0:
         raise ValueError(f"sigma is {sigma}; it must be above 0")
-    order, firsts = _by_label(labels, np.arange(len(scores)))
-    starts, ends = to_array(spans[:, 0]), to_array(spans[:, 1])
-    values = to_array(scores)[order]
+    rule, caps = _DECAYS[decay], (max_per_label, max_total)
+    return _suppressed(spans, scores, labels, rule, sigma, threshold, min_score, *caps)
+
+
+# What becomes of the score of a span that overlaps a better one.
+_GAUSSIAN, _LINEAR, _DROP = range(3)
+_DECAYS = {"gaussian": _GAUSSIAN, "linear": _LINEAR}
+
+
+def _suppressed(
+    spans: Tensor,
+    scores: Tensor,
+    labels: Tensor | None,
+    rule: int,
+    sigma: float,
+    threshold: float,
+    min_score: float,
+    max_per_label: int | None,
+    max_total: int | None,
+) -> tuple[Tensor, Tensor]:
+    # The indices that are kept and their new scores, best first. The loop takes label by label.
+    groups = np.zeros(len(scores), np.int64) if labels is None else to_array(labels)
+    order = np.argsort(groups, kind="stable")
+    changes = np.flatnonzero(np.diff(groups[order])) + 1
+    firsts = np.concatenate(([0], changes, [len(groups)])).astype(np.int64)
+    starts, ends, values = (to_array(x)[order] for x in (spans[:, 0], spans[:, 1], scores))
+    limits = float(sigma), float(threshold), float(min_score)
     cap = len(scores) if max_per_label is None else max_per_label
-    kept = _soft_nms_loop(
-        starts[order],
-        ends[order],
-        values,
-        firsts,
-        decay == "gaussian",
-        float(sigma),
-        float(threshold),
-        float(min_score),
-        cap,
-    )
+    kept = _loop(starts, ends, values, firsts, rule, *limits, cap)
     kept, values = order[kept], values[kept]
     best = np.lexsort((kept, -values))[:max_total]
     index = torch.from_numpy(kept[best]).to(scores.device)
     return index, torch.from_numpy(values[best]).to(scores)
 
 
-def _by_label(labels: Tensor | None, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    # The order label by label, by ascending key within each (stable), and where each label begins.
-    groups = np.zeros(len(keys), np.int64) if labels is None else to_array(labels)
-    order = np.lexsort((keys, groups))
-    changes = np.flatnonzero(np.diff(groups[order])) + 1
-    return order, np.concatenate(([0], changes, [len(groups)])).astype(np.int64)
-
-
-# The loops below give back one array or number and write the rest in place: where a signal interrupts numba
-# while it makes Python objects of several arrays, it crashes.
+# The loop gives back one array and writes the rest in place: where a signal interrupts numba while it makes
+# Python objects of several arrays, it crashes.
 
 
 @numba.njit(cache=True)
 @no_type_check
-def _nms_loop(starts, ends, firsts, threshold, cap):
-    kept, kinds = np.empty(len(starts), np.int64), _kinds(starts, ends)
-    near, total = np.empty(len(starts), np.int64), 0
-    for group in range(len(firsts) - 1):
-        begin = total
-        grid = _grid(firsts[group + 1] - firsts[group])
-        for i in range(firsts[group], firsts[group + 1]):
-            if total - begin >= cap:
-                break
-            free = True
-            for n in range(_near(grid, starts, ends, kinds, kept, begin, i, 0, near)):
-                j = kept[begin + near[n]]
-                if tiou(starts[i], ends[i], starts[j], ends[j]) > threshold:
-                    free = False
-                    break
-            if free:
-                kept[total] = i
-                _add(grid, starts, kinds, i, total - begin)
-                total += 1
-    return kept[:total]
-
-
-@numba.njit(cache=True)
-@no_type_check
-def _soft_nms_loop(starts, ends, scores, firsts, gaussian, sigma, threshold, min_score, cap):
+def _loop(starts, ends, scores, firsts, rule, sigma, threshold, min_score, cap):
     kept, kinds = np.empty(len(starts), np.int64), _kinds(starts, ends)
     near, total = np.empty(len(starts), np.int64), 0
     applied = np.zeros(len(starts), np.int64)
@@ -161,19 +139,21 @@ def _soft_nms_loop(starts, ends, scores, firsts, gaussian, sigma, threshold, min
         # Scores only fall, so the top of the heap is an upper bound: a span is brought up to date
         # with what has been kept only when it comes to the top.
         while len(heap) > 0 and total - begin < cap:
-            _, i = heappop(heap)
-            if applied[i] == total - begin:
+            best, i = heappop(heap)
+            for n in range(_near(grid, starts, ends, kinds, kept, begin, i, applied[i], near)):
+                j = kept[begin + near[n]]
+                shared = tiou(starts[i], ends[i], starts[j], ends[j])
+                if rule == _GAUSSIAN:
+                    scores[i] *= np.exp(-shared * shared / sigma)
+                elif shared > threshold:
+                    scores[i] *= 1.0 - shared if rule == _LINEAR else np.nan
+                    if rule == _DROP:
+                        break
+            if scores[i] == -best:
                 kept[total] = i
                 _add(grid, starts, kinds, i, total - begin)
                 total += 1
                 continue
-            for n in range(_near(grid, starts, ends, kinds, kept, begin, i, applied[i], near)):
-                j = kept[begin + near[n]]
-                shared = tiou(starts[i], ends[i], starts[j], ends[j])
-                if gaussian:
-                    scores[i] *= np.exp(-shared * shared / sigma)
-                elif shared > threshold:
-                    scores[i] *= 1.0 - shared
             applied[i] = total - begin
             if scores[i] >= min_score:
                 heappush(heap, (-scores[i], i))

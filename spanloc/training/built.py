@@ -133,14 +133,20 @@ class BuiltModule(LightningModule):
                 "one from facts of the training data, which the checkpoint has not: give it built"
             )
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds what :func:`spanloc.load` and :meth:`on_load_checkpoint` need."""
-        checkpoint["spanloc"] = {
+    def saved(self) -> dict[str, Any]:
+        """What a file needs beside the weights to build the module again, as plain values."""
+        return {
             "config": self.config,
             "classes": self.classes,
             "facts": self.facts and asdict(self.facts),
             "window": self.window,
             "input": self.input and asdict(self.input),
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds what :func:`spanloc.load` and :meth:`on_load_checkpoint` need."""
+        checkpoint["spanloc"] = {
+            **self.saved(),
             # They describe the parts, and are no arguments to build this from.
             "hparams": checkpoint.pop(self.CHECKPOINT_HYPER_PARAMS_KEY, {}),
         }

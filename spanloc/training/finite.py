@@ -26,11 +26,7 @@ class FiniteWatch:
         self._seen: deque[_Seen] = deque()
 
     def add(self, loss: Tensor, where: str) -> None:
-        """Look at a loss, and at what is known by now of those before.
-
-        Raises:
-            FloatingPointError: One of them is not finite.
-        """
+        """Look at a loss, and at what is known by now of those before: an error if one is not finite."""
         loss = loss.detach()
         finite: Tensor = loss.isfinite()
         ready: Callable[[], bool] = _at_once
@@ -45,20 +41,12 @@ class FiniteWatch:
             self._judge(self._seen.popleft())
 
     def finish(self) -> None:
-        """Wait for what is not known yet.
-
-        Raises:
-            FloatingPointError: One of the losses is not finite.
-        """
+        """Wait for what is not known yet: an error if one of the losses is not finite."""
         while self._seen:
             seen = self._seen.popleft()
             if seen.loss.device.type == "cuda":
                 torch.cuda.synchronize(seen.loss.device)
             self._judge(seen)
-
-    def clear(self) -> None:
-        """Forget the losses of an earlier training."""
-        self._seen.clear()
 
     @staticmethod
     def _judge(seen: _Seen) -> None:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from spanloc.data.inputs import Note, as_input, open_recording, signal_of
 from spanloc.data.sequences import require_finite
@@ -26,6 +24,7 @@ from spanloc.decode import (
     stretch,
     windows,
 )
+from spanloc.decode.windows import evaluating
 from spanloc.facts import InputFacts
 from spanloc.structures import Batch, Output, Predictions, Sample, Timeline, collate
 from spanloc.training.built import BuiltModule
@@ -190,24 +189,8 @@ class PredictingModule(BuiltModule):
         return replace(predictions.in_seconds(batch.timelines), classes=tuple(self.classes))
 
 
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Without gradients and in evaluation mode, and afterwards as before."""
-    training = module.training
-    module.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        module.train(training)
-
-
 def batch_of(signal: Signal, first: int, last: int, line: Timeline, name: str) -> Batch:
-    """The steps of a recording from ``first`` to before ``last``, as a batch of one without spans.
-
-    Raises:
-        ValueError: A value is not finite.
-    """
+    """The steps of a recording from ``first`` to before ``last``, all finite, as a batch of one without spans."""
     found = np.array(signal.read(first, last).T, np.float32, order="C")
     require_finite(signal, found.T, first)
     none = torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64)
@@ -225,11 +208,7 @@ def _reported(parts: Iterable[Window]) -> Iterator[Window]:
 
 
 def require_finite_output(output: Output, batch: Batch) -> None:
-    """Refuse an output that is not finite.
-
-    Raises:
-        FloatingPointError: It names the sequences.
-    """
+    """Raise a ``FloatingPointError`` that names the sequences whose output is not finite."""
     values = (output.spans, output.logits, *output.extra.values())
     finite = torch.stack([value.isfinite().flatten(1).all(-1) for value in values]).all(0)
     if not finite.all():

@@ -50,19 +50,12 @@ class StepLog:
         tensors = [v.detach() for row in rows for v in row.values.values() if isinstance(v, Tensor)]
         numbers = iter(torch.stack(tensors).tolist() if tensors else ())
         for row in rows:
-            values = {
-                name: next(numbers) if isinstance(value, Tensor) else value
-                for name, value in row.values.items()
+            plain = {
+                n: next(numbers) if isinstance(v, Tensor) else v for n, v in row.values.items()
             }
-            for name in self.optional & values.keys():
-                if math.isnan(values[name]):
-                    del values[name]
+            values = {n: v for n, v in plain.items() if not (n in self.optional and math.isnan(v))}
             for logger in loggers:
                 logger.log_metrics(values, step=row.step)
         if rows:
             for logger in loggers:
                 logger.save()
-
-    def clear(self) -> None:
-        """Forget what an earlier training left."""
-        self._rows.clear()

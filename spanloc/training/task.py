@@ -128,8 +128,7 @@ class SpanLocalizer(PredictingModule):
     def on_train_start(self) -> None:
         """Forgets the parts of a step that was interrupted, and sets the learning rate to its schedule."""
         self.criterion.pending = 0.0
-        self._watch.clear()
-        self._steps.clear()
+        self._watch, self._steps = FiniteWatch(), StepLog()
         loop: Any = self.trainer.fit_loop
         if loop.restarted_on_epoch_end:
             # With trainer.max_steps Lightning would go through an epoch without batches first, and count it.
@@ -261,11 +260,7 @@ class SpanLocalizer(PredictingModule):
 
 
 def _try_compile(forward: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
-    """A function by ``torch.compile``, after a first try on the device.
-
-    Raises:
-        ValueError: There is no working compiler.
-    """
+    """A function by ``torch.compile``, after a first try on the device: is there a working compiler?"""
     try:
         torch.compile(_doubled)(torch.ones(8, device=device))
     except Exception as error:  # of a compiler, a driver, a version of Python

@@ -45,21 +45,17 @@ class WandbTracker(Tracker):
         self.offline, self.settings = offline, settings or {}
 
     def _server(self) -> str | None:
-        import wandb
-
-        known = wandb.setup().settings  # environment and files
+        known = self._package.setup().settings  # environment and files
         online = known.mode in (None, "online") if self.offline is None else not self.offline
         return str(self.settings.get("base_url", known.base_url)) if online else None
 
     def _start(self, config: dict[str, Any], resumed: str | None) -> str:
-        import wandb
-
         # What it cannot report of itself to its makers is not the user's concern.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         # What was not sent by then lies in the run folder, for wandb sync.
         waits = {"init_timeout": 30, "finish_timeout": 60, **self.settings}
         try:
-            self._run = wandb.init(
+            self._run = self._package.init(
                 project=self.project,
                 name=self.run,
                 group=self.group,
@@ -69,10 +65,10 @@ class WandbTracker(Tracker):
                 id=resumed,
                 resume="allow" if resumed else None,
                 reinit="create_new",
-                settings=wandb.Settings(**waits),
+                settings=self._package.Settings(**waits),
                 **self.options,
             )
-        except wandb.errors.UsageError as error:
+        except self._package.errors.UsageError as error:
             raise ValueError(f"{error} logger.wandb.offline=true needs no account") from error
         # By the name that Lightning's logger gives it.
         self._run.define_metric("trainer/global_step")
@@ -83,9 +79,7 @@ class WandbTracker(Tracker):
         self._run.log({**metrics, "trainer/global_step": step})
 
     def _image(self, name: str, path: Path, step: int) -> None:
-        import wandb
-
-        self._run.log({name: wandb.Image(str(path)), "trainer/global_step": step})
+        self._run.log({name: self._package.Image(str(path)), "trainer/global_step": step})
 
     def _end(self, status: str) -> None:
         # Exit codes as of a shell: W&B shows any but 0 as failed.
@@ -129,14 +123,11 @@ class MlflowTracker(Tracker):
     def _start(self, config: dict[str, Any], resumed: str | None) -> str:
         for name, value in _PATIENCE.items():
             os.environ.setdefault(name, value)
-        from mlflow.entities import Param
-        from mlflow.tracking import MlflowClient
-
         # It logs how it makes its tables.
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         if self.artifacts:
             self.local.mkdir(exist_ok=True)
-        self._client = MlflowClient(self.tracking_uri)
+        self._client = self._package.MlflowClient(self.tracking_uri)
         if resumed:
             # Its parameters cannot be changed.
             self._client.update_run(resumed, status="RUNNING")
@@ -147,7 +138,9 @@ class MlflowTracker(Tracker):
         )
         self.id = str(run.info.run_id)
         values = [
-            Param(re.sub(r"[^\w/. -]", "_", key)[:250], str(value)[:_MOST_CHARACTERS])
+            self._package.entities.Param(
+                re.sub(r"[^\w/. -]", "_", key)[:250], str(value)[:_MOST_CHARACTERS]
+            )
             for key, value in leaves(config)
         ]
         for i in range(0, len(values), _MOST_PARAMETERS):
@@ -155,14 +148,12 @@ class MlflowTracker(Tracker):
         return self.id
 
     def _experiment(self) -> str:
-        from mlflow.exceptions import MlflowException
-
         found = self._client.get_experiment_by_name(self.project)
         if found is None:
             try:
                 made = self._client.create_experiment(self.project, self.artifacts)
                 return str(made)
-            except MlflowException:
+            except self._package.MlflowException:
                 # Another run of a sweep may have been quicker.
                 found = self._client.get_experiment_by_name(self.project)
                 if found is None:
@@ -170,12 +161,10 @@ class MlflowTracker(Tracker):
         return str(found.experiment_id)
 
     def _log(self, metrics: dict[str, float], step: int) -> None:
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
+        metric, now = self._package.entities.Metric, int(time.time() * 1000)
         # mAP@0.50: names must do without the sign.
         self._rows += [
-            Metric(name.replace("@", "_at_"), value, now, step) for name, value in metrics.items()
+            metric(name.replace("@", "_at_"), value, now, step) for name, value in metrics.items()
         ]
         # Each request takes longer than a step of a small model.
         if time.monotonic() - self._sent > _SEND_SECONDS or len(self._rows) >= _MOST_ROWS // 2:
@@ -209,9 +198,7 @@ class TrackioTracker(Tracker):
         return self.options.get("server_url") or os.environ.get("TRACKIO_SERVER_URL")
 
     def _start(self, config: dict[str, Any], resumed: str | None) -> str:
-        import trackio
-
-        self._run = trackio.init(
+        self._run = self._package.init(
             project=self.project,
             name=self.run,
             group=self.group,
@@ -226,9 +213,7 @@ class TrackioTracker(Tracker):
         self._run.log(metrics, step=step)
 
     def _image(self, name: str, path: Path, step: int) -> None:
-        import trackio
-
-        self._run.log({name: trackio.Image(str(path))}, step=step)
+        self._run.log({name: self._package.Image(str(path))}, step=step)
 
     def _end(self, status: str) -> None:
         # It knows no status.

@@ -39,6 +39,7 @@ class Tracker(Logger):
         options: For the call of the package that starts a run.
     """
 
+    name = save_dir = ""
     key: ClassVar[str]  # name of the choice, and of the extra
     module: ClassVar[str]
 
@@ -48,25 +49,16 @@ class Tracker(Logger):
         super().__init__()
         self.project, self.group, self.options = project, group, options
         self.folder = Path(folder).absolute()
+        self.name, self.save_dir = project, str(self.folder)
         # W&B takes no longer ones.
         self.run = (run or f"{group}/{self.folder.name}")[:_LONGEST_NAME]
         self.id = ""
         self._live = False
 
     @property
-    def name(self) -> str:
-        """The project."""
-        return self.project
-
-    @property
     def version(self) -> str:
         """The id that the tracker gave the run; empty before it began."""
         return self.id
-
-    @property
-    def save_dir(self) -> str:
-        """The run folder."""
-        return str(self.folder)
 
     def start(self, config: Mapping[str, Any], resumed: str | None = None) -> None:
         """Begin the run, or go on with it.
@@ -83,7 +75,7 @@ class Tracker(Logger):
         try:
             # Random numbers of the training are not used up.
             with isolate_rng():
-                import_module(self.module)
+                self._package: Any = import_module(self.module)
                 if url := self._server():
                     check_reachable(url)
                 self.id = self._start({**config, "folder": str(self.folder)}, resumed)
@@ -146,11 +138,7 @@ def end_runs(status: str) -> None:
 
 
 def check_reachable(url: str) -> None:
-    """Ask a server for anything.
-
-    Raises:
-        ValueError: It does not answer within five seconds.
-    """
+    """Ask a server for anything; a ``ValueError`` where it does not answer within five seconds."""
     try:
         urllib.request.urlopen(url, timeout=_WAIT_SECONDS).close()
     except (urllib.error.HTTPError, HTTPException):

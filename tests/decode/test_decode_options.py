@@ -157,19 +157,22 @@ def test_any_option_decodes_a_sequence_without_candidates(name):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"voting": 0.0}, r"decode.voting is 0.0; it must lie in \(0, 1\]"),
-        ({"trim": 0.5}, r"decode.trim is 0.5; it must lie in \[0, 0.5\)"),
-        ({"fill_gaps": -1.0}, r"decode.fill_gaps is -1.0; it must lie in \[0, inf\)"),
+        ({"voting": 0.0}, r"decode.voting is 0.0; wanted a number in \(0, 1\]"),
+        ({"trim": 0.5}, r"decode.trim is 0.5; wanted a number in \[0, 0.5\)"),
+        ({"fill_gaps": -1.0}, "decode.fill_gaps is -1.0; wanted a number, at least 0"),
         ({"min_length": float("nan")}, "decode.min_length is nan"),
-        ({"max_per_sequence": 0}, "decode.max_per_sequence is 0; it must be at least 1"),
+        (
+            {"max_per_sequence": 0},
+            "decode.max_per_sequence is 0; wanted a whole number, at least 1",
+        ),
         ({"bias": [[1.0]]}, "decode.bias is .*; wanted a start and an end for each label"),
         ({"bias": [[1.0, 2.0], [1.0]]}, "decode.bias is .*; wanted a start and an end"),
         ({"min_scores": [float("inf")]}, "decode.min_scores is .*; wanted a number"),
-        ({"boundary_weight": -0.1}, "decode.boundary_weight is -0.1; it must lie in"),
-        ({"snap": 1.5}, "decode.snap is 1.5; it must lie in"),
-        ({"snap": None}, "decode.snap is None; wanted a number, 0 to turn"),
+        ({"boundary_weight": -0.1}, "decode.boundary_weight is -0.1; wanted a number, at least 0"),
+        ({"snap": 1.5}, "decode.snap is 1.5; wanted a number in .0, 1."),
+        ({"snap": None}, "decode.snap is None; wanted a number"),
         ({"suppress": "soft_nms"}, "decode.suppress is 'soft_nms'; wanted a function, such as ops"),
-        ({"fill_gaps": "1 s"}, "decode.fill_gaps is '1 s'; wanted a number, 0 to turn"),
+        ({"fill_gaps": "1 s"}, "decode.fill_gaps is '1 s'; wanted a number"),
     ],
 )
 def test_an_option_out_of_range_is_refused(options, message):

@@ -216,14 +216,10 @@ def test_mistakes_are_refused_with_a_reason(model, values):
         stream.push(values)
     with pytest.raises(ValueError, match="the stream was finished"):
         stream.finish()
-    for options in (
-        {"voting": 0.7},
-        {"exclusive": True},
-        {"fill_gaps": 1.0},
-        {"max_per_sequence": 3},
-    ):
-        with pytest.raises(ValueError, match=f"decode.{next(iter(options))} is set"):
-            Stream(task_of(model, **options))
+    options = {"voting": 0.7, "exclusive": True, "fill_gaps": 1.0, "max_per_sequence": 3}
+    for name, value in options.items():
+        with pytest.raises(ValueError, match=f"decode.{name} is set"):
+            Stream(task_of(model, **{name: value}))
     task.facts = None
     with pytest.raises(ValueError, match="set longest"):
         Stream(task)

@@ -85,3 +85,18 @@ def test_without_targets_nothing_is_matched(name):
 def test_matching_takes_no_gradient(name):
     output, batch = case(name)
     assert not MATCHERS[name](output, batch).requires_grad
+
+
+def test_the_prediction_answers_for_the_first_target_if_there_is_one():
+    batch = make_batch((40, 23), num_targets=(2, 0))
+    output = single_model()(batch.features, batch.mask)
+    assert matching.match_single(output, batch).tolist() == [[0], [-1]]
+
+
+def test_a_head_with_points_is_refused():
+    batch = make_batch((40, 23), num_targets=(2, 0))
+    output = points_model()(batch.features, batch.mask)
+    with pytest.raises(
+        ValueError, match=r"one prediction per sequence, .* gives \d+; .*match_points"
+    ):
+        matching.match_single(output, batch)

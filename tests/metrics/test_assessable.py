@@ -5,19 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-import yaml
-from conftest import CONFIGS
-from metric_rows import rows, tensors
+from metric_rows import METRICS, rows, tensors
 
 from spanloc.config.build import build
 from spanloc.metrics.assessable import assessable
 from spanloc.structures import Predictions, Targets
-
-METRICS = {
-    name: node
-    for path in sorted((CONFIGS / "metric").glob("*.yaml"))
-    for name, node in yaml.safe_load(path.read_text())["metrics"].items()
-}
 
 
 def made(spans, labels=None, ignored=(), **options):

@@ -3,20 +3,13 @@
 import math
 
 import pytest
-import yaml
-from conftest import CONFIGS
 from matplotlib import pyplot
-from metric_rows import rows, tensors, value
+from metric_rows import METRICS, rows, tensors, value
 from processes import in_two_processes
 
 from spanloc import metrics
 from spanloc.config.build import build, targets
 
-METRICS = {
-    name: node
-    for path in sorted((CONFIGS / "metric").glob("*.yaml"))
-    for name, node in yaml.safe_load(path.read_text())["metrics"].items()
-}
 every_metric = pytest.mark.parametrize("node", METRICS.values(), ids=METRICS)
 
 

@@ -153,16 +153,10 @@ def test_rows_of_other_shapes_and_types_are_refused():
         ((broken(good, scores=good.scores[:-1]), true), "Predictions.scores has the shape"),
         ((good, broken(true, spans=true.spans.long())), "Targets.spans has .* wanted floats"),
         ((good, broken(true, spans=true.spans[:, 0])), "Targets.spans has the shape"),
-        (
-            (broken(good, spans=good.spans.numpy()), true),
-            "Predictions.spans is a ndarray; wanted a t",
-        ),
-        (
-            (broken(good, places=good.places + 99), true),
-            "Predictions.places has numbers outside of",
-        ),
+        ((broken(good, spans=good.spans.numpy()), true), "Predictions.spans is a ndarray; wanted a t"),
+        ((broken(good, places=good.places + 99), true), "Predictions.places has numbers outside of"),
         ((good, broken(true, places=true.places - 1)), "Targets.places has numbers outside of ids"),
-    ):
+    ):  # fmt: skip
         with pytest.raises(ValueError, match=message):
             AveragePrecision().update(*update)
     for update in (([], true), (good, [{"spans": [1, 2]}]), (good.spans, true)):

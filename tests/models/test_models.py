@@ -216,20 +216,11 @@ PARTS = {
 @pytest.mark.parametrize(
     ("part", "message"),
     [
-        (
-            {"head": models.PointsHead(2, 4, width=16)},
-            "PointsHead has num_levels=4; PyramidNeck has num",
-        ),
-        (
-            {"head": models.SingleHead(2, width=8)},
-            "SingleHead has width=8; PyramidNeck has width=16",
-        ),
-        (
-            {"backbone": models.ConvBackbone(3, width=8)},
-            "PyramidNeck has width=16; the backbone gives 8",
-        ),
+        ({"head": models.PointsHead(2, 4, width=16)}, "PointsHead has num_levels=4; PyramidNeck has num"),
+        ({"head": models.SingleHead(2, width=8)}, "SingleHead has width=8; PyramidNeck has width=16"),
+        ({"backbone": models.ConvBackbone(3, width=8)}, "PyramidNeck has width=16; the backbone gives 8"),
     ],
-)
+)  # fmt: skip
 def test_parts_of_other_sizes_are_refused_by_name(part, message):
     batch = make_batch((20,), num_targets=(1,))
     Localizer(**PARTS)(batch.features, batch.mask)
@@ -242,22 +233,17 @@ def test_parts_of_other_sizes_are_refused_by_name(part, message):
     [
         (lambda x, mask: x, "the backbone Mine gave Tensor; wanted a tuple"),
         (lambda x, mask: (x.transpose(1, 2), mask), r"gave \[\(1, 5, 16\), \(1, 5\)\]"),
-        (
-            lambda x, mask: (x[..., :-1], mask[:, :-1]),
-            r"gave \[\(1, 16, 4\).* \[\(1, 16, 5\), \(1, 5\)\]",
-        ),
+        (lambda x, mask: (x[..., :-1], mask[:, :-1]), r"gave \[\(1, 16, 4\).* \[\(1, 16, 5\), \(1, 5\)\]"),
         (lambda x, mask: (x, None), "gave .* and their mask"),
     ],
-)
+)  # fmt: skip
 def test_a_backbone_that_breaks_its_contract_is_refused_by_name(change, message):
     class Mine(models.ConvBackbone):
         def forward(self, features, mask):
             return change(*super().forward(features, mask))
 
-    model, batch = (
-        Localizer(**PARTS | {"backbone": Mine(3, stride=4, width=16)}),
-        make_batch((20,), num_targets=(1,)),
-    )
+    model = Localizer(**PARTS | {"backbone": Mine(3, stride=4, width=16)})
+    batch = make_batch((20,), num_targets=(1,))
     with unchecked(), pytest.raises(ValueError, match=message):
         model(batch.features, batch.mask)
 

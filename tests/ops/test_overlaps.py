@@ -1,4 +1,4 @@
-"""Lengths, overlaps and temporal IoU."""
+"""Lengths, overlaps, temporal IoU and offsets."""
 
 import math
 
@@ -66,3 +66,12 @@ def test_a_public_name_is_the_function_also_after_its_module_was_imported():
     # A module beside it of the same name would take its place.
     for name in ops.__all__:
         assert callable(getattr(ops, name)), name
+
+
+def test_offsets_round_trip_and_order():
+    points = ops.anchor_points([5, 3, 2], [2, 4, 8])
+    spans = random_spans(len(points)).float()
+    offsets = ops.encode_offsets(spans, points)
+    torch.testing.assert_close(ops.decode_offsets(offsets, points), spans)
+    decoded = ops.decode_offsets(offsets.abs(), points)
+    assert (decoded[:, 0] <= decoded[:, 1]).all()

@@ -230,12 +230,8 @@ def test_a_checkpoint_of_a_model_from_parts_loads_with_the_same_parts(tmp_path):
     path = tmp_path / "mine.ckpt"
     trainer.save_checkpoint(path)
     fresh = from_parts()
-    again = SpanLocalizer.load_from_checkpoint(
-        path,
-        localizer=fresh._make_localizer,
-        criterion=fresh.criterion,
-        weights_only=True,
-    )
+    parts = {"localizer": fresh._make_localizer, "criterion": fresh.criterion}
+    again = SpanLocalizer.load_from_checkpoint(path, **parts, weights_only=True)
     assert again.classes == ["a", "b"]
     for name, value in task.state_dict().items():
         assert torch.equal(again.state_dict()[name], value)
@@ -278,7 +274,7 @@ def test_a_loss_that_is_not_finite_is_reported_once_the_device_has_said_so():
     ready[0] = True
     with pytest.raises(FloatingPointError, match="the loss is nan at step 7, for a, b"):
         watch.add(torch.tensor(1.0), "at step 9")
-    watch.clear()
+    watch = FiniteWatch()
     watch._seen.append(_Seen(bad.isfinite(), lambda: False, bad, "at step 7"))
     with pytest.raises(FloatingPointError, match="at step 7"):
         watch.finish()

@@ -233,20 +233,6 @@ def test_a_long_recording_is_read_piece_by_piece(task):
     assert found.spans.max() > 400
 
 
-def test_a_long_recording_says_how_far_it_is(task, monkeypatch, caplog):
-    ticks = iter(range(0, 10**6, 4))
-    monkeypatch.setattr(
-        "spanloc.training.callbacks.pace.Pace.elapsed", property(lambda _: next(ticks))
-    )
-    task.window = 512
-    with caplog.at_level(logging.INFO, "spanloc"):
-        task.predict(signal(steps=20_000), rate=RATE, name="night")
-    lines = [text for text in caplog.messages if "windows" in text]
-    assert lines
-    assert lines[0].startswith("sequence night: ")
-    assert "left" in lines[0]
-
-
 def test_what_is_done_to_recordings_is_said_once(task, caplog):
     with caplog.at_level(logging.WARNING, "spanloc"):  # what Python shows by default
         for name in ("a", "b"):

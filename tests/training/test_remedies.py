@@ -211,7 +211,8 @@ def fit_exactly(cli, *options):
 def is_as_the_theory_says(name, found, row):
     relative = row.relative_gradient.mean
     if name in ("iou", "giou"):
-        assert relative >= 1.2
+        # The square root of 2, less for an end that lies exactly on its target.
+        assert relative >= 1.0
     else:
         smoothing = yaml.safe_load((CONFIGS / "span_loss" / f"{name}.yaml").read_text())[
             "smoothing"
@@ -223,13 +224,8 @@ def is_as_the_theory_says(name, found, row):
 
 @pytest.mark.parametrize("name", [pytest.param("giou", marks=pytest.mark.slow), "smooth_giou"])
 def test_a_few_sequences_are_fitted_and_the_sharp_loss_keeps_its_gradient(cli, name):
-    options = (
-        "data.num_train=4",
-        "data.batch_size=4",
-        "trainer.max_epochs=120",
-        "backbone.width=32",
-    )
-    found, row = fit_exactly(cli, *options, f"span_loss={name}")
+    options = "data.num_train=4 data.batch_size=4 trainer.max_epochs=120 backbone.width=32"
+    found, row = fit_exactly(cli, *options.split(), f"span_loss={name}")
     assert is_as_the_theory_says(name, found, row) < 0.02
 
 

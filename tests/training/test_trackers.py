@@ -18,14 +18,8 @@ from spanloc.training.tracking import check_reachable, end_runs, open_runs
 CLOSED = "http://127.0.0.1:9"
 URL = f"+logger.wandb.settings.base_url={CLOSED}"
 # Three steps, a test and its figures.
-RUN = (
-    *BARE,
-    "test=true",
-    "name=walks",
-    "hydra.run.dir=run",
-    "data.num_train=24",
-    "trainer.max_epochs=1",
-)
+OPTIONS = "test=true name=walks hydra.run.dir=run data.num_train=24 trainer.max_epochs=1"
+RUN = (*BARE, *OPTIONS.split())
 THEIRS = pytest.mark.filterwarnings("ignore")  # whatever the packages of trackers warn of
 
 
@@ -149,6 +143,15 @@ def wandb_records(folder):
             piece = b""
 
 
+def require_results(rows, folder):
+    """The losses of all steps, the result of the test, and all figures."""
+    assert [row["step"] for row in rows if "train/loss" in row] == [0, 1, 2]
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert [row["test/tiou"] for row in rows if "test/tiou" in row] == [metrics["test/tiou"]]
+    drawn = {name for row in rows for name in row if name.startswith("figures/")}
+    assert drawn == {f"figures/{path.stem}" for path in (folder / "figures").glob("*.png")}
+
+
 @THEIRS
 @pytest.mark.slow  # 15 s
 def test_wandb_offline_has_names_settings_steps_and_figures(cli, monkeypatch):
@@ -172,11 +175,7 @@ def test_wandb_offline_has_names_settings_steps_and_figures(cli, monkeypatch):
         for r in records
         if r.HasField("history")
     ]
-    assert [row["trainer/global_step"] for row in rows if "train/loss" in row] == [0, 1, 2]
-    metrics = json.loads((folder / "metrics.json").read_text())
-    assert [row["test/tiou"] for row in rows if "test/tiou" in row] == [metrics["test/tiou"]]
-    drawn = {name for row in rows for name in row if name.startswith("figures/")}
-    assert drawn == {f"figures/{path.stem}" for path in (folder / "figures").glob("*.png")}
+    require_results([{**row, "step": row.get("trainer/global_step")} for row in rows], folder)
     assert [r.exit.exit_code for r in records if r.HasField("exit")] == [0]
     assert (folder / "csv").is_dir()
 
@@ -190,16 +189,11 @@ def test_mlflow_has_names_settings_steps_and_figures_of_every_run(cli, monkeypat
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     place = cli("train", *RUN, "logger=mlflow")
     # One that fails after it began.
-    cli(
-        "train",
-        *RUN,
-        "logger=mlflow",
-        "hydra.run.dir=lost",
-        "+trainer.profiler=unknown",
-        folder=place,
-    )
-    broken = "callbacks.best.dirpath=/dev/null/best"
-    cli("train", *RUN, "logger=mlflow", "hydra.run.dir=broken", broken, folder=place)
+    for run, failing in (
+        ("lost", "+trainer.profiler=unknown"),
+        ("broken", "callbacks.best.dirpath=/dev/null/best"),
+    ):
+        cli("train", *RUN, "logger=mlflow", f"hydra.run.dir={run}", failing, folder=place)
     client = MlflowClient(f"sqlite:///{place / 'runs' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("spanloc").experiment_id
     runs = {run.info.run_name: run for run in client.search_runs([experiment])}
@@ -228,12 +222,7 @@ def test_trackio_has_names_settings_steps_and_figures(cli, monkeypatch, tmp_path
     folder = cli("train", *RUN, "logger=trackio") / "run"
     assert SQLiteStorage.get_runs("spanloc") == ["walks/run"]
     assert SQLiteStorage.get_run_config("spanloc", "walks/run")["backbone.width"] == 16
-    rows = SQLiteStorage.get_logs("spanloc", "walks/run")
-    assert [row["step"] for row in rows if "train/loss" in row] == [0, 1, 2]
-    metrics = json.loads((folder / "metrics.json").read_text())
-    assert [row["test/tiou"] for row in rows if "test/tiou" in row] == [metrics["test/tiou"]]
-    drawn = {name for row in rows for name in row if name.startswith("figures/")}
-    assert drawn == {f"figures/{path.stem}" for path in (folder / "figures").glob("*.png")}
+    require_results(SQLiteStorage.get_logs("spanloc", "walks/run"), folder)
 
 
 @THEIRS

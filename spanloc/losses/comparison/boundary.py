@@ -3,10 +3,9 @@
 import math
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from spanloc.losses.pair import above_zero, between_0_and_1, compare, growth, shift
+from spanloc.losses.pair import Spans, Values, above_zero, between_0_and_1, compare, growth, shift
 from spanloc.losses.properties import Properties
 from spanloc.losses.scalar import at_least, huber, log1p_gap
 
@@ -16,14 +15,14 @@ from spanloc.losses.scalar import at_least, huber, log1p_gap
     upper=math.inf, slope=0, steepest=1.5 * 2**0.5, names=("Libra",),
 )  # fmt: skip
 def balanced_l1_loss(
-    pred: Float[Tensor, "*n 2"],
-    target: Float[Tensor, "*n 2"],
+    pred: Spans,
+    target: Spans,
     *,
     beta: float = 0.1,
     alpha: float = 0.5,
     gamma: float = 1.5,
     eps: float = 1e-6,
-) -> Float[Tensor, "*n"]:
+) -> Values:
     """Balanced L1 of both end errors relative to the target's length, summed, in ``[0, inf)``.
 
     Up to ``beta`` its slope rises as a logarithm, so that small errors count for more than under
@@ -65,13 +64,7 @@ def balanced_l1_loss(
     "Tychsen-Smith and Petersson 2018, arXiv:1711.00164",
     upper=1.8, slope=0, steepest=2.693, apart=False, touching=False,
 )  # fmt: skip
-def bounded_iou_loss(
-    pred: Float[Tensor, "*n 2"],
-    target: Float[Tensor, "*n 2"],
-    *,
-    beta: float = 0.2,
-    eps: float = 1e-6,
-) -> Float[Tensor, "*n"]:
+def bounded_iou_loss(pred: Spans, target: Spans, *, beta: float = 0.2, eps: float = 1e-6) -> Values:
     """Smooth L1 of 1 minus the highest possible IoU: with this centre, and with this length, summed.
 
     In ``[0, 2 - beta)``. Smooth at the match. Where the centres are more than half a length apart,
@@ -80,8 +73,7 @@ def bounded_iou_loss(
     Args:
         pred, target: Spans in one unit. A reversed prediction costs more.
         beta: Loss, above 0, at which the parabola goes over into a line of slope 1.
-        eps: A target shorter than that, in the unit of the spans, counts as that long. Keep it well
-            below the shortest.
+        eps: As in :func:`l1_loss`.
 
     Raises:
         ValueError: ``beta`` is not above 0.
@@ -102,13 +94,7 @@ def bounded_iou_loss(
     "Yang et al. 2021, arXiv:2106.01883, for intervals, with tau 1",
     upper=1, slope=0, steepest=21.18, names=("KLD",),
 )  # fmt: skip
-def kl_loss(
-    pred: Float[Tensor, "*n 2"],
-    target: Float[Tensor, "*n 2"],
-    *,
-    floor: float = 1e-3,
-    eps: float = 1e-6,
-) -> Float[Tensor, "*n"]:
+def kl_loss(pred: Spans, target: Spans, *, floor: float = 1e-3, eps: float = 1e-6) -> Values:
     """``1 - 1 / (1 + ln(1 + KL))`` of the prediction's Gaussian from the target's, in ``[0, 1)``.
 
     The Gaussians are those of :func:`wasserstein_loss`. Smooth at the match. The shorter a

@@ -7,12 +7,12 @@ In fractions of the hull, with ``d`` between the centres and ``g`` between the l
 import math
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from spanloc.losses.overlap import iou_loss
 from spanloc.losses.pair import (
     Pair,
+    Spans,
+    Values,
     above_zero,
     between_0_and_1,
     compare,
@@ -30,13 +30,7 @@ from spanloc.losses.scalar import at_most_one, log1p
     "Yu et al. 2016, arXiv:1608.01471 (UnitBox), for intervals",
     upper=7.908, slope=1, steepest=1000 * 2**0.5, apart=False, names=("UnitBox",),
 )  # fmt: skip
-def log_iou_loss(
-    pred: Float[Tensor, "*n 2"],
-    target: Float[Tensor, "*n 2"],
-    *,
-    floor: float = 1e-3,
-    eps: float = 1e-6,
-) -> Float[Tensor, "*n"]:
+def log_iou_loss(pred: Spans, target: Spans, *, floor: float = 1e-3, eps: float = 1e-6) -> Values:
     """``-ln IoU`` of paired spans, in ``[0, 1 - ln floor]``; flat where they are disjoint.
 
     The less two spans overlap the steeper it is: where the IoU is below ``floor``, the logarithm
@@ -61,13 +55,7 @@ def log_iou_loss(
     "He et al. 2021, arXiv:2110.13675",
     upper=1, slope=3, steepest=3 * 2**0.5, apart=False, touching=False,
 )  # fmt: skip
-def alpha_iou_loss(
-    pred: Float[Tensor, "*n 2"],
-    target: Float[Tensor, "*n 2"],
-    *,
-    alpha: float = 3.0,
-    eps: float = 1e-6,
-) -> Float[Tensor, "*n"]:
+def alpha_iou_loss(pred: Spans, target: Spans, *, alpha: float = 3.0, eps: float = 1e-6) -> Values:
     """``1 - IoU^alpha`` of paired spans, in ``[0, 1]``; flat where they are disjoint.
 
     Above 1, ``alpha`` counts predictions that are already good for more: the slope at the match,
@@ -96,13 +84,7 @@ def alpha_iou_loss(
     "Zhang et al. 2023, arXiv:2311.02877",
     upper=1, slope=4 / 3, steepest=4 / 3 * 2**0.5, apart=False, touching=False,
 )  # fmt: skip
-def inner_iou_loss(
-    pred: Float[Tensor, "*n 2"],
-    target: Float[Tensor, "*n 2"],
-    *,
-    ratio: float = 0.75,
-    eps: float = 1e-6,
-) -> Float[Tensor, "*n"]:
+def inner_iou_loss(pred: Spans, target: Spans, *, ratio: float = 0.75, eps: float = 1e-6) -> Values:
     """:func:`iou_loss` of both spans made ``ratio`` times as long about their centres, in ``[0, 1]``.
 
     Below 1 it is steeper at the match (``1 / (ratio * length)``), where it is sharp, and flat before
@@ -129,12 +111,8 @@ def inner_iou_loss(
     upper=2, slope=1.02, steepest=1.02 * 2**0.5,
 )  # fmt: skip
 def interp_iou_loss(
-    pred: Float[Tensor, "*n 2"],
-    target: Float[Tensor, "*n 2"],
-    *,
-    alpha: float = 0.98,
-    eps: float = 1e-6,
-) -> Float[Tensor, "*n"]:
+    pred: Spans, target: Spans, *, alpha: float = 0.98, eps: float = 1e-6
+) -> Values:
     """:func:`iou_loss` of the prediction, plus that of a span ``alpha`` of the way to the target.
 
     In ``[0, 2]``. The second overlaps the target long after the first has ceased to, and pulls
@@ -165,9 +143,7 @@ def interp_iou_loss(
     "Zhang et al. 2021, arXiv:2101.08158, for intervals",
     upper=2.25, slope=1, steepest=28.25**0.5, apart=False,
 )  # fmt: skip
-def eiou_loss(
-    pred: Float[Tensor, "*n 2"], target: Float[Tensor, "*n 2"], *, eps: float = 1e-6
-) -> Float[Tensor, "*n"]:
+def eiou_loss(pred: Spans, target: Spans, *, eps: float = 1e-6) -> Values:
     """:func:`diou_loss` plus the squared difference of the lengths over the squared hull.
 
     In ``[0, 2.25]``. Sharp at the match. Disjoint spans are pulled together only where their lengths
@@ -192,12 +168,8 @@ def eiou_loss(
     upper=3, slope=1, steepest=13**0.5,
 )  # fmt: skip
 def mpdiou_loss(
-    pred: Float[Tensor, "*n 2"],
-    target: Float[Tensor, "*n 2"],
-    *,
-    extent: float | None = None,
-    eps: float = 1e-6,
-) -> Float[Tensor, "*n"]:
+    pred: Spans, target: Spans, *, extent: float | None = None, eps: float = 1e-6
+) -> Values:
     """:func:`iou_loss` plus both squared end errors over the squared hull, in ``[0, 3)``.
 
     Sharp at the match. A reversed prediction may cost more.
@@ -228,9 +200,7 @@ def mpdiou_loss(
     "Tong et al. 2023, arXiv:2301.10051",
     upper=math.e, slope=1, steepest=2.031, exact=False, names=("Wise-IoU v1", "WIoU"),
 )  # fmt: skip
-def wise_iou_loss(
-    pred: Float[Tensor, "*n 2"], target: Float[Tensor, "*n 2"], *, eps: float = 1e-6
-) -> Float[Tensor, "*n"]:
+def wise_iou_loss(pred: Spans, target: Spans, *, eps: float = 1e-6) -> Values:
     """:func:`iou_loss` times ``exp`` of the squared distance of the centres over the squared hull.
 
     In ``[0, e)``. The hull in the factor gets no gradient, as in the source, so that it is not made

@@ -1,6 +1,8 @@
 """A dense head with curves of starts and ends."""
 
 from collections.abc import Sequence
+from functools import wraps
+from typing import Any
 
 from torch import nn
 
@@ -37,19 +39,10 @@ class BoundaryHead(PointsHead):
     #: What is read around that place, in cells of the finest level.
     cells_of_look: int = 4
 
-    def __init__(
-        self,
-        num_classes: int,
-        num_levels: int,
-        *,
-        width: int = 96,
-        num_layers: int = 2,
-        num_shared: int = 0,
-        prior: float = 0.01,
-    ) -> None:
-        sizes = {"width": width, "num_layers": num_layers, "num_shared": num_shared}
-        super().__init__(num_classes, num_levels, **sizes, prior=prior)
-        self.boundary = nn.Conv1d(width, 2, 3, padding=1)
+    @wraps(PointsHead.__init__)  # type: ignore[misc]
+    def __init__(self, *sizes: Any, **options: Any) -> None:
+        super().__init__(*sizes, **options)
+        self.boundary = nn.Conv1d(self.width, 2, 3, padding=1)
         nn.init.constant_(self.boundary.bias, _PRIOR)  # type: ignore[arg-type]
 
     def forward(self, levels: Sequence[Level], strides: Sequence[int]) -> Output:

@@ -1,11 +1,10 @@
 """A pyramid without parameters."""
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
-from spanloc.models.layers import coarser, require_sizes
+from spanloc.models.layers import Mask, Steps, coarser, require_sizes
 from spanloc.models.protocols import Level
 
 
@@ -35,9 +34,7 @@ class MaxPoolNeck(nn.Module):
         """Steps per cell of every level, over a backbone of that stride."""
         return [stride * 2**level for level in range(self.num_levels)]
 
-    def forward(
-        self, x: Float[Tensor, "batch width cells"], mask: Bool[Tensor, "batch cells"]
-    ) -> list[Level]:
+    def forward(self, x: Steps, mask: Mask) -> list[Level]:
         """Cells and mask of each level, the finest first."""
         levels: list[Level] = [(x, mask)]
         for _ in range(self.num_levels - 1):

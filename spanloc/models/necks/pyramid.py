@@ -2,10 +2,9 @@
 
 from typing import cast
 
-from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import nn
 
-from spanloc.models.layers import ConvBlock, ConvNorm, coarser, halved, require_sizes
+from spanloc.models.layers import ConvBlock, ConvNorm, Mask, Steps, coarser, halved, require_sizes
 from spanloc.models.protocols import Level
 
 
@@ -51,9 +50,7 @@ class PyramidNeck(nn.Module):
         """Steps per cell of every level, over a backbone of that stride."""
         return [stride * 2**level for level in range(self.num_levels)]
 
-    def forward(
-        self, x: Float[Tensor, "batch width cells"], mask: Bool[Tensor, "batch cells"]
-    ) -> list[Level]:
+    def forward(self, x: Steps, mask: Mask) -> list[Level]:
         """Cells and mask of each level, the finest first."""
         if x.shape[1] != self.width:
             raise ValueError(

@@ -42,11 +42,7 @@ def sampled(loader: Any, num_batches: float) -> tuple[Any, int | None]:
 
     The draw is always the same, in the order of the loader, and has at least one sample, or several short
     ones. A loader of another kind, which cannot be sampled from, stays as it is, and how many it has is
-    not known: None.
-
-    Args:
-        loader: Of this process's share.
-        num_batches: Of all processes.
+    not known: None. The loader is that of this process's share, the batches are those of all processes.
     """
     whole = not isinstance(loader, DataLoader) or loader.batch_size is None
     if whole or isinstance(loader.dataset, IterableDataset):

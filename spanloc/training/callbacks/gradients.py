@@ -37,18 +37,18 @@ class GradientNorms(Callback):
         if every_n_steps < 1:
             raise ValueError(f"every_n_steps is {every_n_steps}; it must be at least 1")
         self.every_n_steps = every_n_steps
-        self._past = GradientHistory.empty()
+        self._stepping, self._norm = False, torch.zeros(())
+        self._forget()
+
+    def _forget(self) -> None:
+        self._past, self._log = GradientHistory.empty(), StepLog(optional={"grad/spans"})
         self._rows: list[Tensor] = []
-        self._stepping = False
-        self._norm = torch.zeros(())
         self._sums: list[Tensor] = []
-        self._log = StepLog(optional={"grad/spans"})
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Forgets an earlier run; what a resumed one holds is loaded afterwards."""
         if stage == "fit" and trainer.global_step == 0:
-            self._past, self._rows, self._sums = GradientHistory.empty(), [], []
-            self._log.clear()
+            self._forget()
 
     def history(self) -> GradientHistory:
         """The measurements so far, one row for each step."""

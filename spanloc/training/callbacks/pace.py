@@ -13,11 +13,7 @@ _FIRST_STEPS = 20
 
 
 class Pace:
-    """Tells when to print a line: first after 5 s, then every 10, later every 30 s, at last every minute.
-
-    Args:
-        clock: Seconds since some moment.
-    """
+    """Tells when to print a line: first after 5 s, then every 10, later every 30 s, at last every minute."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock, self._begin, self._next = clock, clock(), 5.0
@@ -37,12 +33,7 @@ class Pace:
 
 
 def counted(done: int, total: float, noun: str, seconds: float) -> str:
-    """The part of a loop that is done and the time of the rest, as text.
-
-    Args:
-        done, total: Rounds of the loop; a total that is not known is infinite.
-        noun: What a round does.
-        seconds: That the rounds so far took.
+    """The rounds of a loop that are done and the time of the rest, as text; a total not known is infinite.
 
     >>> counted(120, 400, "batches", 12.9)
     '120 of 400 batches, about 0:30 left'
@@ -68,20 +59,15 @@ class Remaining:
 
     Validation takes as long as the passes so far; before the first, as if a batch of it took as long as
     one of training.
-
-    Args:
-        clock: Seconds since some moment.
     """
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
-        self._clock, self._begin, self._began = clock, clock(), clock()
-        self._first = self._batches = self._validated_at = 0
-        self._validation = 0.0
-        self._said = False
+        self._clock, self._began = clock, clock()
+        self.start()
 
-    def start(self, trainer: Trainer) -> None:
-        """Starts the clock. A resumed run has done none of its steps yet."""
-        self._begin, self._first = self._clock(), trainer.global_step
+    def start(self, first: int = 0) -> None:
+        """Starts the clock, of a training that begins after so many steps."""
+        self._begin, self._first = self._clock(), first
         self._batches = self._validated_at = 0
         self._validation, self._said = 0.0, False
 
@@ -100,9 +86,8 @@ class Remaining:
 
     def end_pass(self, trainer: Trainer) -> None:
         """Adds a pass over the validation set."""
-        if not trainer.sanity_checking:
-            self._validation += self.in_pass
-            self._validated_at = trainer.global_step - self._first
+        self._validation += self.in_pass
+        self._validated_at = trainer.global_step - self._first
 
     def estimate(self, trainer: Trainer) -> str | None:
         """After the first steps, once: how long the whole training takes, as text."""

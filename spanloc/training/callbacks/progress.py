@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
@@ -31,19 +32,59 @@ def progress_display() -> package.callbacks.ProgressBar:
     return EpochBar() if terminal else ProgressLines()
 
 
-class EpochBar(package.callbacks.RichProgressBar):
-    """Lightning's bar, with epochs from 1, the time that is left of the whole training, loss and metric.
+class _Watching(package.callbacks.ProgressBar):
+    """Keeps the time, the loss and the metric that chooses the checkpoint; says once how long all will take."""
 
-    Args:
-        clock: Seconds since some moment.
-    """
+    is_disabled: Any  # as Lightning's own bar has it
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         super().__init__()
-        self._remaining, self._clock = Remaining(clock), clock
-        self._loss: float | None = None
-        self._metric: float | None = None
-        self._read_at = -math.inf
+        self._clock, self._pace, self._remaining = clock, Pace(clock), Remaining(clock)
+        self._loss: Tensor | None = None
+        self._metric: Tensor | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Starts the clock. A resumed run has done none of its steps yet."""
+        self._pace = Pace(self._clock)
+        self._remaining.start(trainer.global_step)
+        self._loss = self._metric = None
+        super().on_train_start(trainer, pl_module)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Counts the batch, and says once how long all will take."""
+        self._remaining.count()
+        self._loss = outputs.get("loss") if isinstance(outputs, Mapping) else None
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if not self.is_disabled and (text := self._remaining.estimate(trainer)):
+            log.info("%s", text)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Starts the clock of the pass."""
+        self._remaining.begin_pass()
+        super().on_validation_start(trainer, pl_module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Stops it, and notes the metric that chooses the checkpoint."""
+        if not trainer.sanity_checking:
+            self._remaining.end_pass(trainer)
+            monitor = getattr(trainer.checkpoint_callback, "monitor", None)
+            self._metric = trainer.callback_metrics.get(monitor) if monitor else None
+        super().on_validation_end(trainer, pl_module)
+
+    def _values(self, trainer: Trainer) -> dict[str, str]:
+        """The loss and the metric, where they are known, as text. Reading them waits for the device."""
+        monitor = getattr(trainer.checkpoint_callback, "monitor", None)
+        pairs = (("loss", self._loss), (monitor, self._metric))
+        return {str(name): f"{float(value):.3g}" for name, value in pairs if value is not None}
+
+
+class EpochBar(_Watching, package.callbacks.RichProgressBar):
+    """Lightning's bar, with epochs from 1, the time that is left of the whole training, loss and metric."""
+
+    _shown: Mapping[str, str] = MappingProxyType({})
+    _read_at = -math.inf
 
     def configure_columns(self, trainer: Trainer) -> list[Any]:
         """Those of Lightning, without batches per second, and in training without the times of an epoch."""
@@ -58,8 +99,10 @@ class EpochBar(package.callbacks.RichProgressBar):
         return [column for column in columns if type(column).__name__ not in left_out]
 
     def get_metrics(self, trainer: Trainer, pl_module: Any) -> dict[str, Any]:
-        """The values of the lines in a log file, as text."""
-        return _values(trainer, self._loss, self._metric)
+        """The values of the lines in a log file, as text; read once a second."""
+        if self._clock() - self._read_at >= 1:
+            self._shown, self._read_at = self._values(trainer), self._clock()
+        return dict(self._shown)
 
     def _get_train_description(self, current_epoch: int) -> str:
         text = f"Epoch {_of(current_epoch + 1, self.trainer.max_epochs)}"
@@ -69,95 +112,44 @@ class EpochBar(package.callbacks.RichProgressBar):
         # As wide as the bar of the validation below, or both would flicker.
         return f"{text:{len(self.validation_description)}}"
 
-    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Starts the clock."""
-        self._remaining.start(trainer)
-        self._loss = self._metric = None
-        super().on_train_start(trainer, pl_module)
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Counts the batch, and says once how long all will take."""
-        self._remaining.count()
-        # Once a second: reading waits for the device.
-        due = self._clock() - self._read_at >= 1
-        if due and isinstance(outputs, Mapping) and "loss" in outputs:
-            self._loss, self._read_at = float(outputs["loss"]), self._clock()
-        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        if not self.is_disabled and (text := self._remaining.estimate(trainer)):
-            log.info("%s", text)
-
-    def on_validation_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Starts the clock of the pass."""
-        self._remaining.begin_pass()
-        super().on_validation_start(trainer, pl_module)
-
-    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Stops it, and notes the metric that chooses the checkpoint."""
-        metric = _monitored(trainer)
-        self._metric = None if metric is None or trainer.sanity_checking else float(metric)
-        self._remaining.end_pass(trainer)
-        super().on_validation_end(trainer, pl_module)
-
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Stops the bar: what is printed next would go into its line."""
         self._stop_progress()
 
 
-class ProgressLines(package.callbacks.ProgressBar):
+class ProgressLines(_Watching):
     """Logs how far a fit, a validation or a test is, at the times of :class:`Pace`.
 
     The lines go to the logger of this module, level INFO; a command of spanloc writes it to standard
     output and to the run's log file.
-
-    Args:
-        clock: Seconds since some moment.
     """
 
-    def __init__(self, clock: Clock = time.monotonic) -> None:
-        super().__init__()
-        self._clock, self._pace, self._enabled = clock, Pace(clock), True
-        self._remaining = Remaining(clock)
-        self._epoch = self._done = 0
-        self._loss: Tensor | None = None
-        self._metric: Tensor | None = None
+    is_disabled = False
+    _epoch = _done = 0
 
     def enable(self) -> None:
         """Prints lines."""
-        self._enabled = True
+        self.is_disabled = False
 
     def disable(self) -> None:
         """Prints none, as in all processes but the first."""
-        self._enabled = False
+        self.is_disabled = True
 
-    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Starts the clock. A resumed run has done none of its steps yet."""
-        self._pace = Pace(self._clock)
-        self._remaining.start(trainer)
-        self._loss = self._metric = None
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
         """Prints a line if one is due, and once how long all will take."""
         self._epoch = trainer.current_epoch + 1
-        self._remaining.count()
-        # Only a line reads it: that waits for the device.
-        self._loss = outputs.get("loss") if isinstance(outputs, Mapping) else None
-        if self._enabled and (text := self._remaining.estimate(trainer)):
-            log.info("%s", text)
-        if self._enabled and self._pace.due():
+        super().on_train_batch_end(trainer, *args)
+        if not self.is_disabled and self._pace.due():
             log.info("%s", self._line(trainer, self._remaining.left(trainer)))
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Prints the last line of the training."""
-        if self._enabled:
+        if not self.is_disabled:
             log.info("training ended: %s", self._line(trainer, math.inf))
 
     def on_validation_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Starts the clock of a pass over the validation or test set."""
-        self._remaining.begin_pass()
+        super().on_validation_start(trainer, pl_module)
         self._done = 0
         if trainer.state.fn != "fit":
             self._pace = Pace(self._clock)
@@ -173,40 +165,19 @@ class ProgressLines(package.callbacks.ProgressBar):
         """Prints a line if one is due."""
         self._count("testing", trainer.num_test_batches)
 
-    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Notes how long the pass took, and the metric that chooses the checkpoint."""
-        if trainer.sanity_checking:
-            return
-        self._remaining.end_pass(trainer)
-        self._metric = _monitored(trainer)
-
     def _count(self, what: str, num_batches: list[int | float]) -> None:
         self._done += 1
         count = sum(num_batches)
-        if self._enabled and self._done < count and self._pace.due():
+        if not self.is_disabled and self._done < count and self._pace.due():
             done = counted(self._done, count, "batches", self._remaining.in_pass)
             log.info("%s: %s", what, done)
 
     def _line(self, trainer: Trainer, left: float) -> str:
         epoch = _of(self._epoch, trainer.max_epochs)
-        found = _values(trainer, self._loss, self._metric)
-        values = ", ".join(f"{name} {value}" for name, value in found.items())
+        values = ", ".join(f"{name} {value}" for name, value in self._values(trainer).items())
         text = f"epoch {epoch}, step {_of(trainer.global_step, total_steps(trainer))}"
         text += f"{values and ': '}{values}; {duration(self._pace.elapsed)} elapsed"
         return text if not math.isfinite(left) else f"{text}, about {duration(left)} left"
-
-
-def _monitored(trainer: Trainer) -> Tensor | None:
-    """The metric that chooses the checkpoint, of the last validation."""
-    monitor = getattr(trainer.checkpoint_callback, "monitor", None)
-    return trainer.callback_metrics.get(monitor) if monitor else None
-
-
-def _values(trainer: Trainer, loss: Any, metric: Any) -> dict[str, str]:
-    """The loss and the metric that chooses the checkpoint, where they are known, as text."""
-    monitor = getattr(trainer.checkpoint_callback, "monitor", None)
-    pairs = (("loss", loss), (monitor, metric))
-    return {str(name): f"{float(value):.3g}" for name, value in pairs if value is not None}
 
 
 def _of(number: int, total: float | None) -> str:
