@@ -9,13 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from spanloc.data.annotations.folder import (
-    SUBSETS,
-    Annotations,
-    BadSpan,
-    Record,
-    read_annotations,
-)
+from spanloc.data.annotations.folder import SUBSETS, Annotations, BadSpan, Record, read_annotations
 from spanloc.data.annotations.problems import bad_span_notes
 from spanloc.data.annotations.rows import nearest
 from spanloc.data.crops import Crops, require_room
@@ -98,18 +92,18 @@ class AnnotatedData(SpanDataModule):
         **reading: Any,
     ) -> None:
         super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed)
-        shares = {"val_share": val_share, "test_share": test_share, "with_spans": with_spans}
-        if not 0 < min_kept < 1:
-            raise ValueError(f"data.min_kept is {min_kept}; it must lie between 0 and 1")
-        for name, value in shares.items():
-            if not 0 <= value < 1:
-                raise ValueError(f"data.{name} is {value}; it must lie in [0, 1)")
-        if not 0 < train_share <= 1:
-            raise ValueError(f"data.train_share is {train_share}; it must lie in (0, 1]")
-        if not crop_seconds > 0:
-            raise ValueError(f"data.crop_seconds is {crop_seconds}; it must be above 0")
-        if crops_per_epoch is not None and not 0 < crops_per_epoch <= 10**9:
-            raise ValueError(f"data.crops_per_epoch is {crops_per_epoch}; it must be above 0")
+        count = 1 if crops_per_epoch is None else crops_per_epoch
+        for name, value, fits, wanted in (
+            ("min_kept", min_kept, 0 < min_kept < 1, "lie between 0 and 1"),
+            ("val_share", val_share, 0 <= val_share < 1, "lie in [0, 1)"),
+            ("test_share", test_share, 0 <= test_share < 1, "lie in [0, 1)"),
+            ("with_spans", with_spans, 0 <= with_spans < 1, "lie in [0, 1)"),
+            ("train_share", train_share, 0 < train_share <= 1, "lie in (0, 1]"),
+            ("crop_seconds", crop_seconds, crop_seconds > 0, "be above 0"),
+            ("crops_per_epoch", count, 0 < count <= 10**9, "be above 0, and at most 10^9"),
+        ):
+            if not fits:
+                raise ValueError(f"data.{name} is {value}; it must {wanted}")
         mappings = {"feature_options": feature_options, **reading}
         for name in ("feature_options", "label_map", "columns", "subset_map"):
             if not isinstance(mappings.get(name) or {}, Mapping):
@@ -117,8 +111,6 @@ class AnnotatedData(SpanDataModule):
                     f"data.{name} is {mappings[name]!r}; wanted {{name: value}}, in quotes: "
                     f"'data.{name}={{...}}'"
                 )
-        if isinstance(channels, str | int):
-            raise ValueError(f"data.channels is {channels!r}; wanted a list: 'data.channels=[...]'")
         known = {*inspect.signature(read_annotations).parameters} - {"root", "found", "refused"}
         for name in reading.keys() - known:
             others = sorted(known.union(inspect.signature(AnnotatedData).parameters) - {"reading"})
@@ -134,7 +126,7 @@ class AnnotatedData(SpanDataModule):
         self.train_share = train_share
         self.min_kept, self.with_spans, self.transforms = min_kept, with_spans, transforms
         self.crop_seconds, self.crops_per_epoch = crop_seconds, crops_per_epoch
-        self._in_memory = self.annotations is not None
+        self._in_memory = self._as_given = self.annotations is not None
         #: Notes of what was done to the data, a line each.
         self.notes: list[str] = []
 
@@ -195,9 +187,10 @@ class AnnotatedData(SpanDataModule):
 
     def _begin(self) -> Annotations:
         if self.annotations is None:
-            self.annotations = self._read()
-        elif self._in_memory:
+            self.annotations = self._alike(self._read())
+        elif self._as_given:
             self.annotations = self._alike(self.annotations)
+        self._as_given = False
         self.classes = self.annotations.classes
         self.num_channels = self.annotations.num_channels
         self.seconds_per_step = self.annotations.seconds_per_step
@@ -224,7 +217,7 @@ class AnnotatedData(SpanDataModule):
 
     def span_labels(self) -> list[Tensor]:
         """Labels of the spans of each training sequence, in the order of :meth:`span_lengths`."""
-        return [record.labels for record in self._all_train]
+        return [labels for _, labels in self._targets()]
 
     def _targets(self) -> list[tuple[Tensor, Tensor]]:
         # Whatever train_share is.
@@ -236,44 +229,37 @@ class AnnotatedData(SpanDataModule):
         return {name: [record.num_steps for record in found] for name, found in parts.items()}
 
     def _read(self) -> Annotations:
-        """The recordings of the folder, of one rate and with the same channels."""
+        """The recordings of the folder."""
         found: list[BadSpan] = []
         ours: dict[str, Any] = {"channels": self.channels, "on_rate": self.on_rate}
         read = read_annotations(self.root, found=found, **ours, **self.reading)
         if not any(read.subsets.values()):
             raise ValueError(f"{self.root}: there are no recordings")
         self.notes += bad_span_notes(found, str(self.reading.get("bad_spans", "error")))
-        return self._alike(read)
+        return read
 
     def _alike(self, read: Annotations) -> Annotations:
         """Recordings of one rate, with the same channels, or features of them."""
         records = [record for subset in SUBSETS for record in read.subsets.get(subset, ())]
         self.notes += late_beginnings(records)
-        records, notes = uniform(
-            records,
-            rate=self.rate,
-            on_rate=self.on_rate,
-            channels=self.channels,
-            missing=self.missing,
-        )
+        wanted: dict[str, Any] = {"channels": self.channels, "on_rate": self.on_rate}
+        records, notes = uniform(records, rate=self.rate, missing=self.missing, **wanted)
         self.notes += notes
         train = [record for record in records if record.subset == "training"]
-        found = features_for(train, self.features, self.feature_options)
+        name, options = features_for(train, self.features, self.feature_options)
         if self.features is None:
             self.notes += note_on_sound(train)
         #: True where features were not set, and chosen.
-        self.chosen_features = self.features is None and found[0] is not None
-        self.features, self.feature_options = found
+        self.chosen_features = self.features is None and name is not None
+        self.features, self.feature_options = name, options
         if records:
             first = records[0]
-            #: The signals that the model is trained on.
-            made = self.features, self.feature_options
             time = (self.reading.get("columns") or {}).get("time")
             time = None if time is None else str(time)  # a file without names has numbers
-            self.input = facts_of(first.signal, first.timeline, *made, self.missing, time)
-        if self.features is not None:
-            made = self.features, self.feature_options
-            records = [with_features(record, *made) for record in records]
+            #: The signals that the model is trained on.
+            self.input = facts_of(first.signal, first.timeline, name, options, self.missing, time)
+        if name is not None:
+            records = [with_features(record, name, options) for record in records]
         subsets = {name: [r for r in records if r.subset == name] for name in SUBSETS}
         return Annotations(read.classes, subsets, read.files)
 
@@ -290,9 +276,8 @@ class AnnotatedData(SpanDataModule):
             train, self._val = hold_out(train, self.val_share, self.split_seed)
             self.notes.append(held_out_note(self._val, "validation"))
         self._all_train, self._train = train, nested_share(train, self.train_share, self.seed)
-        parts = zip(SUBSETS, (train, self._val, self._test), strict=True)
         #: The recordings of each subset, where some are held out too.
-        self.subsets = {name: list(own) for name, own in parts}
+        self.subsets = dict(zip(SUBSETS, (train, self._val, self._test), strict=True))
         #: Recordings that are trained on.
         self.num_trained = len(self._train)
         self.notes += training_notes(self._train, len(train), self._val, self._test)

@@ -49,7 +49,8 @@ class Crops(Dataset[Sample]):
         self.count = math.ceil(self._ends[-1]) if count is None else count
         holding = [_holding_a_span(record, crop, min_kept) for record in self.records]
         evenly = float(np.average(holding, weights=shares))
-        spans = [_short_enough(record, crop, min_kept) for record in self.records]
+        # Those that are short enough for a crop to keep.
+        spans = [own[min_kept * np.diff(own)[:, 0] <= crop] for own in map(_known, self.records)]
         self._spans = np.concatenate(spans)
         self._of = np.repeat(np.arange(len(spans)), [len(own) for own in spans])
         #: Fraction of the crops that are drawn around a span.
@@ -99,15 +100,13 @@ class Crops(Dataset[Sample]):
         return i, first, first + size
 
 
-def _short_enough(record: Record, crop: float, min_kept: float) -> np.ndarray:
-    """Spans that are short enough for a crop to keep."""
-    spans = record.spans[record.labels >= 0].double().numpy()
-    return spans[min_kept * (spans[:, 1] - spans[:, 0]) <= crop]
+def _known(record: Record) -> np.ndarray:
+    return record.spans[record.labels >= 0].double().numpy()
 
 
 def _holding_a_span(record: Record, crop: float, min_kept: float) -> float:
     """Fraction of the crops of a recording that hold a span where they are spread evenly."""
-    spans = record.spans[record.labels >= 0].double().numpy()
+    spans = _known(record)
     if record.num_steps <= crop or not len(spans):
         return float(len(spans) > 0)
     room = record.num_steps - crop
@@ -121,15 +120,7 @@ def _holding_a_span(record: Record, crop: float, min_kept: float) -> float:
 
 
 def require_room(records: Sequence[Record], crop: float, min_kept: float, step: float) -> None:
-    """Refuse crops that hold less than the part ``min_kept`` of every span: there would be nothing to learn.
-
-    Args:
-        crop: Steps of a crop.
-        step: Seconds per step.
-
-    Raises:
-        ValueError: They are too short.
-    """
+    """Refuse crops of so many steps that hold less than the part ``min_kept`` of every span: nothing to learn."""
     lengths = [size for record in records for size in length(record.spans).tolist()]
     if lengths and crop < min_kept * min(lengths):
         raise ValueError(

@@ -24,11 +24,8 @@ _ROUNDING = 1.5
 class Samples(Protocol):
     """A list of samples, or a data set."""
 
-    def __len__(self) -> int:
-        """The number of them."""
-
-    def __getitem__(self, index: int, /) -> Sample:
-        """One of them."""
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> Sample: ...
 
 
 class SpanDataModule(LightningDataModule):
@@ -155,11 +152,11 @@ class SpanDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         """Validation batches; none where nothing is held out."""
-        return self._evaluation(self.val_set) if len(self.val_set) else []
+        return self._loader(self.val_set) if len(self.val_set) else []
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Test batches."""
-        return self._evaluation(self.test_set)
+        return self._loader(self.test_set)
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """The test batches, to predict on."""
@@ -187,13 +184,11 @@ class SpanDataModule(LightningDataModule):
             remedy = ": call setup(), or set it there or when it is made" if ours else ""
             raise AttributeError(f"{type(self).__name__} has no {name}{remedy}")
 
-    def _evaluation(self, dataset: Samples) -> DataLoader[Any]:
-        return self._loader(dataset, EvaluationSampler(len(dataset)))
-
-    def _loader(
-        self, dataset: Samples, sampler: EpochSampler | EvaluationSampler
-    ) -> DataLoader[Any]:
-        training = isinstance(sampler, EpochSampler)
+    def _loader(self, dataset: Samples, order: EpochSampler | None = None) -> DataLoader[Any]:
+        training = order is not None
+        sampler = EvaluationSampler(len(dataset)) if order is None else order
+        # A machine with a GPU may train on its CPU.
+        device = getattr(getattr(self.trainer, "strategy", None), "root_device", None)
         kind = _TrainingLoader if training else DataLoader
         return kind(
             cast("Dataset[Sample]", dataset),
@@ -204,13 +199,8 @@ class SpanDataModule(LightningDataModule):
             collate_fn=collate,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
-            pin_memory=self._for_gpu(),
+            pin_memory=isinstance(device, torch.device) and device.type == "cuda",
         )
-
-    def _for_gpu(self) -> bool:
-        # A machine with a GPU may train on its CPU.
-        device = getattr(getattr(self.trainer, "strategy", None), "root_device", None)
-        return isinstance(device, torch.device) and device.type == "cuda"
 
 
 def _overlapping(spans: Tensor) -> bool:

@@ -73,10 +73,7 @@ def limits_of(records: Sequence[Record]) -> _Limits:
 def ratios(std: np.ndarray, usual: np.ndarray, outside: np.ndarray) -> np.ndarray:
     """Standard deviations of channels relative to those of usual values, ``(C,)``; 1 where extremes are not rare.
 
-    Args:
-        std: Of all values.
-        usual: Of the values clipped to their :func:`usual_range`.
-        outside: Share of the values outside of it.
+    Usual values are clipped to their :func:`usual_range`; ``outside`` is the share of the values outside of it.
     """
     known = (usual > 0) & (outside <= _RARE)
     return np.divide(std, usual, out=np.ones_like(std), where=known)

@@ -1,7 +1,7 @@
 """Recordings to hold out where no file says so, and the share that is trained on."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
@@ -11,6 +11,7 @@ from spanloc.data.annotations.folder import Record
 from spanloc.data.annotations.placed import as_stretches, merged
 from spanloc.data.sequences import clipped
 from spanloc.data.signals import Stretch
+from spanloc.data.signals.reading import listed
 from spanloc.files import counted, shown, time_text
 from spanloc.structures import Timeline
 
@@ -51,11 +52,7 @@ def _groups(records: Sequence[Record], name_of: Callable[[Record], str]) -> dict
 
 
 def _cut_at_the_end(record: Record, share: float) -> tuple[Record, Record]:
-    """A recording without its end, and the end: about that share of its time and of its spans.
-
-    Raises:
-        ValueError: There are less than two spans, or no room.
-    """
+    """A recording without its end, and the end: about that share of its time and of its spans."""
     steps, count = record.num_steps, len(record.spans)
     starts, ends = record.spans.double().sort(dim=0).values.unbind(1)
     # Between spans that begin after a place and those that end before it; where all overlap, at a start.
@@ -152,15 +149,9 @@ def named(records: Sequence[Record]) -> str:
     by_subject = dict.fromkeys(record.subject for record in records)
     if by_subject and None not in by_subject:
         kind = "subject" + "s" * (len(by_subject) > 1)
-        return (
-            f"{kind} {_first(sorted(map(str, by_subject)))} ({counted(len(records), 'recording')})"
-        )
-    return _first([record.id for record in records])
-
-
-def _first(names: Collection[str | None]) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(map(shown, list(names)[:5])) + more
+        names = listed(sorted(map(str, by_subject)), 5)
+        return f"{kind} {names} ({counted(len(records), 'recording')})"
+    return listed([record.id for record in records], 5)
 
 
 def nested_share(records: Sequence[Record], share: float, seed: int) -> list[Record]:
@@ -169,8 +160,7 @@ def nested_share(records: Sequence[Record], share: float, seed: int) -> list[Rec
     One with spans is the first that is drawn, since there is nothing to learn without any.
     """
     drawn = sorted(
-        records,
-        key=lambda record: sha256(f"{seed} {record.id}".encode(errors="replace")).digest(),
+        records, key=lambda record: sha256(f"{seed} {record.id}".encode(errors="replace")).digest()
     )
     first = next((record for record in drawn if len(record.spans)), drawn[0])
     drawn = [first, *(record for record in drawn if record is not first)]
@@ -200,7 +190,7 @@ def lacking_notes(
     """Notes on labels without a span to train on, and on subsets without a span to evaluate."""
     there = {label for record in train for label in record.labels.tolist()}
     names = [name for label, name in enumerate(classes) if label not in there]
-    found = [f"no span to train on: {_first(names)}"] if names else []
+    found = [f"no span to train on: {listed(names, 5)}"] if names else []
     for what, key, own in (("validation", "val", val), ("testing", "test", test)):
         if own and not any(len(record.spans) for record in own):
             found.append(f"no span in the recordings for {what}: {key}/mAP says nothing")

@@ -29,10 +29,7 @@ _MOST_GAPS = 3
 class Note(NamedTuple):
     """What was done to a recording, in a few words.
 
-    Args:
-        text: Of one recording.
-        of_many: Of several; ``{}`` stands for their values. Empty: as ``text``.
-        value: That differs between recordings of which the rest is the same.
+    ``of_many`` says it of several recordings, whose values stand for ``{}``; empty: as ``text``.
     """
 
     text: str
@@ -48,16 +45,14 @@ def facts_of(
     timeline: Timeline,
     features: str | None,
     options: Mapping[str, Any],
-    missing: str = "error",
-    time: str | None = None,
+    missing: str,
+    time: str | None,
 ) -> InputFacts:
     """The facts of signals that are all like this one."""
-    channels, units = (
-        None if names is None else list(names) for names in (signal.channels, signal.units)
-    )
-    rate, offset = 1 / timeline.seconds_per_step, timeline.offset
-    count = signal.num_channels
-    return InputFacts(count, rate, offset, channels, units, features, dict(options), missing, time)
+    count, rate = signal.num_channels, 1 / timeline.seconds_per_step
+    names, units = (list(known) if known else None for known in (signal.channels, signal.units))
+    offset, options = timeline.offset, dict(options)
+    return InputFacts(count, rate, offset, names, units, features, options, missing, time)
 
 
 def open_recording(
@@ -92,14 +87,7 @@ def signal_of(values: Any) -> Signal:
 
 
 def without_gaps(signal: Signal, missing: str, on_fill: Callable[[], None] | None = None) -> Signal:
-    """A signal with its missing values filled (``"interpolate"``), or without gaps in its times (``"error"``).
-
-    Args:
-        on_fill: As of :class:`Filled`.
-
-    Raises:
-        ValueError: There is a gap that is not to be filled; or ``missing`` is another word.
-    """
+    """A signal with its missing values filled (``"interpolate"``), or refused if its times have gaps (``"error"``)."""
     if missing == "interpolate":
         fill = partial(Filled, on_fill=on_fill)
         return signal.each(fill) if isinstance(signal, MixedRates) else fill(signal)
@@ -188,11 +176,7 @@ def listed_gaps(signal: Regular, rate: float | None) -> str:
 def in_order(
     signal: Signal, facts: InputFacts, chosen: Sequence[str | int] | None = None
 ) -> tuple[Signal, list[str]]:
-    """The channels of training in their order, and the names of those that are left out.
-
-    Raises:
-        ValueError: One is lacking, or there are not as many.
-    """
+    """The channels of training in their order, and the names of those that are left out."""
     there, left = signal.channels, list[str]()
     if chosen is not None:
         signal = some_channels(signal, chosen)

@@ -87,16 +87,14 @@ def from_arrays(
                 raise ValueError(
                     f"{what}: there is no signal {shown(name)}{nearest(str(name), [*signals])}"
                 )
-    entries = []
-    for name in signals:
-        entry = known.get(name, Annotated(name, [], _FILE))
-        if subsets is not None and name in subsets:
-            entry = replace(entry, subset=Reading().subset(subsets[name], entry.where))
-        if subjects is not None and name in subjects:
-            entry = replace(entry, subject=str(subjects[name]))
-        entries.append(entry)
+    entries = {name: known.get(name, Annotated(name, [], _FILE)) for name in signals}
+    for name, subset in (subsets or {}).items():
+        entry = entries[name]
+        entries[name] = replace(entry, subset=Reading().subset(subset, entry.where))
+    for name, subject in (subjects or {}).items():
+        entries[name] = replace(entries[name], subject=str(subject))
     with _as_arguments():
-        data = _data(entries, signals, rate, channels, options, per_step)
+        data = _data([*entries.values()], signals, rate, channels, options, per_step)
     if silent := [name for name in signals if name not in known]:
         some = f"{len(silent)} of {len(signals)} signals, such as {shown(silent[0])}"
         data.notes.append(f"not in spans, and taken as sequences without any: {some}")
@@ -174,30 +172,26 @@ def _data(
             raise ValueError(f"{name}: that is for files")
 
     def signal_of(entry: Annotated) -> ArraySignal:
-        if isinstance(rate, Mapping) and entry.id not in rate:
+        if entry.id not in rates:
             raise ValueError(f"rate: there is none of {shown(entry.id)}")
-        own = rate[entry.id] if isinstance(rate, Mapping) else rate
         try:
             # The features of videos have the rate of the frames, not their own.
-            known = None if meaning.feature_stride is not None else own
-            return ArraySignal(np.asarray(signals[entry.id]), known, channels, name=entry.id)
+            own = rates[entry.id] if meaning.feature_stride is None else None
+            return ArraySignal(np.asarray(signals[entry.id]), own, channels, name=entry.id)
         except (TypeError, ValueError) as error:
             text = str(error).partition("\n")[0].removeprefix(f"{entry.id}: ")
             raise ValueError(f"signals: {shown(entry.id)}: {text}") from None
 
-    found: list[BadSpan] = []
+    fps = None if isinstance(rate, Mapping) else rate
+    rates = rate if isinstance(rate, Mapping) else dict.fromkeys(signals, rate)
     own = {name: value for name, value in options.items() if name in _MEANING}
-    meaning = Meaning(fps=None if isinstance(rate, Mapping) else rate, **{"found": found, **own})
-    if isinstance(rate, Mapping) and meaning.feature_stride is not None:
-        entries = [replace(entry, fps=rate.get(entry.id)) for entry in entries]
+    meaning = Meaning(fps=fps, **{"found": list[BadSpan](), **own})
+    if meaning.feature_stride is not None and fps is None:
+        entries = [replace(entry, fps=rates.get(entry.id)) for entry in entries]
     entries = [
-        entry
-        if entry.id not in per_step
-        else _labelled(entry, per_step[entry.id], signal_of(entry))
-        for entry in entries
+        _labelled(e, per_step[e.id], signal_of(e)) if e.id in per_step else e for e in entries
     ]
-    content = Content(_FILE, entries)
-    annotations = lay(content, signal_of, meaning)
+    annotations = lay(Content(_FILE, entries), signal_of, meaning)
     others = {name: value for name, value in options.items() if name not in _MEANING}
     data = AnnotatedData(annotations, **others)
     data.notes += map(_argued, bad_span_notes(meaning.found or (), meaning.bad_spans))
@@ -205,19 +199,14 @@ def _data(
 
 
 def _is_per_step(spans: Any) -> bool:
-    # Spans are pairs, mappings, or columns by name.
-    if (
-        isinstance(spans, Mapping)
-        or not isinstance(spans, Iterable)
-        or getattr(spans, "ndim", 1) != 1
-    ):
+    # Spans are pairs, mappings, or columns by name; labels are single values.
+    def single(value: Any) -> bool:
+        listed = isinstance(value, Iterable) and not isinstance(value, str | bytes)
+        return not listed or getattr(value, "ndim", 1) == 0
+
+    if single(spans) or isinstance(spans, Mapping) or getattr(spans, "ndim", 1) > 1:
         return False
-    first = next(iter(spans), ())
-    return (
-        isinstance(first, str | bytes)
-        or not isinstance(first, Iterable)
-        or getattr(first, "ndim", 1) == 0
-    )
+    return single(next(iter(spans), ()))
 
 
 def _labelled(entry: Annotated, labels: Any, signal: ArraySignal) -> Annotated:

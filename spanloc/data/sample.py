@@ -1,5 +1,6 @@
 """A tiny data set in the annotation format, made on the spot to try things on."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,45 +12,32 @@ _NAME = "sample"
 CLASSES = ("sit down", "turn", "walk")
 _RATE, _SECONDS = 50, 30
 _SUBSETS = ("training",) * 4 + ("validation", "testing")
-_RECORDINGS_EACH = 2
 # Seconds: least and most.
 _LASTING = {"rest": (0.5, 1.5), "sit down": (1.6, 2.6), "turn": (0.8, 1.6), "walk": (2.5, 5.0)}
 _CYCLE = ("rest", "walk", "turn", "walk", "rest", "sit down")
 
 
 def data_folder(root: str | float) -> Path:
-    """The folder of the data; ``sample`` is a made-up one, unless there is a folder of that name.
-
-    Args:
-        root: A config may hold a number, of a folder that is called 2024.
-    """
-    root = str(root)
+    """The folder of the data; ``sample`` is a made-up one, unless there is a folder of that name."""
+    root = str(root)  # a folder may be called 2024
     if root == _NAME and not Path(root).exists():
         return sample_folder()
     return Path(root)
 
 
-def sample_folder(folder: str | Path = Path("runs") / "sample") -> Path:
+def sample_folder(folder: Path = Path("runs") / "sample") -> Path:
     """A folder of 12 made-up recordings of somebody who walks, turns and sits down.
 
     Each has 30 s of three channels at 50 Hz, like an accelerometer at the waist, in g; six subjects,
     of whom four are for training. The values are always the same. A folder that has them already stays
     as it is, so that one can spoil it on purpose.
-
-    Args:
-        folder: Where they are written, if they are not there yet.
-
-    Returns:
-        The folder.
     """
-    folder = Path(folder)
     file = folder / "annotations.json"
     if file.exists():
         return folder
     database: dict[str, Any] = {}
-    for number in range(len(_SUBSETS) * _RECORDINGS_EACH):
-        subject = number // _RECORDINGS_EACH
-        name = f"person{subject + 1}-{'ab'[number % _RECORDINGS_EACH]}"
+    for number, (subject, part) in enumerate(product(range(len(_SUBSETS)), "ab")):
+        name = f"person{subject + 1}-{part}"
         values, acts = _recording(number)
         with replacing(folder / "data" / f"{name}.npy") as path:
             np.save(path, values)
@@ -73,18 +61,17 @@ def _recording(number: int) -> tuple[np.ndarray, list[tuple[str, int, int]]]:
     steps = _RATE * _SECONDS
     values = rng.normal(0, 0.02, (steps, 3))
     values[:, 2] += 1.0  # gravity
-    acts = []
-    first, turn = 0, number % len(_CYCLE)
+    acts: list[tuple[str, int, int]] = []
+    first, turn = 0, number
     while True:
         label = _CYCLE[turn % len(_CYCLE)]
         last = first + round(_RATE * rng.uniform(*_LASTING[label]))
         if last > steps:
-            break
+            return values.astype(np.float32), acts
         if label != "rest":
             acts.append((label, first, last))
             values[first:last] += _motion(label, last - first, rng)
         first, turn = last, turn + 1
-    return values.astype(np.float32), acts
 
 
 def _motion(label: str, steps: int, rng: np.random.Generator) -> np.ndarray:

@@ -78,23 +78,18 @@ class EpochSampler(DistributedSampler[Any]):
         self._done = epoch, done
 
     def __len__(self) -> int:
-        self._join()
-        return self.num_samples
-
-    def _join(self) -> None:
-        # A loader may be made before the processes meet.
-        self.num_replicas, self.rank = _processes(*self._given)
-        self.num_samples = self.size // self.num_replicas
-        self.total_size = self.num_samples * self.num_replicas
+        return self.size // _processes(*self._given)[0]
 
     def __iter__(self) -> Iterator[EpochIndex]:
-        self._join()
+        # A loader may be made before the processes meet.
+        num_replicas, rank = _processes(*self._given)
         rng = np.random.default_rng([self.seed, self.epoch])
-        order = rng.permutation(self.size)[: self.total_size]
+        order = rng.permutation(self.size)[: self.size // num_replicas * num_replicas]
         lengths = self._lengths()
         if lengths is not None and len(set(lengths.tolist())) > 1:
-            order = self._by_length(order, lengths, rng)
-        mine = order[self.rank :: self.num_replicas]
+            # What all processes take at a time is one batch here.
+            order = _by_length(order, lengths, self.batch_size * num_replicas, rng)
+        mine = order[rank::num_replicas]
         epoch, done = self._done
         left = mine[done:] if epoch == self.epoch else mine
         return iter([EpochIndex(i, self.epoch) for i in left.tolist()])
@@ -108,19 +103,6 @@ class EpochSampler(DistributedSampler[Any]):
                 f"there are {len(found)} lengths of {self.size} sequences; wanted one each"
             )
         return found
-
-    def _by_length(
-        self, order: np.ndarray, lengths: np.ndarray, rng: np.random.Generator
-    ) -> np.ndarray:
-        # What all processes take at a time is one batch here.
-        size = self.batch_size * self.num_replicas
-        full = len(order) // size * size
-        order, rest = order[:full], order[full:]
-        for first in range(0, full, size * _WINDOW):
-            window = order[first : first + size * _WINDOW]
-            # Of the same length, what came first stays first.
-            window[:] = window[np.argsort(lengths[window], kind="stable")]
-        return np.concatenate([rng.permutation(order.reshape(-1, size)).ravel(), rest])
 
 
 class EvaluationSampler(DistributedSampler[Any]):
@@ -172,6 +154,18 @@ def known_lengths(dataset: object) -> Lengths | None:
         return [sample.features.shape[1] for sample in dataset]
     lengths: Lengths | None = getattr(dataset, "lengths", None)
     return lengths
+
+
+def _by_length(
+    order: np.ndarray, lengths: np.ndarray, size: int, rng: np.random.Generator
+) -> np.ndarray:
+    full = len(order) // size * size
+    order, rest = order[:full], order[full:]
+    for first in range(0, full, size * _WINDOW):
+        window = order[first : first + size * _WINDOW]
+        # Of the same length, what came first stays first.
+        window[:] = window[np.argsort(lengths[window], kind="stable")]
+    return np.concatenate([rng.permutation(order.reshape(-1, size)).ravel(), rest])
 
 
 def _processes(num_replicas: int | None, rank: int | None) -> tuple[int, int]:

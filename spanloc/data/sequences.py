@@ -1,6 +1,7 @@
 """Data sets of annotated sequences from files."""
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -68,21 +69,19 @@ class TiledSequences(Dataset[Sample]):
     """
 
     def __init__(self, records: Sequence[Record], most: int, *, min_kept: float = 0.5) -> None:
-        self.records, self.min_kept = list(records), min_kept
-        counts = [-(-record.num_steps // most) for record in self.records]
-        self._firsts = np.concatenate([[0], np.cumsum(counts)])
+        self.min_kept = min_kept
+        self._tiles: list[tuple[Record, int, int]] = []
+        for record in records:
+            steps = record.num_steps
+            count = -(-steps // most)
+            ends = [steps * k // count for k in range(count + 1)]
+            self._tiles += [(record, first, last) for first, last in pairwise(ends)]
 
     def __len__(self) -> int:
-        return int(self._firsts[-1])
+        return len(self._tiles)
 
     def __getitem__(self, index: int) -> Sample:
-        if not 0 <= index < len(self):
-            raise IndexError(f"index {index} of {len(self)} tiles")
-        i = int(np.searchsorted(self._firsts, index, side="right")) - 1
-        record, count = self.records[i], int(self._firsts[i + 1] - self._firsts[i])
-        tile = index - int(self._firsts[i])
-        first, last = (record.num_steps * k // count for k in (tile, tile + 1))
-        return cut(record, first, last, self.min_kept)
+        return cut(*self._tiles[index], self.min_kept)
 
 
 def cut(record: Record, first: int, last: int, min_kept: float = 0.5) -> Sample:
@@ -186,12 +185,7 @@ def _safe(mean: np.ndarray, std: np.ndarray) -> tuple[Tensor, Tensor]:
 
 
 def require_finite(source: Signal | Path, values: np.ndarray, first: int = 0) -> None:
-    """Refuse values ``(steps, channels)`` that are NaN or infinite; the error names row and channel.
-
-    Args:
-        source: The recording, or its file, for the error.
-        first: The number of the first step.
-    """
+    """Refuse values ``(steps, channels)`` from step ``first`` on that are not finite; the error names row and channel."""
     if not np.isfinite(values).all():
         row, channel = np.argwhere(~np.isfinite(values))[0]
         value = values[row, channel]

@@ -27,17 +27,10 @@ _LEAST_SAMPLES = 4
 def features_for(
     records: Sequence[Record], features: str | None, options: Mapping[str, Any]
 ) -> tuple[str | None, dict[str, Any]]:
-    """The features of recordings and their options; those that are not set follow from the recordings.
+    """The features of recordings (None: the samples) and their options; what is not set follows from the recordings.
 
     For sound these are bands of frequencies. Frames are 2 to 10 ms apart, so that a short span (5 % are shorter)
     has about 12 of them where that allows it.
-
-    Args:
-        features: As set: a name in ``FEATURES``, ``"none"``, or None: not set.
-        options: As set; they stay.
-
-    Returns:
-        The name, or None for the samples as they are.
 
     Raises:
         ValueError: There are options, and no features.
@@ -45,15 +38,15 @@ def features_for(
     options = {name: value for name, value in options.items() if value is not None}
     if features in FEATURES:
         return features, options
-    if features == AS_THEY_ARE or not _are_sound(records):
+    if features == AS_THEY_ARE or not records or not all(map(_is_sound, records)):
         if options:
             raise ValueError("data.feature_options is set, and no data.features")
         return None, {}
     step = max(record.timeline.seconds_per_step for record in records)
-    lengths = [length(r.spans) * r.timeline.seconds_per_step for r in records if len(r.spans)]
+    lengths = torch.cat([length(r.spans) * r.timeline.seconds_per_step for r in records])
     hop = _MOST_HOP
-    if lengths:
-        short = float(torch.cat(lengths).quantile(0.05))
+    if len(lengths):
+        short = float(lengths.quantile(0.05))
         # A window needs some samples.
         least = max(_LEAST_HOP, math.ceil(1000 * _LEAST_SAMPLES * step) / 1000)
         hop = round(min(max(short / _FRAMES, least), _MOST_HOP), 3)
@@ -63,13 +56,9 @@ def features_for(
 
 def note_on_sound(records: Sequence[Record]) -> list[str]:
     """A note where a model sees the samples of sound, since other recordings are none."""
-    if _are_sound(records) or not any(_is_sound(record) for record in records):
+    if len({*map(_is_sound, records)}) < 2:
         return []
     return ["not all recordings are sound, so the model sees the samples of those that are"]
-
-
-def _are_sound(records: Sequence[Record]) -> bool:
-    return bool(records) and all(map(_is_sound, records))
 
 
 def _is_sound(record: Record) -> bool:

@@ -52,8 +52,7 @@ def uniform(
     if not records:
         return [], []
     found, notes = _with_channels(records, channels)
-    notes += _irregular_note(found)
-    notes += _gap_note(found) if missing == "interpolate" else []
+    notes += _time_notes(found, missing)
     found = [replace(record, signal=without_gaps(record.signal, missing)) for record in found]
     if rate is None:
         rate = _most_frequent_rate(found)
@@ -166,12 +165,7 @@ def _with_rate(record: Record, rate: float) -> Record:
 
 
 def with_features(record: Record, features: str, options: Mapping[str, Any]) -> Record:
-    """The recording with features as its signal, such as bands of frequencies.
-
-    Args:
-        features: A name in ``FEATURES``.
-        options: Of these.
-    """
+    """The recording with features as its signal, such as bands of frequencies; ``features`` is in ``FEATURES``."""
     own = _rate(record)
     signal = FEATURES[features](record.signal, source_rate=own, **options)
     return _over(record, signal, signal.rate, signal.rate / own)
@@ -195,26 +189,18 @@ def _over(record: Record, signal: Signal, rate: float, ratio: float) -> Record:
     )
 
 
-def _irregular_note(records: Sequence[Record]) -> list[str]:
+def _time_notes(records: Sequence[Record], missing: str) -> list[str]:
+    notes, of = [], f"of {len(records)} recordings"
     uneven = [record.signal for record in records if isinstance(record.signal, Regular)]
-    if not uneven:
-        return []
-    several = f"the times of {len(uneven)} of {len(records)} recordings are not regular"
-    return [f"{several}: interpolated at equal steps, as in {shown_path(uneven[0].path)}"]
-
-
-def _gap_note(records: Sequence[Record]) -> list[str]:
-    gaps = [
-        (record.signal.path, text)
-        for record in records
-        if isinstance(record.signal, Regular)
-        and (text := listed_gaps(record.signal, record.signal.rate))
-    ]
-    if not gaps:
-        return []
-    path, text = gaps[0]
-    several = f"gaps in the times of {len(gaps)} of {len(records)} recordings"
-    return [f"{several} filled by interpolation, as in {shown_path(path)}: {text}"]
+    if uneven:
+        several, where = f"the times of {len(uneven)} {of} are not regular", uneven[0].path
+        notes.append(f"{several}: interpolated at equal steps, as in {shown_path(where)}")
+    gaps = [(shown_path(s.path), text) for s in uneven if (text := listed_gaps(s, s.rate))]
+    if gaps and missing == "interpolate":
+        first, text = gaps[0]
+        several = f"gaps in the times of {len(gaps)} {of}"
+        notes.append(f"{several} filled by interpolation, as in {first}: {text}")
+    return notes
 
 
 def _rate(record: Record) -> float:

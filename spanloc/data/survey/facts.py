@@ -1,7 +1,8 @@
 """Facts for the findings of a survey."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -18,7 +19,6 @@ class Facts:
 
     Attributes:
         spans, every: Span tables, without and with spans that are there twice.
-        channels: The channel table.
         training: Share of the annotated training time that spans cover.
         unread: Ids of the recordings with annotations that could not be read or used.
         filled: True where training interpolates missing values.
@@ -36,21 +36,28 @@ class Facts:
     unread: Collection[str] = ()
     filled: bool = False
 
-    def span(self, row: int, table: pd.DataFrame | None = None) -> str:
-        """A span in words."""
-        found = (self.spans if table is None else table).loc[row]
+    def span(self, found: "pd.Series[Any]") -> str:
+        """A span in words, from its row of a table."""
         step, offset = self.records[found["place"]].timeline
-        start, end = (_short(offset + found[end] * step) for end in ("start", "end"))
+        seconds = (f"{offset + found[end] * step:.3f}" for end in ("start", "end"))
+        start, end = (text.rstrip("0").rstrip(".") for text in seconds)
         label = found["label"]
         name = "no known label" if label < 0 else repr(self.classes[label])
         return f"{name} from {start} to {end} s"
 
-    def of_span(self, row: int, more: str = "", table: pd.DataFrame | None = None) -> Case:
+    def of_span(self, found: "pd.Series[Any]", more: str = "") -> Case:
         """The case of a span, with more about it in words."""
-        found = (self.spans if table is None else table).loc[row]
         record = self.records[found["place"]]
         file = "" if record.source is None else record.source.file
-        return Case(file, record.id, found["row"], self.span(row, table) + more)
+        return Case(file, record.id, found["row"], self.span(found) + more)
+
+    def of_spans(self, table: pd.DataFrame) -> Iterator[Case]:
+        """The cases of the spans of a table."""
+        return (self.of_span(row) for _, row in table.iterrows())
+
+    def of_channel(self, place: int, name: str, more: str = "") -> Case:
+        """The case of a channel of a recording, with more about it in words."""
+        return of_record(self.records[place], f"column {name}{more}")
 
 
 def of_record(record: Record, text: str = "", row: str = "") -> Case:
@@ -61,7 +68,3 @@ def of_record(record: Record, text: str = "", row: str = "") -> Case:
 def fitting(unit: str) -> str:
     """The advice where spans fit in another unit, from the question about it."""
     return f"{unit[0].upper()}{unit[1:]}; with this unit they fit in their recordings."
-
-
-def _short(seconds: float) -> str:
-    return f"{seconds:.3f}".rstrip("0").rstrip(".")

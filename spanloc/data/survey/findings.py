@@ -1,8 +1,6 @@
 """Findings about recordings: their files, subsets, subjects and channels."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,7 @@ from spanloc.data.signals import Regular
 from spanloc.data.signals.protocol import place_of_row
 from spanloc.data.survey.facts import Facts, fitting, of_record
 from spanloc.data.survey.kinds import SCALES, finding
-from spanloc.data.survey.result import MOST_CASES, Finding
+from spanloc.data.survey.result import Finding
 from spanloc.files import counted
 
 # What is there less often, or makes a smaller share of the values far out, is a value like others.
@@ -35,7 +33,7 @@ def refused(cases: Sequence[Case]) -> Iterator[Finding]:
     others = [case for case in cases if case not in apart]
     for kind, whole in (("refused", False), ("unusable", True)):
         own = [case for case in others if bool(case.sequence and not case.row) == whole]
-        yield from finding(kind, own, len(own))
+        yield from finding(kind, own)
     # The file is that of the recording; what is left of the text: the columns of a table.
     own = [
         case._replace(file=path, text=rest.partition("; ")[0].removeprefix(": "))
@@ -43,8 +41,7 @@ def refused(cases: Sequence[Case]) -> Iterator[Finding]:
         for path, _, rest in [case.text.removeprefix(_NO_RATE).partition(" does not say its rate")]
     ]
     named = f"{TIME[0].upper()}{TIME[1:]}. If there is none, set data.fps (steps per second)."
-    advice = named if any(case.text for case in own) else ""
-    yield from finding("no rate", own, len(own), advice=advice)
+    yield from finding("no rate", own, advice=named if any(case.text for case in own) else "")
     for case in too_short:
         text, _, unit = case.text.partition("; ")
         yield Finding("error", "unit", text, 1, fitting(unit), [case._replace(text="")])
@@ -53,62 +50,49 @@ def refused(cases: Sequence[Case]) -> Iterator[Finding]:
 def unreadable(facts: Facts) -> Iterator[Finding]:
     """Recordings that failed while they were read."""
     pairs = zip(facts.records, facts.scans, strict=True)
-    own = [of_record(record, scan.problem) for record, scan in pairs if scan.problem]
-    yield from finding("unreadable", own, len(own))
+    cases = [of_record(record, scan.problem) for record, scan in pairs if scan.problem]
+    yield from finding("unreadable", cases)
 
 
 def not_finite(facts: Facts) -> Iterator[Finding]:
     """Infinite and missing values, a case a recording; and channels without values."""
-    filled = {"advice": "Training interpolates them.", "lesser": "note"} if facts.filled else {}
-    gaps = [*_gaps(facts.records)]
-    yield from finding("gap", gaps, len(gaps), **filled)
+    filled: Any = (
+        {"advice": "Training interpolates them.", "lesser": "note"} if facts.filled else {}
+    )
+    gaps: dict[str, Case] = {}
+    for record in facts.records:
+        if isinstance(record.signal, Regular) and (gap := record.signal.gap):
+            start, long = (steps * record.timeline.seconds_per_step for steps in gap)
+            text = f"{long:.6g} s without a row, from {start:.6g} s on"
+            gaps[record.id] = of_record(record, text)
+    yield from finding("gap", [*gaps.values()], **filled)
     for kind in ("not finite", "missing"):
         cases = []
         for record, scan in zip(facts.records, facts.scans, strict=True):
-            odd = scan.missing if kind == "missing" else scan.not_finite
+            odd = scan.odd.get(kind)
             # The steps of a gap are a finding of their own.
-            if odd and not (kind == "missing" and getattr(record.signal, "gap", None)):
+            if odd and not (kind == "missing" and record.id in gaps):
                 count, row, column, value = odd
                 more = f"; in all {counted(count, 'such value')}" if count > 1 else ""
                 place = place_of_row(record.signal, row)
                 name = f"channel {column!r}" if record.signal.channels else f"column {column}"
                 cases.append(of_record(record, f"{name} is {value}{more}", place))
-        yield from finding(kind, cases, len(cases), **(filled if kind == "missing" else {}))
-    table = facts.channels
-    empty = table[table["count"] == 0]
-    rows = zip(empty["place"], empty["name"], strict=True)
-    cases = [of_record(facts.records[i], f"column {name}") for i, name in rows]
-    yield from finding("no values", cases, len(cases))
-
-
-def _gaps(records: Sequence[Record]) -> Iterator[Case]:
-    for record in records:
-        if isinstance(record.signal, Regular) and (gap := record.signal.gap):
-            start, long = (steps * record.timeline.seconds_per_step for steps in gap)
-            yield of_record(record, f"{long:.6g} s without a row, from {start:.6g} s on")
+        yield from finding(kind, cases, **(filled if kind == "missing" else {}))
+    rows = facts.channels[facts.channels["count"] == 0].itertuples()
+    yield from finding("no values", [facts.of_channel(row.place, row.name) for row in rows])
 
 
 def empty_subsets(facts: Facts) -> Iterator[Finding]:
     """Nothing to train on."""
-    if not facts.records:
-        return
     own = [record for record in facts.records if record.subset == "training"]
-    if not own:
-        yield Finding(
-            "error",
-            "no training",
-            "No recording has the subset 'training'",
-            0,
-            "Give some recordings the subset 'training'.",
-        )
-    elif not any(len(record.spans) or record.id in facts.unread for record in own):
-        yield Finding(
-            "error",
-            "no training spans",
-            "No training recording has a span",
-            0,
-            "Annotate some of them: there is nothing to learn from.",
-        )
+    if facts.records and not own:
+        text = "No recording has the subset 'training'"
+        advice = "Give some recordings the subset 'training'."
+        yield Finding("error", "no training", text, 0, advice)
+    elif own and not any(len(record.spans) or record.id in facts.unread for record in own):
+        text = "No training recording has a span"
+        advice = "Annotate some of them: there is nothing to learn from."
+        yield Finding("error", "no training spans", text, 0, advice)
 
 
 def copies(facts: Facts) -> Iterator[Finding]:
@@ -119,15 +103,16 @@ def copies(facts: Facts) -> Iterator[Finding]:
             groups.setdefault((scan.digest, record.num_steps), []).append(record)
     own = [group for group in groups.values() if len(group) > 1]
     for kind, across in (("copy in another subset", True), ("copy", False)):
-        some = [g for g in own if (len({r.subset for r in g}) > 1) == across]
-        yield from finding(kind, map(_copy, some), len(some))
+        some = [_copy(g) for g in own if (len({r.subset for r in g}) > 1) == across]
+        yield from finding(kind, some)
 
 
 def _copy(group: Sequence[Record]) -> Case:
     first, *others = group
     other = next((record for record in others if record.subset != first.subset), others[0])
+    text = " and ".join(f"{record.id!r} ({record.subset})" for record in (first, other))
     more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
-    return of_record(first, f"{_of(first)} and {_of(other)}{more}")
+    return of_record(first, text + more)
 
 
 def subjects(facts: Facts) -> Iterator[Finding]:
@@ -136,118 +121,85 @@ def subjects(facts: Facts) -> Iterator[Finding]:
     for record in facts.records:
         if record.subject is not None:
             subsets.setdefault(record.subject, set()).add(record.subset)
-    own = [(subject, sorted(found)) for subject, found in subsets.items() if len(found) > 1]
-    cases = (Case(text=f"{subject!r} in {' and '.join(found)}") for subject, found in own)
-    yield from finding("subject in two subsets", cases, len(own))
+    cases = [
+        Case(text=f"{subject!r} in {' and '.join(sorted(found))}")
+        for subject, found in subsets.items()
+        if len(found) > 1
+    ]
+    yield from finding("subject in two subsets", cases)
     held = {record.subset for record in facts.records} >= {"validation", "testing"}
     if len(facts.records) > 1 and not subsets and not held:
-        yield Finding(
-            "note",
-            "no subjects",
-            "No subjects (persons, animals, machines) are named: recordings of one may be both in training and in testing",
-            len(facts.records),
-            "If one subject has several recordings, name the subjects: training then holds out whole subjects.",
-        )
+        text = "No subjects (persons, animals, machines) are named: recordings of one may be both in training and in testing"
+        advice = "If one subject has several recordings, name the subjects: training then holds out whole subjects."
+        yield Finding("note", "no subjects", text, len(facts.records), advice)
 
 
 def without_spans(facts: Facts) -> Iterator[Finding]:
     """Recordings without spans."""
     empty = [r for r in facts.records if not len(r.spans) and r.id not in facts.unread]
-    yield from finding("no spans", map(of_record, empty), len(empty))
+    yield from finding("no spans", [of_record(record) for record in empty])
 
 
 def differences(facts: Facts) -> Iterator[Finding]:
     """Recordings with irregular times, of another rate or with other channels than the first one."""
     signals = [record.signal for record in facts.records]
     rates = [1 / record.timeline.seconds_per_step for record in facts.records]
-    shapes = [(s.num_channels, None if s.channels is None else tuple(s.channels)) for s in signals]
-    uneven = [record for record in facts.records if isinstance(record.signal, Regular)]
-    yield from finding("irregular", map(of_record, uneven), len(uneven))
+    uneven = [isinstance(signal, Regular) for signal in signals]
+    yield from finding(
+        "irregular", [of_record(r) for r, odd in zip(facts.records, uneven, strict=True) if odd]
+    )
     # The rate of irregular times is an estimate.
     odd_rates = [
-        i
-        for i, rate in enumerate(rates)
-        if not (np.isclose(rate, rates[0], 1e-6, 0) or isinstance(signals[i], Regular))
+        not (odd or np.isclose(rate, rates[0], 1e-6, 0))
+        for rate, odd in zip(rates, uneven, strict=True)
     ]
-    odd_shapes = [i for i, shape in enumerate(shapes) if _sorted(shape) != _sorted(shapes[0])]
-    texts = [f"{rate:g} steps per second" for rate in rates]
+    # Channels that have names are found by them, in whatever order.
+    known = [sorted(s.channels) if s.channels else s.num_channels for s in signals]
+    odd_channels = [channels != known[0] for channels in known]
     names = [
-        ", ".join(own or (f"{counted(count, 'channel')} without names",)) for count, own in shapes
+        ", ".join(s.channels or (f"{counted(s.num_channels, 'channel')} without names",))
+        for s in signals
     ]
+    texts = [f"{rate:g} steps per second" for rate in rates]
     for kind, odd, shown in (
         ("different rates", odd_rates, texts),
-        ("different channels", odd_shapes, names),
+        ("different channels", odd_channels, names),
     ):
-        cases = (of_record(facts.records[i], f"{shown[i]}; the first has {shown[0]}") for i in odd)
-        yield from finding(kind, cases, len(odd))
-
-
-def _sorted(shape: tuple[int, tuple[str, ...] | None]) -> tuple[int, list[str] | None]:
-    # Channels that have names are found by them, in whatever order.
-    count, names = shape
-    return count, None if names is None else sorted(names)
+        cases = [
+            of_record(facts.records[i], f"{shown[i]}; the first has {shown[0]}")
+            for i in np.flatnonzero(odd).tolist()
+        ]
+        yield from finding(kind, cases)
 
 
 def channels(facts: Facts) -> Iterator[Finding]:
     """Constant channels, and channels of different scales."""
     table = facts.channels.assign(std=np.sqrt(facts.channels["squares"] / facts.channels["count"]))
     flat = table[(table["least"] == table["most"]) & (table["count"] > 1)]
-    rows = zip(flat["place"], flat["name"], flat["least"], strict=True)
-    cases = (of_record(facts.records[i], f"column {name} is {value:g}") for i, name, value in rows)
-    if len(flat):
-        yield Finding(
-            "warning",
-            "constant channel",
-            f"{counted(flat['name'].nunique(), 'channel')} constant over a recording, in "
-            f"{counted(flat['place'].nunique(), 'recording')}",
-            len(flat),
-            "Look for a sensor that was off; a channel that is constant everywhere can be left out.",
-            list(islice(cases, MOST_CASES)),
-        )
+    rows = flat.itertuples()
+    cases = [facts.of_channel(row.place, row.name, f" is {row.least:g}") for row in rows]
+    yield from finding("constant channel", cases)
     varying = table[table["std"] > 0]
     stds = varying.groupby("name")["std"]
     ratio = (stds.max() / stds.min()).sort_values(ascending=False)
-    ratio = ratio[ratio > SCALES]
-
-    def odd_one(name: str) -> Case:
+    cases = []
+    for name in ratio.index[ratio > SCALES]:
         own = varying[varying["name"] == name]
         middle = own["std"].median()
-        row = own.loc[np.abs(np.log(own["std"] / middle)).idxmax()]
-        return of_record(
-            facts.records[row["place"]],
-            f"column {name} has the standard deviation {row['std']:.3g}; the median recording "
-            f"{middle:.3g}",
-        )
-
-    yield from finding("scale", map(odd_one, ratio.index), len(ratio))
+        odd = np.abs(np.log(own["std"] / middle)).idxmax()
+        std, place = own["std"][odd], int(own["place"][odd])
+        more = f" has the standard deviation {std:.3g}; the median recording {middle:.3g}"
+        cases.append(facts.of_channel(place, name, more))
+    yield from finding("scale", cases)
 
 
-def rising(facts: Facts) -> Iterator[Finding]:
-    """Channels that rise at every step of every recording that has them."""
-    places = facts.channels.groupby("name")["place"].first()
-    every = Counter(name for scan in facts.scans for name in scan.names)
-    found = Counter(name for scan in facts.scans for name in scan.rising)
-    cases = [
-        of_record(facts.records[places[name]], f"column {name}")
-        for name, count in found.items()
-        if count == every[name]
-    ]
-    yield from finding("rising", cases, len(cases))
-
-
-def telling(facts: Facts) -> Iterator[Finding]:
-    """Channels that change where spans start or end, and nowhere else."""
-    places = facts.channels.groupby("name")["place"].first()
-    found: Counter[str] = Counter()
-    for scan in facts.scans:
-        found.update(scan.telling)
-    varied = {name for scan in facts.scans for name in scan.varied}
-    cases = [
-        of_record(facts.records[places[name]], f"column {name}")
-        for name, changes in found.items()
-        if changes >= _LEAST_CHANGES and name not in varied
-    ]
-    yield from finding("telling", cases, len(cases))
+def no_signals(facts: Facts) -> Iterator[Finding]:
+    """Channels that rise at every step of every recording, or change only where spans start or end."""
+    by_name = facts.channels.groupby("name", sort=False)
+    telling = (by_name["changes"].sum() >= _LEAST_CHANGES) & ~by_name["varies"].any()
+    for kind, there in (("rising", by_name["rising"].all()), ("telling", telling)):
+        places = by_name["place"].first()[there]
+        yield from finding(kind, [facts.of_channel(place, name) for name, place in places.items()])
 
 
 def codes(facts: Facts) -> Iterator[Finding]:
@@ -255,21 +207,17 @@ def codes(facts: Facts) -> Iterator[Finding]:
     rows = [(place, *code) for place, one in enumerate(facts.scans) for code in one.codes]
     table = pd.DataFrame(rows, columns=["place", "column", "value", "times", "outside"])
     total = facts.channels.groupby("name")["count"].sum()
-    outside = table.groupby("column")["outside"].sum()
     cases = []
     for column, own in table.groupby("column", sort=False):
+        outside = own["outside"].sum()
         value = own.groupby("value")["times"].sum().idxmax()
         own = own[own["value"] == value]
         times = own["times"].sum()
-        if times < max(_LEAST_CODES, _SHARE_OF_CODES * outside[column]):
+        if times < max(_LEAST_CODES, _SHARE_OF_CODES * outside):
             continue
         text = (
             f"the value {value:.9g} in {counted(own['place'].nunique(), 'recording')}, "
             f"{100 * times / total[column]:.2g} % of the steps of column {column}"
         )
         cases.append(of_record(facts.records[own["place"].iloc[0]], text))
-    yield from finding("code", cases, len(cases))
-
-
-def _of(record: Record) -> str:
-    return f"{record.id!r} ({record.subset})"
+    yield from finding("code", cases)

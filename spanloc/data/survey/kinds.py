@@ -70,6 +70,9 @@ _KINDS = {
         "warning", "recording", "with other channels than the first one",
         "Training takes the channels whose names all have, or those in data.channels; without names "
         "and data.channels it refuses."),
+    "constant channel": (
+        "warning", "channel", "constant over a recording, counted per recording",
+        "Look for a sensor that was off; a channel that is constant everywhere can be left out."),
     "scale": (
         "warning", "channel", f"on scales that differ more than {SCALES:,}-fold between recordings",
         "Bring all recordings to one unit; leave out those of a dead sensor."),
@@ -127,19 +130,25 @@ _KINDS = {
 
 
 def finding(
-    kind: str, cases: Iterable[Case], count: int, *, advice: str = "", lesser: str = ""
+    kind: str,
+    cases: Iterable[Case],
+    count: int | None = None,
+    *,
+    advice: str = "",
+    lesser: str = "",
 ) -> Iterator[Finding]:
     """A finding that keeps the first of its cases; none without a case.
 
     Args:
         kind: One of those with words and advice of their own.
-        cases: All of them.
-        count: How many there are.
+        cases, count: All of them in a list; or an iterator, of which no more are made, and their number.
         advice: In place of that of the kind.
         lesser: Severity that an error has here.
     """
+    first = list(islice(cases, MOST_CASES))
+    count = len(cases) if isinstance(cases, list) else count
     severity, noun, what, usual = _KINDS[kind]
     severity = lesser if lesser and severity == "error" else severity
     if count:
-        text, first = f"{counted(count, noun)} {what}", list(islice(cases, MOST_CASES))
+        text = f"{counted(count, noun)} {what}"
         yield Finding(severity, kind, text, count, advice or usual, first)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -38,13 +39,8 @@ def survey_records(
 
     Args:
         records: Of all subsets. Read with ``refused``, they say where their spans are written.
-        classes: Names of the labels.
-        root: The folder, for the result.
-        found: Spans that were left out when the annotations were read.
-        bad_spans: What training does with such spans: ``error``, ``clip`` or ``drop``.
-        refused: What of the annotations could not be read at all.
-        missing: What training does with missing values: ``error`` or ``interpolate``.
-        progress: Called after each recording with how many are done and how many there are.
+        found, refused: As :func:`read_annotations` filled them.
+        bad_spans, missing: The settings of training.
     """
     scans = scan(records, progress)
     every = span_table(records)
@@ -67,6 +63,7 @@ def survey_records(
     tables = table, every, by_channel
     filled = missing == "interpolate"
     facts = Facts(records, classes, scans, *tables, labels, overlaps, share, unread, filled)
+    of_reading = [*recordings.refused(refused), *spans.bad_spans(found, bad_spans)]
     return Survey(
         root=root,
         parts=[_part(name, records) for name in subsets],
@@ -83,19 +80,12 @@ def survey_records(
         coverage=_share(table, annotated),
         imbalance=max(counts) / min(counts) if counts else float("nan"),
         overlaps=overlaps,
-        findings=_findings(
-            facts, [*recordings.refused(refused), *spans.bad_spans(found, bad_spans)]
-        ),
+        findings=_findings(facts, of_reading),
     )
 
 
 def divided(result: Survey, parts: Mapping[str, Sequence[Record]]) -> Survey:
-    """A survey whose counts of subsets are those of other subsets, such as those that training draws.
-
-    Args:
-        result: Of all recordings.
-        parts: The recordings of each subset.
-    """
+    """A survey whose counts of subsets are those of other subsets, such as those that training draws."""
     subsets = [name for name in SUBSETS if parts.get(name)]
     records = [replace(record, subset=name) for name in subsets for record in parts[name]]
     table = span_table(records).drop_duplicates(SAME, ignore_index=True)
@@ -120,9 +110,7 @@ def _part(name: str, records: Sequence[Record]) -> Part:
 
 
 def _findings(facts: Facts, of_reading: Sequence[Finding]) -> list[Finding]:
-    listed = list(of_reading)
-    wrong_unit = any(finding.kind == "unit" for finding in listed)
-    for rule in (
+    rules = (
         recordings.unreadable,
         recordings.not_finite,
         recordings.empty_subsets,
@@ -133,12 +121,11 @@ def _findings(facts: Facts, of_reading: Sequence[Finding]) -> list[Finding]:
         spans.end_findings,
         recordings.differences,
         recordings.channels,
-        recordings.rising,
-        recordings.telling,
+        recordings.no_signals,
         recordings.codes,
         recordings.without_spans,
-    ):
-        listed += rule(facts)
-    if wrong_unit:
+    )
+    listed = [*of_reading, *chain.from_iterable(rule(facts) for rule in rules)]
+    if any(finding.kind == "unit" for finding in of_reading):
         listed = [finding for finding in listed if finding.kind not in _OF_UNIT]
     return sorted(listed, key=lambda finding: SEVERITIES.index(finding.severity))

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,10 +20,13 @@ _ENOUGH = 10_000
 _FEW_STEPS = 20
 # A channel tells the labels where so much of its changes is so few steps from a start or end, and few steps are.
 _SHARE_NEAR, _NEAR, _MOST_NEAR = 0.8, 2, 0.3
-_MOMENTS = ("count", "mean", "squares", "least", "most")
+# What is known of a channel in a recording. Squares are deviations from the mean; in a rising channel nearly every
+# step is a rise, and none a fall; changes are counted where they can tell the labels, and vary elsewhere.
+_COLUMNS = ("count", "mean", "squares", "least", "most", "rising", "changes", "varies")
 
 #: Called with how many recordings are done, and how many there are.
 Progress = Callable[[int, int], None]
+_Code = tuple[str, float, int, int]
 
 
 class NotFinite(NamedTuple):
@@ -35,49 +38,26 @@ class NotFinite(NamedTuple):
     value: float
 
 
-class Code(NamedTuple):
-    """Values far outside the usual range of a channel: how many there are, and which is the most frequent.
-
-    Attributes:
-        column: The channel.
-        value: The most frequent of them.
-        times: How often it is there.
-        outside: How many they are in all.
-    """
-
-    column: str
-    value: float
-    times: int
-    outside: int
-
-
 @dataclass(frozen=True)
 class Scan:
     """Statistics of the values of one recording.
 
     Attributes:
         names: Of its channels; their numbers where the file has no names.
-        moments: Of each channel, ``(5, C)``: number of finite values, mean, sum of squared deviations,
-            minimum, maximum.
-        not_finite, missing: Its infinite values, and its missing ones: NaN.
-        rising: Its channels that rise at nearly every step and never fall.
-        telling: How often its channels change that do so where spans start or end only.
-        varied: Its channels that change elsewhere.
+        columns: Of its channels, ``(8, C)``; the first five are of the finite values.
         digest: Of all its values as float32; empty where it cannot be read.
+        odd: Its values that are ``not finite``, and those that are ``missing`` (NaN).
         problem: Why it cannot be read.
-        codes: Of its channels with values far outside the usual range, a piece after the other.
+        codes: Of its channels with values far outside the usual range, a piece after the other: the channel,
+            the most frequent such value, how often it is there, and the number of such values.
     """
 
     names: tuple[str, ...]
-    moments: np.ndarray
+    columns: np.ndarray
     digest: str
-    not_finite: NotFinite | None = None
-    missing: NotFinite | None = None
-    rising: tuple[str, ...] = ()
-    telling: Mapping[str, int] = field(default_factory=dict)
-    varied: tuple[str, ...] = ()
+    odd: Mapping[str, NotFinite] = field(default_factory=dict)
     problem: str = ""
-    codes: Sequence[Code] = ()
+    codes: Sequence[_Code] = ()
 
 
 def scan(records: Sequence[Record], progress: Progress | None = None) -> list[Scan]:
@@ -91,10 +71,11 @@ def scan(records: Sequence[Record], progress: Progress | None = None) -> list[Sc
 
 
 def channel_table(scans: Sequence[Scan]) -> pd.DataFrame:
-    """A row for each channel of each recording: ``place`` (its number), ``name`` and the moments."""
+    """A row for each channel of each recording: ``place`` (its number), ``name`` and the columns."""
     read = [(place, one) for place, one in enumerate(scans) if not one.problem]
-    moments = np.concatenate([_nothing(0), *(one.moments for _, one in read)], axis=1)
-    table = pd.DataFrame(dict(zip(_MOMENTS, moments, strict=True)))
+    empty = np.zeros((len(_COLUMNS), 0))
+    values = np.concatenate([empty, *(one.columns for _, one in read)], axis=1)
+    table = pd.DataFrame(dict(zip(_COLUMNS, values, strict=True)))
     table["place"] = np.repeat([place for place, _ in read], [len(one.names) for _, one in read])
     table["name"] = np.array([name for _, one in read for name in one.names], object)
     return table
@@ -121,14 +102,10 @@ def _scan(record: Record) -> Scan:
     names = _names(record)
     moments, digest = _nothing(len(names)), hashlib.blake2b(digest_size=16)
     digest.update(str(len(names)).encode())
-    odd: dict[str, Any] = {}
-    codes: list[Code] = []
-    never_fell, rose, before = np.ones(len(names), bool), np.zeros(len(names)), None
-    near, changed, changed_near = (
-        _near_boundaries(record),
-        np.zeros(len(names)),
-        np.zeros(len(names)),
-    )
+    odd: dict[str, NotFinite] = {}
+    codes: list[_Code] = []
+    near, before, never_fell = _near_boundaries(record), None, np.ones(len(names), bool)
+    rose, changed, changed_near = np.zeros((3, len(names)))
     rows = max(1, _PIECE // max(1, len(names)))
     for first in range(0, record.num_steps, rows):
         last = min(first + rows, record.num_steps)
@@ -136,11 +113,11 @@ def _scan(record: Record) -> Scan:
             values = _read(record, first, last, len(names))
         except Exception as error:  # of as many kinds as there are readers of files
             problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            return Scan(names, _nothing(0), "", **odd, problem=" ".join(problem.split()))
+            return Scan(names, _nothing(0), "", odd, problem=" ".join(problem.split()))
         digest.update(values.data)
         finite = np.isfinite(values)
         if not finite.all():
-            for kind, bad in (("not_finite", np.isinf(values)), ("missing", np.isnan(values))):
+            for kind, bad in (("not finite", np.isinf(values)), ("missing", np.isnan(values))):
                 if bad.any():
                     row, column = np.argwhere(bad)[0]
                     value = float(values[row, column])
@@ -148,24 +125,17 @@ def _scan(record: Record) -> Scan:
                     odd[kind] = known._replace(total=known.total + int(bad.sum()))
         with np.errstate(invalid="ignore"):  # infinity less infinity
             steps = np.diff(values if before is None else np.concatenate([before, values]), axis=0)
-        never_fell, rose, before = (
-            never_fell & (steps >= 0).all(0),
-            rose + (steps > 0).sum(0),
-            values[-1:],
-        )
+        before = values[-1:]
+        never_fell &= (steps >= 0).all(0)
+        rose += (steps > 0).sum(0)
         changed += np.count_nonzero(steps, axis=0)
         changed_near += np.count_nonzero(steps[near[last - len(steps) : last]], axis=0)
         moments = _joined(moments, _of(values, finite))
         codes += _codes(values, finite, names)
-    often = never_fell & (rose > 0.5 * record.num_steps) & (record.num_steps > _FEW_STEPS)
-    apart = changed_near < _SHARE_NEAR * changed
-    kinds: dict[str, Any] = {
-        kind: tuple(name for name, there in zip(names, which, strict=True) if there)
-        for kind, which in (("rising", often), ("varied", apart))
-    }
-    if not near.all():
-        kinds["telling"] = {name: int(changed[i]) for i, name in enumerate(names) if not apart[i]}
-    return Scan(names, moments, digest.hexdigest(), **odd, **kinds, codes=codes)
+    rising = never_fell & (rose > 0.5 * record.num_steps) & (record.num_steps > _FEW_STEPS)
+    varies = changed_near < _SHARE_NEAR * changed
+    columns = np.vstack([moments, rising, changed * (not near.all()), varies])
+    return Scan(names, columns, digest.hexdigest(), odd, codes=codes)
 
 
 def _near_boundaries(record: Record) -> np.ndarray:
@@ -178,13 +148,13 @@ def _near_boundaries(record: Record) -> np.ndarray:
     return near if near.mean() < _MOST_NEAR else np.ones_like(near)
 
 
-def _codes(values: np.ndarray, finite: np.ndarray, names: Sequence[str]) -> Iterator[Code]:
+def _codes(values: np.ndarray, finite: np.ndarray, names: Sequence[str]) -> Iterator[_Code]:
     low, high = usual_range(values[:: -(-len(values) // _ENOUGH)])
     outside = finite & ((values < low) | (values > high))
     for column in np.flatnonzero(outside.any(0)).tolist():
         found, counts = np.unique(values[outside[:, column], column], return_counts=True)
         most = counts.argmax()
-        yield Code(names[column], float(found[most]), int(counts[most]), int(counts.sum()))
+        yield names[column], float(found[most]), int(counts[most]), int(counts.sum())
 
 
 def _read(record: Record, first: int, last: int, num_channels: int) -> np.ndarray:

@@ -20,12 +20,7 @@ _COVERED = 0.005
 
 
 def bad_spans(found: Sequence[BadSpan], policy: str) -> Iterator[Finding]:
-    """Spans that were left out when the annotations were read, by kind.
-
-    Args:
-        found: All of them.
-        policy: What training does with them: ``error``, ``clip`` or ``drop``.
-    """
+    """Spans that were left out when the annotations were read, by kind; ``policy`` is ``data.bad_spans``."""
     done = {
         "drop": "Training drops them (data.bad_spans=drop).",
         "clip": "Training cuts off what is outside and drops the others (data.bad_spans=clip).",
@@ -36,14 +31,12 @@ def bad_spans(found: Sequence[BadSpan], policy: str) -> Iterator[Finding]:
         advice = fitting(unit) if unit and votes > len(own) / 2 else ""
         if kind != "duplicate" or policy == "drop":
             advice = advice or done.get(policy, "")
-        cases = map(_case, own)
         lesser = "" if policy == "error" else "warning"
-        yield from finding(f"span: {kind}", cases, len(own), advice=advice, lesser=lesser)
-
-
-def _case(bad: BadSpan) -> Case:
-    text = bad.text.removeprefix(f"{bad.where}: ")
-    return Case(bad.file, bad.sequence, bad.where or f"row {bad.row}", text)
+        cases = [
+            Case(b.file, b.sequence, b.where or f"row {b.row}", b.text.removeprefix(f"{b.where}: "))
+            for b in own
+        ]
+        yield from finding(f"span: {kind}", cases, advice=advice, lesser=lesser)
 
 
 def label_findings(facts: Facts) -> Iterator[Finding]:
@@ -53,22 +46,23 @@ def label_findings(facts: Facts) -> Iterator[Finding]:
     here = {record.subset for record in facts.records if len(record.spans)}
     known = [label for label in facts.labels if label.num_spans]
 
-    def about(kind: str, own: list[LabelSpans], subset: str = "") -> Iterator[Finding]:
-        cases = (Case(text=repr(one.name) + _count(one, subset) + meant(one)) for one in own)
-        yield from finding(kind, cases, len(own))
+    def about(kind: str, own: list[LabelSpans], few: bool = False) -> Iterator[Finding]:
+        yield from finding(kind, [Case(text=named(one, few)) for one in own])
 
-    def meant(label: LabelSpans) -> str:
+    def named(label: LabelSpans, few: bool) -> str:
+        count = f": {counted(label.subsets['training'], 'span')}" if few else ""
         more = [one.name for one in known if one.num_spans > label.num_spans]
         near = get_close_matches(label.name, more, n=1, cutoff=0.8)
-        return f"; did you mean {near[0]!r}?" if near and 0 < label.num_spans < FEW else ""
+        meant = f"; did you mean {near[0]!r}?" if near and 0 < label.num_spans < FEW else ""
+        return f"{label.name!r}{count}{meant}"
 
     def trained(least: int, below: int) -> list[LabelSpans]:
         return [one for one in known if least <= one.subsets.get("training", 0) < below]
 
     if "training" in here:
         yield from about("label not in training", trained(0, 1))
-        yield from about("few spans", trained(1, FEW), "training")
-        yield from about("rare label", trained(FEW, RARE), "training")
+        yield from about("few spans", trained(1, FEW), few=True)
+        yield from about("rare label", trained(FEW, RARE), few=True)
         if facts.training < _COVERED:
             text = f"Spans cover {100 * facts.training:.2g} % of the annotated training time"
             advice = (
@@ -76,9 +70,9 @@ def label_findings(facts: Facts) -> Iterator[Finding]:
                 "of background if training is slow."
             )
             yield Finding("note", "rare spans", text, 1, advice)
-    for subset in sorted(here - {"training"}) if "training" in here else ():
-        own = [one for one in known if one.subsets.get("training") and not one.subsets.get(subset)]
-        yield from about(f"label not in {subset}", own)
+        for subset in sorted(here - {"training"}):
+            own = [one for one in known if one.subsets["training"] and not one.subsets.get(subset)]
+            yield from about(f"label not in {subset}", own)
     yield from _alike(known)
     # Those of spans that could not be used may have had it.
     unused = [label for label in facts.labels if not (label.num_spans or facts.unread)]
@@ -108,53 +102,53 @@ def _alike(labels: Sequence[LabelSpans]) -> Iterator[Finding]:
         for group in groups
     ]
     advice = f"If one is meant, join them: 'data.label_map={{{pairs}}}'."
-    yield from finding("labels alike", cases, len(cases), advice=advice)
-
-
-def _count(label: LabelSpans, subset: str) -> str:
-    return f": {counted(label.subsets.get(subset, 0), 'span')}" if subset else ""
+    yield from finding("labels alike", cases, advice=advice)
 
 
 def span_findings(facts: Facts) -> Iterator[Finding]:
     """Spans that are there twice, overlap, are short, or lie where nobody looked."""
     every, spans = facts.every, facts.spans
-    twice = every.index[every.duplicated(SAME)]
-    cases = (facts.of_span(row, table=every) for row in twice)
-    yield from finding("span: duplicate", cases, len(twice))
+    sizes = spans["end"] - spans["start"]
+    twice = every[every.duplicated(SAME)]
+    yield from finding("span: duplicate", facts.of_spans(twice), len(twice))
     for kind, count, same in (
         ("overlap: same label", facts.overlaps.same_label, True),
         ("overlap: different labels", facts.overlaps.different_labels, False),
     ):
         found = pairs(spans, same_label=same)
-        cases = (facts.of_span(i, f" and {facts.span(j)}") for i, j in found)
+        cases = (facts.of_span(spans.loc[i], f" and {facts.span(spans.loc[j])}") for i, j in found)
         yield from finding(kind, cases, count)
-    sizes = spans["end"] - spans["start"]
-    short = spans.index[sizes < SHORT - 1e-3]
-    yield from finding("short spans", map(facts.of_span, short), len(short))
+    short = spans[sizes < SHORT - 1e-3]
+    yield from finding("short spans", facts.of_spans(short), len(short))
     # Less than a step may stick out, as at the ends of a recording.
     outside = spans[spans["unseen"] >= sizes.clip(upper=1) - 1e-3]
-    unseen = zip(outside.index, outside["unseen"] * outside["step"], strict=True)
-    cases = (facts.of_span(row, f", {seconds:.3g} s of it outside") for row, seconds in unseen)
+    cases = (
+        facts.of_span(row, f", {row['unseen'] * row['step']:.3g} s of it outside")
+        for _, row in outside.iterrows()
+    )
     yield from finding("outside of annotated", cases, len(outside))
 
 
 def end_findings(facts: Facts) -> Iterator[Finding]:
     """Ends that look inclusive."""
-    found = gaps(facts.spans)
+    found, spans = gaps(facts.spans), facts.spans
     # Where ends are half-open, neighbours touch; where they are not, hardly any do.
     many = found.apart >= max(5, 0.1 * found.neighbours)
     if many and found.touching <= 0.1 * found.apart:
-        unit = "one step" if found.unit == "step" else found.unit
-        cases = (facts.of_span(row, f" and {facts.span(row + 1)}") for row in found.rows)
-        yield Finding(
-            "warning",
-            "inclusive ends",
+        steps = found.unit == "step"
+        unit = "one step" if steps else found.unit
+        text = (
             f"{counted(found.apart, 'span')} that start {unit} after the one before has ended, and "
-            f"{found.touching:,} that start at its end: ends look inclusive",
-            found.apart,
-            "If the files mean the last step of a span by its end, set data.ends=inclusive."
-            if unit == "one step"
-            else f"If the files mean the last moment of a span by its end, add {unit} to every end: here, "
-            "spans are half-open.",
-            list(islice(cases, MOST_CASES)),
+            f"{found.touching:,} that start at its end: ends look inclusive"
         )
+        advice = "If the files mean the last step of a span by its end, set data.ends=inclusive."
+        if not steps:
+            advice = (
+                f"If the files mean the last moment of a span by its end, add {unit} to every end: here, "
+                "spans are half-open."
+            )
+        cases = [
+            facts.of_span(spans.loc[row], f" and {facts.span(spans.loc[row + 1])}")
+            for row in islice(found.rows, MOST_CASES)
+        ]
+        yield Finding("warning", "inclusive ends", text, found.apart, advice, cases)

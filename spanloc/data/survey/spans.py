@@ -42,6 +42,7 @@ def span_table(records: Sequence[Record]) -> pd.DataFrame:
     counts = [len(record.spans) for record in records]
     steps = np.array([record.timeline.seconds_per_step for record in records], float)
     spans = np.concatenate([np.zeros((0, 2)), *(r.spans.double().numpy() for r in records)])
+    written = [r.source.rows if r.source else [""] * len(r.spans) for r in records]
     table = pd.DataFrame(
         {
             "place": np.repeat(np.arange(len(records)), counts),
@@ -50,7 +51,7 @@ def span_table(records: Sequence[Record]) -> pd.DataFrame:
             "label": np.concatenate([np.zeros(0, int), *(r.labels.numpy() for r in records)]),
             "step": np.repeat(steps, counts),
             "subset": np.repeat(np.array([r.subset for r in records], object), counts),
-            "row": np.array([row for record in records for row in _rows(record)], object),
+            "row": np.array([row for rows in written for row in rows], object),
         }
     )
     ends = table[["start", "end"]].to_numpy()
@@ -67,11 +68,7 @@ def span_table(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def quantiles(values: np.ndarray) -> Quantiles:
-    """Of these numbers.
-
-    >>> quantiles(np.array([1.0, 3.0, 5.0])).median
-    3.0
-    """
+    """Of these numbers."""
     if not len(values):
         return Quantiles(*[float("nan")] * 5)
     return Quantiles(*map(float, np.quantile(values, (0, 0.05, 0.5, 0.95, 1))))
@@ -80,28 +77,15 @@ def quantiles(values: np.ndarray) -> Quantiles:
 def label_spans(
     table: pd.DataFrame, classes: Sequence[str], subsets: Sequence[str], seconds: float
 ) -> list[LabelSpans]:
-    """The spans by label.
-
-    Args:
-        table: A :func:`span_table`.
-        classes: Names of the labels.
-        subsets: That are counted.
-        seconds: Of all recordings, as far as they were annotated.
-    """
+    """The spans of a :func:`span_table` by label; ``seconds`` were annotated in all recordings."""
     found = []
     for label, name in enumerate(classes):
         rows = table[table["label"] == label]
-        by_subset = rows["subset"].value_counts()
-        found.append(
-            LabelSpans(
-                name,
-                len(rows),
-                len(rows) / len(table) if len(table) else float("nan"),
-                quantiles(rows["seconds"].to_numpy()),
-                covered(rows) / seconds if seconds else float("nan"),
-                {subset: int(by_subset.get(subset, 0)) for subset in subsets},
-            )
-        )
+        share = len(rows) / len(table) if len(table) else float("nan")
+        coverage = covered(rows) / seconds if seconds else float("nan")
+        by_subset = {subset: int((rows["subset"] == subset).sum()) for subset in subsets}
+        lengths = quantiles(rows["seconds"].to_numpy())
+        found.append(LabelSpans(name, len(rows), share, lengths, coverage, by_subset))
     return found
 
 
@@ -130,13 +114,10 @@ def pairs(table: pd.DataFrame, *, same_label: bool) -> Iterator[tuple[int, int]]
 
 
 def gaps(table: pd.DataFrame) -> Gaps:
-    """Gaps between spans that follow each other, whatever their labels.
-
-    Inclusive ends that were taken for half-open ones leave gaps of one unit where there was none: one
-    step, or one unit of the last digit.
-    """
+    """Gaps between spans that follow each other, whatever their labels."""
     following = table["place"].eq(table["place"].shift(-1))
     gap = (table["start"].shift(-1) - table["end"])[following]
+    # Inclusive ends that were taken for half-open ones leave gaps of one step, or one unit of the last digit.
     digit = _last_digit(table)
     touching = int((gap.abs() < _NEAR).sum())
     choices = [("step", (gap - 1).abs() < _NEAR)]
@@ -147,10 +128,6 @@ def gaps(table: pd.DataFrame) -> Gaps:
     unit, apart = max(choices, key=lambda choice: int(choice[1].sum()))
     rows = apart.index[apart].tolist()
     return Gaps(len(gap), touching, len(rows), unit, rows)
-
-
-def _rows(record: Record) -> Sequence[str]:
-    return [""] * len(record.spans) if record.source is None else record.source.rows
 
 
 def _before(times: np.ndarray, stretches: Tensor) -> np.ndarray:

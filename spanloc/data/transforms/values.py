@@ -104,12 +104,12 @@ class Rotate:
 
     def __post_init__(self) -> None:
         require(self, "max_degrees", 0, 180)
-        for triple in self.triples or ():
-            if len(set(triple)) != 3 or len(triple) != 3 or min(triple) < 0:
-                raise ValueError(f"Rotate: a triple is {triple}; wanted three channels, from 0")
-        channels = [channel for triple in self.triples or () for channel in triple]
-        if len(set(channels)) != len(channels):
-            raise ValueError(f"Rotate: triples is {self.triples}; a channel is there twice")
+        triples = self.triples or ()
+        channels = [channel for triple in triples for channel in triple]
+        whole = all(len(triple) == 3 and min(triple) >= 0 for triple in triples)
+        if not whole or len(set(channels)) != len(channels):
+            wanted = "wanted three channels in each, from 0, and none twice"
+            raise ValueError(f"Rotate: triples is {self.triples}; {wanted}")
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """The sample with its axes turned."""
