@@ -9,7 +9,8 @@ import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import fields, is_dataclass
+from inspect import signature
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
@@ -51,19 +52,22 @@ def _flush_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
+def write_text(path: str | Path, text: str) -> None:
+    """Write text as UTF-8, atomically."""
+    with replacing(path) as file:
+        file.write_text(text, encoding="utf-8")
+
+
 def write_json(path: str | Path, content: Any, *, indent: int | None = 2) -> None:
     """Write plain values or a record as JSON, atomically; a number that is not finite becomes null."""
-    with replacing(path) as file:
-        text = json.dumps(_finite(plain(content)), indent=indent, allow_nan=False)
-        file.write_text(f"{text}\n", encoding="utf-8")
+    text = json.dumps(plain(content), indent=indent)
+    if re.search("NaN|Infinity", text):  # JSON has neither; a text may have
+        text = json.dumps(json.loads(text, parse_constant=lambda _: None), indent=indent)
+    write_text(path, f"{text}\n")
 
 
 def read_bytes(path: str | Path, *, most: int | None = None) -> bytes:
     """The content of a regular file; anything else, such as a pipe, may block for ever, and is refused.
-
-    Args:
-        path: The file, or a link to it.
-        most: Bytes that are read; None: all.
 
     Raises:
         OSError: It cannot be read.
@@ -81,12 +85,7 @@ def read_bytes(path: str | Path, *, most: int | None = None) -> bytes:
 
 
 def read_json(path: str | Path, *, most: int | None = None) -> Any:
-    """The content of a JSON file; see :func:`parse_json` and :func:`read_bytes`.
-
-    Raises:
-        OSError: It cannot be read.
-        ValueError: It is no regular file, too large, or not valid JSON.
-    """
+    """The content of a JSON file; see :func:`parse_json` and :func:`read_bytes`, also for errors."""
     content = read_bytes(path, most=most)
     if not content.strip():
         raise ValueError(f"{path}: the file is empty; wanted JSON")
@@ -111,7 +110,7 @@ def parse_json(content: bytes) -> Any:
     try:
         text = content.decode(json.detect_encoding(content))
         value = _DECODER.decode(text)
-        if _HALF_PAIR.search(text):
+        if _SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
@@ -121,10 +120,8 @@ def parse_json(content: bytes) -> Any:
     return value
 
 
-# A half without its other one. A backslash may be escaped itself, so that this alone proves nothing.
-_HALF_PAIR = re.compile(
-    r"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]", re.DOTALL
-)
+# Of a pair or without its other half; or no character at all, since a backslash may be escaped itself.
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -261,20 +258,17 @@ _WORDS |= {list: "a list", tuple: "a list", dict: "names with values"}
 
 
 def _defaults(kind: Any) -> set[str]:
-    if not is_dataclass(kind):
-        return {*getattr(kind, "_field_defaults", ()), *getattr(kind, "__optional_keys__", ())}
-    free = (MISSING, MISSING)
-    return {f.name for f in fields(kind) if (f.default, f.default_factory) != free}
+    if is_typeddict(kind):
+        return {*kind.__optional_keys__}
+    return {p.name for p in signature(kind).parameters.values() if p.default is not p.empty}
 
 
 def _place(where: str, name: Any) -> str:
     return f"{where}.{name}" if where else str(name)
 
 
-def _finite(value: Any) -> Any:
-    # JSON has no NaN.
-    if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def require_whole(name: str, value: Any, least: int, most: float = math.inf) -> None:
+    """Raise a ``ValueError`` where a setting is no whole number, or out of range."""
+    if type(value) is not int or not least <= value <= most:
+        limit = f" and at most {most}" if most < math.inf else ""
+        raise ValueError(f"{name} is {value!r}; wanted a whole number, at least {least}{limit}")

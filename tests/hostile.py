@@ -89,12 +89,19 @@ def results(folder):
     found["metrics.json"] = {
         k: v for k, v in found["metrics.json"].items() if not k.startswith("time/")
     }
+    found |= weights(folder)
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    found["files"] = sorted(str(path) for path in paths if path.parts[0] not in LOGS)
+    return found
+
+
+def weights(folder):
+    """All tensors of both checkpoints, as bytes."""
+    found = {}
     for name in ("best", "last"):
         saved = torch.load(folder / f"{name}.ckpt", weights_only=True)
         for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states"):
             found[name, part] = list(_tensors(saved.get(part)))
-    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    found["files"] = sorted(str(path) for path in paths if path.parts[0] not in LOGS)
     return found
 
 

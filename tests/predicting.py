@@ -1,6 +1,7 @@
 """Recordings to predict on, and what was written of them."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,13 @@ def spans_of(path):
         name: [(*row["segment"], row["label"], row["score"]) for row in fields["annotations"]]
         for name, fields in database.items()
     }
+
+
+def predict(cli, model, folder, *words):
+    """The spans that are found in a new run, or the line of an error."""
+    shutil.rmtree(folder / "out", ignore_errors=True)
+    found = cli("predict", f"checkpoint={model}", *PREDICT, *words, folder=folder)
+    return spans_of(found / "out" / "predictions.json") if found == folder else found
 
 
 def outputs(folder):

@@ -1,9 +1,38 @@
-"""A function in two processes of one group."""
+"""Commands in processes of their own, and a function in two processes of one group."""
 
 import multiprocessing
+import os
+import subprocess
+import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import torch.distributed as dist
+
+
+def begun(name, *arguments, folder, environment=(), **options):
+    """``spanloc-<name>``, which runs in the folder; its standard error is read as text unless options differ."""
+    command = [Path(sys.executable).with_name(f"spanloc-{name}"), *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **dict(environment)}
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=folder, env=environment, **{**streams, **options})
+
+
+def ended(name, *arguments, folder, **options):
+    """The exit code of ``spanloc-<name>``, and its output."""
+    process = begun(name, *arguments, folder=folder, **{"stdout": subprocess.PIPE, **options})
+    try:
+        out, errors = process.communicate(timeout=500)
+    finally:
+        process.kill()
+    return process.returncode, out, errors
+
+
+def until_saved(process, run):
+    """Wait until a training has saved its first checkpoint, or has ended."""
+    while process.poll() is None and not (run / "last.ckpt").exists():
+        time.sleep(0.001)
 
 
 def in_two_processes(function, folder):

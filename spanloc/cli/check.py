@@ -2,7 +2,6 @@
 
 import inspect
 import logging
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +15,7 @@ from rich.text import Text
 
 from spanloc.cli.frame.arguments import with_own_data
 from spanloc.cli.frame.folder import run_folder
-from spanloc.cli.frame.show import plain_console, show_table
+from spanloc.cli.frame.show import plain_console, progress_lines, show_table
 from spanloc.config.build import as_values
 from spanloc.data.annotations.folder import (
     SUBSETS,
@@ -30,27 +29,16 @@ from spanloc.data.held_out import ONE_SUBJECT
 from spanloc.data.sample import data_folder
 from spanloc.data.survey import divided, survey_records
 from spanloc.data.survey.result import SEVERITIES, Finding, Survey
-from spanloc.data.survey.signals import Progress
-from spanloc.files import counted, replacing
-from spanloc.reports.check_page import (
-    check_page,
-    finding_lines,
-    label_table,
-    overview,
-    part_table,
-)
+from spanloc.files import counted, write_text
+from spanloc.reports.check_page import check_page, finding_lines, label_table, overview, part_table
 
-log = logging.getLogger(__name__)
 _HEADINGS = ("What training would do with the data", "Settings that training would choose")
+_USUAL_ADVICE = "If this is right, nothing has to be done: training does the same."
 _STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
 
 
 def run(config: DictConfig) -> None:
-    """Run ``spanloc-check``.
-
-    Raises:
-        ValueError: There are errors among the findings.
-    """
+    """Run ``spanloc-check``; errors among the findings are an error of the command."""
     folder = run_folder()
     data, texts = _settings(config)
     if not isinstance(data, DictConfig) or "root" not in set(data):
@@ -68,7 +56,7 @@ def run(config: DictConfig) -> None:
             refused=refused,
             bad_spans=str(data.get("bad_spans", "error")),
             missing=str(data.get("missing", "error")),
-            progress=_progress(),
+            progress=progress_lines("recordings"),
         )
         done, chosen, found_by_training, subsets = _recipe(result, texts)
     lesser = [finding for finding in result.findings if finding.severity != "error"]
@@ -83,9 +71,8 @@ def run(config: DictConfig) -> None:
     result.write(folder / "check.json")
     parts = zip(_HEADINGS, (done, chosen), strict=True)
     recipe = [(heading, lines) for heading, lines in parts if lines]
-    with replacing(folder / "check.html") as path:
-        text = check_page(result, records, annotations.classes, recipe)
-        path.write_text(text, encoding="utf-8")
+    page = check_page(result, records, annotations.classes, recipe)
+    write_text(folder / "check.html", page)
     _show(result, recipe)
     counts = [(severity, len(result.of(severity))) for severity in SEVERITIES]
     totals = ", ".join(counted(count, severity) for severity, count in counts)
@@ -103,13 +90,8 @@ def _warnings() -> Iterator[dict[str, Finding]]:
 
     class Keep(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            text = record.getMessage()
-            advice = getattr(
-                record,
-                "advice",
-                "If this is right, nothing has to be done: training does the same.",
-            )
-            text = text.removesuffix(f". {advice}")
+            advice = getattr(record, "advice", _USUAL_ADVICE)
+            text = record.getMessage().removesuffix(f". {advice}")
             found[text] = Finding("warning", "reading", text, 1, advice)
 
     logger, handler = logging.getLogger("spanloc.data.annotations"), Keep()
@@ -140,30 +122,9 @@ def _read(root: Path, data: DictConfig, found: list[BadSpan]) -> tuple[Annotatio
         return read_annotations(root, **options), refused
     except (ValueError, OSError) as error:
         file, colon, text = str(error).partition(": ")
-        whole = not (colon and Path(file).exists())
-        return Annotations([], {}), [
-            *refused,
-            Case(text=str(error)) if whole else Case(file, text=text),
-        ]
-
-
-def _progress() -> Progress:
-    begin = time.monotonic()
-    pace: Any = None
-
-    def line(done: int, total: int) -> None:
-        nonlocal pace
-        if time.monotonic() - begin < 2:
-            return
-        # It imports Lightning, which takes longer than most checks.
-        from spanloc.training.callbacks import pace as training
-
-        pace = pace or training.Pace(lambda: time.monotonic() - begin)
-        if pace.due():
-            seconds = time.monotonic() - begin
-            log.info("%s", training.counted(done, total, "recordings", seconds))
-
-    return line
+        named = colon and Path(file).exists()
+        case = Case(file, text=text) if named else Case(text=str(error))
+        return Annotations([], {}), [*refused, case]
 
 
 def _settings(config: DictConfig) -> tuple[Any, list[str]]:
@@ -205,10 +166,9 @@ def _show(result: Survey, recipe: Sequence[tuple[str, Sequence[str]]]) -> None:
     for finding in result.findings:
         first, *others = finding_lines(finding)
         severity, rest = first.split(":", 1)
-        text = Text.assemble((severity, _STYLES[severity]), f":{rest}")
+        more = (f"\n{line}" for line in others)
+        text = Text.assemble((severity, _STYLES[severity]), f":{rest}", *more)
         console.print(text, soft_wrap=True)
-        for line in others:
-            console.print(Text(line), soft_wrap=True)
     for heading, lines in recipe:
         console.print(Text(heading, "bold"))
         for line in lines:

@@ -52,11 +52,7 @@ def usual_min_score(task: PredictingModule) -> float:
 
 
 def wanted_options(value: Any) -> Sequence[str]:
-    """The options that the setting ``fit_decode`` names; none for false.
-
-    Raises:
-        ValueError: It names something else.
-    """
+    """The options that the setting ``fit_decode`` names; none for false."""
     if isinstance(value, bool) or value is None:
         return RANKED if value else ()
     names = list(value) if isinstance(value, ListConfig | list | tuple) else [value]
@@ -75,11 +71,7 @@ def chosen_options(config: Any) -> dict[str, Any]:
 
 
 def having(decode: Any, options: Mapping[str, Any]) -> Any:
-    """A decoding with other options.
-
-    Raises:
-        ValueError: It has no such option, or a value is out of range.
-    """
+    """A decoding with other options."""
     if not options:
         return decode
     if not isinstance(decode, Decode):
@@ -122,22 +114,8 @@ def fit_checkpoint(
     """Fit options of the decoding of a trained model on the validation set, and store them.
 
     Every process may call it, and goes through all validation sequences, with the same result. Only one
-    should be given a file to write.
-
-    Args:
-        path: Of the checkpoint.
-        datamodule: After its ``setup``.
-        options, calibration: As in :func:`spanloc.decode.fit_decode`.
-        to: The checkpoint to write, atomically: ``path`` itself, or another; None: none.
-        chosen: Options that are set before, and stored too.
-        allow: As in :func:`spanloc.load`.
-        device: Where the model predicts.
-
-    Returns:
-        The fitted options; ``decode`` is that of a model loaded from ``to``.
-
-    Raises:
-        ValueError: The validation set is empty, or as in :func:`spanloc.load`.
+    should be given a file to write: ``to``, which may be ``path`` itself. The options that are ``chosen`` are
+    set before, and stored too. The others are as in :func:`spanloc.decode.fit_decode` and :func:`spanloc.load`.
     """
     samples = datamodule.val_set
     if not len(samples):

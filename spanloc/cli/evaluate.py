@@ -49,8 +49,7 @@ log = logging.getLogger(__name__)
 def run(config: DictConfig) -> None:
     """Run ``spanloc-evaluate``."""
     folder = run_folder()
-    if not isinstance(config.oracles, bool):
-        raise ValueError(f"oracles is {config.oracles!r}; it may be true or false")
+    record(bool, config.oracles, "oracles")
     chosen = chosen_options(config.decode)
     options = [name for name in wanted_options(config.fit_decode) if name not in chosen]
     check_subset(config.subset, bool(options))
@@ -101,13 +100,7 @@ def run(config: DictConfig) -> None:
     plots.save_figure(timelines(task, samples), folder / "figures" / "timelines.png")
     write_metrics(found, folder)
     scores = write_evaluation(
-        found,
-        evaluated,
-        task,
-        subset,
-        folder,
-        whose(checkpoints, data),
-        oracles=config.oracles,
+        found, evaluated, task, subset, folder, whose(checkpoints, data), oracles=config.oracles
     )
     write_predictions(evaluated, task.classes, folder)
     if scores is not None and scores.oracles is not None:

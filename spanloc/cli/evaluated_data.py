@@ -1,19 +1,18 @@
 """The data of an evaluation: how they are read, and which of their recordings are evaluated."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from copy import copy
+import re
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from spanloc.cli.frame.arguments import name_of
 from spanloc.cli.run.environment import read_environment
 from spanloc.config.build import as_values
 from spanloc.config.checkpoint import file_of
-from spanloc.data import AnnotatedData, SpanDataModule
+from spanloc.data import AnnotatedData
 from spanloc.data.annotations.flat import SUFFIXES
 from spanloc.data.fingerprint import Fingerprint
 from spanloc.data.held_out import ONE_SUBJECT
@@ -27,11 +26,7 @@ _SUBSETS = ("test", "val", "all")
 
 
 def check_subset(subset: Any, fits: bool) -> None:
-    """Refuse what is no subset, and ``all`` where the decoding is to be fitted.
-
-    Raises:
-        ValueError: It is such a one.
-    """
+    """Refuse what is no subset, and ``all`` where the decoding is to be fitted."""
     if subset is not None and subset not in _SUBSETS:
         raise ValueError(f"subset is {subset!r}; it may be test, val or all")
     if subset == "all" and fits:
@@ -41,19 +36,14 @@ def check_subset(subset: Any, fits: bool) -> None:
 def settings_of_data(
     config: DictConfig, task: SpanLocalizer, trained: dict[str, Any]
 ) -> dict[str, Any]:
-    """The settings of the data: those of training, with those of the command in their place.
-
-    Raises:
-        ValueError: The data of training do not have such a setting.
-    """
+    """The settings of the data: those of training, with those of the command in their place."""
     data = dict(trained)
     ours = data.get("_target_") == "spanloc.data.AnnotatedData"
     given: dict[str, Any] = as_values(config.data)
     for text in HydraConfig.get().overrides.task:
         # Null is "as in training", but not where the command says it.
-        name, _, value = text.lstrip("+").partition("=")
-        if name in ("data.columns", "data.label_map") and value == "null":
-            given[name.removeprefix("data.")] = {}
+        if text.lstrip("+") in ("data.columns=null", "data.label_map=null"):
+            given[name_of(text).removeprefix("data.")] = {}
     for key, value in given.items():
         if value is None:
             continue
@@ -70,80 +60,46 @@ def settings_of_data(
 
 
 def set_up(
-    datamodule: SpanDataModule,
-    config: DictConfig,
-    trained: dict[str, Any],
-    checkpoint: str,
-    fits: bool,
+    datamodule: Any, config: DictConfig, trained: dict[str, Any], checkpoint: str, fits: bool
 ) -> str:
-    """Read the data, and choose the subset where the command does not.
+    """Read the data, and choose the subset where the command does not: ``test``, ``val`` or ``all``.
 
     All recordings of a folder other than that of training are evaluated, unless it has a ``testing`` subset
     or holds recordings that the model was trained on.
 
     Args:
-        datamodule: Of the data.
-        config: Of the command.
+        datamodule, config: Of the command.
         trained: The settings of the data of training.
         checkpoint: The run that it belongs to has a list of the files in that folder.
         fits: Whether the decoding is to be fitted, for which some recordings are held out.
-
-    Returns:
-        The subset: ``test``, ``val`` or ``all``.
-
-    Raises:
-        ValueError: There is no such subset.
     """
-    with _explaining_columns(datamodule, trained, str(config.data.root or trained.get("root"))):
-        root, subset, why = config.data.root, config.subset, ""
-        theirs = not isinstance(datamodule, AnnotatedData)
-        if root is not None and config.data.unit is None and isinstance(datamodule, AnnotatedData):
-            _leave_unit_to_format(datamodule)
+    root, subset, why = config.data.root, config.subset, ""
+    before = _data_of_training(checkpoint)
+    ours = isinstance(datamodule, AnnotatedData)
+    if subset == "all" and not ours:
+        raise ValueError(
+            f"subset=all is for a folder; the model was trained on {trained['_target_']}"
+        )
+    try:
         if subset is None:
-            elsewhere = root is not None and not theirs and not _is_same(str(root), trained["root"])
-            subset, why = (
-                _of_other(datamodule, checkpoint) if elsewhere and not fits else ("test", "")
-            )
+            subset = "test"
+            if ours and root is not None and not fits and not _is_same(str(root), trained["root"]):
+                subset, why = _of_other(datamodule, before)
         if subset == "all":
-            if not isinstance(datamodule, AnnotatedData):
-                raise ValueError(
-                    f"subset=all is for a folder; the model was trained on {trained['_target_']}"
-                )
             datamodule.setup_all()
         else:
             datamodule.setup("test")
-        if root is not None and not theirs:
-            _say_what_is_read(datamodule, config, trained, checkpoint, subset, why)
-        if isinstance(datamodule, AnnotatedData):
-            _warn_of_known(datamodule, checkpoint, subset)
-        return subset
-
-
-def _leave_unit_to_format(datamodule: AnnotatedData) -> None:
-    """Read seconds where the format of the annotations defines the unit, and training had another one."""
-    try:
-        datamodule.setup_all()
     except ValueError as error:
-        if not str(error).startswith("data.unit is not seconds"):
+        lacking = re.search("there (is|are) no column", str(error))
+        if not lacking or not _has_columns_of(trained, datamodule):
             raise
-        datamodule.reading["unit"] = "seconds"
-
-
-@contextmanager
-def _explaining_columns(datamodule: Any, trained: dict[str, Any], root: str) -> Iterator[None]:
-    """Name the setting where a folder has the standard names of columns and the data of training have others."""
-    try:
-        yield
-    except ValueError:
-        if not _has_columns_of(trained, datamodule):
-            raise
-        if not _is_read_with_standard_columns(datamodule):
-            raise
-        names = ", ".join(f"{key}: {name}" for key, name in _columns(trained).items())
-        raise ValueError(
-            f"{root}: its columns have the standard names, not those of the training data ({names}); "
-            "set data.columns=null"
-        ) from None
+        how = "read with the columns of the training data; data.columns=null: standard names"
+        raise ValueError(f"{error} ({how})") from None
+    if ours and root is not None:
+        _say_what_is_read(datamodule, config, trained, before, subset, why)
+    if ours:
+        _warn_of_known(datamodule, before, subset)
+    return str(subset)
 
 
 def _columns(settings: dict[str, Any]) -> dict[str, Any]:
@@ -152,34 +108,21 @@ def _columns(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _has_columns_of(trained: dict[str, Any], datamodule: Any) -> bool:
     """True where a folder is read with the names of columns of training."""
-    reading = getattr(datamodule, "reading", None)
-    return (
-        bool(_columns(trained)) and reading is not None and _columns(reading) == _columns(trained)
-    )
-
-
-def _is_read_with_standard_columns(datamodule: Any) -> bool:
-    other = copy(datamodule)
-    other.notes, other.annotations = [], None
-    other.reading = {**datamodule.reading, "columns": {}}
-    try:
-        other.setup_all()
-    except (ValueError, OSError):
-        return False
-    return True
+    columns = _columns(trained)
+    return bool(columns) and columns == _columns(getattr(datamodule, "reading", {}))
 
 
 def _is_same(root: str, other: str | Path) -> bool:
     return data_folder(root).resolve() == Path(other).resolve()
 
 
-def _of_other(datamodule: Any, checkpoint: str) -> tuple[str, str]:
+def _of_other(datamodule: Any, before: Fingerprint | None) -> tuple[str, str]:
     """The subset of a folder that is not that of training, and the reason."""
     datamodule.setup_all()
     subsets = datamodule.annotations.subsets
     if subsets["testing"] and subsets["training"]:
         return "test", ": its 'testing' subset"
-    for name in _known(datamodule, checkpoint):
+    for name in _known(datamodule, before):
         return (
             "test",
             f": those that training would hold out, because the folder has recordings of the training run ({name})",
@@ -194,57 +137,38 @@ def _data_of_training(checkpoint: str) -> Fingerprint | None:
         return None
 
 
-def _known(datamodule: Any, checkpoint: str) -> list[str]:
+def _known(datamodule: Any, before: Fingerprint | None) -> list[str]:
     """Files of the data that the run has too, whatever it used them for."""
-    before, now = _data_of_training(checkpoint), datamodule.fingerprint()
+    now = datamodule.fingerprint()
     if before is None or now is None:
         return []
     were = {name: size for name, (size, _) in before.signals.items()}
     return [name for name, (size, _) in now.signals.items() if were.get(name) == size]
 
 
-def _warn_of_known(datamodule: AnnotatedData, checkpoint: str, subset: str) -> None:
+def _warn_of_known(datamodule: Any, before: Fingerprint | None, subset: str) -> None:
     """Warn where recordings that are evaluated were trained on, or may have been."""
-    before, now = _data_of_training(checkpoint), datamodule.fingerprint()
-    if (
-        before is None
-        or now is None
-        or (subset != "all" and now.signals.keys() == before.signals.keys())
-    ):
+    known = _known(datamodule, before)
+    if before is None or not known:
         return
+    if subset != "all" and datamodule.fingerprint().signals.keys() == before.signals.keys():
+        return  # the same folder: it is divided as in training
     samples: Any = datamodule.val_set if subset == "val" else datamodule.test_set
-    total, paths = len(samples), [record.signal.path for record in samples.records]
+    paths = [record.signal.path for record in samples.records]
     evaluated = Fingerprint.of(datamodule.root, (), paths).signals
-    known = [name for name in _known(datamodule, checkpoint) if name in evaluated]
-    if not known:
-        return
-    if (
-        subset == "all"
-        and len(known) == len(before.signals)
-        and now.annotations == before.annotations
-    ):
-        # The same data are split in the same way.
-        split = copy(datamodule)
-        split.notes = []
-        with suppress(ValueError):
-            split.setup()
-            val = len(split.val_set)
-            text = f"{split.num_trained} of these {total} recordings were in the training set"
-            text += f" and {val} in the validation set" if val else ""
-            log.warning("%s: the result is too good", text)
-            return
-    log.warning(
-        "the training run had %d of the %s that are evaluated, such as %s: if it trained on them, or chose the "
-        "model by them, the result is too good",
-        len(known), counted(total, "recording"), known[0],
-    )  # fmt: skip
+    if known := [name for name in known if name in evaluated]:
+        log.warning(
+            "the training run had %d of the %s that are evaluated, such as %s: if it trained on them, or chose "
+            "the model by them, the result is too good",
+            len(known), counted(len(samples), "recording"), known[0],
+        )  # fmt: skip
 
 
 def _say_what_is_read(
     datamodule: Any,
     config: DictConfig,
     trained: dict[str, Any],
-    checkpoint: str,
+    before: Fingerprint | None,
     subset: str,
     why: str,
 ) -> None:
@@ -254,7 +178,7 @@ def _say_what_is_read(
             log.info(note)
     total = sum(len(records) for records in datamodule.annotations.subsets.values())
     count = len(datamodule.val_set if subset == "val" else datamodule.test_set)
-    of_training = _is_same(str(config.data.root), trained["root"]) or _known(datamodule, checkpoint)
+    of_training = _is_same(str(config.data.root), trained["root"]) or _known(datamodule, before)
     rest = "" if count == total or of_training else f". subset=all evaluates on all {total}"
     tables = any(file.suffix in SUFFIXES for file in datamodule.annotations.files)
     how = ["columns"] if tables and _has_columns_of(trained, datamodule) else []

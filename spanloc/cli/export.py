@@ -15,7 +15,7 @@ from spanloc.cli.frame.show import plain_console
 from spanloc.config.checkpoint import load
 from spanloc.data.inputs import as_input, open_recording
 from spanloc.facts import InputFacts
-from spanloc.files import counted
+from spanloc.files import counted, require_whole
 from spanloc.inference.export import export, require_packages
 from spanloc.inference.exported import SUFFIXES, Difference, Exported, difference, latency
 from spanloc.inference.exported import tolerance as tolerance_of
@@ -23,16 +23,11 @@ from spanloc.training.task import SpanLocalizer
 
 
 def run(config: DictConfig) -> None:
-    """Run ``spanloc-export``.
-
-    Raises:
-        ValueError: The exported model predicts something else than the checkpoint; no file is written then.
-    """
+    """Run ``spanloc-export``; no file is written where the exported model predicts something else."""
     if config.format not in SUFFIXES:
         raise ValueError(f"format is {config.format!r}; wanted {' or '.join(SUFFIXES)}")
     for name, least in (("steps", 1), ("opset", 18)):
-        if not isinstance(config[name], int) or config[name] < least:
-            raise ValueError(f"{name} is {config[name]!r}; wanted a whole number, at least {least}")
+        require_whole(name, config[name], least)
     require_packages(config.format)
     task = load(config.checkpoint, allow=config.allow)
     file = Path(str(config.file or run_folder() / f"model{SUFFIXES[config.format]}"))

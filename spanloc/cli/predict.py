@@ -4,7 +4,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,22 +20,14 @@ from spanloc.cli.predict_files import (
     check_classes,
     check_outputs,
     figure_path,
-    joint_path,
     left_out,
     outputs,
-    own_path,
+    result_path,
 )
 from spanloc.cli.predict_notes import Notes
 from spanloc.config.build import as_names
 from spanloc.config.checkpoint import file_of
-from spanloc.data.annotations.written import (
-    FORMATS,
-    Found,
-    content_of,
-    joint,
-    rounded,
-    write,
-)
+from spanloc.data.annotations.written import FORMATS, Found, content_of, joint, rounded, write
 from spanloc.data.inputs import open_recording
 from spanloc.data.signals import Signal
 from spanloc.data.signals.clock import start_of
@@ -61,11 +53,7 @@ _MISTAKES = (ValueError, OSError, FloatingPointError, OverflowError)
 
 
 def run(config: DictConfig) -> None:
-    """Run ``spanloc-predict``.
-
-    Raises:
-        ValueError: A setting is wrong; or some recordings cannot be used: the others are done.
-    """
+    """Run ``spanloc-predict``."""
     folder, settings = run_folder(), _settings(config)
     formats = _formats(settings)
     start = None if settings["start"] is None else _moment(settings["start"])
@@ -113,7 +101,7 @@ def run(config: DictConfig) -> None:
             found.append(one)
             for name, together in formats.items():
                 if not together and one.id not in without[name]:
-                    write([one], own_path(folder, name, one.id), name)
+                    write([one], result_path(folder, name, one.id), name)
             if settings["plot"]:
                 _plot(task, one, settings, figure_path(folder, one.id))
         except _MISTAKES as error:
@@ -122,7 +110,7 @@ def run(config: DictConfig) -> None:
         log.info("%s", line)
     for name, together in formats.items():
         if together:
-            path, held = joint_path(folder, name), [o for o in found if o.id not in without[name]]
+            path, held = result_path(folder, name), [o for o in found if o.id not in without[name]]
             _write_those_that_fit(held, partial(content_of, path=path, kind=name), path, note)
     if settings["view"]:
         path = folder / "view.html"
@@ -245,16 +233,6 @@ def _shown(task: SpanLocalizer, found: Found, settings: dict[str, Any]) -> Any:
 
     assert found.path is not None
     signal = _open(task, found.path, settings)
-    if found.start is not None:
-        try:
-            # The ticks of an axis of times need some room on both sides.
-            room = timedelta(days=2, seconds=3 * found.duration)
-            _ = found.start - room, found.start + room
-        except OverflowError:
-            raise ValueError(
-                f"{found.id}: start is {found.start}; that is too close to the first or the last date "
-                "of the calendar to draw it"
-            ) from None
     rate = found.rate or 1.0
     return Shown(found.id, signal, rate, signal.channels, found.spans, start=found.start)
 
@@ -268,13 +246,11 @@ def _moment(text: Any) -> datetime:
 
 def _device(name: str) -> torch.device:
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
+        return torch.zeros(1, device=name).device
     except (RuntimeError, AssertionError):
         raise ValueError(f"device is {name!r}; wanted auto, cpu, or one that is there") from None
-    return device
 
 
 def _settings(config: DictConfig) -> dict[str, Any]:

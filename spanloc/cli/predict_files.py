@@ -3,22 +3,13 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from spanloc.data.annotations.written import (
-    instead_of_label,
-    instead_of_name,
-    suffix_of,
-)
+from spanloc.data.annotations.written import instead_of_label, instead_of_name, suffix_of
 from spanloc.files import shown
 from spanloc.inference.recordings import Recording
 
 
-def joint_path(folder: Path, kind: str) -> Path:
-    """The file of all recordings."""
-    return folder / f"predictions{suffix_of(kind)}"
-
-
-def own_path(folder: Path, kind: str, name: str) -> Path:
-    """The file of one recording."""
+def result_path(folder: Path, kind: str, name: str = "predictions") -> Path:
+    """The file of one recording, or of all of them."""
     return folder / f"{name}{suffix_of(kind)}"
 
 
@@ -42,7 +33,7 @@ def check_classes(formats: Iterable[str], classes: Iterable[str]) -> None:
 def left_out(
     formats: Mapping[str, bool], recordings: Sequence[Recording]
 ) -> tuple[dict[str, set[str]], list[str]]:
-    """The ids that each format cannot hold, and a line about each of them."""
+    """The ids that each format cannot hold, and a line about each of them; joint formats are true."""
     found: dict[str, set[str]] = {name: set() for name in formats}
     lines = []
     for name in formats:
@@ -65,22 +56,17 @@ def outputs(
     plot: bool,
     view: bool,
 ) -> Iterator[tuple[Path, str]]:
-    """Every file that a run will write, with a description.
-
-    Args:
-        formats: Names, and whether one file holds all recordings.
-        without: Ids that are not written in a format.
-    """
+    """Every file that a run will write, with a description; the arguments are as in :func:`left_out`."""
     for name in ("predict.done", "predict.log", "error.txt"):
         yield folder / name, f"{name} of the run"
     for name, together in formats.items():
         if together:
-            yield joint_path(folder, name), f"format {name} of all recordings"
+            yield result_path(folder, name), f"format {name} of all recordings"
             continue
         for recording in recordings:
             if recording.id not in without[name]:
                 what = f"format {name} of {shown(recording.id)}"
-                yield own_path(folder, name, recording.id), what
+                yield result_path(folder, name, recording.id), what
     if plot:
         for recording in recordings:
             yield figure_path(folder, recording.id), f"the figure of {shown(recording.id)}"

@@ -9,11 +9,7 @@ _MOST_NAMES, _MOST_VALUES = 5, 4
 
 
 class Notes:
-    """Notes on recordings, those alike in one line.
-
-    Args:
-        total: The number of all recordings.
-    """
+    """Notes on some of ``total`` recordings, those alike in one line."""
 
     def __init__(self, total: int) -> None:
         self.total = total

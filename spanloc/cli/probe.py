@@ -37,6 +37,7 @@ from spanloc.convergence import (
     section,
 )
 from spanloc.convergence.anatomy import LENGTHS
+from spanloc.files import require_whole
 from spanloc.losses import SpanLoss
 
 log = logging.getLogger(__name__)
@@ -119,10 +120,10 @@ def _check(plain: dict[str, Any]) -> None:
     settings = plain["descent"]
     lengths, spread, target = plain["lengths"], settings["spread"], settings["target"]
     starts, rules = settings["starts"], settings["rules"]
-    _check_count("seed", plain["seed"], 0, 2**32 - 1)
-    _check_count("descent.num_pairs", settings["num_pairs"], 1, _MOST_PAIRS)
-    _check_count("descent.num_steps", settings["num_steps"], 1, _MOST_STEPS)
-    _check_count("descent.last", settings["last"], 1, _MOST_STEPS)
+    require_whole("seed", plain["seed"], 0, 2**32 - 1)
+    require_whole("descent.num_pairs", settings["num_pairs"], 1, _MOST_PAIRS)
+    require_whole("descent.num_steps", settings["num_steps"], 1, _MOST_STEPS)
+    require_whole("descent.last", settings["last"], 1, _MOST_STEPS)
     within = f"above {LENGTHS[0]:g} and up to {LENGTHS[1]:g}"
     near = _is_number(spread) and 0 < spread <= _MOST_SPREAD
     ordered = _is_span(target) and _is_length(target[1] - target[0])
@@ -135,17 +136,10 @@ def _check(plain: dict[str, Any]) -> None:
     ):  # fmt: skip
         if not good:
             raise ValueError(f"{name} is {value!r}; wanted {wanted}")
-    _check_count("number of lengths", len(lengths), 1, _MOST_LENGTHS)
-    _check_count("number of descent.starts", len(starts or ()), 0, _MOST_PAIRS)
+    require_whole("number of lengths", len(lengths), 1, _MOST_LENGTHS)
+    require_whole("number of descent.starts", len(starts or ()), 0, _MOST_PAIRS)
     if not isinstance(rules, dict) or not any(rules.values()):
         raise ValueError("descent.rules is empty; wanted at least one rule")
-
-
-def _check_count(name: str, value: Any, least: int, most: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise ValueError(
-            f"{name} is {value!r}; wanted a whole number, at least {least} and at most {most}"
-        )
 
 
 def _are(good: Callable[[Any], bool], values: Any) -> bool:
@@ -186,7 +180,7 @@ def _rules(
                 f"{where} has no option {sorted(unknown)[0]!r}; it has optimizer, scheduler, num_steps"
             )
         num_steps = parts.get("num_steps", settings["num_steps"])
-        _check_count(f"{where}.num_steps", num_steps, 1, _MOST_STEPS)
+        require_whole(f"{where}.num_steps", num_steps, 1, _MOST_STEPS)
         if settings["last"] > num_steps:
             raise ValueError(f"descent.last is {settings['last']}, more than the steps of {where}")
         rule = partial(

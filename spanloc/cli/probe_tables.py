@@ -21,11 +21,7 @@ _SHARES = {
 
 
 def show_forum(forum: Forum, console: Console) -> None:
-    """Print the tables of the forum's case, the same for all losses.
-
-    Args:
-        console: Without markup.
-    """
+    """Print the tables of the forum's case, the same for all losses."""
     columns = ["<a tie goes", "<first start\nmoved by", "loss"]
     columns += ["gradient of\nthe starts", "gradient of\nthe ends"]
     for form in ("overlap / union", "overlap / hull"):
@@ -67,13 +63,9 @@ def show_forum(forum: Forum, console: Console) -> None:
 def show_match(
     name: str, anatomies: Sequence[Anatomy], precision: str, reason: str, console: Console
 ) -> None:
-    """Print the tables of a loss at its match and away from it.
+    """Print the tables of a loss at its match, and at the middle one of the lengths away from it.
 
-    Args:
-        name: Of the loss.
-        anatomies: Of the loss, at all lengths; the one in the middle is shown away from the match.
-        precision, reason: The dtype that it computes in, and why that is not float64, or empty.
-        console: Without markup.
+    ``precision`` is the dtype that it computes in, ``reason`` why that is not float64, or empty.
     """
     columns = ["length", "in start", "in end", "<0\nin", "<mini-\nmum", "<smooth"]
     table = _table([*columns, "curvature\n× length²", "largest\nstable step"])
@@ -152,11 +144,7 @@ def _show_places(name: str, found: Anatomy, console: Console) -> None:
 def show_descent(
     name: str, descent: DescentResult, anatomies: Sequence[Anatomy], console: Console
 ) -> None:
-    """Print the table of the descents of a loss.
-
-    Args:
-        console: Without markup.
-    """
+    """Print the table of the descents of a loss."""
     columns = ["<rule", "steps", "error", "95 %\nbelow", "loss", "length ×\ngradient", "<exponent"]
     table = _table(columns)
     for rule, values in descent.rules.items():
@@ -256,36 +244,28 @@ def verdict(anatomies: Sequence[Anatomy]) -> str:
     """Sum up a loss at its match in one or two sentences, from its anatomies at all lengths."""
     ends = [end for found in anatomies for end in (found.start, found.end)]
     slopes = [slope for end in ends for slope in (end.left, end.right)]
-    if any(map(math.isnan, slopes)):
-        return (
-            "Some slopes at the match are undetermined: as steps get shorter, the differences settle "
-            "too slowly, or not at all."
-        )
-    if not all(end.minimum for end in ends):
-        return "The match is not a minimum along both ends, at least not for every length."
-    if any(map(math.isinf, slopes)):
-        return (
-            "A minimum with an infinite slope: differences grow without bound as steps get shorter, "
-            "as at a jump, at a cusp, or where the slope goes as a logarithm."
-        )
-    if all(found.sharp for found in anatomies):
-        return (
-            "Sharp: the match is a minimum, 0 lies between the slopes, and yet no gradient beside it "
-            "is small. It does not fall with the loss; only the step size can."
-        )
-    if all(found.smooth for found in anatomies):
-        if any(end.curvature == math.inf for end in ends):
-            return (
-                "The gradient goes to 0 with the loss, but the curvature is infinite: plain gradient "
-                "descent settles with no constant step."
-            )
-        if any(math.isnan(found.largest_stable_step) for found in anatomies):
-            return (
-                "The gradient goes to 0 with the loss; the curvature is undetermined, at least for "
-                "some length."
-            )
-        return (
-            "Smooth: the gradient goes to 0 with the loss. Plain gradient descent settles with a "
-            "constant step below the largest stable one."
-        )
-    return "A minimum, but neither sharp nor smooth in both ends and at every length."
+    smooth = all(found.smooth for found in anatomies)
+    # The first that holds.
+    verdicts = (
+        (any(map(math.isnan, slopes)),
+         "Some slopes at the match are undetermined: as steps get shorter, the differences settle too slowly, or "
+         "not at all."),
+        (not all(end.minimum for end in ends),
+         "The match is not a minimum along both ends, at least not for every length."),
+        (any(map(math.isinf, slopes)),
+         "A minimum with an infinite slope: differences grow without bound as steps get shorter, as at a jump, at "
+         "a cusp, or where the slope goes as a logarithm."),
+        (all(found.sharp for found in anatomies),
+         "Sharp: the match is a minimum, 0 lies between the slopes, and yet no gradient beside it is small. It "
+         "does not fall with the loss; only the step size can."),
+        (smooth and any(end.curvature == math.inf for end in ends),
+         "The gradient goes to 0 with the loss, but the curvature is infinite: plain gradient descent settles "
+         "with no constant step."),
+        (smooth and any(math.isnan(found.largest_stable_step) for found in anatomies),
+         "The gradient goes to 0 with the loss; the curvature is undetermined, at least for some length."),
+        (smooth,
+         "Smooth: the gradient goes to 0 with the loss. Plain gradient descent settles with a constant step below "
+         "the largest stable one."),
+        (True, "A minimum, but neither sharp nor smooth in both ends and at every length."),
+    )  # fmt: skip
+    return next(text for holds, text in verdicts if holds)

@@ -2,34 +2,34 @@
 
 import time
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 from rich.text import Text
 
 from spanloc import plots, reports
 from spanloc.cli.frame.folder import run_folder
 from spanloc.cli.frame.show import MOST_PRINTED, plain_console, show_rest, show_table
-from spanloc.files import replacing
+from spanloc.config.build import as_names
+from spanloc.files import write_text
 
 
 def run(config: DictConfig) -> None:
     """Run ``spanloc-report``."""
     folder, now = run_folder(), time.time()
-    places = list(config.runs) if isinstance(config.runs, ListConfig) else [config.runs]
-    if not places or not all(isinstance(place, str | int) and place for place in places):
+    places = as_names(config.runs)
+    if not places or "" in places:
         raise ValueError(
             f"runs is {config.runs!r}; wanted a run folder, a folder of runs, or a list of these"
         )
-    runs = reports.find_runs([str(place) for place in places], now=now)
+    runs = reports.find_runs(places, now=now)
     groups = reports.group_runs(runs)
     curves = reports.learning_curves(groups)
     for name, text in (
         ("report.html", reports.page(runs, groups, now=now, curves=curves)),
         ("report.md", reports.markdown(runs, groups, now=now, curves=curves)),
     ):
-        with replacing(folder / name) as path:
-            path.write_text(text, encoding="utf-8")
+        write_text(folder / name, text)
     for number, (metric, same) in enumerate(reports.by_metric(curves).items()):
-        figure = plots.learning_curve(reports.drawn(same), metric)
+        figure = plots.learning_curve(same, metric)
         if figure is not None:
             name = f"learning_curve{number or ''}.png"
             plots.save_figure(figure, folder / name)

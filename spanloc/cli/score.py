@@ -18,7 +18,7 @@ from spanloc.cli.frame.show import plain_console, show_table
 from spanloc.config.build import as_values, build, resolve
 from spanloc.config.checks import check
 from spanloc.data.annotations.scored import read_scored
-from spanloc.files import replacing
+from spanloc.files import record, write_text
 from spanloc.metrics.assessable import assessable
 from spanloc.reports.score_tables import summary
 
@@ -33,8 +33,7 @@ def run(config: DictConfig) -> None:
     if not isinstance(wanted, dict):
         raise ValueError(f"metrics is {wanted!r}; choose them by metric={wanted}")
     thresholds = None if config.tiou is None else thresholds_of(as_values(config.tiou))
-    if not isinstance(config.oracles, bool):
-        raise ValueError(f"oracles is {config.oracles!r}; it may be true or false")
+    record(bool, config.oracles, "oracles")
     check({"metrics": wanted})
     for name, node in wanted.items():
         if not isinstance(_build(node, thresholds, ()), metrics.SpanMetric):
@@ -99,26 +98,20 @@ def run(config: DictConfig) -> None:
 def write_scores(scores: reports.ScoreResult, folder: Path, whose: str = "") -> None:
     """Write ``scores.json`` and ``scores.html``, each atomically; ``whose`` as for the page."""
     scores.write(folder / "scores.json")
-    with replacing(folder / "scores.html") as path:
-        page = reports.score_page(scores, whose=_text(whose), now=time.time())
-        path.write_text(page, encoding="utf-8")
+    page = reports.score_page(scores, whose=_text(whose), now=time.time())
+    write_text(folder / "scores.html", page)
 
 
 def _build(
     node: Mapping[str, Any], thresholds: list[float] | None, classes: Sequence[str]
 ) -> metrics.SpanMetric:
-    given: dict[str, Any] = {"thresholds": thresholds} if thresholds else {}
-    if classes:
-        given["classes"] = list(classes)
+    given = {"thresholds": thresholds, "classes": list(classes)}
     options = inspect.signature(resolve("metrics", node["_target_"])).parameters
-    return build({**node, **{k: v for k, v in given.items() if k in options}})
+    return build({**node, **{k: v for k, v in given.items() if v and k in options}})
 
 
 def thresholds_of(text: Any) -> list[float]:
-    """The nearest doubles of decimals: one, several, or ``start:stop:step``, ends included.
-
-    Raises:
-        ValueError: They are not that, or do not lie in (0, 1].
+    """The nearest doubles of decimals in (0, 1]: one, several, or ``start:stop:step``, ends included.
 
     >>> thresholds_of("0.3:0.7:0.1")
     [0.3, 0.4, 0.5, 0.6, 0.7]

@@ -30,7 +30,7 @@ from spanloc.cli.run.tracking import begin, dispensable, report, tracked
 from spanloc.config.build import build, completed, targets
 from spanloc.config.checkpoint import load
 from spanloc.data import SpanDataModule
-from spanloc.files import counted, replacing
+from spanloc.files import counted, write_text
 from spanloc.reports.logs import joined_logs
 from spanloc.training.callbacks import Convergence, GradientNorms
 from spanloc.training.task import SpanLocalizer
@@ -40,14 +40,9 @@ log = logging.getLogger(__name__)
 
 @tracked()
 def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
-    """Run ``spanloc-train``.
+    """Run ``spanloc-train``, with ``callbacks`` beside those of the config, and return the objective.
 
-    Args:
-        callbacks: Beside those of the config.
-
-    Returns:
-        The objective: the monitor of the best checkpoint, or the metric of the setting ``objective``; None
-        without validation.
+    It is the monitor of the best checkpoint, or the metric of the setting ``objective``; None without validation.
     """
     folder = run_folder()
     if config.ckpt_path is None and (folder / "last.ckpt").exists():
@@ -94,8 +89,7 @@ def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
         )
     check_started(trainer)
     begin(trainer.loggers, plain, folder)
-    with replacing(folder / "config.yaml") as path:
-        path.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
+    write_text(folder / "config.yaml", yaml.safe_dump(plain, sort_keys=False))
     save_settings(folder, plain["data"].get("root"))
     write_start(folder, trainer, datamodule, plain["ckpt_path"])
     log.info("writing to %s", folder)
@@ -264,10 +258,9 @@ def _try_loss(task: SpanLocalizer) -> None:
     pair = torch.tensor([[0.0, 1.0]])
     try:
         task.criterion.span_loss(pair, pair)
-    except ValueError as error:
-        raise ValueError(f"span_loss: {error}") from error
     except Exception as error:  # whatever it may raise
-        raise ValueError(f"span_loss: {type(error).__name__}: {error}") from error
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise ValueError(f"span_loss: {kind}{error}") from error
 
 
 def _warn_of_several(task: SpanLocalizer, datamodule: SpanDataModule) -> None:

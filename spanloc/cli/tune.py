@@ -14,12 +14,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
+from spanloc.cli.frame.arguments import name_of
 from spanloc.cli.frame.folder import run_folder
 from spanloc.cli.frame.show import plain_console
 from spanloc.cli.run.resume import SETTINGS, given_settings, save_settings, saved_settings
 from spanloc.config.build import as_values
 from spanloc.config.checks import check
-from spanloc.files import counted, pip_install, replacing, write_json
+from spanloc.files import counted, pip_install, record, require_whole, write_json, write_text
 from spanloc.reports.study import StudyResult, TrialResult, study_page
 
 try:
@@ -51,11 +52,7 @@ _LEAST_TRIALS = 4
 
 
 def run(config: DictConfig) -> None:
-    """Run ``spanloc-tune``.
-
-    Raises:
-        ValueError: The search or a setting is wrong, or trials failed.
-    """
+    """Run ``spanloc-tune``."""
     folder = run_folder()
     own = {name: as_values(config[name]) for name in _OWN}
     _check(own)
@@ -89,10 +86,9 @@ def run(config: DictConfig) -> None:
         write_json(folder / "study.json", _result(study, objective, words))
     result = _result(study, objective, words)
     write_json(folder / "study.json", result)
-    with replacing(folder / "study.html") as path:
-        logarithmic = {name for name, kind in space.items() if getattr(kind, "log", False)}
-        page = study_page(result, _importances(study), logarithmic=logarithmic)
-        path.write_text(page, encoding="utf-8")
+    logarithmic = {name for name, kind in space.items() if getattr(kind, "log", False)}
+    page = study_page(result, _importances(study), logarithmic=logarithmic)
+    write_text(folder / "study.html", page)
     _show(result, folder)
     # Of another worker, which has printed it.
     (folder / "error.txt").unlink(missing_ok=True)
@@ -104,13 +100,10 @@ def run(config: DictConfig) -> None:
 
 
 def _check(own: Mapping[str, Any]) -> None:
-    count = own["num_trials"]
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise ValueError(f"num_trials is {count!r}; wanted a whole number, at least 1")
+    require_whole("num_trials", own["num_trials"], 1)
+    record(bool, own["take_over"], "take_over")
     if own["direction"] not in (None, "maximize", "minimize"):
         raise ValueError(f"direction is {own['direction']!r}; wanted maximize or minimize")
-    if not isinstance(own["take_over"], bool):
-        raise ValueError(f"take_over is {own['take_over']!r}; wanted true or false")
     for name in ("sampler", "pruner"):
         node = own[name]
         described = isinstance(node, Mapping) and "_target_" in node
@@ -159,7 +152,7 @@ def _keep_settings(folder: Path, root: object) -> None:
 
 def _run_one(study: SharedStudy, trial: Trial, settings: list[str], monitor: str | None) -> None:
     overrides = _overrides(trial.params)
-    log.info("trial %d: %s", trial.number, ", ".join(_short(trial.params)))
+    log.info("trial %d: %s", trial.number, ", ".join(overrides))
     folder = trial_folder(study.folder, trial.number)
     callbacks = [] if monitor is None else [ReportToTrial(trial, monitor)]
     value, failure = math.nan, None
@@ -186,19 +179,13 @@ def _run_one(study: SharedStudy, trial: Trial, settings: list[str], monitor: str
         )
 
 
-def _short(params: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in params.items():
-        yield f"{name}={value:.4g}" if isinstance(value, float) else override(name, value)
-
-
 def _overrides(params: Mapping[str, Any]) -> list[str]:
     return [override(name, value) for name, value in params.items()]
 
 
 def _is_of(setting: str, names: tuple[str, ...]) -> bool:
     # One of these settings, or below one.
-    name = setting.split("=", 1)[0].lstrip("+~")
-    return any(f"{name}.".startswith(f"{n}.") for n in names)
+    return any(f"{name_of(setting)}.".startswith(f"{n}.") for n in names)
 
 
 def _result(study: SharedStudy, objective: str, given: list[str]) -> StudyResult:

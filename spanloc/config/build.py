@@ -42,12 +42,7 @@ def as_names(value: Any) -> list[str]:
 
 
 def completed(config: Mapping[str, Any], part: Any) -> dict[str, Any]:
-    """A config node whose open sizes are filled in from the part that was built from it.
-
-    Args:
-        config: Of a part of a model, such as a localizer.
-        part: What was built from it; it keeps its sizes as attributes.
-    """
+    """A config node whose open sizes are filled in from the attributes of the part that was built from it."""
     found: dict[str, Any] = copy.deepcopy(dict(config))
     parameters = inspect.signature(resolve("config", found["_target_"])).parameters
     for name in _SIZES:
@@ -72,11 +67,7 @@ def targets(config: Any, where: str = "") -> Iterator[tuple[str, Mapping[str, An
 
 
 def resolve(where: str, path: Any) -> Any:
-    """The object that a path in a config names; ``where`` is its place there, for errors.
-
-    Raises:
-        ValueError: There is no such thing.
-    """
+    """The object that a path in a config names, or a ``ValueError``; ``where`` is its place there."""
     # Step by step as Hydra does, so that what is checked is what is built.
     found, done = None, ""
     for part in str(path).split("."):

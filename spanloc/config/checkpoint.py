@@ -11,7 +11,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from spanloc.config.build import build, resolve, targets
 from spanloc.config.checks import check
-from spanloc.config.left_out import LEFT_OUT, stand_ins
+from spanloc.config.left_out import LEFT_OUT, how_to_allow, stand_ins
 from spanloc.decode import Decode
 from spanloc.facts import DataFacts, InputFacts
 from spanloc.files import record
@@ -233,7 +233,7 @@ def _require_plain(path: Path, value: Any, where: str, left: list[int]) -> None:
     elif isinstance(value, list):
         for i, part in enumerate(value):
             _require_plain(path, part, f"{where}[{i}]", left)
-    elif value == "???" or not isinstance(value, str | int | float | None):
+    elif value == "???" or "${" in str(value) or not isinstance(value, str | int | float | None):
         raise ValueError(f"{path}: {where} is {value!r:.60}; wanted a plain value")
 
 
@@ -258,22 +258,7 @@ def trust(path: str | Path, config: Any, modules: Sequence[str]) -> None:
             inside = any(f"{origin}.".startswith(f"{module}.") for module in modules)
             if inside and public and (inert or not origin.startswith("spanloc.")):
                 continue
-        package = target.split(".")[0] if target.isprintable() else "PACKAGE"
         raise ValueError(
-            f"{path}: {where} would build {target!r}, which is not a part of a spanloc model; if "
-            f"you trust it, allow its package: allow=[{package}]"
+            f"{path}: {where} would build {target!r}, which is not a part of a spanloc model; "
+            f"{how_to_allow(target)}"
         )
-    if any("${" in text for text in _strings(config)):
-        raise ValueError(f"{path}: its config holds an interpolation; a saved one has none")
-
-
-def _strings(config: Any) -> Iterator[str]:
-    if isinstance(config, Mapping):
-        for key, value in config.items():
-            yield from _strings(key)
-            yield from _strings(value)
-    elif isinstance(config, list | tuple):
-        for value in config:
-            yield from _strings(value)
-    elif isinstance(config, str):
-        yield config

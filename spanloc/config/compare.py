@@ -1,11 +1,8 @@
 """Differences between the settings of a run that is resumed and those it had."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from importlib.resources import files
+from collections.abc import Iterator, Mapping
 from inspect import signature
 from typing import Any, NamedTuple
-
-import yaml
 
 from spanloc.config.build import resolve
 from spanloc.data.sound import AS_THEY_ARE
@@ -53,8 +50,9 @@ class Difference(NamedTuple):
         return self.is_of(_HARMLESS)
 
     def is_of(self, groups: tuple[str, ...]) -> bool:
-        """True if the setting is one of these, or below one of them."""
-        return _below(self.place, groups)
+        """True if the setting is one of these, below one of them, or begins with one that ends in ``_``."""
+        place = f"{self.place}."
+        return any(place.startswith(n if n.endswith("_") else f"{n}.") for n in groups)
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
@@ -63,59 +61,17 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Diffe
     >>> differences({"a": {"b": 1}, "copy": {"a": {"b": 1}}}, {"a": {"b": 2}, "copy": {"a": {"b": 2}}})
     [Difference(place='a.b', now=2, before=1)]
     """
-    found = [
-        d
-        for d in _differences(before, now, "")
-        if not (d.is_of(_NO_SETTINGS) or _is_folder(d.place))
-    ]
+    found = [d for d in _differences(before, now, "") if not _is_place(d)]
     places = {d.place for d in found}
 
-    def is_copy(place: str) -> bool:
+    def is_copy(d: Difference) -> bool:
         for copy, original in _COPIES.items():
-            if _below(place, (copy,)):
-                return place.replace(copy, original, 1) in places
-        parts = place.split(".")
+            if d.is_of((copy,)):
+                return d.place.replace(copy, original, 1) in places
+        parts = d.place.split(".")
         return any(".".join(parts[i:]) in places for i in range(1, len(parts)))
 
-    return [d for d in found if not is_copy(d.place)]
-
-
-def as_before(found: Iterable[Difference]) -> list[str]:
-    """Settings of a command that undo differences, as far as a choice of a group or a value does.
-
-    >>> as_before([Difference("head._target_", "theirs.Head", "spanloc.models.PointsHead")])
-    ['head=points']
-    >>> as_before([Difference("head.num_layers", 1, 2), Difference("head.new", 0.5, None)])
-    ['head.num_layers=2']
-    """
-    found = list(found)
-    choices = {d.place.removesuffix("._target_"): _choice(d) for d in found}
-    choices = {group: choice for group, choice in choices.items() if choice}
-    values = [
-        f"{d.place}={d.before}"
-        for d in found
-        if isinstance(d.before, int | float)
-        and not isinstance(d.before, bool)
-        and not _below(d.place, tuple(choices))
-    ]
-    return [*(f"{group}={choice}" for group, choice in choices.items()), *values]
-
-
-def _choice(difference: Difference) -> str | None:
-    """The choice of the group that builds what was built before, if exactly one does."""
-    group, _, last = difference.place.rpartition(".")
-    folder = files("spanloc.configs") / group
-    if last != "_target_" or not folder.is_dir():
-        return None
-    found = []
-    for file in folder.iterdir():
-        if file.name.endswith(".yaml"):
-            content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-            # Some say beside the part what goes with it.
-            part = content.get(group) or content
-            if part.get("_target_") == difference.before:
-                found.append(file.name.removesuffix(".yaml"))
-    return found[0] if len(found) == 1 else None
+    return [d for d in found if not is_copy(d)]
 
 
 def _differences(before: Any, now: Any, place: str) -> Iterator[Difference]:
@@ -140,10 +96,7 @@ def _default(node: Mapping[str, Any], option: str) -> Any:
     return None if parameter is None or parameter.default is parameter.empty else parameter.default
 
 
-def _is_folder(place: str) -> bool:
-    parts = place.split(".")
-    return parts[0] in ("callbacks", "logger") and parts[-1] in _FOLDERS
-
-
-def _below(place: str, names: tuple[str, ...]) -> bool:
-    return any(f"{place}.".startswith(n if n.endswith("_") else f"{n}.") for n in names)
+def _is_place(d: Difference) -> bool:
+    parts = d.place.split(".")
+    folder = parts[0] in ("callbacks", "logger") and parts[-1] in _FOLDERS
+    return folder or d.is_of(_NO_SETTINGS)

@@ -8,12 +8,9 @@ LEFT_OUT = "spanloc.config.left_out.loss_left_out"
 
 
 def stand_ins(config: Any, roots: Collection[str], place: str = "criterion") -> Any:
-    """The config of a criterion, with :func:`loss_left_out` for each part of it from another package.
+    """A copy of the config of a criterion, with :func:`loss_left_out` for each part from another package.
 
-    Args:
-        config: Plain values, from a file. It stays as it is.
-        roots: The packages that may be built from.
-        place: Of the config, for errors. The criterion itself is not replaced.
+    ``roots`` are the packages that may be built from. The criterion itself is not replaced.
     """
     if isinstance(config, Mapping):
         target = config.get("_target_")
@@ -26,17 +23,14 @@ def stand_ins(config: Any, roots: Collection[str], place: str = "criterion") -> 
 
 
 def loss_left_out(*_: Any, place: str, target: str) -> NoReturn:
-    """Stand-in for a loss, or another part of a criterion, that was not allowed.
-
-    Args:
-        place: Of the part in the config.
-        target: The name that the config has there.
-
-    Raises:
-        ValueError: Always: whoever calls it needs the part.
-    """
-    package = target.split(".")[0] if target.isprintable() else "PACKAGE"
+    """Stand-in for a loss, or another part of a criterion, that was not allowed: whoever calls it needs it."""
     raise ValueError(
-        f"{place} of this model is {target!r}, which was left out when the model was loaded; if you "
-        f"trust it, allow its package: allow=[{package}]"
+        f"{place} of this model is {target!r}, which was left out when the model was loaded; "
+        f"{how_to_allow(target)}"
     )
+
+
+def how_to_allow(target: str) -> str:
+    """The remedy where a target lies in a package that is not allowed, for an error."""
+    package = target.split(".")[0] if target.isprintable() else "PACKAGE"
+    return f"if you trust it, allow its package: allow=[{package}]"

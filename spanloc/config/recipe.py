@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from spanloc.config.training_facts import TrainingFacts, num_processes
 from spanloc.data.extremes import EXTREMES
@@ -11,7 +11,6 @@ from spanloc.files import counted, shown, time_text
 from spanloc.models.backbones.conv import LARGEST_STEP
 from spanloc.models.sizing import levels_for, stride_for
 
-Budget = Literal["quick", "default", "best"]
 #: Training steps, as a multiple of the default.
 BUDGETS: dict[str, float] = {"quick": 0.36, "default": 1.0, "best": 6.0}
 # Cells of the finest level: of a training step, of a crop if nothing else decides, of a crop at most.
@@ -40,8 +39,6 @@ _OFFSETS, _LARGE_OFFSETS, _COVERAGE, _BASELINE = 0.3, 0.8, 0.5, 4
 _MANY_CHANNELS, _JITTER = 128, 1.0
 # Standard deviations up to which values stay as they are where a channel has extremes.
 _LIMIT = 10
-# The reason for a value that needs none.
-_USUAL = ""
 
 
 class Choice(NamedTuple):
@@ -53,15 +50,7 @@ class Choice(NamedTuple):
 
 
 def choose(config: Mapping[str, Any], facts: TrainingFacts) -> list[Choice]:
-    """The settings that a plain config leaves open (null), for data with these facts.
-
-    Args:
-        config: Of ``spanloc-train``. What it sets is taken into account, and stays.
-        facts: Of the training data.
-
-    Raises:
-        ValueError: ``budget`` is none of :data:`BUDGETS`.
-    """
+    """The settings that a plain config of ``spanloc-train`` leaves open (null); what it sets is taken into account."""
     require_budget(config["budget"])
     return _Recipe(config, facts).choices
 
@@ -144,9 +133,8 @@ class _Recipe:
         if stride < 1:
             raise ValueError(f"stride is {stride}; it must be at least 1")
         levels = levels_for(facts.longest, stride)
-        levels = self._choose(
-            "neck.num_levels", levels, f"for spans of up to {self._length(facts.longest)}"
-        )
+        reason = f"for spans of up to {self._length(facts.longest)}"
+        levels = self._choose("neck.num_levels", levels, reason)
         self._predictions((2 - 2 ** (1 - levels)) / stride)
         return stride
 
@@ -155,7 +143,7 @@ class _Recipe:
         counts = zip(self.facts.counts, self.facts.steps, strict=False)
         most = max((count / times_of(round(steps * points)) for count, steps in counts), default=0)
         wanted = 100 * math.ceil(_PREDICTIONS_EACH * most / 100)
-        reason = f"up to {most:.0f} spans for 2048 points" if wanted > _PREDICTIONS else _USUAL
+        reason = f"up to {most:.0f} spans for 2048 points" if wanted > _PREDICTIONS else ""
         wanted = int(self._choose("decode.max_predictions", max(wanted, _PREDICTIONS), reason))
         self._choose("decode.max_candidates", _CANDIDATES_EACH * max(wanted, _PREDICTIONS), reason)
 
@@ -232,16 +220,12 @@ class _Recipe:
         count = even if 2 * even > count else count
         count = count if own in (None, -1) else max(int(own), 1)
         each = math.ceil(steps / count)
-        self._choose(
-            "data.crops_per_epoch",
-            each * batch * self.parts,
-            f"{counted(each, 'training step')} per epoch",
-        )
+        reason = f"{counted(each, 'training step')} per epoch"
+        self._choose("data.crops_per_epoch", each * batch * self.parts, reason)
         times = f"; validated {counted(count, 'time')}" if validation else ""
         done = self._at_most(count * each)
-        self._choose(
-            "trainer.max_epochs", count, f"{counted(done, 'training step')}{self._said}{times}"
-        )
+        reason = f"{counted(done, 'training step')}{self._said}{times}"
+        self._choose("trainer.max_epochs", count, reason)
         return done
 
     def _passes(self, samples: int, steps: int, batch: int) -> int:
@@ -257,17 +241,12 @@ class _Recipe:
 
     def _schedule(self, steps: int) -> None:
         warmup = round(min(max(0.1, _WARMUP / max(steps, 1)), 0.25), 3)
-        self._choose(
-            "scheduler.warmup",
-            warmup,
-            f"the learning rate rises during the first {counted(round(warmup * steps), 'step')}",
-        )
+        first = counted(round(warmup * steps), "step")
+        reason = f"the learning rate rises during the first {first}"
+        self._choose("scheduler.warmup", warmup, reason)
         decay = round(1 - 10 / max(steps, 20), 4)
-        self._choose(
-            "callbacks.average.decay",
-            decay,
-            "the model is the average of its weights over the last tenth of the steps",
-        )
+        reason = "the model is the average of its weights over the last tenth of the steps"
+        self._choose("callbacks.average.decay", decay, reason)
 
     def _recordings(self) -> None:
         """Choose what evens out recordings that differ all the time, rare large values, and many channels."""

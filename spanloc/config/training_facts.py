@@ -14,46 +14,28 @@ _LEAST_SPANS, _LEAST_LENGTH = 20, 3
 
 @dataclass(frozen=True)
 class TrainingFacts:
-    """Facts of the training recordings, and the lengths of the validation recordings.
-
-    Args:
-        seconds_per_step: Of all recordings.
-        steps: Of each training recording.
-        val_steps: Of each validation recording.
-        shortest: 5 % quantile of the lengths of the spans, in steps.
-        longest: The longest span, in steps.
-        num_spans: In all.
-        num_classes: Labels.
-        one_each: Whether every recording has exactly one span.
-        slow: Whether reading takes work: resampling, decompression, a spectrogram.
-        counts: Spans of each training recording; empty: not known.
-        short_label: The label whose spans are shortest, of those with enough to say so; empty: not known.
-        short_median: The median of their lengths, in steps.
-        num_channels: That the model sees; 0: not known.
-        offsets: Share of the variance of a channel that is between the means of recordings (median over the
-            channels), in [0, 1].
-        coverage: Share of the time that is in spans.
-        labels_each: Labels that a recording has on average.
-        extremes: Standard deviation of a channel relative to that of its values clipped to their usual range
-            (the largest ratio of a channel), from 1.
-    """
+    """Facts of the training recordings, and the lengths of the validation recordings."""
 
     seconds_per_step: float
-    steps: Sequence[int]
-    val_steps: Sequence[int]
-    shortest: float
-    longest: float
+    steps: Sequence[int]  # of each training recording
+    val_steps: Sequence[int]  # of each validation recording
+    shortest: float  # 5 % quantile of the lengths of the spans, in steps
+    longest: float  # the longest span, in steps
     num_spans: int
     num_classes: int
-    one_each: bool
-    slow: bool = False
-    counts: Sequence[int] = ()
+    one_each: bool  # whether every recording has exactly one span
+    slow: bool = False  # whether reading takes work: resampling, decompression, a spectrogram
+    counts: Sequence[int] = ()  # spans of each training recording; empty: not known
+    # Of those with enough spans to say so, the label whose spans are shortest, and their median length in steps.
     short_label: str = ""
     short_median: float = math.inf
-    num_channels: int = 0
+    num_channels: int = 0  # that the model sees; 0: not known
+    # Share of the variance of a channel that is between the means of recordings, in [0, 1]; median over channels.
     offsets: float = 0.0
-    coverage: float = 1.0
-    labels_each: float = 1.0
+    coverage: float = 1.0  # share of the time that is in spans
+    labels_each: float = 1.0  # labels that a recording has on average
+    # Standard deviation of a channel relative to that of its values clipped to their usual range, from 1; the
+    # largest of the channels.
     extremes: float = 1.0
 
     @classmethod

@@ -9,18 +9,23 @@ from spanloc.data.survey.result import Survey
 from spanloc.reports.check_page import overview
 
 
+def write(folder, count, header, row):
+    """Recordings in a folder, each with four spans in the rows of a table."""
+    (folder / "data").mkdir(parents=True)
+    lines = [header]
+    for i in range(count):
+        np.save(folder / "data" / f"r{i}.npy", np.random.default_rng(i).normal(size=(90, 2)))
+        about = {"id": f"r{i}", "subject": "abcdefgh"[i]}
+        lines += [row.format(start=2 * k, end=2 * k + 1, **about) for k in range(4)]
+    (folder / "annotations.csv").write_text("\n".join(lines) + "\n")
+
+
 @pytest.fixture
 def findings(cli, tmp_path):
-    """The findings of a folder of four recordings, each with spans in the rows of a table."""
+    """The findings of a folder of four recordings."""
 
     def of(row="{id},{start},{end},walk,{subject}", *settings):
-        (tmp_path / "data").mkdir()
-        lines = ["sequence,start,end,label,subject"]
-        for i in range(4):
-            np.save(tmp_path / "data" / f"r{i}.npy", np.random.default_rng(i).normal(size=(90, 2)))
-            about = {"id": f"r{i}", "subject": "abcd"[i]}
-            lines += [row.format(start=2 * k, end=2 * k + 1, **about) for k in range(4)]
-        (tmp_path / "annotations.csv").write_text("\n".join(lines) + "\n")
+        write(tmp_path, 4, "sequence,start,end,label,subject", row)
         cli("check", "data.root=.", *settings, "hydra.run.dir=out", folder=tmp_path)
         return {one.kind: one for one in Survey.read(tmp_path / "out" / "check.json").findings}
 
@@ -64,14 +69,7 @@ def test_settings_may_come_from_a_file_of_training_and_the_split_is_shown(cli, t
         "# @package _global_\ndefaults:\n  - override /data: annotations\n  - override /task: detection\n"
         "data: {root: here, fps: 10, columns: {start: Beginn}}\nbudget: quick\n"
     )
-    (tmp_path / "here" / "data").mkdir(parents=True)
-    rows = ["sequence,Beginn,end,label"]
-    for i in range(8):
-        np.save(
-            tmp_path / "here" / "data" / f"r{i}.npy", np.random.default_rng(i).normal(size=(90, 2))
-        )
-        rows += [f"r{i},{2 * k},{2 * k + 1},walk" for k in range(4)]
-    (tmp_path / "here" / "annotations.csv").write_text("\n".join(rows) + "\n")
+    write(tmp_path / "here", 8, "sequence,Beginn,end,label", "{id},{start},{end},walk")
     words = ("--config-dir=mine", *words, "hydra.run.dir=out")
     assert cli("check", *words, folder=tmp_path) == tmp_path
     found = Survey.read(tmp_path / "out" / "check.json")

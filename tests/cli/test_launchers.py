@@ -15,6 +15,7 @@ import pytest
 from conftest import SMALL
 from hydra import compose, initialize_config_module
 from hydra.core.utils import run_job
+from processes import ended
 
 from spanloc.cli import train
 from spanloc.cli.run import launchers
@@ -52,18 +53,6 @@ def killed(pred, target):
         os.kill(os.getpid(), signal.SIGKILL)
     return (pred - target).abs().sum(-1)
 """
-
-
-def train_in(folder, *settings):
-    """The command in a process of its own, after it has ended."""
-    return started(folder, Path(sys.executable).with_name("spanloc-train"), *settings)
-
-
-def started(folder, *command):
-    return subprocess.run(
-        command, cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=500,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
 
 
 @pytest.fixture
@@ -129,7 +118,7 @@ def test_the_cores_are_divided_among_the_runs(monkeypatch):
     assert [launchers.Joblib()._threads(count) for count in (1, 3, 8, 20)] == [8, 2, 1, 1]
     assert launchers.Joblib(n_jobs=2)._threads(20) == 4
     assert launchers.Joblib(threads=3)._threads(20) == 3
-    with pytest.raises(ValueError, match="n_jobs is 0; wanted a number from 1 on"):
+    with pytest.raises(ValueError, match="n_jobs is 0; wanted a whole number, at least 1"):
         launchers.Joblib(n_jobs=0)
 
 
@@ -179,13 +168,13 @@ def test_a_run_that_fails_or_is_killed_ends_no_other(tmp_path, package, settings
     (tmp_path / "mine.py").write_text(LOSSES)
     losses = "span_loss._target_=mine.wrong,mine.killed,spanloc.losses.giou_loss"
     workers = "data.num_workers=1"  # what the settings choose for recordings
-    done = train_in(tmp_path, *settings, *BARE, *BY_NUMBER, workers, losses)
-    assert done.returncode == 1
-    *_, first, wrong, killed = sorted(done.stderr.splitlines()[-3:], key=lambda x: (x[0] == " ", x))
+    code, _, errors = ended("train", *settings, *BARE, *BY_NUMBER, workers, losses, folder=tmp_path)
+    assert code == 1
+    *_, first, wrong, killed = sorted(errors.splitlines()[-3:], key=lambda x: (x[0] == " ", x))
     assert first == "spanloc-train: error: 2 of 3 runs failed:"
     assert wrong == "  out/0: span_loss: no such span"
     assert killed.startswith("  out/1: its process ended without a result (")
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in errors
     out = tmp_path / "out"
     assert (out / "0" / "error.txt").read_text() == "span_loss: no such span\n"
     assert (out / "1" / "error.txt").read_text().strip() == killed.removeprefix("  out/1: ")
@@ -200,9 +189,11 @@ def test_a_run_that_fails_or_is_killed_ends_no_other(tmp_path, package, settings
 def test_a_run_of_two_processes_that_fails_ends_no_other(tmp_path):
     (tmp_path / "mine.py").write_text(LOSSES)
     losses = "span_loss._target_=mine.wrong_in_the_second,spanloc.losses.giou_loss"
-    done = train_in(tmp_path, "-m", *BARE, *BY_NUMBER, losses, "trainer.devices=2")
-    last = done.stderr.splitlines()[-1]
-    assert last == "spanloc-train: error: 1 of 2 runs failed: out/0: no such span"
+    settings = ("-m", *BARE, *BY_NUMBER, losses, "trainer.devices=2")
+    _, _, errors = ended("train", *settings, folder=tmp_path)
+    assert (
+        errors.splitlines()[-1] == "spanloc-train: error: 1 of 2 runs failed: out/0: no such span"
+    )
     assert (tmp_path / "out" / "0" / "error.txt").read_text() == "no such span\n"
     assert (tmp_path / "out" / "1" / "metrics.json").is_file()
 
@@ -213,7 +204,8 @@ def test_two_workers_of_ray_train_one_model(annotated):
     pytest.importorskip("ray.train")
     options = ("--epochs", "2", "--batch-size", "1", "--storage", annotated / "kept")
     script = ROOT / "scripts" / "ray_train.py"
-    done = started(annotated, sys.executable, script, annotated, *options)
+    command = [sys.executable, script, annotated, *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
     assert done.returncode == 0, done.stderr[-2000:]
     found = dict(
         line.split(": ") for line in done.stdout.splitlines() if re.match(r"[\w/@.]+: ", line)
@@ -246,8 +238,8 @@ def test_a_command_of_the_page_trains(annotated, beginning, package, more):
     pytest.importorskip(package)
     (text,) = [text for text in COMMANDS if text.startswith(beginning)]
     command = shlex.split(text.replace("FOLDER", str(annotated)))
-    done = train_in(annotated, *command, *TINY, *more)
-    assert done.returncode == 0, done.stderr[-2000:]
+    code, _, errors = ended("train", *command, *TINY, *more, folder=annotated)
+    assert code == 0, errors[-2000:]
     runs = list((annotated / "out").rglob("metrics.json"))
     assert len(runs) == (2 if "launcher" in beginning else 1)
 

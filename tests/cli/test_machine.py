@@ -4,7 +4,6 @@ import os
 import platform
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -26,9 +25,7 @@ from spanloc.cli.frame import machine
         ({}, 8),
     ],
 )
-def test_a_container_may_use_fewer_cores_than_there_are(
-    files: dict[str, str], wanted: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_container_may_use_fewer_cores_than_there_are(files, wanted, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -39,9 +36,7 @@ def test_a_container_may_use_fewer_cores_than_there_are(
 @pytest.mark.parametrize(
     ("cores_there", "set_by_user", "wanted"), [(2, None, 2), (8, None, 4), (2, "4", 4)]
 )
-def test_torch_gets_no_more_threads_than_cores(
-    cores_there: int, set_by_user: str | None, wanted: int, monkeypatch: pytest.MonkeyPatch
-):
+def test_torch_gets_no_more_threads_than_cores(cores_there, set_by_user, wanted, monkeypatch):
     monkeypatch.setattr(machine, "num_cores", lambda: cores_there)
     if set_by_user is None:
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -72,9 +67,7 @@ print(os.environ.get("GOMP_SPINCOUNT"), file=sys.stderr)
     ("set_by_user", "wanted"),
     [({}, "2000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None")],
 )
-def test_a_command_lets_waiting_threads_give_up_their_core(
-    set_by_user: dict[str, str], wanted: str
-):
+def test_a_command_lets_waiting_threads_give_up_their_core(set_by_user, wanted):
     environment = {
         k: v for k, v in os.environ.items() if k not in {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
     }
@@ -111,6 +104,6 @@ def test_a_step_takes_the_memory_of_the_one_before():
     assert int(faults) < 10_000  # of the 100,000 pages of five steps of 80 MiB
 
 
-def test_settings_of_the_c_library_by_the_user_stay(monkeypatch: pytest.MonkeyPatch):
+def test_settings_of_the_c_library_by_the_user_stay(monkeypatch):
     monkeypatch.setenv("MALLOC_ARENA_MAX", "2")
     assert not machine.keep_freed_memory()

@@ -1,18 +1,9 @@
 """``spanloc-predict`` on recordings with missing values, with irregular times, and with times of another name."""
 
-import shutil
-
 import numpy as np
 import pytest
 import torch
-from predicting import NAMES, PREDICT, RATE, signal, spans_of, write_csv
-
-
-def predict(cli, model, folder, *words):
-    """The spans that are found in a new run, or the line of an error."""
-    shutil.rmtree(folder / "out", ignore_errors=True)
-    found = cli("predict", f"checkpoint={model}", *PREDICT, *words, folder=folder)
-    return spans_of(found / "out" / "predictions.json") if found == folder else found
+from predicting import NAMES, RATE, predict, signal, write_csv
 
 
 def test_missing_values_are_refused_unless_they_are_to_be_filled(

@@ -144,7 +144,7 @@ def test_a_bad_trial_is_pruned_at_a_validation(cli, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("parameter", "message"),
     [
-        ({"low": 1, "high": 0.5}, "x: low is 1, high is 0.5; wanted low <= high"),
+        ({"low": 1, "high": 0.5}, "x: `low <= high` must hold, but got (low=1, high=0.5)"),
         ({"low": 1, "hihg": 2}, "x has no 'hihg'; wanted {low, high}"),
         ({"lo": 1, "hi": 2}, "x.lo is 1; wanted {low, high}"),
         ({"low": None, "high": 2}, "x.low is None; wanted a number"),

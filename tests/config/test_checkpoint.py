@@ -82,20 +82,13 @@ def test_a_file_cannot_run_code(saved, tmp_path, monkeypatch):
 def test_a_file_calls_no_function(saved):
     """A function may be bound, to be called with spans; not called with what the file says."""
     for node in (
-        {"_target_": "spanloc.ops.suppress._nms_loop", "starts": [0.0], "ends": [1.0],
-         "firsts": [9, 9], "threshold": 0.5, "cap": 1},
-        {"_target_": "spanloc.ops.suppress._nms_loop", "_partial_": True},
+        {"_target_": "spanloc.ops.suppress._kinds", "starts": [0.0], "ends": [1.0]},
+        {"_target_": "spanloc.ops.suppress._kinds", "_partial_": True},
         {"_target_": "spanloc.metrics.kernels.ranked.match_ranked", "spans": [[0.0, 1.0]]},
-    ):  # fmt: skip
+    ):
         path = saved(lambda task, node=node: task["decode"].update(suppress=node))
         with pytest.raises(ValueError, match="decode.suppress would build"):
             spanloc.load(path)
-
-
-def test_an_interpolation_in_a_file_is_refused(saved):
-    path = saved(lambda task: task["classes"].append("${oc.env:HOME}"))
-    with pytest.raises(ValueError, match="holds an interpolation"):
-        spanloc.load(path)
 
 
 def test_what_trains_need_not_be_trusted(saved):
@@ -152,15 +145,6 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content, message):
         torch.save(content, path)
     with pytest.raises((FileNotFoundError, ValueError), match=message):
         spanloc.load(path)
-
-
-@pytest.mark.parametrize("longest", [float("inf"), float("nan"), 1e300, -1.0, "long"])
-def test_facts_of_a_file_that_cannot_be_are_an_error(trained, tmp_path, longest):
-    content = torch.load(trained["detection"] / "best.ckpt", weights_only=True)
-    content["spanloc"]["facts"]["longest"] = longest
-    torch.save(content, tmp_path / "changed.ckpt")
-    with pytest.raises((ValueError, TypeError), match="cannot be built|longest"):
-        spanloc.load(tmp_path / "changed.ckpt")
 
 
 def test_weights_that_do_not_fit_are_an_error(saved):

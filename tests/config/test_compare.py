@@ -125,7 +125,7 @@ def test_a_resumed_run_says_what_differs_and_refuses_what_cannot_change(cli, tra
     )
     line = cli("train", *SMALL, f"ckpt_path={last}", "trainer.max_epochs=3", "head.num_layers=1")
     assert line.endswith(
-        "of another model: head.num_layers is 1, was 2; to resume it, give head.num_layers=2"
+        "of another model: head.num_layers is 1, was 2; to resume it, give the settings it had"
     )
     line = cli("train", *SMALL, f"ckpt_path={last}", "trainer.max_steps=12")
     assert "has done 2 epochs, and trainer.max_epochs is 2: there is nothing to do" in line

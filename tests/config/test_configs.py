@@ -129,15 +129,12 @@ def test_no_name_is_a_choice_of_two_groups():
             {"_target_": "spanloc.losses.smooth_giou_loss", "_partial_": True, "smoohting": 0.3},
             "span_loss: spanloc.losses.smooth_giou_loss has no option 'smoohting'; it has pred",
         ),
-        (
-            {"_target_": "spanloc.losses.nothing"},
-            "span_loss: _target_ is .*; spanloc.losses has no 'nothing'",
-        ),
+        ({"_target_": "spanloc.losses.nothing"}, "span_loss: _target_ is .*; spanloc.losses has no 'nothing'"),
         ({"_target_": "spanloc.losses.iou_loss.x"}, "spanloc.losses.iou_loss has no 'x'"),
         ({"_target_": "nowhere.at_all"}, "there is no module 'nowhere'"),
         ({"_target_": "torch.optim.AdamW", "_partial_": True, "rate": 1}, "no option 'rate'"),
     ],
-)
+)  # fmt: skip
 def test_a_config_that_names_what_does_not_exist(node, message):
     with pytest.raises(ValueError, match=message):
         checks.check({"span_loss": node})

@@ -60,24 +60,15 @@ def test_what_is_set_stays_and_the_rest_follows(group, name, value):
         assert found["trainer.max_epochs"] * found["data.crops_per_epoch"] // 3 == 500
 
 
-def test_the_number_of_steps_does_not_depend_on_how_few_recordings_there_are():
+def test_the_steps_follow_spans_and_labels_not_recordings_unless_a_budget_or_number_is_set():
     few = replace(SBHAR, steps=[60000] * 4, val_steps=[60000])
     assert steps_of(chosen(few)) == steps_of(chosen(SBHAR)) == 500
-
-
-def test_more_spans_and_labels_get_more_steps_up_to_a_limit():
     many, huge = replace(SBHAR, num_spans=9000), replace(SBHAR, num_spans=10**7)
     assert 600 < steps_of(chosen(many)) < steps_of(chosen(huge)) == 2000
-
-
-def test_a_budget_scales_the_steps():
     found = [steps_of(chosen(SBHAR, budget=name)) for name in ("quick", "default", "best")]
     assert found == [180, 500, 3000]
     with pytest.raises(ValueError, match="budget is 'huge'; wanted one of quick, default, best"):
         chosen(SBHAR, budget="huge")
-
-
-def test_a_number_of_steps_that_is_set_holds():
     trainer = {**OPEN["trainer"], "max_steps": 100}
     assert steps_of(chosen(SBHAR, trainer=trainer)) == 100
 
@@ -108,13 +99,9 @@ def test_several_processes_make_as_many_steps_as_one(trainer, count):
         assert found["trainer.max_epochs"] == alone["trainer.max_epochs"]
 
 
-def test_recordings_no_longer_than_a_crop_stay_whole():
-    short = replace(SBHAR, steps=[3000] * 33)
-    assert chosen(short)["data.crop_seconds"] == math.inf
+def test_short_recordings_and_those_of_one_span_stay_whole():
     assert chosen(SBHAR)["data.crop_seconds"] < 360
-
-
-def test_where_one_span_is_to_be_found_recordings_stay_whole():
+    assert chosen(replace(SBHAR, steps=[3000] * 33))["data.crop_seconds"] == math.inf
     assert chosen(SBHAR, decode={"max_predictions": 1})["data.crop_seconds"] == math.inf
     assert chosen(SBHAR, decode={"max_predictions": 200})["data.crop_seconds"] < 360
 

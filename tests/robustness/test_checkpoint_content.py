@@ -22,12 +22,25 @@ def content(trained):
     return torch.load(trained["detection"] / "last.ckpt", weights_only=True)
 
 
-def test_a_few_bytes_cannot_ask_for_a_lot_of_memory(content, tmp_path):
-    path = tmp_path / "odd.ckpt"
-    changed = copy.deepcopy(content)
-    changed["spanloc"]["config"]["module"]["localizer"]["backbone"]["width"] = 4096
-    changed["state_dict"]["fake"] = torch.zeros(1).expand(10**12)
-    torch.save(changed, path)
+@pytest.fixture
+def odd(content, tmp_path):
+    """Saves the checkpoint with a change of it."""
+
+    def save(change):
+        changed = copy.deepcopy(content)
+        change(changed)
+        torch.save(changed, tmp_path / "odd.ckpt")
+        return tmp_path / "odd.ckpt"
+
+    return save
+
+
+def test_a_few_bytes_cannot_ask_for_a_lot_of_memory(odd):
+    def ask(changed):
+        changed["spanloc"]["config"]["module"]["localizer"]["backbone"]["width"] = 4096
+        changed["state_dict"]["fake"] = torch.zeros(1).expand(10**12)
+
+    path = odd(ask)
     with pytest.raises(ValueError, match="more weights than the file holds"):
         spanloc.load(path)
     with zipfile.ZipFile(path, "w") as file:
@@ -40,7 +53,7 @@ def test_a_few_bytes_cannot_ask_for_a_lot_of_memory(content, tmp_path):
         spanloc.load(path)
 
 
-def test_a_config_without_end_is_refused_at_once(content, tmp_path):
+def test_a_config_without_end_is_refused_at_once(odd):
     wide = [0]
     for _ in range(12):
         wide = [wide] * 10
@@ -49,60 +62,49 @@ def test_a_config_without_end_is_refused_at_once(content, tmp_path):
         deep = [deep]
     own = []
     own.append(own)
-    for odd in (wide, deep, own):
-        changed = copy.deepcopy(content)
-        changed["spanloc"]["config"]["data"] = odd
+    for endless in (wide, deep, own):
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(50_000)
-        torch.save(changed, tmp_path / "odd.ckpt")
+        path = odd(lambda c, data=endless: c["spanloc"]["config"].update(data=data))
         sys.setrecursionlimit(limit)
         with pytest.raises(ValueError, match=r"larger or deeper than that of any|not a checkpoint"):
-            spanloc.load(tmp_path / "odd.ckpt")
+            spanloc.load(path)
 
 
-@pytest.mark.parametrize("window", [0, -3, 2.5, "all"])
-def test_a_window_that_is_no_number_of_steps_is_refused(content, tmp_path, window):
-    changed = copy.deepcopy(content)
-    changed["spanloc"]["window"] = window
-    torch.save(changed, tmp_path / "odd.ckpt")
-    with pytest.raises(ValueError, match=r"odd.ckpt: .*window is"):
-        spanloc.load(tmp_path / "odd.ckpt")
+IMPOSSIBLE = {
+    "wide": lambda c: c["config"]["module"]["localizer"]["backbone"].update(width=10**9),
+    "deep": lambda c: c["config"]["module"]["localizer"]["backbone"].update(num_blocks=10**9),
+    "many levels": lambda c: c["config"]["module"]["localizer"]["neck"].update(num_levels=10**9),
+    "many classes": lambda c: c["config"]["module"]["localizer"]["head"].update(num_classes=10**12),
+    "a large kernel": lambda c: c["config"]["module"]["localizer"]["neck"].update(kernel=10**9 + 1),
+    "half a channel": lambda c: c["config"]["module"]["localizer"]["backbone"].update(num_channels=3.5),
+    "not set": lambda c: c["config"]["module"]["localizer"]["backbone"].update(width="???"),
+    "a number as key": lambda c: c["config"]["module"].update({3: 4}),
+    "an interpolation": lambda c: c["config"]["module"]["classes"].append("${oc.env:HOME}"),
+    **{f"window {size}": lambda c, size=size: c.update(window=size) for size in (0, -3, 2.5, "all")},
+    **{f"longest {size}": lambda c, size=size: c["facts"].update(longest=size)
+       for size in (math.inf, math.nan, 1e300, -1.0, "long")},
+}  # fmt: skip
 
 
-SIZES = {
-    "wide": lambda c: c["module"]["localizer"]["backbone"].update(width=10**9),
-    "deep": lambda c: c["module"]["localizer"]["backbone"].update(num_blocks=10**9),
-    "many levels": lambda c: c["module"]["localizer"]["neck"].update(num_levels=10**9),
-    "many classes": lambda c: c["module"]["localizer"]["head"].update(num_classes=10**12),
-    "a large kernel": lambda c: c["module"]["localizer"]["neck"].update(kernel=10**9 + 1),
-    "half a channel": lambda c: c["module"]["localizer"]["backbone"].update(num_channels=3.5),
-    "not set": lambda c: c["module"]["localizer"]["backbone"].update(width="???"),
-    "a number as key": lambda c: c["module"].update({3: 4}),
-}
-
-
-@pytest.mark.parametrize("change", SIZES.values(), ids=SIZES)
-def test_sizes_that_the_weights_do_not_have_are_refused_at_once(content, tmp_path, change):
-    changed = copy.deepcopy(content)
-    change(changed["spanloc"]["config"])
-    torch.save(changed, tmp_path / "odd.ckpt")
+@pytest.mark.parametrize("change", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_values_that_no_model_has_are_refused_at_once(odd, change):
+    path = odd(lambda content: change(content["spanloc"]))
     with pytest.raises(ValueError, match=r"^\S*odd.ckpt: ") as error:
-        spanloc.load(tmp_path / "odd.ckpt")
+        spanloc.load(path)
     assert str(error.value).isprintable()
 
 
-@pytest.mark.parametrize("odd", [
+@pytest.mark.parametrize("decode", [
     "text", {"_target_": "spanloc.losses.giou_loss", "_partial_": True},
     {"_target_": "spanloc.decode.Nope"}, {"_target_": "os.system", "command": "true"},
     {"_target_": "spanloc.decode.Decode", "suppress": 3},
     {"_target_": "spanloc.decode.Decode", "max_predictions": None},
 ])  # fmt: skip
 def test_a_decode_that_cannot_decode_is_one_line_that_names_the_file(
-    cli, content, tmp_path, odd, capsys
+    cli, odd, tmp_path, decode, capsys
 ):
-    changed = copy.deepcopy(content)
-    changed["spanloc"]["config"]["module"]["decode"] = odd
-    torch.save(changed, tmp_path / "odd.ckpt")
+    odd(lambda content: content["spanloc"]["config"]["module"].update(decode=decode))
     np.save(tmp_path / "r.npy", np.zeros((40, 2)))
     line = cli("predict", "checkpoint=odd.ckpt", "input=r.npy", folder=tmp_path)
     assert re.match(
@@ -139,22 +141,19 @@ def loads_or_is_refused(path):
         assert not spanloc.load(path).training
 
 
-def load_mutated(content, folder, seed):
-    random, changed = Random(seed), copy.deepcopy(content)
-    for _ in range(random.randint(1, 3)):
-        ours = changed.get("spanloc")
-        mutate(random, ours if isinstance(ours, dict) and random.randrange(2) else changed)
-    path = folder / "odd.ckpt"
-    torch.save(changed, path)
-    loads_or_is_refused(path)
-
-
 @at_length(15, 3_000)
-def test_any_content_loads_or_is_refused_in_words(content, tmp_path, often):
+def test_any_content_loads_or_is_refused_in_words(odd, often):
     @often
     @given(st.integers(0, 2**32))
     def run(seed):
-        load_mutated(content, tmp_path, seed)
+        random = Random(seed)
+
+        def change(content):
+            for _ in range(random.randint(1, 3)):
+                ours = content.get("spanloc")
+                mutate(random, ours if isinstance(ours, dict) and random.randrange(2) else content)
+
+        loads_or_is_refused(odd(change))
 
     run()
 

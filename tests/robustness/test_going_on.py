@@ -1,17 +1,14 @@
 """A detector on recordings that is killed or stopped, in an epoch too, ends as one that was not."""
 
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
 from conftest import annotated as annotated_data
 from hostile import same_results, undisturbed
+from processes import begun, until_saved
 
 # Weights are averaged, the loss is annealed, and steps have two batches; three epochs of eight.
 SETTINGS = (
@@ -69,16 +66,8 @@ def test_ten_kills(commands, settings, whole, tmp_path):  # 60 s
 def test_a_run_that_is_terminated_goes_on_where_it_was(
     commands, settings, whole, tmp_path, seconds
 ):
-    process = subprocess.Popen(
-        [Path(sys.executable).with_name("spanloc-train"), *settings],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        text=True,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-    )
-    while process.poll() is None and not (tmp_path / "run" / "last.ckpt").exists():
-        time.sleep(0.001)
+    process = begun("train", *settings, folder=tmp_path)
+    until_saved(process, tmp_path / "run")
     time.sleep(seconds)
     process.terminate()
     resume = f"To resume it: spanloc-train resume={tmp_path / 'run'}"

@@ -1,12 +1,8 @@
 """A run that is killed at any moment and resumed ends as one that was not."""
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 from hostile import TINY, same_results, undisturbed
@@ -71,19 +67,6 @@ def test_a_killed_run_ends_as_one_that_was_not(commands, whole, tmp_path, part):
     found = commands.train(tmp_path, *TINY, *KINDS[kind], moment=moment)
     assert found.code in (-signal.SIGKILL, 0)
     check(commands, tmp_path, kind, expected)
-
-
-@pytest.mark.slow  # 15 s
-def test_the_command_itself_is_killed_while_it_trains(commands, whole, tmp_path):
-    path = os.path.join(os.path.dirname(sys.executable), "spanloc-train")
-    process = subprocess.Popen(
-        [path, *TINY, *KINDS["single"]], cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
-    while process.poll() is None and not (tmp_path / "run" / "last.ckpt").exists():
-        time.sleep(0.002)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
-    assert check(commands, tmp_path, "single", whole("single")[0]) == "resumed"
 
 
 @pytest.mark.slow  # 8 minutes

@@ -1,13 +1,11 @@
 """A training of many epochs holds no more memory and files than one of a few."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import ended
 from watched import FILES
 
 TINY = (
@@ -23,18 +21,11 @@ EPOCHS, STEPS, MIB = 200, 2, 2**20
 @pytest.mark.slow  # 25 s
 def test_many_epochs_take_no_more_memory_and_files_than_a_few(tmp_path):
     """400 steps: each has its rows in the logs and 20 bytes in the checkpoint's history of gradients, and no more."""
-    code = "from spanloc.cli import commands; import sys; sys.argv[0] = 'spanloc-train'; commands.train()"
-    done = subprocess.run(
-        [
-            *(sys.executable, "-c", code, *TINY, f"trainer.max_epochs={EPOCHS}"),
-            f"+callbacks.watched={{_target_: watched.Watched, folder: {tmp_path}}}",
-            f"hydra.run.dir={tmp_path}",
-        ],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    watched = f"+callbacks.watched={{_target_: watched.Watched, folder: {tmp_path}}}"
+    settings = (*TINY, f"trainer.max_epochs={EPOCHS}", watched, f"hydra.run.dir={tmp_path}")
+    tests = {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    code, _, errors = ended("train", *settings, folder=tmp_path, environment=tests)
+    assert code == 0, errors[-2000:]
     rows = json.loads((tmp_path / "watched.json").read_text())
     assert len(rows) == EPOCHS + 1
     held = {name: np.array([row[name] for row in rows[20:]]) for name in ("rss", "open", *FILES)}

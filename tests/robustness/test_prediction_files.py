@@ -167,16 +167,14 @@ def test_a_mistake_in_predictions_is_one_line(folder, tmp_path, name, text, mess
     "text",
     [
         HEADER + GOOD,
-        f"{HEADER}{GOOD}\n\n".replace("\n", "\r\n"),
         f"{HEADER}{GOOD}".replace("\n", "\r"),
-        b"\xef\xbb\xbf" + (HEADER + GOOD).encode(),
         HEADER + "a, 0_0, +2.50e0 ,walk,0.5",
         HEADER + "a,\uff10,\u0662.5,walk,.5",
     ],
 )
 def test_what_can_be_read_is_read_right(folder, tmp_path, text):
     path = tmp_path / "p.csv"
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    path.write_bytes(text.encode())
     found = read_scored(path, folder / "good_a.json").predictions
     assert found.spans.tolist() == [[0, 2.5]]
     assert found.scores.tolist() == [0.5]

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import SMALL
+from processes import begun, until_saved
 
 from spanloc.cli.frame import ranks, stopping
 
@@ -48,17 +47,18 @@ def on_rank(pred, target, *, rank=None, act=None):
 def run(folder, *arguments, then=None, to="first", **environment):
     """Two processes of the command: exit code, stderr, error.txt. ``then`` is a signal in the training."""
     (folder / "their_ranks.py").write_text(LOSS)
-    script = Path(sys.executable).with_name("spanloc-train")
-    process = subprocess.Popen(
-        [script, "hydra.run.dir=run", "trainer.strategy=ddp", "trainer.devices=2",
-         "trainer.accelerator=cpu", *arguments],
-        cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1", **environment}, text=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
+    two = (
+        "hydra.run.dir=run",
+        "trainer.strategy=ddp",
+        "trainer.devices=2",
+        "trainer.accelerator=cpu",
+    )
+    process = begun(
+        "train", *two, *arguments, folder=folder, environment=environment, start_new_session=True
+    )
     try:
-        while then and not (folder / "run" / "last.ckpt").exists() and process.poll() is None:
-            time.sleep(0.1)
         if then:
+            until_saved(process, folder / "run")
             both = members(process.pid)
             for pid in {"first": [process.pid], "second": both[-1:], "both": both}[to]:
                 os.kill(pid, then)

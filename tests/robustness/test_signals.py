@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import SMALL
+from processes import begun, until_saved
 
 from spanloc import plots
 from spanloc.cli import train
@@ -151,15 +150,6 @@ def test_a_signal_is_heard_in_every_phase(cli, monkeypatch, tmp_path, capsys, ph
     assert last.endswith(("start it again", f"={mark.parent}"))
 
 
-def start(folder, *arguments):
-    script = Path(sys.executable).with_name("spanloc-train")
-    return subprocess.Popen(
-        [script, *SMALL, "hydra.run.dir=run", *arguments], cwd=folder, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
-
-
 def handles_sigint(pid):
     try:
         status = Path(f"/proc/{pid}/status").read_text()
@@ -171,7 +161,7 @@ def handles_sigint(pid):
 
 @pytest.mark.parametrize("seconds", [0.3, 1.0])
 def test_ctrl_c_while_the_command_is_imported_is_one_line(tmp_path, seconds):
-    process = start(tmp_path)
+    process = begun("train", *SMALL, "hydra.run.dir=run", folder=tmp_path, start_new_session=True)
     # Before Python has its own handler of the signal, it ends without a word.
     while not handles_sigint(process.pid):
         time.sleep(0.01)
@@ -184,9 +174,9 @@ def test_ctrl_c_while_the_command_is_imported_is_one_line(tmp_path, seconds):
 
 @pytest.mark.slow  # 12 s
 def test_a_training_that_is_terminated_twice_can_be_resumed(tmp_path, cli):
-    process = start(tmp_path, "trainer.max_epochs=1000", "data.num_workers=1")
-    while not (tmp_path / "run" / "last.ckpt").exists() and process.poll() is None:
-        time.sleep(0.1)
+    settings = (*SMALL, "hydra.run.dir=run", "trainer.max_epochs=1000", "data.num_workers=1")
+    process = begun("train", *settings, folder=tmp_path)
+    until_saved(process, tmp_path / "run")
     process.send_signal(signal.SIGTERM)
     time.sleep(0.1)
     process.send_signal(signal.SIGTERM)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import SMALL
+from processes import ended
 from rich.console import Console
 
 from spanloc.cli.frame.show import show_metrics, show_table
@@ -23,15 +24,6 @@ PROBE = (
     "descent.num_pairs=3", "descent.num_steps=20", "descent.last=5", "lengths=[1]",
     "descent.rules.adam=null",
 )  # fmt: skip
-
-
-def command(name, *arguments, folder, **options):
-    script = Path(sys.executable).with_name(f"spanloc-{name}")
-    encoding = options.pop("encoding", "utf-8")
-    return subprocess.run(
-        [script, "hydra.run.dir=run", *arguments], cwd=folder, check=False, timeout=300,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": encoding}, **options,
-    )  # fmt: skip
 
 
 class Broken(io.StringIO):
@@ -99,12 +91,10 @@ def test_the_streams_are_as_they_were_afterwards():
 @pytest.mark.slow  # 15 s
 def test_a_training_ends_though_nothing_can_be_printed(tmp_path):
     with Path("/dev/full").open("w") as full:
-        done = command("train", *SMALL, "trainer.max_epochs=1", folder=tmp_path, stdout=full,
-                       stderr=subprocess.PIPE, text=True)  # fmt: skip
-    assert done.returncode == 0
-    assert done.stderr == (
-        "spanloc-train: stdout: No space left on device; going on without printing\n"
-    )
+        settings = (*SMALL, "trainer.max_epochs=1", "hydra.run.dir=run")
+        code, _, errors = ended("train", *settings, folder=tmp_path, stdout=full)
+    assert code == 0
+    assert errors == "spanloc-train: stdout: No space left on device; going on without printing\n"
     assert "test/tiou" in json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert (tmp_path / "run" / "scores.json").is_file()
 
@@ -133,9 +123,10 @@ def test_a_reader_that_goes_away_is_no_error():
 @pytest.mark.slow  # 15 s
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_a_training_ends_in_a_terminal_of_letters_only(tmp_path, encoding):
-    done = command("train", *SMALL, folder=tmp_path, encoding=encoding, capture_output=True)
-    assert done.returncode == 0, done.stderr
-    assert "| test/tiou" in done.stdout.decode(encoding)
+    given = {"environment": {"PYTHONIOENCODING": encoding}, "encoding": encoding}
+    code, out, errors = ended("train", *SMALL, "hydra.run.dir=run", folder=tmp_path, **given)
+    assert code == 0, errors
+    assert "| test/tiou" in out
 
 
 def test_names_that_look_like_markup_are_printed_as_they_are(capsys):

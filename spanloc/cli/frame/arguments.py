@@ -34,11 +34,7 @@ _FIRST = {
 
 
 def refuse_others(arguments: Sequence[str], command: str) -> None:
-    """Refuse arguments that are neither a setting nor an option of Hydra's, in one line.
-
-    Raises:
-        ValueError: There is such an argument; it says how settings are written.
-    """
+    """Refuse arguments that are neither a setting nor an option of Hydra's, in one line."""
     parser: ArgumentParser = get_args_parser()
 
     def refuse(message: str) -> None:
@@ -47,11 +43,10 @@ def refuse_others(arguments: Sequence[str], command: str) -> None:
     # argparse's own prints its usage, in nine lines, and exits; the parser is made by Hydra.
     parser.error = refuse  # type: ignore[method-assign, assignment]
     options, unknown = parser.parse_known_args(arguments)
-    dashed = [argument for argument in unknown if argument.startswith("-")]
+    dashed = [argument.lstrip("-") for argument in unknown if argument.startswith("-")]
     if dashed:
-        raise ValueError(
-            f"settings are written without dashes: {_without_dashes(arguments, dashed)}"
-        )
+        wanted = " ".join(shlex.quote(a if "=" in a else f"{a}=VALUE") for a in dashed)
+        raise ValueError(f"settings are written without dashes: {wanted}")
     # A setting is taken away by ~NAME.
     others = [a for a in (*options.overrides, *unknown) if "=" not in a and not a.startswith("~")]
     if not others:
@@ -66,16 +61,6 @@ def refuse_others(arguments: Sequence[str], command: str) -> None:
     there = next((a for a in others if a != run and os.path.exists(a)), "FOLDER")
     like = " ".join(shlex.quote(part.format(there, run=run)) for part in first.split())
     raise ValueError(f"{others[0]} is no setting; settings are NAME=VALUE: {like}")
-
-
-def _without_dashes(arguments: Sequence[str], dashed: Sequence[str]) -> str:
-    found = []
-    for argument, following in zip(arguments, [*arguments[1:], "-"], strict=True):
-        if argument in dashed:
-            name = argument.lstrip("-")
-            value = "VALUE" if "=" in following or following.startswith("-") else following
-            found.append(shlex.quote(name if "=" in name else f"{name}={value}"))
-    return " ".join(found)
 
 
 def settings_of(arguments: Sequence[str]) -> list[int]:

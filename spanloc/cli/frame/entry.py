@@ -24,16 +24,11 @@ from spanloc.cli.frame.arguments import num_runs, refuse_others, with_short_name
 from spanloc.cli.frame.folder import marking_failure, naming_the_folder, run_folder
 from spanloc.cli.frame.machine import limit_threads
 from spanloc.cli.frame.mistakes import is_mistake, line_of
-from spanloc.cli.frame.ranks import (
-    leave_to_first,
-    leaving_no_group,
-    refuse_started,
-    without_kill,
-)
+from spanloc.cli.frame.ranks import leave_to_first, leaving_no_group, refuse_started, without_kill
 from spanloc.cli.frame.stopping import code_of, is_child, when_stopped
 from spanloc.cli.run.launchers import LAUNCHERS
 from spanloc.cli.run.resume import for_hydra, how_to_resume
-from spanloc.cli.run.sweeps import FailedRunError, begin_sweep, how_to_go_on, noted
+from spanloc.cli.run.sweeps import FailedRunError, how_to_go_on, noted, outcome
 
 
 def run(name: str) -> None:
@@ -48,7 +43,7 @@ def run(name: str) -> None:
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)
     register()
-    outcome = begin_sweep()
+    outcome.begin()
     debug = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
     def line(text: str) -> str:

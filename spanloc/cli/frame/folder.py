@@ -11,18 +11,12 @@ from traceback import walk_tb
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from omegaconf import DictConfig
 
+from spanloc.cli.frame import ranks
 from spanloc.cli.frame.mistakes import line_of
-from spanloc.cli.frame.ranks import (
-    cause_of_loss,
-    claim,
-    end_children,
-    hush,
-    leave_to_first,
-    lost_another,
-)
 from spanloc.cli.frame.stopping import code_of, is_child, stopped_by
-from spanloc.files import replacing
+from spanloc.files import write_text
 
 
 def run_folder() -> Path:
@@ -31,44 +25,52 @@ def run_folder() -> Path:
 
 
 @contextmanager
+def in_run(config: DictConfig) -> Iterator[None]:
+    """Let Hydra's settings be those of a run with this config, inside."""
+    instance = HydraConfig.instance()
+    before = instance.cfg
+    instance.set_config(config)
+    try:
+        yield
+    finally:
+        instance.cfg = before
+
+
+@contextmanager
 def marking_failure(begin: float, debug: bool = False, sweep: bool = False) -> Iterator[None]:
     """Write the cause to ``error.txt`` if the run inside fails.
 
     A run that fails before it has written anything leaves no folder that looks like a run, and an earlier
-    run there unchanged.
-
-    Args:
-        begin: When the run began, in seconds since 1970.
-        debug: Errors stay as they are.
-        sweep: The run is one of several. Its folder stays, to show which of them failed.
+    run there unchanged; but in a ``sweep`` the folder shows which of the runs failed. ``begin`` is in seconds
+    since 1970. With ``debug`` errors stay as they are.
     """
     mark, before = run_folder() / "error.txt", None
     if not is_child():
         before = mark.read_text(encoding="utf-8") if mark.is_file() else None
         mark.unlink(missing_ok=True)
-    hush()
+    ranks.hush()
     try:
         yield
     except BaseException as error:
         text = stopped_by(error)
-        lost = text is None and lost_another(error)
+        lost = text is None and ranks.lost_another(error)
         if lost:
-            text = cause_of_loss(mark)
+            text = ranks.cause_of_loss(mark)
         text = text or line_of(error) or type(error).__name__
         if stopped_by(error) is None:
-            leave_to_first(mark)
+            ranks.leave_to_first(mark)
         results, written = _left_behind(run_folder(), begin)
         other = None
         earlier = any(path.suffix != ".log" for path in results)
         if written or is_child() or (sweep and not earlier):
-            other = claim(mark, text)
+            other = ranks.claim(mark, text)
         elif not results:
             _remove(run_folder(), begin)
         elif before is not None:
-            with suppress(OSError), replacing(mark) as path:
-                path.write_text(before, encoding="utf-8")
+            with suppress(OSError):
+                write_text(mark, before)
         # Another process that knows the cause is about to print it.
-        end_children(patience=5.0 if other else 0.0)
+        ranks.end_children(patience=5.0 if other else 0.0)
         if stopped_by(error) is None:
             text = other or text
         if code_of(text):

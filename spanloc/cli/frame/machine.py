@@ -36,9 +36,8 @@ def limit_threads() -> None:
 def num_cores(root: Path = Path("/sys/fs/cgroup")) -> int:
     """The number of cores that this process may use, at least 1.
 
-    Args:
-        root: Where Linux keeps the limits of a container (``docker run --cpus``): ``cpu.max``, or with the first
-            version of control groups ``cpu/cpu.cfs_quota_us`` and ``cpu/cpu.cfs_period_us``.
+    A container may have fewer than the machine (``docker run --cpus``). ``root`` is where Linux keeps its
+    limits, in the files of the first or the second version of control groups.
     """
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -54,14 +53,11 @@ def num_cores(root: Path = Path("/sys/fs/cgroup")) -> int:
 
 
 def keep_freed_memory() -> bool:
-    """Let the C library keep up to 1 GiB of freed memory for this process, where that is glibc.
+    """Let glibc keep up to 1 GiB of freed memory for this process; true if it does.
 
     By itself it gives large blocks back to the system after every training step and gets them again, page by
     page, in the next: about a twentieth of the time of training on the CPU. Settings of the user
     (``MALLOC_...``, ``GLIBC_TUNABLES``) stay as they are.
-
-    Returns:
-        Whether it does.
     """
     if any(name == "GLIBC_TUNABLES" or name.startswith("MALLOC_") for name in os.environ):
         return False

@@ -14,7 +14,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +51,7 @@ def num_started() -> int:
 
 
 def refuse_started(name: str, arguments: Sequence[str]) -> None:
-    """Refuse commands and settings that several processes of torchrun or srun cannot share.
-
-    Raises:
-        ValueError: The command works in one process, is a sweep, or names no run folder.
-    """
+    """Refuse commands and settings that several processes of torchrun or srun cannot share."""
     if (count := num_started()) == 1:
         return
     began = f"torchrun or srun has started {count} processes"
@@ -75,11 +71,7 @@ def refuse_started(name: str, arguments: Sequence[str]) -> None:
 
 
 def check_started(trainer: Any) -> None:
-    """Compare the processes of a Trainer with those that torchrun or srun has started.
-
-    Raises:
-        ValueError: They are others.
-    """
+    """Compare the processes of a Trainer with those that torchrun or srun has started."""
     count, wanted = num_started(), trainer.world_size
     if count not in (1, wanted):
         raise ValueError(
@@ -203,17 +195,13 @@ def without_kill(mark: Path, say: Callable[[str], None], sweep: bool = False) ->
         (getattr(launcher, "_ChildProcessObserver", None), "_terminate_all", end),
         (getattr(connector, "_SignalConnector", None), "_sigterm_notifier_fn", lambda *_: None),
     )
-    before = [(owner, name, getattr(owner, name)) for owner, name, _ in changes if owner]
-    for owner, name, new in changes:
-        if owner:
-            setattr(owner, name, new)
-    try:
-        with ended_by(when_stuck):
-            yield
-    finally:
-        over.set()
-        for owner, name, old in before:
-            setattr(owner, name, old)
+    with ended_by(when_stuck), ExitStack() as stack:
+        for owner, name, new in changes:
+            if owner:
+                stack.callback(setattr, owner, name, getattr(owner, name))
+                setattr(owner, name, new)
+        stack.callback(over.set)
+        yield
 
 
 def _again(local_rank: int) -> tuple[list[str], str]:

@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,12 +39,7 @@ def log_to_file(line: str) -> None:
 
 
 def with_progress(items: Iterable[Item], count: int, noun: str) -> Iterator[Item]:
-    """The items, with a bar of progress and the time left; some lines where there is no terminal.
-
-    Args:
-        count: How many items there are.
-        noun: For an item, in the plural.
-    """
+    """The items, with a bar of progress and the time left; some lines where there is no terminal."""
     console = plain_console()
     if console.is_terminal:
         columns = (BarColumn(), MofNCompleteColumn(), noun, TimeRemainingColumn())
@@ -51,13 +47,30 @@ def with_progress(items: Iterable[Item], count: int, noun: str) -> Iterator[Item
         with Progress(*columns, console=console, transient=True) as progress, _logging_from(plain):
             yield from progress.track(items, total=count)
         return
-    from spanloc.training.callbacks.pace import Pace, counted
-
-    pace = Pace()
+    line = progress_lines(noun)
     for number, item in enumerate(items, 1):
         yield item
-        if pace.due() and number < count:
-            log.info("%s", counted(number, count, noun, pace.elapsed))
+        line(number, count)
+
+
+def progress_lines(noun: str) -> Callable[[int, int], None]:
+    """Return a call that takes the numbers of items that are done and of all, and logs a line now and then."""
+    begin = time.monotonic()
+    pace: Any = None
+
+    def line(done: int, total: int) -> None:
+        nonlocal pace
+        seconds = time.monotonic() - begin
+        # Lightning, which it imports, takes longer than most checks of data.
+        if seconds < 2 and "spanloc.training.callbacks" not in sys.modules:
+            return
+        from spanloc.training.callbacks.pace import Pace, counted
+
+        pace = pace or Pace()
+        if pace.due() and done < total:
+            log.info("%s", counted(done, total, noun, seconds))
+
+    return line
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -58,13 +58,8 @@ class Harmless:
 
     def write(self, text: str) -> int:
         """Write the text, or drop it."""
-        if not self._lost:
-            encoding = getattr(self._stream, "encoding", None) or "utf-8"
-            shown = text.encode(encoding, "spanloc.plain").decode(encoding)
-            try:
-                self._stream.write(shown)
-            except (OSError, ValueError) as error:
-                self._lose(error)
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        self._try(self._stream.write, text.encode(encoding, "spanloc.plain").decode(encoding))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -74,9 +69,12 @@ class Harmless:
 
     def flush(self) -> None:
         """Pass on what was written, or drop it."""
+        self._try(self._stream.flush)
+
+    def _try(self, call: Callable[..., Any], *arguments: Any) -> None:
         if not self._lost:
             try:
-                self._stream.flush()
+                call(*arguments)
             except (OSError, ValueError) as error:
                 self._lose(error)
 

@@ -8,7 +8,6 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -30,46 +29,30 @@ _FOR_MAKERS = re.compile(r"""extra == ["'](dev|docs|release)["']""")
 
 @dataclass(frozen=True)
 class GitState:
-    """The state of the repository that a command was run in.
+    """The state of the repository that a command was run in."""
 
-    Args:
-        commit: Its hash; empty before the first.
-        branch: None where none is checked out.
-        dirty: Whether tracked files differ from the commit.
-    """
-
-    commit: str
-    branch: str | None
-    dirty: bool
+    commit: str  # its hash; empty before the first
+    branch: str | None  # None where none is checked out
+    dirty: bool  # whether tracked files differ from the commit
 
 
 @dataclass(frozen=True)
 class Start:
-    """A start of a run: the first, or one that went on.
+    """A start of a run: the first, or one that went on."""
 
-    Args:
-        time: With the offset of its time zone.
-        command: The command line; where it went on, with the settings that the run had.
-        folder: That the command was run in.
-        python, platform, processor: Of the machine.
-        devices: That trained.
-        threads: Of torch, for one operation.
-        packages: Versions of spanloc, and of its dependencies and extras that are installed.
-        git: None outside of a repository, or without git.
-        changes: Of the data, since the start before.
-    """
-
-    time: str
-    command: str
-    folder: str
+    time: str  # with the offset of its time zone
+    command: str  # where it went on, with the settings that the run had
+    folder: str  # that the command was run in
     python: str
     platform: str
     processor: str
-    devices: list[str]
-    threads: int
-    packages: dict[str, str]
-    git: GitState | None
-    changes: list[str]
+    devices: list[str]  # that trained
+    threads: int  # of torch, for one operation
+    packages: dict[
+        str, str
+    ]  # versions of spanloc, and of its dependencies and extras that are installed
+    git: GitState | None  # None outside of a repository, or without git
+    changes: list[str]  # of the data, since the start before
 
 
 @dataclass(frozen=True)
@@ -83,31 +66,23 @@ class Environment:
 def write_start(folder: Path, trainer: Any, datamodule: Any, resumed: str | Path | None) -> None:
     """Add a start of a run to its ``environment.json``, and warn if the data have changed.
 
-    Args:
-        folder, trainer: Of the run.
-        datamodule: Of the run; the data are recorded if it has a ``fingerprint()``.
-        resumed: The checkpoint that the run goes on from; its record lies beside it.
+    The data are recorded if they have a ``fingerprint()``. The record of a run that goes on lies beside the
+    checkpoint ``resumed``.
     """
     if is_child():
         return
     data = datamodule.fingerprint() if hasattr(datamodule, "fingerprint") else None
     before = None if resumed is None else _before(Path(resumed).parent)
     start = _start(trainer)
-    if before is None:
-        starts = [start]
-    else:
+    starts = [start]
+    if before is not None:
         starts = [*before.starts, replace(start, changes=_changes(before.data, data))]
         _compare(before.starts[-1], start)
     write_json(folder / FILE, Environment(starts, data))
 
 
 def read_environment(folder: Path) -> Environment:
-    """The record that :func:`write_start` wrote.
-
-    Raises:
-        OSError: It cannot be read.
-        ValueError: It is something else.
-    """
+    """The record that :func:`write_start` wrote; an OSError or a ValueError where there is none."""
     path = folder / FILE
     try:
         found: Environment = record(Environment, read_json(path))
@@ -144,9 +119,8 @@ def _compare(before: Start, now: Start) -> None:
     pairs = [(n, getattr(before, n), getattr(now, n)) for n in ("processor", "devices", "threads")]
     pairs += [(n, before.packages.get(n), now.packages.get(n)) for n in ("torch", "numpy")]
     if texts := [f"{name} is {new}, was {old}" for name, old, new in pairs if new != old]:
-        log.info(
-            "the last digits may differ from those of an uninterrupted run: %s", ", ".join(texts)
-        )
+        text = "the last digits may differ from those of an uninterrupted run: %s"
+        log.info(text, ", ".join(texts))
 
 
 def _start(trainer: Any) -> Start:
@@ -202,13 +176,13 @@ def _packages() -> dict[str, str]:
     return found
 
 
-def git_state(command: Sequence[str] = ("git",)) -> GitState | None:
+def git_state() -> GitState | None:
     """The state of the current folder's repository; None without one, or without git."""
     # Without what a repository may have run, and without a lock that others would meet.
     options = ["-c", "core.fsmonitor=false", "status", "--porcelain=v2", "--branch"]
     try:
         found = subprocess.run(
-            [*command, *options, "--untracked-files=no"],
+            ["git", *options, "--untracked-files=no"],
             capture_output=True,
             text=True,
             errors="replace",

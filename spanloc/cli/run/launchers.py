@@ -13,7 +13,6 @@ from queue import SimpleQueue
 from signal import SIGTERM, getsignal, signal
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 from hydra.plugins.launcher import Launcher
@@ -21,10 +20,11 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from spanloc.cli.frame import stopping
+from spanloc.cli.frame.folder import in_run
 from spanloc.cli.frame.machine import num_cores
 from spanloc.cli.frame.ranks import claim
 from spanloc.cli.run.sweeps import FailedRunError, Job, carry_out, how_jobs_go_on, outcome, shown
-from spanloc.files import counted, pip_install
+from spanloc.files import counted, pip_install, require_whole
 
 log = logging.getLogger(__name__)
 #: A job, and a call that gives its result or raises what its process ended with.
@@ -40,11 +40,7 @@ class SpreadRuns(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Keep what the runs need; called by Hydra.
-
-        Raises:
-            ValueError: A package is missing.
-        """
+        """Keep what the runs need; called by Hydra."""
         self.context, self.task, self.config = hydra_context, task_function, config
         try:
             import_module(self.needs)
@@ -64,7 +60,7 @@ class SpreadRuns(Launcher):
             self._job(number, some, threads)
             for number, some in enumerate(job_overrides, initial_job_idx)
         ]
-        outcome().folder = shown(self.config.hydra.sweep.dir)
+        outcome.folder = shown(self.config.hydra.sweep.dir)
         results: dict[int, JobReturn] = {}
         if not self.outlives:
             stopping.when_stopped(partial(how_jobs_go_on, jobs, results))
@@ -73,7 +69,7 @@ class SpreadRuns(Launcher):
         try:
             for job, result in self._results(jobs):
                 results[job.number] = found = _returned(job, result)
-                failed, place = outcome().add(found), shown(job.folder)
+                failed, place = outcome.add(found), shown(job.folder)
                 how = f"failed: {failed.line}" if failed else "done"
                 log.info("%d of %d: %s %s", len(results), len(jobs), place, how)
         except BaseException as error:
@@ -90,7 +86,7 @@ class SpreadRuns(Launcher):
 
     def _threads(self, count: int) -> int | None:
         """The threads of each of so many runs; None: as the process finds it."""
-        raise NotImplementedError
+        return None
 
     def _results(self, jobs: Sequence[Job]) -> Iterator[Ended]:
         """The jobs as they end, in any order."""
@@ -100,13 +96,8 @@ class SpreadRuns(Launcher):
         config = self.context.config_loader.load_sweep_config(self.config, list(overrides))
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = number
-        instance = HydraConfig.instance()
-        before = instance.cfg
-        instance.set_config(config)
-        try:
+        with in_run(config):
             folder = Path(config.hydra.sweep.dir, config.hydra.sweep.subdir).absolute()
-        finally:
-            instance.cfg = before
         return Job(
             number, config, str(folder), str(Path.cwd()), threads, self.context, self.task,
             Singleton.get_state(),
@@ -125,8 +116,8 @@ class Joblib(SpreadRuns):
 
     def __init__(self, n_jobs: int | None = None, threads: int | None = None) -> None:
         for name, value in (("n_jobs", n_jobs), ("threads", threads)):
-            if value is not None and not (isinstance(value, int) and value >= 1):
-                raise ValueError(f"hydra.launcher.{name} is {value!r}; wanted a number from 1 on")
+            if value is not None:
+                require_whole(f"hydra.launcher.{name}", value, 1)
         self.n_jobs, self.num_threads = n_jobs, threads
 
     def _side_by_side(self, count: int) -> int:
@@ -238,9 +229,6 @@ class Ray(SpreadRuns):
 
     def __init__(self, init: Mapping[str, Any], remote: Mapping[str, Any]) -> None:
         self.init, self.remote = dict(init), dict(remote)
-
-    def _threads(self, count: int) -> int | None:
-        return None
 
     def _said(self, count: int) -> str:
         return "by Ray"

@@ -11,9 +11,6 @@ def objective_name(config: Mapping[str, Any]) -> str | None:
     """The name of the objective in ``metrics.json``: the setting ``objective``, or the monitor of the best checkpoint.
 
     None where there is neither.
-
-    Raises:
-        ValueError: It is no name.
     """
     name = config.get("objective")
     if name is None:
@@ -24,11 +21,7 @@ def objective_name(config: Mapping[str, Any]) -> str | None:
 
 
 def check_objective(config: Mapping[str, Any], task: SpanLocalizer) -> None:
-    """Refuse an objective that ``metrics.json`` will not have, as far as that is known before training.
-
-    Raises:
-        ValueError: There will be no such name; it lists the names there are.
-    """
+    """Refuse an objective that ``metrics.json`` will not have, as far as that is known before training."""
     name = objective_name(config)
     known = ["step", "time/train", "data/train_sequences"]
     known += [monitor] if (monitor := _monitor(config)) else []
@@ -44,11 +37,7 @@ def check_objective(config: Mapping[str, Any], task: SpanLocalizer) -> None:
 
 
 def objective_value(config: Mapping[str, Any], metrics: Mapping[str, float]) -> float | None:
-    """The objective among the metrics of a run; None where there is none to choose by.
-
-    Raises:
-        ValueError: There is no such metric; it lists the metrics there are.
-    """
+    """The objective among the metrics of a run; None where there is none to choose by."""
     name = objective_name(config)
     if name is not None and name not in metrics and config.get("objective") is not None:
         raise _unknown(name, metrics)

@@ -34,7 +34,10 @@ def stopping_saved(trainer: Any) -> Iterator[None]:
     last = next((c for c in trainer.callbacks if isinstance(c, LastCheckpoint)), None)
     stopping = _Stopping(last)
     if threading.current_thread() is threading.main_thread():
-        stopping.install()
+        # A signal that is ignored stays so.
+        for number, wanted in ((signal.SIGTERM, callable), (_REQUEUE, signal.SIG_DFL.__eq__)):
+            if number is not None and wanted(signal.getsignal(number)):
+                stopping.before[number] = signal.signal(number, stopping)
     try:
         try:
             yield
@@ -49,7 +52,9 @@ def stopping_saved(trainer: Any) -> Iterator[None]:
             _requeue()
         raise
     finally:
-        stopping.remove()
+        stopping.timer.cancel()
+        for number, handler in stopping.before.items():
+            signal.signal(number, handler)
 
 
 class _Stopping:
@@ -58,23 +63,11 @@ class _Stopping:
     def __init__(self, last: LastCheckpoint | None) -> None:
         self.last = last
         self.received: int | None = None
-        self._before: dict[int, Any] = {}
+        self.before: dict[int, Any] = {}  # the handlers in whose place it is
+        self.timer = threading.Timer(_PATIENCE, self._again)
+        self.timer.daemon = True
         self._waiting = False
-        self._timer = threading.Timer(_PATIENCE, self._again)
-        self._timer.daemon = True
         self._pid = os.getpid()
-
-    def install(self) -> None:
-        """Take the place of the handlers there are, unless a signal is ignored, or SIGUSR1 is handled."""
-        for number, wanted in ((signal.SIGTERM, callable), (_REQUEUE, signal.SIG_DFL.__eq__)):
-            if number is not None and wanted(signal.getsignal(number)):
-                self._before[number] = signal.signal(number, self)
-
-    def remove(self) -> None:
-        """Put the handlers back."""
-        self._timer.cancel()
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
 
     def __call__(self, number: int, frame: Any) -> None:
         if os.getpid() != self._pid:
@@ -85,7 +78,7 @@ class _Stopping:
             pass  # a shell and a launcher may both send one
         elif self.received is None and self.last is not None and self.last.can_save:
             self.received, self._waiting = number, True
-            self._timer.start()
+            self.timer.start()
             self.last.stop(partial(self._end, frame))
         else:
             self.received = self.received or number
@@ -93,8 +86,8 @@ class _Stopping:
 
     def _end(self, frame: Any) -> None:
         self._waiting = False
-        self._timer.cancel()
-        handler = self._before.get(signal.SIGTERM)
+        self.timer.cancel()
+        handler = self.before.get(signal.SIGTERM)
         if handler is None:
             raise KeyboardInterrupt(WORDS[signal.SIGTERM])
         handler(signal.SIGTERM, frame)

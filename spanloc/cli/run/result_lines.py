@@ -42,11 +42,7 @@ def meanings(metrics: Iterable[str]) -> list[str]:
 
 
 def evaluated_on(samples: Any, word: str) -> str:
-    """A line that names the recordings of a test or validation set.
-
-    Args:
-        word: What was done with them, such as ``"Tested"``.
-    """
+    """A line that names the recordings of a test or validation set; ``word`` is such as ``"Tested"``."""
     records = getattr(samples, "records", None)
     return f"{word} on: {named(records) if records else counted(len(samples), 'sequence')}."
 

@@ -22,7 +22,7 @@ from spanloc.cli.frame.arguments import (
     with_search,
     with_text_roots,
 )
-from spanloc.files import read_json, replacing
+from spanloc.files import read_json, write_text
 
 log = logging.getLogger(__name__)
 #: Where a run or a study keeps what its command line set.
@@ -57,8 +57,7 @@ def for_hydra(arguments: Sequence[str], command: str) -> list[str]:
 def given_settings(root: object) -> list[str]:
     """The settings of the command line, in words that mean the same in any folder.
 
-    Args:
-        root: Of the data, absolute, if they have one; it takes the place of a relative one.
+    ``root`` of the data is absolute, if they have one; it takes the place of a relative one.
     """
     hydra = HydraConfig.get()
     sources = hydra.runtime.config_sources
@@ -76,16 +75,11 @@ def given_settings(root: object) -> list[str]:
 def save_settings(folder: Path, root: object) -> None:
     """Write the :func:`given_settings` to ``overrides.yaml``, for a run or a study that will be resumed."""
     _clean(folder)
-    with replacing(folder / SETTINGS) as path:
-        path.write_text(yaml.safe_dump(given_settings(root)), encoding="utf-8")
+    write_text(folder / SETTINGS, yaml.safe_dump(given_settings(root)))
 
 
 def saved_settings(folder: Path) -> list[str]:
-    """The settings that :func:`save_settings` wrote.
-
-    Raises:
-        ValueError: It is something else.
-    """
+    """The settings that :func:`save_settings` wrote."""
     try:
         saved = yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
     except (ValueError, yaml.YAMLError):
@@ -109,10 +103,6 @@ def with_saved_settings(arguments: Sequence[str], command: str = "train") -> lis
 
     The run goes on in its folder, from its ``last.ckpt``, unless the arguments say otherwise. What they
     set takes the place of what the run had. A study (``tune``) has its trials in place of the checkpoint.
-
-    Raises:
-        FileNotFoundError: There is no such run, or it stopped before its first epoch ended.
-        ValueError: What is there cannot be resumed.
     """
     arguments = _with_requeued(arguments) if command == "train" else arguments
     found = [a for a in arguments if a.startswith("resume=")]
@@ -123,17 +113,15 @@ def with_saved_settings(arguments: Sequence[str], command: str = "train") -> lis
     given = [a for a in arguments if a not in found]
     if {"-m", "--multirun"} & set(given):
         raise ValueError("resume goes on with one run; it cannot be part of a sweep")
-    if not (folder / SETTINGS).is_file():
-        what = "a run" if command == "train" else "a study"
-        raise FileNotFoundError(
-            f"{folder / SETTINGS}: no such file; resume wants the folder of {what}, and of one "
-            "that had begun to train"
+    what = "a run" if command == "train" else "a study"
+    needed = {SETTINGS: f"resume wants the folder of {what}, and of one that had begun to train"}
+    if command == "train":
+        needed["last.ckpt"] = (
+            "the run stopped before its first epoch ended, so there is nothing to go on from: start it again"
         )
-    if command == "train" and not (folder / "last.ckpt").is_file():
-        raise FileNotFoundError(
-            f"{folder / 'last.ckpt'}: no such file; the run stopped before its first epoch ended, so "
-            "there is nothing to go on from: start it again"
-        )
+    for name, why in needed.items():
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder / name}: no such file; {why}")
     saved = saved_settings(folder)
     _clean(folder)
     saved.append(quoted("hydra.run.dir", folder))
@@ -193,14 +181,10 @@ def is_alive(pid: int) -> bool:
 
 
 def has_nothing_to_do(plain: dict[str, Any], folder: Path) -> bool:
-    """Check the checkpoint of a run that goes on, log what differs, and see whether all is done already.
-
-    Raises:
-        ValueError: Training cannot go on from it.
-    """
+    """Check the checkpoint of a run that goes on, log what differs, and see whether all is done already."""
     # They import torch, which help and mistakes in settings do not wait for.
     from spanloc.config.checkpoint import read
-    from spanloc.config.compare import as_before, differences
+    from spanloc.config.compare import differences
 
     path = Path(plain["ckpt_path"])
     saved = read(path)
@@ -214,9 +198,8 @@ def has_nothing_to_do(plain: dict[str, Any], folder: Path) -> bool:
     changed = differences(saved["spanloc"]["config"], plain)
     for groups, why in _FIXED:
         if found := [d for d in changed if d.is_of(groups) and not d.harmless]:
-            texts, settings = "; ".join(map(str, found)), " ".join(as_before(found))
-            to_give = f"; to resume it, give {settings}" if settings else ""
-            raise ValueError(f"{path}: {why}: {texts}{to_give}")
+            texts = "; ".join(map(str, found))
+            raise ValueError(f"{path}: {why}: {texts}; to resume it, give the settings it had")
     for difference in changed:
         level = logging.INFO if difference.harmless else logging.WARNING
         log.log(level, "not as in the run that is resumed: %s", difference)

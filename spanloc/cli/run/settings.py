@@ -20,6 +20,7 @@ from spanloc.config.training_facts import TrainingFacts
 from spanloc.data import SpanDataModule
 from spanloc.data.sample import data_folder
 from spanloc.data.sound import AS_THEY_ARE
+from spanloc.files import require_whole
 
 log = logging.getLogger(__name__)
 _FROM_DATA = "from_data"
@@ -46,8 +47,7 @@ class Prepared(NamedTuple):
 
 def prepared(config: DictConfig) -> Prepared:
     """Read the data of a config, and choose the settings that it leaves to them."""
-    if not isinstance(config.seed, int) or config.seed < 0:
-        raise ValueError(f"seed is {config.seed!r}; wanted a whole number, at least 0")
+    require_whole("seed", config.seed, 0)
     seed_everything(config.seed, workers=True, verbose=False)
     root = config.data.get("root")
     if isinstance(root, int | float) and not isinstance(root, bool):

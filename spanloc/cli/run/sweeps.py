@@ -28,12 +28,7 @@ _CORE = "hydra._internal.core_plugins."
 
 
 class FailedRunError(ValueError):
-    """A run of a sweep failed.
-
-    Args:
-        folder: Of the run.
-        line: Why, as in its ``error.txt``.
-    """
+    """A run of a sweep failed: its folder, and the line of its ``error.txt``."""
 
     def __init__(self, folder: str, line: str) -> None:
         super().__init__(folder, line)  # both, so that it comes out of another process as it was
@@ -47,6 +42,10 @@ class Outcome:
     """The successes and failures of the runs of a sweep, wherever they ran."""
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the runs of an earlier command in this process."""
         self.count = 0
         self.folder = ""  # of the sweep
         self.failed: list[FailedRunError] = []
@@ -79,39 +78,21 @@ class Outcome:
         return "\n".join([head, *(f"  {failed}" for failed in self.failed)])
 
 
-_outcome = Outcome()
-
-
-def begin_sweep() -> Outcome:
-    """A new :func:`outcome`, for the runs that follow in this process."""
-    global _outcome
-    _outcome = Outcome()
-    return _outcome
-
-
-def outcome() -> Outcome:
-    """The outcome of the runs of this process."""
-    return _outcome
+#: Of the runs of this process.
+outcome = Outcome()
 
 
 def noted(run: Callable[[], Any], debug: bool) -> Any:
     """Call a run of a sweep, and note its failure, so that the others go on.
 
-    Args:
-        run: The call; an exception is its failure.
-        debug: The traceback of a user's mistake is logged too.
-
-    Returns:
-        What the run returns, or its failure.
-
-    Raises:
-        FailedRunError: It failed, and the sweeper goes by what runs return.
+    The failure is returned, or raised where the sweeper goes by what runs return. With ``debug`` the traceback
+    of a user's mistake is logged too.
     """
     hydra = HydraConfig.get()
     ours = str(hydra.launcher["_target_"]).startswith("hydra_plugins.spanloc.")
-    _outcome.folder = shown(hydra.sweep.dir)
+    outcome.folder = shown(hydra.sweep.dir)
     if not ours:  # ours count when a run is back from where it was carried out
-        _outcome.count += 1
+        outcome.count += 1
     try:
         return run()
     except Exception as error:  # whatever one run fails with, the others go on
@@ -120,7 +101,7 @@ def noted(run: Callable[[], Any], debug: bool) -> Any:
         traceback = debug or not is_mistake(error)
         log.log(logging.ERROR, "the run failed: %s", line, exc_info=traceback)
         if not ours:
-            _outcome.failed.append(failed)
+            outcome.failed.append(failed)
         # Hydra's own sweeper would say the first failure in words of its own, and has no use for it. Other
         # launchers do not bring home what was noted.
         launcher, sweeper = (str(part["_target_"]) for part in (hydra.launcher, hydra.sweeper))
@@ -130,12 +111,7 @@ def noted(run: Callable[[], Any], debug: bool) -> Any:
 
 
 def how_to_go_on(folders: Sequence[str | Path], waiting: int) -> str:
-    """Lines for a sweep that was stopped: how its unfinished runs go on, and how many had not begun.
-
-    Args:
-        folders: Of the runs that were at work.
-        waiting: Runs that had not begun.
-    """
+    """Lines for a sweep that was stopped: how the runs in ``folders`` go on, and how many were still waiting."""
     lines = []
     for folder in folders:
         if not (text := how_to_resume("train", Path(folder))):

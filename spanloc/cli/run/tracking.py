@@ -72,11 +72,7 @@ def tracked() -> Iterator[None]:
 
 
 def begin(loggers: list[Any], config: Mapping[str, Any], folder: Path) -> None:
-    """Begin the run in every tracker; a training that is resumed in its folder goes on with its runs.
-
-    Raises:
-        ValueError: A tracker cannot be used.
-    """
+    """Begin the run in every tracker; a training that is resumed in its folder goes on with its runs."""
     trackers = [logger for logger in loggers if isinstance(logger, Tracker)]
     if not trackers or is_child():
         return

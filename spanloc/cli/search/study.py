@@ -4,7 +4,7 @@ import os
 import platform
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from spanloc.cli.run.resume import is_alive
 from spanloc.config.build import build, resolve
-from spanloc.files import replacing
+from spanloc.files import write_text
 
 #: Of the study: the file that holds all of it.
 JOURNAL = "journal.log"
@@ -30,14 +30,10 @@ class SharedStudy:
     """A study that gives each trial to one process, whatever becomes of the others.
 
     Args:
-        folder: Of the study; it is made.
-        direction: Of the objective.
         space: Distributions by name.
         sampler, pruner: Plain config nodes of Optuna's. A sampler that takes a seed and is given none has
             one of its own for each trial, so that a study that was interrupted goes on as it would have.
-            None: nothing is pruned.
         num_trials: Of all processes together, without those that were killed.
-        seed: At least 0.
         take_over: Trials that run on other machines count as lost when the study is opened.
     """
 
@@ -57,7 +53,9 @@ class SharedStudy:
         self.folder, self.num_trials = folder, num_trials
         self._space, self._sampler, self._seed = dict(space), dict(sampler), seed
         folder.mkdir(parents=True, exist_ok=True)
-        with self._alone():
+        # Who has it, alone looks at the study and takes trials from it.
+        self._lock = folder / "study"
+        with _locked(self._lock):
             _mend(folder / JOURNAL)
             journal = str(folder / JOURNAL)
             backend = JournalFileBackend(journal, lock_obj=JournalFileOpenLock(journal))
@@ -71,10 +69,6 @@ class SharedStudy:
             )
             self._give_back(take_over)
 
-    def _alone(self) -> AbstractContextManager[None]:
-        """Lock the study: this process alone looks at it and takes trials from it."""
-        return _locked(self.folder / "study")
-
     def trials(self) -> list[FrozenTrial]:
         """All of them, by number."""
         return self.study.get_trials(deepcopy=False)
@@ -85,7 +79,7 @@ class SharedStudy:
 
     def next_trial(self) -> Trial | None:
         """A trial for this process; None where all have been taken."""
-        with self._alone():
+        with _locked(self._lock):
             self._give_back(take_over=False)
             killed = self.killed()
             taken = sum(
@@ -107,7 +101,7 @@ class SharedStudy:
 
     def release(self, trial: Trial) -> None:
         """Give back a trial that this process cannot finish: its parameters are tried again."""
-        with self._alone():
+        with _locked(self._lock):
             self._fail(next(t for t in self.trials() if t.number == trial.number))
 
     def _give_back(self, take_over: bool) -> None:
@@ -115,8 +109,7 @@ class SharedStudy:
             if trial.state == TrialState.RUNNING and _is_lost(trial.user_attrs, take_over):
                 self._fail(trial)
                 if (folder := trial_folder(self.folder, trial.number)).is_dir():
-                    with replacing(folder / "error.txt") as path:
-                        path.write_text("killed\n", encoding="utf-8")
+                    write_text(folder / "error.txt", "killed\n")
 
     def _fail(self, trial: FrozenTrial) -> None:
         # In an order that can be cut off anywhere, and done again.

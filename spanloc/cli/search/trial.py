@@ -4,8 +4,7 @@ import gc
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from pytorch_lightning import Callback, Trainer
 
 from spanloc.cli import train
 from spanloc.cli.frame.arguments import quoted
-from spanloc.cli.frame.folder import marking_failure
+from spanloc.cli.frame.folder import in_run, marking_failure
 from spanloc.cli.frame.mistakes import is_mistake, line_of
 from spanloc.cli.run.objective import check_objective, objective_name
 from spanloc.cli.run.settings import prepared
@@ -33,11 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class ReportToTrial(Callback):
-    """Reports the monitor of the best checkpoint to Optuna after each validation, and ends a bad trial.
-
-    Raises:
-        optuna.TrialPruned: The trial is worse than the others were after as many validations.
-    """
+    """Reports the monitor of the best checkpoint to Optuna after each validation, and ends a bad trial."""
 
     def __init__(self, trial: Trial, monitor: str) -> None:
         self.trial, self.monitor, self.count = trial, monitor, 0
@@ -54,28 +49,19 @@ class ReportToTrial(Callback):
 
 
 def composed(settings: Sequence[str], folder: Path) -> DictConfig:
-    """The config of a run of ``spanloc-train`` with these settings in a folder, with Hydra's part.
-
-    Raises:
-        Exception: Hydra's, for a setting that does not exist.
-    """
+    """The config of a run of ``spanloc-train`` with these settings in a folder, with Hydra's part."""
     return hydra.compose(
         "train", overrides=[*settings, quoted("hydra.run.dir", folder)], return_hydra_config=True
     )
 
 
 def first_look(settings: Sequence[str], folder: Path) -> tuple[dict[str, Any], str]:
-    """The complete config of a run with these settings, after reading its data; nothing is written.
-
-    Returns:
-        The config, and the name of the objective.
-
-    Raises:
-        ValueError: A run would fail before it began to train, or have no objective.
-    """
+    """The complete config of a run with these settings, after reading its data, and the name of the objective."""
     config = composed(settings, folder)
-    with _hydra_config(config, folder):
-        plain, datamodule, _, _ = prepared(without_hydra(config))
+    with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
+        config.hydra.runtime.output_dir = str(folder)
+    with in_run(config):
+        plain = prepared(without_hydra(config)).config
         devices = plain["trainer"].get("devices")
         if devices not in (1, "1") and not (isinstance(devices, list) and len(devices) == 1):
             raise ValueError(
@@ -84,21 +70,16 @@ def first_look(settings: Sequence[str], folder: Path) -> tuple[dict[str, Any], s
             )
         name = objective_name(plain)
         if name is None:
-            why = (
-                "nothing is held out for validation"
-                if not len(datamodule.val_set)
-                else "callbacks.best has no monitor"
+            raise ValueError(
+                "there is nothing to choose the best trial by: nothing is held out for validation, or "
+                "callbacks.best has no monitor"
             )
-            raise ValueError(f"there is nothing to choose the best trial by: {why}")
         check_objective(plain, build(plain["module"]))
     return plain, name
 
 
 def run_trial(settings: Sequence[str], folder: Path, callbacks: Sequence[Callback]) -> float:
-    """Train with these settings in a folder.
-
-    Returns:
-        The objective.
+    """Train with these settings in a folder, and return the objective.
 
     Raises:
         optuna.TrialPruned: The trial was ended early.
@@ -144,20 +125,6 @@ def reason(error: Exception) -> str:
     """The cause of a failed trial, in one line."""
     text = line_of(error)
     return text if is_mistake(error) and text else f"{type(error).__name__}: {text}".rstrip(": ")
-
-
-@contextmanager
-def _hydra_config(config: DictConfig, folder: Path) -> Iterator[None]:
-    # As while a run of this config goes on.
-    instance = HydraConfig.instance()
-    before = instance.cfg
-    with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
-        config.hydra.runtime.output_dir = str(folder)
-    instance.set_config(config)
-    try:
-        yield
-    finally:
-        instance.cfg = before
 
 
 def without_hydra(config: DictConfig) -> DictConfig:
