@@ -3,6 +3,9 @@
 import json
 
 import numpy as np
+import pytest
+
+from spanloc.data import read_annotations
 
 RATE = 50
 
@@ -38,6 +41,14 @@ def said(found):
         for records in found.subsets.values()
         for record in records
     }
+
+
+def error_of(folder, **options):
+    """The error of reading a folder, which is one line."""
+    with pytest.raises((ValueError, FileNotFoundError)) as caught:
+        read_annotations(folder, **options)
+    assert str(caught.value).isprintable()
+    return str(caught.value)
 
 
 def exported(file):

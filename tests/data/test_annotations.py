@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from recordings import edit, set_field
+from recordings import edit, error_of, set_field
 
 from spanloc.data import AnnotatedSequences, read_annotations
 from spanloc.structures import to_seconds
@@ -34,8 +34,6 @@ def set_annotation(**fields):
         (set_field("duration", "long"), "'s2': duration is 'long'"),
         (set_field("weight", -1), "'s2': weight is -1; wanted a number from 0 to 1e6"),
         (set_field("wieght", 2), "'s2': there is no field 'wieght'; 'weight'?"),
-        (set_field("weight", "high"), "weight is 'high'; wanted a number from 0"),
-        (set_field("subset", "train"), "subset is 'train'; wanted one of training"),
         (set_field("annotations", None), "'s2': annotations is None; wanted a list"),
         (set_annotation(segment=[3.0, 2.0]), r"annotations\[1\]: segment is \[3.0, 2.0\]"),
         (set_annotation(segment=[3.0, 99.0]), r"segment is \[3.0, 99.0\]; wanted 0 <= start"),
@@ -75,8 +73,7 @@ def test_a_mistake_in_the_arrays_is_named(annotated):
     with pytest.raises(ValueError, match=r"s3.npy: row 5, column 0 is nan"):
         AnnotatedSequences(records).statistics()
     path.unlink()
-    with pytest.raises(FileNotFoundError, match=r"data/s3: no such recording"):
-        read_annotations(annotated)
+    assert "data/s3: no such recording" in error_of(annotated)
 
 
 @pytest.mark.parametrize(
@@ -113,18 +110,14 @@ def rename(old, new):
 
 
 def test_a_folder_that_is_not_one(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
-        read_annotations(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match=r"must hold annotations.json"):
-        read_annotations(tmp_path)
+    assert "nowhere: no such folder" in error_of(tmp_path / "nowhere")
+    assert "must hold annotations.json" in error_of(tmp_path)
     (tmp_path / "annotations.json").write_text("{")
-    with pytest.raises(ValueError, match="not valid JSON"):
-        read_annotations(tmp_path)
+    assert "not valid JSON" in error_of(tmp_path)
 
 
 def test_without_classes_the_labels_are_the_classes_and_one_that_is_no_text_is_named(annotated):
     edit(annotated, lambda content: content.pop("classes"))
     assert read_annotations(annotated).classes == ["sit", "walk"]
     edit(annotated, set_annotation(label=["a"]))
-    with pytest.raises(ValueError, match=r"sequence 's2': annotations\[1\]: label is \['a'\]"):
-        read_annotations(annotated)
+    assert "sequence 's2': annotations[1]: label is ['a']" in error_of(annotated)

@@ -6,7 +6,6 @@ import warnings
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from mutated import broken, csv_files, files, harmless, json_files, often
 from recordings import RATE, recording
 from test_annotation_formats import TABLE, WRITERS
@@ -52,24 +51,27 @@ def check(folder, name, content, **options):
         file.unlink()
 
 
-@pytest.mark.parametrize("name", TEXTS)
-def test_a_text_with_a_mistake(folder, name):
-    file, text, options = TEXTS[name]
+CASES = {
+    name: (file, files(text) | broken(text.encode(), 200).map(bytes), options)
+    for name, (file, text, options) in TEXTS.items()
+}
+CASES |= {f"{name} table": (f"annotations.{name}", csv_files(CELLS), {}) for name in ("csv", "tsv")}
+CASES["tasks"] = ("export.json", json_files(TASKS), {"format": "labelstudio"})
+# With stretches, and without a rate.
+CASES |= {
+    unit: ("annotations.json", json_files(DATABASE), {"unit": unit, "ends": "inclusive"})
+    for unit in ("seconds", "steps")
+}
 
-    @often(60)
-    @given(files(text) | broken(text.encode(), 200).map(bytes))
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_file_with_a_mistake(folder, name):
+    file, contents, options = CASES[name]
+
+    @often(100)
+    @given(contents)
     def run(content):
         check(folder, file, content, **options)
-
-    run()
-
-
-@pytest.mark.parametrize("suffix", ["csv", "tsv"])
-def test_a_table_with_a_mistake(folder, suffix):
-    @often(100)
-    @given(csv_files(CELLS))
-    def run(content):
-        check(folder, f"annotations.{suffix}", content)
 
     run()
 
@@ -85,18 +87,6 @@ def test_a_file_of_rows_with_a_mistake(folder, tmp_path, suffix):
         check(folder, f"annotations.{suffix}", content)
 
     run()
-
-
-@often(100)
-@given(json_files(TASKS))
-def test_an_export_of_tasks_with_a_mistake(folder, content):
-    check(folder, "export.json", content, format="labelstudio")
-
-
-@often(100)
-@given(json_files(DATABASE), st.sampled_from(["seconds", "steps"]))
-def test_stretches_and_no_rate(folder, content, unit):
-    check(folder, "annotations.json", content, unit=unit, ends="inclusive")
 
 
 def test_the_checks_see_the_whole_file(folder):

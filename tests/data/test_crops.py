@@ -43,18 +43,16 @@ def test_crops_keep_spans_of_which_enough_is_left():
     assert {count for _, count in seen} == {0, 1}
 
 
-def test_a_recording_is_drawn_as_often_as_it_is_long():
-    crops = Crops(records(100, 900), 50, count=40)
+@pytest.mark.parametrize(
+    ("steps", "counts"), [((100, 900), (4, 36)), ((10, 50, 100), (10, 10, 20))]
+)
+def test_a_recording_is_drawn_as_often_as_it_is_long_a_short_one_as_if_it_had_a_crop(steps, counts):
+    crops = Crops(records(*steps), 50, count=40)
     found = [name for name, _ in starts(crops, 10)]
     # Exactly, in every epoch: each crop has a share of the time of its own.
-    assert found.count("r0") == 40
-    assert all(found[40 * e : 40 * (e + 1)].count("r0") == 4 for e in range(10))
-
-
-def test_a_short_recording_is_drawn_as_one_of_the_length_of_a_crop():
-    crops = Crops(records(10, 50, 100), 50, count=8)
-    found = [name for name, _ in starts(crops, 5)]
-    assert [found.count(name) for name in ("r0", "r1", "r2")] == [10, 10, 20]
+    for first in range(0, 400, 40):
+        names = found[first : first + 40]
+        assert tuple(names.count(f"r{i}") for i in range(len(steps))) == counts
 
 
 def test_whole_recordings_are_drawn_equally_often():

@@ -1,5 +1,7 @@
 """Laws that every data set keeps, and what a sample holds of a file."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -15,8 +17,18 @@ from spanloc.data import (
     read_annotations,
 )
 from spanloc.data import sequences as module
+from spanloc.data.transforms import (
+    ChannelDrop,
+    Jitter,
+    MixBackground,
+    Scale,
+    Speed,
+    TimeWarp,
+    Transformed,
+)
 from spanloc.structures import collate
 
+TRANSFORMS = [Jitter(), Scale(), ChannelDrop(0.3), Speed(), TimeWarp(), MixBackground()]
 MANY = {"num_spans": [0, 4], "length": [80, 200], "span_length": [8, 30], "noise": 0.2}
 
 
@@ -27,6 +39,7 @@ def same(a, b):
         and torch.equal(a.spans, b.spans)
         and torch.equal(a.labels, b.labels)
         and a.timeline == b.timeline
+        and (a.ignored is None or torch.equal(a.ignored, b.ignored))
     )
 
 
@@ -35,13 +48,14 @@ DATASETS = {
     "whole": AnnotatedSequences,
     "tiles": lambda records: TiledSequences(records, 25),
     "crops": lambda records: Crops(records, 30, count=15, seed=3),
+    "transformed": lambda records: Transformed(Crops(records, 30, count=15, seed=3), TRANSFORMS, 3),
 }
 
 
 @pytest.mark.parametrize("made", DATASETS.values(), ids=DATASETS)
 def test_every_data_set_gives_the_same_samples_again_and_in_workers(made, annotated):
     records = read_annotations(annotated).subsets["training"]
-    dataset, again = made(records), made(records)
+    dataset, again = made(records), pickle.loads(pickle.dumps(made(records)))
     samples = [dataset[i] for i in range(len(dataset))]
     for i, sample in enumerate(samples):
         steps = sample.features.shape[1]

@@ -25,34 +25,23 @@ def labels_of(records):
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_label_of_few_subjects_is_both_trained_on_and_evaluated(seed):
-    records = [recording(f"r{i}", [0, 1] if i in (3, 17) else [0]) for i in range(24)]
-    rest, held = hold_out(records, 0.2, seed, 2)
-    assert labels_of(rest) == labels_of(held) == {0, 1}
-    assert len(held) == pytest.approx(5, abs=1)
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_a_label_of_three_subjects_is_in_all_three_subsets(seed):
-    records = [recording(f"r{i}", [0, 1] if i < 3 else [0]) for i in range(20)]
+@pytest.mark.parametrize(
+    ("rare", "others", "subsets"),
+    [
+        ([[0, 1]], [[0]] * 19, ("train",)),
+        ([[0, 1]] * 2, [[0]] * 22, ("train", "test")),
+        ([[0, 1]] * 3, [[0]] * 17, ("train", "val", "test")),
+        ([[0]] * 4, [[]] * 26, ("train", "val", "test")),
+    ],
+    ids=["of one subject", "of two", "of three", "the only spans"],
+)
+def test_a_rare_label_is_trained_on_and_then_tested_and_validated(rare, others, subsets, seed):
+    records = [recording(f"r{i}", labels) for i, labels in enumerate([*rare, *others])]
     rest, test = hold_out(records, 0.2, seed, 2)
     train, val = hold_out(rest, 0.15, seed)
-    assert labels_of(train) == labels_of(val) == labels_of(test) == {0, 1}
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_a_label_of_one_subject_stays_in_training(seed):
-    records = [recording(f"r{i}", [0, 1] if i == 7 else [0]) for i in range(20)]
-    rest, _ = hold_out(records, 0.2, seed, 2)
-    assert labels_of(rest) == {0, 1}
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_spans_are_held_out_where_most_recordings_have_none(seed):
-    records = [recording(f"r{i}", [0] if i < 4 else []) for i in range(30)]
-    rest, test = hold_out(records, 0.2, seed, 2)
-    train, val = hold_out(rest, 0.15, seed)
-    assert all(labels_of(part) == {0} for part in (train, val, test))
+    parts = {"train": train, "val": val, "test": test}
+    assert all(labels_of(parts[name]) == labels_of(records) for name in subsets)
+    assert len(test) == pytest.approx(0.2 * len(records), abs=1)
 
 
 def test_a_draw_that_lacks_nothing_is_the_first_one():

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from recordings import RATE, recording, said
+from recordings import RATE, edit, recording, said
 
 from spanloc.data import read_annotations
 
@@ -15,11 +15,11 @@ CORRECTED = [(0.52, 1.04, "walk"), (1.98, 2.6, "sit down"), (4.0, 4.7, "walk")]
 
 @pytest.fixture
 def read(tmp_path):
-    def run(name, **options):
+    def run(name, change=lambda tasks: None):
         shutil.copy(EXPORTS / f"label_studio_{name}.json", tmp_path / "export.json")
-        for one in ("monday", "tuesday"):
-            recording(tmp_path / "data", one)
-        return said(read_annotations(tmp_path, fps=RATE, format="labelstudio", **options))
+        edit(tmp_path, change, "export.json")
+        recording(tmp_path / "data", "monday", "tuesday")
+        return said(read_annotations(tmp_path, fps=RATE, format="labelstudio"))
 
     return run
 
@@ -30,19 +30,12 @@ def test_what_was_corrected_is_read_and_not_what_was_predicted(read):
 
 
 def test_predictions_that_nobody_has_accepted_are_no_annotations(read):
-    with pytest.raises(
-        ValueError, match=r"task 0 \('monday'\): nobody has submitted an annotation"
-    ):
-        read("untouched")
+    def skip(tasks):
+        tasks[0]["annotations"][0]["was_cancelled"] = True
 
-
-def test_an_annotation_that_was_skipped_alone_is_none(tmp_path, read):
-    tasks = json.loads((EXPORTS / "label_studio_corrected.json").read_text())
-    tasks[0]["annotations"][0]["was_cancelled"] = True
-    recording(tmp_path / "data", "monday", "tuesday")
-    (tmp_path / "export.json").write_text(json.dumps(tasks))
-    with pytest.raises(ValueError, match="nobody has submitted an annotation"):
-        read_annotations(tmp_path, fps=RATE, format="labelstudio")
+    for name, change in (("untouched", lambda tasks: None), ("corrected", skip)):
+        with pytest.raises(ValueError, match=r"task 0 \('monday'\): nobody has submitted"):
+            read(name, change)
 
 
 def test_regions_of_sound_are_read_by_the_name_of_the_upload(read):

@@ -2,29 +2,27 @@
 
 import json
 import logging
+from functools import partial
 
 import numpy as np
 import pytest
-from recordings import RATE, recording, said
+from recordings import RATE, error_of, recording, said
 from surveyed import survey
 
-from spanloc.data import AnnotatedData, from_arrays, read_annotations
+from spanloc.data import from_arrays, read_annotations
 
 REMEDY = "moments: data.moment_seconds=0.1 makes spans of them"
 TABLE = "sequence,start,end,label\na,2,2,x\na,4,,x\na,6,7,y\n"
 SPANS = {"a": [(1.9, 2.1, "x"), (3.9, 4.1, "x"), (6.0, 7.0, "y")]}
 
 
-def read(folder, text, name="annotations.csv", **options):
+def read(folder, text, name="annotations.csv", reader=read_annotations, **options):
     recording(folder / "data", "a")
     (folder / name).write_text(text)
-    return read_annotations(folder, fps=RATE, **options)
+    return reader(folder, fps=RATE, **options)
 
 
-def stopped(folder, text, name="annotations.csv", **options):
-    with pytest.raises(ValueError) as caught:
-        read(folder, text, name, **options)
-    return str(caught.value)
+stopped = partial(read, reader=error_of)
 
 
 ONLY_POINTS = """File type = "ooTextFile"
@@ -143,14 +141,6 @@ def test_a_table_without_ends_needs_the_setting(tmp_path, caplog):
     assert "moments" not in message
 
 
-@pytest.mark.parametrize("value", [0, -1, True])
-def test_a_length_that_is_none_is_named(tmp_path, value):
-    recording(tmp_path / "data", "a")
-    (tmp_path / "annotations.csv").write_text(TABLE)
-    with pytest.raises(ValueError, match=r"data.moment_seconds is .*; wanted a number above 0"):
-        AnnotatedData(tmp_path, fps=RATE, moment_seconds=value).setup()
-
-
 def findings(folder, **options):
     return {finding.kind: finding for finding in survey(folder, fps=RATE, **options).findings}
 
@@ -172,8 +162,7 @@ def test_an_array_of_more_channels_than_steps_is_perhaps_transposed(tmp_path):
     np.save(tmp_path / "data" / "a.npy", np.zeros((3, 200), np.float32))
     (tmp_path / "annotations.csv").write_text("sequence,start,end,label\na,1,2,x\na,3,4,x\n")
     question = "; 200 channels of 3 steps: is the array transposed?"
-    with pytest.raises(ValueError, match=r"wanted 0 <= start < end <= duration \(0.06\); 200 chan"):
-        read_annotations(tmp_path, fps=RATE)
+    assert "wanted 0 <= start < end <= duration (0.06); 200 chan" in error_of(tmp_path, fps=RATE)
     found = findings(tmp_path)
     assert found["span: past the end"].cases[0].text.endswith(question)
     assert "label without spans" not in found

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from recordings import RATE, recording, said
+from recordings import RATE, error_of, recording, said
 
 from spanloc.data import read_annotations
 
@@ -110,12 +110,9 @@ def test_the_tier_is_said_where_there_are_several(tmp_path):
     recording(tmp_path, "a")
     text = TEXTGRID.replace('"TextTier" "marks" 0 10 1\n3', '"IntervalTier" "words" 0 10 1\n3 4')
     (tmp_path / "a.TextGrid").write_text(text)
-    with pytest.raises(ValueError, match=r"a.TextGrid: set data.tier to one of acts, words"):
-        read_annotations(tmp_path, fps=RATE)
-    with pytest.raises(
-        ValueError, match="there is no tier 'x'; set data.tier to one of acts, words"
-    ):
-        read_annotations(tmp_path, fps=RATE, tier="x")
+    assert "a.TextGrid: set data.tier to one of acts, words" in error_of(tmp_path, fps=RATE)
+    message = error_of(tmp_path, fps=RATE, tier="x")
+    assert "there is no tier 'x'; set data.tier to one of acts, words" in message
     assert said(read_annotations(tmp_path, fps=RATE, tier="acts")) == EXPECTED
     assert said(read_annotations(tmp_path, fps=RATE, tier="words")) == {"a": [(3, 4, 'x "y"')]}
 
@@ -140,8 +137,7 @@ def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch):
     recording(tmp_path, "a")
     (tmp_path / "a.eaf").write_text("<x/>")
     monkeypatch.setitem(__import__("sys").modules, "pympi.Elan", None)
-    with pytest.raises(ValueError, match=r"a.eaf: reading it needs pympi-ling: pip install 'span"):
-        read_annotations(tmp_path)
+    assert "a.eaf: reading .eaf needs pympi.Elan: pip install 'span" in error_of(tmp_path)
 
 
 def test_edf_annotations_that_last_are_spans(tmp_path):
@@ -154,8 +150,8 @@ def test_edf_annotations_that_last_are_spans(tmp_path):
     content = read_annotations(tmp_path, format="edf", bad_spans="drop", found=found)
     assert said(content) == EXPECTED
     assert [(bad.kind, bad.row) for bad in found] == [("empty", 2)]
-    with pytest.raises(ValueError, match=r"a.edf: sequence 'a': annotation 3: span is \[4.0, nan"):
-        read_annotations(tmp_path, format="edf")
+    message = error_of(tmp_path, format="edf")
+    assert "a.edf: sequence 'a': annotation 3: span is [4.0, nan" in message
 
 
 def wfdb_annotations(folder, samples, symbol=None, **options):
@@ -175,8 +171,7 @@ def test_wfdb_waves_lie_between_their_parentheses(tmp_path):
     content = read_annotations(tmp_path, bad_spans="drop", **options)
     assert said(content) == {"a": [(0.5, 1.0, "p"), (2.0, 2.5, "N"), (38.0, 38.2, "u")]}
     assert [(bad.kind, bad.row) for bad in found] == [("empty", 2)]
-    with pytest.raises(ValueError, match=r"a.ii: sequence 'a': sample 150: span is \[3.0, nan"):
-        read_annotations(tmp_path, **options)
+    assert "a.ii: sequence 'a': sample 150: span is [3.0, nan" in error_of(tmp_path, **options)
     later = read_annotations(tmp_path, bad_spans="drop", ends="inclusive", **options)
     assert said(later)["a"][:2] == [(0.5, 1.02, "p"), (2.0, 2.52, "N")]
 
@@ -188,16 +183,14 @@ def test_wfdb_rates_and_labels_may_be_in_a_header_and_in_notes(tmp_path):
     wfdb_annotations(
         tmp_path, [25, 30, 50], label_store=np.array([39, 42, 40]), aux_note=notes, **labels
     )
-    with pytest.raises(
-        ValueError, match=r"a.ii: does not say its sampling frequency, nor does a.hea"
-    ):
-        read_annotations(tmp_path, extension="ii")
+    message = error_of(tmp_path, extension="ii")
+    assert "a.ii: does not say its sampling frequency, nor does a.hea" in message
     (tmp_path / "a.hea").write_text("# a comment\na 0 50/100(3) 500 12:00\n")
     found = read_annotations(tmp_path, extension="ii", format="wfdb")
     assert said(found) == {"a": [(0.5, 1.0, "X")]}
     (tmp_path / "a.ii").write_bytes(b"\x19\x9c\x05")
-    with pytest.raises(ValueError, match=r"a.ii: not a WFDB annotation file, or not all of it"):
-        read_annotations(tmp_path, extension="ii", format="wfdb")
+    message = error_of(tmp_path, extension="ii", format="wfdb")
+    assert "a.ii: not a WFDB annotation file, or not all of it" in message
 
 
 REGIONS = [
@@ -215,8 +208,8 @@ def test_label_studio_exports_name_the_recording(tmp_path):
     assert said(read_annotations(tmp_path, fps=RATE, format="labelstudio")) == EXPECTED
     task["annotations"] *= 2
     (tmp_path / "export.json").write_text(json.dumps([task]))
-    with pytest.raises(ValueError, match=r"task 0 \('a'\): 2 annotations; wanted one"):
-        read_annotations(tmp_path, fps=RATE, format="labelstudio")
+    message = error_of(tmp_path, fps=RATE, format="labelstudio")
+    assert "task 0 ('a'): 2 annotations; wanted one" in message
 
 
 def real(tmp_path, real_data, kind, *files, **names):

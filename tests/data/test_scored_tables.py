@@ -13,11 +13,14 @@ SPANS = [[1.5, 2.25], [63.0, 64.0]]
 ANNOTATIONS = "sequence,start,end,label\na,1,2,walk\na,63,64,sit\n"
 
 
+def score(folder, predictions, annotations=ANNOTATIONS, name="p.csv", **options):
+    (folder / name).write_text(predictions, encoding="utf-8")
+    (folder / "a.csv").write_text(annotations, encoding="utf-8")
+    return read_scored(folder / name, folder / "a.csv", **options)
+
+
 def read(folder, text, name="p.csv", **options):
-    path = folder / name
-    path.write_text(text, encoding="utf-8")
-    (folder / "a.csv").write_text(ANNOTATIONS)
-    return read_scored(path, folder / "a.csv", **options).predictions
+    return score(folder, text, name=name, **options).predictions
 
 
 def of_predictions(**columns):
@@ -64,13 +67,11 @@ def test_times_of_a_parquet_table_may_be_texts_under_other_names(tmp_path):
 
 
 def test_annotations_have_columns_and_a_unit_of_their_own(tmp_path):
-    (tmp_path / "p.csv").write_text("sequence,start,end,label,score\na,1,2,walk,0.5\n")
-    (tmp_path / "a.csv").write_text("file;from;to;label\na;1000;2000;walk\nb;;;\n")
-    columns = {"annotations": {"sequence": "file", "start": "from", "end": "to"}}
-    scored = read_scored(
-        tmp_path / "p.csv",
-        tmp_path / "a.csv",
-        columns=columns,
+    scored = score(
+        tmp_path,
+        "sequence,start,end,label,score\na,1,2,walk,0.5\n",
+        "file;from;to;label\na;1000;2000;walk\nb;;;\n",
+        columns={"annotations": {"sequence": "file", "start": "from", "end": "to"}},
         unit={"annotations": "milliseconds"},
     )
     assert scored.targets.spans.tolist() == scored.predictions.spans.tolist() == [[1, 2]]
@@ -94,16 +95,15 @@ def test_a_sequence_may_be_named_by_its_id_or_its_file(tmp_path, suffixes):
 
 def test_a_file_without_a_row_to_score_is_refused_although_others_are_skipped(tmp_path):
     text = "sequence,start,end,label\nb,1,2,walk\nc,1,2,walk\n"
-    with pytest.raises(
-        ValueError, match=r"2 predictions with an unknown .*There are no other rows"
-    ):
+    message = r"2 predictions with an unknown .*There are no other rows"
+    with pytest.raises(ValueError, match=message):
         read(tmp_path, text, invalid="skip")
     assert len(read(tmp_path, f"{text}a,1,2,walk\n", invalid="skip")) == 1
 
 
 def test_one_unit_may_be_that_of_both_files(tmp_path):
-    (tmp_path / "p.csv").write_text("sequence,start,end\na,1000,2000\n")
-    scored = read_scored(tmp_path / "p.csv", tmp_path / "p.csv", unit="milliseconds")
+    text = "sequence,start,end\na,1000,2000\n"
+    scored = score(tmp_path, text, text, unit="milliseconds")
     assert scored.targets.spans.tolist() == scored.predictions.spans.tolist() == [[1, 2]]
 
 
@@ -222,22 +222,19 @@ def test_columns_that_may_be_labels_are_named_where_no_file_has_labels(tmp_path,
     ],
 )
 def test_another_unit_in_one_of_the_files_is_a_note(tmp_path, times, units, remedy):
-    for name, factor, late in (("a.csv", times[0], 0), ("p.csv", times[1], 3)):
+    texts = []
+    # Of one sequence only what is far too early was predicted.
+    for factor, late, end in ((times[1], 3, 0.5), (times[0], 0, 9)):
         rows = [f"{s},{factor * t},{factor * (t + 2 + late)},walk" for s in "xyz" for t in (1, 20)]
-        # Of one sequence only what is far too early was predicted.
-        rows += [f"w,0,{factor * (9 if name == 'a.csv' else 0.5)},walk"]
-        text = "\n".join(["sequence,start,end,label", *rows])
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    found = notes(read_scored(tmp_path / "p.csv", tmp_path / "a.csv", unit=units))
+        texts.append("\n".join(["sequence,start,end,label", *rows, f"w,0,{factor * end},walk"]))
+    found = notes(score(tmp_path, *texts, unit=units))
     found = [note for note in found if "1000 times later" in note]
     assert [note.rpartition(" ")[2] for note in found] == ([remedy] if remedy else [])
 
 
 def test_a_mapping_of_columns_may_name_the_subjects_as_for_training(tmp_path):
-    (tmp_path / "a.csv").write_text("sequence,from,end,who\na,1,2,P1\n")
-    (tmp_path / "p.csv").write_text("sequence,start,end\na,1,2\n")
-    columns = {"annotations": {"start": "from", "subject": "who"}}
-    scored = read_scored(tmp_path / "p.csv", tmp_path / "a.csv", columns=columns)
+    files = "sequence,start,end\na,1,2\n", "sequence,from,end,who\na,1,2,P1\n"
+    scored = score(tmp_path, *files, columns={"annotations": {"start": "from", "subject": "who"}})
     assert scored.targets.spans.tolist() == [[1, 2]]
 
 

@@ -1,6 +1,5 @@
 """Predictions and annotations from files: formats, what is wrong with rows, and the command."""
 
-import csv
 import json
 import re
 import subprocess
@@ -25,13 +24,11 @@ def write(path, listed):
     """Rows of (sequence, label, start, end) and perhaps a score, in the format of the suffix."""
     fields = ("sequence", "label", "start", "end", "score")
     rows = [(name(row[0]), LABELS[row[1]], *row[2:]) for row in listed]
+    table = pd.DataFrame(rows, columns=fields[: len(rows[0])])
     if path.suffix == ".csv":
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(fields[: len(rows[0])])
-            writer.writerows(rows)
+        table.to_csv(path, index=False)
     elif path.suffix == ".parquet":
-        pd.DataFrame(rows, columns=list(fields[: len(rows[0])])).to_parquet(path)
+        table.to_parquet(path)
     elif path.suffix == ".jsonl":
         lines = [json.dumps(dict(zip(fields, row, strict=False))) for row in rows]
         path.write_text("\n".join(lines), encoding="utf-8")
@@ -111,25 +108,20 @@ GOOD = [(0, 0, 1, 5, 0.9), (1, 1, 2, 6, 0.8)]
 TRUTH = [(0, 0, 1, 5), (1, 1, 2, 6)]
 
 
+NO_TIME = "a start or end that is no finite number"
+
+
 @pytest.mark.parametrize(
     ("bad", "kind", "example"),
     [
         ("x,1,2,walk,0.5", "an unknown sequence", "'x' (line 3)"),
         ("séq 0,1,2,run,0.5", "an unknown label", "'run' (line 3)"),
         ("séq 0,3,2,walk,0.5", "an end before the start", "[3, 2] (line 3)"),
-        ("séq 0,nan,2,walk,0.5", "a start or end that is no finite number", "[nan, 2] (line 3)"),
-        (
-            "séq 0,1,1e400,walk,0.5",
-            "a start or end that is no finite number",
-            "[1, 1e400] (line 3)",
-        ),
-        ("séq 0,one,2,walk,0.5", "a start or end that is no finite number", "[one, 2] (line 3)"),
+        ("séq 0,nan,2,walk,0.5", NO_TIME, "[nan, 2] (line 3)"),
+        ("séq 0,1,1e400,walk,0.5", NO_TIME, "[1, 1e400] (line 3)"),
+        ("séq 0,one,2,walk,0.5", NO_TIME, "[one, 2] (line 3)"),
+        ("séq 0,,,walk,0.5", NO_TIME, "[nothing, nothing] (line 3)"),
         ("séq 0,1,2,walk,", "a score that is no finite number", "nothing (line 3)"),
-        (
-            "séq 0,,,walk,0.5",
-            "a start or end that is no finite number",
-            "[nothing, nothing] (line 3)",
-        ),
         ("x,,,,", "an unknown sequence", "'x' (line 3)"),
         ("séq 0,1,2,walk,NaN", "a score that is no finite number", "NaN (line 3)"),
     ],
@@ -201,9 +193,8 @@ def test_annotations_without_a_span_are_refused(tmp_path):
 def test_annotations_are_checked_too(tmp_path):
     write(tmp_path / "p.csv", GOOD)
     write(tmp_path / "a.csv", [*TRUTH, (0, 0, 9, 8)])
-    with pytest.raises(
-        ValueError, match=r"a.csv: 1 annotation with an end before the start, first \[9, 8\]"
-    ):
+    message = r"a.csv: 1 annotation with an end before the start, first \[9, 8\]"
+    with pytest.raises(ValueError, match=message):
         score(tmp_path)
     found, _ = score(tmp_path, invalid="skip")
     assert len(found.targets.spans) == 2

@@ -6,8 +6,9 @@ import wave
 
 import numpy as np
 import pytest
+import torch
 
-from spanloc.data import AnnotatedData
+from spanloc.data import AnnotatedData, read_annotations
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +47,18 @@ def test_frames_are_as_close_as_short_spans_need(sounds, seconds, hop):
     assert data.input.features == "log_spectrogram"
 
 
-def test_options_that_are_set_stay(sounds):
-    data = set_up(sounds(), feature_options={"num_bands": 8, "hop": 0.02})
-    assert data.feature_options == {"num_bands": 8, "hop": 0.02, "window": 0.05}
+@pytest.mark.parametrize(("hop", "found", "window"), [(0.02, 0.02, 0.05), (None, 0.005, 0.0125)])
+def test_options_that_are_set_stay_and_one_that_is_null_is_left_open(sounds, hop, found, window):
+    data = set_up(sounds(), feature_options={"num_bands": 8, "hop": hop})
+    assert data.feature_options == {"num_bands": 8, "hop": found, "window": window}
     assert data.num_channels == 8
+
+
+def test_features_of_annotations_that_were_read_before_are_those_of_the_folder(sounds):
+    root = sounds()
+    one, other = set_up(root), set_up(read_annotations(root))
+    assert torch.equal(one.train_set[0].features, other.train_set[0].features)
+    assert (one.notes, one.num_channels) == (other.notes, other.num_channels)
 
 
 @pytest.mark.parametrize(("rate", "settings"), [(2000, {"features": "none"}), (100, {})])
@@ -88,11 +97,6 @@ def test_a_window_has_the_samples_that_it_needs(sounds, rate):
 def test_settings_of_features_that_cannot_be_are_named_before_files_are_read(settings, message):
     with pytest.raises(ValueError, match=f"^data.feature{message}"):
         AnnotatedData("nowhere", **settings)
-
-
-def test_an_option_that_is_null_is_left_open(sounds):
-    data = set_up(sounds(), feature_options={"hop": None, "num_bands": 8})
-    assert data.feature_options == {"hop": 0.005, "window": 0.0125, "num_bands": 8}
 
 
 def test_sound_beside_other_signals_is_seen_as_samples_and_that_is_said(sounds):

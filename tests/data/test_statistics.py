@@ -179,17 +179,6 @@ def test_sequences_without_steps_count_nothing():
         assert torch.equal(one, two)
 
 
-def test_the_statistics_of_a_data_module_scale_with_the_signals():
-    rng = np.random.default_rng(0)
-    signals = {f"r{i}": rng.normal(2, 1, (200, 2)) for i in range(6)}
-    found = []
-    for scale in (1.0, 1e-13):
-        scaled = {name: signal * scale for name, signal in signals.items()}
-        found.append([number / scale for number in data_of(scaled).statistics()])
-    for one, two in zip(*found, strict=True):
-        torch.testing.assert_close(one, two, rtol=1e-5, atol=0)
-
-
 @pytest.mark.parametrize(("offset", "share"), [(0.0, 0.0), (1.0, 0.5), (3.0, 0.9)])
 def test_offsets_are_the_share_of_variance_between_recordings(offset, share):
     # Offsets of -1 and 1 times that, in two of three channels; the third is constant.

@@ -23,12 +23,8 @@ def set_value(value, row=7, column=1):
     return change
 
 
-def set_subset(**names):
-    return lambda folder: [folder.database[n].update(subset=s) for n, s in names.items()]
-
-
-def set_subjects(**names):
-    return lambda folder: [folder.database[n].update(subject=s) for n, s in names.items()]
+def set_field(field, **names):
+    return lambda folder: [folder.database[n].update({field: value}) for n, value in names.items()]
 
 
 def no_subjects(folder):
@@ -182,7 +178,7 @@ CASES = {
         lambda f: f.arrays.update(t=np.where(f.arrays["t"] > 9, 0, 1e39)),
         set_value(3e38), "error", 1, "t.npy, t, row 0: column 0 is inf; in all 240 such values",
     ),
-    "no training": (set_subset(s="testing", t="testing"), set_subset(s="testing"), "error", 0, ""),
+    "no training": (set_field("subset", s="testing", t="testing"), set_field("subset", s="testing"), "error", 0, ""),
     "no training spans": (
         lambda f: (replaced("s", [])(f), replaced("t", [])(f)), replaced("s", []), "error", 0, "",
     ),
@@ -191,11 +187,11 @@ CASES = {
     ),
     "copy": (copied("s", "t"), copied("s", "t", 1e-3), "warning", 1, "'s' (training) and 't'"),
     "subject in two subsets": (
-        set_subjects(v="of s"), set_subjects(t="of s"), "warning", 1,
+        set_field("subject", v="of s"), set_field("subject", t="of s"), "warning", 1,
         "'of s' in testing and training",
     ),
     "no subjects": (
-        lambda f: (no_subjects(f), set_subset(u="testing")(f)), no_subjects, "note", 4, "",
+        lambda f: (no_subjects(f), set_field("subset", u="testing")(f)), no_subjects, "note", 4, "",
     ),
     "label not in training": (with_c(v=1), with_c(v=1, s=1), "error", 1, "'c'"),
     "few spans": (with_c(s=4, u=9, v=9), with_c(s=4, t=1), "warning", 1, "'c': 4 spans"),

@@ -65,13 +65,6 @@ def test_the_counts_by_hand():
     assert np.isnan(c.seconds.median)
 
 
-def test_what_nobody_annotated_covers_nothing():
-    array = np.arange(10.0)
-    found = survey_records([record("x", array, [[0, 4]], [0], ignored=[[5, 7], [9, 10]])], ["a"])
-    assert (found.seconds, found.annotated) == (5, 3.5)
-    assert found.coverage == found.labels[0].coverage == pytest.approx(2 / 3.5)
-
-
 def test_only_what_was_annotated_is_covered():
     array = np.arange(10.0)
     # Of 4 s that were annotated, 0 to 1 and 3 to 6, the spans cover 2 + 1.
@@ -105,10 +98,10 @@ def test_pieces_do_not_show(monkeypatch, piece):
     array[[17, 30], [2, 0]] = np.inf, np.nan
     monkeypatch.setattr(signals, "_PIECE", piece)
     (scan,) = signals.scan([record("x", array)])
-    assert tuple(scan.not_finite) == (1, 17, "2", np.inf)
-    assert tuple(scan.missing)[:3] == (1, 30, "0")
+    assert tuple(scan.odd["not finite"]) == (1, 17, "2", np.inf)
+    assert tuple(scan.odd["missing"])[:3] == (1, 30, "0")
     known = np.where(np.isfinite(array), array, np.nan).astype(float)
-    count, mean, squares, least, most = scan.moments
+    count, mean, squares, least, most = scan.columns[:5]
     assert count.tolist() == [39, 40, 39]
     assert mean == pytest.approx(np.nanmean(known, 0), rel=1e-12)
     assert np.sqrt(squares / count) == pytest.approx(np.nanstd(known, 0), rel=1e-9)

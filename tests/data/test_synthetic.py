@@ -42,8 +42,7 @@ def test_every_synthetic_knob_does_what_it_says():
         ({"length": [9, 3]}, "length is"),
         ({"overlap": 2.0}, "overlap is 2.0"),
         ({"num_channels": 0}, "num_channels is 0"),
-        ({"length": 10**12}, "length is 1000000000000; it may be at most 100000000"),
-        ({"num_spans": 100_000}, "num_spans is 100000; it may be at most 10000"),
+        ({"noise": float("nan")}, "noise is nan; it must be at least 0"),
     ],
 )
 def test_synthetic_knobs_out_of_range_are_refused(knobs, message):

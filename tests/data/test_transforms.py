@@ -1,14 +1,10 @@
 """Laws that every transform keeps, over every file of ``configs/transforms``."""
 
-import pickle
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 import yaml
 from conftest import CONFIGS
-from torch.utils.data import DataLoader
 
 from spanloc.config.build import build
 from spanloc.data import EpochIndex, transforms
@@ -23,7 +19,7 @@ from spanloc.data.transforms import (
     TimeWarp,
     Transformed,
 )
-from spanloc.structures import Sample, Timeline, collate
+from spanloc.structures import Sample, Timeline
 
 NODES = {}
 for path in sorted((CONFIGS / "transforms").glob("*.yaml")):
@@ -127,27 +123,18 @@ def test_short_sequences_without_spans_are_fine(transform, steps):
 
 
 @in_time
-@pytest.mark.parametrize("seed", range(12))
-def test_spans_and_ignored_stretches_move_with_what_is_at_their_ends(transform, seed):
-    made = sample(seed)
-    # Spikes in the steps with an end in them, each in a channel of its own; not at the very last end.
-    ends = torch.cat([made.spans.flatten(), made.ignored.flatten()[:3]])
-    spikes = torch.nn.functional.one_hot(ends.long(), 400).float()
-    found = transform(replace(made, features=spikes), np.random.default_rng(seed))
-    moved = torch.cat([found.spans.flatten(), found.ignored.flatten()[:3]])
-    assert (found.features.max(1).values >= 0.25 - 1e-6).all()
-    # The middle of a spike was half a step after the end, or one where all is slowed down to half; and
-    # half a step is what places are known to.
-    slowest = 0.5 if transform in STRONG.values() else 0.8
-    assert (found.features.argmax(1) + 0.5 - moved).abs().max() <= 0.5 / slowest + 0.5
+def test_every_step_has_a_share_of_a_quarter_at_least_in_one_that_is_made_of_it(transform):
+    for seed in range(12):
+        found = transform(bare(torch.eye(400)), np.random.default_rng(seed))
+        assert found.features.max(1).values.min() >= 0.25 - 1e-6
 
 
 @in_time
-def test_a_ramp_says_what_time_it_was(transform):
-    """The value at a moved end is the time of the end, exactly, since a line stays one."""
-    made = sample()
-    made.features[:] = torch.arange(400) + 0.5
-    for seed in range(6):
+def test_spans_and_ignored_stretches_move_with_the_values_at_their_ends(transform):
+    """The value of a ramp at a moved end is the time of the end, exactly, since a line stays one."""
+    for seed in range(12):
+        made = sample(seed)
+        made.features[:] = torch.arange(400) + 0.5
         found = transform(made, np.random.default_rng(seed))
         for name in ("spans", "ignored"):
             before, moved = getattr(made, name).flatten(), getattr(found, name).flatten()
@@ -251,8 +238,11 @@ def test_a_rotation_keeps_lengths_and_turns_all_triples_alike():
         (lambda: MixBackground(1.5), r"MixBackground: probability is 1.5; it must lie in \[0, 1\]"),
         (lambda: MixBackground(strength=-1.0), "MixBackground: strength is -1.0"),
         (lambda: Rotate(200.0), "max_degrees is 200.0"),
-        (lambda: Rotate(triples=[[0, 1]]), r"a triple is \[0, 1\]; wanted three channels"),
-        (lambda: Rotate(triples=[[0, 1, 2], [2, 3, 4]]), "a channel is there twice"),
+        (
+            lambda: Rotate(triples=[[0, 1]]),
+            r"triples is \[\[0, 1\]\]; wanted three channels in each",
+        ),
+        (lambda: Rotate(triples=[[0, 1, 2], [2, 3, 4]]), "wanted three .*, and none twice"),
         (lambda: draws(Rotate(triples=[[4, 5, 6]])), "'s0': there is no channel 6"),
         (
             lambda: Rotate()(bare(torch.ones(4, 2)), np.random.default_rng(0)),
@@ -279,16 +269,3 @@ def test_a_change_depends_on_seed_epoch_and_index_alone():
         assert not any(torch.equal(one, other) for other in features[:i])
     listed = Transformed(samples, list(data.transforms), seed=4)
     assert equal(listed[EpochIndex(1, 1)], first[1])
-
-
-def test_workers_change_nothing():
-    data = Transformed([sample(i) for i in range(4)], [build(node) for node in NODES.values()])
-    data = pickle.loads(pickle.dumps(data))
-    sampler = [EpochIndex(i, 3) for i in range(4)]
-    alone, helped = (
-        list(DataLoader(data, 2, sampler=sampler, collate_fn=collate, num_workers=workers))
-        for workers in (0, 2)
-    )
-    for one, other in zip(alone, helped, strict=True):
-        assert all(map(equal, one.split(), other.split()))
-        assert one.ignored is not None

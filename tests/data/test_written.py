@@ -68,23 +68,9 @@ def test_a_recording_without_spans_lies_between_others(tmp_path, kind):
 
 # Of any script, and what is special in one kind or another; without what some cannot hold.
 LABELS = [
-    "نوم",
-    "睡眠",
-    "😴👩‍🔬",
-    "it's",
-    'x"y"',
-    "a,b;c",
-    "\\",
-    "5",
-    "true",
-    "nan",
-    "=1+1",
-    "<b>&amp;",
-    "[0,1]",
-    "e\u0301",
-    "#",
-    ";;",
-]
+    "نوم", "睡眠", "😴👩‍🔬", "it's", 'x"y"', "a,b;c", "\\", "5", "true", "nan", "=1+1", "<b>&amp;",
+    "[0,1]", "e\u0301", "#", ";;",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -199,9 +199,8 @@ def test_what_one_file_cannot_hold_is_named(tmp_path):
     found = [Found("a", 10.0, []), Found("b", 10.0, [])]
     for kind in FORMATS:
         if not joint(kind):
-            with pytest.raises(
-                ValueError, match=rf"{kind} holds one recording; got 2; .* rttm, la"
-            ):
+            message = rf"{kind} holds one recording; got 2; .* rttm, la"
+            with pytest.raises(ValueError, match=message):
                 saved(tmp_path, kind, *found)
             continue
         with pytest.raises(ValueError, match=r"x.*: sequence 'a' is there 2 times"):

@@ -30,12 +30,7 @@ def read(root: Path, reading: Reading) -> Content:
     content = read_json(file)
     if not isinstance(content, dict) or not isinstance(content.get("database"), dict):
         raise ValueError(f"{file}: wanted an object with the field 'database', an object by id")
-    classes = content.get("classes")
-    if "classes" in content:
-        if not isinstance(classes, list) or not all(isinstance(n, str) and n for n in classes):
-            raise ValueError(f"{file}: classes is {shown(classes)}; wanted a list of names")
-        if len(set(classes)) != len(classes):
-            raise ValueError(f"{file}: classes holds a name twice")
+    classes = classes_of(content, file)
     if not content["database"]:
         raise ValueError(f"{file}: database is empty")
     sequences = []
@@ -50,6 +45,18 @@ def read(root: Path, reading: Reading) -> Content:
     return Content(file, sequences, classes, "segment", subsets_known=True)
 
 
+def classes_of(content: dict[str, Any], file: Path) -> list[str] | None:
+    """The classes that a file lists, in their order."""
+    if "classes" not in content:
+        return None
+    classes: Any = content["classes"]
+    if not isinstance(classes, list) or not all(isinstance(n, str) and n for n in classes):
+        raise ValueError(f"{file}: classes is {shown(classes)}; wanted a list of names")
+    if len(set(classes)) != len(classes):
+        raise ValueError(f"{file}: classes holds a name twice")
+    return classes
+
+
 def _entry(file: Path, name: str, fields: Any, reading: Reading, *, subsets: bool) -> Annotated:
     where = f"{file}: sequence {shown(name)}"
 
@@ -60,8 +67,8 @@ def _entry(file: Path, name: str, fields: Any, reading: Reading, *, subsets: boo
     if not isinstance(fields, dict):
         raise ValueError(f"{where}: the entry is {shown(fields)}; wanted an object")
     for field in fields:
-        if field not in _FIELDS and (near := _near_field(field)):
-            raise ValueError(f"{where}: there is no field {field!r}; {near!r}?")
+        if field not in _FIELDS and (near := _near_fields(field)):
+            raise ValueError(f"{where}: there is no field {field!r}; {near[0]!r}?")
     for field in ("duration", "fps"):
         if field in fields and not is_number(fields[field], LEAST, MOST):
             raise mistake(field, f"a number above 0, from {LEAST:g} to {MOST:g}")
@@ -76,10 +83,8 @@ def _entry(file: Path, name: str, fields: Any, reading: Reading, *, subsets: boo
     subject = fields.get("subject")
     if subject is not None and not isinstance(subject, str | int):
         raise mistake("subject", "a name")
-    annotated = fields.get("annotated")
-    if "annotated" in fields and not (
-        isinstance(annotated, list) and all(_is_span(stretch) for stretch in annotated)
-    ):
+    annotated = fields.get("annotated", [])
+    if not isinstance(annotated, list) or not all(map(_is_span, annotated)):
         raise mistake("annotated", "a list of stretches [start, end]")
     rows = []
     for i, annotation in enumerate(fields["annotations"]):
@@ -94,7 +99,7 @@ def _entry(file: Path, name: str, fields: Any, reading: Reading, *, subsets: boo
         duration=fields.get("duration"),
         fps=fields.get("fps"),
         weight=float(weight),
-        annotated=None if annotated is None else [(start, end) for start, end in annotated],
+        annotated=[(start, end) for start, end in annotated] if "annotated" in fields else None,
     )
 
 
@@ -111,8 +116,8 @@ def _row(annotation: Any, where: str, place: str) -> Row:
 
 
 @lru_cache(1000)
-def _near_field(field: str) -> str | None:
-    return next(iter(get_close_matches(field, _FIELDS, n=1, cutoff=0.8)), None)
+def _near_fields(field: str) -> list[str]:
+    return get_close_matches(field, _FIELDS, n=1, cutoff=0.8)
 
 
 def _is_span(value: Any) -> bool:

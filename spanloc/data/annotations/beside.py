@@ -62,10 +62,6 @@ def signal_of(
         root: The folder.
         hint: The end of the error about an id without a recording.
         options: Of :func:`~spanloc.data.signals.open_signal`.
-
-    Raises:
-        FileNotFoundError: There is none.
-        ValueError: The id leads out of the folder, or the file is no signal.
     """
     path = _array_path(entry, root)
     for folder in dict.fromkeys([root / "data", entry.file.parent, *folders(root)]):
@@ -81,8 +77,7 @@ def signal_of(
 def similar_recording(root: Path) -> Callable[[str], str]:
     """A function that suggests the recording of a folder with a similar name, for errors.
 
-    It looks the folder through once, and is silent after a number of questions: where all names are
-    wrong, the first few show how.
+    It is silent after a number of questions: where all names are wrong, the first few show how.
     """
     known: list[str] = []
     asked = count()
@@ -133,9 +128,6 @@ def grid_of(entry: Annotated, signal: Signal, meaning: Meaning) -> Grid:
 
     Step ``i`` of features with a stride covers the frames around ``i * stride + window / 2``, the
     middle of the frames they were made of.
-
-    Raises:
-        ValueError: The rate is not known, or annotations and signal disagree about rate or length.
     """
     where, path = entry.where, shown_path(signal.path)
     fps, feature_stride = meaning.fps, meaning.feature_stride
@@ -167,8 +159,8 @@ def grid_of(entry: Annotated, signal: Signal, meaning: Meaning) -> Grid:
             f"{where}: the times of {path} are not regular, so that rows are not steps; wanted "
             "annotations in seconds, or data.fps in place of the times"
         )
-    stride = 1.0 if feature_stride is None else feature_stride
-    window = stride if meaning.feature_window is None else meaning.feature_window
+    stride = feature_stride or 1.0
+    window = meaning.feature_window or stride
     rate, steps = frames / stride, signal.num_steps
     offset = (window - stride) / 2 / frames
     if entry.duration is not None:
@@ -184,8 +176,7 @@ def grid_of(entry: Annotated, signal: Signal, meaning: Meaning) -> Grid:
 
 def _check_length(entry: Annotated, signal: Signal, rate: float, path: str, *, exact: bool) -> None:
     duration, steps = entry.duration or 0.0, signal.num_steps
-    question = transposed(steps, signal.num_channels)
-    end = f"; {question}" if question else ""
+    end = transposed(steps, signal.num_channels)
     wanted = round(duration * rate)
     if exact and not wanted:
         raise ValueError(

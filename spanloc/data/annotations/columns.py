@@ -1,6 +1,7 @@
 """Columns of tables, by field."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from spanloc.data.annotations.rows import MOMENTS
@@ -34,9 +35,6 @@ class Columns:
         setting: The setting of ``chosen``, for errors.
         moments: Whether a table may be without ends, unless ``chosen`` names their column. None: moments
             can be of no use, and no error speaks of them.
-
-    Raises:
-        ValueError: ``chosen`` names a field that there is not, or both end and duration.
     """
 
     def __init__(
@@ -57,21 +55,15 @@ class Columns:
         if {"end", "duration"} <= {*chosen}:
             raise ValueError(f"{setting}: has both end and duration; wanted one of them")
         self.chosen, self.setting = chosen, setting
-        #: Columns that may be labels, of a table that was read without any.
+        #: What :meth:`unread_labels` found in the table that was read.
         self.unread: list[str] = []
         self.names = {field: str(chosen.get(field, field)) for field in fields}
-        self._moments, self._endless = (
-            moments,
-            bool(moments) and not {"end", "duration"} & {*chosen},
-        )
+        self._moments = moments
+        self._endless = bool(moments) and not {"end", "duration"} & {*chosen}
         self._needed = [field for field in needed if field != "end" or not self._endless]
 
     def fit(self, found: Sequence[str], where: str) -> list[str]:
-        """The names of a table, those of a field spelled as in :attr:`names`.
-
-        Raises:
-            ValueError: Fields that are needed have no column; the message says what to set.
-        """
+        """The names of a table, those of a field spelled as in :attr:`names`."""
         names = respelled(found, self.names.values())
         needed = [
             "duration" if field == "end" and self.by_duration(names) else field
@@ -103,19 +95,17 @@ class Columns:
         """The columns that may be ends, of a table that is read as one of moments."""
         if not self._endless or {self.names["end"], self.names["duration"]} & {*names}:
             return []
-        own = {*self.names.values()}
-        return [name for name in names if name not in own and _guess(name) in ("end", "duration")]
+        return self._left(names, "end", "duration")
 
     def unread_labels(self, names: Collection[str]) -> list[str]:
         """The columns that may be labels, of a table that has no column for them."""
         if self.names["label"] in names:
             return []
-        own = {*self.names.values()}
-        return [name for name in names if name not in own and _guess(name) in (None, "label")]
+        return self._left(names, None, "label")
 
-    def note_unread(self, names: Collection[str]) -> None:
-        """Keep what :meth:`unread_labels` finds in a table, as :attr:`unread`."""
-        self.unread = self.unread_labels(names)
+    def _left(self, names: Collection[str], *guesses: str | None) -> list[str]:
+        own = {*self.names.values()}
+        return [name for name in names if name not in own and _guess(name) in guesses]
 
     def naming(self, field: str, among: Collection[str]) -> str:
         """The setting that names the column of a field, one of these if its name says so."""
@@ -176,9 +166,10 @@ def respelled(found: Sequence[str], wanted: Collection[str]) -> list[str]:
     ['start', 'END', 'end', 'x']
     """
     small = [name.casefold() for name in found]
+    count = Counter(small)
     spelled = {name.casefold(): name for name in wanted if name not in found}
     return [
-        spelled.get(low, name) if small.count(low) == 1 else name
+        spelled.get(low, name) if count[low] == 1 else name
         for name, low in zip(found, small, strict=True)
     ]
 

@@ -42,8 +42,7 @@ def _of_text(file: Path, reading: Reading, one: str | None = None) -> Content:
     text = text_table(file, separator, refused=reading.refused)
     table = _Table(shown_path(file), reading, one, commas=text.separator != ",")
     table.fit(text.place, dict.fromkeys(text.names))  # which may be all there is
-    rows = ((place, dict(zip(text.names, fields, strict=True))) for place, fields in text.rows)
-    return table.content(rows, file)
+    return table.content(text.rows, file)
 
 
 def content_of(
@@ -52,23 +51,12 @@ def content_of(
     """The content of rows, each with its place.
 
     A row without start and end says that its sequence is there, and has perhaps no spans.
-
-    Raises:
-        ValueError: A column is missing, a cell is no such value, or the rows of a sequence name two
-            subsets or subjects.
     """
     return _Table(shown_path(file), reading).content(rows, file)
 
 
 class _Table:
-    """The rows so far, by sequence, and what they say of it.
-
-    Args:
-        where: The file, for errors.
-        reading: How it is read.
-        one: The sequence of the rows that name none.
-        commas: Whether numbers may have a decimal comma.
-    """
+    """The rows so far, by sequence, and what they say of it; ``one``: the sequence of rows that name none."""
 
     def __init__(
         self, where: str, reading: Reading, one: str | None = None, *, commas: bool = False
@@ -101,13 +89,7 @@ class _Table:
         self._warn("end", "all rows are moments", self.unread_ends)
         said = self.said
         sequences = [
-            Annotated(
-                name,
-                own,
-                file,
-                subset=said.get(("subset", name)),
-                subject=said.get(("subject", name)),
-            )
+            Annotated(name, own, file, said.get(("subset", name)), said.get(("subject", name)))
             for name, own in self.by_name.items()
         ]
         return Content(file, sequences, subsets_known=any(field == "subset" for field, _ in said))

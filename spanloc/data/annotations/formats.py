@@ -8,14 +8,7 @@ from typing import Any, NamedTuple
 
 from spanloc.data.annotations import activitynet, flat, per_step, recorders, texts, tiers, waves
 from spanloc.data.annotations.beside import folders, signals_in
-from spanloc.data.annotations.rows import (
-    SUBSETS,
-    Annotated,
-    Content,
-    Reading,
-    listed,
-    refuse,
-)
+from spanloc.data.annotations.rows import SUBSETS, Annotated, Content, Reading, listed, refuse
 from spanloc.data.signals.arrays import shown_path
 from spanloc.files import shown
 
@@ -24,23 +17,16 @@ _NO_ROW = "Check the names in the rows; where nothing happens, add a row with th
 
 
 class _Format(NamedTuple):
-    """Files of annotations.
-
-    Args:
-        read: Reads a file: of the recording, or of some of all recordings where it may hold several.
-        ending: Of their names, in small letters.
-        joint: Whether a file may hold several recordings.
-        auto: Whether ``auto`` may choose it: not where the ending may as well be a signal's, or settings'.
-        any_text: Whether files of these names may be anything else.
-        unit_known: Whether the files say the unit of their times.
-    """
+    """Files of annotations: a reader, the end of their names in small letters, and what is true of them."""
 
     read: Callable[[Path, Any, Reading], Iterable[Annotated]]
     ending: str
-    joint: bool = False
-    auto: bool = True
-    any_text: bool = False
-    unit_known: bool = True
+    joint: bool = (
+        False  # A file may hold several recordings: the reader takes the ids of all, not one.
+    )
+    auto: bool = True  # Not where the ending may as well be a signal's, or settings'.
+    any_text: bool = False  # Files of these names may be anything else.
+    unit_known: bool = True  # The files say the unit of their times.
 
 
 _FORMATS = {
@@ -62,12 +48,7 @@ FORMATS = ("json", "table", "column", *_FORMATS)
 
 
 def read_content(root: Path, kind: str, reading: Reading) -> Content:
-    """Read the annotation files of a folder in the format of that name.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The folder holds files of several formats, or one of them is off.
-    """
+    """Read the annotation files of a folder in the format of that name."""
     if kind not in ("auto", *FORMATS):
         raise ValueError(f"data.format is {kind!r}; wanted auto or one of {', '.join(FORMATS)}")
     if kind == "auto":
@@ -81,7 +62,8 @@ def read_content(root: Path, kind: str, reading: Reading) -> Content:
     files = {f"{name}{path.suffix}": name for name, path in signals.items()}
     reading = replace(reading, ids={file: files[file] for file in files.keys() - signals.keys()})
     if kind == "table":
-        content = _with_silent(flat.read(_table(root), reading), signals, reading)
+        content = flat.read(_table(root), reading)
+        _report_silent(content, signals, reading)
     elif kind == "column":
         content = per_step.of_columns(root, signals, reading)
     else:
@@ -95,7 +77,7 @@ def read_content(root: Path, kind: str, reading: Reading) -> Content:
 def _chosen(root: Path, reading: Reading) -> str:
     if (root / "annotations.json").exists():
         return "json"
-    if any((root / f"annotations{suffix}").exists() for suffix in flat.SUFFIXES):
+    if _tables(root):
         return "table"
     signals = signals_in(root)
     found = {}
@@ -104,35 +86,36 @@ def _chosen(root: Path, reading: Reading) -> str:
         there = [file for file in files if kind.joint or _name_of(file, signals) in signals]
         if there:
             found[name] = there[0]
-    if not found and per_step.find_columns(signals, reading)[1]:
-        return "column"
     if len(found) > 1:
         both = " and ".join(f"{name} ({shown_path(file)})" for name, file in found.items())
         raise ValueError(f"{root}: holds annotations of several formats: {both}; set data.format")
-    if not found:
-        none = (
-            ""
-            if signals
-            else f"; there is no recording either (.npy, .csv, ...) in {root / 'data'}"
-        )
-        if sheet := next(root.glob("annotations.[ox][dl]s*"), None):
-            table = root / "annotations.csv"
-            raise FileNotFoundError(f"{sheet}: a spreadsheet is not read; save it as {table}")
-        if columns := per_step.find_columns(signals, reading)[0]:
-            none = (
-                f"; or the recordings have a label in every row: 'data.columns={{label: NAME}}' (NAME: one of "
-                f"{listed(columns)})"
-            )
-        raise FileNotFoundError(
-            f"{root / 'annotations.json'}: no such file; data.root must hold annotations.json, a table "
-            f"annotations{', '.join(flat.SUFFIXES)}, or files of annotations beside its signals (data.format){none}"
-        )
-    return next(iter(found))
+    if found:
+        return next(iter(found))
+    columns, labelled = per_step.find_columns(signals, reading)
+    if labelled:
+        return "column"
+    if sheet := next(root.glob("annotations.[ox][dl]s*"), None):
+        table = root / "annotations.csv"
+        raise FileNotFoundError(f"{sheet}: a spreadsheet is not read; save it as {table}")
+    end = ""
+    if columns:
+        end = "; or the recordings have a label in every row: 'data.columns={label: NAME}' (NAME: one of "
+        end += f"{listed(columns)})"
+    elif not signals:
+        end = f"; there is no recording either (.npy, .csv, ...) in {root / 'data'}"
+    raise FileNotFoundError(
+        f"{root / 'annotations.json'}: no such file; data.root must hold annotations.json, a table "
+        f"annotations{', '.join(flat.SUFFIXES)}, or files of annotations beside its signals (data.format){end}"
+    )
+
+
+def _tables(root: Path) -> list[Path]:
+    found = (root / f"annotations{suffix}" for suffix in flat.SUFFIXES)
+    return [file for file in found if file.exists()]
 
 
 def _table(root: Path) -> Path:
-    found = [root / f"annotations{suffix}" for suffix in flat.SUFFIXES]
-    found = [file for file in found if file.exists()]
+    found = _tables(root)
     if len(found) > 1:
         names = " and ".join(file.name for file in found)
         raise ValueError(f"{root}: holds {names}; wanted one table")
@@ -154,8 +137,7 @@ def _files(root: Path, name: str, reading: Reading) -> list[Path]:
         if file.name.lower().endswith(ending) and file.name.lower() != "subsets.csv"
     ]
     if name == "audacity":
-        raven = _FORMATS["raven"].ending
-        found = [file for file in found if not file.name.lower().endswith(raven)]
+        return [file for file in found if not file.name.lower().endswith(_FORMATS["raven"].ending)]
     return found
 
 
@@ -181,8 +163,7 @@ def _per_recording(root: Path, kind: str, reading: Reading, signals: Mapping[str
             log.warning("%s: left out: no recording of that name", shown_path(file))
             continue
         try:
-            own = form.read(file, signals if form.joint else name, reading)
-            _join(entries, own, file)
+            _join(entries, form.read(file, signals if form.joint else name, reading), file)
         except (ValueError, OSError) as error:
             broken.add(name)
             refuse(reading.refused, error, shown_path(file))
@@ -194,33 +175,35 @@ def _per_recording(root: Path, kind: str, reading: Reading, signals: Mapping[str
 
 
 def _join(entries: dict[str, Annotated], own: Iterable[Annotated], file: Path) -> None:
-    parent = file.parent.name
     for entry in own:
         if entry.id in entries:
             raise ValueError(
                 f"{shown_path(file)}: sequence {shown(entry.id)} is annotated in "
                 f"{shown_path(entries[entry.id].file)} too"
             )
-        entries[entry.id] = replace(entry, subset=parent if parent in SUBSETS else None)
+        entries[entry.id] = replace(entry, subset=_subset_of(file))
 
 
-def _with_silent(content: Content, signals: Mapping[str, Path], reading: Reading) -> Content:
+def _subset_of(file: Path | None) -> str | None:
+    """The subset whose folder a file lies in."""
+    return file.parent.name if file and file.parent.name in SUBSETS else None
+
+
+def _report_silent(content: Content, signals: Mapping[str, Path], reading: Reading) -> None:
     known = {entry.id for entry in content.sequences}
-    silent = [Annotated(name, [], content.file) for name in signals if name not in known]
-    for entry in silent if content.subsets_known else ():
+    silent = [name for name in signals if name not in known]
+    for name in silent if content.subsets_known else ():
         error = ValueError(
-            f"{content.file}: there is no row of {shown(entry.id)} ({shown_path(signals[entry.id])}), "
-            "so that its subset is not known; add one, without start and end where it has no spans"
+            f"{content.file}: there is no row of {shown(name)} ({shown_path(signals[name])}), so that "
+            "its subset is not known; add one, without start and end where it has no spans"
         )
-        refuse(reading.refused, error, str(content.file), sequence=entry.id)
+        refuse(reading.refused, error, str(content.file), sequence=name)
     if silent and not content.subsets_known:
         # To train on what nobody has annotated yet as if nothing were in it would spoil the model.
-        names = listed([entry.id for entry in silent])
         log.warning(
             "%s: recordings left out, as no row names them: %s. %s",
-            shown_path(content.file), names, _NO_ROW, extra={"advice": _NO_ROW},
+            shown_path(content.file), listed(silent), _NO_ROW, extra={"advice": _NO_ROW},
         )  # fmt: skip
-    return content
 
 
 def _with_subsets(
@@ -230,16 +213,15 @@ def _with_subsets(
     if content.subsets_known:
         return content
     if not file.exists():
-        entries = []
-        for entry in content.sequences:
-            parent = signals[entry.id].parent.name if entry.id in signals else ""
-            subset = entry.subset or (parent if parent in SUBSETS else None)
-            entries.append(replace(entry, subset=subset))
+        entries = [
+            replace(entry, subset=entry.subset or _subset_of(signals.get(entry.id)))
+            for entry in content.sequences
+        ]
         return replace(content, sequences=entries)
     said: dict[str, tuple[str | None, str | None]] = {}
     where, needed = shown_path(file), ("sequence", "subset")
-    rows = texts.table_rows(file, needed=needed, known=("subject",), refused=reading.refused)
-    for place, row in rows:
+    table = texts.text_table(file, needed=needed, known=("subject",), refused=reading.refused)
+    for place, row in table.rows:
         name = reading.ids.get(row["sequence"], row["sequence"])
         with reading.row(where, place, name):
             if name in said:

@@ -7,8 +7,10 @@ from typing import Any, NamedTuple, TypeGuard
 import torch
 from torch import Tensor
 
-from spanloc.data.annotations.pieces import COLUMNS, Piece, arrays, as_float, batched, settled
-from spanloc.data.annotations.rows import is_number
+from spanloc.data.annotations.activitynet import classes_of
+from spanloc.data.annotations.pieces import COLUMNS, Piece, arrays, batched, settled
+from spanloc.data.annotations.placed import between
+from spanloc.data.annotations.rows import as_float, is_number
 from spanloc.files import read_json, shown
 
 #: Magnitudes of times: lengths, and shares of durations, are finite too within them.
@@ -16,28 +18,17 @@ LEAST, MOST = 1e-100, 1e100
 
 
 class Truths(NamedTuple):
-    """The annotations of a file.
-
-    Args:
-        pieces: Their rows.
-        sequences, classes: Of the whole file, where it lists them.
-        durations: Of sequences, in seconds, where they are known.
-        unseen: Stretches of sequences that nobody looked at, in seconds.
-    """
+    """The annotations of a file: their rows, and what it says of its sequences, in seconds."""
 
     pieces: Iterator[Piece]
     sequences: Sequence[str] = ()
     classes: Sequence[str] = ()
     durations: Mapping[str, float] = {}
-    unseen: Mapping[str, Tensor] = {}
+    unseen: Mapping[str, Tensor] = {}  # Stretches that nobody looked at.
 
 
 def predicted(file: Path) -> Iterator[Piece]:
-    """The rows of predictions, or of another annotator's annotations.
-
-    Raises:
-        ValueError: The file has neither ``results`` nor a ``database``, or rows are not as they should be.
-    """
+    """The rows of predictions, or of another annotator's annotations."""
     content = read_json(file)
     fields: Any = content if isinstance(content, dict) else {}
     results, database = fields.get("results"), fields.get("database")
@@ -52,15 +43,9 @@ def predicted(file: Path) -> Iterator[Piece]:
 
 
 def annotated(file: Path, subset: str | None, size: float = 1.0) -> Truths:
-    """The annotations of a file, or of a subset of it.
+    """The annotations of a file, or of a subset of it; the classes are those of the whole file.
 
-    Args:
-        file: With the field ``database``.
-        subset: None takes all sequences. The classes are those of the whole file.
-        size: Seconds of a unit of the stretches.
-
-    Raises:
-        ValueError: The file holds something else, or no such subset.
+    ``size`` is the seconds of a unit of the stretches.
     """
     content = read_json(file)
     database = content.get("database") if isinstance(content, dict) else None
@@ -75,11 +60,7 @@ def annotated(file: Path, subset: str | None, size: float = 1.0) -> Truths:
             raise ValueError(
                 f"{file}: no sequence has the subset {subset!r}; there are {shown(there)}"
             )
-    classes = content.get("classes", [])
-    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        raise ValueError(f"{file}: classes is {shown(classes)}; wanted a list of names")
-    if len({*classes}) != len(classes):
-        raise ValueError(f"{file}: classes holds a name twice")
+    classes = classes_of(content, file)
     if not classes:
         # Of the whole file, so that a label of another subset is not unknown.
         rows = (row for some in _lists(database).values() if isinstance(some, list) for row in some)
@@ -142,10 +123,6 @@ def _unseen(looked_at: Any, duration: float | None, size: float, where: str) -> 
                 f"{where}: annotated[{i}] is {shown(ends)}; wanted [start, end] in seconds, with "
                 f"start <= end, within {MOST:g} of 0"
             )
-    place, last = (-MOST, MOST) if duration is None else (0.0, duration)
-    unseen = []
-    for start, end in [*sorted((size * a, size * b) for a, b in looked_at), (last, last)]:
-        if place < min(start, last):
-            unseen.append((place, min(start, last)))
-        place = max(place, end)
+    first, last = (-MOST, MOST) if duration is None else (0.0, duration)
+    unseen = between(((size * start, size * end) for start, end in looked_at), first, last)
     return torch.tensor(unseen, dtype=torch.float64).reshape(-1, 2)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from spanloc.data.annotations.rows import LEAST, MOST, BadSpan, Ends, Policy, Unit, is_number
 from spanloc.files import counted
@@ -14,11 +14,7 @@ SIZES = {"seconds": 1.0, "milliseconds": 1e-3}
 
 @dataclass(frozen=True)
 class Meaning:
-    """Settings for the meaning of rows; the arguments of that name of :func:`read_annotations`.
-
-    Raises:
-        ValueError: A value is not one of those that may be.
-    """
+    """Settings for the meaning of rows; the arguments of that name of :func:`read_annotations`."""
 
     fps: float | None = None
     unit: Unit = "seconds"
@@ -36,15 +32,10 @@ class Meaning:
     found: list[BadSpan] | None = None
 
     def __post_init__(self) -> None:
-        for name, among in (
-            ("unit", ("seconds", "milliseconds", "steps")),
-            ("ends", ("half-open", "inclusive")),
-            ("first_index", (0, 1)),
-            ("bad_spans", ("error", "clip", "drop")),
-        ):
-            value = getattr(self, name)
-            if value not in among:
-                wanted = ", ".join(map(str, among))
+        kinds = {"unit": Unit, "ends": Ends, "first_index": Literal[0, 1], "bad_spans": Policy}
+        for name, kind in kinds.items():
+            if (value := getattr(self, name)) not in get_args(kind):
+                wanted = ", ".join(map(str, get_args(kind)))
                 raise ValueError(f"data.{name} is {value!r}; wanted one of {wanted}")
         for name in ("fps", "feature_stride", "feature_window", "moment_seconds"):
             value = getattr(self, name)
@@ -86,14 +77,10 @@ def around(moment: float, length: float, last: float) -> tuple[float, float]:
 
 
 def transposed(num_steps: int, num_channels: int) -> str:
-    """The question where a signal has more channels than steps; else empty.
-
-    >>> transposed(3, 1000)
-    '1,000 channels of 3 steps: is the array transposed?'
-    """
+    """The question at the end of an error, where a signal has more channels than steps; else empty."""
     if num_channels <= num_steps:
         return ""
-    return f"{num_channels:,} channels of {counted(num_steps, 'step')}: is the array transposed?"
+    return f"; {num_channels:,} channels of {counted(num_steps, 'step')}: is the array transposed?"
 
 
 class Grid(NamedTuple):

@@ -109,14 +109,15 @@ def _of_column(path: Path, name: str, reading: Reading) -> Annotated:
             f"{where}: column {label!r:.60} has {count:,} different values; wanted labels, and "
             "'data.columns={label: NAME}' if they are in another column"
         )
-    people = {run.label for run in _in_column(signal, subject)} if subject else set()
+    people = {run.label for run in (_in_column(signal, subject) if subject else ())}
     people = {person for person in people if person.lower() not in _MISSING}
     if len(people) > 1:
         raise ValueError(
             f"{where}: column {subject!r:.60} names {len(people)} subjects; wanted one: write a file for each"
         )
-    whom = next(iter(people), None)
-    return Annotated(name, _rows(runs, signal), path, subject=whom, signal=signal)
+    return Annotated(
+        name, _rows(runs, signal), path, subject=next(iter(people), None), signal=signal
+    )
 
 
 def of_text(file: Path, signals: Mapping[str, Path], reading: Reading) -> Iterable[Annotated]:
@@ -126,24 +127,20 @@ def of_text(file: Path, signals: Mapping[str, Path], reading: Reading) -> Iterab
         log.warning("%s: left out: no recording of that name", where)
         return
     signal = open_signal(signals[file.stem], **reading.options)
-    lines = read_text(file, empty=True).splitlines()
-    while len(lines) > _num_rows(signal) and not lines[-1].strip():
+    lines, count = read_text(file, empty=True).splitlines(), len(_places(signal))
+    while len(lines) > count and not lines[-1].strip():
         lines.pop()
     try:
         rows = of_labels(lines, signal)
     except ValueError as error:
-        raise ValueError(f"{where}: {str(error).removeprefix(f'{where}: ')}") from None
+        raise ValueError(f"{where}: {error}") from None
     yield Annotated(file.stem, rows, file, signal=signal)
 
 
 def of_labels(labels: Iterable[Any], signal: Signal) -> list[Row]:
-    """The labels of the rows of a signal as spans.
-
-    Raises:
-        ValueError: There are not as many labels as rows.
-    """
+    """The labels of the rows of a signal as spans."""
     known = [label.decode() if isinstance(label, bytes) else label for label in labels]
-    if len(known) != (wanted := _num_rows(signal)):
+    if len(known) != (wanted := len(_places(signal))):
         raise ValueError(
             f"{counted(len(known), 'label')}; wanted one for each of the {counted(wanted, 'row')} of "
             f"{shown_path(signal.path)}"
@@ -238,15 +235,16 @@ def _plain(label: str | None) -> str:
     return text.capitalize() if text.lower() in ("true", "false") else text
 
 
-def _num_rows(signal: Signal) -> int:
+def _places(signal: Signal) -> np.ndarray:
+    """The places of the rows of a signal among its steps."""
     clock: Clock | None = getattr(signal, "clock", None)
-    return signal.num_steps if clock is None or clock.places is None else len(clock.places)
+    known = None if clock is None else clock.places
+    return np.arange(signal.num_steps) if known is None else known
 
 
 def _rows(runs: Sequence[Run], signal: Signal) -> list[Row]:
     """The runs in steps of the signal; a gap in its times ends them."""
-    clock: Clock | None = getattr(signal, "clock", None)
-    places = np.arange(_num_rows(signal)) if clock is None or clock.places is None else clock.places
+    places = _places(signal)
     after_gap = np.flatnonzero(np.diff(places) > GAP) + 1
     ends = {len(places), *after_gap.tolist()}
     rows = []

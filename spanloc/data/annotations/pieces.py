@@ -1,7 +1,6 @@
 """Pieces of files of rows: only so many rows are in memory at once."""
 
 import logging
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -10,6 +9,7 @@ from typing import IO, Any, AnyStr, NamedTuple, TypeVar
 
 import numpy as np
 
+from spanloc.data.annotations.rows import as_float
 from spanloc.data.signals.reading import encoding_of, shown_path
 from spanloc.files import shown
 
@@ -46,11 +46,7 @@ class Piece(NamedTuple):
 def arrays(
     values: Mapping[str, Sequence[Any]], place: Callable[[int], str], where: str
 ) -> dict[str, Any]:
-    """Columns of pyarrow of values of JSON.
-
-    Raises:
-        ValueError: A name is neither a text nor a number.
-    """
+    """Columns of pyarrow of values of JSON."""
     import pyarrow as pa
 
     columns = {}
@@ -80,8 +76,7 @@ def settled(
 ) -> Iterator[Piece]:
     """Pieces without the columns that the first span of the file lacks.
 
-    Raises:
-        ValueError: A later row has a value there: a score that some lack would rank those first.
+    A later row with a value there is refused: a score that some lack would rank those first.
     """
     absent: dict[str, Any] | None = None
     for piece in pieces:
@@ -110,14 +105,6 @@ def floats(column: Any) -> np.ndarray:
         return numbers.to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:
         return np.array([as_float(value) for value in column.to_pylist()])
-
-
-def as_float(value: Any) -> float:
-    """A number from a text or a value of JSON; NaN where it is none."""
-    try:
-        return math.nan if isinstance(value, bool) else float(value)
-    except (ValueError, TypeError, OverflowError):
-        return math.nan
 
 
 def batched(rows: Iterable[Row], size: Callable[[Row], int] = lambda _: 0) -> Iterator[list[Row]]:

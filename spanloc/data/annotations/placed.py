@@ -1,9 +1,10 @@
 """Annotations laid over their signal: rows of a file as spans in steps."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain, combinations
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from spanloc.data.annotations.rows import (
     listed,
     nearest,
 )
-from spanloc.data.annotations.units import Units, size_of
+from spanloc.data.annotations.units import past_end, size_of
 from spanloc.data.signals.clock import DATES
 from spanloc.files import shown
 
@@ -35,62 +36,53 @@ _REMEDIES = {
 }
 
 
-class Placed(NamedTuple):
-    """Spans in steps, their labels and places in the file.
+class Source(NamedTuple):
+    """The places of the spans of a record in its file.
 
     Args:
-        ignored: Stretches that count neither as a span nor as background.
-        unseen: Those of them that nobody looked at.
+        file: Of the annotations.
+        rows: The place of each span in it, in words.
+        unseen: Stretches in steps, ``(R, 2)``, that nobody looked at.
     """
+
+    file: str
+    rows: Sequence[str]
+    unseen: Tensor
+
+
+class Placed(NamedTuple):
+    """The fields of a :class:`Record` that follow from its annotations."""
 
     spans: Tensor
     labels: Tensor
-    rows: list[str]
     ignored: Tensor
-    unseen: Tensor
+    source: Source
 
 
 class Placer:
     """Lays annotations over the steps of their sequence, and judges those that do not fit.
 
-    Args:
-        content: Of the files.
-        meaning: Of their rows. With ``moment_seconds``, moments become spans of that length around them.
-            ``bad_spans="error"`` raises at the first span that is bad; ``clip`` cuts off what lies
-            outside the sequence, and drops the span where that leaves nothing or it has another mistake,
-            and a moment outside; ``drop`` drops it. A duplicate is kept, unless it is ``drop``.
-
     Attributes:
         classes: In the order of their list or else sorted; a label's number is its place.
         found: Gets all spans that are bad, in the order of the files.
-        units: Compares the spans with the recordings in other units.
-
-    Raises:
-        ValueError: A label of the options is not in the files, and the classes are not set.
     """
 
     def __init__(self, content: Content, meaning: Meaning) -> None:
-        self.word, self.meaning = content.word, meaning
+        self.word, self.unit_known, self.meaning = content.word, content.unit_known, meaning
         # Of the last recording with a span past its end: its id, and the unit that may be meant.
         self._hint = ("", "")
-        self.units = Units(meaning.unit, fixed=content.unit_known)
         self.found: list[BadSpan] = [] if meaning.found is None else meaning.found
         self.label_map = {str(old): new for old, new in (meaning.label_map or {}).items()}
-        # In a config, a label may be a number.
-        unknown, self.ignored = [*map(str, meaning.unknown)], [*map(str, meaning.ignore)]
         names = self._names(content)
-        for option, chosen in (("unknown", unknown), ("ignore", self.ignored)):
-            for name in chosen:
+        # In a config, a label may be a number.
+        chosen = {
+            option: [*map(str, getattr(meaning, option) or ())]
+            for option in ("unknown", "ignore", "background")
+        }
+        for option, labels in chosen.items():
+            for name in labels:
                 self._require(content.file, option, name, names)
-        if both := set(unknown) & set(self.ignored):
-            raise ValueError(f"the label {min(both)!r} is both in unknown and in ignore")
-        apart = {*unknown, *self.ignored}
-        self.background = {*map(str, meaning.background or ())}
-        for name in self.background:
-            self._require(content.file, "background", name, names)
-        if both := self.background & apart:
-            raise ValueError(f"the label {min(both)!r} is in background, and in unknown or ignore")
-        apart |= self.background
+        apart = {*chain(*chosen.values())}
         if meaning.classes is not None:
             self.classes = list(meaning.classes)
             known = all(isinstance(name, str) and name for name in self.classes)
@@ -98,17 +90,18 @@ class Placer:
                 raise ValueError(
                     f"classes is {shown(self.classes)}; wanted a list of different names"
                 )
-            if both := apart & {*self.classes}:
-                raise ValueError(
-                    f"the label {min(both)!r} is in classes, and in unknown, ignore or background"
-                )
+            chosen["classes"] = self.classes
         elif content.classes is not None:
             kept = dict.fromkeys(self.label_map.get(name, name) for name in content.classes)
             self.classes = [name for name in kept if name not in apart]
         else:
             self.classes = sorted({*names} - apart)
+        for one, other in combinations(chosen, 2):
+            if both := {*chosen[one]} & {*chosen[other]}:
+                raise ValueError(f"the label {min(both)!r} is both in {one} and in {other}")
+        self.ignored, self.background = chosen["ignore"], chosen["background"]
         self._numbers = {name: i for i, name in enumerate(self.classes)}
-        self._numbers |= dict.fromkeys(unknown, -1)
+        self._numbers |= dict.fromkeys(chosen["unknown"], -1)
 
     def _names(self, content: Content) -> list[str]:
         # All labels by their new names, those that the file lists first.
@@ -129,33 +122,26 @@ class Placer:
             raise ValueError(f"{file}: {option}: no label {name!r}{nearest(name, names)}")
 
     def place(self, entry: Annotated, grid: Grid) -> Placed:
-        """The annotations of a sequence in steps.
-
-        Raises:
-            ValueError: One of them is bad, and ``bad_spans`` is ``error``.
-        """
+        """The annotations of a sequence in steps; where ``bad_spans`` is ``error``, a bad one raises."""
         spans: list[tuple[float, float]] = []
         labels: list[int] = []
         rows: list[str] = []
         unseen = self._unseen(entry, grid)
         ignored = list(unseen)
         seen = set()
-        self.units.add(entry.rows, grid)
         for i, row in enumerate(entry.rows):
             span, problem = self._span(row, grid)
-            name = row.label
-            if isinstance(name, str):
-                name = self.label_map.get(name, name)
-            if isinstance(name, str) and name in self.background:
-                continue
             # What is no text, such as a list, may not be hashable.
-            known = isinstance(name, str) and (name in self._numbers or name in self.ignored)
-            if problem is None and isinstance(name, str) and not name.strip() and not known:
+            name: Any = row.label if isinstance(row.label, str) else None
+            name = self.label_map.get(name, name)
+            if name in self.background:
+                continue
+            if problem is None and name not in self._numbers and name not in self.ignored:
                 span, problem = None, ("no label", "the label is empty")
-            elif problem is None and not known:
-                came = "missing" if row.label is MISSING else shown(row.label)
-                wanted = f"one of classes: {listed(self.classes)}"
-                span, problem = None, ("label", f"label is {came}; wanted {wanted}")
+                if name is None or name.strip():
+                    came = "missing" if row.label is MISSING else shown(row.label)
+                    wanted = f"one of classes: {listed(self.classes)}"
+                    problem = "label", f"label is {came}; wanted {wanted}"
             if problem is not None:
                 self._report(entry, i, grid, *problem)
             if span is None or (problem is not None and self.meaning.bad_spans == "drop"):
@@ -175,9 +161,8 @@ class Placer:
         return Placed(
             as_stretches(spans),
             torch.tensor(labels, dtype=torch.int64),
-            rows,
             as_stretches(merged(ignored)),
-            as_stretches(unseen),
+            Source(str(entry.file), rows, as_stretches(unseen)),
         )
 
     def _in_steps(self, start: float, end: float, grid: Grid) -> tuple[float, float, float, float]:
@@ -233,13 +218,13 @@ class Placer:
         text = f"{row.where}: {text}"
         unit = ""
         if kind == "past the end":
-            if self._hint[0] != entry.id:
-                self._hint = entry.id, self.units.past_end(entry.rows, grid)
+            if self._hint[0] != entry.id and not self.unit_known:
+                self._hint = entry.id, past_end(entry.rows, grid, self.meaning.unit)
             unit = self._hint[1]
             if not grid.begins and row.start * size_of(self.meaning.unit, grid) > DATES[0]:
                 text = f"{text}; a date needs a recording with clock times"
-            if not unit and (question := transposed(grid.num_steps, grid.num_channels)):
-                text = f"{text}; {question}"
+            if not unit:
+                text += transposed(grid.num_steps, grid.num_channels)
         self.found.append(BadSpan(str(entry.file), entry.id, i, kind, text, row.where, unit))
         if self.meaning.bad_spans == "error" and kind != "duplicate":
             remedy = unit or _REMEDIES.get(kind, "")
@@ -249,17 +234,24 @@ class Placer:
         if entry.annotated is None:
             return []
         looked_at = (self._in_steps(*stretch, grid)[2:] for stretch in entry.annotated)
-        place, unseen = 0.0, []
-        for start, end in merged([s for s in looked_at if s[0] < s[1]]):
-            unseen.append((place, start))
-            place = end
-        unseen.append((place, float(grid.num_steps)))
-        return [stretch for stretch in unseen if stretch[0] < stretch[1]]
+        return between([s for s in looked_at if s[0] < s[1]], 0.0, float(grid.num_steps))
 
 
 def as_stretches(stretches: Sequence[Sequence[float]]) -> Tensor:
     """Starts and ends as a tensor ``(number, 2)``."""
     return torch.tensor(stretches, dtype=torch.float32).reshape(-1, 2)
+
+
+def between(
+    stretches: Iterable[tuple[float, float]], place: float, last: float
+) -> list[tuple[float, float]]:
+    """What lies between stretches, from ``place`` to ``last``."""
+    found = []
+    for start, end in [*sorted(stretches), (last, last)]:
+        if place < min(start, last):
+            found.append((place, min(start, last)))
+        place = max(place, end)
+    return found
 
 
 def merged(stretches: Sequence[Sequence[float]]) -> list[tuple[float, float]]:

@@ -1,6 +1,7 @@
 """Invalid rows and spans of files: their number, and the first example."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from spanloc.data.annotations.rows import BadSpan
 from spanloc.files import counted, shown
@@ -25,23 +26,18 @@ def bad_span_notes(found: Sequence[BadSpan], policy: str) -> list[str]:
     ]
 
 
+@dataclass
 class Problems:
-    """Counts invalid rows by kind, with the place of the first of each.
+    """Counts the invalid rows (``what``) of a file by kind, with the place of the first of each."""
 
-    Args:
-        file: That the rows are of.
-        what: The rows, in the plural.
-    """
-
-    def __init__(self, file: str, what: str) -> None:
-        self.file, self.what = file, what
-        self._found: dict[str, tuple[int, str]] = {}
+    file: str
+    what: str
+    _found: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def add(self, kind: str, count: int, example: str) -> None:
         """``count`` more of a kind; the example is kept where it is the first."""
-        if count:
-            before, first = self._found.get(kind, (0, example))
-            self._found[kind] = (before + count, first)
+        before, first = self._found.get(kind, (0, example))
+        self._found[kind] = (before + count, first)
 
     def counts(self) -> Mapping[str, int]:
         """Number of rows by kind."""
@@ -55,11 +51,7 @@ class Problems:
         ]
 
     def settle(self, policy: str, valid: bool) -> None:
-        """Refuse the file, unless invalid rows are to be skipped and there are valid ones.
-
-        Raises:
-            ValueError: There are invalid rows, and no valid ones or ``policy`` is not ``skip``.
-        """
+        """Refuse the file, unless invalid rows are to be skipped and there are valid ones."""
         if self._found and not (valid and policy == "skip"):
             end = "invalid=skip leaves such rows out" if valid else "There are no other rows"
             raise ValueError(f"{self.file}: {'; '.join(self.lines())}. {end}")

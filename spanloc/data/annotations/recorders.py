@@ -6,16 +6,15 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from spanloc.data.annotations.rows import Annotated, Reading, Row, needs, number, read_row
-from spanloc.data.signals.arrays import shown_path
+from spanloc.data.annotations.rows import Annotated, Reading, Row, read_row
+from spanloc.data.signals.reading import library, shown_path
 from spanloc.data.signals.reading import reading as library_reading
 from spanloc.files import read_json, shown
 
 
 def edf(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
     """The annotations of an EDF+ file; one without a duration is a moment."""
-    with needs(file, "edfio", "edf"):
-        import edfio
+    edfio = library(file, "edfio", "edf")
     with library_reading(file, "an EDF+ file"):
         found = edfio.read_edf(file, lazy_load_data=True).annotations
     rows = []
@@ -84,8 +83,5 @@ def _region(region: Any, task: str, row: str) -> Iterator[Row]:
     if not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
         raise ValueError(f"{task}: {row}: labels are {shown(labels)}; wanted names")
     for label in labels:
-        if value.get("instant"):
-            start = number(value.get("start"), f"{task}: {row}", "start")
-            yield Row(start, math.nan, label, row)
-            continue
-        yield read_row(value.get("start"), value.get("end"), label, task, row)
+        end = "" if value.get("instant") else value.get("end")
+        yield read_row(value.get("start"), end, label, task, row)

@@ -1,10 +1,9 @@
 """Annotated sequences: the content of files, laid over the signals."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,34 +11,14 @@ from torch import Tensor
 from spanloc.data.annotations.beside import grid_of
 from spanloc.data.annotations.meaning import Grid, Meaning
 from spanloc.data.annotations.per_step import prepared
-from spanloc.data.annotations.placed import Placer
-from spanloc.data.annotations.rows import (
-    SUBSETS,
-    Annotated,
-    Case,
-    Content,
-    refuse,
-)
-from spanloc.data.annotations.units import kind_of_clock, of_day, on_the_clock
+from spanloc.data.annotations.placed import Placer, Source
+from spanloc.data.annotations.rows import SUBSETS, Annotated, Case, Content, refuse
+from spanloc.data.annotations.units import kind_of_clock, of_day, on_the_clock, too_short
 from spanloc.data.signals import Signal
 from spanloc.data.signals.arrays import shown_path
 from spanloc.structures import Timeline
 
 log = logging.getLogger(__name__)
-
-
-class Source(NamedTuple):
-    """The places of the spans of a record in its file.
-
-    Args:
-        file: Of the annotations.
-        rows: The place of each span in it, in words.
-        unseen: Stretches in steps, ``(R, 2)``, that nobody looked at.
-    """
-
-    file: str
-    rows: Sequence[str]
-    unseen: Tensor
 
 
 @dataclass(frozen=True)
@@ -93,13 +72,12 @@ class Annotations:
         Raises:
             ValueError: They differ.
         """
-        first, *others = self._records()
-        for record in others:
-            if record.signal.num_channels != first.signal.num_channels:
-                raise ValueError(
-                    f"{shown_path(record.signal.path)}: {record.signal.num_channels} channels; "
-                    f"{shown_path(first.signal.path)} has {first.signal.num_channels}"
-                )
+        first, other = self._first_and_other(lambda record: record.signal.num_channels)
+        if other:
+            raise ValueError(
+                f"{shown_path(other.signal.path)}: {other.signal.num_channels} channels; "
+                f"{shown_path(first.signal.path)} has {first.signal.num_channels}"
+            )
         return first.signal.num_channels
 
     @property
@@ -109,19 +87,19 @@ class Annotations:
         Raises:
             ValueError: They differ.
         """
-        first, *others = self._records()
-        step = first.timeline.seconds_per_step
-        for record in others:
-            if record.timeline.seconds_per_step != step:
-                raise ValueError(
-                    f"{shown_path(record.signal.path)}: fps is "
-                    f"{1 / record.timeline.seconds_per_step:g}; {shown_path(first.signal.path)} has "
-                    f"{1 / step:g}, and all must have the same"
-                )
-        return step
+        first, other = self._first_and_other(lambda record: record.timeline.seconds_per_step)
+        if other:
+            raise ValueError(
+                f"{shown_path(other.signal.path)}: fps is {1 / other.timeline.seconds_per_step:g}; "
+                f"{shown_path(first.signal.path)} has {1 / first.timeline.seconds_per_step:g}, and all "
+                "must have the same"
+            )
+        return first.timeline.seconds_per_step
 
-    def _records(self) -> list[Record]:
-        return [record for subset in SUBSETS for record in self.subsets.get(subset, ())]
+    def _first_and_other(self, value: Callable[[Record], float]) -> tuple[Record, Record | None]:
+        """The first record, and the first of another value."""
+        first, *others = (r for subset in SUBSETS for r in self.subsets.get(subset, ()))
+        return first, next((record for record in others if value(record) != value(first)), None)
 
 
 def lay(
@@ -130,16 +108,9 @@ def lay(
     meaning: Meaning,
     refused: list[Case] | None = None,
 ) -> Annotations:
-    """Lay the content of files over the signals.
+    """Lay the content of files over the signals, which ``signal_of`` opens.
 
-    Args:
-        content: Of the files.
-        signal_of: Opens the signal of a sequence.
-        meaning: Of the rows.
-        refused: As in :func:`read_annotations`.
-
-    Raises:
-        ValueError: A row or a signal is off.
+    ``refused`` is that of :func:`~spanloc.data.read_annotations`.
     """
     content = prepared(content, meaning)
     placer = Placer(content, meaning)
@@ -149,28 +120,41 @@ def lay(
         try:
             signal = signal_of(entry)
             grid = grid_of(entry, signal, meaning)
-            found.append((_in_seconds(entry, grid, meaning), signal, grid))
+            found.append((_in_seconds(entry, grid, meaning), grid, signal))
         except (ValueError, OSError) as error:
             refuse(refused, error, str(entry.file), sequence=entry.id)
-    clock = kind_of_clock([(entry, grid) for entry, _, grid in found], meaning.unit)
+    clock = kind_of_clock([part[:2] for part in found], meaning.unit)
     if clock:
-        first, _, grid = next(one for one in found if one[2].begins)
+        first, grid, _ = next(part for part in found if part[1].begins)
         log.warning(
             "%s: the times are clock times; the time of the first step of each recording, %s of %r, is "
             "subtracted", first.file, of_day(grid.begins), first.id,
         )  # fmt: skip
-    for entry, signal, grid in found:
+        found = [
+            (on_the_clock(entry, grid, meaning.unit, clock) if grid.begins else entry, grid, signal)
+            for entry, grid, signal in found
+        ]
+    for entry, grid, signal in found:
         try:
-            own = on_the_clock(entry, grid, meaning.unit, clock) if clock and grid.begins else entry
-            record = _record(own, signal, grid, placer)
-        except (ValueError, OSError) as error:
+            placed = placer.place(entry, grid)
+        except ValueError as error:
             refuse(refused, error, str(entry.file), sequence=entry.id)
-        else:
-            if refused is None:
-                # A check wants to know where a span is written; training would carry it for nothing.
-                record = replace(record, source=None)
-            subsets[record.subset].append(record)
-    if text := placer.units.too_short():
+            continue
+        record = Record(
+            id=entry.id,
+            signal=signal,
+            subset=entry.subset or "training",
+            subject=entry.subject,
+            timeline=grid.timeline,
+            spans=placed.spans,
+            labels=placed.labels,
+            weight=entry.weight,
+            ignored=placed.ignored,
+            # A check wants to know where a span is written; training would carry it for nothing.
+            source=None if refused is None else placed.source,
+        )
+        subsets[record.subset].append(record)
+    if not content.unit_known and (text := too_short((part[:2] for part in found), meaning.unit)):
         refuse(refused, ValueError(f"{content.file}: {text}"), str(content.file))
     return Annotations(placer.classes, subsets)
 
@@ -189,19 +173,3 @@ def _in_seconds(entry: Annotated, grid: Grid, meaning: Meaning) -> Annotated:
         for row in entry.rows
     ]
     return replace(entry, rows=rows, signal=None)
-
-
-def _record(entry: Annotated, signal: Signal, grid: Grid, placer: Placer) -> Record:
-    placed = placer.place(entry, grid)
-    return Record(
-        id=entry.id,
-        signal=signal,
-        subset=entry.subset or "training",
-        subject=entry.subject,
-        timeline=grid.timeline,
-        spans=placed.spans,
-        labels=placed.labels,
-        weight=entry.weight,
-        ignored=placed.ignored,
-        source=Source(str(entry.file), placed.rows, placed.unseen),
-    )

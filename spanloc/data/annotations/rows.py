@@ -1,7 +1,6 @@
 """Content of annotation files, before it is laid over the signals."""
 
 import math
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from spanloc.data.signals.protocol import Signal
-from spanloc.files import pip_install, shown
+from spanloc.files import shown
 
 SUBSETS = ("training", "validation", "testing")
 #: Times beyond are a mistake, and could overflow when they are multiplied by a rate.
@@ -119,13 +118,7 @@ class Case(NamedTuple):
 def refuse(
     refused: list[Case] | None, error: Exception, file: str, row: str = "", sequence: str = ""
 ) -> None:
-    """Raise an error, or note it so that the rest can be read.
-
-    Args:
-        refused: Gets the error; None: it is raised.
-        error: Its message may begin with the place.
-        file, row, sequence: The place.
-    """
+    """Add an error, whose message may begin with the place, to a list; without a list, raise it."""
     if refused is None:
         raise error
     text = str(error)
@@ -187,11 +180,7 @@ class Reading:
             refuse(self.refused, error, file, row, sequence)
 
     def subset(self, name: Any, where: str) -> str:
-        """The subset that a name in a file stands for.
-
-        Raises:
-            ValueError: It stands for none.
-        """
+        """The subset that a name in a file stands for."""
         own = self.subset_map.get(name, name) if isinstance(name, str) else name
         if own not in SUBSETS:
             raise ValueError(
@@ -200,16 +189,17 @@ class Reading:
         return str(own)
 
 
-def number(value: Any, where: str, name: str) -> float:
-    """A time from a text or a cell.
-
-    Raises:
-        ValueError: It is no number between -1e12 and 1e12; the message says where.
-    """
+def as_float(value: Any) -> float:
+    """A number from a text or a value of JSON; NaN where it is none."""
     try:
-        found = float("nan") if isinstance(value, bool) else float(value)
+        return math.nan if isinstance(value, bool) else float(value)
     except (ValueError, TypeError, OverflowError):
-        found = float("nan")
+        return math.nan
+
+
+def number(value: Any, where: str, name: str) -> float:
+    """A time from a text or a cell, between -1e12 and 1e12."""
+    found = as_float(value)
     if not -MOST <= found <= MOST:
         raise ValueError(f"{where}: {name} is {shown(value)}; wanted a number")
     return found
@@ -223,17 +213,7 @@ def read_row(
     place: str,
     names: tuple[str, str] = ("start", "end"),
 ) -> Row:
-    """A row from texts or cells.
-
-    Args:
-        start, end, label: As they are written; a moment may have an empty text as its end.
-        file: For errors.
-        place: In the file.
-        names: Of start and end.
-
-    Raises:
-        ValueError: Start or end is no number.
-    """
+    """A row from texts or cells; a moment may have an empty text as its end. ``names``: of start and end."""
     where = f"{file}: {place}"
     begin = number(start, where, names[0])
     stop = math.nan if end == "" else number(end, where, names[1])
@@ -266,19 +246,3 @@ def listed(names: Sequence[str]) -> str:
     """Names in a row, for errors."""
     text = ", ".join(names)
     return text if text.isprintable() and len(text) <= 300 else shown(names)
-
-
-@contextmanager
-def needs(file: Path, package: str, extra: str) -> Iterator[None]:
-    """A block that imports an optional package, for a file.
-
-    Raises:
-        ValueError: The package is missing; the message says how to install it.
-    """
-    try:
-        # What a library warns of when it is imported is not for who reads a file.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except ImportError:
-        raise ValueError(f"{file}: reading it needs {package}: {pip_install(extra)}") from None

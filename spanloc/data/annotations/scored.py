@@ -87,33 +87,27 @@ def read_scored(
     """
     if invalid not in ("error", "skip"):
         raise ValueError(f"invalid is {invalid!r}; it may be error or skip")
+    paths = {"annotations": annotations, "predictions": predictions}
+    units = dict.fromkeys(paths, unit) if isinstance(unit, str) else unit
     true, found = (
-        _File(
-            name,
-            Path(path),
-            (columns or {}).get(name) or {},
-            unit if isinstance(unit, str) else unit.get(name, "seconds"),
-        )
-        for name, path in (("annotations", annotations), ("predictions", predictions))
+        _File(name, Path(path), (columns or {}).get(name) or {}, units.get(name, "seconds"))
+        for name, path in paths.items()
     )
     truths = true.annotated(subset)
     sequences = {name: i for i, name in enumerate(truths.sequences)}
     labels = {name: i for i, name in enumerate(truths.classes)}
-    true_rows = _Rows(
-        true.problems, true.size, sequences, labels, new_sequences=True, new_labels=not labels
-    )
+    true_rows = _Rows(true, sequences, labels, new_sequences=True, new_labels=not labels)
     true_rows.take(truths.pieces, invalid)
     if not any(len(part[0]) for part in true_rows.parts):
         where = "" if subset is None else f" in the subset {subset!r}"
         raise ValueError(f"{annotations}: there is no annotated span{where}")
-    rows = _Rows(found.problems, found.size, sequences, labels)
+    rows = _Rows(found, sequences, labels)
     rows.take(found.predicted(), invalid)
     ids = tuple(sequences)
     spans, scores, numbers, places = rows.tensors()
     true_spans, _, true_numbers, true_places = true_rows.tensors()
     nothing = torch.zeros(0, 2, dtype=torch.float64)
-    unseen = truths.unseen
-    ignored = tuple(unseen.get(name, nothing) for name in ids) if unseen else ()
+    ignored = tuple(truths.unseen.get(name, nothing) for name in ids if truths.unseen)
     files = [file for file in (true, found) if file.columns.unread]
     unread = {shown_path(file.path): file.columns.unread for file in files}
     all_found = Predictions(spans, numbers, places, ids, scores=scores)
@@ -123,19 +117,14 @@ def read_scored(
         all_true,
         list(labels),
         truths.durations,
-        [true_rows.problems, rows.problems],
+        [true.problems, found.problems],
         unread if [*labels] == [NO_LABEL] else {},
         unlike(all_true, all_found, {"annotations": true.unit, "predictions": found.unit}),
     )
 
 
 class _File:
-    """A file to read, and how.
-
-    Raises:
-        FileNotFoundError: It is no regular file.
-        ValueError: A setting does not fit.
-    """
+    """A file to read, and how."""
 
     def __init__(self, name: str, path: Path, columns: Mapping[str, str], unit: str) -> None:
         if not path.is_file():
@@ -163,9 +152,9 @@ class _File:
         return Truths(read_rows(self.path, self.columns, self.unit))
 
     def predicted(self) -> Iterable[Piece]:
-        if self.is_json:
-            return predicted(self.path)
-        return read_rows(self.path, self.columns, self.unit)
+        return (
+            predicted(self.path) if self.is_json else read_rows(self.path, self.columns, self.unit)
+        )
 
 
 @dataclass
@@ -173,14 +162,12 @@ class _Rows:
     """The valid rows of a file; sequences and labels are numbers, in the order of their appearance.
 
     Args:
-        problems: Counts the others.
-        size: Seconds of the unit of the file.
+        file: Its problems are the other rows.
         sequences, labels: Their numbers, shared by both files.
         new_sequences, new_labels: Whether names that are not among them are added, or are unknown.
     """
 
-    problems: Problems
-    size: float
+    file: _File
     sequences: dict[str, int]
     labels: dict[str, int]
     new_sequences: bool = False
@@ -188,14 +175,10 @@ class _Rows:
     parts: list[tuple[np.ndarray, ...]] = field(default_factory=list)
 
     def take(self, pieces: Iterable[Piece], invalid: str) -> None:
-        """Take the valid rows, and count the others.
-
-        Raises:
-            ValueError: There are others, and no valid rows or ``invalid`` is not ``skip``.
-        """
+        """Take the valid rows, and count the others."""
         for piece in pieces:
             self._add(piece)
-        self.problems.settle(invalid, any(len(part[0]) for part in self.parts))
+        self.file.problems.settle(invalid, any(len(part[0]) for part in self.parts))
 
     def _add(self, piece: Piece) -> None:
         import pyarrow as pa
@@ -210,31 +193,31 @@ class _Rows:
         title = pa.repeat(NO_LABEL, len(valid)) if piece.label is None else piece.label
         number = partial(_number, self.labels, self.new_labels)
         labels[valid] = _codes(title.filter(valid), number)
-        ends = self.size * np.stack([floats(piece.start), floats(piece.end)], 1)
+        ends = self.file.size * np.stack([floats(piece.start), floats(piece.end)], 1)
         score = np.ones(len(valid)) if piece.score is None else floats(piece.score)
 
         def span(i: int) -> str:
             return f"[{_written(piece.start, i)}, {_written(piece.end, i)}]"
 
+        def scored(i: int) -> str:
+            return _written(piece.score, i)
+
+        problems = self.file.problems
         for kind, bad, show in (
             ("an unknown sequence", sequences < 0, lambda i: shown(piece.sequence[i].as_py())),
             ("an unknown label", labels < 0, lambda i: self._label(title[i].as_py())),
             ("a start or end that is no finite number", ~np.isfinite(ends).all(1), span),
             (f"a start or end beyond {MOST:g}", np.abs(ends).max(1) > MOST, span),
             ("an end before the start", ends[:, 0] > ends[:, 1], span),
-            (
-                "a score that is no finite number",
-                ~np.isfinite(score),
-                lambda i: _written(piece.score, i),
-            ),
+            ("a score that is no finite number", ~np.isfinite(score), scored),
         ):
             bad = bad & valid
             if bad.any():
                 i = int(bad.argmax())
                 # Only of the first: to find its line takes time.
-                new = kind not in self.problems.counts()
+                new = kind not in problems.counts()
                 example = f"{show(i)} ({piece.place(i)})" if new else ""
-                self.problems.add(kind, int(bad.sum()), example)
+                problems.add(kind, int(bad.sum()), example)
                 valid &= ~bad
         columns = (ends, score, labels, sequences)
         self.parts.append(tuple(column[valid] for column in columns))

@@ -36,13 +36,7 @@ _BLOCK = 1 << 20
 def read_rows(file: Path, columns: Columns, unit: Unit) -> Iterator[Piece]:
     """The rows of a file of comma-, semicolon- or tab-separated values, JSON Lines or Parquet.
 
-    Args:
-        file: Of them.
-        columns: Of :data:`FIELDS`.
-        unit: That ``mm:ss`` is converted to.
-
-    Raises:
-        ValueError: The file is something else, a column is missing, or a line is not a row.
+    ``columns`` are of :data:`FIELDS`; ``mm:ss`` is converted to the unit.
     """
     suffix = file.suffix.lower()
     if suffix in (".jsonl", ".ndjson"):
@@ -70,8 +64,8 @@ def _json_lines(file: Path, columns: Columns, unit: Unit) -> Iterator[Piece]:
             if not names:
                 # Objects may lack fields; capital letters are as in the first.
                 own = [*json_object(f"{file}: {places[0]}", some[0][1])]
-                columns.note_unread(respelled(own, columns.names.values()))
                 spelled = dict(zip(respelled(own, columns.names.values()), own, strict=True))
+                columns.unread = columns.unread_labels(spelled)
                 names = {field: spelled.get(name, name) for field, name in columns.names.items()}
                 if "duration" in columns.chosen:
                     del names["end"]
@@ -219,7 +213,7 @@ def _fields(file: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
 def _chosen(header: Sequence[str], columns: Columns, where: str) -> dict[str, int]:
     # The number of the column of each field; of end and duration, the one that counts.
     names = columns.fit(header, where)
-    columns.note_unread(names)
+    columns.unread = columns.unread_labels(names)
     other = "end" if columns.by_duration(names) else "duration"
     there = {field: name for field, name in columns.names.items() if name in names}
     for name in there.values():

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,15 +28,7 @@ _LONGEST = 2**28
 
 
 def read_text(file: Path, *, empty: bool = False) -> str:
-    """The text of a file, in the encoding that it seems to be in.
-
-    Args:
-        file: With a text.
-        empty: Whether it may have no text.
-
-    Raises:
-        ValueError: It is empty, not text, or in another encoding.
-    """
+    """The text of a file, in the encoding that it seems to be in; it may be ``empty``, or is refused then."""
     content = read_bytes(file, most=_LONGEST)
     where = shown_path(file)
     try:
@@ -49,23 +42,22 @@ def read_text(file: Path, *, empty: bool = False) -> str:
 
 
 class TextTable(NamedTuple):
-    """A table in a text file.
-
-    Args:
-        place: Of the header.
-        names: Of the columns.
-        rows: The fields of each row, with its place.
-        separator: Between the fields.
-    """
+    """A table in a text file: the place of its header, the names of its columns, its rows by place."""
 
     place: str
     names: list[str]
-    rows: Iterator[tuple[str, list[str]]]
+    rows: Iterator[tuple[str, dict[str, str]]]
     separator: str
 
 
 def text_table(
-    file: Path, separator: str | None = None, *, begin: int = 0, refused: list[Case] | None = None
+    file: Path,
+    separator: str | None = None,
+    *,
+    begin: int = 0,
+    needed: Sequence[str] = (),
+    known: Sequence[str] = (),
+    refused: list[Case] | None = None,
 ) -> TextTable:
     """A text with a header and rows.
 
@@ -73,10 +65,8 @@ def text_table(
         file: Of the table.
         separator: Between the fields. None: of comma, semicolon and tab the one that the header has most of.
         begin: Lines before the header.
+        needed, known: Columns that must and that may be there; capital letters do not matter.
         refused: Gets the rows of too many or too few fields. None: the first of them is an error.
-
-    Raises:
-        ValueError: A column is there twice; or, while it is read, a row has too many or too few fields.
     """
     where = shown_path(file)
     lines = io.StringIO(read_text(file), newline="")
@@ -89,11 +79,15 @@ def text_table(
     # Strict: else a quote that is never closed takes all that follows into one cell, without a word.
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=separator != "\t", strict=True)
     rows = _rows(reader, where, begin, refused)
-    place, names = next(rows, (f"line {begin + 1}", []))
-    twice = next((name for name in names if name and names.count(name) > 1), None)
+    place, found = next(rows, (f"line {begin + 1}", []))
+    twice = next((name for name, count in Counter(found).items() if name and count > 1), None)
     if twice is not None:
         raise ValueError(f"{where}: {place}: the column {shown(twice)} is there twice")
-    return TextTable(place, names, rows, separator)
+    names = respelled(found, (*needed, *known))
+    if missing := [name for name in needed if name not in names]:
+        raise ValueError(f"{where}: {place}: {no_columns(missing)}; found {listed(found)}")
+    cells = ((place, dict(zip(names, fields, strict=True))) for place, fields in rows)
+    return TextTable(place, names, cells, separator)
 
 
 def _rows(
@@ -106,7 +100,8 @@ def _rows(
         try:
             fields = next(reader, None)
         except csv.Error as error:
-            kind = "a quote is not closed" if "unexpected end" in str(error) else str(error)
+            kind = str(error).replace("\t", "\\t")
+            kind = "a quote is not closed" if "unexpected end" in kind else kind
             refuse(refused, ValueError(f"{where}: {place}: {kind}"), where, place)
             continue
         if fields is None:
@@ -122,35 +117,6 @@ def _rows(
             refuse(refused, ValueError(f"{where}: {place}: {text}"), where, place)
             continue
         yield place, [text.strip() for text in fields]
-
-
-def table_rows(
-    file: Path,
-    separator: str | None = None,
-    *,
-    begin: int = 0,
-    needed: Sequence[str] = (),
-    known: Sequence[str] = (),
-    refused: list[Case] | None = None,
-) -> Iterator[tuple[str, dict[str, str]]]:
-    """The rows of a :func:`text_table` by column, each with its place.
-
-    Args:
-        file, separator, begin, refused: As there.
-        needed: Columns that must be there; capital letters do not matter.
-        known: Columns that may be there, likewise.
-
-    Raises:
-        ValueError: A column is missing, or as there.
-    """
-    table = text_table(file, separator, begin=begin, refused=refused)
-    names = respelled(table.names, (*needed, *known))
-    if missing := [name for name in needed if name not in names]:
-        raise ValueError(
-            f"{shown_path(file)}: {table.place}: {no_columns(missing)}; found {listed(table.names)}"
-        )
-    for place, fields in table.rows:
-        yield place, dict(zip(names, fields, strict=True))
 
 
 def audacity(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
@@ -176,13 +142,10 @@ def audacity(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
 def raven(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
     """A selection table of Raven; a selection that is there for each of its views is one."""
     where, rows, seen = shown_path(file), [], set()
-    start, end = (
-        reading.columns.get(key, default)
-        for key, default in (("start", "Begin Time (s)"), ("end", "End Time (s)"))
-    )
-    label = reading.columns.get("label", "Annotation")
-    needed = (start, end)
-    for place, row in table_rows(file, "\t", needed=needed, refused=reading.refused):
+    name_of = reading.columns.get
+    start, end = ends = name_of("start", "Begin Time (s)"), name_of("end", "End Time (s)")
+    label = name_of("label", "Annotation")
+    for place, row in text_table(file, "\t", needed=ends, refused=reading.refused).rows:
         if label not in row:
             raise ValueError(
                 f"{where}: line 1: there is no column {label!r}; set data.columns={{label: ...}} to one of "
@@ -193,7 +156,7 @@ def raven(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
             continue
         seen.add(selection)
         with reading.row(where, place, name):
-            rows.append(read_row(row[start], row[end], row[label], where, place, needed))
+            rows.append(read_row(row[start], row[end], row[label], where, place, ends))
     yield Annotated(name, rows, file)
 
 
@@ -212,13 +175,12 @@ def boris(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
     rows: list[Row] = []
     # Of what is open: its start, and its place.
     since: dict[tuple[str, str], tuple[float, str]] = {}
-    table = table_rows(file, begin=begin, needed=("Behavior",), refused=reading.refused)
-    for place, row in table:
+    table = text_table(file, begin=begin, needed=("Behavior",), refused=reading.refused)
+    for place, row in table.rows:
         at, label = f"{where}: {place}", row["Behavior"]
         if "Start (s)" in row and "Stop (s)" in row:
-            ends = row["Start (s)"], row["Stop (s)"]
             with reading.row(where, place, name):
-                rows.append(read_row(*ends, label, where, place))
+                rows.append(read_row(row["Start (s)"], row["Stop (s)"], label, where, place))
             continue
         status = next((row[key] for key in ("Behavior type", "Status") if key in row), None)
         if status is None or "Time" not in row:
@@ -258,10 +220,8 @@ def rttm(file: Path, signals: Collection[str], reading: Reading) -> Iterator[Ann
                     "duration, two more, speaker"
                 )
             rows = by_name.setdefault(fields[1], [])
-            start, size = (
-                number(text, f"{where}: {place}", what)
-                for what, text in (("start", fields[3]), ("duration", fields[4]))
-            )
+            start = number(fields[3], f"{where}: {place}", "start")
+            size = number(fields[4], f"{where}: {place}", "duration")
             # Sums of decimals, without the noise of binary ones.
             rows.append(Row(start, round(start + size, 9), fields[7], place))
     stretches_file = file.with_suffix(".uem")

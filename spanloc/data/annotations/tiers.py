@@ -4,18 +4,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from spanloc.data.annotations.rows import (
-    MOMENTS,
-    Annotated,
-    Reading,
-    Row,
-    listed,
-    needs,
-    number,
-    read_row,
-)
+from spanloc.data.annotations.rows import MOMENTS, Annotated, Reading, Row, listed, number, read_row
 from spanloc.data.annotations.texts import read_text
-from spanloc.data.signals.arrays import shown_path
+from spanloc.data.signals.reading import library, shown_path
 from spanloc.data.signals.reading import reading as library_reading
 from spanloc.files import read_bytes
 
@@ -79,11 +70,10 @@ def textgrid(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
 def elan(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
     """The annotations of one tier; those that refer to others have their times."""
     where = shown_path(file)
-    with needs(file, "pympi-ling", "annotations"):
-        from pympi.Elan import Eaf
+    pympi = library(file, "pympi.Elan", "annotations")
     read_bytes(file)
     with library_reading(file, "a file of ELAN"):
-        content = Eaf(str(file), suppress_version_warning=True)
+        content = pympi.Eaf(str(file), suppress_version_warning=True)
         titles = list(content.get_tier_names())
         used = [title for title in titles if any(content.tiers[title][:2])]
     title = _chosen(where, titles if reading.tier else used, reading.tier)

@@ -15,10 +15,8 @@ _CLOCK = re.compile(r"(?:(\d{1,8}):)?(\d{1,9}):(\d{1,9}(?:\.\d*)?)")
 class Times:
     """Reads the times of one table, cell by cell or in columns of pyarrow.
 
-    Args:
-        file: The table, for errors.
-        unit: Of its numbers; ``mm:ss`` and ``hh:mm:ss`` are converted to it.
-        commas: Whether numbers may have a decimal comma.
+    ``unit`` is that of its numbers; ``mm:ss`` and ``hh:mm:ss`` are converted to it. ``commas``: numbers may
+    have a decimal comma.
     """
 
     def __init__(self, file: str, unit: Unit, *, commas: bool) -> None:
@@ -27,11 +25,7 @@ class Times:
         self._marks: dict[str, str] = {}
 
     def of_cell(self, value: Any, place: str, column: str) -> float:
-        """A time in the unit of the table.
-
-        Raises:
-            ValueError: The cell is no time; or the table has decimal commas and points.
-        """
+        """A time in the unit of the table."""
         if self.commas and isinstance(value, str) and (mark := _mark(value)):
             self._note(mark, value, place, column)
             value = value.replace(",", ".")
@@ -47,11 +41,7 @@ class Times:
     def of_column(
         self, cells: Any, place: Callable[[int], str], column: str, *, clock: bool = True
     ) -> Any:
-        """Cells with numbers as Python writes them; what is no number stays as it is.
-
-        Raises:
-            ValueError: The table has decimal commas and points.
-        """
+        """Cells with numbers as Python writes them; what is no number stays as it is."""
         import pyarrow as pa
         from pyarrow import compute
 

@@ -1,6 +1,6 @@
 """Times that are plausible in another unit than the one they are read in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, get_args
 
@@ -18,92 +18,68 @@ _FILLED = 0.5
 _SHORT = 2
 # Ends this many times later than that of the recording are long after it.
 _LONG = 1.5
-#: A part of the message of :meth:`Units.too_short`.
+#: A part of the message of :func:`too_short`.
 TOO_SHORT = f"spans are shorter than {_SHORT} steps"
 
 _DAY = 86400
 
 
-class Units:
-    """Compares the times of spans with their recordings, in each unit that they may be in.
+def past_end(rows: Sequence[Row], grid: Grid, unit: Unit) -> str:
+    """The unit in which the spans of a recording fit, where nearly all begin after it; or empty.
 
-    Args:
-        unit: The unit that the times are read in.
-        fixed: Whether the format defines the unit, so that no other one can be meant.
+    Of whole numbers, read as seconds, it is enough that half of them end long after it.
+    Moments count where there is nothing else.
+
+    >>> from spanloc.structures import Timeline
+    >>> grid = Grid(Timeline(0.02), 50, 1500, 0.02, 30.0)
+    >>> past_end([Row(6000, 9000, "walk", "line 2")], grid, "seconds")
+    'in milliseconds? data.unit=milliseconds'
     """
+    ends, lengths = _ends(rows)
+    stop = _stop(grid)
+    if not len(ends):
+        ends = np.array([row.start for row in rows if is_moment(row)])
+        lengths = np.zeros(len(ends))
+    starts = (ends - lengths) * size_of(unit, grid)
+    whole = unit == "seconds" and not (np.stack([ends, lengths]) % 1).any()
+    if not len(ends) or (
+        (starts > stop).mean() < _MOST and not (whole and np.median(ends) > _LONG * stop)
+    ):
+        return ""
+    fits = {}
+    for other in _others(unit):
+        size = size_of(other, grid)
+        long = not lengths.any() or np.median(lengths) * size * grid.rate >= _SHORT
+        if ends.max() * size <= stop and long:
+            fits[other] = ends.max() * size
+    return _question(fits)
 
-    def __init__(self, unit: Unit, *, fixed: bool = False) -> None:
-        self._unit = unit
-        self._others: list[Unit] = [] if fixed else [u for u in get_args(Unit) if u != unit]
-        self._count = self._short = 0
-        # By unit: spans that are long enough in it, and how far each recording is filled.
-        self._long = dict.fromkeys(self._others, 0)
-        self._filled: dict[Unit, list[float]] = {unit: [] for unit in self._others}
 
-    def past_end(self, rows: Sequence[Row], grid: Grid) -> str:
-        """The unit in which the spans of a recording fit, where nearly all begin after it; or empty.
+def too_short(parts: Iterable[tuple[Annotated, Grid]], unit: Unit) -> str:
+    """A message where nearly all spans last hardly a step, and fit in a larger unit; or empty."""
+    spans = [(*_ends(entry.rows), grid) for entry, grid in parts]
+    spans = [one for one in spans if len(one[0])]
+    count = sum(len(ends) for ends, _, _ in spans)
 
-        Of whole numbers, read as seconds, it is enough that half of them end long after it.
-        Moments count where there is nothing else.
+    def short(unit: Unit) -> int:
+        steps = (lengths * size_of(unit, grid) * grid.rate for _, lengths, grid in spans)
+        return sum(int((own < _SHORT).sum()) for own in steps)
 
-        >>> from spanloc.structures import Timeline
-        >>> grid = Grid(Timeline(0.02), 50, 1500, 0.02, 30.0)
-        >>> Units("seconds").past_end([Row(6000, 9000, "walk", "line 2")], grid)
-        'in milliseconds? data.unit=milliseconds'
-        """
-        ends, lengths = _ends(rows)
-        stop = _stop(grid)
-        if not len(ends):
-            ends = np.array([row.start for row in rows if is_moment(row)])
-            lengths = np.zeros(len(ends))
-        starts = (ends - lengths) * size_of(self._unit, grid)
-        whole = self._unit == "seconds" and not (np.stack([ends, lengths]) % 1).any()
-        if not len(ends) or (
-            (starts > stop).mean() < _MOST and not (whole and np.median(ends) > _LONG * stop)
-        ):
-            return ""
-        fits = {}
-        for unit in self._others:
-            size = size_of(unit, grid)
-            long = not lengths.any() or np.median(lengths) * size * grid.rate >= _SHORT
-            if ends.max() * size <= stop and long:
-                fits[unit] = ends.max() * size
-        return _question(max(fits, key=fits.__getitem__)) if fits else ""
-
-    def add(self, rows: Sequence[Row], grid: Grid) -> None:
-        """Count the spans of a recording, for :meth:`too_short`."""
-        ends, lengths = _ends(rows)
-        if not len(ends):
-            return
-        self._count += len(ends)
-        self._short += int((lengths * size_of(self._unit, grid) * grid.rate < _SHORT).sum())
-        for unit in self._others:
-            size = size_of(unit, grid)
-            self._long[unit] += int((lengths * size * grid.rate >= _SHORT).sum())
-            self._filled[unit].append(float(ends.max() * size / _stop(grid)))
-
-    def too_short(self) -> str:
-        """A message where nearly all spans last hardly a step, and fit in a larger unit; or empty."""
-        if self._count < _LEAST or self._short < _MOST * self._count:
-            return ""
-        fits = {
-            unit: sum(filled)
-            for unit, filled in self._filled.items()
-            if max(filled) <= 1
-            and np.mean(filled) >= _FILLED
-            and self._long[unit] >= _MOST * self._count
-        }
-        if not fits:
-            return ""
-        unit = max(fits, key=fits.__getitem__)
-        return f"{self._short:,} of {self._count:,} {TOO_SHORT}; {_question(unit)}"
+    if count < _LEAST or short(unit) < _MOST * count:
+        return ""
+    fits = {}
+    for other in _others(unit):
+        filled = [ends.max() * size_of(other, grid) / _stop(grid) for ends, _, grid in spans]
+        long = count - short(other) >= _MOST * count
+        if max(filled) <= 1 and np.mean(filled) >= _FILLED and long:
+            fits[other] = sum(filled)
+    return f"{short(unit):,} of {count:,} {TOO_SHORT}; {_question(fits)}" if fits else ""
 
 
 def unlike(true: Targets, found: Predictions, units: Mapping[str, str]) -> str:
     """The question where annotations and predictions, in seconds, end 1000 times apart; or empty.
 
-    Args:
-        units: That ``annotations`` and ``predictions`` were read in.
+    ``units``: those that they were read in.
     """
     import pandas as pd
 
@@ -174,8 +150,13 @@ def of_day(seconds: float) -> str:
     return f"{int(minutes) // 60:02}:{int(minutes) % 60:02}:{shown}"
 
 
-def _question(unit: Unit) -> str:
-    return f"in {unit}? data.unit={unit}"
+def _others(unit: Unit) -> list[Unit]:
+    return [other for other in get_args(Unit) if other != unit]
+
+
+def _question(fits: Mapping[Unit, float]) -> str:
+    unit = max(fits, key=fits.__getitem__, default="")
+    return f"in {unit}? data.unit={unit}" if unit else ""
 
 
 def size_of(unit: Unit, grid: Grid) -> float:

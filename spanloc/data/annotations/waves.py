@@ -35,24 +35,24 @@ def wfdb(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
     fps = _rate(file, marks)
     rows: list[Row] = []
     start: int | None = None
-    mark: tuple[int, str, str] | None = None
+    mark: Row | None = None
     for sample, code, _ in marks:
         symbol = symbols.get(code, f"code {code}").strip()
         if not symbol or code == _NOTE:
             continue
         if symbol == ")" and start is not None and mark is not None:
-            rows.append(Row(start / fps, sample / fps, *mark[1:]))
+            rows.append(mark._replace(start=start / fps, end=sample / fps))
             start, mark = None, None
             continue
         if mark is not None and (start is None or symbol != ")"):
-            rows.append(Row(mark[0] / fps, math.nan, *mark[1:]))
+            rows.append(mark)
             mark = None
         if symbol in ("(", ")"):
             start = sample if symbol == "(" else None
         else:
-            mark = (sample, symbol, f"sample {sample}")
+            mark = Row(sample / fps, math.nan, symbol, f"sample {sample}")
     if mark is not None:
-        rows.append(Row(mark[0] / fps, math.nan, *mark[1:]))
+        rows.append(mark)
     yield Annotated(name, rows, file, fps=fps)
 
 

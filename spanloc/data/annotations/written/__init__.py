@@ -78,9 +78,6 @@ FORMATS: tuple[str, ...] = tuple(_FORMATS)
 def suffix_of(kind: str) -> str:
     """The end of the name of a file in a format, with its dot.
 
-    Raises:
-        ValueError: There is no such format.
-
     >>> suffix_of("textgrid")
     '.TextGrid'
     """
@@ -89,9 +86,6 @@ def suffix_of(kind: str) -> str:
 
 def joint(kind: str) -> bool:
     """True where one file of a format can hold several recordings.
-
-    Raises:
-        ValueError: There is no such format.
 
     >>> [name for name in FORMATS if joint(name)]
     ['json', 'csv', 'jsonl', 'rttm', 'labelstudio']
@@ -116,25 +110,9 @@ def instead_of_name(kind: str, name: str) -> str | None:
 def write(found: Sequence[Found], path: Path, kind: str) -> None:
     """Write the spans found in recordings as one file, atomically, by start and end.
 
-    =========== ========================================== ============ =====================
-    format      what is written                            score        a recording without
-                                                                        spans
-    =========== ========================================== ============ =====================
-    json        ``annotations.json``, all for training     ``score``    no annotations
-    csv, jsonl  sequence, start, end, label, score; where  ``score``    a row of its id
-                it is known, ``start_time`` and
-                ``end_time`` on the clock (ISO 8601)
-    audacity    a label track                              left out     an empty file
-    raven       a selection table                          ``Score``    a header alone
-    textgrid    a tier for each label, and further ones    left out     one empty interval
-                for spans that overlap
-    rttm        speaker turns                              confidence   left out
-    edf         EDF+ annotations, with the clock time      left out     no annotations
-    labelstudio tasks with pre-annotations (seconds)       of a region  no regions
-    =========== ========================================== ============ =====================
-
-    Times are in seconds from the start of the recording, in 6 decimal places, or 9 where the rate
-    is above 1000 steps per second; scores in 7 significant digits. What is written is read again by
+    The function of each format, in :mod:`tables`, :mod:`texts` or :mod:`recorders`, says what it holds.
+    Times are in seconds from the start of the recording, in 6 decimal places, or 9 where the rate is
+    above 1000 steps per second; scores in 7 significant digits. What is written is read again by
     :func:`~spanloc.data.read_annotations` (several tiers with ``tier="*"``; pre-annotations as the
     export of the project), and ``csv`` and ``jsonl`` as predictions to score.
 
@@ -155,11 +133,7 @@ def write(found: Sequence[Found], path: Path, kind: str) -> None:
 
 
 def content_of(found: Sequence[Found], path: Path, kind: str) -> bytes:
-    """The content of the file that :func:`write` writes; ``path`` is for errors.
-
-    Raises:
-        ValueError: As there.
-    """
+    """The content of the file that :func:`write` writes; ``path`` is for errors."""
     chosen, where = _format(kind), shown_path(path)
     if not found:
         raise ValueError(f"{where}: there is no recording to write")

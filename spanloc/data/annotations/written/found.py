@@ -37,12 +37,7 @@ class Found(NamedTuple):
 
 
 class Limit(NamedTuple):
-    """Text that a format has no place for.
-
-    Args:
-        pattern: Found in such a text.
-        wanted: What the format has a place for, in words.
-    """
+    """Text that a format has no place for: a pattern in it, and what is wanted, in words."""
 
     pattern: re.Pattern[str]
     wanted: str
@@ -56,11 +51,7 @@ def decimals(rate: float | None) -> int:
 def rounded(
     start: float, end: float, *, duration: float, rate: float | None
 ) -> tuple[float, float]:
-    """A span in the precision that is written, inside its recording; it may be empty then.
-
-    Args:
-        start, end, duration: In seconds.
-        rate: Of the recording, for :func:`decimals`.
+    """A span in seconds in the precision that is written, inside its recording; it may be empty then.
 
     >>> rounded(-0.1, 2.00000004, duration=3.0, rate=10)
     (0.0, 2.0)
@@ -76,15 +67,8 @@ def checked(
     """The spans by start and end, in the precision that is written.
 
     Times have :func:`decimals` places, and scores 7 significant digits. An end that is past the
-    duration by no more than the rounding of float32 becomes the duration.
-
-    Args:
-        found: Of one recording.
-        where: The file, for errors.
-        label, name: What the format has no place for in a label and in an id.
-
-    Raises:
-        ValueError: A field is not what it has to be; it names the file, the id and the value.
+    duration by no more than the rounding of float32 becomes the duration. ``label`` and ``name`` say
+    what the format has no place for in a label and in an id; ``where`` is the file, for errors.
     """
     if (wanted := wanted_name(found.id, name)) is not None:
         raise ValueError(f"{where}: id is {shown(found.id)}; wanted {wanted}")

@@ -20,9 +20,6 @@ def edf(found: Sequence[Found]) -> bytes:
     A start with a time zone is written as its clock shows it. Where none is known, the file has the
     first date that the format knows, and midnight.
 
-    Raises:
-        ValueError: edfio is not installed, or the start lies outside the years of the format.
-
     References:
         Kemp and Olivan 2003, "European data format 'plus' (EDF+)", 2.2.
     """

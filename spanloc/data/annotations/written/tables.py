@@ -35,7 +35,10 @@ def json(found: Sequence[Found]) -> bytes:
 
 
 def csv(found: Sequence[Found]) -> bytes:
-    """A row for each span, under a header; a sequence without any has a row of its id alone."""
+    """A row for each span, under a header; a sequence without any has a row of its id alone.
+
+    Where the start of the recording is known, a row has the times on the clock too (ISO 8601).
+    """
     columns = _columns(found)
     rows = [[row[name] for name in columns] for row in _rows(found, columns)]
     # Only what holds the end of a line is put in quotes by itself, and a lone \r may end one too.

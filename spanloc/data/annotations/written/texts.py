@@ -1,6 +1,5 @@
 """Predictions as text files of other tools: label tracks, selection tables, tiers, speaker turns."""
 
-import heapq
 from collections.abc import Sequence
 
 from spanloc.data.annotations.written.found import Found, decimals
@@ -9,7 +8,7 @@ _NO_SPANS = "spans"
 
 
 def audacity(found: Sequence[Found]) -> bytes:
-    """A label track: start, end and label, apart by tabs. It has no place for scores.
+    """A label track: start, end and label, apart by tabs; without scores, and empty without spans.
 
     References:
         Audacity manual, "Importing and Exporting Labels", standard format.
@@ -112,17 +111,12 @@ def textgrid(found: Sequence[Found]) -> bytes:
 def _apart(spans: Sequence[tuple[float, float]]) -> list[list[tuple[float, float]]]:
     # Each to the first lane that is free at its start; the spans come by their starts.
     lanes: list[list[tuple[float, float]]] = []
-    busy: list[tuple[float, int]] = []
-    free: list[int] = []
     for span in spans:
-        while busy and busy[0][0] <= span[0]:
-            heapq.heappush(free, heapq.heappop(busy)[1])
-        if not free:
-            free.append(len(lanes))
-            lanes.append([])
-        lane = heapq.heappop(free)
-        lanes[lane].append(span)
-        heapq.heappush(busy, (span[1], lane))
+        free = next((lane for lane in lanes if lane[-1][1] <= span[0]), None)
+        if free is None:
+            lanes.append([span])
+        else:
+            free.append(span)
     return lanes
 
 
