@@ -1,6 +1,7 @@
 """The shape of a span loss at its minimum, and for predictions far from it."""
 
 import math
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -136,14 +137,15 @@ def anatomy(span_loss: SpanLoss, length: float) -> Anatomy:
     match = torch.tensor([0.0, length], dtype=torch.float64)
     target = match.expand(1, 2)
     loss, (gradient,) = _at(span_loss, target, target)
-    ends = []
+    ends, curvatures = [], []
     for i in (0, 1):
         left, right = _slopes(span_loss, match, target, i)
         differentiable = abs(left.value - right.value) <= left.error + right.error
-        curvature = Estimate(math.nan, math.nan)
+        sides = [Estimate(math.nan, math.nan)]
         if differentiable:
-            sides = (_curvature(span_loss, target, i, sign) for sign in (-1, 1))
-            curvature = max(sides, key=lambda found: found.value)
+            sides = [_curvature(span_loss, target, i, sign) for sign in (-1, 1)]
+        curvatures.append(sides)
+        curvature = max(sides, key=lambda found: found.value)
         low, high = sorted((left, right))
         ends.append(
             End(
@@ -159,15 +161,11 @@ def anatomy(span_loss: SpanLoss, length: float) -> Anatomy:
                 autograd=gradient[i].item() * length,
             )
         )
-    smooth = all(end.differentiable for end in ends)
-    return Anatomy(
-        length,
-        loss.item(),
-        ends[0],
-        ends[1],
-        _largest_stable_step(span_loss, target) if smooth else math.nan,
-        {name: _place(span_loss, target, place) for name, place in PLACES.items()},
-    )
+    start, end = ends
+    smooth = start.differentiable and end.differentiable
+    step = _largest_stable_step(span_loss, target, *curvatures) if smooth else math.nan
+    places = {name: _place(span_loss, target, place) for name, place in PLACES.items()}
+    return Anatomy(length, loss.item(), start, end, step, places)
 
 
 def kink_of(span_loss: SpanLoss, length: float) -> float | None:
@@ -237,23 +235,24 @@ def _curvature(span_loss: SpanLoss, target: Tensor, end: int, sign: int) -> Esti
     return second_derivative(slope, sign * _STEP * target[0, 1].item())
 
 
-def _largest_stable_step(span_loss: SpanLoss, target: Tensor) -> float:
+def _largest_stable_step(
+    span_loss: SpanLoss, target: Tensor, starts: list[Estimate], ends: list[Estimate]
+) -> float:
+    # Of the curvatures of both ends, to the left and to the right.
     def slope(shifts: Tensor) -> Tensor:
         pred = target + shifts
         return _at(span_loss, pred, target.expand_as(pred))[1][:, 0]
 
-    step = _STEP * target[0, 1].item()
-    signs = (-1, 1)
-    starts, ends = ([_curvature(span_loss, target, end, s) for s in signs] for end in (0, 1))
     if any(found.value == math.inf for found in starts + ends):
         return 0.0
+    step = _STEP * target[0, 1].item()
     hessians = []
-    for one, start in zip(signs, starts, strict=True):
-        for other, end in zip(signs, ends, strict=True):
-            mixed = mixed_derivative(slope, (one * step, other * step))
-            # What is 0 within its error is 0.
-            a, b, d = (0.0 if abs(v) <= error else v for v, error in (start, mixed, end))
-            hessians.append([[a, b], [b, d]])
+    sides = (zip((-step, step), found, strict=True) for found in (starts, ends))
+    for (one, start), (other, end) in product(*sides):
+        mixed = mixed_derivative(slope, (one, other))
+        # What is 0 within its error is 0.
+        a, b, d = (0.0 if abs(v) <= error else v for v, error in (start, mixed, end))
+        hessians.append([[a, b], [b, d]])
     matrices = torch.tensor(hessians, dtype=torch.float64)
     if not matrices.isfinite().all():
         return math.nan

@@ -6,6 +6,7 @@ autograd says at the kink.
 """
 
 from collections.abc import Callable
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -90,12 +91,17 @@ def forum_cases() -> list[Case]:
     >>> [round(value, 4) for value in (*case.starts, *case.ends)]
     [-0.5, -0.1667, 0.5, 0.1667]
     """
-    return [
-        _case(form, ties, shift)
-        for form in _FORMS
-        for ties in _TIES
-        for shift in (-_SHIFT, 0.0, _SHIFT)
-    ]
+    cases = []
+    for form, ties, shift in product(_FORMS, _TIES, (-_SHIFT, 0.0, _SHIFT)):
+        pred = FORUM_SPANS.clone()
+        pred[0, 0] += shift
+        pred.requires_grad_()
+        loss = _FORMS[form](pred, FORUM_SPANS, ties=ties).mean()
+        (gradient,) = torch.autograd.grad(loss, pred)
+        # Adding 0 takes the sign off a zero.
+        starts, ends = (gradient.T + 0.0).tolist()
+        cases.append(Case(form, ties, shift, loss.item(), tuple(starts), tuple(ends)))
+    return cases
 
 
 def second_attempt() -> list[Attempt]:
@@ -109,21 +115,7 @@ def second_attempt() -> list[Attempt]:
     pred = (target + torch.tensor(shifts)).requires_grad_()
     losses = by_length(pred, target.expand_as(pred))
     (gradient,) = torch.autograd.grad(losses.sum(), pred)
-    start, end = target.tolist()
+    rows = zip(pred.tolist(), losses.tolist(), gradient.tolist(), strict=True)
     return [
-        Attempt((a, b), (start, end), loss, *slopes)
-        for (a, b), loss, slopes in zip(
-            pred.tolist(), losses.tolist(), gradient.tolist(), strict=True
-        )
+        Attempt(tuple(ends), tuple(target.tolist()), loss, *slopes) for ends, loss, slopes in rows
     ]
-
-
-def _case(form: str, ties: Ties, shift: float) -> Case:
-    pred = FORUM_SPANS.clone()
-    pred[0, 0] += shift
-    pred.requires_grad_()
-    loss = _FORMS[form](pred, FORUM_SPANS, ties=ties).mean()
-    (gradient,) = torch.autograd.grad(loss, pred)
-    # Adding 0 takes the sign off a zero.
-    starts, ends = (gradient.T + 0.0).tolist()
-    return Case(form, ties, shift, loss.item(), tuple(starts), tuple(ends))

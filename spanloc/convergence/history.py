@@ -1,6 +1,6 @@
 """The history of losses and gradient norms of a training, and the plateau of a loss."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -30,26 +30,21 @@ class GradientHistory:
 
     def __getitem__(self, rows: Tensor | slice) -> "GradientHistory":
         """Some of the rows."""
-        return type(self)(*(getattr(self, name)[rows] for name in self.columns()))
-
-    @classmethod
-    def columns(cls) -> list[str]:
-        """Names of the columns."""
-        return [column.name for column in fields(cls)]
+        return GradientHistory(*(column[rows] for column in vars(self).values()))
 
     @classmethod
     def empty(cls) -> "GradientHistory":
         """A history without rows."""
-        return cls(*(torch.zeros(0) for _ in cls.columns()))
+        return cls(*torch.zeros(5, 0))
 
     def joined(self, rows: Float[Tensor, "rows 5"]) -> "GradientHistory":
-        """With further rows, a column each in the order of :meth:`columns`."""
-        parts = zip(self.columns(), rows.float().cpu().unbind(1), strict=True)
-        return type(self)(*(torch.cat([getattr(self, name), column]) for name, column in parts))
+        """With further rows, their columns in the order of the arguments."""
+        parts = zip(vars(self).values(), rows.float().cpu().unbind(1), strict=True)
+        return GradientHistory(*map(torch.cat, parts))
 
     def state(self) -> dict[str, Tensor]:
         """As plain tensors by name, for a checkpoint: undone by ``GradientHistory(**state)``."""
-        return {name: getattr(self, name) for name in self.columns()}
+        return {**vars(self)}
 
 
 def has_plateaued(

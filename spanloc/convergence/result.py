@@ -138,10 +138,11 @@ class ConvergenceResult:
         own = self.own
         found = {"step": float(self.step)}
         found |= {k: getattr(own, k) for k in ("loss", "total", "grad_span", "grad_total")}
-        for name, spread in (
-            ("relative_gradient", own.relative_gradient),
-            ("endpoint_error", self.endpoint_error),
-        ):
+        spreads = {
+            "relative_gradient": own.relative_gradient,
+            "endpoint_error": self.endpoint_error,
+        }
+        for name, spread in spreads.items():
             for quantile, value in asdict(spread).items():
                 found[name if quantile == "mean" else f"{name}_{quantile}"] = value
         found |= {"score_loss": self.score_loss, "tiou": self.tiou}

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import pad
 
 # Halved each time: from the step given down to 6e-11 of it, where a rounded kink still shows.
 _NUM_STEPS, _MOST_ORDERS = 34, 8
@@ -90,10 +91,9 @@ def mixed_derivative(
     >>> round(mixed_derivative(lambda x: 2 * x.abs().sum(-1) * x[:, 0].sign(), (0.1, -0.1)).value, 9)
     -2.0
     """
-    one, other = _steps(steps[0]), _steps(steps[1])
-    slopes = slope(
-        torch.cat([torch.stack([one, torch.zeros_like(one)], -1), torch.stack([one, other], -1)])
-    )
+    one, other = map(_steps, steps)
+    points = [torch.stack([one, second], -1) for second in (torch.zeros_like(one), other)]
+    slopes = slope(torch.cat(points))
     near, far = slopes.chunk(2)
     return _extrapolate((far - near) / other, _rounding(slopes) / other.abs())
 
@@ -156,8 +156,10 @@ def _richardson(estimates: Tensor, rounding: Tensor) -> Estimate:
         following = (weight * column[1:] - column[:-1]) / (weight - 1)
         growth *= (weight + 1) / (weight - 1)
         apart = torch.maximum((following - column[1:]).abs(), (following - column[:-1]).abs())
-        values.append(_padded(following))
-        errors.append(_padded(apart + growth * rounding[order:]).nan_to_num(nan=math.inf))
+        missing = (_NUM_STEPS - len(following), 0)
+        values.append(pad(following, missing, value=math.nan))
+        error = pad(apart + growth * rounding[order:], missing, value=math.nan)
+        errors.append(error.nan_to_num(nan=math.inf))
         column = following
     least, which = torch.stack(errors).min(0)
     value = torch.stack(values).gather(0, which[None])[0]
@@ -173,7 +175,3 @@ def _richardson(estimates: Tensor, rounding: Tensor) -> Estimate:
         if not found.error >= best.error:
             best = found
     return best
-
-
-def _padded(column: Tensor) -> Tensor:
-    return torch.cat([column.new_full((_NUM_STEPS - len(column),), math.nan), column])

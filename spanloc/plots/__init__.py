@@ -10,7 +10,6 @@ from spanloc.plots.errors import (
 from spanloc.plots.probe import error_over_steps, gradient_against_loss, match
 from spanloc.plots.report import (
     Curve,
-    Learned,
     group_colours,
     learning_curve,
     loss_gradient,
@@ -22,7 +21,6 @@ from spanloc.plots.training import convergence, curves
 
 __all__ = [
     "Curve",
-    "Learned",
     "convergence",
     "curves",
     "error_gains",

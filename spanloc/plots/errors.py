@@ -38,16 +38,15 @@ def error_ranks(ranks: Sequence[Mapping[str, int]]) -> Figure | None:
         return None
     shown = [i for i, total in enumerate(totals) if total]
     figure, axes = new_axes(5.2, 3.8)
-    bottom = np.zeros(len(shown))
+    places, bottom = [i + 1 for i in shown], np.zeros(len(shown))
     for kind in ranks[0]:
         share = np.array([ranks[i][kind] / totals[i] for i in shown])
         colours = [(COLOURS[kind], 0.3 if i else 1.0) for i in shown]
-        places = [i + 1 for i in shown]
         axes.bar(places, share, 0.86, bottom, color=colours, label=in_words(kind))
         bottom += share
     axes.set(xlabel="predictions by rank of the score", ylabel="share", ylim=(0, 1))
-    axes.set_xticks([i + 1 for i in shown], [f"{i + 1}G" for i in shown])
-    axes.set_xlim(0.4, max(shown[-1] + 1, 5) + 0.6)
+    axes.set_xticks(places, [f"{place}G" for place in places])
+    axes.set_xlim(0.4, max(places[-1], 5) + 0.6)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(
@@ -108,14 +107,11 @@ def error_sensitivity(
     row = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for axes, (title, groups) in zip(row, shown.items(), strict=True):
         places = range(len(groups))
-        axes.bar(
-            places, [group["mAP_N"] for group in groups], 0.8, color=BLUE, label="corrected mAP"
-        )
-        axes.plot(
-            places, [g["found"] for g in groups], "o", color=ORANGE, label="share found (any score)"
-        )
+        mean, found, names = ([g[field] for g in groups] for field in ("mAP_N", "found", "name"))
+        axes.bar(places, mean, 0.8, color=BLUE, label="corrected mAP")
+        axes.plot(places, found, "o", color=ORANGE, label="share found (any score)")
         axes.axhline(whole, color=GREY, linestyle="--", linewidth=1, label="corrected mAP of all")
-        axes.set_xticks(places, [group["name"] for group in groups])
+        axes.set_xticks(places, names)
         axes.set(xlabel=in_words(title), xlim=(-0.6, max(len(groups), 5) - 0.4), ylim=(0, 1.04))
         axes.set_axisbelow(True)
         tidy(axes)
@@ -144,9 +140,7 @@ def reliability(
     spread = 2 * np.sqrt(centre * (1 - centre) / total[there])
     upper.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1, label="calibrated")
     low, high = (np.clip(centre + s * spread, 0, 1) for s in (-1, 1))
-    upper.vlines(
-        centre, low, high, color=GREY, linewidth=4, alpha=0.4, label="calibrated, with chance"
-    )
+    upper.vlines(centre, low, high, color=GREY, lw=4, alpha=0.4, label="calibrated, with chance")
     upper.plot(centre, np.array(shares)[there], "o-", color=BLUE, label="these predictions")
     upper.set(ylabel="share that is right", xlim=(0, 1), ylim=(-0.03, 1.03))
     upper.legend(fontsize=8, frameon=False, loc="best")

@@ -1,12 +1,13 @@
 """Figures of annotated spans: their lengths and their places."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from spanloc.data.annotations.folder import Record
 from spanloc.plots.style import (
     BLUE,
     GREY,
@@ -19,45 +20,24 @@ from spanloc.plots.style import (
     tidy,
 )
 
-_MOST_LABELS, _MOST_DOTS, _MOST_LANES = 40, 300, 4
+_MOST_LABELS, _MOST_DOTS, _MOST_ROWS, _MOST_LANES = 40, 300, 12, 4
+_SPANS_A_ROW = 40  # of median length
 # Paler than any span, on the white of a figure.
 _SHADE = "#e2e5e9"
 
 
-class Row(NamedTuple):
-    """A stretch of a recording.
-
-    Attributes:
-        title: Beside it, with where the stretch begins unless that is 0.
-        begin, end: Of the stretch, in seconds.
-        spans: ``(n, 2)``, in seconds; what lies outside the stretch is cut off.
-        labels: Of the spans; negative: not known.
-        ignored: ``(R, 2)``, in seconds: what was not annotated, or does not count.
-    """
-
-    title: str
-    begin: float
-    end: float
-    spans: np.ndarray
-    labels: np.ndarray
-    ignored: np.ndarray = np.zeros((0, 2))
-
-    def inside(self, stretches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Select the stretches in the row, with their ends cut off and counted from its begin."""
-        there = (stretches[:, 1] > self.begin) & (stretches[:, 0] < self.end)
-        return there, np.clip(stretches[there], self.begin, self.end) - self.begin
-
-
-def span_lengths(lengths: Sequence[tuple[str, np.ndarray]]) -> Figure | None:
+def span_lengths(records: Sequence[Record], classes: Sequence[str]) -> Figure | None:
     """Lengths of spans on a log axis, a row a label; None without a span.
 
     A dot is a span, of at most 300 that are spread over all; the bar goes from the 5 % to the 95 %
     quantile, and the mark is the median. Of more than 40 labels the most frequent are drawn.
-
-    Args:
-        lengths: Names of labels, and the lengths of their spans in seconds.
     """
-    rows = [(name, np.sort(sizes[sizes > 0])) for name, sizes in lengths if (sizes > 0).any()]
+    none = np.zeros(0)
+    lengths = [np.diff(r.spans.double().numpy())[:, 0] * _step(r) for r in records]
+    seconds = np.concatenate([none, *lengths])
+    labels = np.concatenate([none, *(record.labels.numpy() for record in records)])
+    of_label = [np.sort(seconds[(labels == i) & (seconds > 0)]) for i in range(len(classes))]
+    rows = [row for row in zip(classes, of_label, strict=True) if len(row[1])]
     most = {name for name, _ in sorted(rows, key=lambda row: -len(row[1]))[:_MOST_LABELS]}
     rows = [row for row in rows if row[0] in most]
     if not rows:
@@ -71,52 +51,52 @@ def span_lengths(lengths: Sequence[tuple[str, np.ndarray]]) -> Figure | None:
         low, middle, high = np.quantile(sizes, (0.05, 0.5, 0.95))
         axes.plot([low, high], [y, y], color=GREY, linewidth=2, solid_capstyle="butt", zorder=3)
         axes.plot([middle] * 2, [y - 0.32, y + 0.32], color=ORANGE, linewidth=2, zorder=4)
-    names = [f"{_short(name)}  ({len(sizes):,})" for name, sizes in rows]
-    axes.set_yticks(range(len(rows)), names, fontsize=8, parse_math=False)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
+    _name_rows(axes, [f"{_short(name)}  ({len(sizes):,})" for name, sizes in rows])
     axes.set(xscale="log", xlabel="length of a span (s)")
     readable_log(axes.xaxis)
     tidy(axes)
     return figure
 
 
-def span_rows(rows: Sequence[Row], classes: Sequence[str]) -> Figure | None:
-    """Spans on time lines, a row a recording, a colour a label; None without a row.
+def span_rows(records: Sequence[Record], classes: Sequence[str]) -> Figure | None:
+    """Spans of up to 12 recordings on time lines, a row a recording, a colour a label; None without a span.
 
     Each row begins at the left. Spans that overlap lie in up to four lanes. What is ignored is shaded.
-
-    Args:
-        rows: Stretches of recordings.
-        classes: Names of the labels.
     """
-    if not rows:
+    known = [record for record in records if len(record.spans)]
+    if not known:
         return None
-    figure, axes = new_axes(WIDTH, 1.3 + 0.42 * len(rows))
+    places = np.linspace(0, len(known) - 1, min(len(known), _MOST_ROWS)).astype(int)
+    chosen = [known[place] for place in places]
+    spans = [record.spans.double().numpy() * _step(record) for record in chosen]
+    ends = [record.num_steps * _step(record) for record in chosen]
+    middle = float(np.median(np.concatenate([some[:, 1] - some[:, 0] for some in spans])))
+    width = min(max(ends), _SPANS_A_ROW * middle)
+    figure, axes = new_axes(WIDTH, 1.3 + 0.42 * len(chosen))
     colours = [*palette(len(classes)), (0.6, 0.6, 0.6)]
-    seen, shaded = set[int](), False
-    for y, row in enumerate(rows):
-        inside, spans = row.inside(row.spans)
-        labels = row.labels[inside]
-        _, stretches = row.inside(row.ignored)
-        shaded |= bool(len(stretches))
-        _bars(axes, stretches, (y - 0.46, 0.92), color=_SHADE, zorder=0)
-        lanes = _lanes(spans)
+    seen, shaded, titles, longest = set[int](), False, list[str](), 0.0
+    for y, (record, mine, end) in enumerate(zip(chosen, spans, ends, strict=True)):
+        begin = max(0.0, min(float(mine[:, 0].min()) - 0.05 * width, end - width))
+        stretch = (begin, min(end, begin + width))
+        titles.append(_short(record.id) + (f" from {begin:.3g} s" if begin else ""))
+        longest = max(longest, stretch[1] - begin)
+        inside, drawn = _inside(mine, stretch)
+        labels = record.labels.numpy()[inside]
+        _, ignored = _inside(record.ignored.double().numpy() * _step(record), stretch)
+        shaded |= bool(len(ignored))
+        _bars(axes, ignored, (y - 0.46, 0.92), color=_SHADE, zorder=0)
+        lanes = _lanes(drawn)
         size = 0.8 / max(1, 1 + int(lanes.max(initial=0)))
-        axes.plot([0, row.end - row.begin], [y + 0.46] * 2, color=GREY, linewidth=0.7, zorder=1)
+        axes.plot([0, stretch[1] - begin], [y + 0.46] * 2, color=GREY, linewidth=0.7, zorder=1)
         for label in np.unique(labels):
             for lane in np.unique(lanes[labels == label]):
-                some = spans[(labels == label) & (lanes == lane)]
+                some = drawn[(labels == label) & (lanes == lane)]
                 place = (y - 0.4 + lane * size, size)
                 _bars(axes, some, place, color=colours[label], edgecolor="white", lw=0.4)
         seen |= set(labels.tolist())
-    starts = [f" from {row.begin:.3g} s" if row.begin else "" for row in rows]
-    titles = [_short(row.title) + start for row, start in zip(rows, starts, strict=True)]
-    axes.set_yticks(range(len(rows)), titles, fontsize=8, parse_math=False)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlim(0, max(row.end - row.begin for row in rows))
+    _name_rows(axes, titles)
+    axes.set_xlim(0, longest)
     axes.set_xlabel("seconds from the left end of each row")
-    axes.tick_params(axis="y", length=0)
     tidy(axes, grid=False)
     names = [*classes, "label not known"]
     shown = sorted(seen, key=lambda label: label % len(names))[:24]
@@ -126,6 +106,23 @@ def span_rows(rows: Sequence[Row], classes: Sequence[str]) -> Figure | None:
     if entries:
         colour_legend(figure, entries)
     return figure
+
+
+def _step(record: Record) -> float:
+    return record.timeline.seconds_per_step
+
+
+def _inside(stretches: np.ndarray, within: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    # Which of them are within, and these, cut off there and counted from its begin.
+    there = (stretches[:, 1] > within[0]) & (stretches[:, 0] < within[1])
+    return there, np.clip(stretches[there], *within) - within[0]
+
+
+def _name_rows(axes: Axes, names: Sequence[str]) -> None:
+    # From the top.
+    axes.set_yticks(range(len(names)), names, fontsize=8, parse_math=False)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
 
 
 def _bars(axes: Axes, ends: np.ndarray, place: tuple[float, float], **style: Any) -> None:

@@ -21,11 +21,7 @@ _GRID = np.linspace(-1, -8, 50)  # where lines are compared, log10 of the loss
 
 
 def match(sections: Mapping[str, Section]) -> Figure:
-    """Losses, and under them their derivatives, across the match in one end.
-
-    Args:
-        sections: By name; no error is 0.
-    """
+    """Losses by name, and under them their derivatives, across the match in one end."""
     figure = Figure(figsize=(WIDTH, 8), layout="constrained")
     upper, lower = figure.subplots(2, sharex=True)
     ends: list[list[tuple[float, str, Colour]]] = [[], []]
@@ -55,11 +51,10 @@ def match(sections: Mapping[str, Section]) -> Figure:
 
 
 def gradient_against_loss(trajectories: Mapping[str, Trajectories]) -> Figure:
-    """Gradient norm against loss on log axes: slope 0 for a sharp loss, 1/2 for a smooth one.
+    """Gradient norm against loss on log axes, by name: slope 0 for a sharp loss, 1/2 for a smooth one.
 
-    Args:
-        trajectories: By name. Each is drawn as the median in bins of the loss, over all steps of all
-            its descents; a single one also point by point.
+    Lines are medians in bins of the loss, over all steps of all descents; a single loss is also drawn
+    point by point.
     """
     figure, axes = new_axes(WIDTH, 6.5)
     # The loss falls to the right, as it does in time.
@@ -89,14 +84,10 @@ def gradient_against_loss(trajectories: Mapping[str, Trajectories]) -> Figure:
 
 
 def error_over_steps(descents: Mapping[str, Descent], *, title: str | None = None) -> Figure:
-    """The error of the worse end over the steps, median over the pairs, on log axes.
+    """The error of the worse end over the steps, median over the pairs, on log axes; a line a name.
 
     A sharp loss makes ends jump from side to side, and every now and then all of them land close by
     chance; so the largest error of the last tenth of the steps is drawn, as far as recorded.
-
-    Args:
-        descents: By name.
-        title: Of the figure.
     """
     figure, axes = new_axes(WIDTH, 6.5)
     last = max(int(found.steps[-1]) for found in descents.values())

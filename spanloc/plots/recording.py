@@ -116,12 +116,11 @@ def check_shown(shown: Shown) -> None:
         raise ValueError(
             f"{where}: channels: {len(shown.channels)} names; the signal has {shown.num_channels}"
         )
-    rows: list[tuple[str, Any]] = [(f"spans[{i}]", row) for i, row in enumerate(shown.spans)]
-    rows += [(f"truth[{i}]", row) for i, row in enumerate(shown.truth)]
-    for field, row in rows:
-        if not (np.isfinite([*row[:2], *row[3:]]).all() and row[0] <= row[1]):
-            came = tuple(row)
-            raise ValueError(f"{where}: {field}: {came}; wanted finite numbers, start before end")
+    for field in ("spans", "truth"):
+        for i, row in enumerate(getattr(shown, field)):
+            if not (np.isfinite([*row[:2], *row[3:]]).all() and row[0] <= row[1]):
+                came = f"{field}[{i}]: {tuple(row)}"
+                raise ValueError(f"{where}: {came}; wanted finite numbers, start before end")
 
 
 def first_threshold(shown: Sequence[Shown]) -> float:

@@ -101,44 +101,32 @@ def seed_dots(values: Sequence[tuple[str, Mapping[int, float], int]], name: str)
     return figure
 
 
-class Learned(NamedTuple):
-    """One curve: what the runs reached, and a fit with its interval.
-
-    Attributes:
-        counts, values: ``(runs,)``: training sequences and metric of each run.
-        grid: ``(points,)``: the numbers of sequences at which the fit is drawn, rising.
-        fit, low, high: ``(points,)``: the fitted metric there, and its 95 % interval.
-        label: What the runs are; may be empty.
-    """
-
-    counts: np.ndarray
-    values: np.ndarray
-    grid: np.ndarray
-    fit: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    label: str = ""
-
-
-def learning_curve(curves: Sequence[Learned], metric: str) -> Figure | None:
+def learning_curve(curves: Sequence[Any], metric: str) -> Figure | None:
     """The metric against the number of training sequences, on a log axis; None without curves.
 
-    A dot is a run; the line is the fit, dashed beyond the runs; the band is its 95 % interval. The legend
-    names the marks of a single curve, and the labels of several.
+    A dot is a run; the line is the fit, dashed beyond the runs, up to twice the most sequences; the band
+    is its 95 % interval. The legend names the marks of a single curve, and the labels of several.
+
+    Args:
+        curves: As of :func:`spanloc.reports.learning_curves`.
+        metric: Its name.
     """
     if not curves:
         return None
     figure, axes = new_axes(6.4, 4.2)
     for curve, colour in zip(curves, palette(len(curves)), strict=True):
-        (runs,) = axes.plot(curve.counts, curve.values, "o", color=colour, markersize=5, alpha=0.7)
-        band = axes.fill_between(curve.grid, curve.low, curve.high, color=colour, alpha=0.15, lw=0)
         most = curve.counts.max()
-        known, beyond = curve.grid <= most, curve.grid >= most
-        (fit,) = axes.plot(curve.grid[known], curve.fit[known], color=colour, linewidth=1.6)
-        (dashes,) = axes.plot(curve.grid[beyond], curve.fit[beyond], "--", color=colour, lw=1.6)
+        below = np.geomspace(curve.counts.min(), most, 40)
+        grid = np.concatenate([below, np.geomspace(most, 2 * most, 20)])
+        value, low, high = np.array([curve.at(count) for count in grid]).T
+        (runs,) = axes.plot(curve.counts, curve.values, "o", color=colour, markersize=5, alpha=0.7)
+        band = axes.fill_between(grid, low, high, color=colour, alpha=0.15, lw=0)
+        known, beyond = grid <= most, grid >= most
+        (fit,) = axes.plot(grid[known], value[known], color=colour, linewidth=1.6)
+        (dashes,) = axes.plot(grid[beyond], value[beyond], "--", color=colour, lw=1.6)
         axes.annotate(
-            f"{curve.fit[-1]:.3f}",
-            (curve.grid[-1], curve.fit[-1]),
+            f"{value[-1]:.3f}",
+            (grid[-1], value[-1]),
             (4, 0),
             textcoords="offset points",
             color=colour,
@@ -147,7 +135,7 @@ def learning_curve(curves: Sequence[Learned], metric: str) -> Figure | None:
         )
         axes.plot([], [], "o-", color=colour, markersize=5, label=curve.label)
     axes.set_xscale("log")
-    ticks = sorted({int(n) for c in curves for n in (*c.counts, c.grid[-1])})
+    ticks = sorted({int(n) for c in curves for n in (*c.counts, 2 * c.counts.max())})
     # Numbers that are close would overlap.
     kept = [n for i, n in enumerate(ticks) if i == 0 or n >= 1.15 * ticks[i - 1]]
     axes.set_xticks(kept, [str(n) for n in kept])
@@ -180,9 +168,7 @@ def _blocks(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
 def _guides(axes, losses: np.ndarray, level: float) -> None:
     low, high = losses.min() / 1.5, losses.max() * 1.5
     style = {"color": GREY, "linestyle": ":", "linewidth": 1.2, "zorder": 1}
-    axes.plot([low, high], [level, level], **style)
-    axes.plot([low, high], [level * (low / high) ** 0.5, level], **style)
+    text = {"textcoords": "offset points", "color": "#6b7075", "fontsize": 8}
     for slope, y in (("slope 0", level), ("slope 1/2", level * (low / high) ** 0.5)):
-        axes.annotate(
-            slope, (low, y), (2, 3), textcoords="offset points", color="#6b7075", fontsize=8
-        )
+        axes.plot([low, high], [y, level], **style)
+        axes.annotate(slope, (low, y), (2, 3), **text)

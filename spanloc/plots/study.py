@@ -15,10 +15,7 @@ def study_history(
 ) -> Figure | None:
     """The value of every trial by its number, and the best of the finished ones so far; None without trials.
 
-    Args:
-        trials: Number, value, and whether it finished.
-        name: Of the value.
-        up: More is better.
+    Trials have a number, a value, and whether they finished; ``up``: more is better.
     """
     if not trials:
         return None
@@ -53,10 +50,8 @@ def study_slices(
 ) -> Figure | None:
     """The value of every trial against one parameter; None without trials.
 
-    Args:
-        points: Value of the parameter, value of the trial, and whether it finished.
-        parameter, name: Names of the two values.
-        log: Draw numbers of the parameter on a log axis.
+    Points have the value of the parameter, that of the trial, and whether it finished; ``log``: numbers
+    of the parameter lie on a log axis.
     """
     if not points:
         return None

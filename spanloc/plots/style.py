@@ -101,8 +101,7 @@ def inline_svg(figure: Figure, name: str) -> str:
         )
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :].strip()
-    svg = re.sub(r'^(<svg[^>]*?) width="[^"]*"', r"\1", svg)
-    svg = re.sub(r'^(<svg[^>]*?) height="[^"]*"', r"\1", svg)
+    svg = re.sub(r' (?:width|height)="[^"]*"', "", svg, count=2)  # those of the whole
     # Ids are in tags only: text has its quotes and angles escaped.
     svg = re.sub(r'(<[^>]*?\bid=")', rf"\1{name}-", svg)
     return re.sub(r'((?:url\(|xlink:href=")#)', rf"\1{name}-", svg)

@@ -31,13 +31,15 @@ def timelines(
         predictions: Spans ``(n, 2)`` in ``unit``, scores ``(n,)`` and labels ``(n,)`` each.
         targets: Spans and labels each.
         titles: One each.
-        classes: Names of the labels.
+        classes: Names of the labels; none: their numbers.
         unit: Of the time axis.
         starts, durations: Of the sequences, in ``unit``; None: 0 and the number of steps.
         channels: Names; None: their numbers.
     """
     num = len(features)
-    colours, seen = palette(len(classes)), set[int]()
+    seen = {label for *_, labels in (*predictions, *targets) for label in labels.tolist()}
+    names = classes or [*map(str, range(max(seen, default=0) + 1))]
+    colours = palette(len(names))
     counts = [len(values) for values in features]
     heights = [(0.2 * count + 0.2 if count <= MOST_LANES else 1.3, 0.7) for count in counts]
     figure = Figure(figsize=(WIDTH, 0.6 + 0.5 * num + np.sum(heights)), layout="constrained")
@@ -61,13 +63,11 @@ def timelines(
         ):
             bars = zip(*spans.T.tolist(), ones.tolist(), of.tolist(), strict=True)
             draw_bars(axes, y, [(*bar, colours[label]) for *bar, label in bars])
-            seen |= {*of.tolist()}
         axes.set(yticks=[0, 1], yticklabels=["predicted", "true"], ylim=(-0.6, 1.6))
         signal.set_title(titles[i], fontsize=9, loc="left", parse_math=False)
         signal.tick_params(axis="x", labelbottom=False)
     rows[-1, 0].set_xlabel(f"time ({unit})")
     if seen:
-        names = classes or [*map(str, range(max(seen) + 1))]
         entries = [(colours[label], names[label]) for label in sorted(seen)]
         colour_legend(figure, entries, title="pale: a low score", title_fontsize=8)
     return figure

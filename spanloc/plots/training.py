@@ -14,9 +14,7 @@ def curves(
 ) -> Figure:
     """Losses, below them both gradient norms, and the metric of validation, over the steps.
 
-    Args:
-        history: Of the run.
-        validated: Name of a metric, steps and values, NaN where it was not measured.
+    ``validated`` is the name of a metric, steps, and values, NaN where it was not measured.
     """
     steps = history.step
     figure = Figure(figsize=(8, 6 if validated is None else 8.4), layout="constrained")
@@ -63,9 +61,7 @@ def _curve(axes: Axes, at: Tensor, of: Tensor, colour: str, label: str) -> None:
 def convergence(result: ConvergenceResult, history: GradientHistory) -> Figure:
     """Gradients of a run: of single pairs at its end, against the loss, and of batches against the whole.
 
-    Args:
-        result: What :class:`~spanloc.training.callbacks.Convergence` measured.
-        history: Of the run.
+    The result is that of :class:`~spanloc.training.callbacks.Convergence`.
     """
     figure = Figure(figsize=(11.5, 4.2), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
@@ -119,9 +115,9 @@ def _whole(axes: Axes, result: ConvergenceResult, history: GradientHistory) -> N
     # All of them, or the random sample that was measured.
     data = f"{result.num_sequences:,} samples at once"
     axes.plot(history.step.numpy(), params.numpy(), color=GREEN, linewidth=0.6, alpha=0.6)
-    total, span = f"{data}, total loss", f"{data}, span loss"
-    axes.plot(result.step, result.own.grad_total, "o", color=ORANGE, label=total)
-    axes.plot(result.step, result.own.grad_span, "D", color=ORANGE, label=span)
+    own = result.own
+    axes.plot(result.step, own.grad_total, "o", color=ORANGE, label=f"{data}, total loss")
+    axes.plot(result.step, own.grad_span, "D", color=ORANGE, label=f"{data}, span loss")
     axes.plot([], [], color=GREEN, label="mini-batches, total loss")
     if (params > 0).any():
         axes.set(yscale="log")

@@ -1,7 +1,7 @@
 """Pages and tables over runs."""
 
 from spanloc.reports.groups import Difference, Group, Summary, compare, group_runs, summarize
-from spanloc.reports.learning_curve import LearningCurve, by_metric, drawn, learning_curves
+from spanloc.reports.learning_curve import LearningCurve, by_metric, learning_curves
 from spanloc.reports.page import markdown, page
 from spanloc.reports.result import Diagnosis, ScoreResult
 from spanloc.reports.runs import Run, find_runs, read_run
@@ -34,7 +34,6 @@ __all__ = [
     "confusion_table",
     "count_rows",
     "count_states",
-    "drawn",
     "error_table",
     "find_runs",
     "gradient_table",

@@ -4,18 +4,13 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from spanloc.data.annotations.folder import Record
 from spanloc.data.survey.result import MOST_CASES, Finding, LabelSpans, Survey
 from spanloc.files import counted, time_text
-from spanloc.plots.lengths import Row, span_lengths, span_rows
+from spanloc.plots.lengths import span_lengths, span_rows
 from spanloc.reports.pages import render
 from spanloc.reports.table import Cell, Column, Table, number, share, shortened, subset_name
 
-_MOST_ROWS = 12
-# Of a row of a time line: so many spans of median length.
-_SPANS_A_ROW = 40
 # Rates whose ratio is below are shown as a range.
 _ALIKE = 1.05
 # Cases of a finding, in a terminal and on the page.
@@ -28,15 +23,7 @@ def check_page(
     classes: Sequence[str],
     recipe: Sequence[tuple[str, Sequence[str]]] = (),
 ) -> str:
-    """A survey as one page.
-
-    Args:
-        survey: Of the records.
-        records: For the figures.
-        classes: Names of the labels.
-        recipe: Headings and lines that say what training would do.
-    """
-    rows = _rows(records)
+    """A survey of records as one page; ``recipe``: headings and lines that say what training would do."""
     with warnings.catch_warnings():
         # The page has the letters of any script; the fonts that measure them do not.
         warnings.filterwarnings("ignore", "Glyph")
@@ -51,9 +38,9 @@ def check_page(
             recipe=recipe,
             parts=part_table(survey),
             labels=label_table(survey),
-            lengths=span_lengths(_lengths(records, classes)),
-            rows=span_rows(rows, classes),
-            ignored=any(len(row.ignored) for row in rows),
+            lengths=span_lengths(records, classes),
+            rows=span_rows(records, classes),
+            ignored=any(len(record.ignored) for record in records),
             channels=channel_table(survey),
         )
 
@@ -146,9 +133,7 @@ def part_table(survey: Survey) -> Table:
         Column("subset", lambda part: subset_name(part.name)),
         Column("recordings", "num_recordings"),
         Column(
-            "time",
-            lambda part: Cell(time_text(part.seconds), part.seconds),
-            "hours, minutes and seconds",
+            "time", lambda p: Cell(time_text(p.seconds), p.seconds), "hours, minutes and seconds"
         ),
         Column("spans", "num_spans"),
         Column("without spans", "num_empty", "recordings without a span"),
@@ -181,11 +166,9 @@ def label_table(survey: Survey) -> Table:
     columns += [_length(name, place) for place, name in enumerate(quantiles)]
     covered = "share of the annotated time that the spans cover"
     columns.append(Column("coverage", lambda label: share(label.coverage), covered))
-    notes = (
-        ["Lengths are in seconds; coverage is the share of the annotated time."] if labels else ()
-    )
+    notes = ["Lengths are in seconds; coverage is the share of the annotated time."]
     brief = ("label", "spans", "shortest", "median", "longest", "coverage")
-    return Table.of("Labels", labels, columns, notes, brief)
+    return Table.of("Labels", labels, columns, notes if labels else (), brief)
 
 
 def _in_subset(name: str) -> Column:
@@ -193,19 +176,17 @@ def _in_subset(name: str) -> Column:
 
 
 def _length(name: str, place: int) -> Column:
-    return Column(name, lambda label: _seconds(label.seconds[place]), "length in seconds")
+    def seconds(label: LabelSpans) -> Cell:
+        length = label.seconds[place]
+        return number(length, ".3g" if length < 1000 else ",.0f")
 
-
-def _seconds(length: float) -> Cell:
-    return number(length, ".3g" if length < 1000 else ",.0f")
+    return Column(name, seconds, "length in seconds")
 
 
 def channel_table(survey: Survey) -> Table:
     """A row a channel."""
     columns = [
-        Column(
-            "channel", lambda channel: shortened(channel.name), "its name, or its number from 0"
-        ),
+        Column("channel", lambda c: shortened(c.name), "its name, or its number from 0"),
         Column("recordings", "num_recordings", "that have it"),
         Column("mean", "mean", "over all recordings"),
         Column("standard deviation", "std", "over all recordings"),
@@ -213,30 +194,3 @@ def channel_table(survey: Survey) -> Table:
         Column("maximum", "most"),
     ]
     return Table.of("Channels", survey.channels, columns)
-
-
-def _lengths(records: Sequence[Record], classes: Sequence[str]) -> list[tuple[str, np.ndarray]]:
-    none = np.zeros(0)
-    sizes = [r.spans.double().diff(dim=1)[:, 0] * r.timeline.seconds_per_step for r in records]
-    seconds = np.concatenate([none, *(size.numpy() for size in sizes)])
-    labels = np.concatenate([none, *(record.labels.numpy() for record in records)])
-    return [(name, seconds[labels == label]) for label, name in enumerate(classes)]
-
-
-def _rows(records: Sequence[Record]) -> list[Row]:
-    known = [record for record in records if len(record.spans)]
-    if not known:
-        return []
-    places = np.linspace(0, len(known) - 1, min(len(known), _MOST_ROWS)).astype(int)
-    chosen = [known[place] for place in places]
-    spans = [r.spans.double().numpy() * r.timeline.seconds_per_step for r in chosen]
-    lasting = [record.num_steps * record.timeline.seconds_per_step for record in chosen]
-    middle = float(np.median(np.concatenate([ends[:, 1] - ends[:, 0] for ends in spans])))
-    width = min(max(lasting), _SPANS_A_ROW * middle)
-    rows = []
-    for record, ends, end in zip(chosen, spans, lasting, strict=True):
-        begin = max(0.0, min(float(ends[:, 0].min()) - 0.05 * width, end - width))
-        ignored = record.ignored.double().numpy() * record.timeline.seconds_per_step
-        labels = record.labels.numpy()
-        rows.append(Row(record.id, begin, min(end, begin + width), ends, labels, ignored))
-    return rows

@@ -1,47 +1,25 @@
-"""Contents of the files of a run folder, whatever they are: bounded in size, depth and time."""
+"""Contents of the files of a run folder, whatever they are."""
 
 import math
 from collections.abc import Mapping
-from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
-from spanloc.files import read_bytes, read_json
+from spanloc.files import read_bytes, read_json, shown
 
 # Bytes. A config has some thousands; YAML takes seconds for as many as this.
 _MOST_YAML, _MOST_JSON, _MOST_TEXT = 500_000, 50_000_000, 1_000_000
-# Values, with those that aliases repeat. A config has some hundreds.
-_MOST_VALUES = {".yaml": 100_000, ".json": 3_000_000}
-# A config is less than ten deep.
-_DEEPEST = 50
-# Of a measurement: what is larger overflows in a variance, what is smaller on a log axis.
+# Of a number: what is larger overflows in a variance, what is smaller on a log axis.
 _LARGEST, _SMALLEST = 1e100, 1e-100
-_MOST_DIGITS = 308
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML without what may take for ever: merge keys, which no config has, and endless numbers."""
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Leave merge keys as they are, which then are an error."""
-
-    def construct_scalar(self, node: Any) -> Any:
-        """The text of a scalar."""
-        text = super().construct_scalar(node)
-        if node.tag.endswith((":int", ":float")) and len(text) > _MOST_DIGITS:
-            raise ValueError(f"it holds a number of more than {_MOST_DIGITS} digits")
-        return text
 
 
 def read_values(path: Path, kind: type = dict) -> Any:
     """Read a file of JSON or YAML as names or a list, with values that are safe to work with.
 
-    Text can be written, nothing is deeper than 50, and a measurement in JSON is at most 1e100; one below
-    1e-100 is zero.
+    Text can be written, and a number is at most 1e100, or infinite; one below 1e-100 is zero.
 
     Raises:
         OSError: It cannot be read.
@@ -49,18 +27,17 @@ def read_values(path: Path, kind: type = dict) -> Any:
     """
     try:
         if path.suffix == ".yaml":
-            text = read_bytes(path, most=_MOST_YAML).decode("utf-8-sig")
-            content = yaml.load(text, _Loader)
+            found = yaml.safe_load(read_bytes(path, most=_MOST_YAML).decode("utf-8-sig"))
         else:
-            content = read_json(path, most=_MOST_JSON)
-        if not isinstance(content, kind):
-            raise ValueError(f"it holds no {'names' if kind is dict else 'list'}")  # noqa: TRY301 (worded as the others, below)
-        most = _MOST_VALUES[path.suffix]
-        return _plain(content, count(1), most, measured=path.suffix != ".yaml")
+            found = read_json(path, most=_MOST_JSON)
+        if isinstance(found, kind):
+            return _plain(found)
+        why = f"it holds no {'names' if kind is dict else 'list'}"
     except RecursionError:
-        raise ValueError(f"{path}: it is nested too deeply") from None
+        why = "it is nested too deeply"
     except (ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
+        why = str(error).removeprefix(f"{path}: ")
+    raise ValueError(f"{path}: {why}")
 
 
 def content(path: Path, problems: list[str], kind: type = dict) -> Any:
@@ -110,27 +87,14 @@ def measured(values: np.ndarray) -> np.ndarray:
     return np.where(size > _LARGEST, np.nan, np.where(size < _SMALLEST, 0.0, values))
 
 
-def _plain(node: Any, counted: "count[int]", most: int, *, measured: bool, deep: int = 0) -> Any:
-    if next(counted) > most:
-        raise ValueError(f"it holds more than {most:,} values, with those that aliases repeat")
-    if deep == _DEEPEST:
-        raise ValueError(f"it is nested more than {_DEEPEST} deep, or holds itself")
-    inner = partial(_plain, counted=counted, most=most, measured=measured, deep=deep + 1)
+def _plain(node: Any) -> Any:
     if isinstance(node, Mapping):
-        return {_text(key): inner(value) for key, value in node.items()}
+        return {_plain(str(key)): _plain(value) for key, value in node.items()}
     if isinstance(node, list | tuple):
-        return [inner(value) for value in node]
+        return [_plain(value) for value in node]
     if isinstance(node, int | float):
-        return _number(node) if measured else node
-    return None if node is None else _text(node)
-
-
-def _text(value: Any) -> str:
+        if _LARGEST < abs(node) < math.inf:
+            raise ValueError(f"it holds {shown(node)}; a number is at most {_LARGEST:g}")
+        return 0.0 if 0 < abs(node) < _SMALLEST else node
     # YAML may hold half a surrogate pair, which cannot be written.
-    return str(value).encode(errors="replace").decode()
-
-
-def _number(value: float) -> float:
-    if _LARGEST < abs(value) < math.inf:
-        raise ValueError(f"it holds {value:.3g}; a measurement is at most {_LARGEST:g}")
-    return 0.0 if 0 < abs(value) < _SMALLEST else value
+    return None if node is None else str(node).encode(errors="replace").decode()

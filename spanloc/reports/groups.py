@@ -24,12 +24,6 @@ _NO_MATTER = (
     *("callbacks.gradients.", "callbacks.convergence.", "callbacks.progress."),
     *("callbacks.last.every_n_epochs.", "callbacks.last.every_minutes."),
 )
-# In a config whose command line is not known: copies of other settings, and places.
-_COPIES = (
-    *("data.seed.", "localizer.", "module.", "span_loss._target_."),
-    *("criterion.matcher.", "criterion.span_loss.", "criterion.score_loss."),
-)
-_PLACES = ("dirpath", "folder", "save_dir", "default_root_dir")
 _MOST_NAMED, _MOST_TEXT = 4, 200
 
 
@@ -115,17 +109,16 @@ def compare(first: Mapping[int, float], second: Mapping[int, float]) -> Differen
 
 
 def group_runs(runs: Sequence[Run]) -> list[Group]:
-    """Sort runs into groups, by label. Runs whose config names no span loss belong to none.
+    """Sort runs into groups, by label.
 
     The settings that the command lines (``overrides.yaml``) give distinguish runs, by their values in
-    the configs. Where the command line of a run is not known, all settings count.
+    the configs. Runs whose command line or span loss is not known belong to no group.
     """
-    known = [run for run in runs if run.span_loss is not None]
+    known = [run for run in runs if None not in (run.span_loss, run.overrides)]
     members = defaultdict[tuple[str, ...], list[Run]](list)
     for run, named in zip(known, _telling(known), strict=True):
         members[str(run.span_loss), *named].append(run)
-    taken: Counter[str] = Counter()
-    groups = []
+    taken, groups = Counter[str](), []
     for parts, of_group in sorted(members.items()):
         left = len(parts) - 1 - _MOST_NAMED
         shown = [one_line(part, most=_MOST_TEXT) for part in parts[: _MOST_NAMED + 1]]
@@ -154,17 +147,12 @@ def _telling(runs: Sequence[Run]) -> list[tuple[str, ...]]:
     """For each run, ``setting=value`` of the settings that differ between runs."""
     configs = [dict(leaves(run.config)) for run in runs]
     given = [run.overrides or {} for run in runs]
-    if all(run.overrides is not None for run in runs):
-        names = sorted({name for mine in given for name in mine})
-    else:
-        names = sorted({name for config in configs for name in config if not _is_copy(name)})
     telling: list[list[str]] = [[] for _ in runs]
-    for name in names:
+    for name in sorted({name for mine in given for name in mine} - {"span_loss"}):
         values = [_value(name, *both) for both in zip(configs, given, strict=True)]
-        matters = name != "span_loss" and not f"{name}.".startswith(_NO_MATTER)
         # Options, such as --config-dir, are not known of a run that failed before training.
         unknown = {None} if name.startswith("--") else set[None]()
-        if matters and len({*values} - unknown) > 1:
+        if not f"{name}.".startswith(_NO_MATTER) and len({*values} - unknown) > 1:
             for mine, value in zip(telling, values, strict=True):
                 mine += [] if value is None else [_named(name, value)]
     return [tuple(mine) for mine in telling]
@@ -184,7 +172,3 @@ def _value(name: str, config: Mapping[str, Any], given: Mapping[str, str]) -> st
     if name == "data.root":
         return PurePath(str(value)).name  # a data set may lie elsewhere on another machine
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _is_copy(name: str) -> bool:
-    return name.split(".")[-1] in _PLACES or f"{name}.".startswith(_COPIES)

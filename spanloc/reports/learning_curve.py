@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import least_squares
 
-from spanloc.plots import Learned
 from spanloc.reports.groups import Group
 from spanloc.reports.table import fixed
 
@@ -79,14 +78,6 @@ class LearningCurve:
             f"{fixed(high, '+.3f')}) compared with {fixed(self.at(most)[0], '.3f')} now."
         )
 
-    def drawn(self) -> Learned:
-        """Points and lines of the figure: up to twice the most sequences."""
-        most = self.counts.max()
-        below = np.geomspace(self.counts.min(), most, 40)
-        grid = np.concatenate([below, np.geomspace(most, 2 * most, 20)])
-        fit, low, high = np.array([self.at(count) for count in grid]).T
-        return Learned(self.counts, self.values, grid, fit, low, high, self.label)
-
     def _interval(self, of: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float, float]:
         low, high = np.quantile(of(self.draws), [0.025, 0.975])
         return float(of(self.parameters)), float(low), float(high)
@@ -114,23 +105,15 @@ def learning_curves(groups: Sequence[Group]) -> list[LearningCurve]:
         counts, values = np.array(sorted(rows)).T
         if len(np.unique(counts)) >= _LEAST_SIZES and len(counts) >= _LEAST_RUNS:
             label = ", ".join(part for part in same if not part.endswith("=null"))
-            curves.append(
-                LearningCurve(label, metric, counts, values, *_fitted(counts, 1 - values))
-            )
+            fit = _fitted(counts, 1 - values)
+            curves.append(LearningCurve(label, metric, counts, values, *fit))
     return curves
 
 
 def by_metric(curves: Sequence[LearningCurve]) -> dict[str, list[LearningCurve]]:
     """The curves of each metric."""
-    found: dict[str, list[LearningCurve]] = {}
-    for curve in curves:
-        found.setdefault(curve.metric, []).append(curve)
-    return found
-
-
-def drawn(curves: Sequence[LearningCurve]) -> list[Learned]:
-    """Points and lines of the curves of one metric; a single one needs no label."""
-    return [c.drawn() if len(curves) > 1 else c.drawn()._replace(label="") for c in curves]
+    metrics = dict.fromkeys(curve.metric for curve in curves)
+    return {metric: [c for c in curves if c.metric == metric] for metric in metrics}
 
 
 def _law(parameters: np.ndarray, share: np.ndarray | float) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from spanloc import plots
 from spanloc.reports.groups import Group
-from spanloc.reports.learning_curve import ABOUT, LearningCurve, by_metric, drawn
+from spanloc.reports.learning_curve import ABOUT, LearningCurve, by_metric
 from spanloc.reports.pages import render, render_markdown
 from spanloc.reports.runs import Run
 from spanloc.reports.table import shortened
@@ -29,15 +29,10 @@ def page(
     now: float,
     curves: Sequence[LearningCurve] = (),
 ) -> str:
-    """The whole page. The same runs at the same time give the same page.
+    """The whole page of runs and their groups; ``now``, in seconds since 1970, is for the ages.
 
-    Args:
-        runs: All of them.
-        groups: The groups of these runs.
-        now: Seconds since 1970, for the ages.
-        curves: Of these groups.
+    The same runs at the same time give the same page.
     """
-    learning = by_metric(curves)
     number = {run.folder: i for i, group in enumerate(groups) for run in group.runs}
     shown = [(run, number[run.folder]) for run in runs if run.folder in number]
     return render(
@@ -47,8 +42,7 @@ def page(
         date=time.strftime("%Y-%m-%d %H:%M", time.localtime(now)),
         groups=group_table(groups),
         comparison=comparison_table(groups),
-        learning=learning,
-        learning_figures={m: plots.learning_curve(drawn(of), m) for m, of in learning.items()},
+        learning=[(m, of, plots.learning_curve(of, m)) for m, of in by_metric(curves).items()],
         about=ABOUT,
         judged=[*_metrics(groups)],
         gradients=gradient_table(groups),
@@ -67,7 +61,7 @@ def markdown(
     now: float,
     curves: Sequence[LearningCurve] = (),
 ) -> str:
-    """The tables of the report."""
+    """The tables of the report; arguments as for :func:`page`."""
     return render_markdown(
         "report.md",
         states=count_states(runs),

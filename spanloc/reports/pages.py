@@ -31,14 +31,9 @@ def render(
     styles: Sequence[str] = ("page.css",),
     **values: Any,
 ) -> str:
-    """A page of HTML: the template with the values.
+    """A page of HTML: a template with values by name; all files are in ``templates/``.
 
     The page's own policy forbids any script but its own, and any request.
-
-    Args:
-        template, scripts, styles: Names of files in ``templates/``.
-        title: Of the page.
-        values: What the template calls by name.
     """
     script, style = ("".join(map(_read, names)) for names in (scripts, styles))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

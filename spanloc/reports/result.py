@@ -1,10 +1,10 @@
 """Result of an evaluation of spans: one record, one writer, one reader."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, TypedDict
 
 from spanloc.files import record, write_json
 from spanloc.metrics import FOUND, KINDS, ORACLES
@@ -26,14 +26,11 @@ class TargetGroup(TypedDict):
 
 
 class LabelErrors(TypedDict):
-    """Average precision of a label, and its predictions and targets by kind.
-
-    ``first``: of the predictions that are counted; older files lack it.
-    """
+    """Average precision of a label, its predictions by kind (all, and those that count), its targets by kind."""
 
     AP: float
     predictions: dict[str, int]
-    first: NotRequired[dict[str, int]]
+    first: dict[str, int]
     targets: dict[str, int]
 
 
@@ -70,7 +67,7 @@ class Tally(TypedDict):
 
 
 class Diagnosis(TypedDict):
-    """Return value of :func:`~spanloc.metrics.diagnose`; older files lack what is not required."""
+    """Return value of :func:`~spanloc.metrics.diagnose`."""
 
     tiou: float
     background: float
@@ -82,9 +79,9 @@ class Diagnosis(TypedDict):
     gain: dict[str, float]
     targets: dict[str, int]
     classes: dict[str, LabelErrors]
-    wrong: NotRequired[list[Wrong]]
-    confused: NotRequired[list[Confused]]
-    tally: NotRequired[dict[str, list[Tally]]]
+    wrong: list[Wrong]
+    confused: list[Confused]
+    tally: dict[str, list[Tally]]
     mAP_N: float
     sensitivity: dict[str, list[TargetGroup]]
 
@@ -123,6 +120,11 @@ class ScoreResult:
     oracles: Oracles | None = None
 
     @property
+    def kinds(self) -> dict[str, int]:
+        """Kinds of the surest predictions, or of the first of each label's ranking where no score is a limit."""
+        return self.diagnosis["ranks"][0] if self.surest is None else self.surest
+
+    @property
     def share_found(self) -> float:
         """The share of the targets to which a prediction is matched; NaN without targets."""
         total = self.diagnosis["num_targets"]
@@ -136,19 +138,16 @@ class ScoreResult:
             ValueError: A field is missing, unknown or of another type.
         """
         found: ScoreResult = record(cls, state)
-        diagnosis = found.diagnosis
-        _require("diagnosis.gain", diagnosis["gain"], (*KINDS[1:], "missed"))
-        _require(
-            "diagnosis.sensitivity", diagnosis["sensitivity"], ("length", "coverage", "number")
-        )
-        _require("diagnosis.predictions", diagnosis["predictions"], KINDS)
-        _require("diagnosis.targets", diagnosis["targets"], FOUND)
+        diagnosis: Any = found.diagnosis
+        wanted: dict[str, Sequence[str]] = {"predictions": KINDS, "targets": FOUND}
+        wanted |= {"gain": (*KINDS[1:], "missed"), "sensitivity": ("length", "coverage", "number")}
+        for name, names in wanted.items():
+            _require(f"diagnosis.{name}", diagnosis[name], names)
         for i, counts in enumerate(diagnosis["ranks"]):
             _require(f"diagnosis.ranks[{i}]", counts, KINDS)
         for label, errors in diagnosis["classes"].items():
-            _require(f"diagnosis.classes.{label}.predictions", errors["predictions"], KINDS)
-            _require(f"diagnosis.classes.{label}.first", errors.get("first", KINDS), KINDS)
-            _require(f"diagnosis.classes.{label}.targets", errors["targets"], FOUND)
+            for name, names in (("predictions", KINDS), ("first", KINDS), ("targets", FOUND)):
+                _require(f"diagnosis.classes.{label}.{name}", errors[name], names)
         if found.surest is not None:
             _require("surest", found.surest, KINDS)
         if found.oracles is not None:

@@ -125,34 +125,31 @@ def find_runs(places: Sequence[str | Path], *, now: float) -> list[Run]:
     for place in map(Path, places):
         if not place.is_dir():
             raise FileNotFoundError(f"{place}: no such folder (runs)")
-        closed: dict[Path, str] = {}
-        folders = list(_run_folders(place, closed))
-        if not folders:
-            closed_too = "".join(f"; {folder} {why}" for folder, why in closed.items())
+        folders = _run_folders(place)
+        if all(folders.values()):
+            closed = "".join(f"; {folder} {why}" for folder, why in folders.items())
             raise ValueError(
                 f"{place}: no run in this folder or below it (runs); wanted a config.yaml, "
-                f"as spanloc-train writes it{closed_too}"
+                f"as spanloc-train writes it{closed}"
             )
-        for folder in (*folders, *closed):
+        for folder, why in folders.items():
             if folder.resolve() in found:
                 continue
             # As short as tells them apart; a name need not be text that can be shown.
             short = len(places) == 1 and folder != place
             path = os.fsencode(folder.relative_to(place) if short else folder)
             name = one_line(path.decode(errors="replace"), most=len(path))
-            found[folder.resolve()] = (
-                Run(folder, name, "unreadable", written=0.0, problems=(closed[folder],))
-                if folder in closed
-                else read_run(folder, name, now=now)
-            )
+            unreadable = Run(folder, name, "unreadable", written=0.0, problems=(why,))
+            found[folder.resolve()] = unreadable if why else read_run(folder, name, now=now)
     return [found[folder] for folder in sorted(found)]
 
 
-def _run_folders(place: Path, closed: dict[Path, str]) -> Iterator[Path]:
-    """The folders with a run; ``closed`` takes up those that cannot be looked into, and why."""
+def _run_folders(place: Path) -> dict[Path, str]:
+    """The folders with a run, and those that cannot be looked into, with the reason."""
+    found: dict[Path, str] = {}
 
     def close(error: OSError) -> None:
-        closed[Path(error.filename)] = f"the folder cannot be read: {error.strerror}"
+        found[Path(error.filename)] = f"the folder cannot be read: {error.strerror}"
 
     been: set[str] = set()
     for folder, inside, files in os.walk(place, onerror=close, followlinks=True):
@@ -164,7 +161,8 @@ def _run_folders(place: Path, closed: dict[Path, str]) -> Iterator[Path]:
         inside[:] = sorted(name for name in inside if not name.startswith("."))
         # Also where it is none that can be read: that is said then.
         if {"config.yaml", "train.log"} & {*files, *inside}:
-            yield Path(folder)
+            found[Path(folder)] = ""
+    return found
 
 
 def read_run(folder: Path, name: str, *, now: float) -> Run:

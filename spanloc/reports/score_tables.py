@@ -32,12 +32,9 @@ _FATES = {
 
 
 def meant(tiou: float = 0.5, least: float = 0.1, *, targets: bool = False) -> dict[str, str]:
-    """Meanings of the kinds of predictions, or else of targets; of *missed* always.
+    """Meanings of the kinds of predictions, or of ``targets``; of *missed* always.
 
-    Args:
-        tiou: Of a match.
-        least: From which tIoU on a prediction means a target.
-        targets: Of the kinds of targets.
+    A match has a tIoU of ``tiou`` or more; from ``least`` on, a prediction means a target.
     """
     texts = _FATES if targets else {**_MEANT, "missed": _FATES["missed"]}
     return {kind: text.format(tiou=tiou, least=least) for kind, text in texts.items()}
@@ -45,11 +42,11 @@ def meant(tiou: float = 0.5, least: float = 0.1, *, targets: bool = False) -> di
 
 def summary(scores: ScoreResult) -> str:
     """A sentence on the predictions that matter: their number, and how many are right."""
-    diagnosis, kinds = scores.diagnosis, scores.surest
-    limit = f" with a score of {scores.min_score:g} or more (the limit of spanloc-predict)"
-    rule = ""
-    if kinds is None:
-        kinds, limit, rule = diagnosis["ranks"][0], " with the highest scores", f" {_OF_LABELS}"
+    diagnosis, kinds = scores.diagnosis, scores.kinds
+    limit, rule = " with the highest scores", f" {_OF_LABELS}"
+    if scores.surest is not None:
+        limit = f" with a score of {scores.min_score:g} or more (the limit of spanloc-predict)"
+        rule = ""
     right, total = kinds["true positive"], sum(kinds.values())
     if not total:
         return f"There are no predictions{'' if rule else limit}."
@@ -114,23 +111,20 @@ def oracle_table(found: Oracles) -> Table:
         {"perfect": name, **{of: number(v, ".4f") for of, v in found["mAP"][name].items()}}
         for name in ORACLES
     ]
-    notes = [
-        *(f"{name}: {text}." for name, text in means.items()),
-        "mAP if one thing were perfect, each row on its own.",
-    ]
+    notes = [f"{name}: {text}." for name, text in means.items()]
+    notes.append("mAP if one thing were perfect, each row on its own.")
     # What always is there fits a terminal of 80 columns.
     brief = ["perfect", *(name for name in rows[0] if name in STANDARD)]
-    return Table(
-        "If this were perfect (all predictions)", rows, {"perfect": _listed(means)}, notes, brief
-    )
+    title = "If this were perfect (all predictions)"
+    return Table(title, rows, {"perfect": _listed(means)}, notes, brief)
 
 
 def confusion_table(scores: ScoreResult) -> Table:
     """One row for every two labels that differ where the spans match, the most frequent first."""
     rows = scores.confusion or []
-    of_label = Counter[str]()
+    of = Counter[str]()
     for row in rows:
-        of_label[row["target"]] += row["count"]
+        of[row["target"]] += row["count"]
     matched = [row for row in rows if row["prediction"] is not None]
     differ = [row for row in matched if row["prediction"] != row["target"]]
     total, wrong = (sum(row["count"] for row in some) for some in (matched, differ))
@@ -139,9 +133,7 @@ def confusion_table(scores: ScoreResult) -> Table:
         Column("is called", "prediction", "by the prediction that is matched to it"),
         Column("targets", "count"),
         Column(
-            "share",
-            lambda row: share(row["count"], of_label[row["target"]]),
-            "of the targets of the label",
+            "share", lambda r: share(r["count"], of[r["target"]]), "of the targets of the label"
         ),
     ]
     right = f", {share(total - wrong, total).text}" if total else ""
@@ -154,34 +146,27 @@ def confusion_table(scores: ScoreResult) -> Table:
 
 def setting_table(scores: ScoreResult) -> Table:
     """One row for each setting that is not null."""
-    rows = [
-        {"setting": name, "value": str(value)}
-        for name, value in leaves(scores.settings)
-        if value is not None
-    ]
+    settings = [item for item in leaves(scores.settings) if item[1] is not None]
+    rows = [{"setting": name, "value": str(value)} for name, value in settings]
     notes = ["What is not listed has the default of the metrics of spanloc."]
     return Table("Settings", rows, notes=notes)
 
 
 def _error_table(scores: ScoreResult) -> Table:
     diagnosis = scores.diagnosis
-    first, gain = diagnosis["ranks"][0], diagnosis["gain"]
     tiou = f"{diagnosis['tiou']:g}"
     meanings = meant(diagnosis["tiou"], diagnosis["background"])
     mended = (
         f"at tIoU {tiou}, if all errors of the kind were corrected: wrong labels and places if no other "
         "prediction has found the target; other errors are removed"
     )
-    kinds, meaning = scores.surest, "the limit of spanloc-predict"
-    if kinds is None:
-        kinds, meaning = first, _OF_LABELS
+    kinds = scores.kinds
+    meaning = _OF_LABELS if scores.surest is None else "the limit of spanloc-predict"
     columns = [
         Column("kind", in_words, _listed(meanings)),
         Column(counted_ones(scores), kinds.get, meaning),
         Column("share", lambda kind: share(kinds[kind], sum(kinds.values()))),
-        Column(
-            "gain in mAP (all predictions)", lambda kind: number(gain.get(kind), "+.4f"), mended
-        ),
+        Column("gain in mAP (all predictions)", diagnosis["gain"].get, mended, "+.4f"),
     ]
     notes = [f"mAP at tIoU {tiou} is {fixed(diagnosis['mAP'])}."]
     return Table.of("Errors", KINDS, columns, notes)
@@ -196,24 +181,21 @@ def _target_table(diagnosis: Diagnosis) -> Table:
         Column("targets", counts.get),
         Column("share", lambda kind: share(counts[kind], total)),
     ]
-    gain, tiou = number(diagnosis["gain"].get("missed"), "+.4f").text, f"{diagnosis['tiou']:g}"
-    notes = [
-        f"Gain in mAP at tIoU {tiou} if the missed targets were not counted: {gain}.",
-    ]
+    gain, tiou = number(diagnosis["gain"]["missed"], "+.4f").text, f"{diagnosis['tiou']:g}"
+    notes = [f"Gain in mAP at tIoU {tiou} if the missed targets were not counted: {gain}."]
     return Table.of("Targets, by predictions of any score", counts, columns, notes)
 
 
 def _sensitivity_table(diagnosis: Diagnosis) -> Table:
-    groups = [
-        {"of": of, **group} for of, some in diagnosis["sensitivity"].items() for group in some
-    ]
+    sensitivity = diagnosis["sensitivity"].items()
+    groups = [{"of": of, **group} for of, some in sensitivity for group in some]
     normalised = "mAP, with precision as if each label had equally many targets in every group"
     columns = [
         Column("of targets", lambda g: in_words(g["of"])),
         Column("range", _range),
         Column("targets", "targets"),
         Column("found (any score)", lambda g: share(g["found"])),
-        Column("corrected mAP", lambda g: number(g["mAP_N"], ".4f"), normalised),
+        Column("corrected mAP", "mAP_N", normalised, ".4f"),
     ]
     notes = [
         "The number is that of targets of one label in one recording. Corrected mAP can be compared between "
@@ -223,48 +205,34 @@ def _sensitivity_table(diagnosis: Diagnosis) -> Table:
 
 
 def _label_table(scores: ScoreResult) -> Table:
-    diagnosis, which = scores.diagnosis, counted_ones(scores)
-    found = f"found ({which})"
-    at = f"AP@{fixed(diagnosis['tiou'], '.2f')}"
-    rows = []
-    for name, row in sorted(diagnosis["classes"].items(), key=lambda item: item[1]["AP"]):
-        first, targets = row.get("first", {}), row["targets"]
-        total = sum(targets.values())
-        rows.append(
-            {
-                "label": name,
-                "AP": number(scores.metrics.get(f"AP/{name}"), ".4f"),
-                at: number(row["AP"], ".4f"),
-                "targets": total,
-                found: share(first["true positive"], total) if first else None,
-                "found (any score)": share(targets["found"], total),
-                **{f"targets: {in_words(kind)}": share(targets[kind], total) for kind in FOUND[1:]},
-                **{
-                    f"{which}: {in_words(kind)}": share(count, sum(first.values()))
-                    for kind, count in first.items()
-                },
-            }
-        )
-    brief = ("label", "AP", at, "targets", found)
-    empty = (
-        {name for name in rows[0] if not any(cell(row[name]).value for row in rows)}
-        if rows
-        else set()
-    )
+    classes, which = scores.diagnosis["classes"], counted_ones(scores)
     rows = [
-        {name: v for name, v in row.items() if name in brief or name not in empty} for row in rows
+        {"label": name, "mean": scores.metrics.get(f"AP/{name}"), **errors}
+        for name, errors in sorted(classes.items(), key=lambda item: item[1]["AP"])
     ]
-    meanings = {
-        "AP": "average precision, of all predictions; mean over the thresholds",
-        at: "average precision, of all predictions",
-        "found (any score)": "share of the targets, also by predictions with a low score",
-    } | {
-        name: "share of the targets" if name.startswith("targets") else "share of the predictions"
-        for row in rows
-        for name in row
-        if ":" in name
-    }
-    return Table("Labels, the worst first", rows, meanings, brief=brief)
+
+    def part(title: str, of: str, kind: str, whole: str, meaning: str = "") -> Column:
+        return Column(title, lambda row: share(row[of][kind], sum(row[whole].values())), meaning)
+
+    precision = "average precision, of all predictions"
+    found = "share of the targets, also by predictions with a low score"
+    columns = [
+        Column("label", "label"),
+        Column("AP", "mean", f"{precision}; mean over the thresholds", ".4f"),
+        Column(f"AP@{fixed(scores.diagnosis['tiou'], '.2f')}", "AP", precision, ".4f"),
+        Column("targets", lambda row: sum(row["targets"].values())),
+        part(f"found ({which})", "first", "true positive", "targets"),
+    ]
+    brief = [column.title for column in columns]
+    columns.append(part("found (any score)", "targets", "found", "targets", found))
+    for title, of, kinds, what in (
+        ("targets", "targets", FOUND[1:], "share of the targets"),
+        (which, "first", KINDS, "share of the predictions"),
+    ):
+        columns += [part(f"{title}: {in_words(kind)}", of, kind, of, what) for kind in kinds]
+    # A kind that no label has is left out.
+    filled = [c for c in columns if c.title in brief or any(cell(c.of(r)).value for r in rows)]
+    return Table.of("Labels, the worst first", rows, filled, brief=brief)
 
 
 def _range(group: TargetGroup) -> Cell:

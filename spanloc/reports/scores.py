@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,7 +22,7 @@ from spanloc.reports.score_tables import (
     setting_table,
     summary,
 )
-from spanloc.reports.table import Cell, Column, Table, number, share, shortened, subset_name
+from spanloc.reports.table import Column, Table, number, share, shortened, subset_name
 
 _MOST_PAIRS, _MOST_GROUPS = 10, 50
 
@@ -65,45 +65,35 @@ def score_page(scores: ScoreResult, *, whose: str = "", now: float | None = None
 
 def wrong_table(scores: ScoreResult) -> Table:
     """One row for each wrong prediction, the highest score first, then one for each target not found."""
-    rows = scores.diagnosis.get("wrong", [])
-
-    def time(name: str) -> Callable[[Mapping[str, Any]], Cell]:
-        return lambda row: number(row[name], ".2f")
-
     columns = [
         Column("recording", lambda row: shortened(row["sequence"])),
         Column("error", lambda row: in_words(row["error"]), "see the kinds of errors above"),
-        Column("score", lambda row: number(row["score"], ".2f")),
+        Column("score", "score", form=".2f"),
         Column("predicted", "label"),
-        Column("start", time("start")),
-        Column("end", time("end")),
+        Column("start", "start", form=".2f"),
+        Column("end", "end", form=".2f"),
         Column("true", "true_label", "the target that the prediction overlaps most"),
-        Column("true start", time("true_start")),
-        Column("true end", time("true_end")),
+        Column("true start", "true_start", form=".2f"),
+        Column("true end", "true_end", form=".2f"),
     ]
     notes = [
         "The wrong predictions (at most 50), then the targets that are not found (at most 50). Times are in seconds."
     ]
-    return Table.of(f"Where the errors are ({counted_ones(scores)})", rows, columns, notes)
+    title = f"Where the errors are ({counted_ones(scores)})"
+    return Table.of(title, scores.diagnosis["wrong"], columns, notes)
 
 
 def confused_table(scores: ScoreResult) -> Table:
     """One row for every two labels of which one is predicted where the other is true, the most frequent first."""
-    rows = scores.diagnosis.get("confused", [])
+    rows = scores.diagnosis["confused"]
     total, also = (sum(row[name] for row in rows) for name in ("count", "also_right"))
+    wrong = "predictions with the wrong label; see the kinds of errors below"
+    right = "another prediction of the true span is right"
     columns = [
         Column("true label", "target"),
         Column("predicted", "prediction"),
-        Column(
-            "wrong labels",
-            "count",
-            "predictions with the wrong label; see the kinds of errors below",
-        ),
-        Column(
-            "right label predicted too",
-            "also_right",
-            "another prediction of the true span is right",
-        ),
+        Column("wrong labels", "count", wrong),
+        Column("right label predicted too", "also_right", right),
     ]
     notes = _left(rows, _MOST_PAIRS)
     if 2 * also > total:
@@ -117,7 +107,7 @@ def confused_table(scores: ScoreResult) -> Table:
 
 def tally_tables(scores: ScoreResult) -> list[Table]:
     """One row for each subject, and one for each recording, the worst first; none where a row says nothing."""
-    tally = scores.diagnosis.get("tally", {})
+    tally = scores.diagnosis["tally"]
     if scores.diagnosis["num_targets"] <= scores.num_sequences:
         return []
     columns = [
@@ -125,7 +115,7 @@ def tally_tables(scores: ScoreResult) -> list[Table]:
         Column("found", "found"),
         Column("not found", lambda row: row["targets"] - row["found"]),
         Column("wrong predictions", "wrong"),
-        Column("F1", lambda row: number(_f1(row), ".3f"), "1: all are found, and nothing is wrong"),
+        Column("F1", _f1, "1: all are found, and nothing is wrong", ".3f"),
     ]
     return [
         Table.of(
@@ -151,14 +141,14 @@ def _left(rows: Sequence[Any], most: int) -> list[str]:
 def limit_table(scores: ScoreResult) -> Table:
     """One row for each limit of the score: what is kept above it, and how much of that is right."""
     found, targets = scores.reliability, scores.diagnosis["num_targets"]
-    bins = [] if found is None else [*zip(found.counts, found.shares, strict=True)]
-    right = [count * share if count else 0.0 for count, share in bins]
+    counts, shares = (found.counts, found.shares) if found else ([], [])
+    right = [c * share if c else 0.0 for c, share in zip(counts, shares, strict=True)]
     rows = []
-    for i in range(1, len(bins)):
-        kept, good = sum(count for count, _ in bins[i:]), round(sum(right[i:]))
+    for i in range(1, len(counts)):
+        kept, good = sum(counts[i:]), round(sum(right[i:]))
         rows.append(
             {
-                "score from": number(i / len(bins), "g"),
+                "score from": number(i / len(counts), "g"),
                 "predictions": kept,
                 "right": share(good, kept),
                 "targets found": share(good, targets),
@@ -205,13 +195,11 @@ def notes(scored: Scored) -> list[str]:
         found.append("there are no predictions at all")
     elif silent:
         found.append(f"{silent:,} of {len(asked):,} sequences with annotations have no prediction")
-    if len(spans) and bool((scores == scores[0]).all()) and len(spans) > 1:
+    if len(spans) > 1 and bool((scores == scores[0]).all()):
         found.append("all scores are equal, so that the order of the predictions decides")
     rows = torch.cat([true.spans, true.labels[:, None], true.places[:, None]], 1)
-    twice = len(rows) - len(rows.unique(dim=0))
-    if twice:
+    if twice := len(rows) - len(rows.unique(dim=0)):
         found.append(f"{twice:,} annotations are there twice")
-    empty = int((true.spans[:, 0] == true.spans[:, 1]).sum())
-    if empty:
+    if empty := int((true.spans[:, 0] == true.spans[:, 1]).sum()):
         found.append(f"{empty:,} annotations are empty, which nothing can match")
     return found

@@ -82,7 +82,6 @@ def study_page(
     """A study as one page.
 
     Args:
-        study: The trials.
         importances: Shares of 1, by parameter; empty: not known.
         logarithmic: Parameters that are drawn on a log axis.
     """

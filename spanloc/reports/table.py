@@ -25,22 +25,25 @@ class Cell(NamedTuple):
 class Column(NamedTuple):
     """A column of records: its title, the place of its value in a record, and its meaning.
 
-    ``get`` is a path of names, such as ``scores.diagnosis.mAP``, or a function of the record.
+    ``get`` is a path of names, such as ``scores.diagnosis.mAP``, or a function of the record. With a
+    ``form``, such as ``.2f``, values are numbers, written so.
     """
 
     title: str
     get: str | Callable[[Any], Any]
     meaning: str = ""
+    form: str = ""
 
     def of(self, record: Any) -> Any:
         """Value of a record, as :func:`cell` takes it; None where a part of the path is None."""
         if not isinstance(self.get, str):
-            return self.get(record)
-        for name in self.get.split("."):
-            known = record.get(name) if isinstance(record, Mapping) else getattr(record, name)
-            if (record := known) is None:
-                break
-        return record
+            record = self.get(record)
+        else:
+            for name in self.get.split("."):
+                known = record.get(name) if isinstance(record, Mapping) else getattr(record, name)
+                if (record := known) is None:
+                    break
+        return number(record, self.form) if self.form else record
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class Table:
     ) -> "Table":
         """Make one with a row a record; ``notes`` and the rest as for a table."""
         rows = [{column.title: column.of(record) for column in columns} for record in records]
-        meanings = {column.title: column.meaning for column in columns}
+        meanings = {column.title: column.meaning for column in columns if column.meaning}
         return cls(title, rows, meanings, *more, **options)
 
     @cached_property
@@ -89,7 +92,7 @@ class Table:
     @property
     def explained(self) -> dict[str, str]:
         """The columns that have a meaning, with it."""
-        return {name: self.meanings[name] for name in self.columns if self.meanings.get(name)}
+        return {name: self.meanings[name] for name in self.columns if name in self.meanings}
 
 
 def cell(value: Any) -> Cell:

@@ -114,9 +114,7 @@ def comparison_table(groups: Sequence[Group]) -> Table:
     """One row for every two groups that share a seed: first minus second, seed by seed."""
     metric = _one_metric(groups)
     # What differs in one thing first: there the difference has a name.
-    pairs = sorted(
-        combinations(groups, 2), key=lambda pair: len({*pair[0].parts} ^ {*pair[1].parts})
-    )
+    pairs = sorted(combinations(groups, 2), key=lambda p: len({*p[0].parts} ^ {*p[1].parts}))
     shared = [pair for pair in pairs if {*pair[0].counted} & {*pair[1].counted}]
     judged = metric or "difference"
     meanings = {
@@ -124,11 +122,10 @@ def comparison_table(groups: Sequence[Group]) -> Table:
         "n": "seeds that both have finished",
         "metric": "what both are judged by",
     }
+    verdict = "the first group against the second, as far as the interval allows"
     for name in (judged, *(column.title for column in _COMPARED)):
         meanings[name] = "mean of the differences, and its 95 % interval"
-        meanings[_verdict(name)] = (
-            "the first group against the second, as far as the interval allows"
-        )
+        meanings[_verdict(name)] = verdict
     if shared:
         notes = [
             "First group minus second, between runs of the same seed; n is the number of these seeds. In "
@@ -188,14 +185,15 @@ def run_table(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> Ta
     taken = {run.folder for group in groups for run in group.counted.values()}
 
     def remarks(run: Run) -> str:
-        left_out = run.state == "finished" and run.folder in labels and run.folder not in taken
-        why = "no seed" if run.seed is None else "done again later"
-        return "; ".join([*run.remarks, f"not counted: {why}"] if left_out else run.remarks)
+        needed = {"overrides.yaml": run.overrides, "span loss": run.span_loss, "seed": run.seed}
+        missing = [f"no {name}" for name, there in needed.items() if there is None]
+        left_out = run.state == "finished" and run.folder not in taken
+        why = [f"not counted: {[*missing, 'done again later'][0]}"] if left_out else []
+        return "; ".join([*run.remarks, *why])
 
     def epochs(run: Run) -> Cell:
-        return Cell(
-            f"{run.epochs} of {run.max_epochs}" if run.max_epochs else str(run.epochs), run.epochs
-        )
+        wanted = f" of {run.max_epochs}" if run.max_epochs else ""
+        return Cell(f"{run.epochs}{wanted}", run.epochs)
 
     states = (
         "going: something was written in the last 10 minutes; stopped: nothing was written for 10 minutes, "
@@ -206,13 +204,9 @@ def run_table(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> Ta
         Column("group", lambda run: labels.get(run.folder)),
         Column("seed", lambda run: None if run.seed is None else Cell(str(run.seed), run.seed)),
         Column("state", "state", states),
-        Column(
-            "last written", lambda run: _when(run.written, now), "the newest file in the folder"
-        ),
+        Column("last written", lambda r: _when(r.written, now), "the newest file in the folder"),
         Column("epochs", epochs, "whole epochs that were logged, of those wanted"),
-        Column(
-            "steps", lambda run: Cell(str(run.steps), run.steps), "optimizer steps that were logged"
-        ),
+        Column("steps", lambda r: Cell(str(r.steps), r.steps), "optimizer steps that were logged"),
         Column("last span loss", "last_loss", "mean over the last 20 logged mini-batches"),
         Column("remarks", remarks),
     ]

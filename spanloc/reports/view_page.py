@@ -42,7 +42,7 @@ def view_page(
 
     Args:
         shown: The recordings. Each is read once, in pieces; its memory does not grow with its length.
-        title: Of the page; it becomes no markup, nor do ids, names and labels.
+        title: Of the page.
         threshold: Score from which spans are drawn at first; None:
             :func:`~spanloc.plots.recording.first_threshold`.
         most_bytes: Of the page, about; spans and tables come first, and the signals share the rest, a

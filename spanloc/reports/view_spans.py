@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from markupsafe import Markup
 
@@ -64,7 +64,7 @@ def span_table(number: int, one: Shown, spans: Sequence[Held]) -> Markup:
     """Table of a recording's spans by start, as HTML; each start is a link that the page's script follows."""
     digits = decimals(one.rate)
     begin = one.start.replace(tzinfo=None) if one.start else None
-    rows: list[dict[str, Any]] = [
+    rows = [
         {
             "place": place,
             "span": span,
@@ -73,10 +73,9 @@ def span_table(number: int, one: Shown, spans: Sequence[Held]) -> Markup:
             "end": _clock(span.end, digits),
             "clock": f"{begin + timedelta(seconds=span.start):%Y-%m-%d %H:%M:%S}" if begin else "",
         }
-        for place, span in enumerate(spans)
+        for place, span in sorted(enumerate(spans), key=lambda pair: pair[1][:2])
         if span.listed
     ]
-    rows.sort(key=lambda row: (*row["span"][:2], row["place"]))
     heads = ["start", "label", "score", "length", "end"]
     heads += ["kind"] * bool(one.truth) + ["clock"] * bool(begin)
     return part(

@@ -1,5 +1,6 @@
 """The record of what was measured at convergence, and the history of a run."""
 
+import json
 import math
 
 import pytest
@@ -32,8 +33,6 @@ def test_what_is_undetermined_is_null_in_the_file_and_nan_here(tmp_path):
     "change", [{"trained": "other"}, {"losses": 3}, {"extra": 1}, {"minibatch": None}]
 )
 def test_a_file_that_is_no_result_is_one_error(tmp_path, change):
-    import json
-
     path = tmp_path / "convergence.json"
     path.write_text(json.dumps(convergence() | change))
     with pytest.raises(ValueError, match=r"convergence.json: not a result of convergence: "):
@@ -43,7 +42,7 @@ def test_a_file_that_is_no_result_is_one_error(tmp_path, change):
 def test_a_history_joins_rows_by_column_and_survives_a_checkpoint():
     history = GradientHistory.empty().joined(torch.tensor([[1.0, 2.0, 3.0, 4.0, 5.0]]))
     history = history.joined(torch.tensor([[2.0, 6.0, 7.0, 8.0, 9.0]]))
-    assert history.columns() == ["step", "span", "score", "grad_params", "grad_spans"]
+    assert [*history.state()] == ["step", "span", "score", "grad_params", "grad_spans"]
     assert history.span.tolist() == [2, 6]
     assert history.grad_params.tolist() == [4, 8]
     again = GradientHistory(**history.state())

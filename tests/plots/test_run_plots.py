@@ -58,6 +58,14 @@ def test_channels_are_drawn_one_below_the_other_from_the_start_of_the_sequence()
     assert rows.get_array().shape[0] == 20
 
 
+def test_without_classes_labels_have_their_numbers():
+    spans, labels = torch.tensor([[0.0, 4.0], [6.0, 9.0]]), torch.tensor([0, 2])
+    figure = plots.timelines(
+        [torch.zeros(1, 10)], [(spans, torch.ones(2), labels)], [(spans, labels)], ["r"], []
+    )
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["0", "2"]
+
+
 def test_the_curves_have_the_metric_of_validation():
     steps = torch.arange(1, 41).float()
     history = GradientHistory(steps, 1 / steps, 2 / steps, 3 / steps, 1 + 1 / steps)

@@ -143,13 +143,13 @@ def test_other_settings_make_curves_of_their_own(tmp_path):
     made(tmp_path, lambda n: error(n, exponent=0.3), loss="iou")
     curves = curves_of(tmp_path)
     assert [curve.label for curve in curves] == ["giou", "iou"]
-    figure = plots.learning_curve(reports.drawn(curves), "test/tiou")
+    figure = plots.learning_curve(curves, "test/tiou")
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["giou", "iou"]
 
 
 def test_the_figure_shows_runs_fit_and_twice_the_sequences(tmp_path):
     (curve,) = curves_of(made(tmp_path))
-    (axes,) = plots.learning_curve(reports.drawn([curve]), "test/tiou").axes
+    (axes,) = plots.learning_curve([curve], "test/tiou").axes
     dots, known, beyond, _ = axes.lines
     assert len(dots.get_xdata()) == 12
     assert max(known.get_xdata()) == pytest.approx(16)

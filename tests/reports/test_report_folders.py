@@ -7,20 +7,12 @@ from made_runs import NOW, by_name, config, finished, found, log, shown, write_r
 
 from spanloc import reports
 
-LINES = "epoch,train/loss_span,step\n{},0.5,0\n"
-
-
-@pytest.mark.parametrize("epoch", ["inf", "nan", "1e999"])
-def test_an_epoch_that_is_no_number_is_none(tmp_path, epoch):
-    files = {"config.yaml": config(), "csv/version_0/metrics.csv": LINES.format(epoch)}
-    write_run(tmp_path / "odd", files)
-    assert by_name(tmp_path)["odd"].epochs == 0
-
 
 def test_a_report_can_be_written_whatever_the_text(tmp_path):
     bad = os.fsencode(tmp_path / "sweep") + b"\xff"
     tree = '{seed: 0, span_loss: {_target_: "a.\\ud800_loss"}}'
-    write_run(tmp_path / "sweep", {"config.yaml": tree, "metrics.json": {"test/tiou": 1}})
+    files = {"config.yaml": tree, "overrides.yaml": [], "metrics.json": {"test/tiou": 1}}
+    write_run(tmp_path / "sweep", files)
     os.rename(tmp_path / "sweep", bad)
     for text in shown(tmp_path):
         assert "sweep\N{REPLACEMENT CHARACTER}" in text
@@ -91,11 +83,12 @@ def test_a_run_that_failed_before_training_counts_in_its_group(tmp_path):
 
 def test_a_run_that_a_signal_ended_has_not_failed(tmp_path):
     base = {"config.yaml": config(), "csv/version_0/metrics.csv": log(20)}
-    for word in ("interrupted", "terminated", "interrupted by a wall"):
+    for word in ("interrupted", "terminated", "hung up", "interrupted by a wall"):
         write_run(tmp_path / word, {**base, "error.txt": f"{word}\n"}, age=5)
     states = {run.name: (run.state, run.remarks) for run in by_name(tmp_path).values()}
     assert states == {
         "interrupted": ("stopped", ["interrupted"]),
         "terminated": ("stopped", ["terminated"]),
+        "hung up": ("stopped", ["hung up"]),
         "interrupted by a wall": ("failed", ["interrupted by a wall"]),
     }

@@ -60,6 +60,12 @@ def test_the_table_of_errors(sweep):
     assert row["gain: wrong place"].text == "0.030 ± 0.026"
     assert row["gain: missed"].text == "0 ± 0"
     assert "0.030 ± 0.026" in shown(sweep, reports.markdown)
+    # Errors are of the runs that have a diagnosis.
+    (sweep / "giou_2" / "scores.json").write_text('{"diagnosis": {"mAP": 0.1}}')
+    (row,) = reports.error_table(found(sweep)[1]).cells
+    assert row["mAP"].text == "0.5 ± 0 (n = 2)"
+    remarks = {row["run"].text: row["remarks"].text for row in tables(sweep)[2]}
+    assert remarks["giou_2"] == "scores.json cannot be used: metrics is missing"
 
 
 def test_runs_that_were_tested_on_other_recordings_are_named(sweep):
@@ -74,16 +80,6 @@ def test_runs_that_were_tested_on_other_recordings_are_named(sweep):
     other.write(sweep / "smooth_giou_0" / "scores.json")
     assert "(40 targets in 4 recordings, 41 targets in 4 recordings)" in shown(sweep, reports.page)
     assert told in shown(sweep, reports.markdown)
-
-
-def test_errors_are_of_the_runs_that_have_a_diagnosis(sweep):
-    scored(sweep / "giou_0", 0.01)
-    scored(sweep / "giou_1", 0.03)
-    (sweep / "giou_2" / "scores.json").write_text('{"diagnosis": {"mAP": 0.1}}')
-    (row,) = reports.error_table(found(sweep)[1]).cells
-    assert row["mAP"].text == "0.5 ± 0 (n = 2)"
-    remarks = {row["run"].text: row["remarks"].text for row in tables(sweep)[2]}
-    assert remarks["giou_2"] == "scores.json cannot be used: metrics is missing"
 
 
 def test_the_table_of_groups(sweep):
@@ -241,12 +237,8 @@ def test_what_files_say_never_becomes_markup(tmp_path):
             assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
 
 
-def test_the_same_runs_give_the_same_page(sweep):
-    assert shown(sweep, reports.page) == shown(sweep, reports.page)
-    assert shown(sweep, reports.markdown) == shown(sweep, reports.markdown)
-
-
-def test_markdown_has_the_same_numbers(sweep):
+def test_the_same_runs_give_the_same_page_and_markdown_has_its_numbers(sweep):
+    assert shown(sweep) == shown(sweep)
     text = shown(sweep, reports.markdown)
     assert text.startswith("# Report of spanloc runs\n\n8 runs: 6 finished, 1 going, 1 failed.\n")
     assert "| giou | 3 of 5 |" in text
@@ -264,7 +256,7 @@ def test_figures_leave_out_what_no_log_axis_has(tmp_path):
     lines = (
         "epoch,train/loss_span,grad/spans,grad/params,step\n0,0,0,0,0\n0,nan,1,1,1\n0,inf,1,1,2\n"
     )
-    files = {"config.yaml": config(), "csv/version_0/metrics.csv": lines}
+    files = {"config.yaml": config(), "overrides.yaml": [], "csv/version_0/metrics.csv": lines}
     write_run(tmp_path, files)
     assert "<figure>" not in shown(tmp_path, reports.page)
     files["csv/version_0/metrics.csv"] = lines + "0,0.5,1.4,,3\n"
@@ -291,7 +283,7 @@ def test_the_command(cli, trained, tmp_path):
 
 
 def test_missing_values_sort_last_and_show_as_a_dash(tmp_path):
-    write_run(tmp_path, {"config.yaml": config()})
+    write_run(tmp_path, {"config.yaml": config(), "overrides.yaml": []})
     (row,) = tables(tmp_path)[3]
     assert row["span loss"].text == reports.NONE
     assert math.isnan(row["span loss"].value)

@@ -1,21 +1,14 @@
 """Corrected recordings added to a folder: nothing is overwritten, and nothing that they say is lost."""
 
-import importlib
 import json
 
 import numpy as np
 import pytest
-from conftest import CONFIGS
+from add_corrected import add
 
 from spanloc.data import read_annotations
 
 VALUES = np.random.default_rng(0).normal(size=(1000, 2)).astype(np.float32)
-
-
-@pytest.fixture
-def add(monkeypatch):
-    monkeypatch.syspath_prepend(CONFIGS.parent / "scripts")
-    return importlib.import_module("add_corrected").add
 
 
 def folder(root, names, **fields):
@@ -29,7 +22,7 @@ def folder(root, names, **fields):
 
 
 @pytest.mark.parametrize("there", ["r.npy", "r.csv"])
-def test_a_recording_without_annotations_is_not_overwritten(add, tmp_path, there):
+def test_a_recording_without_annotations_is_not_overwritten(tmp_path, there):
     old, new = folder(tmp_path / "old", ["a"]), folder(tmp_path / "new", ["q", "r"])
     (old / "data" / there).write_bytes(b"earlier")
     before = (old / "annotations.json").read_bytes()
@@ -40,7 +33,7 @@ def test_a_recording_without_annotations_is_not_overwritten(add, tmp_path, there
     assert sorted(path.name for path in (old / "data").iterdir()) == ["a.npy", there]
 
 
-def test_weight_and_annotated_stretches_are_kept(add, tmp_path):
+def test_weight_and_annotated_stretches_are_kept(tmp_path):
     annotated = [[1.0, 7.0], [10.0, 20.0]]
     new = folder(tmp_path / "new", ["r"], weight=0.5, annotated=annotated, subject="s1")
     old = folder(tmp_path / "old", ["a"])
@@ -55,7 +48,7 @@ def test_weight_and_annotated_stretches_are_kept(add, tmp_path):
     assert first.weight == second.weight
 
 
-def test_a_recording_that_nobody_looked_at_stays_one(add, tmp_path):
+def test_a_recording_that_nobody_looked_at_stays_one(tmp_path):
     new = folder(tmp_path / "new", ["r"], annotated=[], annotations=[])
     add(folder(tmp_path / "old", ["a"]), new)
     content = json.loads((tmp_path / "old" / "annotations.json").read_text())
@@ -76,7 +69,7 @@ def of_wfdb(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:The inplace keyword")  # of wfdb, which writes with pandas
-def test_a_wfdb_record_takes_its_signals_along(add, tmp_path, of_wfdb):
+def test_a_wfdb_record_takes_its_signals_along(tmp_path, of_wfdb):
     old = folder(tmp_path / "old", ["a"])
     add(old, of_wfdb)
     (record,) = (r for r in read_annotations(old).subsets["training"] if r.id == "w")
@@ -84,7 +77,7 @@ def test_a_wfdb_record_takes_its_signals_along(add, tmp_path, of_wfdb):
 
 
 @pytest.mark.filterwarnings("ignore:The inplace keyword")  # of wfdb, which writes with pandas
-def test_the_signals_of_another_wfdb_record_are_not_overwritten(add, tmp_path, of_wfdb):
+def test_the_signals_of_another_wfdb_record_are_not_overwritten(tmp_path, of_wfdb):
     old = folder(tmp_path / "old", ["a"])
     (old / "data" / "w.dat").write_bytes(b"earlier")
     with pytest.raises(ValueError, match=r"w.dat: is there already"):

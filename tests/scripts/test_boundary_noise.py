@@ -1,22 +1,14 @@
 """What the study of boundaries measures: changes of a signal, and the noise of three measurements."""
 
-import importlib
-
+import boundary_noise as study
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import CONFIGS
 
 from spanloc.structures import Predictions, Sample, Timeline
 
 RATE = 50.0
-
-
-@pytest.fixture
-def study(monkeypatch):
-    monkeypatch.syspath_prepend(CONFIGS.parent / "scripts")
-    return importlib.import_module("boundary_noise")
 
 
 def signal(seconds=20, at=8.0, mean=0.0, scale=3.0):
@@ -27,16 +19,16 @@ def signal(seconds=20, at=8.0, mean=0.0, scale=3.0):
 
 @pytest.mark.parametrize(("mean", "scale"), [(3.0, 1.0), (0.0, 3.0)])
 @pytest.mark.parametrize("around", [7.5, 8.0, 8.9])
-def test_a_change_of_mean_or_variance_is_found_to_a_few_steps(study, mean, scale, around):
+def test_a_change_of_mean_or_variance_is_found_to_a_few_steps(mean, scale, around):
     found = study.change(signal(mean=mean, scale=scale), RATE, around, 1.5)
     assert found == pytest.approx(8.0, abs=5 / RATE)
 
 
-def test_a_change_is_looked_for_no_further_than_wanted(study):
+def test_a_change_is_looked_for_no_further_than_wanted():
     assert abs(study.change(signal(), RATE, 6.0, 1.0) - 6.0) <= 1.0
 
 
-def test_three_measurements_give_the_noise_of_each(study):
+def test_three_measurements_give_the_noise_of_each():
     rng = np.random.default_rng(0)
     true = rng.uniform(0, 100, 20000)
     one, two, three = (pd.Series(true + rng.normal(0, s, len(true))) for s in (0.3, 0.1, 0.2))
@@ -56,7 +48,7 @@ class Exact:
         return Predictions(spans, labels, places, ("r",), scores=torch.tensor([0.9, 0.8, 0.7]))
 
 
-def test_boundaries_have_their_neighbours_and_three_times(study):
+def test_boundaries_have_their_neighbours_and_three_times():
     spans = torch.tensor([[8.0, 14.0], [3.0, 8.0]]) * RATE
     features = torch.from_numpy(signal().T).float()
     sample = Sample("r", features, spans, torch.tensor([0, 1]), Timeline(1 / RATE))

@@ -1,25 +1,17 @@
 """Folds of one subject each."""
 
-import importlib
 import json
 
-import pytest
-from conftest import CONFIGS
+from leave_one_out import fold
 
 from spanloc.data import AnnotatedData
 
 
-@pytest.fixture
-def study(monkeypatch):
-    monkeypatch.syspath_prepend(CONFIGS.parent / "scripts")
-    return importlib.import_module("leave_one_out")
-
-
-def test_a_fold_tests_on_one_subject_alone(study, annotated, tmp_path):
+def test_a_fold_tests_on_one_subject_alone(annotated, tmp_path):
     content = json.loads((annotated / "annotations.json").read_text())
     subjects = {name: fields["subject"] for name, fields in content["database"].items()}
     chosen = subjects["s0"]
-    study.fold(annotated, tmp_path / "fold", chosen)
+    fold(annotated, tmp_path / "fold", chosen)
     data = AnnotatedData(tmp_path / "fold", val_share=0.0)
     data.setup()
     tested = {record.id for record in data.test_set.records}

@@ -31,7 +31,7 @@ function opened(k) {
     spans.push({i, start: start[i], end: end[i], score: score[i], label: label[i], known: i >= facts.predictions});
   const last = spans.reduce((most, s) => Math.max(most, s.end), facts.steps / facts.rate) || 1;
   const labels = [...new Set(spans.map(s => s.label))].sort((a, b) => a - b);
-  const of = Map.groupBy ? Map.groupBy(spans, s => s.label) : new Map(labels.map(l => [l, spans.filter(s => s.label === l)]));
+  const of = new Map(labels.map(l => [l, spans.filter(s => s.label === l)]));
   const days = facts.clock !== null && Math.floor(facts.clock / 86400) < Math.floor((facts.clock + last) / 86400);
   const found = {...facts, k, levels, spans, of, last, days, labels, truth: stacked(spans.filter(s => s.known))};
   cache.set(k, found);

@@ -38,7 +38,7 @@ function point(event) {
   const under = spansAt(x, y), t = timeOf(x);
   cross = x;
   pointed = under[0] ?? null;
-  const lines = x < plot.x ? [] : [when(t, Math.max(digits(), 0)), ...(under.length ? under.slice(0, 4).map(described) : valuesAt(t, y))];
+  const lines = x < plot.x ? [] : [when(t, digits()), ...(under.length ? under.slice(0, 4).map(described) : valuesAt(t, y))];
   tip.hidden = !lines.length;
   tip.textContent = lines.join("\n");
   const {offsetWidth: w, offsetHeight: h} = tip, room = document.documentElement.clientWidth;
@@ -77,7 +77,7 @@ function listen() {
     const [a, b] = [...fingers.values()].map(f => (placeOf(f)[0] - plot.x) / plot.w);
     let width = t1 - t0;
     if (fingers.size === 2 && Math.abs(a - b) > 0.02) width = Math.abs((grip[0] - grip[1]) / (a - b));
-    width = Math.min(rec.last, Math.max(Math.min(rec.last, 8 * rec.bin / rec.rate), width));
+    width = bounded(width);
     go(grip[0] - a * width, grip[0] + (1 - a) * width);
   });
   for (const name of ["pointerup", "pointercancel"]) lanes.addEventListener(name, event => {

@@ -15,9 +15,11 @@ const clocked = () => rec.clock !== null && byId("clock")?.checked;
 const when = (t, decimals = rec.decimals) =>
   clocked() ? clockText(rec, t, decimals, rec.days) : elapsed(t, decimals);
 
+// A width of the view: from eight bins to the whole recording.
+const bounded = width => Math.min(rec.last, Math.max(8 * rec.bin / rec.rate, width));
+
 function go(start, end) {
-  const least = Math.min(rec.last, 8 * rec.bin / rec.rate);
-  const width = Math.min(rec.last, Math.max(least, end - start));
+  const width = bounded(end - start);
   const middle = (start + end) / 2;
   t0 = Math.min(Math.max(0, middle - width / 2), rec.last - width);
   t1 = t0 + width;
@@ -25,8 +27,7 @@ function go(start, end) {
 }
 
 function zoom(factor, at = (t0 + t1) / 2) {
-  const least = Math.min(rec.last, 8 * rec.bin / rec.rate);
-  factor = Math.min(rec.last, Math.max(least, (t1 - t0) * factor)) / (t1 - t0);
+  factor = bounded((t1 - t0) * factor) / (t1 - t0);
   const start = at - (at - t0) * factor;
   go(start, start + (t1 - t0) * factor);
 }
@@ -200,13 +201,12 @@ function drawAxis(g, height) {
 }
 
 function drawLane(g, box) {
-  const inner = {...box};
   g.save();
   g.beginPath();
   g.rect(box.x, box.top, box.w, box.h + box.y - box.top);
   g.clip();
-  if (box.kind === "rows") drawRows(g, rec, inner, t0, t1);
-  if (box.kind === "channel") drawChannel(g, rec, box.c, inner, t0, t1, theme.soft);
+  if (box.kind === "rows") drawRows(g, rec, box, t0, t1);
+  if (box.kind === "channel") drawChannel(g, rec, box.c, box, t0, t1, theme.soft);
   if (box.kind === "truth") rec.truth.spans.forEach((span, i) => {
     const bar = {...box, y: box.y + 20 * rec.truth.rows[i], h: 18};
     if (seen(span)) drawBar(g, span, DATA.labels[span.label], bar, t0, t1, theme.rgb);
