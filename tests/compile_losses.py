@@ -1,7 +1,4 @@
-"""Compiles span losses into one graph each and compares; prints those that are right.
-
-Arguments: ``BACKEND`` of ``torch.compile`` for all losses, or ``BACKEND:LOSS`` for one.
-"""
+"""Compiles span losses into one graph each, by the backend that is the argument; prints those that are right."""
 
 import sys
 
@@ -20,8 +17,7 @@ def check(loss, backend):
 
 
 if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        backend, _, only = argument.partition(":")
-        for name in [only] if only else SPAN_LOSSES:
-            check(SPAN_LOSSES[name], backend)
-            print(f"{backend}:{name}")
+    (backend,) = sys.argv[1:]
+    for name, loss in SPAN_LOSSES.items():
+        check(loss, backend)
+        print(f"{backend}:{name}")

@@ -91,5 +91,4 @@ class CheckedOnce(Callback):
     def on_train_end(self, *args):
         config.update("jaxtyping_disable", False)
 
-    def on_exception(self, *args):
-        config.update("jaxtyping_disable", False)
+    on_exception = on_train_end

@@ -1,7 +1,8 @@
-"""Folders of annotated recordings, for tests of their formats."""
+"""Recordings, and folders of annotated ones, for tests of their formats."""
 
 import json
 
+import edfio
 import numpy as np
 import pytest
 
@@ -14,6 +15,24 @@ def recording(folder, *names, seconds=10, rate=RATE):
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         np.save(folder / f"{name}.npy", np.zeros((round(seconds * rate), 2), np.float32))
+
+
+def table(folder, text, name="x.csv", encoding="utf-8"):
+    """Writes a table of text, or bytes; gives its path."""
+    (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
+    return folder / name
+
+
+def edf(path, channels, notes=(), *, limits=(-1, 1), **options):
+    """Writes an EDF or BDF file of (rate, values) or (rate, values, unit) by name; gives its path."""
+    bdf = path.suffix == ".bdf"
+    kind, file = (edfio.BdfSignal, edfio.Bdf) if bdf else (edfio.EdfSignal, edfio.Edf)
+    signals = [
+        kind(values, rate, label=name, physical_dimension="".join(unit), physical_range=limits)
+        for name, (rate, values, *unit) in channels.items()
+    ]
+    file(signals, annotations=[edfio.EdfAnnotation(*note) for note in notes], **options).write(path)
+    return path
 
 
 def edit(folder, change, name="annotations.json"):

@@ -47,15 +47,12 @@ def test_a_record_survives_plain_values():
         ({"pairs": [{"low": 0.5, "high": 1.0, "mid": 0.7}]}, "pairs[0].mid is unknown"),
         ({"pairs": [[0.5, 1.0]]}, "pairs[0] is [0.5, 1.0]; wanted names with values"),
         ({"pairs": [{"low": True, "high": 1.0}]}, "pairs[0].low is True; wanted a number"),
-        (
-            {"entries": {"a": {"name": "x", "count": 3.5}}},
-            "entries.a.count is 3.5; wanted a whole number",
-        ),
+        ({"entries": {"a": {"name": "x", "count": 3.5}}}, "entries.a.count is 3.5; wanted a whole number"),
         ({"span": [1.0]}, "span is [1.0]; wanted a list"),
         ({"reason": 3}, "reason is 3; wanted text"),
         ({"known": 1}, "known is 1; wanted true or false"),
     ],
-)
+)  # fmt: skip
 def test_a_value_of_another_type_is_an_error_with_its_place(change, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         record(Whole, plain(WHOLE) | change)

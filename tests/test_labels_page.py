@@ -8,11 +8,12 @@ import sys
 from contextlib import chdir
 from pathlib import Path
 
+import correction_loop
 import numpy as np
 import pytest
 import yaml
 from conftest import CONFIGS, HINTS_OF_LIGHTNING
-from pages import ROOT, SHORT, blocks, commands, page, run
+from pages import BARE, SHORT, blocks, commands, page, run
 
 from spanloc import reports
 from spanloc.data import read_annotations
@@ -22,7 +23,6 @@ _, LOOP, CURVE, TWO = re.split(r"^## ", page("labels.md"), flags=re.MULTILINE)
 
 
 def script(monkeypatch, name, *arguments):
-    monkeypatch.syspath_prepend(ROOT / "scripts")
     monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
     __import__(name).main()
 
@@ -64,17 +64,12 @@ def test_the_loop_of_the_page_ends_in_a_training_on_all(cli, place, monkeypatch)
                 script(monkeypatch, Path(words[1]).stem, *words[2:])
                 continue
             command = words[0].removeprefix("spanloc-")
-            more = {
-                "train": [*SHORT, f"hydra.run.dir=run{number}"],
-                "predict": ["device=cpu"],
-                "check": ["hydra.run.dir=checked"],
-            }[command]
-            found = cli(command, *words[1:], *more, folder=place)
+            more = {"train": BARE, "predict": ["device=cpu"], "check": []}[command]
+            folder = () if command == "predict" else (f"hydra.run.dir=run{number}",)
+            found = cli(command, *words[1:], *more, *folder, folder=place)
             assert isinstance(found, Path), found
             if command == "predict":
-                submit(
-                    place / "found" / "predictions.labelstudio.json", place / "NEW" / "export.json"
-                )
+                submit(found / "found/predictions.labelstudio.json", place / "NEW" / "export.json")
     content = json.loads((place / "FOLDER" / "annotations.json").read_text())
     assert list(content["database"]) == [*(f"a{i}" for i in range(5)), "b0", "b1"]
     assert content["database"]["b0"] == {
@@ -88,14 +83,14 @@ def test_the_loop_of_the_page_ends_in_a_training_on_all(cli, place, monkeypatch)
 
 
 def test_a_recording_that_is_there_already_is_not_overwritten(place, monkeypatch):
-    shutil.copy(place / "FOLDER" / "annotations.json", place / "before.json")
-    shutil.copy(place / "FOLDER" / "annotations.json", place / "NEW")
-    for name in ("a0", "a1", "a2", "a3", "a4"):
-        np.save(place / "NEW" / "data" / f"{name}.npy", np.ones((1000, 2), np.float32))
+    file = place / "FOLDER" / "annotations.json"
+    before = file.read_text()
+    shutil.copy(file, place / "NEW")
+    for i in range(5):
+        np.save(place / "NEW" / "data" / f"a{i}.npy", np.ones((1000, 2), np.float32))
     with pytest.raises(SystemExit, match=r"annotations.json: sequence 'a0' is there already"):
         script(monkeypatch, "add_corrected", place / "FOLDER", place / "NEW")
-    before = (place / "before.json").read_text()
-    assert (place / "FOLDER" / "annotations.json").read_text() == before
+    assert file.read_text() == before
     assert not (np.load(place / "FOLDER" / "data" / "a0.npy") == 1).all()
     with pytest.raises(
         SystemExit, match=r"nowhere/annotations.json: .* append the rows of predictions.csv"
@@ -103,20 +98,13 @@ def test_a_recording_that_is_there_already_is_not_overwritten(place, monkeypatch
         script(monkeypatch, "add_corrected", place / "nowhere", place / "NEW")
 
 
-def test_the_script_s_annotator_corrects_to_the_truth(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "scripts")
-    import correction_loop
-
+def test_the_script_s_annotator_corrects_to_the_truth():
     def region(start, end, label):
         value = {"start": start, "end": end, "timeserieslabels": [label]}
         return {"id": f"{start}", "value": value}
 
-    predicted = [
-        region(0.05, 2.0, "walk"),
-        region(4.0, 6.5, "sit"),
-        region(8.0, 9.0, "sit"),
-        region(20.0, 21.0, "sit"),
-    ]
+    drawn = [(0.05, 2.0, "walk"), (4.0, 6.5, "sit"), (8.0, 9.0, "sit"), (20.0, 21.0, "sit")]
+    predicted = [region(*span) for span in drawn]
     spans = [(0.0, 2.0, "walk"), (4.0, 6.0, "sit"), (8.0, 9.0, "walk"), (12.0, 13.0, "sit")]
     truth = [{"segment": [a, b], "label": label} for a, b, label in spans]
     task = {"data": {}, "predictions": [{"result": predicted}]}

@@ -1,4 +1,4 @@
-"""Every relative link and image of the README and of the pages leads to something."""
+"""Every relative link and image of the README and of the pages leads to something; the tutorials are there."""
 
 import re
 from pathlib import Path
@@ -49,3 +49,12 @@ def test_a_link_to_nowhere_is_seen(tmp_path):
     assert list(anchors(page)) == ["a-page"]
     with pytest.raises(AssertionError, match="other.md"):
         test_every_relative_link_leads_somewhere(page)
+
+
+def test_the_tutorials_are_there():
+    # `make docs` runs them.
+    tutorials = sorted((ROOT / "docs" / "tutorials").glob("plot_*.py"))
+    assert len(tutorials) == 6
+    for path in tutorials:
+        title, line = path.read_text().split("\n")[1:3]
+        assert line == "=" * len(title), path.name

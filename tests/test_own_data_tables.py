@@ -87,32 +87,26 @@ def test_clock_times_are_read_as_shown_and_annotations_count_from_the_first_row(
     rows = "".join(f"{day}{float(second) + i / 10:04.1f},{i}\n" for i in range(300))
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "a.csv").write_text("time,x\n" + rows)
-    table = tmp_path / "annotations.csv"
-    table.write_text("sequence,start,end,label\na,3.0,00:05,walk\n")
-    (record,) = read_annotations(tmp_path).subsets["training"]
-    assert record.spans.tolist() == [[30, 50]]
-    table.write_text(f"sequence,start,end,label\na,{day}03,{day}05,walk\n")
-    (record,) = read_annotations(tmp_path).subsets["training"]
-    assert record.spans.tolist() == [[25, 45]]
-    table.write_text("sequence,start,end,label\na,22:15:03,22:15:05,walk\n")
-    (record,) = read_annotations(tmp_path).subsets["training"]
-    assert record.spans.tolist() == [[25, 45]]
+    times = {"3.0,00:05": [30, 50], f"{day}03,{day}05": [25, 45], "22:15:03,22:15:05": [25, 45]}
+    for text, span in times.items():
+        table = f"sequence,start,end,label\na,{text},walk\n"
+        (tmp_path / "annotations.csv").write_text(table)
+        (record,) = read_annotations(tmp_path).subsets["training"]
+        assert record.spans.tolist() == [span]
 
 
 @pytest.mark.parametrize(("lost", "missing"), [(9, 0), (10, 10)])
 def test_short_gaps_are_interpolated_and_steps_beside_an_empty_field_are_missing(
     tmp_path, lost, missing
 ):
-    rows = [(i, i / 10, str(i)) for i in range(60) if not 20 <= i < 20 + lost]
+    rows = [f"{i / 10},{i}" for i in range(60) if not 20 <= i < 20 + lost]
     path = tmp_path / "a.csv"
-    path.write_text("time,x\n" + "".join(f"{time},{value}\n" for _, time, value in rows))
+    path.write_text("\n".join(["time,x", *rows]))
     values = open_signal(path).read(0, 60)[:, 0]
     assert np.isnan(values).sum() == missing
     # Irregular: row 5 lies between two steps.
-    text = "".join(
-        f"{time + (0.03 if i == 5 else 0)},{'' if i == 5 else value}\n" for i, time, value in rows
-    )
-    path.write_text("time,x\n" + text)
+    rows[5] = "0.53,"
+    path.write_text("\n".join(["time,x", *rows]))
     values = open_signal(path).read(0, 60)[:, 0]
     assert np.isnan(values[:20]).nonzero()[0].tolist() == [5]
 

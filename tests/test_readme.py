@@ -7,6 +7,9 @@ import torch
 from conftest import CONFIGS, HINTS_OF_LIGHTNING, unchecked
 from pages import BARE, ROOT, blocks, page, run
 
+from spanloc.data import AnnotatedData, read_annotations
+from spanloc.ops import tiou
+
 README = (ROOT / "README.md").read_text()
 
 
@@ -27,16 +30,15 @@ def test_the_forum_lines_print_what_they_say(capsys):
     "ignore:.*ModelSummary.*", "ignore:.*rank_zero.*",
 )  # fmt: skip
 def test_the_plain_python_example_learns():
-    names = {}
+    text, names = page("in-python.md"), {}
     with unchecked():
-        exec(block("class Clicks", page("in-python.md")), names)
+        # Half of its epochs are enough.
+        exec(block("class Clicks", text).replace("max_epochs=12", "max_epochs=6"), names)
     assert names["trainer"].callback_metrics["val/mAP@0.50"] > 0.8
     truth = names["Clicks"]().sequence(7).spans[0]
-    from spanloc.ops import tiou
-
     assert tiou(names["predictions"].spans[0], truth) > 0.5
     with unchecked():
-        exec(block("class Mine", page("in-python.md")), names)
+        exec(block("class Mine", text), names)
     assert names["task"].localizer.std[0] > 1.2  # set by hand, and kept
 
 
@@ -75,8 +77,6 @@ def test_the_example_with_other_names_of_columns_reads_them(tmp_path):
         (tmp_path / "data" / f"{name}.csv").write_text("time,x\n" + rows)
     table = "".join(f"{name},1,3,walk\n" for name in "abcd")
     (tmp_path / "annotations.csv").write_text("sequence,onset,offset,label\n" + table)
-    from spanloc.data import AnnotatedData
-
     data = eval(call.replace("FOLDER", str(tmp_path)), {"AnnotatedData": AnnotatedData})
     data.setup()
     assert data.train_set[0].spans.tolist() == [[10, 30]]
@@ -135,8 +135,6 @@ def test_the_lightning_example_of_the_readme_trains(annotated, tmp_path, monkeyp
 def test_the_files_of_your_own_data_are_read(tmp_path):
     (recording,) = re.findall(r"```\n(time,.*?)```", README, re.DOTALL)
     (table,) = re.findall(r"```\n(sequence,start.*?)```", README, re.DOTALL)
-    from spanloc.data import read_annotations
-
     (tmp_path / "data").mkdir()
     more = "".join(f"{i / 50:.2f},0,0,0\n" for i in range(2, 1200))
     (tmp_path / "data" / "monday.csv").write_text(recording + more)

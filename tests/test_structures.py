@@ -14,12 +14,20 @@ FLAWED = torch.zeros(2, 5).index_put((torch.tensor(1), torch.tensor(3)), torch.t
 LINES = (Timeline(0.5, 10.0), Timeline(0.02, 3.0), Timeline())
 
 
-def predictions(unit="steps"):
+# Of the third sequence below.
+TWO = {"spans": [[1.0, 2.0], [4.0, 6.5]], "labels": [0, 2], "scores": [0.25, 1.0]}
+
+
+def predictions():
     """One span of the first sequence, none of the second, two of the third."""
-    spans = torch.tensor([[0.0, 3.0], [1.0, 2.0], [4.0, 6.5]])
-    labels, places = torch.tensor([1, 0, 2]), torch.tensor([0, 2, 2])
-    scores = torch.tensor([0.5, 0.25, 1.0])
-    return Predictions(spans, labels, places, ("a", "b", "c"), unit, scores=scores)
+    spans = torch.tensor([[0.0, 3.0], *TWO["spans"]])
+    labels, places = torch.tensor([1, *TWO["labels"]]), torch.tensor([0, 2, 2])
+    scores = torch.tensor([0.5, *TWO["scores"]])
+    return Predictions(spans, labels, places, ("a", "b", "c"), "steps", scores=scores)
+
+
+def columns(found):
+    return {name: getattr(found, name).tolist() for name in (*TWO, "places")}
 
 
 def test_a_batch_moves_and_survives_a_process():
@@ -33,21 +41,12 @@ def test_a_batch_moves_and_survives_a_process():
     ("change", "message"),
     [
         ({"features": torch.zeros(2, 0)}, r"features is \(2, 0, "),
-        (
-            {"features": torch.zeros(2, 5, dtype=torch.float64)},
-            r"features is \(2, 5, torch.float64",
-        ),
+        ({"features": torch.zeros(2, 5, dtype=torch.float64)}, r"features is \(2, 5, torch.float64"),
         ({"features": np.zeros((2, 5), np.float32)}, "features is ndarray; wanted Tensor"),
         ({"features": FLAWED}, r"features is nan at \(1, 3\); wanted finite values"),
         ({"spans": torch.zeros(3)}, r"spans is \(3, torch.float32\)"),
-        (
-            {"spans": torch.tensor([])},
-            r"spans is \(0, torch.float32\); wanted \(0 or more, 2\), floats",
-        ),
-        (
-            {"spans": torch.zeros(1, 2, dtype=torch.int64)},
-            r"int64\); wanted \(0 or more, 2\), floats",
-        ),
+        ({"spans": torch.tensor([])}, r"spans is \(0, torch.float32\); wanted \(0 or more, 2\), floats"),
+        ({"spans": torch.zeros(1, 2, dtype=torch.int64)}, r"int64\); wanted \(0 or more, 2\), floats"),
         ({"labels": torch.zeros(2, dtype=torch.int64)}, r"labels is \(2, .*\(1, torch.int64\)"),
         ({"labels": torch.zeros(1)}, r"labels is \(1, torch.float32\); wanted \(1, torch.int64\)"),
         ({"labels": ["walk"]}, "labels is list; wanted Tensor"),
@@ -56,24 +55,19 @@ def test_a_batch_moves_and_survives_a_process():
         ({"spans": torch.tensor([[-1.0, 2.0]])}, "0 <= start"),
         ({"spans": torch.tensor([[1.0, 5.5]])}, "end <= 5 steps"),
         ({"labels": torch.tensor([-2])}, r"labels is \[-2\]; wanted numbers from 0, or -1"),
+        ({"id": 7}, "id is int; wanted str"),
         ({"ignored": torch.tensor([[1.0, 5.5]])}, "ignored is .* end <= 5 steps"),
     ],
-)
+)  # fmt: skip
 def test_a_bad_sample_is_refused_by_name(change, message):
     fields = {
         "id": "mine",
         "features": torch.zeros(2, 5),
         "spans": torch.zeros(1, 2),
         "labels": torch.zeros(1, dtype=torch.int64),
-    }
-    with unchecked(), pytest.raises(ValueError, match=f"sequence 'mine': .*{message}"):
-        Sample(**(fields | change))
-
-
-def test_an_id_that_is_a_number_is_refused():
-    none = torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64)
-    with unchecked(), pytest.raises(ValueError, match="sequence 7: id is int; wanted str"):
-        Sample(7, torch.zeros(2, 5), *none)
+    } | change
+    with unchecked(), pytest.raises(ValueError, match=f"sequence {fields['id']!r}: .*{message}"):
+        Sample(**fields)
 
 
 def test_large_finite_features_are_accepted_though_their_sum_overflows():
@@ -88,19 +82,15 @@ def test_channels_must_agree_within_a_batch():
 
 
 def test_predictions_in_seconds_lie_where_their_own_sequence_lies():
-    found = predictions().in_seconds(LINES)
-    assert found.unit == "seconds"
-    assert found.spans.dtype == torch.float64
-    assert found.spans.tolist() == [[10.0, 11.5], [1.0, 2.0], [4.0, 6.5]]
     before = predictions()
-    assert found.ids == before.ids
-    for name in ("scores", "labels", "places"):
-        assert torch.equal(getattr(found, name), getattr(before, name))
-
-
-def test_predictions_that_are_in_seconds_stay_as_they_are():
-    before = predictions("seconds")
-    assert before.in_seconds(LINES) is before
+    found = before.in_seconds(LINES)
+    assert (found.unit, found.ids) == ("seconds", before.ids)
+    assert found.spans.dtype == torch.float64
+    spans = [[10.0, 11.5], [1.0, 2.0], [4.0, 6.5]]
+    assert columns(found) == columns(before) | {"spans": spans}
+    # Those in seconds, and none at all, stay as they are.
+    assert found.in_seconds(LINES) is found
+    assert before[:0].in_seconds(LINES).spans.shape == (0, 2)
 
 
 def test_seconds_are_exact_far_into_a_sequence():
@@ -108,10 +98,6 @@ def test_seconds_are_exact_far_into_a_sequence():
     step = torch.tensor([[3_000_000.0, 3_000_001.0]])
     found = to_seconds(step, torch.tensor([0]), [Timeline(0.02, 0.5)])
     assert found.tolist() == [pytest.approx([60_000.5, 60_000.52], abs=1e-9)]
-
-
-def test_no_spans_are_no_spans_in_seconds():
-    assert predictions()[:0].in_seconds(LINES).spans.shape == (0, 2)
 
 
 def test_targets_of_a_batch_leave_the_padding_out():
@@ -130,15 +116,10 @@ def test_targets_of_a_batch_leave_the_padding_out():
 
 def test_of_one_sequence_there_is_one_id_and_its_own_spans():
     found = predictions().of(2)
-    assert found.ids == ("c",)
-    assert found.places.tolist() == [0, 0]
-    assert found.spans.tolist() == [[1.0, 2.0], [4.0, 6.5]]
-    assert found.scores.tolist() == [0.25, 1.0]
-    assert found.unit == "steps"
-    assert predictions().of(-1).spans.tolist() == found.spans.tolist()
+    assert (found.ids, found.unit) == (("c",), "steps")
+    assert columns(found) == columns(predictions().of(-1)) == TWO | {"places": [0, 0]}
     nothing = predictions().of(1)
-    assert nothing.ids == ("b",)
-    assert len(nothing) == 0
+    assert (nothing.ids, len(nothing)) == (("b",), 0)
 
 
 @pytest.mark.parametrize(
@@ -148,12 +129,8 @@ def test_of_one_sequence_there_is_one_id_and_its_own_spans():
 )
 def test_some_rows_keep_their_fields_together_and_all_ids(rows):
     found = predictions()[rows]
-    assert len(found) == 2
-    assert found.ids == ("a", "b", "c")
-    assert found.spans.tolist() == [[1.0, 2.0], [4.0, 6.5]]
-    assert found.labels.tolist() == [0, 2]
-    assert found.places.tolist() == [2, 2]
-    assert found.scores.tolist() == [0.25, 1.0]
+    assert (len(found), found.ids) == (2, ("a", "b", "c"))
+    assert columns(found) == TWO | {"places": [2, 2]}
 
 
 def test_one_row_by_its_number_is_a_row_still():

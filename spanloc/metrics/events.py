@@ -58,7 +58,7 @@ class EventF1(SpanMetric):
             if value is not None and not 0 <= value < math.inf:
                 raise ValueError(f"{name} is {value}; it must be at least 0, and finite")
         self.onset, self.offset, self.offset_share = onset, offset, offset_share
-        self.min_score = min_score
+        self.min_score = _checked_score(min_score)
 
     def values(self, predictions: Predictions, targets: Targets) -> Mapping[str, float]:
         """The four."""
@@ -103,12 +103,18 @@ class SegmentF1(SpanMetric):
         super().__init__()
         if not 0 < size < math.inf:
             raise ValueError(f"size is {size}; it must be above 0")
-        self.size, self.min_score = size, min_score
+        self.size, self.min_score = size, _checked_score(min_score)
 
     def values(self, predictions: Predictions, targets: Targets) -> Mapping[str, float]:
         """The four."""
         mine, theirs, labels = _events(predictions, targets, self.min_score)
         return _fractions("segment", active_segments(*mine, *theirs, self.size), labels)
+
+
+def _checked_score(score: float) -> float:
+    if math.isnan(score):
+        raise ValueError(f"min_score is {score}; wanted a number")
+    return score
 
 
 _Spans = tuple[np.ndarray, np.ndarray]

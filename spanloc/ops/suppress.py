@@ -107,7 +107,9 @@ def _suppressed(
     order = np.argsort(groups, kind="stable")
     changes = np.flatnonzero(np.diff(groups[order])) + 1
     firsts = np.concatenate(([0], changes, [len(groups)])).astype(np.int64)
-    starts, ends, values = (to_array(x)[order] for x in (spans[:, 0], spans[:, 1], scores))
+    # Whole numbers could not fall by a part.
+    parts = spans[:, 0], spans[:, 1], scores.double()
+    starts, ends, values = (to_array(part)[order] for part in parts)
     limits = float(sigma), float(threshold), float(min_score)
     cap = len(scores) if max_per_label is None else max_per_label
     kept = _loop(starts, ends, values, firsts, rule, *limits, cap)

@@ -93,6 +93,7 @@ def test_an_error_that_cannot_be_noted_is_still_said(cli, tmp_path, monkeypatch)
         (["data.num_test=0"], "num_sequences is 0; it must be at least 1"),
         (["data.span_length=[9,999]"], "spans may be 999 steps long"),
         (["data.batch_size=0"], "data.batch_size is 0; it must be at least 1"),
+        (["data.length=1000000000000"], "Unable to allocate"),
         (["ckpt_path=none.ckpt"], "none.ckpt: no such checkpoint"),
         (["criterion.quality=iou"], "quality"),
         (["criterion.span_weight=-1"], "span_weight is -1; it must be a number, at least 0"),

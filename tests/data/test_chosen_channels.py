@@ -6,6 +6,7 @@ import pickle
 
 import h5py
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -17,25 +18,20 @@ from spanloc.data.uniform import uniform
 ROWS = 20
 X, Y = np.arange(ROWS) / 8, np.arange(ROWS) % 3 - 1.0
 TEXTS = ["walk", "sit"] * (ROWS // 2)
-COLUMNS = {"time": np.arange(ROWS) / 50, "x": X, "label": TEXTS, "y": Y}
-
-
-def write_csv(path):
-    lines = [";".join(map(str, row)) for row in zip(*COLUMNS.values(), strict=True)]
-    path.write_text("\n".join([";".join(COLUMNS), *lines]))
-
-
-def write_parquet(path):
-    parquet.write_table(pa.table(COLUMNS), path, row_group_size=7)
+TABLE = pd.DataFrame({"time": np.arange(ROWS) / 50, "x": X, "label": TEXTS, "y": Y})
 
 
 def write_hdf5(path):
     kinds = [("time", "f8"), ("x", "f4"), ("label", h5py.string_dtype()), ("y", "i2")]
     with h5py.File(path, "w") as file:
-        file["night/table"] = np.array([*zip(*COLUMNS.values(), strict=True)], np.dtype(kinds))
+        file["night/table"] = np.array([*TABLE.itertuples(index=False)], np.dtype(kinds))
 
 
-WRITERS = {".csv": write_csv, ".parquet": write_parquet, ".h5": write_hdf5}
+WRITERS = {
+    ".csv": lambda path: TABLE.to_csv(path, index=False, sep=";"),
+    ".parquet": lambda path: TABLE.to_parquet(path, index=False, row_group_size=7),
+    ".h5": write_hdf5,
+}
 tables = pytest.mark.parametrize("suffix", WRITERS)
 
 

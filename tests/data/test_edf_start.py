@@ -2,21 +2,15 @@
 
 from datetime import date, datetime, time
 
+import edfio
 import numpy as np
 import pytest
+from recordings import edf
 
 from spanloc.data.signals import open_signal
 
-edfio = pytest.importorskip("edfio")
-
-
-def written(path, annotations=(), **options):
-    kind, file = (
-        (edfio.BdfSignal, edfio.Bdf) if path.suffix == ".bdf" else (edfio.EdfSignal, edfio.Edf)
-    )
-    values = np.linspace(-1, 1, 200)
-    file([kind(values, 50.0, label="x")], annotations=annotations, **options).write(path)
-    return path
+CHANNELS = {"x": (50.0, np.linspace(-1, 1, 200))}
+NOTES = [(1.0, 0.5, "lift")]
 
 
 def start(path):
@@ -29,12 +23,11 @@ def start(path):
 def test_annotations_and_fractions_of_a_second_do_not_hide_it(
     tmp_path, suffix, annotated, microsecond
 ):
-    notes = [edfio.EdfAnnotation(1.0, 0.5, "lift")] if annotated else []
     options = {
         "recording": edfio.Recording(startdate=date(2024, 5, 31)),
         "starttime": time(22, 15, 7, microsecond),
     }
-    path = written(tmp_path / f"a{suffix}", notes, **options)
+    path = edf(tmp_path / f"a{suffix}", CHANNELS, NOTES if annotated else (), **options)
     assert start(path) == datetime(2024, 5, 31, 22, 15, 7)
 
 
@@ -56,7 +49,7 @@ def test_annotations_and_fractions_of_a_second_do_not_hide_it(
     ],
 )
 def test_the_start_is_that_of_the_header_or_none(tmp_path, said, day, clock, expected):
-    path = written(tmp_path / "a.edf", [edfio.EdfAnnotation(1.0, 0.5, "lift")])
+    path = edf(tmp_path / "a.edf", CHANNELS, NOTES)
     content = path.read_bytes()
     fields = said.encode().ljust(80) + day.encode().ljust(8) + clock.encode().ljust(8)
     path.write_bytes(content[:88] + fields + content[184:])

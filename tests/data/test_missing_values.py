@@ -22,20 +22,14 @@ def with_gaps(steps, rng, channels=3):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_missing_values_are_interpolated_between_their_neighbours(seed):
-    rng = np.random.default_rng(seed)
-    values = with_gaps(int(rng.integers(2, 6000)), rng)
-    found = Filled(ArraySignal(values)).read(0, len(values))
-    wanted = pd.DataFrame(values).interpolate(limit_direction="both")
-    assert np.allclose(found, wanted, atol=1e-6)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_a_step_has_the_same_value_in_every_stretch_that_is_read(seed):
+def test_missing_values_are_interpolated_between_their_neighbours_in_every_stretch(seed):
     rng = np.random.default_rng(seed)
     steps = int(rng.integers(2, 6000))
-    signal = Filled(ArraySignal(with_gaps(steps, rng)))
+    values = with_gaps(steps, rng)
+    signal = Filled(ArraySignal(values))
     whole = signal.read(0, steps)
+    wanted = pd.DataFrame(values).interpolate(limit_direction="both")
+    assert np.allclose(whole, wanted, atol=1e-6)
     for _ in range(20):
         first = int(rng.integers(steps))
         last = int(rng.integers(first, steps)) + 1
@@ -115,24 +109,16 @@ def test_a_gap_in_the_times_is_refused_or_filled(tmp_path, suffix):
         table.to_csv(path, index=False) if suffix == "csv" else table.to_parquet(path)
     rows = "".join(f"{name},16,18\n" for name in "abc")
     (tmp_path / "annotations.csv").write_text(f"sequence,start,end\n{rows}")
-    with pytest.raises(
-        ValueError,
-        match=r"it has the columns 'Uhr', 'x'; name .* 'data.columns={time: NAME}', or set fps",
-    ):
-        AnnotatedData(tmp_path).setup()
-    with pytest.raises(ValueError, match=r"it has the columns 'Uhr', 'x'; name"):
-        AnnotatedData(tmp_path, channels=["x"]).setup()
     named = {"columns": {"time": "Uhr"}, **NOTHING_HELD_OUT}
-    with pytest.raises(ValueError, match=r"5.1 s of its times are missing, from 9.9 s on; missi"):
-        AnnotatedData(tmp_path, **named).setup()
-    with pytest.raises(
-        ValueError, match=r"column 'Uhr' is not regular: .* or data.on_rate=resample"
+    for options, said in (
+        ({}, "it has the columns 'Uhr', 'x'; name .* 'data.columns={time: NAME}', or set fps"),
+        ({"channels": ["x"]}, "it has the columns 'Uhr', 'x'; name"),
+        (named, "5.1 s of its times are missing, from 9.9 s on; missi"),
+        (named | {"on_rate": "error"}, "column 'Uhr' is not regular: .* data.on_rate=resample"),
+        (named | {"unit": "steps"}, "the times of .* are not regular, so that rows are not steps"),
     ):
-        AnnotatedData(tmp_path, on_rate="error", **named).setup()
-    with pytest.raises(
-        ValueError, match="the times of .* are not regular, so that rows are not steps"
-    ):
-        AnnotatedData(tmp_path, unit="steps", **named).setup()
+        with pytest.raises(ValueError, match=said):
+            AnnotatedData(tmp_path, **options).setup()
     data = AnnotatedData(tmp_path, missing="interpolate", **named)
     data.setup()
     assert (data.num_channels, data.input.channels, data.input.time) == (1, ["x"], "Uhr")

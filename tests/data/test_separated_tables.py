@@ -2,21 +2,12 @@
 
 import numpy as np
 import pytest
+from recordings import table
 
 from spanloc.data.signals import open_signal
 from spanloc.data.signals.form import is_number, separator_of
 
 EXPECTED = [[0.5, -1e3], [np.nan, 2.25], [3, 4]]
-
-
-@pytest.fixture
-def table(tmp_path):
-    def write(text, name="x.csv", encoding="utf-8"):
-        path = tmp_path / name
-        path.write_bytes(text.encode(encoding))
-        return path
-
-    return write
 
 
 def values(signal):
@@ -35,8 +26,8 @@ def values(signal):
         '"time" ; "x";acc y |0;0,5;-1000|0,02;NA;2,25|0,04;3;4',
     ],
 )
-def test_the_separator_is_that_of_the_first_line(table, rows, end, encoding):
-    signal = open_signal(table(rows.replace("|", end) + end, encoding=encoding))
+def test_the_separator_is_that_of_the_first_line(tmp_path, rows, end, encoding):
+    signal = open_signal(table(tmp_path, rows.replace("|", end) + end, encoding=encoding))
     assert (signal.channels, signal.rate) == (("x", "acc y"), 50)
     assert np.array_equal(values(signal), EXPECTED, equal_nan=True)
 
@@ -52,22 +43,22 @@ def test_of_several_separators_tab_goes_before_semicolon_before_comma(line, sepa
     assert separator_of(line) == separator
 
 
-def test_a_tsv_is_separated_by_tabs_whatever_its_names(table):
-    signal = open_signal(table("x, left\ty;z\n1\t2\n", "x.tsv"))
+def test_a_tsv_is_separated_by_tabs_whatever_its_names(tmp_path):
+    signal = open_signal(table(tmp_path, "x, left\ty;z\n1\t2\n", "x.tsv"))
     assert signal.channels == ("x, left", "y;z")
     assert values(signal).tolist() == [[1, 2]]
 
 
-def test_numbers_without_names_have_decimal_commas_beside_semicolons_only(table):
-    signal = open_signal(table("1,5;2\n3;4,25\n", encoding="utf-8-sig"))
+def test_numbers_without_names_have_decimal_commas_beside_semicolons_only(tmp_path):
+    signal = open_signal(table(tmp_path, "1,5;2\n3;4,25\n", encoding="utf-8-sig"))
     assert signal.channels is None
     assert values(signal).tolist() == [[1.5, 2], [3, 4.25]]
-    assert values(open_signal(table("1,5\n3,4\n"))).tolist() == [[1, 5], [3, 4]]
+    assert values(open_signal(table(tmp_path, "1,5\n3,4\n"))).tolist() == [[1, 5], [3, 4]]
 
 
-def test_whole_numbers_before_the_first_decimal_comma_do_not_matter(table):
+def test_whole_numbers_before_the_first_decimal_comma_do_not_matter(tmp_path):
     text = "x;y\n" + "1;2\n" * 300_000 + "1;2,5\n"
-    found = values(open_signal(table(text)))
+    found = values(open_signal(table(tmp_path, text)))
     assert found.shape == (300_001, 2)
     assert found[-1].tolist() == [1, 2.5]
 
@@ -83,33 +74,33 @@ def test_what_counts_as_a_number(field, points, known):
     assert is_number(field, points) is known
 
 
-def test_date_times_give_the_rate_beside_decimal_commas(table):
+def test_date_times_give_the_rate_beside_decimal_commas(tmp_path):
     times = ("2024-05-01 12:00:00.00", "2024-05-01 12:00:00.50", "2024-05-01 12:00:01")
     text = "x;time;y\n" + "".join(f"1,5;{time};2\n" for time in times)
     # Where no decimal comma comes, too.
     for said, expected in ((text, 1.5), (text.replace("1,5", "1"), 1)):
-        signal = open_signal(table(said))
+        signal = open_signal(table(tmp_path, said))
         assert (signal.channels, signal.rate) == (("x", "y"), 2)
         assert values(signal).tolist() == [[expected, 2]] * 3
 
 
-def test_several_columns_of_text_are_named_in_one_error(table):
-    path = table("time,x,label,y,note\n0,1,walk,2,a\n1,3,sit,4,b\n")
+def test_several_columns_of_text_are_named_in_one_error(tmp_path):
+    path = table(tmp_path, "time,x,label,y,note\n0,1,walk,2,a\n1,3,sit,4,b\n")
     with pytest.raises(ValueError) as caught:
         open_signal(path)
     wanted = "columns 'label', 'note' hold text ('walk' in row 2) and text ('a' in row 2); wanted"
     assert str(caught.value) == f"{path}: {wanted} numbers: choose others with data.channels"
 
 
-def test_text_after_the_first_rows_is_named_with_its_row(table):
-    path = table("x,label\n1,\n2,walk\n")
+def test_text_after_the_first_rows_is_named_with_its_row(tmp_path):
+    path = table(tmp_path, "x,label\n1,\n2,walk\n")
     with pytest.raises(ValueError, match=r"row 3, column 'label' is 'walk'.*with data\.channels$"):
         open_signal(path)
     assert values(open_signal(path, channels=["x"])).tolist() == [[1], [2]]
 
 
-def test_columns_that_are_not_chosen_need_no_names_of_their_own(table):
-    path = table("x,y,x,\n1,2,3,\n4,5,6,\n")
+def test_columns_that_are_not_chosen_need_no_names_of_their_own(tmp_path):
+    path = table(tmp_path, "x,y,x,\n1,2,3,\n4,5,6,\n")
     with pytest.raises(ValueError, match="row 1 names column 'x' more than once"):
         open_signal(path)
     assert values(open_signal(path, channels=["y"])).tolist() == [[2], [5]]
@@ -118,10 +109,3 @@ def test_columns_that_are_not_chosen_need_no_names_of_their_own(table):
         open_signal(path, channels=["x"])
     with pytest.raises(ValueError, match="row 1: column 4 has no name"):
         open_signal(path, channels=[3])
-
-
-def test_other_encodings_are_read_too(table):
-    for encoding in ("utf-16", "latin-1"):
-        signal = open_signal(table("x;é\n1;2\n", encoding=encoding))
-        assert signal.channels == ("x", "é")
-        assert signal.read(0, 1).tolist() == [[1, 2]]

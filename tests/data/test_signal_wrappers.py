@@ -64,18 +64,6 @@ def test_channels_keep_the_order_in_which_they_are_named():
     assert np.array_equal(chosen.read(2, 5), signal.read(2, 5)[:, [2, 0, 1]])
 
 
-@pytest.mark.parametrize(
-    ("chosen", "said"),
-    [
-        (["EMG"], r"^noise: has no channel 'EMG'; it has 'c0', 'c1', 'c2'$"),
-        ([3], "^noise: has no channel 3; it has 3, counted from 0$"),
-    ],
-)
-def test_a_channel_that_is_not_there_is_refused_with_those_that_are(chosen, said):
-    with pytest.raises(ValueError, match=said):
-        Channels(noise(10, 3), chosen)
-
-
 @pytest.mark.parametrize(("source", "rate"), [r for r in RATIOS if r[0] < 9000 and r[1] < 9000])
 def test_a_sine_stays_where_it_is_in_time(source, rate):
     # Half a step of the coarser rate would be off by half a radian.

@@ -4,32 +4,23 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
+from recordings import table
 
 from spanloc.data.signals import NpySignal, open_signal, reading
 from spanloc.data.signals.clock import clock_of
 
 
-@pytest.fixture
-def table(tmp_path):
-    def write(text, name="x.csv"):
-        path = tmp_path / name
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return path
-
-    return write
-
-
-def test_the_first_line_names_the_channels_only_if_it_is_not_all_numbers(table):
-    plain = open_signal(table("1,2\n3,4\n"))
+def test_the_first_line_names_the_channels_only_if_it_is_not_all_numbers(tmp_path):
+    plain = open_signal(table(tmp_path, "1,2\n3,4\n"))
     assert (plain.num_steps, plain.channels) == (2, None)
     assert plain.read(0, 2).tolist() == [[1, 2], [3, 4]]
-    named = open_signal(table(b'\xef\xbb\xbf"x, left",y\r\n1,2\r\n3,4\r\n'))
+    named = open_signal(table(tmp_path, b'\xef\xbb\xbf"x, left",y\r\n1,2\r\n3,4\r\n'))
     assert (named.num_steps, named.channels) == (2, ("x, left", "y"))
     assert named.read(1, 2).tolist() == [[3, 4]]
 
 
-def test_missing_fields_are_nan_and_the_index_of_pandas_is_no_channel(table):
-    signal = open_signal(table(",x,y\n0,,2\n1,3,NaN\n2,inf,-1e3\n"))
+def test_missing_fields_are_nan_and_the_index_of_pandas_is_no_channel(tmp_path):
+    signal = open_signal(table(tmp_path, ",x,y\n0,,2\n1,3,NaN\n2,inf,-1e3\n"))
     assert signal.channels == ("x", "y")
     found = signal.read(0, 3)
     assert np.array_equal(found, [[np.nan, 2], [3, np.nan], [np.inf, -1000]], equal_nan=True)
@@ -46,8 +37,8 @@ def test_missing_fields_are_nan_and_the_index_of_pandas_is_no_channel(table):
         ("time", [7.5], None),
     ],
 )
-def test_a_regular_time_column_gives_the_rate(table, head, times, rate):
-    signal = open_signal(table(f"x,{head}\n" + "".join(f"1,{t}\n" for t in times)))
+def test_a_regular_time_column_gives_the_rate(tmp_path, head, times, rate):
+    signal = open_signal(table(tmp_path, f"x,{head}\n" + "".join(f"1,{t}\n" for t in times)))
     assert signal.channels == ("x",)
     assert signal.rate == rate
 
@@ -63,10 +54,7 @@ def test_the_rate_of_rounded_times_has_the_digits_that_they_can_tell(tmp_path):
 @pytest.mark.parametrize(
     ("times", "said"),
     [
-        (
-            "0 1 2 4 5 6 7",
-            "row 5 comes 2 s after the one before, at 4 s, where most come after 1 s",
-        ),
+        ("0 1 2 4 5 6 7", "row 5 comes 2 s after the one before, at 4 s, where most come after 1 s"),
         ("0 1 2 2 3 4 5", "row 5 comes 0 s after"),
         ("0 1 2 3 1 2 3", "row 6 comes -2 s after .* wanted ascending times"),
         ("0 1 2  3 4 5", "no time in row 5"),
@@ -74,9 +62,9 @@ def test_the_rate_of_rounded_times_has_the_digits_that_they_can_tell(tmp_path):
         ("0 1 2 3 4 5 6 7 8 9 10 11.4 12.8 14.2 15.6 17 18.4 19.8 21.2 22.6 24", "regular: row 9"),
         ("1700000000000 1700000001000", "wanted seconds, or a name that says the unit"),
     ],
-)
-def test_an_irregular_time_column_is_refused_with_the_row(table, times, said):
-    path = table("time,x\n" + "".join(f"{t},1\n" for t in times.split(" ")))
+)  # fmt: skip
+def test_an_irregular_time_column_is_refused_with_the_row(tmp_path, times, said):
+    path = table(tmp_path, "time,x\n" + "".join(f"{t},1\n" for t in times.split(" ")))
     with pytest.raises(ValueError, match=rf"x\.csv: column 'time'.*{said}"):
         open_signal(path, on_rate="error")
     signal = open_signal(path, rate=2)
@@ -92,11 +80,11 @@ def rows_of_a_logger(time):
 @pytest.mark.parametrize("above", ["", "Logger: DL-850;SN 12345\nOperator: Müller\n\n"])
 @pytest.mark.parametrize("units", ["", "-;m/s²;[°C];-\n"])
 def test_lines_above_the_names_and_units_below_them_are_none_of_the_steps(
-    table, above, units, encoding
+    tmp_path, above, units, encoding
 ):
     rows = rows_of_a_logger(lambda i: f"2026-11-03 07:58:{12 + i // 100}.{i % 100 * 10:03d}")
     text = f"{above}Time;Acc X;Öl;Status\n{units}{rows}"
-    signal = open_signal(table(text.encode(encoding)), channels=["Acc X", "Öl"])
+    signal = open_signal(table(tmp_path, text.encode(encoding)), channels=["Acc X", "Öl"])
     assert signal.units == (("m/s²", "°C") if units else None)
     assert (signal.rate, signal.num_steps, signal.channels) == (100, 200, ("Acc X", "Öl"))
     assert signal.read(199, 200).tolist() == [[199 / 8, 1.5]]
@@ -105,35 +93,37 @@ def test_lines_above_the_names_and_units_below_them_are_none_of_the_steps(
 
 
 @pytest.mark.parametrize(
-    ("time", "begins"),
+    ("first", "second", "zone", "begins"),
     [
-        (lambda i: f"03.11.2026 07:58:{i // 10:02d}.{i % 10}", 1793692680),
-        (lambda i: f"07:58:{i // 10:02d}.{i % 10}", 7 * 3600 + 58 * 60),
-        (
-            lambda i: f"{'9:59' if i < 100 else '10:00'}:{(i // 10 + 50) % 60:02d}.{i % 10}",
-            9 * 3600 + 59 * 60 + 50,
-        ),
-        (lambda i: f"{'23:59' if i < 100 else '00:00'}:{(i // 10 + 50) % 60:02d}.{i % 10}", 86390),
-        (lambda i: f"2026-11-03T07:58:{i // 10:02d}.{i % 10}+01:00", 1793692680),
-        (lambda i: f"2026-11-03T07:58:{i // 10:02d}.{i % 10}Z", 1793692680),
+        ("03.11.2026 07:58", "03.11.2026 07:59", "", 1793692730),
+        ("07:58", "07:59", "", 28730),
+        ("9:59", "10:00", "", 35990),
+        ("23:59", "00:00", "", 86390),
+        ("2026-11-03T07:58", "2026-11-03T07:59", "+01:00", 1793692730),
+        ("2026-11-03T07:58", "2026-11-03T07:59", "-0030", 1793692730),
+        ("2026-11-03T07:58", "2026-11-03T07:59", "Z", 1793692730),
     ],
 )
-def test_a_column_of_clock_times_gives_the_rate_and_the_begin(table, time, begins):
-    rows = "".join(f"{time(i)},{i}\n" for i in range(200))
-    signal = open_signal(table(f"time,x\n{rows}"))
+def test_a_column_of_clock_times_gives_the_rate_and_the_begin(
+    tmp_path, first, second, zone, begins
+):
+    minutes = [first] * 100 + [second] * 100
+    seconds = [f"{(i // 10 + 50) % 60:02d}.{i % 10}{zone}" for i in range(200)]
+    rows = "".join(f"{a}:{b},1\n" for a, b in zip(minutes, seconds, strict=True))
+    signal = open_signal(table(tmp_path, f"time,x\n{rows}"))
     assert (signal.rate, signal.clock.begins) == (10, begins)
 
 
 @pytest.mark.parametrize("title", ["Patient,Anna", "# made by x, v2", "# made by x"])
-def test_a_title_is_not_the_names_of_the_channels(table, title):
-    signal = open_signal(table(f"{title}\ntime,m\n0.5,1\n1,2\n1.5,3\n"))
+def test_a_title_is_not_the_names_of_the_channels(tmp_path, title):
+    signal = open_signal(table(tmp_path, f"{title}\ntime,m\n0.5,1\n1,2\n1.5,3\n"))
     assert (signal.channels, signal.rate, signal.num_steps) == (("m",), 2, 3)
 
 
 @pytest.mark.parametrize(("unit", "rate"), [("s", 0.05), ("[ms]", 50), ("(us)", 50_000)])
-def test_the_row_of_units_gives_the_unit_of_the_times(table, unit, rate):
+def test_the_row_of_units_gives_the_unit_of_the_times(tmp_path, unit, rate):
     rows = "".join(f"{20 * i},{i}\n" for i in range(9))
-    assert open_signal(table(f"time,x\n{unit},g\n{rows}")).rate == pytest.approx(rate)
+    assert open_signal(table(tmp_path, f"time,x\n{unit},g\n{rows}")).rate == pytest.approx(rate)
 
 
 @pytest.mark.parametrize(
@@ -144,10 +134,7 @@ def test_the_row_of_units_gives_the_unit_of_the_times(table, unit, rate):
         ("x,y\n1,2\n1\n", "row 3 has 1 columns; wanted 2"),
         ("x,y\n1,2,3\n", "row 2 has 3 columns; wanted 2"),
         ("x;y\n1;2,5\n1;z\n", "row 3, column 'y' is 'z'; wanted a number"),
-        (
-            "x;y\n1.5;2,5\n",
-            "row 2, column 'y' is '2,5' and .* 'x' is '1.5'; wanted decimal commas or",
-        ),
+        ("x;y\n1.5;2,5\n", "row 2, column 'y' is '2,5' and .* 'x' is '1.5'; wanted decimal commas or"),
         ("x,x\n1,2\n", "row 1 names column 'x' more than once"),
         ("x,,y\n1,2,3\n", "row 1: column 2 has no name"),
         ("x,y\n", "has no rows"),
@@ -165,20 +152,21 @@ def test_the_row_of_units_gives_the_unit_of_the_times(table, unit, rate):
         ('"a\nb",c\n1,2\n', "a.* text|row 1|columns"),
         ("x,y\na,b\nc,d\n", r"columns 'x', 'y' hold text \('a' in row 2\)"),
         ("Logger: 7\nx,y\n1,2\n1,two\n", "row 4, column 'y' is 'two'; wanted a number"),
-        ("time,x\n11/03/2026 07:58,1\n", "'11/03/2026 07:58' is not a time that can be read"),
+        ("Zeit,x\n11/03/2026 07:58,1\n",
+         "column 'Zeit': '11/03/2026 07:58' is not a time that can be read; wanted seconds, or"),
         ("x\n" + "1" * 3_000_000 + "\n", "x.csv: not a table"),
         # More than Arrow takes at once.
         ("x,y\n" + f"{'0' * 99},2\n" * 20_000 + "1,z\n", "row 20002, column 'y' is 'z'"),
     ],
-)
-def test_what_is_off_in_a_table_is_named_with_row_and_column(table, text, said):
+)  # fmt: skip
+def test_what_is_off_in_a_table_is_named_with_row_and_column(tmp_path, text, said):
     with pytest.raises(ValueError, match=rf"^/.*x\.csv: .*{said}|^/.*{said}") as error:
-        open_signal(table(text))
+        open_signal(table(tmp_path, text))
     assert len(str(error.value)) < 400
 
 
-def test_a_table_that_takes_too_much_memory_is_refused(table, monkeypatch):
-    path = table("x,y\n" + "1,2\n" * 1000)
+def test_a_table_that_takes_too_much_memory_is_refused(tmp_path, monkeypatch):
+    path = table(tmp_path, "x,y\n" + "1,2\n" * 1000)
     monkeypatch.setattr(reading, "MOST_BYTES", 7999)
     with pytest.raises(ValueError, match=r"wanted at most .*; save it as \.npy or \.parquet"):
         open_signal(path)
@@ -186,9 +174,11 @@ def test_a_table_that_takes_too_much_memory_is_refused(table, monkeypatch):
     assert open_signal(path).num_steps == 1000
 
 
-def test_decoded_files_are_kept_up_to_a_limit_and_read_again_when_they_change(table, monkeypatch):
+def test_decoded_files_are_kept_up_to_a_limit_and_read_again_when_they_change(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(reading, "KEPT_BYTES", 5000)
-    signals = [open_signal(table("x\n" + "1\n" * 1000, f"{i}.csv")) for i in range(3)]
+    signals = [open_signal(table(tmp_path, "x\n" + "1\n" * 1000, f"{i}.csv")) for i in range(3)]
     assert len(reading._kept) == 1
     assert [signal.read(0, 1000).sum() for signal in signals] == [1000] * 3
     signals[2].path.write_text("x\n" + "2\n" * 1000 + "\n")

@@ -195,6 +195,7 @@ def test_errors_of_ends_are_the_reference(seed):
         ("AveragePrecision", {"thresholds": [0.5, 1.5]}, r"thresholds are \[0.5, 1.5\]; wanted dec"),
         ("AveragePrecision", {"thresholds": [0.5, 0.5]}, "two of them are the same, or nearly"),
         ("AverageRecall", {"numbers": [1.5]}, "numbers"),
+        ("EventF1", {"min_score": float("nan")}, "min_score is nan; wanted a number"),
         ("RecallAtTIoU", {"thresholds": []}, r"thresholds are \[\]; wanted decimals"),
         ("RecallAtTIoU", {"numbers": [0]}, r"numbers are \[0\]; wanted whole numbers, at least 1"),
         ("RecallAtTIoU", {"lengths": [5, 2]}, r"lengths is \[5, 2\]; wanted \[least, most\]"),

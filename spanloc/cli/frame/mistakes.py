@@ -12,7 +12,14 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from spanloc.files import leaves
 
-_MISTAKES = (ValueError, OSError, FloatingPointError, HydraException, OmegaConfBaseException)
+_MISTAKES = (
+    ValueError,
+    OSError,
+    FloatingPointError,
+    MemoryError,
+    HydraException,
+    OmegaConfBaseException,
+)
 
 
 def is_mistake(error: BaseException) -> bool:
@@ -23,7 +30,7 @@ def is_mistake(error: BaseException) -> bool:
 
 def line_of(error: BaseException, command: str = "train") -> str:
     """The line for an error of ``spanloc-<command>``."""
-    text = str(error)
+    text = str(error) or type(error).__name__
     if "iter(combined_loader)" in text and error.__context__ is not None:
         # Lightning's own, as it cleans up after loaders that failed to start.
         return line_of(error.__context__)

@@ -48,6 +48,7 @@ def with_progress(items: Iterable[Item], count: int, noun: str) -> Iterator[Item
             yield from progress.track(items, total=count)
         return
     line = progress_lines(noun)
+    line(0, count)  # starts the clock
     for number, item in enumerate(items, 1):
         yield item
         line(number, count)
@@ -67,7 +68,7 @@ def progress_lines(noun: str) -> Callable[[int, int], None]:
         from spanloc.training.callbacks.pace import Pace, counted
 
         pace = pace or Pace()
-        if pace.due() and done < total:
+        if pace.due() and 0 < done < total:
             log.info("%s", counted(done, total, noun, seconds))
 
     return line

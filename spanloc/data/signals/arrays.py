@@ -16,8 +16,10 @@ from spanloc.data.signals.reading import (
     reading,
     require_file,
     require_size,
+    shown_path,
 )
-from spanloc.data.signals.reading import shown_path as shown_path
+
+_ARCHIVE = "a .npz archive of plain arrays"
 
 
 class NpySignal(Signal):
@@ -64,8 +66,7 @@ class NpzSignal(Signal):
 
     def __init__(self, path: Path, key: str | None = None) -> None:
         self.path = path
-        require_file(path)
-        with reading(path, "a .npz archive of plain arrays"), zipfile.ZipFile(path) as archive:
+        with reading(path, _ARCHIVE), zipfile.ZipFile(path) as archive:
             names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
             self._key = chosen_key(path, names, key, "array")
             place = f"array {self._key!r:.60}: "
@@ -82,8 +83,7 @@ class NpzSignal(Signal):
         return kept(self.path, self._key, self._load)[first:last]
 
     def _load(self) -> np.ndarray:
-        kind = "a .npz archive of plain arrays"
-        with reading(self.path, kind), np.load(self.path, allow_pickle=False) as archive:
+        with reading(self.path, _ARCHIVE), np.load(self.path, allow_pickle=False) as archive:
             array: np.ndarray = archive[self._key]
             return array.reshape(self.num_steps, self.num_channels)
 

@@ -14,7 +14,6 @@ from spanloc.data.signals.reading import (
     checked_shape,
     library,
     reading,
-    require_file,
     shown_path,
 )
 
@@ -56,6 +55,5 @@ class AudioSignal(Signal):
     @contextmanager
     def _opened(self) -> Iterator[Any]:
         soundfile = library(self.path, "soundfile", "audio")
-        require_file(self.path)
         with reading(self.path, "an audio file"), soundfile.SoundFile(self.path) as file:
             yield file

@@ -1,12 +1,11 @@
 """Some channels of a signal."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from spanloc.data.signals.clock import time_column
 from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import listed, shown_path
 
@@ -63,19 +62,6 @@ def some_channels(signal: Signal, chosen: Sequence[str | int]) -> Signal:
     return Channels(signal, numbers) if only is None else cast(Signal, only(numbers))
 
 
-def opened_for(signal: Signal, chosen: Sequence[str | int] | None) -> Signal:
-    """A newly opened signal with the chosen channels alone, and the :class:`Choice` as ``choice``.
-
-    None: all. A signal whose reader has chosen already stays as it is.
-    """
-    if chosen is None or getattr(signal, "choice", None) is not None:
-        return signal
-    numbers, choice = choose(signal, chosen)
-    found = some_channels(signal, numbers)
-    vars(found)["choice"] = choice
-    return found
-
-
 class Named(NamedTuple):
     """The channels of a file whose signal is not made yet."""
 
@@ -108,65 +94,52 @@ def choose(
     return numbers, Choice(tuple(chosen), numbers != every, left)
 
 
-def named_columns(
+def columns_for(
     path: Path,
     names: Sequence[str],
-    kind_of: Callable[[str], str | None],
+    kinds: Mapping[int, str],
     chosen: Sequence[str | int] | None,
-    time: str | None = None,
-    skip: Sequence[str] = (),
-) -> tuple[tuple[str, float] | None, list[str], Choice | None]:
-    """The time column of a table and its unit in seconds, and the rest as of :func:`columns_for`, by name.
-
-    Args:
-        names: Of all columns, which differ.
-        kind_of: Kind of content of a column by its name, None for numbers.
-        time: Name of the column with the time; None: one of the usual names.
-        skip: Names of columns that are no channels.
-    """
-    clock = time_column(names, time)
-    columns = tuple(name for name in names if not ((clock and name == clock[0]) or name in skip))
-    if not columns:
-        raise ValueError(f"{shown_path(path)}: has no columns of numbers beside the time")
-    kinds = {i: kind for i, name in enumerate(columns) if (kind := kind_of(name)) is not None}
-    numbers, choice = columns_for(Named(path, columns, len(columns)), kinds, chosen)
-    return clock, [columns[i] for i in numbers], choice
-
-
-def columns_for(
-    file: Named, kinds: Mapping[int, str], chosen: Sequence[str | int] | None
+    beside: Container[int | None],
+    *,
+    named: bool = True,
 ) -> tuple[list[int], Choice | None]:
-    """The columns of a table that become channels, which must hold numbers; and the :class:`Choice`.
+    """The places of the columns of a table that become channels, and the :class:`Choice`.
 
     Args:
-        file: The columns but for that of the time.
+        names: Of all columns.
         kinds: Kinds of content of the columns without numbers, by place.
-        chosen: Names, or numbers from 0. None: all.
+        chosen: Names, or numbers from 0 that do not count those ``beside``. None: all.
+        beside: Places of the columns that are no channels, such as the time.
+        named: Whether the names are those of the file.
     """
-    count, names = file.num_channels, file.channels or ()
-    numbers, choice = choose(file, chosen)
-    bad = [i for i in numbers if i in kinds]
+    where = shown_path(path)
+    places = [i for i in range(len(names)) if i not in beside]
+    if not places:
+        raise ValueError(f"{where}: has no columns of numbers beside the time")
+    own = tuple(names[i] for i in places)
+    numbers, choice = choose(Named(path, own if named else None, len(own)), chosen)
+    found = [places[i] for i in numbers]
+    bad = [i for i in found if i in kinds]
     if not bad:
-        return numbers, choice
-    holds = f"s {listed([names[i] for i in bad])} hold" if len(bad) > 1 else ""
-    holds = holds or f" {names[bad[0]]!r:.60} holds"
+        return found, choice
+    shown = listed([names[i] for i in bad])
+    holds = f"s {shown} hold" if len(bad) > 1 else f" {shown} holds"
     what = " and ".join(list(dict.fromkeys(f"{kinds[i]:.60}" for i in bad))[:3])
-    hint = "" if len(bad) == count else ": choose others with data.channels"
-    raise ValueError(f"{shown_path(file.path)}: column{holds} {what}; wanted numbers{hint}")
+    hint = "" if len(bad) == len(own) else ": choose others with data.channels"
+    raise ValueError(f"{where}: column{holds} {what}; wanted numbers{hint}")
 
 
 def _number(signal: Signal | Named, channel: str | int) -> int:
-    where, names = shown_path(signal.path), signal.channels
-    has = f"its {signal.num_channels} channels have no names" if names is None else ""
-    if isinstance(channel, str):
-        found = [i for i, name in enumerate(names or ()) if name == channel]
-        if len(found) > 1:
-            raise ValueError(f"{where}: has {len(found)} channels {channel!r}; wanted numbers")
-        if found:
-            return found[0]
-        has = has or f"it has {listed(names or ())}"
-    elif type(channel) is int and 0 <= channel < signal.num_channels:
+    where, names, count = shown_path(signal.path), signal.channels, signal.num_channels
+    if type(channel) is int and 0 <= channel < count:
         return channel
+    found = [i for i, name in enumerate(names or ()) if name == channel]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(f"{where}: has {len(found)} channels {channel!r}; wanted numbers")
+    if not isinstance(channel, str):
+        has = f"it has {count}, counted from 0"
     else:
-        has = f"it has {signal.num_channels}, counted from 0"
+        has = f"it has {listed(names)}" if names else f"its {count} channels have no names"
     raise ValueError(f"{where}: has no channel {channel!r:.100}; {has}")

@@ -29,25 +29,25 @@ _RESPELLED = (
 SECONDS = {"ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
-def time_column(names: Sequence[str], chosen: str | None = None) -> tuple[str, float] | None:
-    """The column with the time, and its unit in seconds; None where there is none.
+def time_column(names: Sequence[str], chosen: str | None = None) -> tuple[int, float] | None:
+    """The place of the column with the time, and its unit in seconds; None where there is none.
 
     It is the ``chosen`` one, else the first that is called ``time``, ``timestamp``, ``datetime``, ``elapsed``,
     ``seconds``, ``zeit``, ``temps``, ``tiempo`` or ``t``, in small or capital letters. It holds seconds, or
     date-times; after ``_`` or a blank, or in brackets, another unit may follow: ``time_ms``.
 
     >>> time_column(["x", "Time (ms)"]), time_column(["temperature"])
-    (('Time (ms)', 0.001), None)
+    ((1, 0.001), None)
     >>> time_column(["time", "clock_ms"], "clock_ms")
-    ('clock_ms', 0.001)
+    (1, 0.001)
     """
     if chosen is not None and chosen in names:
         unit = _UNIT.search(chosen.strip())
-        return chosen, SECONDS[unit[1].lower()] if unit else 1.0
-    for name in names:
+        return names.index(chosen), SECONDS[unit[1].lower()] if unit else 1.0
+    for place, name in enumerate(names):
         # "ts" is no t in seconds.
         if (found := _NAME.fullmatch(name.strip())) and name.strip().lower() != "ts":
-            return name, SECONDS.get((found[1] or "s").lower(), 1.0)
+            return place, SECONDS.get((found[1] or "s").lower(), 1.0)
     return None
 
 
@@ -168,11 +168,8 @@ def clock_of(path: Path, name: str, times: np.ndarray, unit: float, *, first_row
         return Clock(rate, begins, seconds * rate, uneven)
     rate = len(steps) / duration
     unsure = min(1e-9 + 2 * float(away.max()) / duration, 1e-3)
-    for digits in range(3, 16):
-        short = float(f"{rate:.{digits}g}")
-        if abs(short - rate) <= unsure * rate:
-            return Clock(short, begins)
-    return Clock(rate, begins)
+    shorter = (float(f"{rate:.{digits}g}") for digits in range(3, 16))
+    return Clock(next((r for r in shorter if abs(r - rate) <= unsure * rate), rate), begins)
 
 
 def _spread(seconds: np.ndarray) -> tuple[np.ndarray, float]:

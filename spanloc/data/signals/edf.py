@@ -5,7 +5,6 @@ import re
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +19,6 @@ from spanloc.data.signals.reading import (
     checked_shape,
     library,
     reading,
-    require_file,
     shown_path,
 )
 
@@ -120,8 +118,7 @@ class EdfChannel(NamedTuple):
     offset: float
 
 
-@dataclass(frozen=True)
-class EdfHeader:
+class EdfHeader(NamedTuple):
     """The header of an EDF or BDF file.
 
     Args:
@@ -145,7 +142,6 @@ class EdfHeader:
 
 def _header(path: Path) -> EdfHeader:
     where, edfio = shown_path(path), library(path, "edfio", "edf")
-    require_file(path)
     bdf = path.suffix.lower() == ".bdf"
     width, kind = (3, "a BDF file") if bdf else (2, "an EDF file")
     read = edfio.read_bdf if bdf else edfio.read_edf

@@ -46,10 +46,8 @@ class Filled(Signal):
         if self.on_fill is not None:
             self.on_fill()
         rows = np.arange(first, first + len(found), dtype=np.float64)
-        before, after = (
-            self._nearest(found[0], first, -1),
-            self._nearest(found[-1], rows[-1] + 1, 1),
-        )
+        before = self._nearest(found[0], first, -1)
+        after = self._nearest(found[-1], rows[-1] + 1, 1)
         filled = np.array(found)
         for channel in np.flatnonzero(np.isnan(found).any(0)):
             places = np.concatenate([before[:1, channel], rows, after[:1, channel]])

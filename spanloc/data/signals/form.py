@@ -42,9 +42,7 @@ def form_of(lines: Sequence[str], separator: str | None) -> tuple[str, int]:
 
 
 def is_units(row: Sequence[str], below: Sequence[str]) -> bool:
-    """True for a row of units, or nothing, above one with numbers in their place."""
-    if len(row) != len(below):
-        return False
+    """True for a row of units, or nothing, above one of the same length with numbers in their place."""
     columns = [i for i, field in enumerate(below) if field.strip() and is_number(field, ".,")]
     fields = [row[i].strip() for i in columns]
     units = [_IS_UNIT.fullmatch(field) for field in fields]

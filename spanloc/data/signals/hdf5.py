@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 
 from spanloc.data.signals.arrays import chosen_key
-from spanloc.data.signals.channels import named_columns
-from spanloc.data.signals.clock import Clock, clock_of
+from spanloc.data.signals.channels import columns_for
+from spanloc.data.signals.clock import Clock, clock_of, time_column
 from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import (
     checked_rate,
     checked_shape,
     library,
     reading,
-    require_file,
     require_size,
     shown_path,
 )
@@ -93,20 +92,26 @@ class Hdf5Signal(Signal):
     def _open_table(
         self, data: Any, rate: float | None, channels: Sequence[str | int] | None, time: str | None
     ) -> None:
-        def kind_of(name: str, numbers: str = "fiub") -> str | None:
-            kind = data.dtype[name]
-            return None if kind.kind in numbers else "text" if kind.kind in "OSU" else str(kind)
-
-        clock, self._fields, self.choice = named_columns(
-            self.path, data.dtype.names, kind_of, channels, time
-        )
+        names = data.dtype.names
+        types = (data.dtype[name] for name in names)
+        kinds = {
+            i: "text" if kind.kind in "OSU" else str(kind)
+            for i, kind in enumerate(types)
+            if kind.kind not in "fiub"
+        }
+        clock = time_column(names, time)
+        chosen, self.choice = columns_for(self.path, names, kinds, channels, (clock and clock[0],))
+        self._fields = [names[i] for i in chosen]
         shape = (*data.shape, len(self._fields))
         self.num_steps, self.num_channels = checked_shape(self.path, shape, np.dtype(np.float32))
         self.channels = tuple(self._fields)
         if clock and rate is None and self.rate is None:
-            name, unit = clock
-            if (kind := kind_of(name, "fiu")) is not None:
-                came = f"column {name!r:.60} holds {kind:.60}; wanted seconds"
+            place, unit = clock
+            name = names[place]
+            if (kind := data.dtype[name]).kind not in "fiu":
+                came = (
+                    f"column {name!r:.60} holds {kinds.get(place, str(kind)):.60}; wanted seconds"
+                )
                 raise ValueError(f"{shown_path(self.path)}: {came}")
             times = data.fields(name)[:].astype(np.float64)
             self.clock = clock_of(self.path, name, times, unit, first_row=0)
@@ -130,7 +135,6 @@ class Hdf5Signal(Signal):
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     h5py = library(path, "h5py", "hdf5")
-    require_file(path)
     with reading(path, "an HDF5 file"), h5py.File(path, "r", locking=False) as file:
         yield file
 

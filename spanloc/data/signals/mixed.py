@@ -91,17 +91,11 @@ class MixedRates(Signal):
             part = some_channels(self._parts[fastest], [column for _, column in order])
             part.rate = self.rate
             return part
-        found = MixedRates([self._parts[part] for part in parts], order)
-        return found if self.rate is None else found.at(self.rate)
+        return MixedRates([self._parts[part] for part in parts], order, rate=self.rate)
 
     def _of(self, names: Sequence[tuple[str, ...] | None]) -> tuple[str, ...] | None:
-        found = []
-        for part, column in self._order:
-            own = names[part]
-            if own is None:
-                return None
-            found.append(own[column])
-        return tuple(found)
+        found = [own[column] for part, column in self._order if (own := names[part]) is not None]
+        return tuple(found) if len(found) == len(self._order) else None
 
 
 def require_one_rate(signal: Signal, on_rate: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from spanloc.data.signals import parquet, tables
 from spanloc.data.signals.arrays import NpySignal, NpzSignal
 from spanloc.data.signals.audio import AudioSignal
-from spanloc.data.signals.channels import opened_for
+from spanloc.data.signals.channels import choose, some_channels
 from spanloc.data.signals.clock import Clock
 from spanloc.data.signals.edf import open_edf
 from spanloc.data.signals.hdf5 import Hdf5Signal
@@ -17,9 +17,8 @@ from spanloc.data.signals.reading import checked_rate, shown_path
 from spanloc.data.signals.regular import Regular
 from spanloc.data.signals.wfdb import open_wfdb
 
-_Opener = Callable[..., Signal]
 # The opener of a suffix, and its options.
-_OPENERS: dict[str, tuple[_Opener, tuple[str, ...]]] = {
+_OPENERS: dict[str, tuple[Callable[..., Signal], tuple[str, ...]]] = {
     ".npy": (NpySignal, ()),
     ".npz": (NpzSignal, ("key",)),
     ".csv": (tables.CsvSignal, ("rate", "channels", "time", "skip")),
@@ -97,7 +96,12 @@ def open_signal(
     if rate is not None:
         checked_rate(path, rate)
     given = {"key": key, "rate": rate, "channels": channels, "time": time, "skip": skip}
-    signal = opened_for(opener(path, **{name: given[name] for name in takes}), channels)
+    signal = opener(path, **{name: given[name] for name in takes})
+    # Some readers have chosen already.
+    if channels is not None and getattr(signal, "choice", None) is None:
+        numbers, choice = choose(signal, channels)
+        signal = some_channels(signal, numbers)
+        vars(signal)["choice"] = choice
     require_one_rate(signal, on_rate)
     clock: Clock | None = getattr(signal, "clock", None)
     if clock and clock.places is not None:

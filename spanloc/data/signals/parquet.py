@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from spanloc.data.signals.channels import named_columns
-from spanloc.data.signals.clock import Clock, clock_of
+from spanloc.data.signals.channels import columns_for
+from spanloc.data.signals.clock import Clock, clock_of, time_column
 from spanloc.data.signals.protocol import Signal
-from spanloc.data.signals.reading import kept, reading, require_file, require_size, shown_path
+from spanloc.data.signals.reading import kept, reading, require_size, shown_path
 from spanloc.data.signals.tables import columns_of, times_of
 
 # Rows whose times are read at once.
@@ -49,20 +49,20 @@ class ParquetSignal(Signal):
         with _opened(path) as file:
             schema, metadata = file.schema_arrow, file.metadata
             names = _names(schema)
-            kind_of = {name: _no_number(schema.field(name).type) for name in names}
-            clock, self._chosen, self.choice = named_columns(
-                path, names, kind_of.__getitem__, channels, time, skip
-            )
+            every = [_no_number(schema.field(name).type) for name in names]
+            kinds = {i: kind for i, kind in enumerate(every) if kind is not None}
+            clock = time_column(names, time)
+            beside = {i for i, name in enumerate(names) if name in skip} | {clock and clock[0]}
+            chosen, self.choice = columns_for(path, names, kinds, channels, beside)
+            self._chosen = [names[i] for i in chosen]
             counts = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
             self._firsts = np.cumsum([0, *counts])
-            if not metadata.num_rows:
+            self.num_steps, self.num_channels = int(self._firsts[-1]), len(self._chosen)
+            if self.num_steps < 1:
                 raise ValueError(f"{where}: has no rows; wanted at least one")
-            if min(counts) < 0 or self._firsts[-1] != metadata.num_rows:
-                raise ValueError(f"{where}: its row groups have other rows than it says")
-            self.num_steps, self.num_channels = int(metadata.num_rows), len(self._chosen)
             self.channels = tuple(self._chosen)
             if clock and rate is None:
-                name, unit = clock
+                name, unit = names[clock[0]], clock[1]
                 kind = schema.field(name).type
                 if not (types.is_integer(kind) or types.is_floating(kind)):
                     if not types.is_timestamp(kind):
@@ -125,7 +125,6 @@ def _no_number(kind: Any) -> str | None:
 def _opened(path: Path) -> Iterator[Any]:
     from pyarrow import OSFile, parquet
 
-    require_file(path)
     # Without the threads that read ahead: a loader's workers are forks.
     with (
         reading(path, "a Parquet file"),

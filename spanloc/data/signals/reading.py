@@ -65,7 +65,7 @@ def encoding_of(path: Path) -> str:
 
 @contextmanager
 def reading(path: Path, kind: str) -> Iterator[None]:
-    """Turn whatever a library raises into one line that names the file.
+    """Turn whatever a library raises into one line that names the file, which must be a regular one.
 
     Args:
         kind: The expected kind of file: "a WAV file".
@@ -75,6 +75,7 @@ def reading(path: Path, kind: str) -> Iterator[None]:
         OSError: It cannot be read.
     """
     where = shown_path(path)
+    require_file(path)
     try:
         yield
     except MemoryError:

@@ -1,15 +1,15 @@
 """Signals in tables of text: columns separated by commas, semicolons or tabs."""
 
 import csv
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from spanloc.data.signals.channels import Named, columns_for
+from spanloc.data.signals.channels import columns_for
 from spanloc.data.signals.clock import SECONDS, Clock, clock_of, date_times, time_column
 from spanloc.data.signals.form import fields_of, form_of, is_number, is_units
 from spanloc.data.signals.protocol import Signal
@@ -17,7 +17,6 @@ from spanloc.data.signals.reading import (
     encoding_of,
     kept,
     reading,
-    require_file,
     require_size,
     shown_path,
 )
@@ -26,7 +25,7 @@ _DAY = 86_400 * 10**9  # nanoseconds
 # Lines by which the form of a table is judged.
 _LINES = 64
 _NO_DATE = re.compile(r"parse string: '(.*?)' as a scalar")
-_ZONE = re.compile(r":\d\d(?:[.,]\d+)?(?:Z|([+-]\d\d):?(\d\d))$")
+_ZONE = re.compile(r":\d\d(?:[.,]\d+)?(Z|[+-](?:[01]\d|2[0-3]):?[0-5]\d)$")
 
 
 class CsvSignal(Signal):
@@ -102,24 +101,20 @@ class CsvSignal(Signal):
         self, channels: Sequence[str | int] | None, time: str | None, skip: Sequence[str]
     ) -> None:
         where = shown_path(self.path)
-        require_file(self.path)
-        self._encoding = encoding_of(self.path)
-        self._separator, above, (head, second, third) = _beginning(self.path, self._encoding)
+        self._encoding, self._separator, above, (head, second, third) = _beginning(self.path)
         if not any(head):
             raise ValueError(f"{where}: row 1 is empty; wanted columns of numbers")
         #: Decimal marks that numbers may have.
         self._points = "." if self._separator == "," else ".,"
         self._named = _has_names(head, self._points, (*skip, time))
         names = [field.strip() for field in head]
-        kept_ones = [i for i, name in enumerate(names) if name not in skip]
-        same = len(second) == len(third) == len(head)
-        rows = ([row[i] for i in kept_ones] if same else row for row in (second, third))
-        units = self._named and is_units(*rows)
+        taken = [i for i, name in enumerate(names) if name not in skip]
+        same = self._named and len(second) == len(third) == len(head)
+        units = same and is_units(*([row[i] for i in taken] for row in (second, third)))
         #: Of the first step.
         self.first_line = above + 1 + self._named + units
         self._names = names if self._named else [str(i) for i in range(len(head))]
-        clock = time_column(self._names, time)
-        self._time = clock and (self._names.index(clock[0]), clock[1])
+        self._time = time_column(self._names, time)
         texts = {}
         row = third if units else second
         if self._named and len(row) == len(head):
@@ -127,29 +122,20 @@ class CsvSignal(Signal):
         self._dates = bool(self._time and self._time[0] in texts)
         if self._time and self._dates:
             zone = _ZONE.search(row[self._time[0]].strip())
-            self._zone, self._ahead = "UTC" if zone else None, 0.0
-            if zone and zone[1]:
-                # Of the clock on the wall.
-                hours, minutes = int(zone[1]), int(zone[2])
-                self._ahead = 3600 * hours + math.copysign(60 * minutes, hours)
+            self._zone = "UTC" if zone else None
+            # Of the clock on the wall.
+            ahead = datetime.strptime(zone[1], "%z").utcoffset() if zone else None
+            self._ahead = ahead.total_seconds() if ahead else 0.0
             self._time = self._time[0], 1e-9
         elif self._time and units:
             unit = second[self._time[0]].strip(" []()").lower()
             self._time = self._time[0], SECONDS.get(unit, self._time[1])
         skipped = {self._time and self._time[0], None if self._names[0] else 0}
         skipped |= {self._names.index(name) for name in skip if name in self._names}
-        columns = [i for i in range(len(head)) if i not in skipped]
-        if not columns:
-            raise ValueError(f"{where}: has no columns of numbers beside the time")
-        own = tuple(self._names[i] for i in columns)
-        listing = Named(self.path, own if self._named else None, len(own))
-        kinds = {
-            place: f"text ({texts[i]!r:.30} in row {self.first_line})"
-            for place, i in enumerate(columns)
-            if i in texts
-        }
-        numbers, self.choice = columns_for(listing, kinds, channels)
-        self._chosen = [columns[number] for number in numbers]
+        kinds = {i: f"text ({text!r:.30} in row {self.first_line})" for i, text in texts.items()}
+        self._chosen, self.choice = columns_for(
+            self.path, self._names, kinds, channels, skipped, named=self._named
+        )
         if units:
             self.units = tuple(second[i].strip(" []()") for i in self._chosen)
         for i in self._chosen:
@@ -260,7 +246,7 @@ def column_names(path: Path, beside: Sequence[str] = ()) -> list[str]:
     Args:
         beside: Columns that need hold no numbers.
     """
-    _, _, (names, *_) = _beginning(path, encoding_of(path))
+    *_, (names, *_) = _beginning(path)
     named = _has_names(names, ".,", beside)
     return [name.strip() if named else str(i) for i, name in enumerate(names)]
 
@@ -271,12 +257,13 @@ def _has_names(fields: Sequence[str], points: str, beside: Sequence[str | None])
     return not all(is_number(field, points) for field in numbers)
 
 
-def _beginning(path: Path, encoding: str) -> tuple[str, int, list[list[str]]]:
-    """Separator, number of lines above the names, and the fields of the first three lines from there on."""
-    with reading(path, "a table"), path.open(encoding=encoding) as file:
+def _beginning(path: Path) -> tuple[str, str, int, list[list[str]]]:
+    """Encoding, separator, number of lines above the names, and the fields of three lines from there on."""
+    with reading(path, "a table"), path.open(encoding=encoding_of(path)) as file:
         lines = [file.readline(2**20) for _ in range(_LINES)]
         separator, above = form_of(lines, "\t" if path.suffix.lower() == ".tsv" else None)
-        return separator, above, [fields_of(line, separator) for line in lines[above:][:3]]
+        fields = [fields_of(line, separator) for line in lines[above:][:3]]
+        return file.encoding, separator, above, fields
 
 
 def columns_of(batch: Any, names: Sequence[str]) -> np.ndarray:

@@ -39,10 +39,9 @@ def open_wfdb(path: Path, channels: Sequence[str | int] | None = None) -> Signal
             length; its files are damaged, or shorter than the header says; or wfdb is not installed.
     """
     where, wfdb = shown_path(path), library(path, "wfdb", "wfdb")
-    require_file(path)
-    if path.stat().st_size > _MOST_HEADER:
-        raise ValueError(f"{where}: longer than a WFDB header can be")
     with _wfdb_reading(path):
+        if path.stat().st_size > _MOST_HEADER:
+            raise ValueError(f"{where}: longer than a WFDB header can be")
         header = wfdb.rdheader(_record(path))
         if hasattr(header, "seg_name"):
             raise ValueError(f"{where}: a record of several segments; wanted one")
