@@ -112,13 +112,13 @@ class _Recipe:
     def _stride(self) -> int:
         facts, cells = self.facts, self._cells()
         stride = stride_for(facts.shortest, cells)
-        short = f"a short span ({self._length(facts.shortest)}; 5 % of the spans are shorter)"
-        reason = f"{facts.shortest / stride:.0f} cells fit into {short}"
+        short = f"a short span ({self._length(facts.shortest)}; 95 % are longer)"
+        reason = f"{short} covers {facts.shortest / stride:.0f} cells"
         finest = stride_for(stride / _FINER, cells=1)
         if facts.short_label and stride_for(facts.short_median, _LABEL_CELLS) < stride:
             stride = max(stride_for(facts.short_median, _LABEL_CELLS), finest)
             label = f"{shown(facts.short_label)} ({self._length(facts.short_median)})"
-            reason = f"{facts.short_median / stride:.0f} cells fit into a typical {label}"
+            reason = f"a typical {label} covers {facts.short_median / stride:.0f} cells"
         # A crop must have room for the longest span; better for three times as much, so that few crops cut it,
         # as long as typical spans keep their cells.
         needed = facts.longest * 1.5 / _MOST_CELLS
@@ -220,8 +220,9 @@ class _Recipe:
         count = even if 2 * even > count else count
         count = count if own in (None, -1) else max(int(own), 1)
         each = math.ceil(steps / count)
-        reason = f"{counted(each, 'training step')} per epoch"
-        self._choose("data.crops_per_epoch", each * batch * self.parts, reason)
+        crops = batch * self.parts
+        reason = f"{counted(each, 'training step')} of {counted(crops, 'crop')}"
+        self._choose("data.crops_per_epoch", each * crops, reason)
         times = f"; validated {counted(count, 'time')}" if validation else ""
         done = self._at_most(count * each)
         reason = f"{counted(done, 'training step')}{self._said}{times}"
@@ -245,7 +246,8 @@ class _Recipe:
         reason = f"the learning rate rises during the first {first}"
         self._choose("scheduler.warmup", warmup, reason)
         decay = round(1 - 10 / max(steps, 20), 4)
-        reason = "the model is the average of its weights over the last tenth of the steps"
+        last = counted(max(steps, 20) // 10, "step")
+        reason = f"each validated model is the average of its weights over the last {last}"
         self._choose("callbacks.average.decay", decay, reason)
 
     def _recordings(self) -> None:
@@ -259,8 +261,8 @@ class _Recipe:
             reason = f"a running mean over {self._length(size)} is subtracted: {offsets}"
             self._choose("localizer.baseline", size, reason)
         if facts.extremes > EXTREMES:
-            times = f"{facts.extremes:.0f} times as large"
-            reason = f"rare values far outside the usual range make the standard deviation {times}"
+            times = f"make its standard deviation {facts.extremes:.0f} times as large"
+            reason = f"{facts.extreme_channel}: rare values far outside its usual range {times}"
             self._choose("localizer.limit", _LIMIT, reason)
             self._choose("transforms.jitter.usual", True, "noise is relative to the usual values")
         if facts.num_channels >= _MANY_CHANNELS:

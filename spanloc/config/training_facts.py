@@ -37,6 +37,7 @@ class TrainingFacts:
     # Standard deviation of a channel relative to that of its values clipped to their usual range, from 1; the
     # largest of the channels.
     extremes: float = 1.0
+    extreme_channel: str = ""  # which that is
 
     @classmethod
     def of(cls, datamodule: Any) -> "TrainingFacts":
@@ -46,6 +47,7 @@ class TrainingFacts:
         # Own data sets need not say them.
         labels = datamodule.span_labels() if hasattr(datamodule, "span_labels") else []
         each = [len(own.unique()) for own in labels if len(own)]
+        extremes, channel = datamodule.extremes() if hasattr(datamodule, "extremes") else (1.0, "")
         short_median, short_label = _shortest_label(lengths, labels, datamodule.classes)
         return cls(
             seconds_per_step=datamodule.seconds_per_step,
@@ -63,7 +65,8 @@ class TrainingFacts:
             num_channels=facts.num_channels,
             offsets=datamodule.offsets() if hasattr(datamodule, "offsets") else 0.0,
             labels_each=sum(each) / len(each) if each else 1.0,
-            extremes=datamodule.extremes() if hasattr(datamodule, "extremes") else 1.0,
+            extremes=extremes,
+            extreme_channel=channel,
             coverage=float(torch.cat(lengths).sum()) / max(sum(sizes["train"]), 1),
         )
 

@@ -211,7 +211,7 @@ class AnnotatedData(SpanDataModule):
         """As :func:`~spanloc.data.sequences.offset_share`, of the training recordings."""
         return offset_share(self._all_train)
 
-    def extremes(self) -> float:
+    def extremes(self) -> tuple[float, str]:
         """As :func:`~spanloc.data.extremes.extremes_of`, of the training recordings."""
         return extremes_of(self._all_train)
 

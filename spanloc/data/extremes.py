@@ -54,13 +54,16 @@ def sampled(records: Sequence[Record]) -> Float[np.ndarray, "steps channels"]:
     return np.concatenate([piece for record in some for piece in _stretches(record, most)])
 
 
-def extremes_of(records: Sequence[Record]) -> float:
-    """The largest ratio of a channel's standard deviation to that of its values clipped to the usual range; from 1.
+def extremes_of(records: Sequence[Record]) -> tuple[float, str]:
+    """The largest ratio of a channel's standard deviation to that of its values clipped to the usual range; the channel.
 
-    Of a sample of the recordings, and of channels with few values outside that range. Above :data:`EXTREMES`, a
-    channel has extremes.
+    Of a sample of the recordings, and of channels with few values outside that range. It is at least 1; above
+    :data:`EXTREMES`, a channel has extremes.
     """
-    return float(_measured(sampled(records))[0].max(initial=1.0))
+    found = _measured(sampled(records))[0]
+    worst = int(found.argmax())
+    names = records[0].signal.channels
+    return float(found[worst]), names[worst] if names else f"channel {worst}"
 
 
 def limits_of(records: Sequence[Record]) -> _Limits:

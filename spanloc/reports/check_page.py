@@ -139,7 +139,9 @@ def part_table(survey: Survey) -> Table:
         Column("without spans", "num_empty", "recordings without a span"),
         Column("subjects", lambda part: part.num_subjects or None, "as far as they are named"),
     ]
-    return Table.of("Subsets", survey.parts, columns)
+    text = "Not divided yet: validation and test get their recordings once there are no errors."
+    undivided = len(survey.parts) == 1 and survey.of("error")
+    return Table.of("Subsets", survey.parts, columns, [text] if undivided else ())
 
 
 def label_table(survey: Survey) -> Table:

@@ -47,6 +47,7 @@ def test_training_on_one_subject_is_a_note_and_notes_are_apart_from_choices(
     )
     assert done < held_out < chosen < printed.index("\ntask = ")
     assert "1 note.\n" in printed
+    assert "Not divided" not in printed
     page = (tmp_path / "out" / "check.html").read_text()
     done, chosen = (page.index(f"<h2>{head}</h2>") for head in _HEADINGS)
     assert done < page.index("<p>held out for") < chosen < page.index("<p>task = ")
@@ -55,7 +56,9 @@ def test_training_on_one_subject_is_a_note_and_notes_are_apart_from_choices(
 def test_what_would_stop_training_is_an_error(findings, capsys):
     found = findings("{id},{start},{end},walk,one", "data.fps=10", "data.crop_seconds=0.1")
     assert found["training"].text.startswith("training would stop: data.crop_seconds is 0.1: no cr")
-    assert "\nerror: training would stop: " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "\nerror: training would stop: " in printed
+    assert "\nNot divided yet: " in printed
 
 
 @pytest.mark.parametrize("words", [("experiment=wrist",), ("data=wrist", "data.test_share=0.25")])

@@ -181,7 +181,8 @@ def test_the_facts_are_those_of_the_training_data(annotated):
     assert not facts.slow
     assert facts.num_channels == 2
     assert 0 <= facts.offsets < 0.3
-    assert facts.extremes == data.extremes() < 3
+    assert (facts.extremes, facts.extreme_channel) == data.extremes()
+    assert facts.extremes < 3
     assert facts.coverage == pytest.approx(
         sum(float(sizes.sum()) for sizes in data.span_lengths()) / sum(facts.steps)
     )
@@ -211,10 +212,11 @@ def test_recordings_that_differ_all_the_time_are_freed_of_it():
 
 
 def test_rare_values_far_out_are_compressed():
-    spoilt = replace(SBHAR, extremes=8.7)
+    spoilt = replace(SBHAR, extremes=8.7, extreme_channel="acc_x")
     (choice,) = [one for one in choose(RECORDINGS, spoilt) if one.place == "localizer.limit"]
     assert choice.value == 10
-    assert choice.reason.endswith("make the standard deviation 9 times as large")
+    assert choice.reason.startswith("acc_x: rare values far outside its usual range")
+    assert choice.reason.endswith("make its standard deviation 9 times as large")
     assert chosen(spoilt, RECORDINGS)["transforms.jitter.usual"] is True
     usual = chosen(replace(SBHAR, extremes=2.9), RECORDINGS)
     assert not {"localizer.limit", "transforms.jitter.usual"} & set(usual)
@@ -236,7 +238,7 @@ def test_a_rare_label_of_short_spans_gets_cells_too():
     assert chosen(long)["backbone.stride"] == 108
     assert chosen(replace(long, short_label="cough", short_median=5.0))["backbone.stride"] == 10
     (stride, *_) = choose(OPEN, replace(SBHAR, short_label="cough", short_median=10.0))
-    assert stride.reason == "5 cells fit into a typical 'cough' (0.2 s)"
+    assert stride.reason == "a typical 'cough' (0.2 s) covers 5 cells"
     config = {**OPEN, "backbone": {"stride": None, "bands": 48}}
     near, far = (choose(config, replace(f, seconds_per_step=1.0))[0].reason for f in (SBHAR, long))
     assert "a short span (139 steps; " in near

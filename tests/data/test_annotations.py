@@ -73,7 +73,7 @@ def test_a_mistake_in_the_arrays_is_named(annotated):
     with pytest.raises(ValueError, match=r"s3.npy: row 5, column 0 is nan"):
         AnnotatedSequences(records).statistics()
     path.unlink()
-    assert "data/s3: no such recording" in error_of(annotated)
+    assert "sequence 's3': there is no such recording" in error_of(annotated)
 
 
 @pytest.mark.parametrize(

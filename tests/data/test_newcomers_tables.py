@@ -6,6 +6,7 @@ from recordings import RATE, error_of, recording, said
 from surveyed import survey
 
 from spanloc.data import AnnotatedData, from_arrays, read_annotations
+from spanloc.files import counted
 
 SPANS = {"a": [(1.5, 2.25, "walk"), (3.0, 4.0, "sit")]}
 
@@ -118,12 +119,14 @@ def test_a_clock_counts_milliseconds_too_but_not_steps(tmp_path):
         ("sequence,start,end,end\na,1,2,3\n", {}, "annotations.csv: line 1: the column 'end' is there twice"),
         ("sequence,start,end,subset\na,1,2,train\n", {}, "line 2: subset is 'train'; wanted one of"),
         ("sequence,start,end,subset\na,1,2,training\na,3,4,testing\n", {},
-         "line 3: subset of 'a' is 'testing'; the rows before say 'training'"),
+         "line 2: subset of 'a' is 'training' in 1 row, 'testing' in 1 row"),
+        ("sequence,start,end,subject\na,1,2,p\na,2,3,q\na,3,4,p\n", {},
+         "line 3: subject of 'a' is 'q' in 1 row, 'p' in 2 rows"),
         ("sequence,start,end,subset\na,1,2,training\n", {}, "annotations.csv: there is no row of 'b'"),
         ("sequence,start,end\n../a,1,2\n", {}, "'../a': its array would lie outside"),
-        ("sequence,start,end\né,1,2\n".encode("latin-1"), {}, "data/é: no such recording"),
-        ("sequence,start,end\nA,1,2\n", {}, "data/A: no such recording; annotations.csv lists 'A'"),
-        ("sequence,start,end\nb_.wav,1,2\n", {}, "lists 'b_.wav'; did you mean 'b'?"),
+        ("sequence,start,end\né,1,2\n".encode("latin-1"), {}, "sequence 'é': there is no such recording in"),
+        ("sequence,start,end\nA,1,2\n", {}, "/data; put it there, or delete its annotations"),
+        ("sequence,start,end\nb_.wav,1,2\n", {}, "'b_.wav': there is no such recording"),
         ("sequence,start,end,label\na,1,2,w\na,1,2,\n", {},
          "line 3: the label is empty; fill it in, or leave the span out: data.bad_spans=drop"),
         ("sequence,start,end\na,9,12\n", {},
@@ -140,7 +143,36 @@ def test_recordings_that_were_written_in_parts_are_named_where_the_whole_is_miss
     (tmp_path / "annotations.csv").write_text(text.format("a"))
     assert error_of(tmp_path, fps=RATE).endswith("join the columns of 'a_ankle', 'a_wrist'")
     (tmp_path / "annotations.csv").write_text(text.format("night"))
-    assert error_of(tmp_path, fps=RATE).endswith("did you mean 'night 1'?")
+    assert error_of(tmp_path, fps=RATE).endswith(
+        "did you mean 'night 1', which has no annotations?"
+    )
+    (tmp_path / "annotations.csv").write_text(text.format("night") + "night 1,1,2\n")
+    assert error_of(tmp_path, fps=RATE).endswith("put it there, or delete its annotations")
+
+
+@pytest.mark.parametrize(
+    ("few", "many", "rare", "warned"),
+    [(4, 20, "wvae", True), (5, 25, "wvae", False), (4, 19, "wvae", False), (1, 20, "wave2", False), (1, 20, "nod", False)],
+)  # fmt: skip
+def test_a_rare_label_nearly_called_like_a_frequent_one_is_warned_of(
+    tmp_path, caplog, few, many, rare, warned
+):
+    labels = [rare] * few + ["wave"] * many + ["circle"] * many
+    rows = (f"a,{i / 10},{i / 10 + 0.1},{label}\n" for i, label in enumerate(labels))
+    recording(tmp_path / "data", "a")
+    (tmp_path / "annotations.csv").write_text("sequence,start,end,label\n" + "".join(rows))
+    read_annotations(tmp_path, fps=RATE)
+    text = (
+        f"'{rare}' ({counted(few, 'span')}) is nearly 'wave' ({many} spans). If it is a misspelling"
+    )
+    assert (text in caplog.text) == warned == bool(caplog.records)
+    if warned:
+        assert caplog.text.rstrip().endswith("set 'data.label_map={wvae: wave}'.")
+    # Of a trained model the classes are known.
+    caplog.clear()
+    end = "; did you mean 'wave'?" if rare == "wvae" else "one of classes: circle, wave"
+    assert error_of(tmp_path, fps=RATE, classes=["circle", "wave"]).endswith(end)
+    assert not caplog.records
 
 
 # Half a second every second, of 10 s at 50 steps per second.

@@ -85,15 +85,6 @@ def imbalanced(count):
     return change
 
 
-def misspelt(count):
-    def change(folder):
-        folder.classes = ["cuting", "cutting"]
-        for i, row in enumerate(row for name in "stuv" for row in folder.spans(name)):
-            row["label"] = folder.classes[i >= count]
-
-    return change
-
-
 def classes(*names):
     return lambda folder: setattr(folder, "classes", list(names))
 
@@ -195,7 +186,6 @@ CASES = {
     ),
     "label not in training": (with_c(v=1), with_c(v=1, s=1), "error", 1, "'c'"),
     "few spans": (with_c(s=4, u=9, v=9), with_c(s=4, t=1), "warning", 1, "'c': 4 spans"),
-    "few spans, misspelt": (misspelt(4), misspelt(5), "warning", 1, "; did you mean 'cutting'?"),
     "rare label": (with_c(s=5, t=4, u=9, v=9), with_c(s=5, t=5), "note", 1, "'c': 9 spans"),
     "rare label, with few": (with_c(s=5), with_c(s=4), "note", 1, "'c': 5 spans"),
     "rare spans": (sparse(2010), sparse(1990), "note", 1, ""),

@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC
 from difflib import get_close_matches
 from itertools import count
@@ -68,16 +68,17 @@ def signal_of(
         found = _found(folder, entry)
         if found is not None:
             return open_signal(found, **options)
-    there = path.exists()
-    what = f"{shown_path(path if there else path.with_name(path.name[:-4]))}: "
-    what += "not a regular file" if there else "no such recording"
-    raise FileNotFoundError(f"{what}; {entry.file.name} lists {shown(entry.id)}{hint(entry.id)}")
+    what = f"there is no such recording in {shown_path(root / 'data')}"
+    if path.exists():
+        what = f"{shown_path(path)} is not a regular file"
+    raise FileNotFoundError(f"{entry.where}: {what}{hint(entry.id)}")
 
 
-def similar_recording(root: Path) -> Callable[[str], str]:
+def similar_recording(root: Path, taken: Collection[str]) -> Callable[[str], str]:
     """A function that suggests the recording of a folder with a similar name, for errors.
 
-    It is silent after a number of questions: where all names are wrong, the first few show how.
+    It suggests none of those whose ids are ``taken``, and nothing after a number of questions: where all names
+    are wrong, the first few show how.
     """
     known: list[str] = []
     asked = count()
@@ -85,12 +86,14 @@ def similar_recording(root: Path) -> Callable[[str], str]:
     def hint(name: str) -> str:
         if next(asked) >= _MOST_HINTS:
             return ""
-        known[:] = known or signals_in(root)
+        known[:] = known or [one for one in signals_in(root) if one not in taken]
         parts = [one for one in known if re.match(rf"{re.escape(name)}[^a-zA-Z0-9]", one)]
         if len(parts) > 1:
             return f"; a recording is one file: if they are of the same time, join the columns of {listed(parts)}"
         near = get_close_matches(without_suffix(name), known, n=1)
-        return f"; did you mean {shown(near[0])}?" if near else ""
+        if near:
+            return f"; did you mean {shown(near[0])}, which has no annotations?"
+        return "; put it there, or delete its annotations"
 
     return hint
 

@@ -192,6 +192,16 @@ def _written(mapping: Mapping[str, str]) -> str:
     return f"{{{', '.join(pairs)}}}"
 
 
+def renaming(labels: Mapping[str, str]) -> str:
+    """The setting that gives labels other names.
+
+    >>> renaming({"jog": "run"})
+    "'data.label_map={jog: run}'"
+    """
+    pairs = ", ".join(f"{quoted(old)}: {quoted(new)}" for old, new in labels.items())
+    return f"'data.label_map={{{pairs}}}'"
+
+
 def quoted(name: str) -> str:
     """A name as a value of a mapping on the command line, within single quotes of the shell.
 

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ from spanloc.data.annotations.rows import Annotated, Content, Reading, Row, list
 from spanloc.data.annotations.tables import json_object
 from spanloc.data.annotations.texts import read_text, text_table
 from spanloc.data.annotations.times import Times
-from spanloc.data.signals.arrays import shown_path
 from spanloc.data.signals.reading import reading as library_reading
-from spanloc.files import shown
+from spanloc.data.signals.reading import shown_path
+from spanloc.files import counted, shown
 
 log = logging.getLogger(__name__)
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -69,7 +69,7 @@ class _Table:
         )
         self.times = Times(where, reading.unit, commas=commas)
         self.by_name: dict[str, list[Row]] = {}
-        self.said: dict[tuple[str, str], str] = {}
+        self.said: dict[tuple[str, str], dict[str, list[str]]] = {}  # the places of each value
         self.labelled: bool | None = None
         self.unread: set[str] = set()
         self.unread_ends: set[str] = set()
@@ -87,12 +87,23 @@ class _Table:
         if self.labelled is False:
             self._warn("label", f"all spans have the label {NO_LABEL!r}", self.unread)
         self._warn("end", "all rows are moments", self.unread_ends)
-        said = self.said
+        said = {key: self._one(*key, places) for key, places in self.said.items()}
         sequences = [
             Annotated(name, own, file, said.get(("subset", name)), said.get(("subject", name)))
             for name, own in self.by_name.items()
         ]
         return Content(file, sequences, subsets_known=any(field == "subset" for field, _ in said))
+
+    def _one(self, field: str, name: str, places: Mapping[str, Sequence[str]]) -> str:
+        """The most frequent value of a field in the rows of a sequence, which should all have the same."""
+        values = sorted(places, key=lambda value: len(places[value]))
+        place = places[values[0]][0]
+        with self.reading.row(self.where, place, name):
+            if len(values) > 1:
+                what = f"{self.where}: {place}: {self.columns.names[field]} of {shown(name)}"
+                each = [f"{shown(v)} in {counted(len(places[v]), 'row')}" for v in values[:5]]
+                raise ValueError(f"{what} is {', '.join(each)}{', ...' * (len(values) > 5)}")
+        return values[-1]
 
     def _warn(self, field: str, so: str, unread: Collection[str]) -> None:
         if unread:
@@ -133,11 +144,7 @@ class _Table:
                 continue
             if field == "subset":
                 value = self.reading.subset(value, at)
-            if self.said.setdefault((field, name), value) != value:
-                raise ValueError(
-                    f"{at}: {column} of {shown(name)} is {shown(value)}; the rows before say "
-                    f"{shown(self.said[field, name])}"
-                )
+            self.said.setdefault((field, name), {}).setdefault(value, []).append(place)
         lasting = self.columns.by_duration(row)
         last = duration if lasting else end
         if _is_empty(row[start]) and _is_empty(row.get(last)):

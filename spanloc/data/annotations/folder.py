@@ -177,7 +177,7 @@ def read_annotations(
         names, subset_map or {}, tier, extension, refused, unit, ends, moment_seconds, options
     )
     content = read_content(root, format, reading)
-    hint = similar_recording(root)
+    hint = similar_recording(root, {entry.id for entry in content.sequences})
     read = lay(
         content,
         lambda entry: entry.signal or signal_of(entry, root, hint, options),

@@ -1,6 +1,7 @@
 """Annotations laid over their signal: rows of a file as spans in steps."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain, combinations
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spanloc.data.annotations.columns import renaming
 from spanloc.data.annotations.meaning import Grid, Meaning, around, in_seconds, transposed
 from spanloc.data.annotations.rows import (
     MISSING,
@@ -20,13 +22,16 @@ from spanloc.data.annotations.rows import (
     Row,
     is_moment,
     listed,
+    misspelt,
     nearest,
 )
 from spanloc.data.annotations.units import past_end, size_of
 from spanloc.data.signals.clock import DATES
-from spanloc.files import shown
+from spanloc.files import counted, shown
 
 log = logging.getLogger(__name__)
+# A label of fewer spans may be a misspelling of one with so many times as many. Of so many labels that is asked.
+_FEW, _TIMES, _MOST = 5, 5, 20
 _OUTSIDE = "data.bad_spans=clip cuts off what is outside"
 _REMEDIES = {
     "empty": MOMENTS,
@@ -102,18 +107,37 @@ class Placer:
         self.ignored, self.background = chosen["ignore"], chosen["background"]
         self._numbers = {name: i for i, name in enumerate(self.classes)}
         self._numbers |= dict.fromkeys(chosen["unknown"], -1)
+        if meaning.classes is None:
+            self._warn_of_misspelt(content.file)
 
     def _names(self, content: Content) -> list[str]:
         # All labels by their new names, those that the file lists first.
         listed_ones = content.classes or []
         labels = (row.label for entry in content.sequences for row in entry.rows)
-        used = {label for label in labels if isinstance(label, str) and label}
-        sources = [*listed_ones, *sorted(used.difference(listed_ones))]
+        used = Counter(label for label in labels if isinstance(label, str) and label)
+        sources = [*listed_ones, *sorted(used.keys() - {*listed_ones})]
         for old, new in self.label_map.items():
             if not isinstance(new, str) or not new:
                 raise ValueError(f"label_map: {old!r} becomes {shown(new)}; wanted a name")
             self._require(content.file, "label_map", old, sources)
+        self._counts = Counter[str]()
+        for name, count in used.items():
+            self._counts[self.label_map.get(name, name)] += count
         return list(dict.fromkeys(self.label_map.get(name, name) for name in sources))
+
+    def _warn_of_misspelt(self, file: Path) -> None:
+        found, counts = dict[str, str](), self._counts
+        for name in [name for name in self.classes if 0 < counts[name] < _FEW][:_MOST]:
+            more = [other for other in self.classes if counts[other] >= _TIMES * counts[name]]
+            if near := misspelt(name, more):
+                found[name] = near
+        if found:
+            named = [
+                [f"{n!r} ({counted(counts[n], 'span')})" for n in pair] for pair in found.items()
+            ]
+            text = ", ".join(map(" is nearly ".join, named))
+            advice = f"If it is a misspelling, set {renaming(found)}."
+            log.warning("%s: %s. %s", file, text, advice, extra={"advice": advice})
 
     def _require(self, file: Path, option: str, name: str, names: Sequence[str]) -> None:
         # With classes, as of a trained model, it need not be there. Were it misspelt, the label that is meant
@@ -228,6 +252,8 @@ class Placer:
         self.found.append(BadSpan(str(entry.file), entry.id, i, kind, text, row.where, unit))
         if self.meaning.bad_spans == "error" and kind != "duplicate":
             remedy = unit or _REMEDIES.get(kind, "")
+            if kind == "label" and (near := misspelt(str(row.label), self.classes)):
+                remedy = f"did you mean {near!r}?"
             raise ValueError("; ".join(filter(None, (f"{entry.where}: {text}", remedy))))
 
     def _unseen(self, entry: Annotated, grid: Grid) -> list[tuple[float, float]]:

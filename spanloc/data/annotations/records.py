@@ -15,7 +15,7 @@ from spanloc.data.annotations.placed import Placer, Source
 from spanloc.data.annotations.rows import SUBSETS, Annotated, Case, Content, refuse
 from spanloc.data.annotations.units import kind_of_clock, of_day, on_the_clock, too_short
 from spanloc.data.signals import Signal
-from spanloc.data.signals.arrays import shown_path
+from spanloc.data.signals.reading import shown_path
 from spanloc.structures import Timeline
 
 log = logging.getLogger(__name__)

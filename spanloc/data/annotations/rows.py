@@ -1,6 +1,7 @@
 """Content of annotation files, before it is laid over the signals."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -240,6 +241,17 @@ def nearest(name: str, names: Sequence[str]) -> str:
     """
     near = get_close_matches(name, names, n=3, cutoff=0.6)
     return f"; {' or '.join(map(repr, near))}?" if near else f"; there are {listed(names)}"
+
+
+def misspelt(name: str, names: Sequence[str]) -> str:
+    """The other name of nearly the same letters, and the same digits, which may be meant; or empty.
+
+    >>> misspelt("wvae", ["circle", "wave"]), misspelt("stimulus 1", ["stimulus 2"])
+    ('wave', '')
+    """
+    same = [n for n in names if n != name and re.sub(r"\D", "", n) == re.sub(r"\D", "", name)]
+    swapped = [n for n in same if sorted(n.casefold()) == sorted(name.casefold())]
+    return next(iter([*swapped, *get_close_matches(name, same, n=1, cutoff=0.8)]), "")
 
 
 def listed(names: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from spanloc.data.annotations.rows import (
     read_row,
     refuse,
 )
-from spanloc.data.signals.arrays import shown_path
+from spanloc.data.signals.reading import shown_path
 from spanloc.files import read_bytes, shown
 
 # Characters: there are no annotations of one recording that long.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spanloc.data.annotations.rows import Annotated, Reading, Row
-from spanloc.data.signals.arrays import shown_path
+from spanloc.data.signals.reading import shown_path
 from spanloc.files import read_bytes, shown
 
 # By code; a blank has no meaning.

@@ -8,7 +8,7 @@ import pandas as pd
 
 from spanloc.data.annotations.folder import Record
 from spanloc.data.annotations.rows import Case
-from spanloc.data.signals.arrays import shown_path
+from spanloc.data.signals.reading import shown_path
 from spanloc.data.survey.result import LabelSpans, Overlaps
 from spanloc.data.survey.signals import Scan
 

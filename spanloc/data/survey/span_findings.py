@@ -2,10 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from itertools import islice
 
-from spanloc.data.annotations.columns import quoted
+from spanloc.data.annotations.columns import renaming
 from spanloc.data.annotations.rows import BadSpan, Case
 from spanloc.data.survey.facts import Facts, fitting
 from spanloc.data.survey.kinds import FEW, RARE, SHORT, finding
@@ -51,10 +50,7 @@ def label_findings(facts: Facts) -> Iterator[Finding]:
 
     def named(label: LabelSpans, few: bool) -> str:
         count = f": {counted(label.subsets['training'], 'span')}" if few else ""
-        more = [one.name for one in known if one.num_spans > label.num_spans]
-        near = get_close_matches(label.name, more, n=1, cutoff=0.8)
-        meant = f"; did you mean {near[0]!r}?" if near and 0 < label.num_spans < FEW else ""
-        return f"{label.name!r}{count}{meant}"
+        return f"{label.name!r}{count}"
 
     def trained(least: int, below: int) -> list[LabelSpans]:
         return [one for one in known if least <= one.subsets.get("training", 0) < below]
@@ -96,12 +92,11 @@ def _alike(labels: Sequence[LabelSpans]) -> Iterator[Finding]:
     for group in groups:
         most = max(group, key=lambda label: (label.num_spans, label.name.islower()))
         renamed |= {label.name: most.name for label in group if label is not most}
-    pairs = ", ".join(f"{quoted(old)}: {quoted(new)}" for old, new in renamed.items())
     cases = [
         Case(text=", ".join(f"{one.name!r} {counted(one.num_spans, 'span')}" for one in group))
         for group in groups
     ]
-    advice = f"If one is meant, join them: 'data.label_map={{{pairs}}}'."
+    advice = f"If one is meant, join them: {renaming(renamed)}."
     yield from finding("labels alike", cases, advice=advice)
 
 

@@ -15,7 +15,7 @@ from spanloc.data.annotations.written.found import (
     wanted_label,
     wanted_name,
 )
-from spanloc.data.signals.arrays import shown_path
+from spanloc.data.signals.reading import shown_path
 from spanloc.files import replacing, shown
 
 __all__ = [
