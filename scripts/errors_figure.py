@@ -28,7 +28,7 @@ def main() -> None:
     found = json.loads((options.run / "scores.json").read_text())["diagnosis"]
     drawn = (
         plots.error_ranks(found["ranks"]),
-        plots.error_gains(found["gain"]),
+        plots.error_gains(found["gain"], found["tiou"]),
         plots.target_fates(found["targets"]),
         plots.error_sensitivity(found["sensitivity"], found["mAP_N"]),
     )

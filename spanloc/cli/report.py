@@ -36,7 +36,8 @@ def run(config: DictConfig) -> None:
     console = plain_console()
     console.print(f"{reports.count_states(runs)}.")
     show_table(console, reports.group_table(groups), notes=True)
-    show_table(console, reports.comparison_table(groups))
+    comparison = reports.comparison_table(groups)
+    show_table(console, comparison, notes=not comparison.rows)
     for curve in curves:
         named = f"{curve.label}: " if len(curves) > 1 else ""
         console.print(Text(f"{named}{curve.sentences()}"), soft_wrap=True)

@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 
 from spanloc.plots.style import Colour
 
+#: Meaning of the colours and heights, for a legend.
+MEANING = "pale: a low score; thin: overlapping, the higher score above"
 _MOST_LANES = 3
 _NARROW = 150  # of such bars fill the axes: of about 7 pixels
 

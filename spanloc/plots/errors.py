@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from spanloc.metrics.diagnosis import in_words
+from spanloc.metrics.rows import decimal
 from spanloc.plots.style import BLUE, GREEN, GREY, ORANGE, SERIES, new_axes, readable_log, tidy
 
 #: The colour of each kind of prediction, and of each fate of a target.
@@ -56,11 +57,11 @@ def error_ranks(ranks: Sequence[Mapping[str, int]]) -> Figure | None:
     return figure
 
 
-def error_gains(gain: Mapping[str, float]) -> Figure | None:
-    """Gain in mAP from mending each kind of error; None if there is none."""
+def error_gains(gain: Mapping[str, float], tiou: float) -> Figure | None:
+    """Gain in mAP at ``tiou`` from mending each kind of error; None if there is none."""
     if not any(gain.values()):
         return None
-    figure, _ = _bars(gain, 2.8, "+.3f", "gain in mAP, all predictions")
+    figure, _ = _bars(gain, 2.8, "+.3f", f"gain in mAP@{decimal(tiou)}, all predictions")
     return figure
 
 
@@ -138,9 +139,9 @@ def reliability(
     # Against right and wrong drawn by chance at that score: two standard errors.
     centre = np.array(scores)[there]
     spread = 2 * np.sqrt(centre * (1 - centre) / total[there])
-    upper.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1, label="calibrated")
+    upper.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1, label="perfect scores")
     low, high = (np.clip(centre + s * spread, 0, 1) for s in (-1, 1))
-    upper.vlines(centre, low, high, color=GREY, lw=4, alpha=0.4, label="calibrated, with chance")
+    upper.vlines(centre, low, high, color=GREY, lw=4, alpha=0.4, label="their range of chance")
     upper.plot(centre, np.array(shares)[there], "o-", color=BLUE, label="these predictions")
     upper.set(ylabel="share that is right", xlim=(0, 1), ylim=(-0.03, 1.03))
     upper.legend(fontsize=8, frameon=False, loc="best")

@@ -11,7 +11,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from spanloc.plots.bars import draw_bars
+from spanloc.plots.bars import MEANING, draw_bars
 from spanloc.plots.style import GREY, SERIES, WIDTH, tidy
 
 #: Up to so many channels are drawn one below the other, more as rows of colours.
@@ -179,7 +179,7 @@ def recording_figure(shown: Shown, *, threshold: float | None = None) -> Figure:
     ticks = [*reversed(labels), *(["annotated"] if shown.truth else [])]
     spans.set_yticks(range(len(ticks)), ticks, fontsize=8, parse_math=False)
     spans.set_ylim(-0.6, max(len(ticks), 1) - 0.4)
-    count = f"{len(drawn)} of {len(shown.spans)} predictions: those with a score from {threshold:.2g}; pale: a low score"
+    count = f"{len(drawn)} of {len(shown.spans)} predictions: those with a score from {threshold:.2g}; {MEANING}"
     spans.set_title(count, fontsize=8, loc="left", color="#5c646c")
     for axes in (signal, spans):
         axes.tick_params(axis="y", length=0)

@@ -7,7 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from spanloc.plots.bars import draw_bars
+from spanloc.plots.bars import MEANING, draw_bars
 from spanloc.plots.recording import MOST_LANES, Shown, draw_signal
 from spanloc.plots.style import WIDTH, colour_legend, palette, tidy
 
@@ -69,5 +69,5 @@ def timelines(
     rows[-1, 0].set_xlabel(f"time ({unit})")
     if seen:
         entries = [(colours[label], names[label]) for label in sorted(seen)]
-        colour_legend(figure, entries, title="pale: a low score", title_fontsize=8)
+        colour_legend(figure, entries, title=MEANING, title_fontsize=8)
     return figure

@@ -24,7 +24,7 @@ _NO_MATTER = (
     *("callbacks.gradients.", "callbacks.convergence.", "callbacks.progress."),
     *("callbacks.last.every_n_epochs.", "callbacks.last.every_minutes."),
 )
-_MOST_NAMED, _MOST_TEXT = 4, 200
+_MOST_NAMED, _MOST_TEXT = 5, 200
 
 
 class Summary(NamedTuple):
@@ -47,7 +47,7 @@ class Difference(NamedTuple):
     def verdict(self) -> str:
         """Comparison of the first with the second, as far as the interval allows, in words."""
         if self.n < 2:
-            return f"{'one seed: ' * self.n}no comparison possible"
+            return "no comparison possible"
         if self.low > 0:
             return "higher"
         return "lower" if self.high < 0 else "no difference shown"
@@ -58,9 +58,9 @@ class Group:
     """Runs that differ in the seed only.
 
     Attributes:
-        label: The span loss, and the settings that other groups have otherwise, the first few.
+        label: The settings that other groups have otherwise, the first few; of one group ``all runs``.
         whole: All of these if the label leaves some out, or else empty.
-        parts: These one by one, all of them, also what is null.
+        parts: The span loss and these one by one, all of them, also what is null.
         runs: All of them.
         counted: The finished ones, the latest of each seed, by seed.
         metric: What most of the counted runs are judged by; None without any.
@@ -117,13 +117,16 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
     known = [run for run in runs if None not in (run.span_loss, run.overrides)]
     members = defaultdict[tuple[str, ...], list[Run]](list)
     for run, named in zip(known, _telling(known), strict=True):
-        members[str(run.span_loss), *named].append(run)
+        members[f"span_loss={run.span_loss}", *named].append(run)
+    one_loss = len({parts[0] for parts in members}) == 1
     taken, groups = Counter[str](), []
     for parts, of_group in sorted(members.items()):
-        left = len(parts) - 1 - _MOST_NAMED
-        shown = [one_line(part, most=_MOST_TEXT) for part in parts[: _MOST_NAMED + 1]]
+        named = (parts[1:] or parts) if one_loss else parts
+        named = named if len(members) > 1 else ("all runs",)
+        left = len(named) - _MOST_NAMED
+        shown = [one_line(part, most=_MOST_TEXT) for part in named[:_MOST_NAMED]]
         label = ", ".join([*shown, f"and {left} more"] if left > 0 else shown)
-        whole = ", ".join(one_line(part, most=10 * _MOST_TEXT) for part in parts)
+        whole = ", ".join(one_line(part, most=10 * _MOST_TEXT) for part in named)
         whole = "" if whole == label else whole
         taken[label] += 1
         if taken[label] > 1:

@@ -19,6 +19,7 @@ from spanloc.reports.tables import (
     gradient_table,
     group_table,
     run_table,
+    tested_apart,
 )
 
 
@@ -44,7 +45,7 @@ def page(
         comparison=comparison_table(groups),
         learning=[(m, of, plots.learning_curve(of, m)) for m, of in by_metric(curves).items()],
         about=ABOUT,
-        judged=[*_metrics(groups)],
+        judged=[] if tested_apart(groups) else [*_metrics(groups)],
         gradients=gradient_table(groups),
         drawn=[*_gradients(shown, len(groups))],
         legend=[*zip([g.label for g in groups], plots.group_colours(len(groups)), strict=False)],
@@ -104,8 +105,7 @@ def _gradients(shown: Sequence[tuple[Run, int]], num_groups: int) -> Iterator[tu
 def _metrics(groups: Sequence[Group]) -> Iterator[tuple[Any, str]]:
     for metric in sorted({group.metric for group in groups if group.metric}):
         rows = [(g.label, g.judged(), i) for i, g in enumerate(groups) if g.metric == metric]
-        caption = (
-            f"{metric} of every finished run; the bar is the mean, the grey lines join the runs "
-            "of one seed."
-        )
+        seeds = [seed for _, by_seed, _ in rows for seed in by_seed]
+        joined = "; the grey lines join the runs of one seed" * (len({*seeds}) < len(seeds))
+        caption = f"{metric} of every finished run; the bar is the mean{joined}."
         yield plots.seed_dots(rows, shortened(metric).text), caption

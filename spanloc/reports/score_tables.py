@@ -7,6 +7,7 @@ from spanloc.files import counted, leaves
 from spanloc.metrics import FOUND, KINDS
 from spanloc.metrics.diagnosis import in_words
 from spanloc.metrics.oracles import ORACLES, STANDARD, Oracles
+from spanloc.metrics.rows import decimal
 from spanloc.reports.result import Diagnosis, ScoreResult, TargetGroup
 from spanloc.reports.table import Cell, Column, Table, cell, fixed, number, share
 
@@ -43,15 +44,17 @@ def meant(tiou: float = 0.5, least: float = 0.1, *, targets: bool = False) -> di
 def summary(scores: ScoreResult) -> str:
     """A sentence on the predictions that matter: their number, and how many are right."""
     diagnosis, kinds = scores.diagnosis, scores.kinds
-    limit, rule = " with the highest scores", f" {_OF_LABELS}"
+    right, total = kinds["true positive"], sum(kinds.values())
+    the, limit, rule = "the", " with the highest scores", f" {_OF_LABELS}"
     if scores.surest is not None:
         limit = f" with a score of {scores.min_score:g} or more (the limit of spanloc-predict)"
         rule = ""
-    right, total = kinds["true positive"], sum(kinds.values())
+    elif counted_ones(scores) == "all predictions":
+        the, limit, rule = "all", "", ""
     if not total:
         return f"There are no predictions{'' if rule else limit}."
     return (
-        f"Of the {counted(total, 'prediction')}{limit}, {right:,} are right; they find {right:,} of "
+        f"Of {the} {counted(total, 'prediction')}{limit}, {right:,} are right; they find {right:,} of "
         f"{counted(diagnosis['num_targets'], 'target')}. Right means: the right label, and a tIoU of "
         f"{diagnosis['tiou']:g} or more.{rule}"
     )
@@ -59,7 +62,10 @@ def summary(scores: ScoreResult) -> str:
 
 def counted_ones(scores: ScoreResult) -> str:
     """The predictions that are counted where their score matters, for the title of a table."""
-    return f"score ≥ {scores.min_score:g}" if scores.surest is not None else "highest scores"
+    if scores.surest is not None:
+        return f"score ≥ {scores.min_score:g}"
+    everything = sum(scores.kinds.values()) == scores.diagnosis["num_predictions"]
+    return "all predictions" if everything else "highest scores"
 
 
 def score_tables(scores: ScoreResult) -> list[Table]:
@@ -138,8 +144,9 @@ def confusion_table(scores: ScoreResult) -> Table:
     ]
     right = f", {share(total - wrong, total).text}" if total else ""
     notes = [
-        f"Of {total:,} targets that a prediction matches at tIoU {scores.diagnosis['tiou']:g}, whatever its "
-        f"label, {total - wrong:,} have the same label{right}. Predictions with a score below 0.5 are left out."
+        "Only predictions with a score of 0.5 or more are counted here. Of "
+        f"{total:,} targets that one of them matches at tIoU {scores.diagnosis['tiou']:g}, whatever its label, "
+        f"{total - wrong:,} have the same label{right}."
     ]
     return Table.of("Confusion of labels", differ, columns, notes)
 
@@ -154,21 +161,25 @@ def setting_table(scores: ScoreResult) -> Table:
 
 def _error_table(scores: ScoreResult) -> Table:
     diagnosis = scores.diagnosis
-    tiou = f"{diagnosis['tiou']:g}"
+    mean = f"mAP@{decimal(diagnosis['tiou'])}"
     meanings = meant(diagnosis["tiou"], diagnosis["background"])
     mended = (
-        f"at tIoU {tiou}, if all errors of the kind were corrected: wrong labels and places if no other "
-        "prediction has found the target; other errors are removed"
+        "if all errors of the kind were corrected. A wrong label or place is corrected, unless the target is "
+        "already found; other wrong predictions are deleted"
     )
-    kinds = scores.kinds
-    meaning = _OF_LABELS if scores.surest is None else "the limit of spanloc-predict"
+    kinds, which = scores.kinds, counted_ones(scores)
+    meaning = {"highest scores": _OF_LABELS, "all predictions": ""}.get(
+        which, "the limit of spanloc-predict"
+    )
     columns = [
         Column("kind", in_words, _listed(meanings)),
-        Column(counted_ones(scores), kinds.get, meaning),
+        Column(which, kinds.get, meaning),
         Column("share", lambda kind: share(kinds[kind], sum(kinds.values()))),
-        Column("gain in mAP (all predictions)", diagnosis["gain"].get, mended, "+.4f"),
+        Column(f"gain in {mean} (all predictions)", diagnosis["gain"].get, mended, "+.4f"),
     ]
-    notes = [f"mAP at tIoU {tiou} is {fixed(diagnosis['mAP'])}."]
+    notes = [f"{mean} is {fixed(diagnosis['mAP'])}."]
+    if any(diagnosis["gain"][kind] and not kinds[kind] for kind in KINDS[1:]):
+        notes += ["The gains are of all predictions, so a kind with a count of 0 can have a gain."]
     return Table.of("Errors", KINDS, columns, notes)
 
 
@@ -181,15 +192,18 @@ def _target_table(diagnosis: Diagnosis) -> Table:
         Column("targets", counts.get),
         Column("share", lambda kind: share(counts[kind], total)),
     ]
-    gain, tiou = number(diagnosis["gain"]["missed"], "+.4f").text, f"{diagnosis['tiou']:g}"
-    notes = [f"Gain in mAP at tIoU {tiou} if the missed targets were not counted: {gain}."]
+    gain, tiou = number(diagnosis["gain"]["missed"], "+.4f").text, decimal(diagnosis["tiou"])
+    notes = [f"Gain in mAP@{tiou} if the missed targets were not counted: {gain}."]
     return Table.of("Targets, by predictions of any score", counts, columns, notes)
 
 
 def _sensitivity_table(diagnosis: Diagnosis) -> Table:
     sensitivity = diagnosis["sensitivity"].items()
     groups = [{"of": of, **group} for of, some in sensitivity for group in some]
-    normalised = "mAP, with precision as if each label had equally many targets in every group"
+    normalised = (
+        f"mAP@{decimal(diagnosis['tiou'])}, with the precision computed as if every group had the same number "
+        "of targets of each label"
+    )
     columns = [
         Column("of targets", lambda g: in_words(g["of"])),
         Column("range", _range),
@@ -219,15 +233,15 @@ def _label_table(scores: ScoreResult) -> Table:
     columns = [
         Column("label", "label"),
         Column("AP", "mean", f"{precision}; mean over the thresholds", ".4f"),
-        Column(f"AP@{fixed(scores.diagnosis['tiou'], '.2f')}", "AP", precision, ".4f"),
+        Column(f"AP@{decimal(scores.diagnosis['tiou'])}", "AP", precision, ".4f"),
         Column("targets", lambda row: sum(row["targets"].values())),
         part(f"found ({which})", "first", "true positive", "targets"),
     ]
     brief = [column.title for column in columns]
     columns.append(part("found (any score)", "targets", "found", "targets", found))
     for title, of, kinds, what in (
-        ("targets", "targets", FOUND[1:], "share of the targets"),
-        (which, "first", KINDS, "share of the predictions"),
+        ("not found", "targets", FOUND[1:], "share of the targets, by predictions of any score"),
+        ("predictions", "first", KINDS, f"share of the predictions ({which})"),
     ):
         columns += [part(f"{title}: {in_words(kind)}", of, kind, of, what) for kind in kinds]
     # A kind that no label has is left out.

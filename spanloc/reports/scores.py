@@ -56,7 +56,7 @@ def score_page(scores: ScoreResult, *, whose: str = "", now: float | None = None
         main=[metrics, labels, confused, *tally_tables(scores)],
         settings=setting_table(scores) if scores.settings else None,
         ranks=plots.error_ranks(diagnosis["ranks"]),
-        gains=plots.error_gains(diagnosis["gain"]),
+        gains=plots.error_gains(diagnosis["gain"], diagnosis["tiou"]),
         fates=plots.target_fates(diagnosis["targets"]),
         sensitivities=plots.error_sensitivity(diagnosis["sensitivity"], diagnosis["mAP_N"]),
         reliability=plots.reliability(found.counts, found.scores, found.shares) if found else None,
@@ -77,7 +77,8 @@ def wrong_table(scores: ScoreResult) -> Table:
         Column("true end", "true_end", form=".2f"),
     ]
     notes = [
-        "The wrong predictions (at most 50), then the targets that are not found (at most 50). Times are in seconds."
+        "The wrong predictions (at most 50), then the targets that are not found and not named above (at most "
+        "50). Times are in seconds."
     ]
     title = f"Where the errors are ({counted_ones(scores)})"
     return Table.of(title, scores.diagnosis["wrong"], columns, notes)

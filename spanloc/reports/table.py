@@ -169,7 +169,7 @@ def spread(values: Mapping[int, float], count: int) -> Cell:
         decimals = max(0, 1 - math.floor(math.log10(std)))
         plain = decimals <= 6 and abs(mean) < _LONG
         text = f"{mean:.{decimals}f} ± {std:.{decimals}f}" if plain else f"{mean:.3g} ± {std:.2g}"
-    return Cell(f"{text} (n = {n})" if n < count else text, mean)
+    return Cell(f"{text} ({n} of {count} seeds)" if n < count else text, mean)
 
 
 def difference(found: Difference | None, shared: int) -> tuple[Cell, str]:
@@ -179,6 +179,6 @@ def difference(found: Difference | None, shared: int) -> tuple[Cell, str]:
     mean, low, high, n = found
     width = (high - low) / 2
     decimals = min(8, max(0, 1 - math.floor(math.log10(width)))) if width > 0 else 4
-    few = f" (n = {n})" if n < shared else ""
+    few = f" ({n} of {shared} seeds)" if n < shared else ""
     form = f"+.{decimals}f" if max(-low, high) < _LONG else "+.3g"
     return Cell(f"{mean:{form}} [{low:{form}}, {high:{form}}]{few}", mean), found.verdict

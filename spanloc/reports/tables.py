@@ -15,7 +15,7 @@ from spanloc.reports.runs import Run
 from spanloc.reports.score_tables import meant
 from spanloc.reports.table import NONE, Cell, Column, Table, difference, fixed, shortened, spread
 
-_GROUP = "the span loss, and the settings that differ between the groups"
+_GROUP = "the settings that differ between the groups"
 _OVER = "over the training set or a sample of it"
 _GRADIENTS = (
     Column(
@@ -80,11 +80,9 @@ def group_table(groups: Sequence[Group]) -> Table:
         ),
         _over_seeds(_TIME),
     ]
-    notes = _tested_apart(groups)
+    notes = tested_apart(groups)
     if any(len(group.counted) > 1 for group in groups):
-        notes += [
-            "Mean ± standard deviation over the seeds of finished runs; (n = 2): two of them have a value."
-        ]
+        notes += ["Mean ± standard deviation over the seeds of finished runs."]
     named = {group.label: group.whole for group in groups if group.whole}
     return Table.of("Groups", groups, columns, notes, groups=named)
 
@@ -111,11 +109,12 @@ def gradient_table(groups: Sequence[Group]) -> Table:
 
 
 def comparison_table(groups: Sequence[Group]) -> Table:
-    """One row for every two groups that share a seed: first minus second, seed by seed."""
+    """One row for every two groups that share two seeds: first minus second, seed by seed."""
     metric = _one_metric(groups)
     # What differs in one thing first: there the difference has a name.
     pairs = sorted(combinations(groups, 2), key=lambda p: len({*p[0].parts} ^ {*p[1].parts}))
-    shared = [pair for pair in pairs if {*pair[0].counted} & {*pair[1].counted}]
+    same = [pair for pair in pairs if len({*pair[0].counted} & {*pair[1].counted}) > 1]
+    shared = [pair for pair in same if not tested_apart(pair)]
     judged = metric or "difference"
     meanings = {
         "first": "differences are the first group minus the second",
@@ -134,9 +133,13 @@ def comparison_table(groups: Sequence[Group]) -> Table:
             "difference by chance."
         ]
         if apart := len(pairs) - len(shared):
-            notes.append(f"Left out, for want of a shared seed: {apart} more pairs of groups.")
+            why = "fewer than two seeds in common, or tested on different recordings"
+            notes.append(f"Left out: {counted(apart, 'pair')} of groups ({why}).")
     elif pairs:
-        notes = ["No two groups have a finished run of the same seed: no comparison possible."]
+        notes = [
+            "No comparison possible: it needs two groups with finished runs of the same two seeds (or more), "
+            "tested on the same recordings."
+        ]
     else:
         notes = ["There are no two groups to compare."]
     rows = [_compared(first, second, metric) for first, second in shared]
@@ -163,7 +166,7 @@ def error_table(groups: Sequence[Group]) -> Table:
     """One row a group: the cost of its errors on the test set, as mean and spread over the seeds."""
     found = "share of the targets that a prediction finds, whatever its score"
     measures = [
-        Column("mAP", "scores.diagnosis.mAP", "of the test set, at the tIoU of the diagnosis"),
+        Column("mAP@0.50", "scores.diagnosis.mAP", "of the test set"),
         Column("targets found", "scores.share_found", found),
     ]
     measures += [
@@ -173,7 +176,7 @@ def error_table(groups: Sequence[Group]) -> Table:
     columns = [Column("group", _label), *map(_over_seeds, measures)]
     known = [g for g in groups if any(run.scores is not None for run in g.counted.values())]
     notes = [
-        "On the test set, all predictions: mAP, and its gain if all errors of a kind were corrected. "
+        "On the test set, all predictions: mAP@0.50, and its gain if all errors of a kind were corrected. "
         "The page scores.html in the folder of a run says more."
     ]
     return Table.of("Errors", known, columns, notes if known else ["No run has a diagnosis."])
@@ -225,7 +228,8 @@ def _label(group: Group) -> Cell:
     return Cell(group.label, whole=group.whole)
 
 
-def _tested_apart(groups: Sequence[Group]) -> list[str]:
+def tested_apart(groups: Sequence[Group]) -> list[str]:
+    """A sentence if runs of one seed were tested on different recordings, or else none."""
     # Runs of other seeds may be tested on other data; no file names the recordings of a test set.
     tested: dict[int, set[tuple[int, int]]] = {}
     for seed, run in ((seed, run) for group in groups for seed, run in group.counted.items()):
@@ -270,7 +274,7 @@ def _exponent(group: Group) -> Cell:
         return Cell("n.d." if measured else NONE, math.nan)
     mean = summarize([fit.slope for fit in fits]).mean
     low, high = min(fit.low for fit in fits), max(fit.high for fit in fits)
-    few = f" (n = {len(fits)})" if len(fits) < len(group.counted) else ""
+    few = f" ({len(fits)} of {len(group.counted)} seeds)" if len(fits) < len(group.counted) else ""
     shown = (fixed(value, ".2f") for value in (mean, low, high))
     return Cell("{} [{}, {}]".format(*shown) + few, mean)
 

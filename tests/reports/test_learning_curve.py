@@ -142,9 +142,10 @@ def test_other_settings_make_curves_of_their_own(tmp_path):
     made(tmp_path, loss="giou")
     made(tmp_path, lambda n: error(n, exponent=0.3), loss="iou")
     curves = curves_of(tmp_path)
-    assert [curve.label for curve in curves] == ["giou", "iou"]
+    labels = ["span_loss=giou", "span_loss=iou"]
+    assert [curve.label for curve in curves] == labels
     figure = plots.learning_curve(curves, "test/tiou")
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["giou", "iou"]
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == labels
 
 
 def test_the_figure_shows_runs_fit_and_twice_the_sequences(tmp_path):

@@ -41,7 +41,7 @@ def test_the_paired_interval_by_hand():
 
 def test_one_seed_allows_no_comparison():
     result = compare({0: 1.0}, {0: 2.0})
-    assert (result.mean, result.n, result.verdict) == (-1.0, 1, "one seed: no comparison possible")
+    assert (result.mean, result.n, result.verdict) == (-1.0, 1, "no comparison possible")
     assert compare({0: 1.0}, {1: 2.0}).verdict == "no comparison possible"
 
 
@@ -137,7 +137,9 @@ def test_groups_are_named_by_the_settings_in_which_they_differ(tmp_path):
     made = [*product(("giou", "smooth_giou"), (0.0, 0.1), (0, 1))]
     for loss, noise, seed in made:
         finished(tmp_path / f"{loss}{noise}{seed}", loss, seed, data__label_noise=noise)
-    assert labels(tmp_path) == [f"{loss}, data.label_noise={noise}" for loss, noise, _ in made[::2]]
+    assert labels(tmp_path) == [
+        f"span_loss={loss}, data.label_noise={noise}" for loss, noise, _ in made[::2]
+    ]
     groups = found(tmp_path)[1]
     assert all(list(group.counted) == [0, 1] for group in groups)
 
@@ -149,13 +151,13 @@ def test_seeds_alone_make_no_groups(tmp_path):
         backbone = {"_target_": "spanloc.models.ConvBackbone", "stride": 2 + seed}
         write_run(finished(tmp_path / str(seed), seed=seed),
                   {"config.yaml": config(seed=seed, backbone=backbone)})  # fmt: skip
-    assert labels(tmp_path) == ["giou"]
+    assert labels(tmp_path) == ["all runs"]
 
 
 def test_a_stride_that_was_set_makes_groups(tmp_path):
     for seed, stride in product((0, 1), (2, 4)):
         finished(tmp_path / f"{seed}{stride}", seed=seed, backbone__stride=stride)
-    assert labels(tmp_path) == ["giou, backbone.stride=2", "giou, backbone.stride=4"]
+    assert labels(tmp_path) == ["backbone.stride=2", "backbone.stride=4"]
 
 
 def chosen(folder, *overrides, loss="giou", **settings):
@@ -172,26 +174,26 @@ def test_settings_are_called_what_the_command_line_calls_them(tmp_path):
     given = ("span_loss=giou_l1", "data.root=/r/here")
     chosen(tmp_path / "d", *given, loss="weighted_sum", data__root="/r/here")
     assert labels(tmp_path) == [
-        "giou",
-        "giou, callbacks.average=null",
-        "giou, data.root=here, optimizer=sgd",
-        "giou_l1, data.root=here",
+        "span_loss=giou",
+        "span_loss=giou, callbacks.average=null",
+        "span_loss=giou, data.root=here, optimizer=sgd",
+        "span_loss=giou_l1, data.root=here",
     ]
 
 
 def test_what_one_command_line_leaves_out_is_as_its_config_has_it(tmp_path):
     chosen(tmp_path / "a", "seed=0")
     chosen(tmp_path / "b", "data.label_noise=0.0", "seed=1", seed=1)
-    assert labels(tmp_path) == ["giou"]
+    assert labels(tmp_path) == ["all runs"]
     chosen(tmp_path / "c", "data.label_noise=0.1", data__label_noise=0.1)
-    assert labels(tmp_path) == ["giou, data.label_noise=0.0", "giou, data.label_noise=0.1"]
+    assert labels(tmp_path) == ["data.label_noise=0.0", "data.label_noise=0.1"]
 
 
 def test_a_run_whose_command_line_is_not_known_belongs_to_no_group(tmp_path):
     for stride in (2, 4):
         finished(tmp_path / str(stride), backbone__stride=stride)
     (finished(tmp_path / "other", seed=1) / "overrides.yaml").unlink()
-    assert labels(tmp_path) == ["giou, backbone.stride=2", "giou, backbone.stride=4"]
+    assert labels(tmp_path) == ["backbone.stride=2", "backbone.stride=4"]
     *_, other = run_table(*found(tmp_path), now=NOW).cells
     assert (other["group"].text, other["remarks"].text) == (NONE, "not counted: no overrides.yaml")
     write_run(tmp_path / "other", {"overrides.yaml": "{a: 1}"})

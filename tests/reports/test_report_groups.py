@@ -32,14 +32,14 @@ CANNOT_CHANGE_A_RESULT = [
 def test_what_cannot_change_a_result_makes_no_groups(tmp_path, path, one, other):
     for seed, value in enumerate((one, other)):
         finished(tmp_path / str(seed), seed=seed, **{path: value})
-    assert [group.label for group in groups(tmp_path)] == ["giou"]
+    assert [group.label for group in groups(tmp_path)] == ["all runs"]
 
 
 def test_a_limit_that_a_run_does_not_have_is_named_as_such(tmp_path):
     for steps in (-1, 20):
         finished(tmp_path / str(steps), trainer__max_steps=steps)
     labels = {group.label for group in groups(tmp_path)}
-    assert labels == {"giou, no trainer.max_steps", "giou, trainer.max_steps=20"}
+    assert labels == {"no trainer.max_steps", "trainer.max_steps=20"}
 
 
 @pytest.mark.parametrize("path", ["trainer__max_epochs", "data__num_workers_of", "trainer__device"])
@@ -49,7 +49,7 @@ def test_what_is_only_called_alike_makes_groups(tmp_path, path):
     assert len(groups(tmp_path)) == 2
 
 
-MANY = {f"data__knob{i}": i for i in range(4)}
+MANY = {f"data__knob{i}": i for i in range(5)}
 OTHERS = dict.fromkeys(MANY, 9)
 
 
@@ -60,9 +60,9 @@ def test_the_whole_of_a_cut_label_is_shown(tmp_path):
             settings = {**MANY, "data__zoom": last}
             finished(tmp_path / f"{last}{seed}", seed=seed, **settings)
         finished(tmp_path / f"other{seed}", seed=seed, **OTHERS, data__zoom=6)
-    cut = "giou, data.knob0=0, data.knob1=1, data.knob2=2, data.knob3=3, and 1 more"
+    cut = ", ".join([*(f"data.knob{i}={i}" for i in range(5)), "and 1 more"])
     whole = cut.replace("and 1 more", "data.zoom={}")
-    other, other_whole = (re.sub(r"=[0-3],", "=9,", label) for label in (cut, whole.format(6)))
+    other, other_whole = (re.sub(r"=[0-4],", "=9,", label) for label in (cut, whole.format(6)))
     assert {g.label: g.whole for g in groups(tmp_path)} == {
         cut: whole.format(5),
         f"{cut} (2)": whole.format(6),

@@ -53,8 +53,8 @@ def test_the_table_of_errors(sweep):
     for seed, gain in enumerate((0.01, 0.02, 0.06)):
         scored(sweep / f"giou_{seed}", gain)
     (row,) = reports.error_table(found(sweep)[1]).cells
-    assert row["group"].text == "giou"
-    assert row["mAP"].text == "0.5 ± 0"
+    assert row["group"].text == "span_loss=giou"
+    assert row["mAP@0.50"].text == "0.5 ± 0"
     assert row["targets found"].text == "0.75 ± 0"
     # 1, 2, 6 hundredths: mean 3, deviations -2, -1, 3; std sqrt(14 / 2).
     assert row["gain: wrong place"].text == "0.030 ± 0.026"
@@ -63,7 +63,7 @@ def test_the_table_of_errors(sweep):
     # Errors are of the runs that have a diagnosis.
     (sweep / "giou_2" / "scores.json").write_text('{"diagnosis": {"mAP": 0.1}}')
     (row,) = reports.error_table(found(sweep)[1]).cells
-    assert row["mAP"].text == "0.5 ± 0 (n = 2)"
+    assert row["mAP@0.50"].text == "0.5 ± 0 (2 of 3 seeds)"
     remarks = {row["run"].text: row["remarks"].text for row in tables(sweep)[2]}
     assert remarks["giou_2"] == "scores.json cannot be used: metrics is missing"
 
@@ -80,12 +80,14 @@ def test_runs_that_were_tested_on_other_recordings_are_named(sweep):
     other.write(sweep / "smooth_giou_0" / "scores.json")
     assert "(40 targets in 4 recordings, 41 targets in 4 recordings)" in shown(sweep, reports.page)
     assert told in shown(sweep, reports.markdown)
+    assert tables(sweep)[1] == []
+    assert "test/tiou of every finished run" not in shown(sweep, reports.page)
 
 
 def test_the_table_of_groups(sweep):
     giou = tables(sweep)[0][0]
     assert list(giou) == ["group", "finished", "test/tiou", "training (s)"]
-    assert giou["group"].text == "giou"
+    assert giou["group"].text == "span_loss=giou"
     assert giou["finished"].text == "3 of 5"
     # 0.90, 0.92, 0.97: mean 0.93, deviations -0.03, -0.01, 0.04; std sqrt(0.0026 / 2) = 0.03606.
     assert giou["test/tiou"].text == "0.930 ± 0.036"
@@ -107,7 +109,7 @@ def test_gradients_have_a_table_of_their_own_below_the_metric(sweep):
 def test_an_exponent_that_is_not_determinable_is_not_averaged(sweep):
     finished(sweep / "giou_0", figures={"exponent__reason": "too few steps"})
     exponent = tables(sweep)[3][0]["exponent"]
-    assert exponent.text == "0.01 [-0.10, 2.60] (n = 2)"
+    assert exponent.text == "0.01 [-0.10, 2.60] (2 of 3 seeds)"
     assert exponent.value == pytest.approx(0.015)
     for seed in (1, 2):
         bad = {"exponent__reason": "no", "exponent__slope": None}
@@ -117,7 +119,8 @@ def test_an_exponent_that_is_not_determinable_is_not_averaged(sweep):
 
 def test_the_comparison(sweep):
     (row,) = tables(sweep)[1]
-    assert (row["first"].text, row["second"].text, row["n"].text) == ("giou", "smooth_giou", "3")
+    assert (row["first"].text, row["second"].text) == ("span_loss=giou", "span_loss=smooth_giou")
+    assert row["n"].text == "3"
     assert row["test/tiou"].value == pytest.approx(-0.01)
     assert row["result for end error, median"].text == "no difference shown"
     assert row["result for test/tiou"].text == "lower"
@@ -126,12 +129,16 @@ def test_the_comparison(sweep):
 def test_one_seed_and_other_seeds_allow_no_comparison(tmp_path):
     finished(tmp_path / "a", "giou", 0)
     finished(tmp_path / "b", "iou", 0)
-    (row,) = tables(tmp_path)[1]
-    assert row["n"].text == "1"
-    assert row["result for test/tiou"].text == "one seed: no comparison possible"
+    joined, said = "the grey lines join", "No comparison possible"
+    assert tables(tmp_path)[1] == []
+    page = shown(tmp_path, reports.page)
+    assert page.count(said) == 1
+    assert joined in page
     finished(tmp_path / "b", "iou", 1)
     assert tables(tmp_path)[1] == []
-    assert "of the same seed: no comparison possible" in shown(tmp_path, reports.page)
+    page = shown(tmp_path, reports.page)
+    assert page.count(said) == 1
+    assert joined not in page
 
 
 def test_metrics_of_two_kinds_are_not_compared(tmp_path):
@@ -241,7 +248,7 @@ def test_the_same_runs_give_the_same_page_and_markdown_has_its_numbers(sweep):
     assert shown(sweep) == shown(sweep)
     text = shown(sweep, reports.markdown)
     assert text.startswith("# Report of spanloc runs\n\n8 runs: 6 finished, 1 going, 1 failed.\n")
-    assert "| giou | 3 of 5 |" in text
+    assert "| span_loss=giou | 3 of 5 |" in text
     assert "0.930 ± 0.036" in text
 
 

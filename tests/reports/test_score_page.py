@@ -71,13 +71,16 @@ def test_a_perfect_model_looks_perfect_at_first_sight():
     surest = diagnose(found[found.scores >= 0.2], true, ["a", "b"])["predictions"]
     scores = ScoreResult({}, diagnose(found, true, ["a", "b"]), 1, min_score=0.2, surest=surest)
     _, errors, _, _, labels = reports.score_tables(scores)
-    assert errors.columns == ["kind", "score ≥ 0.2", "share", "gain in mAP (all predictions)"]
+    assert errors.columns == ["kind", "score ≥ 0.2", "share", "gain in mAP@0.50 (all predictions)"]
+    assert "a kind with a count of 0 can have a gain" not in " ".join(errors.notes)  # none has one
+    doubtful = dataclasses.replace(WHOLE, surest=dict.fromkeys(KINDS, 0))
+    assert "a kind with a count of 0 can have a gain" in reports.score_page(doubtful)
     right, *wrong = [row["share"].text for row in errors.cells]
     assert (right, {*wrong}) == ("100.0 %", {"0.0 %"})
     assert labels.columns[4:] == [
         "found (score ≥ 0.2)",
         "found (any score)",
-        "score ≥ 0.2: true positive",
+        "predictions: true positive",
     ]
     assert {cell.text for row in labels.cells for cell in [*row.values()][4:]} == {"100.0 %"}
     assert not scores.diagnosis["wrong"]
@@ -86,6 +89,10 @@ def test_a_perfect_model_looks_perfect_at_first_sight():
     assert "2 are right; they find 2 of 2 targets" in page
     in_file = reports.score_page(dataclasses.replace(scores, surest=None))
     assert "Of the 2 predictions with the highest scores" in in_file
+    all_right = ScoreResult({}, diagnose(found[:2], true, ["a", "b"]), 1)
+    text = reports.score_page(all_right)
+    assert "Of all 2 predictions, 2 are right" in text
+    assert "highest scores" not in text.split("<svg")[0]
     for title in (
         "Where the errors are",
         "Labels that are confused",
