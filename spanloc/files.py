@@ -163,16 +163,16 @@ def counted(count: int, noun: str) -> str:
 
 
 def time_text(seconds: float) -> str:
-    """A length of time with its unit.
+    """A length of time with its units; from an hour on without seconds.
 
     >>> time_text(1.284), time_text(754), time_text(164000)
-    ('1.28 s', '12:34 min', '45:33:20 h')
+    ('1.28 s', '12 min 34 s', '45 h 33 min')
     """
     if round(seconds) < 60:
         return f"{seconds:.3g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"
+    many, few, size = ("min", "s", 1) if round(seconds) < 3600 else ("h", "min", 60)
+    whole, rest = divmod(round(seconds / size), 60)
+    return f"{whole} {many} {rest} {few}" if rest else f"{whole} {many}"
 
 
 def pip_install(extra: str) -> str:

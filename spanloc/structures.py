@@ -278,19 +278,20 @@ class Predictions(_Spans):
     scores: Float[Tensor, " spans"] = field(kw_only=True)
     classes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        count = f"spans: {len(self)}, sequences: {len(self.ids)}"
+        return f"Predictions({count}; to_pandas() lists the spans)"
+
     def to_pandas(self) -> "DataFrame":
         """A row a span: ``sequence``, ``start``, ``end``, ``label`` (its name where known), ``score``."""
         from pandas import DataFrame
 
         names = dict(enumerate(self.classes))
-        columns = {
-            "sequence": [self.ids[place] for place in self.places.tolist()],
-            "start": self.spans[:, 0].tolist(),
-            "end": self.spans[:, 1].tolist(),
-            "label": [names.get(label, label) for label in self.labels.tolist()],
-            "score": self.scores.tolist(),
-        }
-        return DataFrame(columns)
+        sequences = [self.ids[place] for place in self.places.tolist()]
+        labels = [names.get(label, label) for label in self.labels.tolist()]
+        columns = (sequences, *self.spans.T.tolist(), labels, self.scores.tolist())
+        heads = ("sequence", "start", "end", "label", "score")
+        return DataFrame(dict(zip(heads, columns, strict=True)))
 
     def in_seconds(self, timelines: Sequence[Timeline]) -> "Predictions":
         """Predictions in seconds (float64); ``timelines`` of the sequences, in the order of ``ids``."""

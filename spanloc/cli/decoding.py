@@ -26,14 +26,16 @@ log = logging.getLogger(__name__)
 # Metrics, and their columns in a table.
 _SHOWN = {
     "mAP": "mAP",
-    "mAP@0.50:0.95": "0.50:0.95",
+    "mAP@0.50:0.95": "mAP 0.50:0.95",
     "AP@0.75": "AP@0.75",
     "AP@0.90": "AP@0.90",
     "F1": "F1",
     "Brier": "Brier",
     "ECE": "ECE",
-    "ECE_from_0.1": "ECE ≥ 0.1",
+    "ECE_from_0.1": "ECE (scores\n≥ 0.1)",
 }
+_MANY = "2.3 with 10 recordings or more"
+_NO_PROBABILITIES = "; so the scores are not probabilities: choose min_score by the table 'Which score to keep' in scores.html"
 # What fitting an option does.
 _IN_WORDS = {
     "bias": "correcting constant errors of the boundaries (bias)",
@@ -83,21 +85,22 @@ def having(decode: Any, options: Mapping[str, Any]) -> Any:
     return decode.having(**options)
 
 
-def decode_apart(task: PredictingModule, options: dict[str, Any], min_score: float) -> None:
+def decode_apart(task: PredictingModule, options: dict[str, Any], min_score: float) -> list[str]:
     """Set the decoding of a prediction, without overlaps where there are none in the training data.
 
-    ``options`` then has ``exclusive``, unless it has already.
+    ``options`` then has ``exclusive``, unless it has already, and a line to print is returned.
     """
     task.decode = having(task.decode, options)
     if options.get("exclusive") is False:
-        return
+        return []
     before, task.decode = task.decode, task.decode_from(min_score)
-    if task.decode is not before and not getattr(before, "exclusive", True):
-        options["exclusive"] = True
-        log.info(
-            "predictions that overlap better ones are left out, as no spans overlap in the training data; "
-            "decode.exclusive=false keeps them"
-        )
+    if task.decode is before or getattr(before, "exclusive", True):
+        return []
+    options["exclusive"] = True
+    return [
+        "of predictions that overlap, only the better one is written, because no spans overlap in the "
+        "training data; decode.exclusive=false writes all"
+    ]
 
 
 def fit_checkpoint(
@@ -139,12 +142,12 @@ def fit_checkpoint(
     for name in _IN_WORDS:
         if name in options:
             if name in tried:
-                outcome = _outcome(tried[name])
+                outcome = _outcome(tried[name], fitted.errors)
             else:
                 why = (note for note in fitted.notes if note.startswith((f"{name}: ", "nothing ")))
                 outcome = f"not done, {next(why, 'nothing to fit').removeprefix(f'{name}: ')}"
             unsure = name == "calibration" and name not in fitted.settings
-            more = "; the scores are no probabilities" if unsure else ""
+            more = _NO_PROBABILITIES if unsure and task.decode.max_predictions > 1 else ""
             log.info("%s on %s: %s%s", _IN_WORDS[name], on, outcome, more)
     if to is not None:
         store_decode(file_of(path), {**(chosen or {}), **fitted.settings}, to, off=options)
@@ -163,12 +166,12 @@ def report_fit(
         rows.append(_row(f"{tried.option}: {tried.value}", tried.figures, gain, taken))
     judged = {tried.option: tried.judged_by for tried in fitted.tried}
     by = ", ".join(f"{figure} ({option})" for option, figure in judged.items())
-    rule = f"The gain is in {by}; it has to be above two standard errors, more with few recordings."
+    rule = f"The gain is in {by}. It must be more than {fitted.errors:.1f} standard errors (s.e.; {_MANY})."
     notes = (*fitted.notes, rule) if judged else fitted.notes
     title = "Options tried on the validation set"
     # Of a ranking, F1 counts every prediction, also very weak ones: it is low, whatever the model.
     of_sets = ["F1"] * ("F1" in judged.values())
-    brief = ("option", "mAP", "AP@0.90", *of_sets, "ECE ≥ 0.1", "gain ± s.e.", "taken")
+    brief = ("option", "mAP", "AP@0.90", *of_sets, _SHOWN["ECE_from_0.1"], "gain ± s.e.", "taken")
     table = Table(title, rows, notes=notes, brief=brief)
     show_table(console, table, most=len(rows), notes=True)
     content: dict[str, Any] = {
@@ -183,22 +186,28 @@ def report_fit(
     }
     if both:
         content[subset] = both
-        said = {"before": "the checkpoint", "after": "with what was taken"}
+        said = {"before": "the checkpoint", "after": "with the options taken"}
         shown = [_row(said[name], values) for name, values in both.items()]
-        brief = ("option", "mAP", "0.50:0.95", "AP@0.90", *of_sets, "Brier", "ECE ≥ 0.1")
+        ends = ("Brier", _SHOWN["ECE_from_0.1"])
+        brief = ("option", "mAP", _SHOWN["mAP@0.50:0.95"], "AP@0.90", *of_sets, *ends)
         notes = ["Brier, ECE: errors of the scores, 0 is perfect."]
         table = Table(f"The {subset} set", shown, notes=notes, brief=brief)
         show_table(console, table, most=2, notes=True)
     write_json(folder / "decode_fit.json", content)
-    what = "with what was taken" if fitted.settings else "without these options, as none was taken"
-    console.print(f"The model {what}: {to}", soft_wrap=True)
+    what = "The model with the options taken"
+    if not fitted.settings:
+        what = "None of these options helped, so this model has none of them"
+    console.print(f"{what}: {to}", soft_wrap=True)
 
 
-def _outcome(tried: Tried) -> str:
+def _outcome(tried: Tried, errors: float) -> str:
     gain = f"{tried.judged_by} better by {tried.gain:.4f} ± {tried.error:.4f}"
     if tried.taken:
         return f"kept, {gain}"
-    return f"not used, {gain}, which may be chance" if tried.gain > 0 else "not used, no better"
+    if not tried.gain > 0:
+        return "not used, no better"
+    reached = f"{tried.gain / tried.error:.1f} standard errors"
+    return f"not used, {gain}: {reached}, and it must be more than {errors:.1f} ({_MANY})"
 
 
 def _row(name: str, values: dict[str, float], *more: str) -> dict[str, Any]:

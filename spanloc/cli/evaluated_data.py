@@ -127,7 +127,9 @@ def _of_other(datamodule: Any, before: Fingerprint | None) -> tuple[str, str]:
             "test",
             f": those that training would hold out, because the folder has recordings of the training run ({name})",
         )
-    return "all", ": all of them, because it is not the folder of training"
+    if before is None:
+        return "all", ": all of them, because it is not the folder of the training run"
+    return "all", ": all of them, because the training run had none of them"
 
 
 def _data_of_training(checkpoint: str) -> Fingerprint | None:

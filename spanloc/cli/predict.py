@@ -67,7 +67,7 @@ def run(config: DictConfig) -> None:
     options = chosen_options(settings["decode"])
     if settings["min_score"] is None:
         settings["min_score"] = usual_min_score(task)
-    decode_apart(task, options, settings["min_score"])
+    apart = decode_apart(task, options, settings["min_score"])
     task.to(_device(str(settings["device"])))
     states = [file_of(path).stat() for path in checkpoints]
     files = [part for state in states for part in (state.st_size, state.st_mtime_ns)]
@@ -106,7 +106,7 @@ def run(config: DictConfig) -> None:
                 _plot(task, one, settings, figure_path(folder, one.id))
         except _MISTAKES as error:
             note(error, recording.id)
-    for line in notes.lines():
+    for line in (*notes.lines(), *(apart if found else ())):
         log.info("%s", line)
     for name, together in formats.items():
         if together:

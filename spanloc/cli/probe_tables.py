@@ -67,7 +67,7 @@ def show_match(
 
     ``precision`` is the dtype that it computes in, ``reason`` why that is not float64, or empty.
     """
-    columns = ["length", "in start", "in end", "<0\nin", "<mini-\nmum", "<smooth"]
+    columns = ["length", "in start", "in end", "<0 lies\nbetween", "<mini-\nmum", "<smooth"]
     table = _table([*columns, "curvature\n× length²", "largest\nstable step"])
     known = []
     for found in anatomies:
@@ -91,7 +91,7 @@ def show_match(
     _read(
         console,
         verdict(anatomies),
-        f"One-sided differences in {precision}{why}{good}. 0 in: 0 lies between the two slopes.",
+        f"One-sided differences in {precision}{why}{good}. 0 lies between: 0 is between the slopes to the left and to the right.",
     )
     _show_places(name, anatomies[len(anatomies) // 2], console)
 

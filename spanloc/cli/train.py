@@ -19,7 +19,7 @@ from spanloc.cli.frame.arguments import quoted
 from spanloc.cli.frame.folder import run_folder
 from spanloc.cli.frame.machine import keep_freed_memory
 from spanloc.cli.frame.ranks import check_started, lost_another
-from spanloc.cli.frame.show import plain_console, show_metrics
+from spanloc.cli.frame.show import plain_console, show_metrics, show_table
 from spanloc.cli.run.environment import write_start
 from spanloc.cli.run.objective import check_objective, objective_value
 from spanloc.cli.run.requeue import stopping_saved
@@ -28,10 +28,11 @@ from spanloc.cli.run.resume import has_nothing_to_do, save_settings, stored
 from spanloc.cli.run.settings import prepared, show_choices
 from spanloc.cli.run.tracking import begin, dispensable, report, tracked
 from spanloc.config.build import build, completed, targets
-from spanloc.config.checkpoint import load
+from spanloc.config.checkpoint import load, read
 from spanloc.data import SpanDataModule
 from spanloc.files import counted, write_text
 from spanloc.reports.logs import joined_logs
+from spanloc.reports.score_tables import score_tables
 from spanloc.training.callbacks import Convergence, GradientNorms
 from spanloc.training.task import SpanLocalizer
 
@@ -112,6 +113,7 @@ def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
             _draw_curves(trainer, folder)
         path = _best_of(trainer, folder)
         if path.is_file():
+            _log_best(path, trainer.checkpoint_callback)
             _fit_decode(path, plain, trainer, datamodule)
             if plain["test"]:
                 _test(path, plain, trainer, datamodule, results, folder)
@@ -197,6 +199,13 @@ def _best_of(trainer: Any, folder: Path) -> Path:
     return Path(path) if path else folder / "last.ckpt"
 
 
+def _log_best(path: Path, best: Any) -> None:
+    if (score := getattr(best, "best_model_score", None)) is not None:
+        saved = read(path)
+        when = f"epoch {saved['epoch'] + 1} (step {saved['global_step']})"
+        log.info("%s is of %s: %s %.4f", path.name, when, best.monitor, float(score))
+
+
 def _fit_decode(
     path: Path, plain: dict[str, Any], trainer: Any, datamodule: SpanDataModule
 ) -> None:
@@ -229,7 +238,9 @@ def _test(
     results.add(trainer, found)
     if trainer.is_global_zero:
         of = whose([path], plain["data"])
-        write_evaluation(found, evaluated, task, "test", folder, of)
+        scores = write_evaluation(found, evaluated, task, "test", folder, of)
+        if scores is not None and len(task.classes) > 1 and task.decode.max_predictions > 1:
+            show_table(plain_console(), score_tables(scores)[-1])
         figure = timelines(task, datamodule.test_set)
         plots.save_figure(figure, folder / "figures" / "timelines.png")
 

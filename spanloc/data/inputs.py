@@ -184,7 +184,7 @@ def in_order(
         if lacking := [name for name in facts.channels if name not in there]:
             raise ValueError(
                 f"{shown_path(signal.path)}: it lacks the channels {listed(lacking)}; it has "
-                f"{listed(there)}; channels=[...] names those that take their places"
+                f"{listed(there)}; to choose them by hand: channels=[...], in the order of training"
             )
         left = [name for name in there if name not in facts.channels]
         signal = some_channels(signal, facts.channels)

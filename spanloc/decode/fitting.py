@@ -71,6 +71,7 @@ class Fitted:
         before: Metrics on the validation sequences without them.
         tried: All options that were tried, in that order.
         notes: Options that could not be fitted, and why.
+        errors: Number of standard errors that a gain has to exceed.
     """
 
     decode: Decode
@@ -78,6 +79,7 @@ class Fitted:
     before: dict[str, float]
     tried: list[Tried] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    errors: float = 2.0
 
 
 class _Choice(NamedTuple):
@@ -138,7 +140,7 @@ def fit_decode(
         if name in options:
             settings |= fit.option(name)
     plain = {name: _plain(value) for name, value in settings.items()}
-    return Fitted(fit.decode, plain, before, fit.tried, fit.notes)
+    return Fitted(fit.decode, plain, before, fit.tried, fit.notes, fit.errors)
 
 
 class _Fit:

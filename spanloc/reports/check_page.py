@@ -132,9 +132,7 @@ def part_table(survey: Survey) -> Table:
     columns = [
         Column("subset", lambda part: subset_name(part.name)),
         Column("recordings", "num_recordings"),
-        Column(
-            "time", lambda p: Cell(time_text(p.seconds), p.seconds), "hours, minutes and seconds"
-        ),
+        Column("time", lambda part: Cell(time_text(part.seconds), part.seconds)),
         Column("spans", "num_spans"),
         Column("without spans", "num_empty", "recordings without a span"),
         Column("subjects", lambda part: part.num_subjects or None, "as far as they are named"),

@@ -36,7 +36,7 @@ def spoilt(sample, target, change):
 def test_the_sample_can_be_tried_at_once(cli, tmp_path, capsys):
     assert check(cli, tmp_path, "data.root=sample") == tmp_path
     printed = capsys.readouterr().out
-    assert "12 recordings, 6:00 min in all, 3 channels at 50 Hz; 1,500 steps each" in printed
+    assert "12 recordings, 6 min in all, 3 channels at 50 Hz; 1,500 steps each" in printed
     assert re.search(r"walk\s*│\s*50 │", printed)
     assert "0 errors, 0 warnings, 0 notes." in printed
     assert (tmp_path / "runs" / "sample" / "annotations.json").is_file()

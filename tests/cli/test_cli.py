@@ -210,7 +210,7 @@ def test_your_own_data(cli, annotated, capsys):
     scores = ScoreResult.read(again / "all" / "scores.json")
     assert (scores.num_sequences, scores.subset) == (1, None)
     said = (again / "all" / "evaluate.log").read_text()
-    assert "all of them, because it is not the folder of training" in said
+    assert "all of them, because the training run had none of them" in said
     assert "sitt" not in said
     assert "unit" not in said
     cli("evaluate", f"checkpoint={folder / 'run' / 'best.ckpt'}", f"data.root={new}", "subset=test",

@@ -38,7 +38,7 @@ def test_a_recording_is_what_is_compared(trained, cli, tmp_path, capsys):
         (["file=m.pt2"], "m.pt2: a file of format=onnx ends in .onnx"),
         (["steps=0"], "steps is 0; wanted a whole number, at least 1"),
         (["opset=9"], "opset is 9; wanted a whole number, at least 18"),
-        (["checkpoint=none.ckpt"], "none.ckpt: no such checkpoint file"),
+        (["checkpoint=none.ckpt"], "none.ckpt: no such file or folder (checkpoint)"),
         (["recording=none.npy"], "none.npy"),
     ],
 )

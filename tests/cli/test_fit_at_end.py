@@ -3,10 +3,12 @@
 import json
 import re
 
+import numpy as np
 import pytest
 from conftest import HINTS_OF_LIGHTNING, SMALL
 
 import spanloc
+from spanloc.reports.logs import joined_logs
 
 pytestmark = HINTS_OF_LIGHTNING
 # Scores of the focal loss are far from shares of right predictions, so that there is something to fit.
@@ -27,7 +29,15 @@ def test_the_best_checkpoint_is_calibrated_and_the_last_is_as_it_was(folder):
     assert last.decode.calibration is None
     assert task.config["module"]["decode"]["calibration"]["temperature"]
     said = "calibrating the scores on 48 validation recordings: kept, Brier better by 0.[0-9]{4} ± 0.[0-9]{4}\n"
-    assert re.search(said, (folder / "train.log").read_text())
+    log = (folder / "train.log").read_text()
+    assert re.search(said, log)
+    scores = joined_logs(folder, [])["val/mAP"]
+    scores = scores[~np.isnan(scores)]
+    epoch, step, value = re.search(
+        r"best\.ckpt is of epoch (\d) \(step (\d+)\): val/mAP (.+)\n", log
+    ).groups()
+    assert (float(value), scores[int(epoch) - 1]) == pytest.approx((scores.max(),) * 2, abs=1e-4)
+    assert int(step) == 6 * int(epoch)
 
 
 def test_a_resumed_run_goes_on_from_what_was_not_fitted(folder, cli):

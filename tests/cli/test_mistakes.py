@@ -189,7 +189,7 @@ def test_a_value_that_hydra_cannot_read_wants_quotes(cli):
 def test_a_checkpoint_needs_no_quotes(cli):
     # As Lightning names checkpoints.
     line = cli("predict", "checkpoint=epoch=1-step=2.ckpt", f"input={__file__}")
-    assert "epoch=1-step=2.ckpt: no such checkpoint file" in line
+    assert "epoch=1-step=2.ckpt: no such file or folder (checkpoint)" in line
 
 
 def test_a_run_is_not_trained_over(cli, trained):

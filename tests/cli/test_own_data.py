@@ -69,6 +69,7 @@ def test_a_folder_is_all_that_a_training_needs(cli, made, tmp_path, capsys):
     # What was chosen travels in the checkpoint.
     task = spanloc.load(tmp_path / "run" / "best.ckpt")
     assert task.config == config
+    assert ("Labels, the worst first" in printed) == (len(task.classes) > 1)
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test/mAP"] >= 0
 
 

@@ -129,7 +129,7 @@ def test_what_does_not_fit_the_model_is_one_line(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["input=a.csv", "checkpoint=none"], "none: no such checkpoint file"),
+        (["input=a.csv", "checkpoint=none"], "none: no such file or folder (checkpoint)"),
         (["input=none.csv"], "none.csv: no such file or folder (input)"),
         (["input=*.wav"], "*.wav: no recording matches, no file of .npy"),
         (["input=empty"], "empty: there is no recording in it, no file of .npy"),

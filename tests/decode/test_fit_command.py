@@ -107,13 +107,20 @@ def test_a_checkpoint_is_rewritten_where_that_is_asked_for(evaluate, run, traine
     assert settings
 
 
-def test_the_end_of_a_training_fits_in_one_call(run, data):
+def test_the_end_of_a_training_fits_in_one_call(run, data, caplog):
     before = read(run)
     fitted = fit_checkpoint(run, data, ["calibration"], to=run / "best.ckpt")
     again = fit_checkpoint(run, data, ["calibration"])
     assert again.settings == fitted.settings
     decode = read(run)["spanloc"]["config"]["module"]["decode"]
     assert decode == {**before["spanloc"]["config"]["module"]["decode"], **fitted.settings}
+    data.val_set = [data.val_set[i] for i in range(2)]
+    with caplog.at_level("INFO", "spanloc.cli.decoding"):
+        (tried,) = fit_checkpoint(run, data, ["calibration"]).tried
+    assert 0 < tried.gain < 13.8 * tried.error
+    reached = f"{tried.gain / tried.error:.1f} standard errors, and it must be more than 13.8"
+    assert reached in caplog.messages[-1]
+    assert "so the scores are not probabilities" in caplog.messages[-1]
     data.val_set = []
     with pytest.raises(ValueError, match="cannot be fitted: there are no validation recordings"):
         fit_checkpoint(run, data)

@@ -199,7 +199,9 @@ def test_of_two_sequences_it_takes_more_than_two_standard_errors():
     assert errors_beyond_chance(10_000) == pytest.approx(2, abs=0.01)
     between = 0
     for seed in range(8):
-        (tried,) = fit_decode(Decode(), planted(2, seed=seed), 2, ["calibration"]).tried
+        fitted = fit_decode(Decode(), planted(2, seed=seed), 2, ["calibration"])
+        (tried,) = fitted.tried
+        assert fitted.errors == errors_beyond_chance(2)
         assert tried.taken == (tried.gain > errors_beyond_chance(2) * tried.error)
         between += 2 * tried.error < tried.gain and not tried.taken
     assert between

@@ -201,7 +201,7 @@ def test_a_long_sequence_says_how_far_it_is(long_batch, monkeypatch, caplog):
     monkeypatch.setattr(Pace, "due", lambda self: True)
     with caplog.at_level("INFO"):
         predicted(task_of(points_model(), 512), long_batch)
-    assert "sequence sequence-0: 2 of 4 windows, about 0:00 left" in caplog.text
+    assert "sequence sequence-0: 2 of 4 windows, about 0 s left" in caplog.text
 
 
 def test_one_prediction_a_sequence_is_one_however_long_it_is(long_batch):

@@ -215,14 +215,14 @@ def test_a_pipe_is_no_array(annotated):
     path = annotated / "data" / "s3.npy"
     path.unlink()
     os.mkfifo(path)
-    with pytest.raises(OSError, match=r"s3.npy: not a regular file; annotations.json lists 's3'"):
+    with pytest.raises(OSError, match=r"s3.npy is not a regular file"):
         read_annotations(annotated)
 
 
 def test_a_line_break_in_an_id_makes_none_in_an_error(annotated):
     text = (annotated / "annotations.json").read_text()
     (annotated / "annotations.json").write_text(mistake(text, '"s2"', '"x\\ny"'))
-    with pytest.raises(FileNotFoundError, match=r"x\\ny': no such recording") as caught:
+    with pytest.raises(FileNotFoundError, match=r"x\\ny': there is no such recording") as caught:
         read_annotations(annotated)
     assert "\n" not in str(caught.value)
 

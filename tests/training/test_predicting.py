@@ -56,6 +56,9 @@ def test_python_a_trainer_and_the_command_find_the_same(cli, task, named_model, 
         found = task.predict(open_signal(tmp_path / "data" / f"{name}.csv"), name=name)
         same(found, batch.of(place))
         assert found.ids == (name,)
+        assert repr(found) == (
+            f"Predictions(spans: {len(found)}, sequences: 1; to_pandas() lists the spans)"
+        )
         rows = found.to_pandas().sort_values(["start", "end"])
         expected = [(*span, label, score) for *span, label, score in written[name]]
         assert [row[2] for row in expected] == list(rows["label"])
@@ -77,7 +80,7 @@ def test_where_no_training_spans_overlap_predictions_from_a_score_on_do_not(
     state = torch.load(named_model / "best.ckpt", weights_only=True)
     del state["spanloc"]["facts"]["overlapping"]  # as checkpoints were before
     torch.save(state, tmp_path / "old.ckpt")
-    least, line = 1e-4, "predictions that overlap better ones are left out"
+    least, line = 1e-4, "of predictions that overlap, only the better one is written"
 
     def written(*words, of=named_model):
         out = tmp_path / "out"
@@ -90,6 +93,10 @@ def test_where_no_training_spans_overlap_predictions_from_a_score_on_do_not(
     every = task.predict(tmp_path / "a.csv")
     few, said = written(f"min_score={least}")
     assert said
+    (tmp_path / "bad.csv").write_text("x\n1\n")
+    out = ("input=bad.csv", "hydra.run.dir=bad", f"checkpoint={named_model}", f"min_score={least}")
+    assert "bad.csv: " in cli("predict", *out, folder=tmp_path)
+    assert line not in (tmp_path / "bad" / "predict.log").read_text()
     assert not overlaps(few)
     assert written(f"min_score={least}", "decode.exclusive=true") == (few, False)
     words = (f"checkpoint={named_model}", "input=a.csv", *PREDICT, f"min_score={least}")

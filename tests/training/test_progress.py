@@ -11,8 +11,9 @@ from pytorch_lightning import Callback, LightningModule
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader, IterableDataset
 
+from spanloc.files import time_text
 from spanloc.training.callbacks import progress
-from spanloc.training.callbacks.pace import Pace, counted, duration
+from spanloc.training.callbacks.pace import Pace, counted
 from spanloc.training.callbacks.progress import EpochBar, ProgressLines, progress_display
 
 pytestmark = [
@@ -98,24 +99,24 @@ def fitted(caplog, tmp_path):
 
 
 def seconds(text):
-    minutes, rest = text.split(":")
-    return 60 * int(minutes) + int(rest)
+    sizes = {"s": 1, "min": 60}
+    return sum(int(n) * sizes[unit] for n, unit in re.findall(r"(\d+) (\w+)", text))
 
 
 def lefts(lines):
     """What each line says of the whole training: elapsed, and left."""
-    found = [re.search(r"(\d+:\d\d) elapsed, about (\d+:\d\d) left", line) for line in lines]
+    found = [re.search(r"; (.+) elapsed, about (.+) left", line) for line in lines]
     return [(seconds(match[1]), seconds(match[2])) for match in found if match]
 
 
 def test_a_line_says_where_the_training_is(fitted):
     lines = fitted(num_sanity_val_steps=2)
-    assert lines[0] == "epoch 1/3, step 5/60: loss 0.254; 0:05 elapsed, about 1:10 left"
-    assert lines[1] == "epoch 1/3, step 15/60: loss 0.264; 0:15 elapsed, about 1:00 left"
-    assert lines[2] == "20 steps took 0:20: all 60, with validation, will take about 1:15"
-    assert lines[3] == "validating: 3 of 5 batches, about 0:04 left"
-    assert lines[4].startswith("epoch 2/3, step 26/60: loss 0.275, val/good 0.5; 0:36 elapsed")
-    last = "training ended: epoch 3/3, step 60/60: loss 0.309, val/good 0.7; 1:30 elapsed"
+    assert lines[0] == "epoch 1/3, step 5/60: loss 0.254; 5 s elapsed, about 1 min 10 s left"
+    assert lines[1] == "epoch 1/3, step 15/60: loss 0.264; 15 s elapsed, about 1 min left"
+    assert lines[2] == "20 steps took 20 s: all 60, with validation, will take about 1 min 15 s"
+    assert lines[3] == "validating: 3 of 5 batches, about 4 s left"
+    assert lines[4].startswith("epoch 2/3, step 26/60: loss 0.275, val/good 0.5; 36 s elapsed")
+    last = "training ended: epoch 3/3, step 60/60: loss 0.309, val/good 0.7; 1 min 30 s elapsed"
     assert lines[-1] == last
 
 
@@ -146,7 +147,7 @@ def test_the_end_is_that_of_the_trainer_s_limits(fitted, options, steps, whole):
     lines = fitted(options={"pass_seconds": 1.0}, num_sanity_val_steps=1, **options)
     training = [line for line in lines if line.startswith("epoch")]
     assert all(f"{steps}: " in line for line in training)
-    assert f" {duration(whole)} elapsed" in lines[-1]
+    assert f" {time_text(whole)} elapsed" in lines[-1]
     for elapsed, left in lefts(lines):
         # Where steps end within an epoch, a part of a pass is counted that does not come.
         assert elapsed + left == pytest.approx(whole, abs=3 if "max_steps" in options else 0.5)
@@ -169,17 +170,17 @@ def test_without_a_known_end_only_the_elapsed_time_is_said(fitted, make, options
 def test_a_resumed_run_counts_the_time_of_its_own_steps(fitted, tmp_path):
     fitted(max_epochs=2)
     lines = fitted(max_epochs=4, resumed=tmp_path / "last.ckpt")
-    assert lines[0] == "epoch 3/4, step 45/80: loss 0.294; 0:05 elapsed, about 0:45 left"
+    assert lines[0] == "epoch 3/4, step 45/80: loss 0.294; 5 s elapsed, about 45 s left"
 
 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
         # A line comes before a step of many batches is done.
-        ({"accumulate_grad_batches": 20}, "epoch 1/3, step 0/3: loss 0.25; 0:05 elapsed, about 1:10 left"),
-        ({"make": Streamed, "max_epochs": -1, "max_steps": 40}, "epoch 1, step 5/40: loss 0.254; 0:05 elapsed, about 0:35 left"),
-        ({"fn": "test", "options": {"evaluated": 20}}, "testing: 3 of 20 batches, about 0:34 left"),
-        ({"fn": "validate", "options": {"evaluated": 20}}, "validating: 3 of 20 batches, about 0:34 left"),
+        ({"accumulate_grad_batches": 20}, "epoch 1/3, step 0/3: loss 0.25; 5 s elapsed, about 1 min 10 s left"),
+        ({"make": Streamed, "max_epochs": -1, "max_steps": 40}, "epoch 1, step 5/40: loss 0.254; 5 s elapsed, about 35 s left"),
+        ({"fn": "test", "options": {"evaluated": 20}}, "testing: 3 of 20 batches, about 34 s left"),
+        ({"fn": "validate", "options": {"evaluated": 20}}, "validating: 3 of 20 batches, about 34 s left"),
     ],
 )  # fmt: skip
 def test_the_first_line_says_how_much_is_left(fitted, arguments, line):
@@ -213,8 +214,13 @@ def test_the_loss_is_read_when_a_line_is_printed_only(fitted, monkeypatch):
 
 
 def test_times_and_counts_as_text():
-    assert [duration(s) for s in (0.4, 59.6, 3599.7)] == ["0:00", "1:00", "1:00:00"]
-    assert counted(7, float("inf"), "batches", 61.0) == "7 batches, 1:01 elapsed"
+    assert [time_text(s) for s in (0.4, 59.6, 3599.7, 4340)] == [
+        "0.4 s",
+        "1 min",
+        "1 h",
+        "1 h 12 min",
+    ]
+    assert counted(7, float("inf"), "batches", 61.0) == "7 batches, 1 min 1 s elapsed"
 
 
 @pytest.mark.parametrize(
@@ -287,6 +293,6 @@ def test_a_run_that_is_redirected_has_its_progress_in_its_log(cli, monkeypatch):
     assert not isinstance(run, str), run
     text = (run / "run" / "train.log").read_text()
     assert "epoch 1/1, step 1/2: loss " in text
-    assert re.search(r"training ended: epoch 1/1, step 2/2: loss [\d.]+, val/tiou [\d.]+; 0:", text)
+    assert re.search(r"training ended: epoch 1/1, step 2/2: loss [\d.]+, val/tiou [\d.]+; ", text)
     cli("train", f"resume={run / 'run'}", "trainer.max_epochs=2", "callbacks.progress=null")
     assert "step 3/4" not in (run / "run" / "train.log").read_text()

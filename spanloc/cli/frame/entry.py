@@ -115,7 +115,7 @@ def _require_checkpoints(config: DictConfig) -> None:
     # A wrong path is said at once, before torch is imported to read it.
     for path in _texts(config, "checkpoint"):
         if not Path(path).exists():
-            raise FileNotFoundError(f"{path}: no such checkpoint file")
+            raise FileNotFoundError(f"{path}: no such file or folder (checkpoint)")
 
 
 def _texts(config: DictConfig, place: str) -> list[str]:

@@ -265,7 +265,8 @@ def _batches(trainer: Any, task: Any, loader: Any) -> Iterator[Batch]:
         yield trainer.strategy.batch_to_device(batch, device=task.device)
         if done < _length(loader) and pace.due() and trainer.is_global_zero:
             text = counted(done, _length(loader), "batches", pace.elapsed)
-            log.info("measuring the residual gradient (callbacks.convergence=null: not): %s", text)
+            skip = "for the study of losses (callbacks.convergence=null skips it)"
+            log.info("measuring the residual gradient, %s: %s", skip, text)
 
 
 def _length(loader: Any) -> float:

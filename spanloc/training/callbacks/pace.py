@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from spanloc.files import time_text
 from spanloc.lightning import Trainer
 
 Clock = Callable[[], float]
@@ -36,22 +37,12 @@ def counted(done: int, total: float, noun: str, seconds: float) -> str:
     """The rounds of a loop that are done and the time of the rest, as text; a total not known is infinite.
 
     >>> counted(120, 400, "batches", 12.9)
-    '120 of 400 batches, about 0:30 left'
+    '120 of 400 batches, about 30 s left'
     """
     if not math.isfinite(total):
-        return f"{done} {noun}, {duration(seconds)} elapsed"
-    return f"{done} of {total} {noun}, about {duration(seconds / done * (total - done))} left"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person reads them.
-
-    >>> duration(48.7), duration(3723.0)
-    ('0:49', '1:02:03')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+        return f"{done} {noun}, {time_text(round(seconds))} elapsed"
+    left = time_text(round(seconds / done * (total - done)))
+    return f"{done} of {total} {noun}, about {left} left"
 
 
 class Remaining:
@@ -98,9 +89,10 @@ class Remaining:
         whole = total_steps(trainer) - self._first
         if not math.isfinite(left) or whole < 2 * _FIRST_STEPS:
             return None
-        done = f"{_FIRST_STEPS} steps took {duration(elapsed)}"
+        done = f"{_FIRST_STEPS} steps took {time_text(round(elapsed))}"
         rest = f"all {whole:.0f}" if not self._first else f"the {whole:.0f} that were left"
-        return f"{done}: {rest}, with validation, will take about {duration(elapsed + left)}"
+        time = time_text(round(elapsed + left))
+        return f"{done}: {rest}, with validation, will take about {time}"
 
     def left(self, trainer: Any) -> float:
         """Seconds of the steps to come, and of the validation to come with them; inf: not known."""

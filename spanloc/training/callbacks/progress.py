@@ -11,15 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn
 from torch import Tensor
 
+from spanloc.files import time_text
 from spanloc.lightning import Trainer, package
-from spanloc.training.callbacks.pace import (
-    Clock,
-    Pace,
-    Remaining,
-    counted,
-    duration,
-    total_steps,
-)
+from spanloc.training.callbacks.pace import Clock, Pace, Remaining, counted, total_steps
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +102,7 @@ class EpochBar(_Watching, package.callbacks.RichProgressBar):
         text = f"Epoch {_of(current_epoch + 1, self.trainer.max_epochs)}"
         left = self._remaining.left(self.trainer)
         if math.isfinite(left):
-            text += f", about {duration(left)} left"
+            text += f", about {time_text(round(left))} left"
         # As wide as the bar of the validation below, or both would flicker.
         return f"{text:{len(self.validation_description)}}"
 
@@ -176,8 +170,8 @@ class ProgressLines(_Watching):
         epoch = _of(self._epoch, trainer.max_epochs)
         values = ", ".join(f"{name} {value}" for name, value in self._values(trainer).items())
         text = f"epoch {epoch}, step {_of(trainer.global_step, total_steps(trainer))}"
-        text += f"{values and ': '}{values}; {duration(self._pace.elapsed)} elapsed"
-        return text if not math.isfinite(left) else f"{text}, about {duration(left)} left"
+        text += f"{values and ': '}{values}; {time_text(round(self._pace.elapsed))} elapsed"
+        return text if not math.isfinite(left) else f"{text}, about {time_text(round(left))} left"
 
 
 def _of(number: int, total: float | None) -> str:
