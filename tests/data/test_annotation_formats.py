@@ -59,7 +59,7 @@ def test_a_table_of_lines_with_a_mistake_is_named(tmp_path):
     assert "annotations.parquet: not a Parquet file" in error_of(tmp_path, fps=RATE)
 
 
-def test_subsets_come_from_a_file_or_from_folders(tmp_path):
+def test_subsets_come_from_a_file_or_from_folders(tmp_path, caplog):
     for name, subset in (("a", "training"), ("b", "testing")):
         recording(tmp_path / subset, name)
         (tmp_path / subset / f"{name}.txt").write_text("0\t1\tx\n")
@@ -75,6 +75,9 @@ def test_subsets_come_from_a_file_or_from_folders(tmp_path):
     file = tmp_path / "subsets.csv"
     file.write_text("Sequence;Subset;Subject\na.npy;validation;p\nb;training;q\n")
     assert subsets() == [[("b", "q")], [("a", "p")], []]
+    file.write_text("sequence,subset\na,validation\nb,training\nc,training\n")
+    assert subsets() == [[("b", None)], [("a", None)], []]
+    assert "subsets.csv: there are no recordings of its rows c" in caplog.text
     file.write_text("sequence,subset\na,validation\n")
     assert "subsets.csv: there is no row of the sequence 'b'" in error_of(tmp_path, fps=RATE)
     file.write_text("sequence,subset\na,val\n")

@@ -53,6 +53,19 @@ def test_labels_that_are_numbers_are_names_and_0_is_background_with_a_warning(
     assert "where the label is 0, there is no span; data.background=[]" in caplog.text
 
 
+def test_a_label_that_may_say_that_nothing_happens_is_named_until_a_setting_names_it(
+    tmp_path, caplog
+):
+    folder(tmp_path, a=table(["Rest", "Rest", "walk", "0"]))
+    assert spans_of(read_annotations(tmp_path)) == {"Rest": [0, 2], "walk": [2, 3]}
+    assert "where the label is Rest, there is a span; if" in caplog.text
+    assert "nothing happens: 'data.background=[Rest, \"0\"]'" in caplog.text
+    caplog.clear()
+    assert spans_of(read_annotations(tmp_path, background=["Rest", "0"])) == {"walk": [2, 3]}
+    read_annotations(tmp_path, classes=["Rest", "walk"])
+    assert "nothing happens" not in caplog.text
+
+
 def test_what_is_background_is_a_setting_of_every_format(tmp_path, caplog):
     folder(tmp_path)
     assert spans_of(read_annotations(tmp_path, background=[])) == {"0": [0, 3], **SPANS}
@@ -88,9 +101,14 @@ def test_a_column_of_another_name_and_one_of_subjects(tmp_path):
     assert [record.subject for record in read.subsets["training"]] == ["a", "b"]
     assert spans_of(read, 1) == SPANS
     assert read.subsets["training"][0].signal.channels == ("x",)
+    subsets = "sequence,subset,subject\na,training,a\nb,training,c\n"
+    (tmp_path / "subsets.csv").write_text(subsets)
+    message = error_of(tmp_path, columns=columns)
+    assert "subsets.csv: subject of 'b' is 'c'; elsewhere 'b'" in message
+    (tmp_path / "subsets.csv").unlink()
     frames["a"].assign(Person=["a", "b"] * 5).to_csv(tmp_path / "data/a.csv", index=False)
     message = error_of(tmp_path, columns=columns)
-    assert "a.csv: column 'Person' names 2 subjects; wanted one" in message
+    assert "column 'Person' names 2 subjects: 'a' in 5 rows, 'b' in 5 rows; wanted one" in message
 
 
 def test_a_table_without_names_has_columns_by_number(tmp_path):
@@ -110,6 +128,9 @@ def test_without_the_column_its_name_is_asked_for(tmp_path):
     assert "a label in every row: 'data.columns={label: NAME}'" in error_of(tmp_path)
     message = error_of(tmp_path, columns={"labels": "activity"}, format="column")
     assert "no field 'labels'; wanted label, subject or time" in message
+    message = error_of(tmp_path, columns={"label": "activty"})
+    assert "no recording has a column 'activty' with labels" in message
+    assert "there are time, x, activity" in message
     message = error_of(tmp_path, columns={"label": "activity", "subject": "person"})
     assert "there is no column 'person'; it has time, x, activity" in message
 

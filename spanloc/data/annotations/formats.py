@@ -92,7 +92,10 @@ def _chosen(root: Path, reading: Reading) -> str:
     if found:
         return next(iter(found))
     columns, labelled = per_step.find_columns(signals, reading)
-    if labelled:
+    # Where a label is all that was asked for, the error says which columns there are.
+    if labelled or (
+        columns and "label" in reading.columns and not {"start", "end"} & {*reading.columns}
+    ):
         return "column"
     if sheet := next(root.glob("annotations.[ox][dl]s*"), None):
         table = root / "annotations.csv"
@@ -232,9 +235,14 @@ def _with_subsets(
     sequences = []
     for entry in content.sequences:
         if entry.id in said:
-            subset, subject = said[entry.id]
+            subset, subject = said.pop(entry.id)
             sequences.append(replace(entry, subset=subset, subject=entry.subject or subject))
-            continue
-        error = ValueError(f"{where}: there is no row of the sequence {shown(entry.id)}")
-        refuse(reading.refused, error, where, sequence=entry.id)
+            if not (entry.subject and subject) or str(entry.subject) == subject:
+                continue
+            text = f"subject of {shown(entry.id)} is {shown(subject)}; elsewhere {shown(entry.subject)}"
+        else:
+            text = f"there is no row of the sequence {shown(entry.id)}"
+        refuse(reading.refused, ValueError(f"{where}: {text}"), where, sequence=entry.id)
+    if gone := [name for name in said if name not in signals]:
+        log.warning("%s: there are no recordings of its rows %s", where, listed(gone))
     return replace(content, sequences=sequences)

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby, pairwise
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from spanloc.data.annotations.columns import FIELDS
+from spanloc.data.annotations.columns import FIELDS, quoted
 from spanloc.data.annotations.meaning import Meaning
 from spanloc.data.annotations.rows import Annotated, Content, Reading, Row, listed, refuse
 from spanloc.data.annotations.texts import read_text
@@ -28,6 +29,11 @@ TABLES = (".csv", ".tsv", ".parquet")
 # Labels that say that nothing is there, in small letters; and those that stand for a missing one.
 _MISSING = ("", "na", "n/a", "#n/a", "<na>", "nan", "null", "none")
 _BACKGROUND = (*_MISSING, "0", "false", "background")
+# Those that may say so.
+_PERHAPS = (
+    *("rest", "resting", "idle", "baseline", "normal", "other", "others", "nothing", "no event"),
+    *("noise", "silence", "unlabeled", "unlabelled", "no activity"),
+)
 _DECIMAL = re.compile(r"[-+]?\d+(?:[.,]\d*(?:e[-+]?\d+)?|e[-+]?\d+)", re.I)
 # More are numbers that were measured.
 _MOST_LABELS = 1000
@@ -109,11 +115,15 @@ def _of_column(path: Path, name: str, reading: Reading) -> Annotated:
             f"{where}: column {label!r:.60} has {count:,} different values; wanted labels, and "
             "'data.columns={label: NAME}' if they are in another column"
         )
-    people = {run.label for run in (_in_column(signal, subject) if subject else ())}
-    people = {person for person in people if person.lower() not in _MISSING}
+    people = Counter[str]()
+    for run in _in_column(signal, subject) if subject else ():
+        if run.label.lower() not in _MISSING:
+            people[run.label] += run.last - run.first
     if len(people) > 1:
+        some = (f"{person!r:.60} in {counted(n, 'row')}" for person, n in people.most_common(3))
         raise ValueError(
-            f"{where}: column {subject!r:.60} names {len(people)} subjects; wanted one: write a file for each"
+            f"{where}: column {subject!r:.60} names {len(people)} subjects: {', '.join(some)}; wanted one "
+            "in a file"
         )
     return Annotated(
         name, _rows(runs, signal), path, subject=next(iter(people), None), signal=signal
@@ -167,6 +177,13 @@ def prepared(content: Content, meaning: Meaning) -> Content:
         log.warning(
             "%s: where the label is %s, there is no span; data.background=[] makes spans of it",
             content.file, listed(shown),
+        )  # fmt: skip
+    perhaps = sorted(label for label in labels - named if label.lower() in _PERHAPS)
+    if perhaps and meaning.background is None:
+        log.warning(
+            "%s: where the label is %s, there is a span; if it means that nothing happens: %s",
+            content.file, listed(perhaps),
+            f"'data.background=[{', '.join(map(quoted, [*perhaps, *shown]))}]'",
         )  # fmt: skip
 
     def joined(entry: Annotated) -> Annotated:

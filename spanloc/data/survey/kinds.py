@@ -15,7 +15,7 @@ SHORT = 2
 SCALES = 1000
 
 _FEW_ADVICE = "Annotate more of these spans, or join labels: 'data.label_map={OLD: NEW}'."
-_NOT_CHECKED = "These were not checked further. Correct them, then run spanloc-check again."
+_NOT_CHECKED = "Correct this, then run spanloc-check again: it may find more."
 _NOT_TESTED = "Nothing will be known about how well it is found there."
 # By kind: severity, noun of the cases, what is said of them, advice.
 _KINDS = {
