@@ -34,7 +34,7 @@ _SHOWN = {
     "ECE": "ECE",
     "ECE_from_0.1": "ECE (scores\n≥ 0.1)",
 }
-_MANY = "2.3 with 10 recordings or more"
+_MANY = 10  # recordings
 _NO_PROBABILITIES = "; so the scores are not probabilities: choose min_score by the table 'Which score to keep' in scores.html"
 # What fitting an option does.
 _IN_WORDS = {
@@ -98,8 +98,8 @@ def decode_apart(task: PredictingModule, options: dict[str, Any], min_score: flo
         return []
     options["exclusive"] = True
     return [
-        "of predictions that overlap, only the better one is written, because no spans overlap in the "
-        "training data; decode.exclusive=false writes all"
+        "overlapping predictions are left out (the set with the highest total score is written), because no "
+        "spans overlap in the training data; decode.exclusive=false writes all"
     ]
 
 
@@ -142,7 +142,7 @@ def fit_checkpoint(
     for name in _IN_WORDS:
         if name in options:
             if name in tried:
-                outcome = _outcome(tried[name], fitted.errors)
+                outcome = _outcome(tried[name], len(samples))
             else:
                 why = (note for note in fitted.notes if note.startswith((f"{name}: ", "nothing ")))
                 outcome = f"not done, {next(why, 'nothing to fit').removeprefix(f'{name}: ')}"
@@ -166,7 +166,10 @@ def report_fit(
         rows.append(_row(f"{tried.option}: {tried.value}", tried.figures, gain, taken))
     judged = {tried.option: tried.judged_by for tried in fitted.tried}
     by = ", ".join(f"{figure} ({option})" for option, figure in judged.items())
-    rule = f"The gain is in {by}. It must be more than {fitted.errors:.1f} standard errors (s.e.; {_MANY})."
+    rule = (
+        f"The gain is in {by}. It must be more than {fitted.errors:.1f} standard errors (s.e.; 2.3 with "
+        f"{_MANY} recordings or more)."
+    )
     notes = (*fitted.notes, rule) if judged else fitted.notes
     title = "Options tried on the validation set"
     # Of a ranking, F1 counts every prediction, also very weak ones: it is low, whatever the model.
@@ -200,14 +203,14 @@ def report_fit(
     console.print(f"{what}: {to}", soft_wrap=True)
 
 
-def _outcome(tried: Tried, errors: float) -> str:
-    gain = f"{tried.judged_by} better by {tried.gain:.4f} ± {tried.error:.4f}"
+def _outcome(tried: Tried, recordings: int) -> str:
     if tried.taken:
-        return f"kept, {gain}"
+        return f"kept, {tried.judged_by} better by {tried.gain:.4f} ± {tried.error:.4f}"
     if not tried.gain > 0:
         return "not used, no better"
-    reached = f"{tried.gain / tried.error:.1f} standard errors"
-    return f"not used, {gain}: {reached}, and it must be more than {errors:.1f} ({_MANY})"
+    if recordings < _MANY:
+        return f"not used, too few recordings to be sure of the gain ({_MANY} or more are better)"
+    return "not used, the gain may be chance"
 
 
 def _row(name: str, values: dict[str, float], *more: str) -> dict[str, Any]:

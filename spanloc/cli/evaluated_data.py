@@ -93,8 +93,8 @@ def set_up(
         lacking = re.search("there (is|are) no column", str(error))
         if not lacking or not _has_columns_of(trained, datamodule):
             raise
-        how = "read with the columns of the training data; data.columns=null: standard names"
-        raise ValueError(f"{error} ({how})") from None
+        how = "read with the columns of the training data (data.columns=null: standard names)"
+        raise ValueError(f"{how}: {error}") from None
     if ours and root is not None:
         _say_what_is_read(datamodule, config, trained, before, subset, why)
     if ours:

@@ -57,7 +57,12 @@ def run(config: DictConfig) -> None:
     for name, found_by in computed.items():
         # As a MetricCollection names what two metrics have.
         values |= {f"{name}_{k}" if shared[k] > 1 else k: v for k, v in found_by.items()}
-    diagnosis: Any = metrics.diagnose(*rows, found.classes, durations=found.durations, **limits)
+    given = rows[0].scores
+    # Of equal scores none are the highest ones: all predictions are counted.
+    lowest = float(given.min()) if len(given) and bool((given == given[0]).all()) else None
+    diagnosis: Any = metrics.diagnose(
+        *rows, found.classes, durations=found.durations, min_score=lowest, **limits
+    )
     scores = reports.ScoreResult(
         metrics={name: float(value) for name, value in values.items()},
         diagnosis=diagnosis,
@@ -72,8 +77,14 @@ def run(config: DictConfig) -> None:
             "diagnosis": limits,
         },
         notes=reports.notes(found),
+        surest=None if lowest is None else diagnosis["predictions"],
         reliability=metrics.reliability(*rows),
-        confusion=metrics.confusion(*rows, found.classes, threshold=config.diagnosis.tiou),
+        confusion=metrics.confusion(
+            *rows,
+            found.classes,
+            threshold=config.diagnosis.tiou,
+            min_score=0.5 if lowest is None else lowest,
+        ),
         oracles=metrics.oracles(*rows, thresholds or (), tiou=config.diagnosis.tiou)
         if config.oracles
         else None,

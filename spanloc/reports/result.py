@@ -98,8 +98,8 @@ class ScoreResult:
         predictions, annotations: The files; None where there are none.
         settings: Those of the command.
         notes: Of :func:`spanloc.reports.notes`.
-        surest: Predictions by kind, as in the diagnosis, of those that score ``min_score`` or more; None
-            where no score is a limit.
+        surest: Predictions by kind, as in the diagnosis, of those that score ``min_score`` or more (0:
+            all of them); None where no score is a limit.
         reliability: Of :func:`spanloc.metrics.reliability`; None where scores are no probabilities.
         confusion: Of :func:`spanloc.metrics.confusion`; None where not computed.
         oracles: Of :func:`spanloc.metrics.oracles`; None where not computed.

@@ -12,6 +12,7 @@ from spanloc.reports.result import Diagnosis, ScoreResult, TargetGroup
 from spanloc.reports.table import Cell, Column, Table, cell, fixed, number, share
 
 _OF_LABELS = "Of each label, as many predictions are counted here as it has targets."
+_LIMIT = "the limit of spanloc-predict, before overlapping predictions are left out"
 _MEANT = {
     "true positive": "right: its label is that of a target, their tIoU is {tiou:g} or more, and no prediction with a higher "
     "score has taken the target",
@@ -46,11 +47,11 @@ def summary(scores: ScoreResult) -> str:
     diagnosis, kinds = scores.diagnosis, scores.kinds
     right, total = kinds["true positive"], sum(kinds.values())
     the, limit, rule = "the", " with the highest scores", f" {_OF_LABELS}"
-    if scores.surest is not None:
-        limit = f" with a score of {scores.min_score:g} or more (the limit of spanloc-predict)"
+    if counted_ones(scores) == "all predictions":
+        the, limit, rule, total = "all", "", "", diagnosis["num_predictions"]
+    elif scores.surest is not None:
+        limit = f" with a score of {scores.min_score:g} or more ({_LIMIT})"
         rule = ""
-    elif counted_ones(scores) == "all predictions":
-        the, limit, rule = "all", "", ""
     if not total:
         return f"There are no predictions{'' if rule else limit}."
     return (
@@ -62,9 +63,10 @@ def summary(scores: ScoreResult) -> str:
 
 def counted_ones(scores: ScoreResult) -> str:
     """The predictions that are counted where their score matters, for the title of a table."""
-    if scores.surest is not None:
+    if scores.surest is not None and scores.min_score:
         return f"score ≥ {scores.min_score:g}"
-    everything = sum(scores.kinds.values()) == scores.diagnosis["num_predictions"]
+    shown = sum(scores.kinds.values())
+    everything = scores.surest is not None or shown == scores.diagnosis["num_predictions"]
     return "all predictions" if everything else "highest scores"
 
 
@@ -143,10 +145,13 @@ def confusion_table(scores: ScoreResult) -> Table:
         ),
     ]
     right = f", {share(total - wrong, total).text}" if total else ""
+    # If all scores are equal, ``surest`` is given, and all predictions are counted.
+    limit = "Only predictions with a score of 0.5 or more are counted here. " * (
+        scores.surest is None
+    )
     notes = [
-        "Only predictions with a score of 0.5 or more are counted here. Of "
-        f"{total:,} targets that one of them matches at tIoU {scores.diagnosis['tiou']:g}, whatever its label, "
-        f"{total - wrong:,} have the same label{right}."
+        f"{limit}Of {total:,} targets that a prediction matches at tIoU {scores.diagnosis['tiou']:g}, whatever "
+        f"its label, {total - wrong:,} have the same label{right}."
     ]
     return Table.of("Confusion of labels", differ, columns, notes)
 
@@ -168,9 +173,7 @@ def _error_table(scores: ScoreResult) -> Table:
         "already found; other wrong predictions are deleted"
     )
     kinds, which = scores.kinds, counted_ones(scores)
-    meaning = {"highest scores": _OF_LABELS, "all predictions": ""}.get(
-        which, "the limit of spanloc-predict"
-    )
+    meaning = {"highest scores": _OF_LABELS, "all predictions": ""}.get(which, _LIMIT)
     columns = [
         Column("kind", in_words, _listed(meanings)),
         Column(which, kinds.get, meaning),

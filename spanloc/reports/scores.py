@@ -100,7 +100,8 @@ def confused_table(scores: ScoreResult) -> Table:
     if 2 * also > total:
         notes.append(
             f"{also:,} of {counted(total, 'wrong label')} lie on a true span whose right label is predicted too: "
-            "spanloc-predict decode.exclusive=true keeps one of them."
+            "spanloc-predict keeps one of them if no spans overlap in the training data; decode.exclusive=true: "
+            "always."
         )
     title = f"Labels that are confused ({counted_ones(scores)})"
     return Table.of(title, rows[:_MOST_PAIRS], columns, notes)

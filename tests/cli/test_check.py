@@ -163,7 +163,7 @@ error: 200 mistakes in the annotations
          {file}, a, line 3: end is 'nan'; wanted a number
          {file}, line 4: 2 fields; the header has 4
          and 197 more, in check.json
-  These were not checked further. Correct them, then run spanloc-check again.
+  Correct this, then run spanloc-check again: it may find more.
 """
     assert shown in printed
     assert f"{file}, a, line 203: span is [9.0, 12.0]" in printed

@@ -176,7 +176,7 @@ def test_columns_of_training_are_not_forced_on_a_table_with_standard_names(
         {"data": {"root": str(tmp_path), "columns": None, "unit": None}, "subset": "all"}
     )
     data = AnnotatedData(tmp_path, columns=trained["columns"], fps=10)
-    with pytest.raises(ValueError, match="no columns .* data.columns=null: standard names"):
+    with pytest.raises(ValueError, match="data.columns=null: standard names.*: .*no columns"):
         set_up(data, config, trained, "nothing", False)
     data = AnnotatedData(tmp_path, columns={}, fps=10)
     with caplog.at_level("INFO", "spanloc"):

@@ -106,7 +106,12 @@ def test_channels_are_chosen_by_other_names_or_by_numbers(cli, named_model, tmp_
 @pytest.mark.parametrize(
     ("names", "words", "said"),
     [
-        ("xy", [], "a.csv: it lacks the channels 'z'; it has 'x', 'y'; channels=[...] names those"),
+        (
+            "xy",
+            [],
+            "a.csv: it lacks the channels 'z'; it has 'x', 'y'; to choose them by hand: channels=[...], "
+            "in the order of training",
+        ),
         (None, [], "a.npy: it has 2 channels; the model was trained on 3: 'x', 'y', 'z'"),
         ("xyz", ["channels=[x,y]"], "it has 2 channels: 'x', 'y'; the model was trained on 3"),
         ("xyz", ["channels=[x,y,w]"], "a.csv: has no channel 'w'; it has 'x'"),

@@ -133,7 +133,7 @@ def test_labels_that_are_confused_are_counted_from_the_limit_of_the_score_on():
     assert texts(table) == [["a", "b", "2", "2"], ["b", "a", "1", "0"]]
     assert table.notes == [
         "2 of 3 wrong labels lie on a true span whose right label is predicted too: spanloc-predict "
-        "decode.exclusive=true keeps one of them."
+        "keeps one of them if no spans overlap in the training data; decode.exclusive=true: always."
     ]
     page = reports.score_page(scores)
     assert page.index("Labels, the worst") < page.index("Labels that are") < page.index("<svg")
