@@ -163,6 +163,7 @@ def handles_sigint(pid):
 def test_ctrl_c_while_the_command_is_imported_is_one_line(tmp_path, seconds):
     process = begun("train", *SMALL, "hydra.run.dir=run", folder=tmp_path, start_new_session=True)
     # Before Python has its own handler of the signal, it ends without a word.
+    time.sleep(0.1)  # just after the fork, it still has the handler of this process
     while not handles_sigint(process.pid):
         time.sleep(0.01)
     time.sleep(seconds)
