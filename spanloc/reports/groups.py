@@ -58,7 +58,7 @@ class Group:
     """Runs that differ in the seed only.
 
     Attributes:
-        label: The settings that other groups have otherwise, the first few; of one group ``all runs``.
+        label: The settings that other groups have otherwise, the first few; of one group the span loss.
         whole: All of these if the label leaves some out, or else empty.
         parts: The span loss and these one by one, all of them, also what is null.
         runs: All of them.
@@ -122,7 +122,6 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
     taken, groups = Counter[str](), []
     for parts, of_group in sorted(members.items()):
         named = (parts[1:] or parts) if one_loss else parts
-        named = named if len(members) > 1 else ("all runs",)
         left = len(named) - _MOST_NAMED
         shown = [one_line(part, most=_MOST_TEXT) for part in named[:_MOST_NAMED]]
         label = ", ".join([*shown, f"and {left} more"] if left > 0 else shown)

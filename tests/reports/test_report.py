@@ -151,7 +151,7 @@ def test_seeds_alone_make_no_groups(tmp_path):
         backbone = {"_target_": "spanloc.models.ConvBackbone", "stride": 2 + seed}
         write_run(finished(tmp_path / str(seed), seed=seed),
                   {"config.yaml": config(seed=seed, backbone=backbone)})  # fmt: skip
-    assert labels(tmp_path) == ["all runs"]
+    assert labels(tmp_path) == ["span_loss=giou"]
 
 
 def test_a_stride_that_was_set_makes_groups(tmp_path):
@@ -184,7 +184,7 @@ def test_settings_are_called_what_the_command_line_calls_them(tmp_path):
 def test_what_one_command_line_leaves_out_is_as_its_config_has_it(tmp_path):
     chosen(tmp_path / "a", "seed=0")
     chosen(tmp_path / "b", "data.label_noise=0.0", "seed=1", seed=1)
-    assert labels(tmp_path) == ["all runs"]
+    assert labels(tmp_path) == ["span_loss=giou"]
     chosen(tmp_path / "c", "data.label_noise=0.1", data__label_noise=0.1)
     assert labels(tmp_path) == ["data.label_noise=0.0", "data.label_noise=0.1"]
 

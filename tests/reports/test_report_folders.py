@@ -75,7 +75,7 @@ def test_a_run_that_failed_before_training_counts_in_its_group(tmp_path):
         "failed",
         ["ValueError: no"],
     )
-    assert (group.label, len(group.counted), len(group.runs)) == ("all runs", 1, 2)
+    assert (group.label, len(group.counted), len(group.runs)) == ("span_loss=giou", 1, 2)
     for text in shown(tmp_path):
         assert "1 of 2" in text
         assert "Dashed: runs" not in text

