@@ -39,6 +39,7 @@ class BoundaryHead(PointsHead):
     #: What is read around that place, in cells of the finest level.
     cells_of_look: int = 4
 
+    # mypy: a class below PointsHead might have another signature; this one takes the same.
     @wraps(PointsHead.__init__)  # type: ignore[misc]
     def __init__(self, *sizes: Any, **options: Any) -> None:
         super().__init__(*sizes, **options)
