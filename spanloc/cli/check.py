@@ -25,6 +25,7 @@ from spanloc.data.annotations.folder import (
     Record,
     read_annotations,
 )
+from spanloc.data.annotations.quotes import as_mapping
 from spanloc.data.held_out import ONE_SUBJECT
 from spanloc.data.sample import data_folder
 from spanloc.data.survey import divided, survey_records
@@ -110,9 +111,7 @@ def _read(root: Path, data: DictConfig, found: list[BadSpan]) -> tuple[Annotatio
     names = [str(name) for name in data if name in known and name != "root"]
     options: dict[str, Any] = {name: as_values(data[name]) for name in names}
     for name in ("columns", "label_map", "subset_map"):
-        if not isinstance(options.get(name) or {}, Mapping):
-            wanted = f"a mapping, with quotes only around names: 'data.{name}={{...}}'"
-            raise ValueError(f"data.{name} is {options[name]!r}; wanted {wanted}")
+        options[name] = as_mapping(options.get(name), name)
     refused: list[Case] = []
     ours: dict[str, Any] = {"bad_spans": "drop", "found": found, "refused": refused}
     options |= {name: value for name, value in ours.items() if name in known}

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from spanloc.data.annotations.folder import SUBSETS, Annotations, BadSpan, Record, read_annotations
 from spanloc.data.annotations.problems import bad_span_notes
+from spanloc.data.annotations.quotes import as_mapping
 from spanloc.data.annotations.rows import nearest
 from spanloc.data.crops import Crops, require_room
 from spanloc.data.datamodule import SpanDataModule
@@ -104,13 +105,9 @@ class AnnotatedData(SpanDataModule):
         ):
             if not fits:
                 raise ValueError(f"data.{name} is {value}; it must {wanted}")
-        mappings = {"feature_options": feature_options, **reading}
-        for name in ("feature_options", "label_map", "columns", "subset_map"):
-            if not isinstance(mappings.get(name) or {}, Mapping):
-                raise ValueError(
-                    f"data.{name} is {mappings[name]!r}; wanted {{name: value}}, in quotes: "
-                    f"'data.{name}={{...}}'"
-                )
+        for name in ("label_map", "columns", "subset_map"):
+            reading[name] = as_mapping(reading.get(name), name)
+        feature_options = as_mapping(feature_options, "feature_options")
         known = {*inspect.signature(read_annotations).parameters} - {"root", "found", "refused"}
         for name in reading.keys() - known:
             others = sorted(known.union(inspect.signature(AnnotatedData).parameters) - {"reading"})

@@ -232,7 +232,7 @@ def test_labels_of_several_spellings_and_without_any_are_findings(tmp_path):
     found = findings(tmp_path, f"{text}\na,9,9.5,Runny  nose\n")
     alike = found["labels alike"]
     assert (alike.severity, alike.count) == ("warning", 2)
-    assert '\'data.label_map={Cough: cough, "Runny  nose": "runny nose"}\'' in alike.advice
+    assert "'data.label_map=\"{Cough: cough, Runny  nose: runny nose}\"'" in alike.advice
     assert alike.cases[0].text == "'Cough' 4 spans, 'cough' 8 spans"
     assert found["span: no label"].advice.startswith("Fill it in")
     assert found["span: no label"].cases[0].line.endswith("a, line 6: the label is empty")
@@ -273,3 +273,19 @@ def test_rows_of_a_table_of_numbers_are_lines_of_its_file(tmp_path):
         ("a", "line 3"),
         ("b", "line 2"),
     ]
+
+
+def test_times_that_may_be_milliseconds_are_a_finding(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "annotations.csv").write_text("sequence,start,end\na,1,2\n")
+    for unit, step, found in (
+        ("", 33, True),
+        ("", 1, False),
+        ("_ms", 33, False),
+        ("_ms", 3000, True),
+    ):
+        times = [f"{step * i},{i % 7}" for i in range(100)]
+        text = "\n".join([f"time{unit},x", *times])
+        (tmp_path / "data" / "a.csv").write_text(text)
+        kinds = {finding.kind for finding in survey(tmp_path, bad_spans="drop").findings}
+        assert ("slow" in kinds) == found

@@ -12,6 +12,8 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 
+from spanloc.data.annotations.quotes import QUOTED, in_quotes
+
 _NUMBER = r"[+-]?[\d_.]+(?:[eE][+-]?\d+)?"
 _NUMBER_IN_LIST = rf"(?<=[\[,]){_NUMBER}(?=[,\]])"
 # Options of Hydra whose value may be the next argument.
@@ -149,6 +151,21 @@ def with_text_roots(arguments: Sequence[str]) -> list[str]:
         # Not what a sweep runs one by one; a name may have a comma too.
         elif value and (os.path.exists(value) or not re.search(r"[,'\"$]", value)):
             found[i] = quoted(name, Path(value))
+    return found
+
+
+def with_quotes(arguments: Sequence[str]) -> list[str]:
+    """The arguments, with quotes around what Hydra cannot read without: letters other than A to Z.
+
+    >>> with_quotes(["data.root=été", "-m", "name=a,ö", "data.background=[no]"])
+    ['data.root="été"', '-m', 'name=a,"ö"', 'data.background=[no]']
+    """
+    found = list(arguments)
+    for i in settings_of(arguments):
+        name, _, value = arguments[i].partition("=")
+        # Not what Hydra works out: a value of another setting, the values of a sweep.
+        if not re.sub(QUOTED, "", value).isascii() and not re.match(r"\$|\w+\(", value):
+            found[i] = f"{name}={in_quotes(value)}"
     return found
 
 

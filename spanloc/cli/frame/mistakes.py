@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from spanloc.data.annotations.quotes import in_quotes
 from spanloc.files import leaves
 
 _MISTAKES = (
@@ -62,28 +63,12 @@ def line_of(error: BaseException, command: str = "train") -> str:
     if isinstance(error, OverrideParseException):
         name, _, value = str(error.override).partition("=")
         return (
-            f"{error.override} cannot be read: {text.splitlines()[0]}. A name with =, a comma or a bracket in it "
-            f"wants double quotes, and the whole setting single ones: '{name}={_in_quotes(value)}'"
+            f"{error.override} cannot be read. A name with =, a comma or a bracket in it "
+            f"wants double quotes, and the whole setting single ones: '{name}={in_quotes(value)}'"
         )
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} is not set; add {error.full_key}=... to the command"
     return re.sub(r"\s+", " ", text.split("\nConfig search path")[0]).strip()
-
-
-def _in_quotes(value: str) -> str:
-    """A value for the command line in which each name that needs quotes has them.
-
-    >>> _in_quotes("{time: Elapsed [s], label: Event}"), _in_quotes("[a=1,b]"), _in_quotes("x=y")
-    ('{time: "Elapsed [s]", label: Event}', '["a=1", b]', '"x=y"')
-    """
-    from spanloc.data.annotations.columns import quoted
-
-    inside = re.fullmatch(r"([{[])(.*)([]}])", value)
-    if not inside:
-        return quoted(value)
-    parts = [part.rpartition(": ") for part in inside[2].replace('"', "").split(",")]
-    names = (f"{key.strip()}{colon}{quoted(name.strip())}" for key, colon, name in parts)
-    return f"{inside[1]}{', '.join(names)}{inside[3]}"
 
 
 def _file_of(error: BaseException | None) -> str | None:

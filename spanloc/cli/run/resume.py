@@ -19,6 +19,7 @@ from spanloc.cli.frame.arguments import (
     settings_of,
     with_experiment,
     with_own_data,
+    with_quotes,
     with_search,
     with_text_roots,
 )
@@ -48,7 +49,7 @@ def for_hydra(arguments: Sequence[str], command: str) -> list[str]:
     """The arguments of a command as Hydra takes them, with those of the run or study that is resumed."""
     trains = command in ("train", "tune")
     found = with_saved_settings(arguments, command) if trains else ordered(arguments)
-    found = with_text_roots(found)
+    found = with_quotes(with_text_roots(found))
     if command == "check":
         return with_experiment(found)
     return with_search(with_own_data(found)) if trains else found

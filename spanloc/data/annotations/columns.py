@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
+from spanloc.data.annotations.quotes import as_written
 from spanloc.data.annotations.rows import MOMENTS
 from spanloc.data.signals.reading import listed
 
@@ -49,7 +50,7 @@ class Columns:
         if unknown := [name for name in chosen if name not in fields]:
             turned = {str(chosen[name]): name for name in unknown if chosen[name] in fields}
             wanted = (
-                f"write {_written(turned)}" if turned else f"wanted some of {', '.join(fields)}"
+                f"write {as_written(turned)}" if turned else f"wanted some of {', '.join(fields)}"
             )
             raise ValueError(f"{setting}: no field {min(unknown)!r}; {wanted}")
         if {"end", "duration"} <= {*chosen}:
@@ -77,7 +78,7 @@ class Columns:
         if not absent:
             return names
         suggested = self._suggested(absent, found, names)
-        remedy = f"set '{self.setting}={_written(suggested)}'"
+        remedy = f"set '{self.setting}={as_written(suggested)}'"
         units = [_UNIT.search(suggested.get(field, "")) for field in ("start", "end", "duration")]
         if any(unit and unit[1].lower().startswith("m") for unit in units):
             remedy += f" {self.setting.replace('columns', 'unit')}=milliseconds"
@@ -113,7 +114,7 @@ class Columns:
         found = {guess: name for name in among if (guess := _guess(name)) in known and guess}
         alone = next(iter(among)) if len(among) == 1 else NAME
         chosen = {**self.chosen, **(dict([*found.items()][:1]) or {field: alone})}
-        return f"'{self.setting}={_written({f: chosen[f] for f in self.names if f in chosen})}'"
+        return f"'{self.setting}={as_written({f: chosen[f] for f in self.names if f in chosen})}'"
 
     def by_duration(self, names: Collection[str]) -> bool:
         """True for a table with these columns that gives durations in place of ends."""
@@ -184,30 +185,3 @@ def no_columns(missing: Sequence[str]) -> str:
     if not most:
         return f"there is no column {last}"
     return f"there are no columns {', '.join(most)} and {last}"
-
-
-def _written(mapping: Mapping[str, str]) -> str:
-    # As the command line takes it.
-    pairs = (f"{field}: {quoted(name)}" for field, name in mapping.items())
-    return f"{{{', '.join(pairs)}}}"
-
-
-def renaming(labels: Mapping[str, str]) -> str:
-    """The setting that gives labels other names.
-
-    >>> renaming({"jog": "run"})
-    "'data.label_map={jog: run}'"
-    """
-    pairs = ", ".join(f"{quoted(old)}: {quoted(new)}" for old, new in labels.items())
-    return f"'data.label_map={{{pairs}}}'"
-
-
-def quoted(name: str) -> str:
-    """A name as a value of a mapping on the command line, within single quotes of the shell.
-
-    >>> quoted("onset"), quoted("Begin Time (s)")
-    ('onset', '"Begin Time (s)"')
-    """
-    if re.fullmatch(r"[A-Za-z_][\w.-]*", name):
-        return name
-    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'

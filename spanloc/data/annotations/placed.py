@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spanloc.data.annotations.columns import renaming
 from spanloc.data.annotations.meaning import Grid, Meaning, around, in_seconds, transposed
+from spanloc.data.annotations.quotes import renaming
 from spanloc.data.annotations.rows import (
     MISSING,
     MOMENTS,

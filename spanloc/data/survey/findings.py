@@ -141,13 +141,19 @@ def without_spans(facts: Facts) -> Iterator[Finding]:
 
 
 def differences(facts: Facts) -> Iterator[Finding]:
-    """Recordings with irregular times, of another rate or with other channels than the first one."""
+    """Recordings with irregular or slow times, of another rate or with other channels than the first one."""
     signals = [record.signal for record in facts.records]
     rates = [1 / record.timeline.seconds_per_step for record in facts.records]
     uneven = [isinstance(signal, Regular) for signal in signals]
     yield from finding(
         "irregular", [of_record(r) for r, odd in zip(facts.records, uneven, strict=True) if odd]
     )
+    slow = [
+        of_record(record, f"{1 / rate:.3g} s from row to row")
+        for record, rate in zip(facts.records, rates, strict=True)
+        if rate < 0.5 and getattr(record.signal, "clock", None)
+    ]
+    yield from finding("slow", slow)
     # The rate of irregular times is an estimate.
     odd_rates = [
         not (odd or np.isclose(rate, rates[0], 1e-6, 0))

@@ -38,6 +38,9 @@ _KINDS = {
     "irregular": (
         "note", "recording", "with irregular times",
         "Training interpolates the rows at equal steps; data.on_rate=error refuses such recordings."),
+    "slow": (
+        "note", "recording", "whose rows are more than 2 s apart",
+        "If the times are in milliseconds, say so in the name of their column: 'time_ms'."),
     "no values": (
         "error", "channel", "without any value in a recording",
         "Leave out the recording, or choose other channels with data.channels."),
