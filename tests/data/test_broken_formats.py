@@ -133,3 +133,11 @@ def test_a_file_of_a_library_with_a_mistake(folder, tmp_path, write, name, kind)
 
     check(folder, name, whole, format=kind)
     run()
+
+
+def test_files_of_another_annotator_are_named(tmp_path):
+    recording(tmp_path / "data", "a")
+    for suffix in (".hea", ".ii"):
+        (tmp_path / "data" / f"a{suffix}").touch()
+    with pytest.raises(FileNotFoundError, match=r"no \*.atr .*: data.extension=ii"):
+        read_annotations(tmp_path, format="wfdb")

@@ -130,8 +130,12 @@ def _table(root: Path) -> Path:
     return found[0]
 
 
+def _ending(name: str, reading: Reading) -> str:
+    return f".{reading.extension}".lower() if name == "wfdb" else _FORMATS[name].ending
+
+
 def _files(root: Path, name: str, reading: Reading) -> list[Path]:
-    ending = f".{reading.extension}".lower() if name == "wfdb" else _FORMATS[name].ending
+    ending = _ending(name, reading)
     places = [folder for folder in folders(root) if name != "labelstudio" or folder == root]
     found = [
         file
@@ -171,7 +175,14 @@ def _per_recording(root: Path, kind: str, reading: Reading, signals: Mapping[str
             broken.add(name)
             refuse(reading.refused, error, shown_path(file))
     if not entries and not reading.refused:
-        raise FileNotFoundError(f"{root}: there are no annotations of a recording (format={kind})")
+        text = (
+            f"there are no annotations: no *{_ending(kind, reading)} of a recording (format={kind})"
+        )
+        places = [*signals.values()] if kind == "wfdb" else []
+        beside = {file.suffix for path in places[:1] for file in path.parent.glob(f"{path.stem}.*")}
+        if others := sorted(beside - {".hea", ".dat"}):
+            text += f"; if they are in *{others[0]}: data.extension={others[0][1:]} (there are {listed(others)})"
+        raise FileNotFoundError(f"{root}: {text}")
     if left := [name for name in signals if name not in entries and name not in broken]:
         log.warning("%s: recordings left out, without annotations: %s", root, listed(left))
     return Content(root, list(entries.values()))
