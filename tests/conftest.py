@@ -3,6 +3,7 @@ import json
 import os
 import sys
 from contextlib import chdir, nullcontext
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,13 @@ from matplotlib.figure import Figure
 from omegaconf import _utils
 from predicting import TRAIN, signal, write_csv
 from pytorch_lightning import LightningDataModule, Trainer
-from pytorch_lightning.loggers.logger import Logger
 from quick import CheckedOnce, unchecked
 from torch.utils.data import DataLoader
 
-import spanloc
+from spanloc import Criterion, SpanLocalizer, losses
 from spanloc.cli import commands
 from spanloc.data import SyntheticSequences
+from spanloc.matching import match_points, match_single
 from spanloc.models import (
     ConvBackbone,
     Localizer,
@@ -29,7 +30,7 @@ from spanloc.models import (
     QueryHead,
     SingleHead,
 )
-from spanloc.structures import collate
+from spanloc.structures import Sample, collate
 
 # The models of the tests are small: threads would wait for each other more than they work, above
 # all where something else runs beside them.
@@ -212,38 +213,48 @@ def make_batch(lengths=(40, 23), num_channels=3, num_targets=(2, 0), seed=0):
         starts = torch.rand(count, generator=random) * steps / 2
         sizes = 2 + torch.rand(count, generator=random) * (steps / 2 - 2)
         samples.append(
-            spanloc.structures.Sample(
+            Sample(
                 id=f"sequence-{i}",
                 features=torch.randn(num_channels, steps, generator=random),
                 spans=torch.stack([starts, starts + sizes], -1),
                 labels=torch.randint(2, (count,), generator=random),
             )
         )
-    return spanloc.structures.collate(samples)
+    return collate(samples)
+
+
+def small_model(head, num_levels=3, num_channels=3, width=8, **options):
+    """A model of two classes with this kind of head, which takes its other sizes from the neck."""
+    return Localizer(
+        ConvBackbone(num_channels, stride=2, width=width, num_blocks=1),
+        PyramidNeck(num_levels, width=width, num_blocks=1),
+        partial(head, 2, **{"num_layers": 1, **options}),
+    )
 
 
 def points_model(num_channels=3, width=8):
-    return Localizer(
-        ConvBackbone(num_channels, stride=2, width=width, num_blocks=1),
-        PyramidNeck(3, width=width, num_blocks=1),
-        PointsHead(2, 3, width=width, num_layers=1),
-    )
+    return small_model(PointsHead, 3, num_channels, width)
 
 
 def single_model(num_channels=3, width=8):
-    return Localizer(
-        ConvBackbone(num_channels, stride=2, width=width, num_blocks=1),
-        PyramidNeck(2, width=width, num_blocks=1),
-        SingleHead(2, width=width, num_layers=1),
-    )
+    return small_model(SingleHead, 2, num_channels, width)
 
 
 def query_model(num_channels=3, width=8, num_queries=12):
-    return Localizer(
-        ConvBackbone(num_channels, stride=2, width=width, num_blocks=1),
-        PyramidNeck(2, width=width, num_blocks=1),
-        QueryHead(2, 2, width=width, num_queries=num_queries, num_layers=2),
-    )
+    options = {"num_queries": num_queries, "num_layers": 2}
+    return small_model(QueryHead, 2, num_channels, width, **options)
+
+
+def points_task(model=None, loss=losses.giou_loss, **options):
+    """A task with a model of points, or with one that is given."""
+    return SpanLocalizer(model or points_model(), Criterion(match_points, loss), **options)
+
+
+def single_task(loss=losses.giou_loss, *, criterion=(), **options):
+    """A task with a model of one span, from the same seed each time; ``criterion`` has options of that."""
+    torch.manual_seed(0)
+    criterion = Criterion(match_single, loss, **dict(criterion))
+    return SpanLocalizer(single_model(), criterion, **options)
 
 
 class TheirData(LightningDataModule):
@@ -273,25 +284,6 @@ def their_trainer(**options):
     }  # fmt: skip
     options["callbacks"] = [CheckedOnce(), *options.get("callbacks", ())]
     return Trainer(**(defaults | options))
-
-
-class Recorder(Logger):
-    """A logger that keeps what it is told."""
-
-    name = version = "recorder"
-
-    def __init__(self):
-        super().__init__()
-        self.rows = []
-
-    def log_hyperparams(self, *args, **kwargs):
-        pass
-
-    def log_metrics(self, metrics, step=None):
-        self.rows.append({**metrics, "step": step})
-
-    def column(self, name):
-        return {row["step"]: row[name] for row in self.rows if name in row}
 
 
 HINTS_OF_LIGHTNING = pytest.mark.filterwarnings(

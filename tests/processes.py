@@ -19,6 +19,22 @@ def begun(name, *arguments, folder, environment=(), **options):
     return subprocess.Popen(command, cwd=folder, env=environment, **{**streams, **options})
 
 
+def python(*arguments, code=0, folder=None, **environment):
+    """Python without the checker of shapes, which cannot be compiled or exported; it runs in the folder of the tests.
+
+    Its exit code is to be ``code``; its output is text.
+    """
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder or Path(__file__).parent,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == code, done.stderr[-2000:]
+    return done
+
+
 def ended(name, *arguments, folder, **options):
     """The exit code of ``spanloc-<name>``, and its output."""
     process = begun(name, *arguments, folder=folder, **{"stdout": subprocess.PIPE, **options})

@@ -1,4 +1,4 @@
-"""Trackers of experiments for tests: one in memory, and a server of MLflow's that can go away."""
+"""Loggers and trackers for tests: two in memory, and a server of MLflow's that can go away."""
 
 import json
 import threading
@@ -6,7 +6,28 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
+from pytorch_lightning.loggers.logger import Logger
+
 from spanloc.training.tracking import Tracker
+
+
+class Recorder(Logger):
+    """A logger that keeps what it is told."""
+
+    name = version = "recorder"
+
+    def __init__(self):
+        super().__init__()
+        self.rows = []
+
+    def log_hyperparams(self, *args, **kwargs):
+        pass
+
+    def log_metrics(self, metrics, step=None):
+        self.rows.append({**metrics, "step": step})
+
+    def column(self, name):
+        return {row["step"]: row[name] for row in self.rows if name in row}
 
 
 class Notebook(Tracker):

@@ -57,7 +57,7 @@ def from_arrays(
         columns: The names of the columns of the data frame where they differ: ``{"start": "onset"}``.
         options: Of :class:`AnnotatedData`; and ``unit``, ``ends``, ``first_index``, ``feature_stride``,
             ``feature_window``, ``classes``, ``label_map``, ``unknown``, ``ignore``, ``background``,
-            ``moment_seconds``, ``bad_spans`` and ``found`` as in :func:`~spanloc.data.read_annotations`.
+            ``moment_seconds``, ``annotated``, ``bad_spans`` and ``found`` as in :func:`~spanloc.data.read_annotations`.
 
     Raises:
         ValueError: A span is bad, there is no signal of its sequence, or an array is off.

@@ -31,7 +31,7 @@ def errors(
     classes: Sequence[str],
     subjects: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The lists ``wrong``, ``confused`` and ``tally`` of :func:`~spanloc.metrics.diagnose`.
+    """The lists ``wrong``, ``confused`` and ``tally`` of :func:`~spanloc.metrics.diagnose`, and ``outside``.
 
     Args:
         ranked, true: Predictions, best first, and targets.
@@ -69,6 +69,7 @@ def errors(
             }
             for (of, label), count in Counter(pairs).most_common()
         ],
+        "outside": _outside(ranked, true, shown & (kind == KINDS.index("background")), len(ids)),
         "tally": {
             of: _tally(names, ranked.sequences[shown], true.sequences, right)
             for of, names in groups.items()
@@ -86,6 +87,16 @@ def _wrong(
     named[match[shown]] = named[places] = True
     pairs = zip(rows[:_MOST_WRONG].tolist(), places[:_MOST_WRONG].tolist(), strict=True)
     return [*pairs, *((-1, place) for place in np.flatnonzero(~named[:-1])[:_MOST_WRONG].tolist())]
+
+
+def _outside(ranked: Arrays, true: Arrays, rows: np.ndarray, num_sequences: int) -> int:
+    # How many of the rows lie before the first or after the last target of their sequence, if it has any.
+    first, last = np.full(num_sequences, np.inf), np.full(num_sequences, -np.inf)
+    np.minimum.at(first, true.sequences, true.spans[:, 0])
+    np.maximum.at(last, true.sequences, true.spans[:, 1])
+    places, spans = ranked.sequences[rows], ranked.spans[rows]
+    apart = (spans[:, 1] <= first[places]) | (spans[:, 0] >= last[places])
+    return int((apart & np.isfinite(first[places])).sum())
 
 
 def _tally(

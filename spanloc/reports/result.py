@@ -81,6 +81,7 @@ class Diagnosis(TypedDict):
     classes: dict[str, LabelErrors]
     wrong: list[Wrong]
     confused: list[Confused]
+    outside: int
     tally: dict[str, list[Tally]]
     mAP_N: float
     sensitivity: dict[str, list[TargetGroup]]

@@ -259,3 +259,15 @@ def _range(group: TargetGroup) -> Cell:
 
 def _listed(meanings: Mapping[str, str]) -> str:
     return "; ".join(f"{in_words(name)}: {text}" for name, text in meanings.items())
+
+
+def notes_on_ends(diagnosis: Diagnosis) -> list[str]:
+    """A sentence, without a full stop, if the beginnings and ends of recordings may not be annotated."""
+    wrong = sum(errors["first"]["background"] for errors in diagnosis["classes"].values())
+    outside = diagnosis["outside"]
+    if 2 * outside < wrong or 20 * outside < diagnosis["num_targets"] or outside < 10:
+        return []
+    return [
+        f"{outside:,} of the {wrong:,} predictions where there is no true span lie before the first or after the last "
+        "one of their recording; if nobody annotated there, train with data.annotated=first_to_last, which leaves it out"
+    ]

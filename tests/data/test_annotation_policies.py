@@ -150,6 +150,16 @@ def test_what_was_not_looked_at_is_ignored(annotated):
     assert "'s2': annotated is [[1, 'x']]; wanted a list of" in error_of(annotated)
 
 
+def test_only_from_the_first_to_the_last_span_somebody_looked(annotated):
+    found = record_of(annotated, annotated="first_to_last")
+    assert found.ignored.tolist() == [[0, 10], [55, 70]]
+    edit(annotated, set_field("annotations", []))
+    assert record_of(annotated, annotated="first_to_last").ignored.shape == (0, 2)
+    edit(annotated, set_field("annotated", [[0.0, 7.0]]))
+    assert record_of(annotated, annotated="first_to_last").ignored.shape == (0, 2)
+    assert "data.annotated is 'some'; wanted one of all" in error_of(annotated, annotated="some")
+
+
 @pytest.mark.parametrize(
     ("options", "classes", "labels"),
     [

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import make_batch
+from conftest import make_batch, small_model
 
 from spanloc import Criterion, losses
 from spanloc.decode.boundaries import at_boundaries
 from spanloc.losses.terms import CellTerm, boundary_focal
 from spanloc.matching import match_points
-from spanloc.models import BoundaryHead, ConvBackbone, Localizer, PyramidNeck
+from spanloc.models import BoundaryHead
 from spanloc.models.heads.boundary import NO_BOUNDARY
 from spanloc.structures import Output
 from spanloc.training.predicting import require_finite_output
@@ -148,13 +148,8 @@ def test_the_loss_wants_a_peak_at_each_boundary():
 
 def model_and_criterion():
     torch.manual_seed(0)
-    model = Localizer(
-        ConvBackbone(3, stride=2, width=8, num_blocks=1),
-        PyramidNeck(3, width=8, num_blocks=1),
-        BoundaryHead(2, 3, width=8, num_layers=1),
-    )
     terms = {"boundaries": CellTerm(boundary_focal, weight=0.5)}
-    return model, Criterion(match_points, losses.giou_loss, terms=terms)
+    return small_model(BoundaryHead), Criterion(match_points, losses.giou_loss, terms=terms)
 
 
 def curve_gradient(model, criterion, batch):

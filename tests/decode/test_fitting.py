@@ -6,13 +6,12 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from conftest import make_batch, points_model
+from conftest import make_batch, points_task
 
-from spanloc import Criterion, SpanLocalizer, losses, ops
+from spanloc import ops
 from spanloc.decode import Decode, Scored, best_thresholds, boundary_bias, collect, fit_decode
 from spanloc.decode.collected import FIGURES, Collected, Kept
 from spanloc.decode.fitting import OF_SETS, RANKED, errors_beyond_chance
-from spanloc.matching import match_points
 from spanloc.structures import Sample, Targets, Timeline, collate
 
 STEP = 0.1
@@ -49,9 +48,7 @@ def planted(num_sequences=12, shift=(0.0, 0.0), noise=0.5, power=1.0, seed=0):
 @pytest.mark.parametrize("window", [None, 512])
 def test_collected_candidates_give_the_predictions_of_the_model(window):
     torch.manual_seed(0)
-    task = SpanLocalizer(
-        points_model(), Criterion(match_points, losses.giou_loss), Decode(suppress=ops.soft_nms)
-    )
+    task = points_task(decode=Decode(suppress=ops.soft_nms))
     task.window, task.decode.max_predictions = window, 30
     decode, batch = task.decode, BATCH()
     task.train()
@@ -70,7 +67,6 @@ def test_collected_candidates_give_the_predictions_of_the_model(window):
 
 
 def test_sequences_of_several_batches_keep_their_ids_and_ignored_stretches():
-    task = SpanLocalizer(points_model(), Criterion(match_points, losses.giou_loss))
     rng = torch.Generator().manual_seed(0)
     samples = [
         Sample(
@@ -79,16 +75,15 @@ def test_sequences_of_several_batches_keep_their_ids_and_ignored_stretches():
         )
         for i in range(5)
     ]  # fmt: skip
-    found = collect(task, [collate(samples[:2]), collate(samples[2:])])
+    found = collect(points_task(), [collate(samples[:2]), collate(samples[2:])])
     assert found.targets.ids == ("x0", "x1", "x2", "x3", "x4")
     assert found.targets.places.tolist() == [0, 1, 2, 3, 4]
     assert [len(stretches) for stretches in found.targets.ignored] == [0, 1, 0, 1, 0]
 
 
 def test_nothing_to_fit_on_is_an_error():
-    task = SpanLocalizer(points_model(), Criterion(match_points, losses.giou_loss))
     with pytest.raises(ValueError, match="there are no sequences to fit the decoding on"):
-        collect(task, [])
+        collect(points_task(), [])
 
 
 def test_a_constant_error_is_found_and_made_good():

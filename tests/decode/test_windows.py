@@ -10,15 +10,15 @@ from conftest import (
     TheirData,
     make_batch,
     points_model,
-    single_model,
+    points_task,
+    single_task,
     their_trainer,
 )
 from predicting import assert_same_rows
 
-from spanloc import Criterion, SpanLocalizer, losses, ops
+from spanloc import ops
 from spanloc.data import AnnotatedData
 from spanloc.decode import Decode, reach_of, stretch, windows
-from spanloc.matching import match_points, match_single
 from spanloc.metrics import AveragePrecision
 from spanloc.models import (
     BoundaryHead,
@@ -63,7 +63,7 @@ def near_sighted(num_channels):
 
 def task_of(model, window=None, **decode):
     decode = Decode(suppress=partial(ops.soft_nms, sigma=0.5), **decode)
-    made = SpanLocalizer(model, Criterion(match_points, losses.giou_loss), decode).eval()
+    made = points_task(model, decode=decode).eval()
     made.window = window
     return made
 
@@ -210,9 +210,7 @@ def test_one_prediction_a_sequence_is_one_however_long_it_is(long_batch):
 
 
 def test_a_single_head_gives_one_span_of_a_long_sequence(long_batch):
-    torch.manual_seed(0)
-    criterion = Criterion(match_single, losses.giou_loss)
-    task = SpanLocalizer(single_model(), criterion, Decode(min_score=0.0, max_predictions=1)).eval()
+    task = single_task(decode=Decode(min_score=0.0, max_predictions=1)).eval()
     task.window = 512
     with torch.no_grad():
         found = task.predict_step(long_batch)
@@ -240,9 +238,7 @@ def test_the_number_of_predictions_grows_with_a_sequence_and_their_places_are_ex
 def test_a_model_never_sees_more_steps_at_once_than_a_few_training_batches(annotated):
     data = AnnotatedData(annotated, crop_seconds=1.2, batch_size=1, num_workers=0)
     model, seen = near_sighted(2), []
-    task = SpanLocalizer(
-        model, Criterion(match_points, losses.giou_loss), metrics={"ap": AveragePrecision()}
-    )
+    task = points_task(model, metrics={"ap": AveragePrecision()})
 
     def look(module, inputs):
         # Once it is looked how far the model sees, with one NaN.

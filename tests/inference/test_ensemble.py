@@ -7,27 +7,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import HINTS_OF_LIGHTNING, make_batch, points_model, single_model
+from conftest import HINTS_OF_LIGHTNING, make_batch, points_model, points_task, single_model
 
 import spanloc
-from spanloc.criterion import Criterion
 from spanloc.decode import Decode, Temperature
 from spanloc.facts import DataFacts
 from spanloc.inference.ensemble import Ensemble, _part, _shifted, load_models
-from spanloc.losses import focal_loss, giou_loss
-from spanloc.matching import match_points
 from spanloc.ops import soft_nms
 from spanloc.structures import Output
-from spanloc.training.task import SpanLocalizer
 
 pytestmark = HINTS_OF_LIGHTNING
 
 
 def a_task(seed=0, model=points_model, classes=("a", "b"), **options):
     torch.manual_seed(seed)
-    criterion = Criterion(matcher=match_points, span_loss=giou_loss, score_loss=focal_loss)
     decode = Decode(suppress=soft_nms, min_score=0.0, **options)
-    return SpanLocalizer(model(), criterion, classes=list(classes), decode=decode).eval()
+    return points_task(model(), classes=list(classes), decode=decode).eval()
 
 
 def same(one, other):

@@ -5,8 +5,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from contextlib import chdir, redirect_stdout
 from functools import partial
 from io import StringIO
@@ -16,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import unchecked
+from processes import python
 
 import spanloc
 from spanloc import ops
@@ -24,6 +23,7 @@ from spanloc.inference.export import ScoredCandidates, decode_options, export
 from spanloc.inference.exported import SUFFIXES, Exported, difference, tolerance
 
 ROOT = Path(__file__).parent.parent.parent
+NUMPY_EXAMPLE = ROOT / "scripts" / "predict_onnx.py"
 BLOCKS = re.findall(
     r"<!-- run -->\n```(\w+)\n(.*?)\n```", (ROOT / "docs" / "export.md").read_text(), re.DOTALL
 )
@@ -87,10 +87,9 @@ def test_what_the_page_says_of_the_file_runs(page):
     shutil.copytree(ROOT / "scripts", folder / "scripts")
     channels = spanloc.load(folder / "best.ckpt").localizer.num_channels
     np.save(folder / "recording.npy", np.random.default_rng(0).normal(size=(90, channels)))
-    python, *words = shlex.split(BLOCKS[1][1])
-    assert python == "python"
-    command = [sys.executable, *words]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    command, *words = shlex.split(BLOCKS[1][1])
+    assert command == "python"
+    done = python(*words, folder=folder)
     assert len(done.stdout.splitlines()[0].split(",")) == 4
     with chdir(folder):
         exec(BLOCKS[2][1], {})
@@ -191,9 +190,7 @@ def test_the_numpy_example_predicts_what_the_model_predicts(name, trained, expor
     task = spanloc.load(trained[name])
     values = sequences(task.localizer.num_channels, [203], seed=3)[0][0].T.numpy()
     np.save(tmp_path / "recording.npy", values)
-    script = ROOT / "scripts" / "predict_onnx.py"
-    command = [sys.executable, script, exported(name), tmp_path / "recording.npy"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = python(NUMPY_EXAMPLE, exported(name), tmp_path / "recording.npy")
     rows = [line.split(",") for line in done.stdout.splitlines()]
     assert done.stderr.startswith(f"The model expects {task.localizer.num_channels} channels")
     wanted = task.predict(values)
@@ -205,9 +202,8 @@ def test_the_numpy_example_predicts_what_the_model_predicts(name, trained, expor
 
 
 def numpy_example(*arguments):
-    command = [sys.executable, ROOT / "scripts" / "predict_onnx.py", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
+    done = python(NUMPY_EXAMPLE, *arguments, code=1)
+    assert done.stdout == ""
     return done.stderr
 
 
@@ -271,7 +267,7 @@ def test_the_numpy_example_says_which_channels_and_rate_the_model_expects(monkey
 
 
 def test_the_numpy_example_needs_no_more_than_numpy_and_onnx_runtime():
-    text = (ROOT / "scripts" / "predict_onnx.py").read_text()
+    text = NUMPY_EXAMPLE.read_text()
     names = [line.split()[1] for line in text.splitlines() if line.startswith(("import", "from"))]
     assert names == ["json", "sys", "numpy", "onnxruntime"]
 

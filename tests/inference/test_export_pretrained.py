@@ -1,12 +1,11 @@
 """Folders of safetensors: what was saved predicts the same, and no file is trusted."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
+from processes import python
 from recordings import edit
 from safetensors.torch import load_file
 
@@ -138,6 +137,6 @@ def test_the_hub_is_imported_only_where_it_is_used_and_named_where_it_is_missing
     code = "import sys, spanloc, spanloc.inference; spanloc.load, spanloc.SpanLocalizer; "
     code += "print([n for n in sys.modules if n in ('huggingface_hub', 'safetensors', 'onnx')]); "
     code += "sys.modules['huggingface_hub'] = None; import spanloc.inference.pretrained"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = python("-c", code, code=1)
     assert done.stdout == "[]\n"
     assert "pip install 'spanloc[hub]'" in done.stderr

@@ -5,14 +5,13 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from conftest import points_model, single_model
+from conftest import points_model, points_task, single_model
 
-from spanloc import Criterion, SpanLocalizer, losses, ops
+from spanloc import ops
 from spanloc.data.signals import ArraySignal, LogSpectrogram
 from spanloc.decode import Decode, Temperature
 from spanloc.facts import DataFacts, InputFacts
 from spanloc.inference.streaming import Stream
-from spanloc.matching import match_points
 
 SUPPRESS = {
     "soft": partial(ops.soft_nms, sigma=0.5),
@@ -28,9 +27,7 @@ def task_of(model, facts=None, **decode):
         "max_candidates": 10**5,
         **decode,
     }
-    task = SpanLocalizer(
-        model, Criterion(match_points, losses.giou_loss), Decode(**decode), classes=["a", "b"]
-    )
+    task = points_task(model, decode=Decode(**decode), classes=["a", "b"])
     task.input = facts or InputFacts(3, 10.0)
     task.facts = DataFacts(model.num_channels, 2, 5.0, 30.0)
     return task

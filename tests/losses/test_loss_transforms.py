@@ -1,12 +1,9 @@
 """Span losses under what torch does to them: vmap, second derivatives, compilation."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from conftest import random_spans
+from processes import python
 from span_losses import SPAN_LOSSES, every_loss, gradient, spans
 from torch.func import grad, vmap
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -52,11 +49,7 @@ def test_the_second_derivative_at_the_match(name):
 @pytest.mark.slow  # half a minute, and minutes
 @pytest.mark.parametrize("backend", ["eager", "inductor"])
 def test_every_loss_becomes_one_graph_and_every_graph_becomes_code(backend):
-    # In a process of its own: the checker of shapes would be compiled with it, and cannot be.
-    script = Path(__file__).parent.parent / "compile_losses.py"
-    command = [sys.executable, script, backend]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = python("compile_losses.py", backend)
     assert done.stdout.split() == [f"{backend}:{name}" for name in SPAN_LOSSES]
 
 

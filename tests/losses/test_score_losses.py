@@ -28,12 +28,12 @@ def test_score_losses_are_unreduced_finite_and_best_when_right(loss):
     assert (logits.grad[..., 1] <= 0).all()
 
 
-def test_focal_loss_without_focus_is_cross_entropy():
-    logits, targets = torch.randn(20, 3), torch.rand(20, 3).round()
-    torch.testing.assert_close(
-        losses.focal_loss(logits, targets, alpha=0.5, gamma=0.0),
-        losses.cross_entropy_loss(logits, targets) / 2,
-    )
+def test_focal_loss_without_focus_is_cross_entropy_and_without_weights_quality_focal_loss():
+    hard = torch.randn(20, 3), torch.rand(20, 3).round()
+    plain = 2 * losses.focal_loss(*hard, alpha=0.5, gamma=0.0)
+    torch.testing.assert_close(plain, losses.cross_entropy_loss(*hard))
+    unweighted = 2 * losses.focal_loss(*hard, alpha=0.5)
+    torch.testing.assert_close(unweighted, losses.quality_focal_loss(*hard))
 
 
 # A focus between 0 and 1 has an infinite gradient; an alpha below 0 rewards false positives.
@@ -61,11 +61,3 @@ def test_losses_with_soft_targets_pull_the_score_to_the_target(name, target):
     loss(logits, torch.full_like(logits, target)).sum().backward()
     away = (scores - target).abs() > 1e-6
     assert (logits.grad.sign() == (scores - target).sign())[away].all()
-
-
-def test_quality_focal_loss_of_hard_targets_is_focal_loss_without_its_weights():
-    logits, targets = torch.randn(20, 3), torch.rand(20, 3).round()
-    torch.testing.assert_close(
-        losses.quality_focal_loss(logits, targets),
-        2 * losses.focal_loss(logits, targets, alpha=0.5),
-    )

@@ -49,6 +49,8 @@ def test_one_of_each_by_hand():
         "missed": 1,
     }
     assert "c" not in found["classes"]
+    assert found["outside"] == 1
+    assert of([(0, 0, 31, 39, 0.9), (1, 0, 0, 9, 0.8)], truths)["outside"] == 0
 
 
 def test_only_the_best_ranked_are_counted_and_by_rank():

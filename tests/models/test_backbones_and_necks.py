@@ -1,28 +1,16 @@
 """Laws of every file of ``configs/backbone`` and ``configs/neck``, and what each part is by hand."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
-from conftest import CONFIGS, make_batch
+from conftest import make_batch
+from processes import python
 from reference_attention import dense_attention
-from test_models import localizer
+from test_models import every_part, localizer
 
 from spanloc.decode import reach_of
 from spanloc.models import MaxPoolNeck, PyramidNeck
 from spanloc.models.attention import AttentionBlock, LocalAttention
 from spanloc.models.layers import Excite
-from spanloc.structures import collate
-
-PARTS = [
-    (group, path.stem)
-    for group in ("backbone", "neck")
-    for path in sorted((CONFIGS / group).glob("*.yaml"))
-]
-PARTS += [("baseline", 64), ("limit", 1.0)]
-every_part = pytest.mark.parametrize(("group", "name"), PARTS)
 
 
 @every_part
@@ -38,29 +26,6 @@ def test_noise_in_the_padding_never_reaches_a_valid_cell(group, name, stride):
 
 
 @every_part
-def test_a_batch_equals_its_singles_with_each_part(group, name):
-    model = localizer("points", 1, **{group: name})
-    batch = make_batch((190, 33, 3), num_targets=(1, 0, 0))
-    together = model(batch.features, batch.mask)
-    for i, sample in enumerate(batch.split()):
-        single = collate([sample])
-        alone = model(single.features, single.mask)
-        a, b = together.logits[i][together.mask[i]], alone.logits[0][alone.mask[0]]
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-3)
-
-
-@every_part
-def test_every_parameter_of_each_part_gets_a_finite_gradient(group, name):
-    model, batch = localizer("points", 1, **{group: name}), make_batch((190, 33))
-    output = model(batch.features, batch.mask)
-    (output.logits.square().mean() + output.spans.square().mean()).backward()
-    for path, parameter in model.named_parameters():
-        assert parameter.grad is not None, path
-        assert parameter.grad.isfinite().all(), path
-        assert parameter.grad.abs().sum() > 0, path
-
-
-@every_part
 def test_each_part_looks_a_bounded_distance_away_and_no_further_than_is_found(group, name):
     model = localizer("points", 1, num_levels=2, **{group: name}).eval()
     reach = reach_of(model, 3, 256, torch.device("cpu"))
@@ -73,16 +38,6 @@ def test_each_part_looks_a_bounded_distance_away_and_no_further_than_is_found(gr
     away = (one.points[:, 0] - 350).abs()
     changed = (one.logits != other.logits).any(-1)[0]
     assert away[changed].max() <= reach.steps
-
-
-@every_part
-def test_each_part_works_under_autocast(group, name):
-    model, batch = localizer("points", 2, **{group: name}), make_batch((90, 33))
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        output = model(batch.features, batch.mask)
-    (output.spans.sum() + output.logits.sum()).backward()
-    assert output.spans.isfinite().all()
-    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("window", [1, 3, 19, 65, 101])
@@ -177,12 +132,7 @@ def test_a_wrong_size_is_named(make, message):
     ],
 )
 def test_each_family_is_exported_for_every_length(backbone, neck, baseline, limit, kind, tmp_path):
-    # In a process of its own: the checker of shapes cannot be exported.
-    script = CONFIGS.parent / "tests" / "export_parts.py"
-    command = [sys.executable, script, backbone, neck, baseline, limit, kind, tmp_path]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    python("export_parts.py", backbone, neck, baseline, limit, kind, tmp_path)
 
 
 def test_a_coarser_level_keeps_the_mean_of_the_cells_below():

@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
-from conftest import make_batch, single_model
+from conftest import make_batch, single_model, small_model
 
 from spanloc import Criterion, losses, ops
 from spanloc.losses.terms import Pairs, Term, distribution_focal
 from spanloc.matching import match_points, match_single
-from spanloc.models import ConvBackbone, DistributionHead, Localizer, PyramidNeck
+from spanloc.models import DistributionHead
 from spanloc.structures import Output
 
 # Two points with strides of 4 and 8; bins at 0, 1 and 2 strides.
@@ -19,11 +19,7 @@ SIXTHS = torch.tensor([1.0, 2.0, 3.0]).log()
 
 def distribution_model():
     torch.manual_seed(0)
-    return Localizer(
-        ConvBackbone(3, stride=2, width=8, num_blocks=1),
-        PyramidNeck(3, width=8, num_blocks=1),
-        DistributionHead(2, width=8, num_layers=1, num_bins=9),
-    )
+    return small_model(DistributionHead, num_bins=9)
 
 
 def output_of(bins, step=1.0):

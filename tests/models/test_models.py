@@ -1,13 +1,10 @@
 """Laws that every model keeps, over every file of ``configs/head``, ``backbone`` and ``neck``."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from conftest import CONFIGS, make_batch, unchecked
 from omegaconf import OmegaConf
+from processes import python
 
 from spanloc import models, ops
 from spanloc.config.build import build
@@ -32,6 +29,19 @@ HEADS = sorted(path.stem for path in (CONFIGS / "head").glob("*.yaml"))
 # Those have as many predictions for every sequence.
 WITHOUT_POINTS = {"attention": 1, "query": node("head", "query")["num_queries"]}
 every_head = pytest.mark.parametrize("name", HEADS)
+PARTS = [
+    (group, path.stem)
+    for group in ("backbone", "neck")
+    for path in sorted((CONFIGS / group).glob("*.yaml"))
+]
+PARTS += [("baseline", 64), ("limit", 1.0)]
+every_part = pytest.mark.parametrize(("group", "name"), PARTS)
+# Each head at some strides, and each part with one head.
+MODELS = {
+    f"{name}-{stride}": {"name": name, "stride": stride} for name in HEADS for stride in (1, 4, 10)
+}
+MODELS |= {f"{group}-{name}": {"name": "points", "stride": 1, group: name} for group, name in PARTS}
+every_model = pytest.mark.parametrize("options", MODELS.values(), ids=MODELS)
 
 
 def localizer(name, stride=4, num_levels=3, backbone="conv", neck="pyramid", **options):
@@ -81,10 +91,9 @@ def test_every_backbone_and_neck_makes_a_model(backbone, neck):
     torch.testing.assert_close(clean.spans[clean.mask], noisy.spans[clean.mask], rtol=0, atol=0)
 
 
-@every_head
-@pytest.mark.parametrize("stride", [1, 4, 10])
-def test_noise_in_the_padding_never_reaches_a_valid_step(name, stride):
-    model, batch = localizer(name, stride=stride), make_batch((90, 33))
+@every_model
+def test_noise_in_the_padding_never_reaches_a_valid_step(options):
+    model, batch = localizer(**options), make_batch((90, 33))
     clean = model(batch.features, batch.mask)
     noise = 100 * torch.randn_like(batch.features) * ~batch.mask[:, None]
     noisy = model(batch.features + noise, batch.mask)
@@ -93,10 +102,9 @@ def test_noise_in_the_padding_never_reaches_a_valid_step(name, stride):
         torch.testing.assert_close(a[valid], fields(noisy)[field][valid], rtol=0, atol=0)
 
 
-@every_head
-@pytest.mark.parametrize("stride", [1, 4, 10])
-def test_a_batch_equals_its_singles(name, stride):
-    model, batch = localizer(name, stride=stride), make_batch((90, 33, 3), num_targets=(1, 0, 0))
+@every_model
+def test_a_batch_equals_its_singles(options):
+    model, batch = localizer(**options), make_batch((190, 33, 3), num_targets=(1, 0, 0))
     together = model(batch.features, batch.mask)
     for i, sample in enumerate(batch.split()):
         single = collate([sample])
@@ -110,15 +118,19 @@ def test_a_batch_equals_its_singles(name, stride):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-3)
 
 
-@every_head
-@pytest.mark.parametrize("stride", [1, 4, 10])
-def test_every_parameter_gets_a_gradient(name, stride):
-    model, batch = localizer(name, stride=stride), make_batch((90, 70))
-    output = model(batch.features, batch.mask)
+@every_model
+@pytest.mark.parametrize("autocast", [False, True])
+def test_every_parameter_gets_a_finite_gradient_and_spans_are_float32(options, autocast):
+    model, batch = localizer(**options), make_batch((190, 70))
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        output = model(batch.features, batch.mask)
+    assert output.spans.dtype == output.logits.dtype == torch.float32
+    assert output.spans.isfinite().all()
     layers = (output, *output.earlier)
     sum(value.square().mean() for layer in layers for value in fields(layer).values()).backward()
     for path, parameter in model.named_parameters():
         assert parameter.grad is not None, path
+        assert parameter.grad.isfinite().all(), path
         assert parameter.grad.abs().sum() > 0, path
 
 
@@ -150,15 +162,6 @@ def test_output_keeps_its_contract(name, steps):
         inside = output.points[output.mask[0]]
         # A valid cell holds a valid step.
         assert (inside[:, 0] - inside[:, 1] / 2 < steps).all()
-
-
-@every_head
-def test_spans_are_float32_under_autocast(name):
-    model, batch = localizer(name), make_batch()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        output = model(batch.features, batch.mask)
-    assert output.spans.dtype == output.logits.dtype == torch.float32
-    assert output.spans.isfinite().all()
 
 
 @every_head
@@ -250,11 +253,8 @@ def test_a_backbone_that_breaks_its_contract_is_refused_by_name(change, message)
 
 @pytest.mark.slow  # 8 s
 def test_a_model_is_exported_without_a_loss_in_it(tmp_path):
-    # In a process of its own: the checker of shapes cannot be exported.
     file = tmp_path / "model.onnx"
-    command = [sys.executable, Path(__file__).parent.parent / "export_model.py", file]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = python("export_model.py", file)
     assert done.stdout.splitlines()[-1] == "features mask spans logits points mask_out"
     # Its nodes say which lines of code they come from.
     assert b"spanloc/models/heads/points.py" in file.read_bytes()

@@ -1,13 +1,9 @@
 """Queries: what they look at, what they learn, and that they can be exported."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from conftest import make_batch, query_model
+from processes import python
 
 from spanloc import Criterion, losses, ops
 from spanloc.data import SyntheticSequences
@@ -15,8 +11,6 @@ from spanloc.matching import match_hungarian
 from spanloc.models import QueryHead
 from spanloc.structures import collate
 
-ROOT = Path(__file__).parent.parent.parent
-# In a process of its own: the shape checker of the tests cannot be exported.
 SCRIPT = """
 import sys
 import torch
@@ -102,9 +96,5 @@ def test_sizes_out_of_range_are_refused(options, message):
 
 @pytest.mark.slow  # 20 s
 def test_an_exported_model_gives_the_same_spans_for_every_length(tmp_path):
-    paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
-    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", SCRIPT, tmp_path / "model.onnx"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = python("-c", SCRIPT, tmp_path / "model.onnx")
     assert done.stdout.splitlines()[-1] == "same"

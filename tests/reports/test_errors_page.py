@@ -15,6 +15,7 @@ from spanloc import reports
 from spanloc.metrics import ORACLES, diagnose
 from spanloc.metrics.oracles import STANDARD
 from spanloc.reports import ScoreResult
+from spanloc.reports.score_tables import notes_on_ends
 from spanloc.reports.scores import confused_table, tally_tables
 
 pytestmark = HINTS_OF_LIGHTNING
@@ -168,3 +169,16 @@ def test_recordings_of_one_span_each_have_no_table():
     truths = [(0, 0, 0, 10), (1, 0, 0, 10)]
     scores = ScoreResult({}, diagnose(*tensors([], truths), ["a"]), 2)
     assert tally_tables(scores) == []
+
+
+def test_many_errors_outside_of_the_true_spans_ask_whether_somebody_annotated_there():
+    _, scores = of_two_people()
+    errors = scores.diagnosis["classes"]["a"]
+    first = {**errors["first"], "background": 20}
+    for outside, asked in ((20, True), (10, True), (9, False)):
+        classes = {"a": {**errors, "first": first}}
+        (*note,) = notes_on_ends({**scores.diagnosis, "classes": classes, "outside": outside})
+        assert [line[:12] for line in note] == [f"{outside} of the 20"] * asked
+    assert not notes_on_ends(
+        {**scores.diagnosis, "classes": classes, "num_targets": 999, "outside": 20}
+    )

@@ -100,14 +100,6 @@ def own(act, rank=None):
     return [*SMALL, *settings, *([] if rank is None else [f"+span_loss.rank={rank}"])]
 
 
-def test_terminating_the_first_process_ends_both_in_one_line(tmp_path):
-    code, errors, mark = run(tmp_path, *own("wait"), "trainer.max_epochs=1000", then=signal.SIGTERM)
-    assert (code, mark) == (143, "terminated\n")
-    line, advice = errors.splitlines()
-    assert line == "spanloc-train: terminated"
-    assert advice.startswith(ADVICE)
-
-
 @pytest.mark.slow  # 12 s each
 @pytest.mark.parametrize("rank", [0, 1, None])
 def test_a_mistake_that_shows_in_one_or_in_all_is_one_line(tmp_path, rank):
@@ -152,16 +144,17 @@ def test_a_process_that_is_killed_ends_the_other(tmp_path, rank):
     assert mark == f"{cause}\n"
 
 
-@pytest.mark.slow  # 10 s each
 @pytest.mark.parametrize(
     ("number", "word", "to"),
     [
-        (signal.SIGINT, "interrupted", "both"),
-        (signal.SIGHUP, "hung up", "both"),
-        (signal.SIGTERM, "terminated", "second"),
+        (signal.SIGTERM, "terminated", "first"),
+        # 10 s each
+        pytest.param(signal.SIGINT, "interrupted", "both", marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, "hung up", "both", marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, "terminated", "second", marks=pytest.mark.slow),
     ],
 )
-def test_a_signal_to_both_or_to_the_second_is_one_line(tmp_path, number, word, to):
+def test_a_signal_to_either_process_or_both_ends_both_in_one_line(tmp_path, number, word, to):
     code, errors, mark = run(tmp_path, *own("wait"), "trainer.max_epochs=1000", then=number, to=to)
     assert (code, mark) == (128 + number, f"{word}\n")
     line, advice = errors.splitlines()

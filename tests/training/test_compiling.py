@@ -3,19 +3,13 @@
 Each in a process of its own, since the shape checker cannot be traced.
 """
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
+from processes import python
 
 TRAINED = """
 import sys
 import torch
-from conftest import TheirData, their_trainer
-from spanloc import Criterion, SpanLocalizer, losses
-from spanloc.matching import match_points
+from conftest import TheirData, points_task, their_trainer
 from spanloc.models import ConvBackbone, Localizer, PointsHead, PyramidNeck
 from torch._dynamo.utils import counters
 
@@ -23,7 +17,7 @@ def task(compile):
     torch.manual_seed(0)
     backbone, neck = ConvBackbone(3, width=8, num_blocks=1), PyramidNeck(1, width=8, num_blocks=1)
     localizer = Localizer(backbone, neck, PointsHead(2, 1, width=8, num_layers=1))
-    return SpanLocalizer(localizer, Criterion(match_points, losses.giou_loss), compile=compile)
+    return points_task(localizer, compile=compile)
 
 def trained(compile, epochs, path=None):
     found, trainer = task(compile), their_trainer(max_epochs=epochs)
@@ -55,26 +49,15 @@ commands.train()
 """
 
 
-def python(code, folder, **environment):
-    return subprocess.run(
-        [sys.executable, "-c", code, str(folder)],
-        cwd=Path(__file__).parent.parent,
-        env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(folder / "cache"), **environment},
-        capture_output=True,
-        text=True,
-    )
-
-
 @pytest.mark.slow  # 40 s
 def test_a_compiled_training_gives_the_same_and_goes_on_without(tmp_path):
-    done = python(TRAINED, tmp_path)
-    assert done.returncode == 0, done.stderr[-2000:]
+    python("-c", TRAINED, tmp_path, TORCHINDUCTOR_CACHE_DIR=str(tmp_path))
 
 
 @pytest.mark.slow  # 8 s
 def test_without_a_compiler_there_is_one_line(tmp_path):
-    done = python(WITHOUT, tmp_path, CXX=str(tmp_path / "none"))
-    assert done.returncode == 1
+    none = {"CXX": str(tmp_path / "none"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    done = python("-c", WITHOUT, tmp_path, code=1, **none)
     (line,) = done.stderr.splitlines()
     assert line.startswith("spanloc-train: error: compile is true, and torch.compile does not work")
     assert "compile=false" in line

@@ -6,15 +6,21 @@ from functools import partial
 
 import pytest
 import torch
-from conftest import HINTS_OF_LIGHTNING, TheirData, points_model, single_model, their_trainer
+from conftest import (
+    HINTS_OF_LIGHTNING,
+    TheirData,
+    points_model,
+    points_task,
+    single_task,
+    their_trainer,
+)
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.plugins import MixedPrecision
 from torch.utils.data import DataLoader
 
-from spanloc import Criterion, SpanLocalizer, losses, ops
+from spanloc import losses, ops
 from spanloc.convergence import relative_gradient
 from spanloc.data import AnnotatedData, EpochSampler
-from spanloc.matching import match_points, match_single
 from spanloc.structures import collate
 from spanloc.training.callbacks import Convergence, GradientNorms
 
@@ -24,9 +30,7 @@ OTHERS = {"iou": losses.iou_loss, "smooth": partial(losses.smooth_giou_loss, smo
 
 
 def single(optimizer=STILL, **weights):
-    torch.manual_seed(0)
-    criterion = Criterion(match_single, losses.giou_loss, momentum=0.0, **weights)
-    return SpanLocalizer(single_model(), criterion, optimizer=optimizer)
+    return single_task(criterion={"momentum": 0.0, **weights}, optimizer=optimizer)
 
 
 def fitted(task, data, convergence, **options):
@@ -132,8 +136,7 @@ def test_dropout_is_off_while_measuring():
 def test_every_training_step_is_measured_once_in_pieces_as_long_as_a_crop(annotated):
     data = AnnotatedData(annotated, crop_seconds=3, crops_per_epoch=18, batch_size=4)
     torch.manual_seed(0)
-    task = SpanLocalizer(points_model(2), Criterion(match_points, losses.giou_loss))
-    found = fitted(task, data, Convergence(share=None))
+    found = fitted(points_task(points_model(2)), data, Convergence(share=None))
     batches = list(data.whole_train_dataloader())
     assert max(len(batch) for batch in batches) == 4
     assert max(batch.mask.shape[1] for batch in batches) <= 30
@@ -229,9 +232,8 @@ def test_the_measurement_is_written_logged_and_printed(tmp_path, capsys):
 
 
 def test_without_pairs_the_metrics_are_null(tmp_path):
-    task = SpanLocalizer(points_model(), Criterion(match_points, losses.giou_loss))
     convergence = Convergence(OTHERS, folder=str(tmp_path))
-    found = fitted(task, TheirData(num_spans=0, count=8), convergence)
+    found = fitted(points_task(), TheirData(num_spans=0, count=8), convergence)
     assert found.num_pairs == 0
     written = json.loads((tmp_path / "convergence.json").read_text())
     assert written["losses"]["giou"]["relative_gradient"]["mean"] is None

@@ -2,14 +2,15 @@
 
 from conftest import (
     HINTS_OF_LIGHTNING,
-    Recorder,
     TheirData,
     make_batch,
     points_model,
+    small_model,
     their_trainer,
 )
 from torch import Tensor
 from torch.utils.data import DataLoader
+from tracked import Recorder
 from waits import Waits
 
 from spanloc import Criterion, SpanLocalizer, losses
@@ -17,7 +18,7 @@ from spanloc.lightning import Callback
 from spanloc.losses import quality_focal_loss
 from spanloc.losses.terms import CellTerm, boundary_focal
 from spanloc.matching import match_aligned, match_points
-from spanloc.models import BoundaryHead, ConvBackbone, Localizer, PyramidNeck, RefinedHead
+from spanloc.models import BoundaryHead, RefinedHead
 from spanloc.structures import collate
 from spanloc.training import finite
 from spanloc.training.callbacks import GradientNorms
@@ -38,14 +39,6 @@ class SecondStep(Callback):
             self.waits.__exit__(None, None, None)
 
 
-def with_head(head):
-    return Localizer(
-        ConvBackbone(3, stride=2, width=8, num_blocks=1),
-        PyramidNeck(3, width=8, num_blocks=1),
-        head,
-    )
-
-
 def test_a_step_waits_once_for_the_number_of_pairs(monkeypatch):
     # As if its tensors were on a GPU.
     monkeypatch.setattr(Tensor, "is_cuda", True)
@@ -55,7 +48,7 @@ def test_a_step_waits_once_for_the_number_of_pairs(monkeypatch):
     data.train_dataloader = lambda: DataLoader(batches, batch_size=None)
     terms = {"boundaries": CellTerm(boundary_focal, 0.5)}
     criterion = Criterion(match_points, losses.diou_loss, quality_focal_loss, terms=terms)
-    task = SpanLocalizer(with_head(BoundaryHead(2, 3, width=8)), criterion)
+    task = SpanLocalizer(small_model(BoundaryHead), criterion)
     step, recorder = SecondStep(), Recorder()
     trainer = their_trainer(
         callbacks=[GradientNorms(1), step], logger=recorder, log_every_n_steps=1,
@@ -76,7 +69,7 @@ def waits_of(localizer, criterion):
 
 def test_two_layers_of_predictions_wait_once_each():
     criterion = Criterion(match_aligned, losses.giou_loss, quality_focal_loss, quality="score")
-    found = waits_of(with_head(RefinedHead(2, 3, width=8)), criterion)
+    found = waits_of(small_model(RefinedHead), criterion)
     assert found == {"nonzero in criterion._layer": 2}
 
 

@@ -5,13 +5,12 @@ import json
 
 import pytest
 import torch
-from conftest import HINTS_OF_LIGHTNING, TheirData, points_model, single_model, their_trainer
+from conftest import HINTS_OF_LIGHTNING, TheirData, points_task, single_task, their_trainer
 from pytorch_lightning import Callback
 from torch.utils.data import DataLoader
 
-from spanloc import Criterion, Decode, SpanLocalizer, losses, metrics
+from spanloc import Decode, metrics
 from spanloc.data import EvaluationSampler
-from spanloc.matching import match_points, match_single
 from spanloc.structures import collate
 
 pytestmark = [HINTS_OF_LIGHTNING, pytest.mark.filterwarnings("ignore:.*DistributedSampler.*")]
@@ -58,10 +57,8 @@ class Written(Callback):
 
 def evaluated(stage, count, size, file, data=Few, **options):
     torch.manual_seed(0)
-    task = SpanLocalizer(
-        points_model(),
-        Criterion(match_points, losses.giou_loss),
-        Decode(max_predictions=20, min_score=0.0),
+    task = points_task(
+        decode=Decode(max_predictions=20, min_score=0.0),
         metrics={
             "map": metrics.AveragePrecision([0.1, 0.3]),
             "tiou": metrics.MeanTIoU(),
@@ -129,11 +126,7 @@ class Held(Callback):
 
 
 def test_validation_keeps_no_tensors():
-    task = SpanLocalizer(
-        single_model(),
-        Criterion(match_single, losses.giou_loss),
-        metrics={"tiou": metrics.MeanTIoU(), "map": metrics.AveragePrecision()},
-    )
+    task = single_task(metrics={"tiou": metrics.MeanTIoU(), "map": metrics.AveragePrecision()})
     held = Held()
     their_trainer(max_epochs=6, callbacks=[held]).fit(task, TheirData(count=16))
     assert held.rows == [0] * 6

@@ -5,19 +5,12 @@ from functools import partial
 
 import pytest
 import torch
-from conftest import (
-    HINTS_OF_LIGHTNING,
-    Recorder,
-    TheirData,
-    points_model,
-    single_model,
-    their_trainer,
-)
+from conftest import HINTS_OF_LIGHTNING, TheirData, points_task, single_task, their_trainer
 from pytorch_lightning.plugins import MixedPrecision
+from tracked import Recorder
 
-from spanloc import Criterion, SpanLocalizer, losses
+from spanloc import losses
 from spanloc.convergence import relative_gradient
-from spanloc.matching import match_points, match_single
 from spanloc.structures import collate
 from spanloc.training.callbacks import GradientNorms
 
@@ -25,10 +18,15 @@ pytestmark = HINTS_OF_LIGHTNING
 SGD = partial(torch.optim.SGD, lr=1e-2)
 
 
-def single(seed=0, **options):
-    torch.manual_seed(seed)
-    criterion = Criterion(match_single, losses.giou_loss, momentum=0.0)
-    return SpanLocalizer(single_model(), criterion, optimizer=SGD, **options)
+def single():
+    return single_task(criterion={"momentum": 0.0}, optimizer=SGD)
+
+
+def measured(task, data=None, **options):
+    """The history of a training in which every step is measured."""
+    norms = GradientNorms(1)
+    their_trainer(callbacks=[norms], **options).fit(task, data or TheirData())
+    return norms.history()
 
 
 def norm(task):
@@ -69,8 +67,7 @@ def test_norms_before_and_after_clipping():
 
 def test_without_clipping_there_is_one_norm():
     recorder = Recorder()
-    trainer = their_trainer(callbacks=[GradientNorms(1)], logger=recorder, gradient_clip_val=None)
-    trainer.fit(single(), TheirData())
+    measured(single(), logger=recorder, gradient_clip_val=None)
     assert recorder.column("grad/clipped") == {}
     assert len(recorder.column("grad/params")) == 4
 
@@ -79,26 +76,22 @@ def test_a_step_is_all_of_its_micro_batches():
     """Two batches of eight give what one of sixteen gives, losses and both norms."""
     tables = []
     for accumulate in (1, 2):
-        norms, data = GradientNorms(1), TheirData()
+        data = TheirData()
         data.train_dataloader = lambda data=data, size=16 // accumulate: (
             torch.utils.data.DataLoader(data.samples, size, collate_fn=collate)
         )
-        trainer = their_trainer(callbacks=[norms], accumulate_grad_batches=accumulate, max_epochs=2)
-        trainer.fit(single(), data)
-        tables.append(norms.history())
+        tables.append(measured(single(), data, accumulate_grad_batches=accumulate, max_epochs=2))
     assert len(tables[0]) == 4
     torch.testing.assert_close(*(t.state() for t in tables), rtol=1e-3, atol=1e-6)
 
 
 def test_the_norm_at_the_spans_is_the_mean_over_the_pairs():
-    norms, data = GradientNorms(1), TheirData(count=8)
-    task = single()
+    task, data = single(), TheirData(count=8)
     with torch.no_grad():
         batch = collate(data.samples)
         pred = task(batch.features, batch.mask).spans[:, 0]
-    their_trainer(callbacks=[norms]).fit(task, data)
+    row = measured(task, data)
     expected = relative_gradient(losses.giou_loss, pred, batch.spans[:, 0]).mean()
-    row = norms.history()
     assert row.grad_spans.item() == pytest.approx(expected.item(), rel=1e-4)
     assert row.span.item() == pytest.approx(
         losses.giou_loss(pred, batch.spans[:, 0]).mean().item(), rel=1e-4
@@ -134,18 +127,15 @@ def test_mixed_precision_norms_are_unscaled(fused):
     tables = []
     scaled = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=4096.0))
     for plugins in ([], [scaled]):
-        norms, task = GradientNorms(1), single()
+        task = single()
         task.make_optimizer = partial(SGD, fused=fused)
-        their_trainer(callbacks=[norms], plugins=plugins).fit(task, TheirData())
-        tables.append(norms.history())
+        tables.append(measured(task, plugins=plugins))
     torch.testing.assert_close(*(t.state() for t in tables), rtol=0.05, atol=1e-3)
 
 
 def test_batches_without_targets_leave_no_nan_in_the_logs():
-    task = SpanLocalizer(points_model(), Criterion(match_points, losses.giou_loss))
-    norms, recorder = GradientNorms(1), Recorder()
-    trainer = their_trainer(callbacks=[norms], logger=recorder)
-    trainer.fit(task, TheirData(num_spans=0, count=8))
+    recorder = Recorder()
+    history = measured(points_task(), TheirData(num_spans=0, count=8), logger=recorder)
     assert recorder.column("grad/spans") == {}
     assert recorder.column("grad/params")[0] > 0
-    assert norms.history().grad_spans.isnan().all()
+    assert history.grad_spans.isnan().all()

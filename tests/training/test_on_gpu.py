@@ -5,9 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import Recorder, make_batch
+from conftest import make_batch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW
+from tracked import Recorder
 
 from spanloc.data import SpanDataModule
 from spanloc.training.optimizers import Polyak, on_gpu

@@ -1,21 +1,26 @@
 """The model in plain Python: what the data decide, prediction, compilation, export, other packages."""
 
 import json
-import subprocess
-import sys
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
-from conftest import HINTS_OF_LIGHTNING, TheirData, points_model, single_model, their_trainer
+from conftest import (
+    HINTS_OF_LIGHTNING,
+    TheirData,
+    points_model,
+    points_task,
+    single_task,
+    their_trainer,
+)
+from processes import python
 from pytorch_lightning import seed_everything
 
 import spanloc
 from spanloc import Criterion, Decode, SpanLocalizer, losses, metrics, ops
 from spanloc.data import AnnotatedData, SpanDataModule
 from spanloc.losses.terms import CellTerm, boundary_focal
-from spanloc.matching import match_points, match_single
+from spanloc.matching import match_points
 from spanloc.models import BoundaryHead, ConvBackbone, Localizer, PointsHead, PyramidNeck
 from spanloc.structures import Sample, collate
 from spanloc.training import schedules
@@ -78,7 +83,7 @@ def test_files_are_read_when_a_trainer_asks(annotated):
 
 
 def test_a_model_that_is_built_gets_the_statistics_of_the_data(annotated):
-    task = SpanLocalizer(points_model(2), Criterion(match_points, losses.giou_loss))
+    task = points_task(points_model(2))
     data = AnnotatedData(annotated, batch_size=2)
     their_trainer(max_steps=1).fit(task, data)
     torch.testing.assert_close(task.localizer.mean, data.statistics()[0])
@@ -99,9 +104,8 @@ def test_a_model_that_does_not_fit_the_data_is_refused(annotated, model, message
     if model is None:
         model = points_model(2)
         model.head.num_classes = 1
-    task = SpanLocalizer(model, Criterion(match_points, losses.giou_loss))
     with pytest.raises(ValueError, match=message):
-        their_trainer().fit(task, AnnotatedData(annotated))
+        their_trainer().fit(points_task(model), AnnotatedData(annotated))
 
 
 def without_test_set():
@@ -173,7 +177,7 @@ def test_spans_of_a_sequence_that_starts_late_are_in_its_time():
     late = Sample(
         sample.id, sample.features, sample.spans, sample.labels, spanloc.Timeline(0.5, 100.0)
     )
-    task = SpanLocalizer(single_model(), Criterion(match_single, losses.giou_loss)).eval()
+    task = single_task().eval()
     with torch.no_grad():
         plain, found = (task.predict_step(collate([s])).spans for s in (sample, late))
     torch.testing.assert_close(found, plain * 0.5 + 100)
@@ -181,17 +185,14 @@ def test_spans_of_a_sequence_that_starts_late_are_in_its_time():
 
 @pytest.mark.slow  # 15 s
 def test_a_compiled_task_trains_to_the_same_weights():
-    # In a process of its own, since the shape checker cannot be traced; and without a compiler behind
-    # it, since what is traced is what matters here.
+    # Without a compiler behind it, since what is traced is what matters here.
     code = """
 import torch
-from conftest import TheirData, points_model, their_trainer
-from spanloc import Criterion, SpanLocalizer, losses
-from spanloc.matching import match_points
+from conftest import TheirData, points_task, their_trainer
 weights = []
 for compiled in (False, True):
     torch.manual_seed(0)
-    task = SpanLocalizer(points_model(), Criterion(match_points, losses.giou_loss))
+    task = points_task()
     model = torch.compile(task, backend="eager") if compiled else task
     their_trainer(max_epochs=1).fit(model, TheirData(count=16))
     weights.append(task.state_dict())
@@ -199,15 +200,14 @@ assert weights[0].keys() == weights[1].keys()
 for name, value in weights[0].items():
     torch.testing.assert_close(weights[1][name], value, msg=name)
 """
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
+    python("-c", code)
 
 
 def test_the_example_input_is_one_that_the_model_takes():
-    task = SpanLocalizer(points_model(), Criterion(match_points, losses.giou_loss))
+    task = points_task()
     output = task(*task.example_input_array)
     assert output.spans.isfinite().all()
-    trainer = their_trainer(enable_model_summary=True, max_steps=1)
-    trainer.fit(task, TheirData(count=8))
+    their_trainer(enable_model_summary=True, max_steps=1).fit(task, TheirData(count=8))
 
 
 def test_hyperparameters_say_what_the_model_is_made_of():
@@ -237,16 +237,15 @@ def test_a_checkpoint_of_a_model_from_parts_loads_with_the_same_parts(tmp_path):
         assert torch.equal(again.state_dict()[name], value)
     trainer.test(from_parts(), Lists(), ckpt_path=path, verbose=False, weights_only=True)
     # A localizer that was given built comes with no facts to build one from.
-    task = SpanLocalizer(points_model(), Criterion(match_points, losses.giou_loss))
     trainer = their_trainer(max_steps=1)
-    trainer.fit(task, Lists())
+    trainer.fit(points_task(), Lists())
     trainer.save_checkpoint(path)
     with pytest.raises(ValueError, match="given built, and this one is a function"):
         trainer.test(from_parts(), Lists(), ckpt_path=path, verbose=False, weights_only=True)
 
 
 @pytest.mark.slow  # 8 s
-def test_modules_of_the_lightning_package_work_together(tmp_path):
+def test_modules_of_the_lightning_package_work_together():
     code = """
 import lightning as L
 from spanloc import Criterion, SpanLocalizer, losses
@@ -263,7 +262,7 @@ import sys
 assert isinstance(task, L.LightningModule)
 assert "pytorch_lightning" not in sys.modules
 """
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True)
+    python("-c", code)
 
 
 def test_a_loss_that_is_not_finite_is_reported_once_the_device_has_said_so():

@@ -9,14 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import HINTS_OF_LIGHTNING, points_model, single_model, their_trainer
+from conftest import HINTS_OF_LIGHTNING, points_model, points_task, single_task, their_trainer
 from predicting import NAMES, PREDICT, RATE, signal, spans_of, write_csv
 
 import spanloc
-from spanloc import Criterion, SpanLocalizer, losses
 from spanloc.data import AnnotatedData
 from spanloc.data.signals import ArraySignal, open_signal
-from spanloc.matching import match_points, match_single
 from spanloc.structures import Sample, collate
 
 pytestmark = HINTS_OF_LIGHTNING
@@ -25,11 +23,6 @@ pytestmark = HINTS_OF_LIGHTNING
 @pytest.fixture
 def task(named_model):
     return spanloc.load(named_model)
-
-
-def own(model=points_model, match=match_points):
-    torch.manual_seed(0)
-    return SpanLocalizer(model(), Criterion(match, losses.giou_loss), classes=["a", "b"]).eval()
 
 
 def same(found, other, *, atol=4e-6):  # seconds up to 20, where float32 has steps of 2e-6
@@ -139,7 +132,7 @@ def test_the_frame_has_names_of_labels_and_seconds(task):
 
 
 def test_an_array_of_one_channel_may_have_one_dimension():
-    task = own(lambda: points_model(num_channels=1))
+    task = points_task(points_model(num_channels=1)).eval()
     values = signal(channels=1)
     same(task.predict(values[:, 0], rate=RATE), task.predict(values, rate=RATE))
 
@@ -151,7 +144,7 @@ def test_any_dtype_of_values_gives_the_same_predictions(task, kind):
 
 
 def test_a_model_of_one_span_gives_one_in_seconds():
-    task = own(single_model, match_single)
+    task = single_task().eval()
     task.decode.max_predictions = 1
     found = task.predict(signal(), rate=4)
     assert found.spans.shape == (1, 2)
@@ -160,7 +153,7 @@ def test_a_model_of_one_span_gives_one_in_seconds():
 
 
 def test_a_model_made_in_plain_python_takes_the_rate_that_is_given():
-    task = own()
+    task = points_task().eval()
     sample = Sample(
         "a", torch.from_numpy(signal().T).float(), torch.zeros(0, 2), torch.zeros(0).long()
     )

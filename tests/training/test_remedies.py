@@ -11,25 +11,19 @@ from conftest import (
     HINTS_OF_LIGHTNING,
     SMALL,
     TheirData,
-    single_model,
+    single_task,
     their_trainer,
     unchecked,
-)  # fmt: skip
+)
 from processes import in_two_processes
 
-from spanloc import Criterion, SpanLocalizer, losses
+from spanloc import losses
 from spanloc.convergence import ConvergenceResult
-from spanloc.matching import match_single
 from spanloc.training import schedules
 from spanloc.training.callbacks import AnnealSmoothing
 from spanloc.training.optimizers import Polyak
 
 pytestmark = HINTS_OF_LIGHTNING
-
-
-def single(loss, **options):
-    torch.manual_seed(0)
-    return SpanLocalizer(single_model(), Criterion(match_single, loss), **options)
 
 
 def sgd():
@@ -45,7 +39,7 @@ class Seen(AnnealSmoothing):
 
 def test_smoothing_goes_from_start_to_final_and_is_logged():
     loss = partial(losses.smooth_giou_loss, phi="log_cosh")
-    seen, task = Seen(0.6, 0.006, share=0.5), single(loss)
+    seen, task = Seen(0.6, 0.006, share=0.5), single_task(loss)
     their_trainer(callbacks=[seen], max_epochs=3).fit(task, TheirData())
     assert seen.values[0] == pytest.approx(0.6)
     assert seen.values[6:] == pytest.approx([0.006] * 6)
@@ -61,13 +55,16 @@ def test_smoothing_goes_from_start_to_final_and_is_logged():
 def test_smoothing_goes_on_where_a_run_stopped(tmp_path):
     whole, half, rest = (Seen(0.6, 0.006) for _ in range(3))
     data = TheirData()
-    their_trainer(callbacks=[whole], max_epochs=2).fit(single(losses.smooth_giou_loss), data)
+    their_trainer(callbacks=[whole], max_epochs=2).fit(single_task(losses.smooth_giou_loss), data)
     trainer = their_trainer(callbacks=[half], max_epochs=2, max_steps=-1)
     trainer.fit_loop.epoch_loop.max_steps = 4
-    trainer.fit(single(losses.smooth_giou_loss), data)
+    trainer.fit(single_task(losses.smooth_giou_loss), data)
     trainer.save_checkpoint(tmp_path / "half.ckpt")
     their_trainer(callbacks=[rest], max_epochs=2).fit(
-        single(losses.smooth_giou_loss), data, ckpt_path=tmp_path / "half.ckpt", weights_only=True
+        single_task(losses.smooth_giou_loss),
+        data,
+        ckpt_path=tmp_path / "half.ckpt",
+        weights_only=True,
     )
     assert rest.values == pytest.approx(whole.values[4:])
 
@@ -167,7 +164,7 @@ def test_polyak_takes_each_row_for_itself():
 
 
 def test_polyak_in_training_and_with_a_scaler():
-    task = single(losses.giou_loss, optimizer=partial(Polyak, lr=0.5))
+    task = single_task(optimizer=partial(Polyak, lr=0.5))
     task.criterion.score_weight = 0.0
     trainer = their_trainer(max_epochs=15)
     trainer.fit(task, TheirData())
@@ -184,7 +181,7 @@ def test_polyak_in_training_and_with_a_scaler():
     ],
 )
 def test_polyak_refuses_what_would_make_its_step_wrong(options, message):
-    task = single(losses.giou_loss, optimizer=partial(Polyak, lr=0.5))
+    task = single_task(optimizer=partial(Polyak, lr=0.5))
     with pytest.raises(ValueError, match=message):
         their_trainer(**options).fit(task, TheirData())
 

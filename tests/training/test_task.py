@@ -6,15 +6,14 @@ import torch
 from conftest import (
     HINTS_OF_LIGHTNING,
     TheirData,
-    points_model,
-    single_model,
+    points_task,
+    single_task,
     their_trainer,
     unchecked,
 )
 from pytorch_lightning import seed_everything
 
-from spanloc import Criterion, SpanLocalizer, losses
-from spanloc.matching import match_points, match_single
+from spanloc import losses
 from spanloc.metrics import AveragePrecision
 from spanloc.structures import collate
 from spanloc.training import schedules
@@ -26,7 +25,7 @@ pytestmark = HINTS_OF_LIGHTNING
 def test_a_loss_that_is_not_finite_names_its_sequences():
     data = TheirData()
     data.samples[3].features[:] = torch.nan
-    task = SpanLocalizer(single_model(), Criterion(match_single, losses.giou_loss))
+    task = single_task()
     with pytest.raises(FloatingPointError, match=r"nan at step 0.* synthetic-0-3"):
         their_trainer(num_sanity_val_steps=0).fit(task, data)
     with pytest.raises(FloatingPointError, match="not finite for the sequences synthetic-0-3$"):
@@ -38,9 +37,7 @@ def test_a_loss_that_is_not_finite_names_its_sequences():
 def test_validation_is_over_all_sequences_each_on_its_own():
     seed_everything(0, verbose=False)
     metric = AveragePrecision([0.1])
-    task = SpanLocalizer(
-        points_model(), Criterion(match_points, losses.giou_loss), metrics={"map": metric}
-    )
+    task = points_task(metrics={"map": metric})
     data = TheirData([1, 3])
     found = their_trainer().validate(task, data, verbose=False)[0]["val/mAP@0.10"]
     predictions, targets = [], []
@@ -58,9 +55,7 @@ def test_validation_is_over_all_sequences_each_on_its_own():
 
 
 def test_weight_decay_is_for_kernels_and_the_rate_moves_at_every_step():
-    task = SpanLocalizer(
-        points_model(), Criterion(match_points, losses.giou_loss), scheduler=schedules.cosine
-    )
+    task = points_task(scheduler=schedules.cosine)
     trainer = their_trainer(max_epochs=2, num_sanity_val_steps=0)
     trainer.fit(task, TheirData(count=16))
     decayed, plain = trainer.optimizers[0].param_groups
@@ -73,13 +68,13 @@ def test_weight_decay_is_for_kernels_and_the_rate_moves_at_every_step():
 
 
 def test_half_precision_throughout_is_refused():
-    task = SpanLocalizer(single_model(), Criterion(match_single, losses.giou_loss))
+    task = single_task()
     with pytest.raises(ValueError, match="trainer.precision is bf16-true"):
         their_trainer(precision="bf16-true").fit(task, TheirData())
 
 
 def test_mixed_precision_trains():
-    task = SpanLocalizer(points_model(), Criterion(match_points, losses.giou_loss))
+    task = points_task()
     log = GradientNorms(1)
     trainer = their_trainer(precision="bf16-mixed", callbacks=[log])
     trainer.fit(task, TheirData(count=16))
@@ -88,7 +83,7 @@ def test_mixed_precision_trains():
 
 
 def test_features_without_statistics_are_not_normalised_and_a_line_says_so(caplog):
-    task = SpanLocalizer(points_model(), Criterion(match_points, losses.giou_loss))
+    task = points_task()
     line = "the features are not normalised: TheirData has no statistics()"
     with caplog.at_level("INFO", "pytorch_lightning"):
         their_trainer(max_steps=1).fit(task, TheirData(count=8))
@@ -105,23 +100,21 @@ def test_an_optimizer_or_schedule_that_is_made_already_is_refused(name):
     if name == "scheduler":
         made = torch.optim.lr_scheduler.StepLR(made, 3)
     with unchecked(), pytest.raises(TypeError, match=f"{name} is a .*wanted a function"):
-        SpanLocalizer(points_model(), Criterion(match_points, losses.giou_loss), **{name: made})
+        points_task(**{name: made})
 
 
 def test_a_span_loss_without_a_gradient_stops_the_training():
     def detached(pred, target):
         return losses.giou_loss(pred.detach(), target)
 
-    task = SpanLocalizer(points_model(), Criterion(match_points, detached))
+    task = points_task(loss=detached)
     with pytest.raises(ValueError, match="the span loss gave values without a gradient"):
         their_trainer(max_steps=1, num_sanity_val_steps=0).fit(task, TheirData(count=8))
 
 
 def test_lightnings_bar_shows_the_loss_and_the_first_metric_of_validation():
     metric = AveragePrecision([0.5])
-    task = SpanLocalizer(
-        points_model(), Criterion(match_points, losses.giou_loss), metrics={"ap": metric}
-    )
+    task = points_task(metrics={"ap": metric})
     trainer = their_trainer(max_epochs=1)
     trainer.fit(task, TheirData(count=8))
     assert trainer.progress_bar_metrics.keys() == {"train/loss", "val/loss", "val/mAP"}

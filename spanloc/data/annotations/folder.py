@@ -14,6 +14,7 @@ from spanloc.data.annotations.rows import (
     Case,
     Content,
     Ends,
+    LookedAt,
     Policy,
     Reading,
     Unit,
@@ -45,6 +46,7 @@ def read_annotations(
     ignore: Sequence[str] = (),
     background: Sequence[str] | None = None,
     moment_seconds: float | None = None,
+    annotated: LookedAt = "all",
     bad_spans: Policy = "error",
     found: list[BadSpan] | None = None,
     refused: list[Case] | None = None,
@@ -131,6 +133,8 @@ def read_annotations(
             or of a ``tier`` of ``textgrid``; an annotation of ``edf`` without a duration; an instant of
             ``labelstudio``; a symbol of ``wfdb`` that lacks ``(`` or ``)``. None: moments are bad
             spans, and points of ``textgrid`` are not read.
+        annotated: What was looked at of a recording whose files do not say it: ``all``, or
+            ``first_to_last`` span (all of it where there is none).
         bad_spans: What happens to a span that is reversed, empty, outside the sequence, of an unknown label, or
             there twice. ``error`` raises at the first (not at a duplicate, which is kept). ``clip``
             cuts off what lies outside and drops what that does not help. ``drop`` drops them all.
@@ -161,6 +165,7 @@ def read_annotations(
         ignore=ignore,
         background=background,
         moment_seconds=moment_seconds,
+        annotated=annotated,
         bad_spans=bad_spans,
         found=found,
     )

@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
-from spanloc.data.annotations.rows import LEAST, MOST, BadSpan, Ends, Policy, Unit, is_number
+from spanloc.data.annotations.rows import (
+    LEAST,
+    MOST,
+    BadSpan,
+    Ends,
+    LookedAt,
+    Policy,
+    Unit,
+    is_number,
+)
 from spanloc.files import counted
 from spanloc.structures import Timeline
 
@@ -28,11 +37,13 @@ class Meaning:
     ignore: Sequence[str] = ()
     background: Sequence[str] | None = None
     moment_seconds: float | None = None
+    annotated: LookedAt = "all"
     bad_spans: Policy = "error"
     found: list[BadSpan] | None = None
 
     def __post_init__(self) -> None:
         kinds = {"unit": Unit, "ends": Ends, "first_index": Literal[0, 1], "bad_spans": Policy}
+        kinds["annotated"] = LookedAt
         for name, kind in kinds.items():
             if (value := getattr(self, name)) not in get_args(kind):
                 wanted = ", ".join(map(str, get_args(kind)))

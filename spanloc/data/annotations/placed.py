@@ -150,11 +150,10 @@ class Placer:
         spans: list[tuple[float, float]] = []
         labels: list[int] = []
         rows: list[str] = []
-        unseen = self._unseen(entry, grid)
-        ignored = list(unseen)
-        seen = set()
+        ignored, seen, placed = [], set(), []
         for i, row in enumerate(entry.rows):
             span, problem = self._span(row, grid)
+            placed += [] if span is None else [span]
             # What is no text, such as a list, may not be hashable.
             name: Any = row.label if isinstance(row.label, str) else None
             name = self.label_map.get(name, name)
@@ -182,10 +181,11 @@ class Placer:
             spans.append(span)
             labels.append(self._numbers[name])
             rows.append(row.where)
+        unseen = self._unseen(entry, grid, placed)
         return Placed(
             as_stretches(spans),
             torch.tensor(labels, dtype=torch.int64),
-            as_stretches(merged(ignored)),
+            as_stretches(merged([*unseen, *ignored])),
             Source(str(entry.file), rows, as_stretches(unseen)),
         )
 
@@ -256,10 +256,14 @@ class Placer:
                 remedy = f"did you mean {near!r}?"
             raise ValueError("; ".join(filter(None, (f"{entry.where}: {text}", remedy))))
 
-    def _unseen(self, entry: Annotated, grid: Grid) -> list[tuple[float, float]]:
+    def _unseen(
+        self, entry: Annotated, grid: Grid, spans: list[tuple[float, float]]
+    ) -> list[tuple[float, float]]:
+        looked_at = [self._in_steps(*stretch, grid)[2:] for stretch in entry.annotated or ()]
         if entry.annotated is None:
-            return []
-        looked_at = (self._in_steps(*stretch, grid)[2:] for stretch in entry.annotated)
+            if self.meaning.annotated == "all" or not spans:
+                return []
+            looked_at = [(min(start for start, _ in spans), max(end for _, end in spans))]
         return between([s for s in looked_at if s[0] < s[1]], 0.0, float(grid.num_steps))
 
 

@@ -25,6 +25,8 @@ MISSING = ...
 Unit = Literal["seconds", "milliseconds", "steps"]
 Ends = Literal["half-open", "inclusive"]
 Policy = Literal["error", "clip", "drop"]
+# What was looked at of a recording whose files do not say it.
+LookedAt = Literal["all", "first_to_last"]
 
 
 class Row(NamedTuple):
