@@ -9,6 +9,7 @@ import yaml
 from spanloc import reports
 
 NOW = 2_000_000_000.0  # of the tests: a point in time for ages and states
+LOG = "csv/version_0/metrics.csv"
 QUANTILES = ("q05", "q25", "q75", "q95")
 
 
@@ -113,7 +114,7 @@ def finished(folder, loss="giou", seed=0, *, metrics=None, figures=None, **setti
         "overrides.yaml": [f"{name}={value}" for name, value in given.items()],
         "metrics.json": {"val/tiou": 0.9, "test/tiou": 0.91, "time/train": 50.0} | (metrics or {}),
         "convergence.json": convergence(loss, **(figures or {})),
-        "csv/version_0/metrics.csv": log(124, loss=loss, seed=seed),
+        LOG: log(124, loss=loss, seed=seed),
     }
     return write_run(folder, files)
 
@@ -122,6 +123,13 @@ def found(folder):
     """The runs of a folder, and their groups."""
     runs = reports.find_runs([folder], now=NOW)
     return runs, reports.group_runs(runs)
+
+
+def logged(folder, text):
+    """A run that has no more than a config and this log, as it is read."""
+    write_run(folder, {"config.yaml": config(), LOG: text})
+    (run,), _ = found(folder)
+    return run
 
 
 def by_name(folder):

@@ -84,8 +84,6 @@ def _changed(draw, node):
 def json_files(draw, content):
     """The bytes of a JSON file."""
     text = json.dumps(draw(trees(content)))
-    for name, raw in RAW.items():
-        text = text.replace(f'"{name}"', raw)
     if draw(st.integers(0, 9)) == 0:  # a name twice
         text = text.replace("{", '{"subset": 1, "subset": 2, ', 1)
     return draw(files(text))
@@ -120,7 +118,9 @@ def csv_files(draw, rows):
 
 @st.composite
 def files(draw, text):
-    """The bytes of a text: in some encoding, and perhaps cut or broken."""
+    """The bytes of a text: in some encoding, and perhaps cut or broken; what ``RAW`` names is put in."""
+    for name, raw in RAW.items():
+        text = text.replace(f'"{name}"', raw).replace(f"'{name}'", raw)
     encoding = draw(
         st.sampled_from(["utf-8"] * 8 + ["utf-8-sig", "utf-16", "utf-16-le", "latin-1"])
     )

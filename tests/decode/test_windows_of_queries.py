@@ -10,7 +10,6 @@ from conftest import HINTS_OF_LIGHTNING, make_batch, query_model, single_model, 
 from spanloc import Criterion, SpanLocalizer, losses
 from spanloc.data import AnnotatedData
 from spanloc.decode import Decode, decode_windows, reach_of, stretch, windows
-from spanloc.inference.streaming import Stream
 from spanloc.matching import match_hungarian
 from spanloc.structures import Output, Sample, collate
 
@@ -125,11 +124,3 @@ def test_a_query_model_sees_windows_of_a_crop_and_a_checkpoint_keeps_that(annota
     trainer.save_checkpoint(tmp_path / "model.ckpt")
     saved = torch.load(tmp_path / "model.ckpt", weights_only=True)
     assert saved["spanloc"]["window"] == 25
-
-
-def test_a_stream_refuses_a_model_without_points():
-    task = SpanLocalizer(query_model(), Criterion(match_hungarian, losses.giou_loss))
-    with pytest.raises(
-        ValueError, match="from a head with points, such as PointsHead; this model has QueryHead"
-    ):
-        Stream(task, longest=10.0)

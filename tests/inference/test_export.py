@@ -273,7 +273,7 @@ def test_the_numpy_example_needs_no_more_than_numpy_and_onnx_runtime():
 
 
 @pytest.mark.parametrize(
-    ("format", "name", "opset", "said"),
+    ("kind", "name", "opset", "said"),
     [
         ("tflite", "m.onnx", 18, "format is 'tflite'; wanted onnx or torch_export"),
         ("onnx", "best.ckpt", 18, "best.ckpt: a file of format=onnx ends in .onnx"),
@@ -281,15 +281,10 @@ def test_the_numpy_example_needs_no_more_than_numpy_and_onnx_runtime():
     ],
 )
 def test_an_option_out_of_range_is_refused_and_no_file_is_touched(
-    format,  # noqa: A002
-    name,
-    opset,
-    said,
-    trained,
-    tmp_path,
+    kind, name, opset, said, trained, tmp_path
 ):
     (tmp_path / name).write_text("earlier")
     with pytest.raises(ValueError, match=said):
-        export(spanloc.load(trained["single"]), tmp_path / name, format, opset=opset)
+        export(spanloc.load(trained["single"]), tmp_path / name, kind, opset=opset)
     assert (tmp_path / name).read_text() == "earlier"
     assert os.listdir(tmp_path) == [name]

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from conftest import points_model, points_task, single_model
+from conftest import points_model, points_task, query_model, single_model
 
 from spanloc import ops
 from spanloc.data.signals import ArraySignal, LogSpectrogram
@@ -225,6 +225,10 @@ def test_mistakes_are_refused_with_a_reason(model, values):
 
 
 @pytest.mark.parametrize("most", [1, 200])
-def test_a_model_of_one_span_is_refused_whatever_its_decode(most):
-    with pytest.raises(ValueError, match="many spans per sequence .*; this model has SingleHead"):
-        Stream(task_of(single_model(), max_predictions=most), longest=50.0)
+@pytest.mark.parametrize(
+    ("make", "head"), [(single_model, "SingleHead"), (query_model, "QueryHead")]
+)
+def test_a_model_without_points_is_refused_whatever_its_decode(make, head, most):
+    message = f"many spans per sequence from a head with points, .*; this model has {head}"
+    with pytest.raises(ValueError, match=message):
+        Stream(task_of(make(), max_predictions=most), longest=50.0)

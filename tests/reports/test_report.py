@@ -4,7 +4,7 @@ import math
 from itertools import product
 
 import pytest
-from made_runs import NOW, config, convergence, finished, found, log, write_run
+from made_runs import LOG, NOW, config, convergence, finished, found, log, logged, write_run
 
 from spanloc.reports import NONE, compare, find_runs, read_run, run_table, summarize
 
@@ -46,7 +46,7 @@ def test_one_seed_allows_no_comparison():
 
 
 def test_states(tmp_path):
-    log_file = {"csv/version_0/metrics.csv": log(80)}
+    log_file = {LOG: log(80)}
     base = {"config.yaml": config(), **log_file}
     done = finished(tmp_path / "done")
     assert read(done).state == "finished"
@@ -100,7 +100,7 @@ def test_a_log_that_is_cut_loses_its_last_line_only(tmp_path):
     text = (
         "epoch,train/loss_span,step,val/tiou\n0,0.5,0,\n0,0.25,1,\n0,,1,0.75\n1,0.125,2,\n1,0.1,3"
     )
-    run = read(write_run(tmp_path, {"config.yaml": config(), "csv/version_0/metrics.csv": text}))
+    run = logged(tmp_path, text)
     assert run.curves["train/loss_span"].tolist() == [0.5, 0.25, 0.125]
     assert run.curves["val/tiou"][1] == 0.75
     assert (run.steps, run.epochs) == (3, 1)
@@ -109,7 +109,7 @@ def test_a_log_that_is_cut_loses_its_last_line_only(tmp_path):
 
 def test_cells_beyond_the_header_of_a_log_are_no_column(tmp_path):
     text = "epoch,step,val/tiou\n0,0,0.5\n0,1,0.75,9,9\n"
-    run = read(write_run(tmp_path, {"config.yaml": config(), "csv/version_0/metrics.csv": text}))
+    run = logged(tmp_path, text)
     assert sorted(run.curves) == ["epoch", "step", "val/tiou"]
     assert run.epochs == 1
 

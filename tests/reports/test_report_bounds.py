@@ -8,11 +8,10 @@ from itertools import product
 
 import numpy as np
 import pytest
-from made_runs import NOW, config, convergence, finished, found, shown, write_run
+from made_runs import LOG, NOW, convergence, finished, found, logged, shown, write_run
 
 from spanloc import reports
 
-LOG = "csv/version_0/metrics.csv"
 TREE = convergence()
 BAD = {
     "long": (
@@ -144,16 +143,14 @@ def test_steps_that_no_training_takes_are_left_out(tmp_path):
     rows = ["0,0.5,0", "0,0.25,1e300", "0,0.25,-4", "0,0.25,nan", "1e300,0.25,2", "0,1e308,3"]
     rows += ["inf,0.25,4", "nan,0.25,5", "1e999,0.25,6"]
     text = "epoch,train/loss_span,step\n" + "\n".join(rows) + "\n"
-    write_run(tmp_path, {"config.yaml": config(), LOG: text})
-    (run,), _ = found(tmp_path)
+    run = logged(tmp_path, text)
     assert run.curves["step"].tolist() == [0, 2, 3, 4, 5, 6]
     np.testing.assert_array_equal(run.curves["train/loss_span"][:3], [0.5, 0.25, np.nan])
     assert (run.steps, run.epochs) == (7, 0)
 
 
 def test_a_log_without_epochs_has_none(tmp_path):
-    write_run(tmp_path, {"config.yaml": config(), LOG: "step,val/tiou\n0,0.5\n1,0.6\n"})
-    (run,), _ = found(tmp_path)
+    run = logged(tmp_path, "step,val/tiou\n0,0.5\n1,0.6\n")
     assert (run.steps, run.epochs) == (2, 0)
 
 

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from made_runs import config, finished, found, shown, write_run
+from made_runs import finished, found, logged, shown
 
 from spanloc import plots, reports
 
@@ -98,8 +98,7 @@ ROWS = """epoch,grad/clipped,grad/params,grad/spans,train/loss_span,step
 
 
 def test_a_gradient_belongs_to_the_loss_of_its_own_step(tmp_path):
-    write_run(tmp_path, {"config.yaml": config(), "csv/version_0/metrics.csv": ROWS})
-    (run,), _ = found(tmp_path)
+    run = logged(tmp_path, ROWS)
     nan = np.nan
     expected = {
         "step": [0, 1, 2, 3],

@@ -5,7 +5,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from made_runs import NOW, config, finished, found, log, shown, write_run
+from made_runs import LOG, NOW, config, finished, found, log, logged, shown, write_run
 from metric_rows import tensors
 
 from spanloc import reports
@@ -23,8 +23,7 @@ def sweep(tmp_path):
             figures["exponent__low"], figures["exponent__high"] = -0.1, 0.6 + seed
             folder = tmp_path / "runs" / f"{loss}_{seed}"
             finished(folder, loss, seed, metrics={"test/tiou": tiou + 0.01 * i}, figures=figures)
-    files = {"config.yaml": config(seed=9), "overrides.yaml": ["seed=9"]}
-    files["csv/version_0/metrics.csv"] = log(70)
+    files = {"config.yaml": config(seed=9), "overrides.yaml": ["seed=9"], LOG: log(70)}
     write_run(tmp_path / "runs" / "going", files, age=120)
     write_run(tmp_path / "runs" / "failed", {**files, "error.txt": "ValueError: nan at step 7"})
     return tmp_path / "runs"
@@ -263,11 +262,10 @@ def test_figures_leave_out_what_no_log_axis_has(tmp_path):
     lines = (
         "epoch,train/loss_span,grad/spans,grad/params,step\n0,0,0,0,0\n0,nan,1,1,1\n0,inf,1,1,2\n"
     )
-    files = {"config.yaml": config(), "overrides.yaml": [], "csv/version_0/metrics.csv": lines}
-    write_run(tmp_path, files)
+    write_run(tmp_path, {"overrides.yaml": []})
+    logged(tmp_path, lines)
     assert "<figure>" not in shown(tmp_path, reports.page)
-    files["csv/version_0/metrics.csv"] = lines + "0,0.5,1.4,,3\n"
-    write_run(tmp_path, files)
+    logged(tmp_path, lines + "0,0.5,1.4,,3\n")
     assert shown(tmp_path, reports.page).count("<figure>") == 1
 
 

@@ -6,14 +6,14 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from made_runs import NOW, config, convergence, finished, log, write_run
+from made_runs import LOG, NOW, config, convergence, finished, log, write_run
 from metric_rows import rows, tensors
-from mutated import RAW, TEXTS, at_length, csv_files, files, harmless, json_files, often, trees
+from mutated import TEXTS, at_length, csv_files, files, harmless, json_files, often, trees
 
 from spanloc import reports
 from spanloc.metrics import diagnose
 
-LOG = [line.split(",") for line in log(80).splitlines()]
+CELLS = [line.split(",") for line in log(80).splitlines()]
 SCORES = {
     "metrics": {"mAP": 0.5, "AP/a": 0.25},
     "diagnosis": diagnose(*tensors(*rows()), ["a", "b", "c"]),
@@ -26,24 +26,16 @@ SCORES = {
 }
 
 
-@st.composite
-def yaml_files(draw, content):
-    text = yaml.safe_dump(draw(trees(content)))
-    for name, raw in RAW.items():
-        text = text.replace(f"'{name}'", raw)
-    return draw(files(text))
-
-
 def named(name, strategy):
     return st.tuples(st.just(name), strategy)
 
 
 one_file = st.one_of(
-    named("config.yaml", yaml_files(config())),
+    named("config.yaml", trees(config()).map(yaml.safe_dump).flatmap(files)),
     named("metrics.json", json_files({"val/tiou": 0.5, "test/tiou": 0.9, "time/train": 5.0})),
     named("convergence.json", json_files(convergence())),
     named("scores.json", json_files(SCORES)),
-    named("csv/version_0/metrics.csv", csv_files(LOG)),
+    named(LOG, csv_files(CELLS)),
     named("error.txt", st.sampled_from(TEXTS).flatmap(files)),
 )
 changes = st.lists(one_file, min_size=1, max_size=2)

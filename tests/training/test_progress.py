@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from conftest import HINTS_OF_LIGHTNING, their_trainer
+from conftest import BARE, HINTS_OF_LIGHTNING, their_trainer
 from pytorch_lightning import Callback, LightningModule
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader, IterableDataset
@@ -286,10 +286,8 @@ def test_the_bar_shows_loss_and_metric_and_no_speed(tmp_path):
 def test_a_run_that_is_redirected_has_its_progress_in_its_log(cli, monkeypatch):
     # Every line is due.
     monkeypatch.setattr(Pace, "due", lambda self: True)
-    run = cli("train", "data.num_train=16", "data.num_val=4", "data.num_test=4", "data.length=64",
-              "data.span_length=[12,24]", "data.batch_size=8", "trainer.max_epochs=1",
-              "trainer.accelerator=cpu", "backbone.width=8", "callbacks.convergence=null", "test=false",
-              "hydra.run.dir=run")  # fmt: skip
+    settings = (*BARE, "data.num_train=16", "trainer.max_epochs=1", "hydra.run.dir=run")
+    run = cli("train", *settings)
     assert not isinstance(run, str), run
     text = (run / "run" / "train.log").read_text()
     assert "epoch 1/1, step 1/2: loss " in text
