@@ -25,8 +25,8 @@ from spanloc.data.annotations.folder import (
     Record,
     read_annotations,
 )
-from spanloc.data.annotations.quotes import as_mapping
 from spanloc.data.held_out import ONE_SUBJECT
+from spanloc.data.quotes import as_mapping
 from spanloc.data.sample import data_folder
 from spanloc.data.survey import divided, survey_records
 from spanloc.data.survey.result import SEVERITIES, Finding, Survey

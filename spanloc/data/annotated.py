@@ -11,7 +11,6 @@ from torch import Tensor
 
 from spanloc.data.annotations.folder import SUBSETS, Annotations, BadSpan, Record, read_annotations
 from spanloc.data.annotations.problems import bad_span_notes
-from spanloc.data.annotations.quotes import as_mapping
 from spanloc.data.annotations.rows import nearest
 from spanloc.data.crops import Crops, require_room
 from spanloc.data.datamodule import SpanDataModule
@@ -25,6 +24,7 @@ from spanloc.data.held_out import (
     training_notes,
 )
 from spanloc.data.inputs import facts_of
+from spanloc.data.quotes import as_mapping
 from spanloc.data.sequences import AnnotatedSequences, TiledSequences, offset_share
 from spanloc.data.signals import ArraySignal, NpySignal
 from spanloc.data.sound import features_for, note_on_sound, require_features

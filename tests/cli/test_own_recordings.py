@@ -16,8 +16,8 @@ from pages import BARE
 from spanloc.cli.evaluated_data import set_up
 from spanloc.cli.frame.arguments import with_text_roots
 from spanloc.data import AnnotatedData
-from spanloc.data.annotations.quotes import as_mapping, as_written, quoted
 from spanloc.data.fingerprint import Fingerprint
+from spanloc.data.quotes import as_mapping, as_written, quoted
 from spanloc.data.sample import data_folder
 
 SHORT = (*BARE, "hydra.run.dir=out")

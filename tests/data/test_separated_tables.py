@@ -92,6 +92,15 @@ def test_several_columns_of_text_are_named_in_one_error(tmp_path):
     assert str(caught.value) == f"{path}: {wanted} numbers: choose others with data.channels"
 
 
+def test_a_column_of_clock_times_that_is_not_known_may_be_the_time(tmp_path):
+    path = table(tmp_path, "Wann (Uhr);x\n22:15:00;1\n22:15:01;2\n")
+    with pytest.raises(
+        ValueError, match=r"if it is the time, 'data.columns=\{time: \"Wann \(Uhr\)\"\}'$"
+    ):
+        open_signal(path)
+    assert open_signal(path, time="Wann (Uhr)").rate == 1
+
+
 def test_text_after_the_first_rows_is_named_with_its_row(tmp_path):
     path = table(tmp_path, "x,label\n1,\n2,walk\n")
     with pytest.raises(ValueError, match=r"row 3, column 'label' is 'walk'.*with data\.channels$"):

@@ -12,7 +12,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 
-from spanloc.data.annotations.quotes import QUOTED, in_quotes
+from spanloc.data.quotes import QUOTED, in_quotes
 
 _NUMBER = r"[+-]?[\d_.]+(?:[eE][+-]?\d+)?"
 _NUMBER_IN_LIST = rf"(?<=[\[,]){_NUMBER}(?=[,\]])"

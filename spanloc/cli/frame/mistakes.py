@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from spanloc.data.annotations.quotes import in_quotes
+from spanloc.data.quotes import in_quotes
 from spanloc.files import leaves
 
 _MISTAKES = (

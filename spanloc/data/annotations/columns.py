@@ -4,8 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
-from spanloc.data.annotations.quotes import as_written
 from spanloc.data.annotations.rows import MOMENTS
+from spanloc.data.quotes import as_written
 from spanloc.data.signals.reading import listed
 
 #: In place of the name of a column that the user knows.

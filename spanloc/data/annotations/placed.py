@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from spanloc.data.annotations.meaning import Grid, Meaning, around, in_seconds, transposed
-from spanloc.data.annotations.quotes import renaming
 from spanloc.data.annotations.rows import (
     MISSING,
     MOMENTS,
@@ -26,6 +25,7 @@ from spanloc.data.annotations.rows import (
     nearest,
 )
 from spanloc.data.annotations.units import past_end, size_of
+from spanloc.data.quotes import renaming
 from spanloc.data.signals.clock import DATES
 from spanloc.files import counted, shown
 

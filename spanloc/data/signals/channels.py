@@ -1,11 +1,13 @@
 """Some channels of a signal."""
 
+import re
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from spanloc.data.quotes import quoted
 from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import listed, shown_path
 
@@ -126,6 +128,8 @@ def columns_for(
     holds = f"s {shown} hold" if len(bad) > 1 else f" {shown} holds"
     what = " and ".join(list(dict.fromkeys(f"{kinds[i]:.60}" for i in bad))[:3])
     hint = "" if len(bad) == len(own) else ": choose others with data.channels"
+    if len(bad) == 1 and re.search(r"\d:\d\d", kinds[bad[0]]):
+        hint = f": if it is the time, 'data.columns={{time: {quoted(names[bad[0]])}}}'"
     raise ValueError(f"{where}: column{holds} {what}; wanted numbers{hint}")
 
 

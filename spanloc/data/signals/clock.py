@@ -11,7 +11,8 @@ import numpy as np
 from spanloc.data.signals.reading import shown_path
 
 _NAME = re.compile(
-    r"(?:time|timestamp|datetime|elapsed|seconds|zeit|temps|tiempo|t)"
+    r"(?:(?:(?:date|datum|fecha)[ _/]*)?(?:time|timestamp|zeit|uhrzeit|temps|tiempo|heure|hora)"
+    r"|elapsed|seconds|t)"
     r"(?:[ _]*[\[(]?(s|sec|secs|seconds|ms|us|ns)[\])]?)?",
     re.I,
 )
@@ -32,14 +33,14 @@ SECONDS = {"ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 def time_column(names: Sequence[str], chosen: str | None = None) -> tuple[int, float] | None:
     """The place of the column with the time, and its unit in seconds; None where there is none.
 
-    It is the ``chosen`` one, else the first that is called ``time``, ``timestamp``, ``datetime``, ``elapsed``,
-    ``seconds``, ``zeit``, ``temps``, ``tiempo`` or ``t``, in small or capital letters. It holds seconds, or
-    date-times; after ``_`` or a blank, or in brackets, another unit may follow: ``time_ms``.
+    It is the ``chosen`` one, else the first that is called ``time``, ``timestamp``, ``elapsed``, ``seconds``,
+    ``zeit``, ``uhrzeit``, ``temps``, ``heure``, ``tiempo``, ``hora`` or ``t``, in small or capital letters, or
+    as in ``Date/Time``. It holds seconds, or date-times; after ``_`` or a blank, or in brackets, another unit may follow: ``time_ms``.
 
     >>> time_column(["x", "Time (ms)"]), time_column(["temperature"])
     ((1, 0.001), None)
-    >>> time_column(["time", "clock_ms"], "clock_ms")
-    (1, 0.001)
+    >>> time_column(["time", "clock_ms"], "clock_ms"), time_column(["Datum/Uhrzeit"])
+    ((1, 0.001), (0, 1.0))
     """
     if chosen is not None and chosen in names:
         unit = _UNIT.search(chosen.strip())

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from spanloc.data.annotations.quotes import renaming
 from spanloc.data.annotations.rows import BadSpan, Case
+from spanloc.data.quotes import renaming
 from spanloc.data.survey.facts import Facts, fitting
 from spanloc.data.survey.kinds import FEW, RARE, SHORT, finding
 from spanloc.data.survey.result import MOST_CASES, Finding, LabelSpans
