@@ -211,3 +211,19 @@ def test_times_of_float32_that_begin_late_are_regular(tmp_path):
     pd.DataFrame({"time": times, "x": 1.0}).to_parquet(tmp_path / "x.parquet")
     signal = open_signal(tmp_path / "x.parquet")
     assert (signal.num_steps, signal.rate) == (20_000, 100)
+
+
+def test_times_that_may_be_milliseconds_are_a_finding(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "annotations.csv").write_text("sequence,start,end\na,1,2\n")
+    for unit, step, found in (
+        ("", 33, True),
+        ("", 1, False),
+        ("_ms", 33, False),
+        ("_ms", 3000, True),
+    ):
+        times = [f"{step * i},{i % 7}" for i in range(100)]
+        text = "\n".join([f"time{unit},x", *times])
+        (tmp_path / "data" / "a.csv").write_text(text)
+        kinds = {finding.kind for finding in survey(tmp_path, bad_spans="drop").findings}
+        assert ("slow" in kinds) == found

@@ -262,6 +262,17 @@ def test_what_is_held_out_is_said_by_subject_where_these_are_known():
     assert any(note.startswith("held out for testing: 'r") for note in data.notes)
 
 
+def test_the_line_with_the_separator_of_excel_is_none_of_the_table(tmp_path):
+    recording(tmp_path / "data", "a")
+    text = "sep=;\nsequence;start;end\na;1,5;2,5\n"
+    (tmp_path / "annotations.csv").write_text(text)
+    (record,) = read_annotations(tmp_path, fps=RATE).subsets["training"]
+    assert (record.spans / RATE).tolist() == [[1.5, 2.5]]
+    (tmp_path / "annotations.csv").write_text(text.replace("1,5", "x"))
+    with pytest.raises(ValueError, match=r"csv: line 3: start is 'x'"):
+        read_annotations(tmp_path, fps=RATE)
+
+
 def test_rows_of_a_table_of_numbers_are_lines_of_its_file(tmp_path):
     (tmp_path / "data").mkdir()
     for name, header in (("a", "x,y\n"), ("b", "")):
@@ -273,19 +284,3 @@ def test_rows_of_a_table_of_numbers_are_lines_of_its_file(tmp_path):
         ("a", "line 3"),
         ("b", "line 2"),
     ]
-
-
-def test_times_that_may_be_milliseconds_are_a_finding(tmp_path):
-    (tmp_path / "data").mkdir()
-    (tmp_path / "annotations.csv").write_text("sequence,start,end\na,1,2\n")
-    for unit, step, found in (
-        ("", 33, True),
-        ("", 1, False),
-        ("_ms", 33, False),
-        ("_ms", 3000, True),
-    ):
-        times = [f"{step * i},{i % 7}" for i in range(100)]
-        text = "\n".join([f"time{unit},x", *times])
-        (tmp_path / "data" / "a.csv").write_text(text)
-        kinds = {finding.kind for finding in survey(tmp_path, bad_spans="drop").findings}
-        assert ("slow" in kinds) == found

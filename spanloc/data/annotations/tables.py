@@ -154,7 +154,10 @@ def _separated(file: Path, columns: Columns, unit: Unit) -> Iterator[Piece]:
     encoding = text_encoding(file)
     with file.open(encoding=encoding, errors="replace", newline="") as content:
         start = next(lines_of(file, content), "")
-    separator = "\t" if file.suffix.lower() == ".tsv" else separator_of(start)
+    excel = start.startswith("sep=")
+    separator = start[4] if excel else separator_of(start)
+    if file.suffix.lower() == ".tsv":
+        separator = "\t"
     rows = _fields(file, separator)
     line, header = next(rows, (1, []))
     if not header:
@@ -165,7 +168,10 @@ def _separated(file: Path, columns: Columns, unit: Unit) -> Iterator[Piece]:
     names = [header[i] for i in chosen.values()]
     options = (
         arrow.ReadOptions(
-            use_threads=False, block_size=_BLOCK, encoding=encoding.removesuffix("-sig")
+            use_threads=False,
+            block_size=_BLOCK,
+            encoding=encoding.removesuffix("-sig"),
+            skip_rows=int(excel),
         ),
         arrow.ParseOptions(delimiter=separator, newlines_in_values=True),
         arrow.ConvertOptions(
@@ -203,7 +209,8 @@ def _fields(file: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
     try:
         with file.open(encoding=encoding_of(file), newline="") as content:
             reader = csv.reader(lines_of(file, content), delimiter=separator)
-            yield from ((reader.line_num, row) for row in reader if row)
+            # "sep=;" is Excel's own line.
+            yield from ((reader.line_num, row) for row in reader if row and row[0] != "sep=")
     except UnicodeDecodeError as error:
         raise ValueError(f"{file}: not UTF-8 text: {error}; save it as UTF-8") from None
     except csv.Error as error:

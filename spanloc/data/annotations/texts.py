@@ -73,9 +73,12 @@ def text_table(
     for _ in range(begin):
         lines.readline()
     if separator is None:
-        at = lines.tell()
-        separator = separator_of(lines.readline())
-        lines.seek(at)
+        at, line = lines.tell(), lines.readline()
+        if line.startswith("sep="):  # Excel's own line
+            begin, separator = begin + 1, line[4]
+        else:
+            separator = separator_of(line)
+            lines.seek(at)
     # Strict: else a quote that is never closed takes all that follows into one cell, without a word.
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=separator != "\t", strict=True)
     rows = _rows(reader, where, begin, refused)
