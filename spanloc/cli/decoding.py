@@ -98,8 +98,8 @@ def decode_apart(task: PredictingModule, options: dict[str, Any], min_score: flo
         return []
     options["exclusive"] = True
     return [
-        "overlapping predictions are left out (the set with the highest total score is written), because no "
-        "spans overlap in the training data; decode.exclusive=false writes all"
+        "of overlapping predictions the one with the highest score is written, because no spans overlap in the "
+        "training data; decode.exclusive=false writes all"
     ]
 
 

@@ -60,8 +60,8 @@ class Decode:
         calibration: Gives scores the meaning of a probability of being right: such as
             :class:`~spanloc.decode.Temperature` or :class:`~spanloc.decode.Isotonic`.
         min_scores: By label, ``(K,)``: what then scores lower is dropped.
-        exclusive: No two spans of a sequence overlap, whatever their labels: the set with the highest total
-            score, see :func:`spanloc.ops.exclusive`.
+        exclusive: No two spans of a sequence overlap, whatever their labels: of those that do, the best-scored
+            one is left, see :func:`spanloc.ops.exclusive`.
         trim: The share of its length that a span may give up at either end for ``exclusive``.
         fill_gaps: Spans of one label that are at most so many **seconds** apart, or overlap, become one,
             see :func:`spanloc.ops.fill_gaps`; with ``exclusive`` only where no other span lies between.

@@ -9,23 +9,23 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from spanloc.ops.compiled import to_array
+from spanloc.ops.suppress import nms
 
 
 def exclusive(
     spans: Float[Tensor, "n 2"], scores: Float[Tensor, " n"], *, trim: float = 0.0
 ) -> tuple[Int64[Tensor, " kept"], Float[Tensor, "kept 2"]]:
-    """The set of spans without overlaps, whatever their labels, that has the highest total score.
+    """Spans without overlaps, whatever their labels: the best-scored first, then those that it leaves room for.
 
-    Found by dynamic programming over the spans by their ends (weighted interval scheduling), in
-    ``O(n log n)``. Spans that only touch do not overlap; one without length may stand where others begin or end.
+    Spans that only touch do not overlap.
 
     Neighbours that share a boundary are rarely predicted without some overlap. So each span may give up a
     share ``trim`` of its length at either end: spans may be chosen together where what is then left of them
     does not overlap, and are cut between.
 
     Args:
-        spans: In any one unit, ordered.
-        scores: Those of 0 or less are never chosen.
+        spans: In any one unit, ordered; those without length are never chosen.
+        scores: Those of 0 or less are never chosen either; equal ones are taken in input order.
         trim: In ``[0, 0.5)``; 0 moves no boundary.
 
     Returns:
@@ -46,16 +46,15 @@ def exclusive(
         raise ValueError(f"trim is {trim}; it must lie in [0, 0.5)")
     values, whole = to_array(scores), to_array(spans)
     away = trim * (whole[:, 1] - whole[:, 0])
-    starts, ends = whole[:, 0] + away, whole[:, 1] - away
+    starts = whole[:, 0] + away
     # Where rounding would turn a span round.
-    ends = np.maximum(starts, ends)
-    order = np.lexsort((starts, ends))
-    before = np.searchsorted(ends[order], starts[order], "right")
-    # Of two without length at one place, and of such a one and those that end there, each stands.
-    before = np.minimum(before, np.arange(len(order)))
-    chosen = order[_best_set(values[order], before)]
+    ends = np.maximum(starts, whole[:, 1] - away)
+    rows = np.flatnonzero((values > 0) & (whole[:, 1] > whole[:, 0]))
+    cores = torch.from_numpy(np.stack([starts, ends], 1)[rows])
+    best, _ = nms(cores, torch.from_numpy(values[rows]), threshold=0.0)
+    chosen = rows[best.numpy()]
     if trim:
-        _cut(whole, values, starts, ends, chosen)
+        _cut(whole, values, starts, ends, chosen[np.lexsort((ends[chosen], starts[chosen]))])
     index = torch.from_numpy(np.sort(chosen))
     return index.to(scores.device), torch.from_numpy(whole)[index].to(spans)
 
@@ -102,28 +101,10 @@ def fill_gaps(
 
 @numba.njit(cache=True)
 @no_type_check
-def _best_set(scores, before):
-    # best[i]: the highest total of the first i spans by their ends.
-    best = np.zeros(len(scores) + 1)
-    for i in range(len(scores)):
-        best[i + 1] = max(best[i], scores[i] + best[before[i]])
-    chosen, total, i = np.empty(len(scores), np.int64), 0, len(scores)
-    while i > 0:
-        if best[i] > best[i - 1]:
-            chosen[total] = i - 1
-            total += 1
-            i = before[i - 1]
-        else:
-            i -= 1
-    return chosen[:total]
-
-
-@numba.njit(cache=True)
-@no_type_check
 def _cut(spans, scores, starts, ends, chosen):
-    # From the last to the first, as they were chosen; the better-scored one gives up less.
+    # In order of time; the better-scored one gives up less.
     for n in range(len(chosen) - 1):
-        later, earlier = chosen[n], chosen[n + 1]
+        earlier, later = chosen[n], chosen[n + 1]
         if spans[earlier, 1] > spans[later, 0]:
             low = max(spans[later, 0], ends[earlier])
             high = min(spans[earlier, 1], starts[later])

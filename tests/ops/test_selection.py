@@ -1,6 +1,5 @@
 """Sets of spans that do not overlap, and gaps that are filled."""
 
-import itertools
 import time
 from functools import partial
 
@@ -20,26 +19,24 @@ def overlaps(spans):
     return bool((spans[1:, 0] < spans[:-1, 1]).any())
 
 
-def best_total(spans, scores):
-    best = 0.0
-    for size in range(1, len(spans) + 1):
-        for some in itertools.combinations(range(len(spans)), size):
-            rows = list(some)
-            if not overlaps(spans[rows]):
-                best = max(best, float(scores[rows].sum()))
-    return best
-
-
 @pytest.mark.parametrize("seed", range(12))
-def test_the_exclusive_set_is_the_best_of_all_sets(seed):
-    spans, scores, _ = case(9, seed)
+def test_the_best_span_stands_then_the_best_that_it_leaves_room_for(seed):
+    spans, scores, _ = case(40, seed)
     if seed % 2:
         # Many ties, and spans that touch.
         spans, scores = spans.round(), (scores * 4).ceil() / 4
+    wanted: list[int] = []
+    for row in scores.argsort(descending=True, stable=True).tolist():
+        if spans[row, 1] > spans[row, 0] and not overlaps(spans[[*wanted, row]]):
+            wanted.append(row)
     index, kept = ops.exclusive(spans, scores)
+    assert index.tolist() == sorted(wanted)
     assert torch.equal(kept, spans[index])
-    assert not overlaps(kept)
-    assert float(scores[index].sum()) == pytest.approx(best_total(spans, scores))
+
+
+def test_one_good_span_stands_above_two_weak_ones():
+    spans = torch.tensor([[0.0, 10.0], [0.0, 4.0], [5.0, 10.0]])
+    assert ops.exclusive(spans, torch.tensor([0.5, 0.4, 0.4]))[0].tolist() == [0]
 
 
 @pytest.mark.parametrize("trim", [0.05, 0.2, 0.45])
@@ -63,10 +60,10 @@ def test_of_two_that_are_trimmed_the_better_one_keeps_more():
     assert kept.tolist() == [[0.0, 9.75], [9.75, 20.0]]
 
 
-def test_spans_without_length_stand_where_others_end():
-    spans = torch.tensor([[0.0, 5.0], [5.0, 5.0], [5.0, 5.0], [5.0, 9.0]])
+def test_spans_without_length_are_not_chosen():
+    spans = torch.tensor([[0.0, 5.0], [5.0, 5.0], [2.0, 2.0], [5.0, 9.0]])
     index, _ = ops.exclusive(spans, torch.full((4,), 0.5))
-    assert index.tolist() == [0, 1, 2, 3]
+    assert index.tolist() == [0, 3]
 
 
 def test_nothing_and_scores_of_0_give_nothing():

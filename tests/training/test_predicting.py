@@ -73,7 +73,7 @@ def test_where_no_training_spans_overlap_predictions_from_a_score_on_do_not(
     state = torch.load(named_model / "best.ckpt", weights_only=True)
     del state["spanloc"]["facts"]["overlapping"]  # as checkpoints were before
     torch.save(state, tmp_path / "old.ckpt")
-    least, line = 1e-4, "overlapping predictions are left out (the set with the highest total"
+    least, line = 1e-4, "of overlapping predictions the one with the highest score is written"
 
     def written(*words, of=named_model):
         out = tmp_path / "out"
