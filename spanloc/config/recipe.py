@@ -134,6 +134,8 @@ class _Recipe:
             raise ValueError(f"stride is {stride}; it must be at least 1")
         levels = levels_for(facts.longest, stride)
         reason = f"for spans of up to {self._length(facts.longest)}"
+        if facts.num_longer:
+            reason += f" ({facts.num_longer} far longer: not counted)"
         levels = self._choose("neck.num_levels", levels, reason)
         self._predictions((2 - 2 ** (1 - levels)) / stride)
         return stride

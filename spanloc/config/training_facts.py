@@ -10,6 +10,8 @@ from torch import Tensor
 
 # Spans of a label, and steps of a typical one: with fewer of either it may be a mistake, or cannot be learned.
 _LEAST_SPANS, _LEAST_LENGTH = 20, 3
+# One in so many spans of a label is left out of the longest where it is so many times longer than the others.
+_RARE, _FAR = 50, 4
 
 
 @dataclass(frozen=True)
@@ -20,10 +22,11 @@ class TrainingFacts:
     steps: Sequence[int]  # of each training recording
     val_steps: Sequence[int]  # of each validation recording
     shortest: float  # 5 % quantile of the lengths of the spans, in steps
-    longest: float  # the longest span, in steps
+    longest: float  # the longest span, in steps, without the few that are far longer than others of their label
     num_spans: int
     num_classes: int
     one_each: bool  # whether every recording has exactly one span
+    num_longer: int = 0  # spans that are left out of the longest
     slow: bool = False  # whether reading takes work: resampling, decompression, a spectrogram
     counts: Sequence[int] = ()  # spans of each training recording; empty: not known
     # Of those with enough spans to say so, the label whose spans are shortest, and their median length in steps.
@@ -48,13 +51,15 @@ class TrainingFacts:
         labels = datamodule.span_labels() if hasattr(datamodule, "span_labels") else []
         each = [len(own.unique()) for own in labels if len(own)]
         extremes, channel = datamodule.extremes() if hasattr(datamodule, "extremes") else (1.0, "")
+        longest, num_longer = _longest(lengths, labels)
         short_median, short_label = _shortest_label(lengths, labels, datamodule.classes)
         return cls(
             seconds_per_step=datamodule.seconds_per_step,
             steps=sizes["train"],
             val_steps=sizes["val"],
             shortest=facts.shortest,
-            longest=facts.longest,
+            longest=longest,
+            num_longer=num_longer,
             num_spans=sum(counts),
             num_classes=facts.num_classes,
             one_each=set(counts) == {1},
@@ -69,6 +74,19 @@ class TrainingFacts:
             extreme_channel=channel,
             coverage=float(torch.cat(lengths).sum()) / max(sum(sizes["train"]), 1),
         )
+
+
+def _longest(lengths: Sequence[Tensor], labels: Sequence[Tensor]) -> tuple[float, int]:
+    """The longest span, and how many are left out because they are far longer than the others of their label."""
+    sizes = torch.cat([*lengths])
+    own = torch.cat([*labels]) if labels else torch.zeros(len(sizes))
+    longest = 0.0
+    for label in own.unique():
+        mine = sizes[own == label].sort(descending=True).values
+        if len(mine) >= _LEAST_SPANS:
+            mine = mine[mine <= _FAR * mine[math.ceil(len(mine) / _RARE)]]
+        longest = max(longest, float(mine[0]))
+    return longest, int((sizes > longest).sum())
 
 
 def _shortest_label(

@@ -14,7 +14,7 @@ from predicting import assert_same_rows
 from spanloc.config import build as building
 from spanloc.config import checks
 from spanloc.config.recipe import choose
-from spanloc.config.training_facts import TrainingFacts
+from spanloc.config.training_facts import TrainingFacts, _longest
 from spanloc.decode import Decode
 from spanloc.facts import DataFacts
 
@@ -156,3 +156,15 @@ def test_windows_of_every_backbone_give_the_predictions_of_one_pass(backbone, he
     assert task._reach[2500].steps < 1100
     assert len(found[0]) > 1000
     assert_same_rows(*found, spans=1e-3, scores=1e-4)
+
+
+def test_one_span_far_longer_than_the_others_of_its_label_does_not_decide_the_sizes():
+    lengths = [torch.full((25,), 10.0), torch.tensor([30.0] * 24 + [400.0])]
+    labels = [torch.zeros(25), torch.ones(25)]
+    assert _longest(lengths, labels) == (30.0, 1)
+    assert _longest(lengths, [labels[0], torch.ones(24 + 1).cumsum(0)]) == (
+        400.0,
+        0,
+    )  # too few of each
+    lengths[1][-3:] = 400  # too many for a mistake
+    assert _longest(lengths, labels) == (400.0, 0)

@@ -169,6 +169,11 @@ def test_choices_are_bounded_whatever_the_data(steps, val, sizes, spans, classes
     assert shortest / stride >= min(8, shortest) or facts.longest / stride > 1000
 
 
+def test_spans_that_are_not_counted_are_said():
+    (_, levels, *_) = choose(OPEN, replace(SBHAR, num_longer=1))
+    assert levels.reason.endswith("s (1 far longer: not counted)")
+
+
 def test_the_facts_are_those_of_the_training_data(annotated):
     from spanloc.data import AnnotatedData
 
