@@ -1,6 +1,7 @@
-"""Exports a model of a backbone and a neck, named as in the configs, and compares it for many lengths."""
+"""Exports a model of a backbone, a neck and a head, named as in the configs, and compares it for many lengths."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,9 +12,10 @@ from spanloc.config.build import build
 from spanloc.inference.export import export
 from spanloc.inference.exported import SUFFIXES, Exported, difference, tolerance
 from spanloc.matching import match_points
-from spanloc.models import Localizer, PointsHead
+from spanloc.models import Localizer, PointsHead, QueryHead
 
 CONFIGS = Path(__file__).parent.parent / "configs"
+HEADS = {"points": PointsHead, "query": partial(QueryHead, num_queries=12, num_layers=2)}
 LENGTHS = [[1], [2], [7], [8], [9], [61], [640], [1001], [1] * 7, [97, 50, 13, 7, 2, 1]]
 
 
@@ -25,12 +27,12 @@ def part(path, **sizes):
     return build(OmegaConf.to_container(OmegaConf.merge(*parents, node)))(**sizes)
 
 
-def main(backbone, neck, baseline, limit, format, folder):  # noqa: A002 - as the setting is called
+def main(backbone, neck, head, baseline, limit, format, folder):  # noqa: A002 - as the setting is called
     torch.manual_seed(0)
     model = Localizer(
         part(f"backbone/{backbone}.yaml", num_channels=3, stride=2, width=16),
         part(f"neck/{neck}.yaml", num_levels=3, width=16),
-        PointsHead(2, 3, width=16),
+        partial(HEADS[head], 2),
         baseline=float(baseline),
         limit=float(limit),
     )

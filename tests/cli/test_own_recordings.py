@@ -90,7 +90,7 @@ def test_a_night_of_several_rates_is_checked_and_trained_on(cli, tmp_path, capsy
 def test_a_table_with_semicolons_and_text_is_trained_on_by_its_numbers(cli, tmp_path):
     root = folder(tmp_path / "tables", write_csv, ".csv")
     stop = said(cli("train", f"data.root={root}", *SHORT, folder=tmp_path))
-    text = "column 'label' holds text ('walk' in row 2); wanted numbers: choose others with data.channels"
+    text = "column 'label' holds text ('walk' in line 2); wanted numbers: choose others with data.channels"
     assert f"{root}/data/r0.csv: {text}" in stop
     arguments = (f"data.root={root}", "data.channels=[x]", *SHORT)
     assert cli("train", *arguments, folder=tmp_path) == tmp_path
@@ -101,7 +101,7 @@ def test_a_table_with_semicolons_and_text_is_trained_on_by_its_numbers(cli, tmp_
     [
         ("r0.wav", b"", "the file is empty (0 bytes)"),
         ("r0.edf", b"0       ", "not an EDF file, or not all of it (8 bytes, where a header has 256"),
-        ("r0.csv", b"x;y\n1;2\n1,5;2.5\n", "row 3, column 'x' is '1,5' and row 3, column 'y' is '2.5'"),
+        ("r0.csv", b"x;y\n1;2\n1,5;2.5\n", "line 3, column 'x' is '1,5' and line 3, column 'y' is '2.5'"),
         ("r0.parquet", b"PAR1", "not a Parquet file, or not all of it"),
         ("r0.npz", b"PK\x03\x04", "not a .npz archive of plain arrays, or not all of it"),
         ("r0.npy", b"\x93NUMPY\x01\x00", "not a plain .npy array of numbers, or not all of it"),

@@ -1,5 +1,6 @@
 """``spanloc-predict``: rates and channels that differ from those of training, and mistakes in one line."""
 
+import dataclasses
 import shlex
 import shutil
 from contextlib import chdir
@@ -10,6 +11,8 @@ import pytest
 import torch
 from predicting import PREDICT, RATE, outputs, predict, signal, spans_of, write_csv
 
+import spanloc
+from spanloc.cli import predict as predict_command
 from spanloc.cli.train import _show_result
 
 
@@ -22,6 +25,20 @@ def smooth(rate, *, seconds=20):
 def close(found, other):
     assert [row[2] for row in found] == [row[2] for row in other]
     np.testing.assert_allclose([row[:2] for row in found], [row[:2] for row in other], atol=0.05)
+
+
+def test_another_unit_is_a_warning_that_says_what_to_do(
+    cli, named_model, tmp_path, monkeypatch, capsys
+):
+    task = spanloc.load(named_model)
+    task.input = dataclasses.replace(task.input, units=["g", "g", "g"])
+    monkeypatch.setattr(predict_command, "load_models", lambda *args, **options: task)
+    write_csv(tmp_path / "a.csv", signal())
+    names, rows = (tmp_path / "a.csv").read_text().split("\n", 1)
+    (tmp_path / "a.csv").write_text(f"{names}\ns,g,mV,g\n{rows}")
+    predict(cli, named_model, tmp_path, "input=a.csv")
+    said = "a: the unit of 'y' is 'mV', in training it was 'g': convert the values to the unit of training"
+    assert f"[WARNING] {said}\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("rate", [25, 50, 7.5])

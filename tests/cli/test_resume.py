@@ -212,7 +212,9 @@ def test_a_run_that_goes_on_for_longer_has_the_rate_of_its_new_schedule(cli, who
 def test_a_folder_that_is_no_run_is_one_line(cli, whole, tmp_path):
     line = cli("train", f"resume={tmp_path}")
     assert line.startswith("spanloc-train: error: ")
-    assert "overrides.yaml: no such file; resume wants the folder of a run" in line
+    assert "overrides.yaml: no such file; resume names the folder of a run" in line
+    line = cli("train", f"resume={tmp_path / 'none'}")
+    assert line == f"spanloc-train: error: {tmp_path / 'none'}: no such folder (resume)"
     line = cli("train", "-m", f"resume={whole}")
     assert "it cannot be part of a sweep" in line
     shutil.copytree(whole, tmp_path / "run")

@@ -79,11 +79,11 @@ def test_a_study_that_is_done_trains_nothing_more(cli, study, monkeypatch):
     assert "a study with other settings is here" in line
     assert "optimizer.lr=1e-3" in line
     line = cli("tune", f"resume={study / 'trials'}")
-    assert "resume wants the folder of a study" in line
+    assert "resume names the folder of a study" in line
 
 
 def test_a_trial_that_fails_does_not_stop_the_others_and_more_may_be_added(
-    cli, tmp_path, monkeypatch
+    cli, tmp_path, monkeypatch, capfd
 ):
     rates = []
 
@@ -95,7 +95,11 @@ def test_a_trial_that_fails_does_not_stop_the_others_and_more_may_be_added(
 
     monkeypatch.setattr(train, "run", run)
     line = cli("tune", *STUDY, folder=tmp_path)
-    assert line.startswith("spanloc-tune: error: 1 trial failed: 1; why is in ")
+    assert line == "spanloc-tune: error: 1 trial failed: trial 1: the loss is NaN"
+    # On the terminal; the log file has the module too.
+    printed = capfd.readouterr().out
+    assert "[INFO] trial 2: " in printed
+    assert "][INFO] - " not in printed
     trials = trials_of(tmp_path / "study")
     assert [t["state"] for t in trials] == ["finished", "failed", "finished"]
     assert trials[1]["error"] == "the loss is NaN"

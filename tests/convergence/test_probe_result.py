@@ -89,10 +89,8 @@ def test_trajectories_are_read_as_they_were_written(descents, tmp_path):
     written.write(path)
     found = Trajectories.read(path)
     assert list(found.descents) == list(written.descents)
-    pairs = [(found.starts, written.starts), (found.target, written.target)]
-    pairs += [(found.section, written.section), (found.points, written.points)]
-    pairs += [(found.descents[rule], written.descents[rule]) for rule in written.descents]
-    for one, other in pairs:
+    for field in ("starts", "target", "section", "points", "descents"):
+        one, other = getattr(found, field), getattr(written, field)
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 

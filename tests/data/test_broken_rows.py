@@ -5,6 +5,7 @@ import pytest
 from recordings import RATE, error_of, recording
 
 from spanloc.data import read_annotations
+from spanloc.data.survey import survey_records
 
 # What is broken is at the places that are said; the rest is one span, from 1 to 2 s.
 TEXTS = {
@@ -176,3 +177,32 @@ def test_tiers_of_one_name_are_no_choice(tmp_path):
     text = f'File type = "ooTextFile"\nObject class = "TextGrid"\n0 3 <exists> 2 {tier} {tier}'
     (tmp_path / "a.TextGrid").write_text(text)
     assert error_of(tmp_path, fps=RATE).endswith("a.TextGrid: 2 tiers are called 't'; wanted one")
+
+
+@pytest.mark.parametrize("policy", ["clip", "drop"])
+@pytest.mark.parametrize(("good", "bad", "refused"), [(3, 10, True), (4, 10, False), (0, 9, False)])
+def test_spans_are_not_left_out_where_most_are_outside_of_their_recording(
+    tmp_path, policy, good, bad, refused
+):
+    # Six that stick out are no sign of a wrong setting.
+    times = [*((i, i + 1) for i in range(good)), *((9, i + 11) for i in range(6))]
+    times += [(i + 11, i + 12) for i in range(bad)]
+    recording(tmp_path / "data", "a")
+    rows = [f"a,{start},{end},x" for start, end in times]
+    (tmp_path / "annotations.csv").write_text("\n".join(["sequence,start,end,label", *rows]))
+    found, late = [], []
+    options = {"fps": RATE, "bad_spans": policy, "found": found}
+    if refused:
+        text = f"{bad} of {len(times)} spans are reversed or outside of their recording: probably the unit"
+        assert f"annotations.csv: {text}" in (message := error_of(tmp_path, **options))
+        assert "; the first: " in message
+        assert "sequence 'a': line 11: span is [11.0, 12.0]" in message
+    else:
+        read_annotations(tmp_path, **options)
+    # The check reads on, and says the same.
+    read = read_annotations(tmp_path, fps=RATE, bad_spans="drop", found=late, refused=[])
+    records = read.subsets["training"]
+    result = survey_records(records, read.classes, found=late, bad_spans=policy)
+    errors = [one.text for one in result.findings if one.severity == "error"]
+    assert len(errors) == refused
+    assert all(text in one for one in errors)

@@ -12,6 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from spanloc.data import AnnotatedData, read_annotations
+from spanloc.data.inputs import signal_of
 from spanloc.data.signals import NpySignal, open_signal
 from spanloc.data.uniform import uniform
 
@@ -170,3 +171,13 @@ def test_arrays_on_their_side_are_refused_where_that_is_certain(tmp_path):
     records = read_annotations(tmp_path).subsets["training"]
     with pytest.raises(ValueError, match=r"b\.npy: has 800 channels .*\(channels, steps\), transp"):
         uniform(records)
+
+
+@pytest.mark.parametrize(
+    "column", [["10:00", "10:01"], pd.to_datetime(["2024-05-31", "2024-06-01"])]
+)
+def test_a_column_of_a_data_frame_without_numbers_is_named(column):
+    table = pd.DataFrame({"x": [1.0, 2.0], "n": [1, 2], "time": column})
+    with pytest.raises(ValueError, match=r"column 'time' holds '.*'; wanted numbers: leave it out"):
+        signal_of(table)
+    assert signal_of(table[["x", "n"]]).channels == ("x", "n")

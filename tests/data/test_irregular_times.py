@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from recordings import error_of
 from surveyed import survey
 
 from spanloc.data import AnnotatedData, read_annotations
 from spanloc.data.signals import Regular, Resampled, open_signal
 from spanloc.data.signals.channels import some_channels
+from spanloc.files import counted
 
 
 @pytest.fixture
@@ -122,13 +124,62 @@ def test_clock_times_of_annotations_are_counted_from_the_first_row(clocked, begi
         np.testing.assert_allclose(record.spans, expected, atol=1e-3)
     (warning,) = caplog.messages
     assert warning.endswith(
-        "annotations.csv: the times are clock times; the time of the first step of each recording, "
-        "22:15:00 of 'a', is subtracted"
+        "annotations.csv: the annotations are clock times: converted to seconds from the first row of "
+        "each recording (2 recordings; a begins at 22:15:00)"
     )
-    # An hour later there is no recording.
-    folder = clocked(begins, text.replace("22:", "23:"))
+    # It says once where recordings begin.
+    data = AnnotatedData(folder, test_share=0)
+    data.setup()
+    assert not any("begins at" in note for note in data.notes)
+    # Some hours later there is no recording.
+    folder = clocked(begins, text.replace("22:", "05:"))
     (past,) = [one for one in survey(folder).findings if one.kind == "span: past the end"]
     assert past.advice.startswith("Check the rate")
+
+
+@pytest.mark.parametrize(("hour", "off"), [("21", "an hour"), ("23", "an hour"), ("20", "2 hours")])
+@pytest.mark.parametrize("right", [0, 30])
+def test_clock_times_that_are_some_hours_off_are_said_as_clock_times(clocked, hour, off, right):
+    # With enough right ones, the times are counted from the first row.
+    rows = [f"a,22:15:{i % 20:02},22:15:{i % 20 + 1:02},x" for i in range(right)]
+    folder = clocked("2024-05-31 22:15:00", "\n".join([*rows, f"b,{hour}:15:01.2,{hour}:15:04,x"]))
+    message = error_of(folder)
+    assert message.endswith(
+        f": the span is from {hour}:15:01.2 to {hour}:15:04, the recording from 22:15:00 to 22:15:30; "
+        f"is one of the two clocks {off} off?"
+    )
+    (past,) = [one for one in survey(folder).findings if one.kind == "span: past the end"]
+    assert past.advice.startswith(f"Is one of the two clocks {off} off? Correct the times")
+    moments = clocked("2024-05-31 22:15:00", f"b,{hour}:15:01.2,,x")
+    assert f"from {hour}:15:01.2 to {hour}:15:01.2, the" in error_of(moments, moment_seconds=0.5)
+
+
+@pytest.mark.parametrize(("clocks", "numbers"), [(20, 1), (11, 10), (1, 20)])
+def test_clock_times_and_seconds_in_one_table_are_told_apart(clocked, caplog, clocks, numbers):
+    rows = [f"a,22:15:{i:02}.5,22:15:{i + 1:02},x" for i in range(clocks)]
+    rows += [f"b,{i}.5,{i + 1},x" for i in range(numbers)]
+    a, b = read_annotations(clocked("2024-05-31 22:15:00", "\n".join(rows))).subsets["training"]
+    for record, count in ((a, clocks), (b, numbers)):
+        np.testing.assert_allclose(record.spans, [[10 * i + 5, 10 * i + 10] for i in range(count)])
+    assert f"; numbers are read as seconds ({counted(numbers, 'row')})" in caplog.text
+    # Minutes and seconds that fit are counted from the first row already.
+    folder = clocked("2024-05-31 22:15:00", "a,0:01,0:02,x\na,3,4,x\nb,5,6,x\n")
+    assert read_annotations(folder).subsets["training"][0].spans.tolist() == [[10, 20], [30, 40]]
+
+
+def test_ends_in_clock_times_have_no_noise_in_errors(clocked):
+    rows = [f"a,22:15:{i:02},22:15:{i + 1:02},x" for i in range(10)]
+    folder = clocked("2024-05-31 22:15:00", "\n".join([*rows, "b,22:15:03.1,22:15:01.7,x"]))
+    assert "span is [3.1, 1.7]; wanted" in error_of(folder)
+
+
+def test_a_rate_that_the_recordings_contradict_is_a_warning(clocked, caplog):
+    folder = clocked(0.0, "a,1,2,x\nb,1,2,x\n")
+    read_annotations(folder, fps=10)
+    assert not caplog.messages
+    read_annotations(folder, fps=50)
+    (message,) = caplog.messages
+    assert message.endswith("data.fps=50 is not used: the recordings say 10 Hz themselves")
 
 
 def test_clock_times_are_recognised_in_all_recordings_of_a_folder_together(tmp_path):
@@ -202,7 +253,9 @@ def test_a_recording_whose_column_of_times_has_another_name_is_named_with_the_re
 
 def test_a_clock_that_was_set_is_refused_with_its_row(written):
     times = [*np.arange(5) / 50, 1.7e9, 1.7e9 + 0.02]
-    with pytest.raises(ValueError, match=r"row 7 comes 1\.7e\+09 s after .* was a clock set\? Cut"):
+    with pytest.raises(
+        ValueError, match=r"line 7 comes 1\.7e\+09 s after .* was a clock set\? Cut"
+    ):
         open_signal(written(times))
 
 

@@ -227,16 +227,24 @@ def test_no_unit_is_asked_about_where_one_span_is_wrong_or_no_unit_fits(tmp_path
     assert error_of(tmp_path, fps=RATE).endswith("data.bad_spans=clip cuts off what is outside")
 
 
-def test_labels_of_several_spellings_and_without_any_are_findings(tmp_path):
+def test_labels_of_several_spellings_are_a_warning_and_those_without_any_a_finding(
+    tmp_path, caplog
+):
     text = units_table("seconds", lambda i: ("cough", "Cough", "cough", "runny nose", "")[i % 5])
     found = findings(tmp_path, f"{text}\na,9,9.5,Runny  nose\n")
-    alike = found["labels alike"]
-    assert (alike.severity, alike.count) == ("warning", 2)
-    assert "'data.label_map=\"{Cough: cough, Runny  nose: runny nose}\"'" in alike.advice
-    assert alike.cases[0].text == "'Cough' 4 spans, 'cough' 8 spans"
+    assert "'Cough' (4 spans) is nearly 'cough' (8 spans), 'Runny  nose' (1 span) is" in caplog.text
+    assert "'data.label_map=\"{Cough: cough, Runny  nose: runny nose}\"'" in caplog.text
     assert found["span: no label"].advice.startswith("Fill it in")
     assert found["span: no label"].cases[0].line.endswith("a, line 6: the label is empty")
-    assert "labels alike" not in findings(tmp_path, units_table("seconds"))
+    caplog.clear()
+    findings(tmp_path, units_table("seconds", lambda i: "aA"[i % 2]))
+    assert "is nearly" not in caplog.text
+
+
+def test_the_folder_above_is_named_where_the_annotations_are_there(tmp_path):
+    write(tmp_path, "sequence,start,end\na,1,2\n")
+    message = error_of(tmp_path / "data", fps=RATE)
+    assert message.endswith(f"they are in the folder above: data.root={tmp_path}")
 
 
 def test_what_is_given_twice_is_said_plainly(tmp_path):

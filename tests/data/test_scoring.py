@@ -177,6 +177,15 @@ def test_what_is_likely_not_meant_is_noted(tmp_path):
         "1 annotations are there twice",
         "1 annotations are empty, which nothing can match",
     ]
+    write(tmp_path / "a.csv", [(0, 0, 36000 + i, 36001 + i) for i in range(10)])
+    apart, together = [(0, 0, i, i + 1, 0.1 * i) for i in range(10)], (0, 0, 36004, 36005, 0.5)
+    for found, noted in ((apart, True), (apart[1:], False), ([*apart, together], False)):
+        write(tmp_path / "p.csv", found)
+        said = notes(score(tmp_path)[0])
+        assert said == noted * [
+            "no prediction overlaps a true span of its recording: the true spans lie between 36000 and 36010 s, "
+            "the predictions between 0 and 10 s; both must be counted from the start of the recording"
+        ]
     (tmp_path / "p.csv").write_text("sequence,start,end\n")
     assert "there are no predictions at all" in notes(score(tmp_path)[0])
 

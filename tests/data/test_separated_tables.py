@@ -88,7 +88,7 @@ def test_several_columns_of_text_are_named_in_one_error(tmp_path):
     path = table(tmp_path, "time,x,label,y,note\n0,1,walk,2,a\n1,3,sit,4,b\n")
     with pytest.raises(ValueError) as caught:
         open_signal(path)
-    wanted = "columns 'label', 'note' hold text ('walk' in row 2) and text ('a' in row 2); wanted"
+    wanted = "columns 'label', 'note' hold text ('walk' in line 2) and text ('a' in line 2); wanted"
     assert str(caught.value) == f"{path}: {wanted} numbers: choose others with data.channels"
 
 
@@ -103,18 +103,18 @@ def test_a_column_of_clock_times_that_is_not_known_may_be_the_time(tmp_path):
 
 def test_text_after_the_first_rows_is_named_with_its_row(tmp_path):
     path = table(tmp_path, "x,label\n1,\n2,walk\n")
-    with pytest.raises(ValueError, match=r"row 3, column 'label' is 'walk'.*with data\.channels$"):
+    with pytest.raises(ValueError, match=r"line 3, column 'label' is 'walk'.*with data\.channels$"):
         open_signal(path)
     assert values(open_signal(path, channels=["x"])).tolist() == [[1], [2]]
 
 
 def test_columns_that_are_not_chosen_need_no_names_of_their_own(tmp_path):
     path = table(tmp_path, "x,y,x,\n1,2,3,\n4,5,6,\n")
-    with pytest.raises(ValueError, match="row 1 names column 'x' more than once"):
+    with pytest.raises(ValueError, match="line 1 names column 'x' more than once"):
         open_signal(path)
     assert values(open_signal(path, channels=["y"])).tolist() == [[2], [5]]
     assert values(open_signal(path, channels=[2, 1])).tolist() == [[3, 2], [6, 5]]
     with pytest.raises(ValueError, match="has 2 channels 'x'; wanted numbers"):
         open_signal(path, channels=["x"])
-    with pytest.raises(ValueError, match="row 1: column 4 has no name"):
+    with pytest.raises(ValueError, match="line 1: column 4 has no name"):
         open_signal(path, channels=[3])

@@ -54,12 +54,12 @@ def test_the_rate_of_rounded_times_has_the_digits_that_they_can_tell(tmp_path):
 @pytest.mark.parametrize(
     ("times", "said"),
     [
-        ("0 1 2 4 5 6 7", "row 5 comes 2 s after the one before, at 4 s, where most come after 1 s"),
-        ("0 1 2 2 3 4 5", "row 5 comes 0 s after"),
-        ("0 1 2 3 1 2 3", "row 6 comes -2 s after .* wanted ascending times"),
-        ("0 1 2  3 4 5", "no time in row 5"),
-        ("0 0 0", "row 3 comes at the time of the first"),
-        ("0 1 2 3 4 5 6 7 8 9 10 11.4 12.8 14.2 15.6 17 18.4 19.8 21.2 22.6 24", "regular: row 9"),
+        ("0 1 2 4 5 6 7", "line 5 comes 2 s after the one before, at 4 s, where most come after 1 s"),
+        ("0 1 2 2 3 4 5", "line 5 comes 0 s after"),
+        ("0 1 2 3 1 2 3", "line 6 comes -2 s after .* wanted ascending times"),
+        ("0 1 2  3 4 5", "no time in line 5"),
+        ("0 0 0", "line 3 comes at the time of the first"),
+        ("0 1 2 3 4 5 6 7 8 9 10 11.4 12.8 14.2 15.6 17 18.4 19.8 21.2 22.6 24", "regular: line 9"),
         ("1700000000000 1700000001000", "wanted seconds, or a name that says the unit"),
     ],
 )  # fmt: skip
@@ -120,6 +120,14 @@ def test_a_title_is_not_the_names_of_the_channels(tmp_path, title):
     assert (signal.channels, signal.rate, signal.num_steps) == (("m",), 2, 3)
 
 
+@pytest.mark.parametrize("unit", ["psi", "U/min", "1/min", "[Nm]", "hPa", "µmol/m²·s", "‰"])
+def test_any_unit_below_the_names_is_recognised(tmp_path, unit):
+    signal = open_signal(
+        table(tmp_path, f"time;p;note;q\n;{unit};;-\n0;1,5;a;2\n0,5;2;b;3\n"), channels=["p", "q"]
+    )
+    assert (signal.units, signal.num_steps, signal.rate) == ((unit.strip("[]"), "-"), 2, 2)
+
+
 @pytest.mark.parametrize(("unit", "rate"), [("s", 0.05), ("[ms]", 50), ("(us)", 50_000)])
 def test_the_row_of_units_gives_the_unit_of_the_times(tmp_path, unit, rate):
     rows = "".join(f"{20 * i},{i}\n" for i in range(9))
@@ -129,34 +137,37 @@ def test_the_row_of_units_gives_the_unit_of_the_times(tmp_path, unit, rate):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("x,y\n1,2\n1,two\n", "row 3, column 'y' is 'two'; wanted a number"),
-        ("1,2\n1,2\n1,two\n", "row 3, column 2 is 'two'; wanted a number"),
-        ("x,y\n1,2\n1\n", "row 3 has 1 columns; wanted 2"),
-        ("x,y\n1,2,3\n", "row 2 has 3 columns; wanted 2"),
-        ("x;y\n1;2,5\n1;z\n", "row 3, column 'y' is 'z'; wanted a number"),
-        ("x;y\n1.5;2,5\n", "row 2, column 'y' is '2,5' and .* 'x' is '1.5'; wanted decimal commas or"),
-        ("x,x\n1,2\n", "row 1 names column 'x' more than once"),
-        ("x,,y\n1,2,3\n", "row 1: column 2 has no name"),
+        ("x,y\n1,2\n1,two\n", "line 3, column 'y' is 'two'; wanted a number"),
+        ("1,2\n1,2\n1,two\n", "line 3, column 2 is 'two'; wanted a number"),
+        ("x,y\n1,2\n1\n", "line 3 has 1 column; wanted 2: the last line of the file is cut off, so delete it"),
+        ("x,y\n1,2\n1\n1,2\n", "line 3 has 1 column; wanted 2$"),
+        ("x,y\n1,2,3\n", "line 2 has 3 columns; wanted 2"),
+        ("x;y\n1;2,5\n1;z\n", "line 3, column 'y' is 'z'; wanted a number"),
+        ("x;y\n1.5;2,5\n", "line 2, column 'y' is '2,5' and .* 'x' is '1.5'; wanted decimal commas or"),
+        ("x,x\n1,2\n", "line 1 names column 'x' more than once"),
+        ("x,,y\n1,2,3\n", "line 1: column 2 has no name"),
         ("x,y\n", "has no rows"),
         ("time\n1\n", "no columns of numbers beside the time"),
-        ("\n1,2\n", "row 1 is empty"),
+        ("\n1,2\n", "line 1 is empty"),
         ("", r"the file is empty \(0 bytes\)"),
-        (b"x\n\xff\xfe\n", r"column 'x' holds text \('ÿþ' in row 2\)"),
+        (b"x\n\xff\xfe\n", r"column 'x' holds text \('ÿþ' in line 2\)"),
         (b"x\n1\n\0\xff\n", "not a t"),
         # No units, no title, no table of its own at the end.
-        ("time,x,y\n2024-05-31 22:00:00,OL,OL\n2024-05-31 22:01:00,1,2\n", "'OL' in row 2"),
-        ("x,y\n--,--\n1,2\n", "'--' in row 2"),
+        ("time,x,y\n2024-05-31 22:00:00,OL,OL\n2024-05-31 22:01:00,1,2\n", "'OL' in line 2"),
+        ("x,label\n1,walk\n2,sit\n", "column 'label' holds text \\('walk' in line 2\\)"),
+        ("x,y\nno sensor attached,\n1,2\n", "'no sensor attached' in line 2"),
+        ("x,y\n--,--\n1,2\n", "'--' in line 2"),
         ("time,x\n00:00,0\n00:01,1\n", "'00:01' is not a time that can be read"),
-        ("x,y\n" + "1,2\n" * 50 + "min,max,mean\n0,1,2\n", "row 52 has 3 columns; wanted 2"),
-        ("x,y\n1,2\na,b,c\n", "row 3 has 3 columns; wanted 2"),
-        ('"a\nb",c\n1,2\n', "a.* text|row 1|columns"),
-        ("x,y\na,b\nc,d\n", r"columns 'x', 'y' hold text \('a' in row 2\)"),
-        ("Logger: 7\nx,y\n1,2\n1,two\n", "row 4, column 'y' is 'two'; wanted a number"),
+        ("x,y\n" + "1,2\n" * 50 + "min,max,mean\n0,1,2\n", "line 52 has 3 columns; wanted 2"),
+        ("x,y\n1,2\na,b,c\n", "line 3 has 3 columns; wanted 2"),
+        ('"a\nb",c\n1,2\n', "a.* text|line 1|columns"),
+        ("x,y\na,b\nc,d\n", r"columns 'x', 'y' hold text \('a' in line 2\)"),
+        ("Logger: 7\nx,y\n1,2\n1,two\n", "line 4, column 'y' is 'two'; wanted a number"),
         ("Zeit,x\n11/03/2026 07:58,1\n",
          "column 'Zeit': '11/03/2026 07:58' is not a time that can be read; wanted seconds, or"),
         ("x\n" + "1" * 3_000_000 + "\n", "x.csv: not a table"),
         # More than Arrow takes at once.
-        ("x,y\n" + f"{'0' * 99},2\n" * 20_000 + "1,z\n", "row 20002, column 'y' is 'z'"),
+        ("x,y\n" + f"{'0' * 99},2\n" * 20_000 + "1,z\n", "line 20002, column 'y' is 'z'"),
     ],
 )  # fmt: skip
 def test_what_is_off_in_a_table_is_named_with_row_and_column(tmp_path, text, said):

@@ -11,6 +11,7 @@ from io import StringIO
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import unchecked
@@ -83,16 +84,19 @@ def test_a_command_of_the_page_says_how_near_the_file_is(suffix, page):
 
 def test_what_the_page_says_of_the_file_runs(page):
     folder = page(".onnx")[0].parent
-    assert [kind for kind, _ in BLOCKS] == ["sh", "sh", "python"]
+    assert [kind for kind, _ in BLOCKS] == ["sh", "python", "sh", "python"]
     shutil.copytree(ROOT / "scripts", folder / "scripts")
     channels = spanloc.load(folder / "best.ckpt").localizer.num_channels
-    np.save(folder / "recording.npy", np.random.default_rng(0).normal(size=(90, channels)))
-    command, *words = shlex.split(BLOCKS[1][1])
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(90, channels)))
+    table.rename_axis("time").to_csv(folder / "recording.csv")
+    with chdir(folder):
+        exec(BLOCKS[1][1], {})
+    command, *words = shlex.split(BLOCKS[2][1])
     assert command == "python"
     done = python(*words, folder=folder)
     assert len(done.stdout.splitlines()[0].split(",")) == 4
     with chdir(folder):
-        exec(BLOCKS[2][1], {})
+        exec(BLOCKS[3][1], {})
     assert (folder / "walking" / "model.safetensors").is_file()
 
 

@@ -109,7 +109,7 @@ def test_annotations_are_scored_against_annotations(cli, tmp_path, capsys):
     assert {"target": "run", "prediction": "walk", "count": 1} in scores.confusion
     printed = " ".join(capsys.readouterr().out.split())
     assert "Of 3 targets that a prediction matches at tIoU 0.5, whatever its label, 2" in printed
-    assert "Only predictions with a score of" not in printed
+    assert "(scores of 0.5 or more)" not in printed
     # The first as many of each label as it has targets would be 2, of which the first in the file are right.
     assert "Of all 3 predictions, 2 are right; they find 2 of 4 targets" in printed
     assert "Confusion of labels" in score_page(scores)

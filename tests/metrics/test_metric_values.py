@@ -29,6 +29,11 @@ def test_counted_by_hand(case):
         assert wanted == pytest.approx(expected["values"], abs=1e-12)
 
 
+def events(collars, min_score):
+    options = dict(zip(("onset", "offset", "offset_share"), collars, strict=True))
+    return node("EventF1", min_score=min_score, **options)
+
+
 @pytest.mark.parametrize("case", PUBLISHED["sed"])
 def test_events_are_those_of_sed_eval(case):
     # Metrics of sed_eval 0.2.1, with optimal matching.
@@ -36,10 +41,7 @@ def test_events_are_those_of_sed_eval(case):
     for name in ("event", "event_no_share", "event_onset_only", "segment", "segment_half"):
         kind = name.partition("_")[0]
         if kind == "event":
-            options = dict(
-                zip(("onset", "offset", "offset_share"), case[name]["collars"], strict=True)
-            )
-            metric = node("EventF1", min_score=0.0, **options)
+            metric = events(case[name]["collars"], min_score=0.0)
         else:
             metric = node("SegmentF1", min_score=0.0, size=case[name]["size"])
         found = value(metric, given)
@@ -152,8 +154,7 @@ def test_average_recall_is_the_reference(seed):
 @pytest.mark.parametrize("collars", [(1.0, 1.0, 0.0), (2.0, 0.5, 0.5), (30.0, 30.0, 0.0)])
 def test_events_and_segments_are_the_reference(seed, collars):
     predictions, truths = rows(num_sequences=6, seed=seed)
-    options = dict(zip(("onset", "offset", "offset_share"), collars, strict=True))
-    found = value(node("EventF1", min_score=0.3, **options), (predictions, truths))
+    found = value(events(collars, min_score=0.3), (predictions, truths))
     mine = [p for p in predictions if p[4] >= 0.3]
     pairs = sum(
         reference.most_pairs(
@@ -179,10 +180,8 @@ def test_events_and_segments_are_the_reference(seed, collars):
 @pytest.mark.parametrize("seed", range(4))
 def test_errors_of_ends_are_the_reference(seed):
     predictions, truths = rows(seed=seed)
-    pairs = zip(
-        reference.ranked(predictions), reference.matched(predictions, truths, 0.5), strict=True
-    )
-    starts = [p[2] - t[2] for p, t in pairs if t is not None]
+    ranked, matched = reference.ranked(predictions), reference.matched(predictions, truths, 0.5)
+    starts = [p[2] - t[2] for p, t in zip(ranked, matched, strict=True) if t is not None]
     found = value(node("BoundaryError"), (predictions, truths))
     assert found["matched@0.50"] == pytest.approx(len(starts) / len(truths))
     assert found["start_error"] == pytest.approx(mean([abs(x) for x in starts]))

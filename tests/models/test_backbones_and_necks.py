@@ -50,9 +50,8 @@ def test_local_attention_is_attention_masked_by_distance_and_padding(window, ste
     found, wanted = layer(x, mask), dense_attention(layer, x, mask, window)
     inputs, weight = [x, *layer.parameters()], torch.randn(3, steps, 16) * mask[:, :, None]
     torch.testing.assert_close(found[mask], wanted[mask], rtol=1e-4, atol=1e-5)
-    gradients = torch.autograd.grad((found * weight).sum(), inputs)
-    for a, b in zip(gradients, torch.autograd.grad((wanted * weight).sum(), inputs), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+    mine, theirs = (torch.autograd.grad((out * weight).sum(), inputs) for out in (found, wanted))
+    torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-4)
 
 
 def test_attention_where_all_is_padding_is_finite_and_so_is_its_gradient():
@@ -124,15 +123,16 @@ def test_a_wrong_size_is_named(make, message):
 @pytest.mark.slow  # half a minute each
 @pytest.mark.parametrize("kind", ["onnx", "torch_export"])
 @pytest.mark.parametrize(
-    ("backbone", "neck", "baseline", "limit"),
+    "parts",
     [
-        ("conv_attention", "pyramid_attention", "0", "0"),
-        ("conv_excite", "pyramid_maxpool", "0", "0"),
-        ("conv", "pyramid", "40", "1"),
+        ("conv_attention", "pyramid_attention", "points", "0", "0"),
+        ("conv_excite", "pyramid_maxpool", "points", "0", "0"),
+        ("conv", "pyramid", "points", "40", "1"),
+        ("conv", "pyramid", "query", "0", "0"),
     ],
 )
-def test_each_family_is_exported_for_every_length(backbone, neck, baseline, limit, kind, tmp_path):
-    python("export_parts.py", backbone, neck, baseline, limit, kind, tmp_path)
+def test_each_family_is_exported_for_every_length(parts, kind, tmp_path):
+    python("export_parts.py", *parts, kind, tmp_path)
 
 
 def test_a_coarser_level_keeps_the_mean_of_the_cells_below():

@@ -65,6 +65,14 @@ def fields(output):
     return {"spans": output.spans, "logits": output.logits, **output.extra}
 
 
+def require_gradients(model):
+    """Every parameter has one, which is finite and not 0."""
+    for path, parameter in model.named_parameters():
+        assert parameter.grad is not None, path
+        assert parameter.grad.isfinite().all(), path
+        assert parameter.grad.abs().sum() > 0, path
+
+
 def test_every_public_part_is_in_a_config():
     named = {
         node(group, path.stem)["_target_"].rsplit(".", 1)[1]
@@ -128,10 +136,7 @@ def test_every_parameter_gets_a_finite_gradient_and_spans_are_float32(options, a
     assert output.spans.isfinite().all()
     layers = (output, *output.earlier)
     sum(value.square().mean() for layer in layers for value in fields(layer).values()).backward()
-    for path, parameter in model.named_parameters():
-        assert parameter.grad is not None, path
-        assert parameter.grad.isfinite().all(), path
-        assert parameter.grad.abs().sum() > 0, path
+    require_gradients(model)
 
 
 @every_head
@@ -209,7 +214,7 @@ def test_a_sequence_in_half_gives_other_spans_than_the_whole():
     assert not torch.allclose(a, b)
 
 
-PARTS = {
+SIXTEEN_WIDE = {
     "backbone": models.ConvBackbone(3, width=16),
     "neck": models.PyramidNeck(2, width=16),
     "head": models.PointsHead(2, 2, width=16),
@@ -226,9 +231,9 @@ PARTS = {
 )  # fmt: skip
 def test_parts_of_other_sizes_are_refused_by_name(part, message):
     batch = make_batch((20,), num_targets=(1,))
-    Localizer(**PARTS)(batch.features, batch.mask)
+    Localizer(**SIXTEEN_WIDE)(batch.features, batch.mask)
     with pytest.raises(ValueError, match=message):
-        Localizer(**PARTS | part)(batch.features, batch.mask)
+        Localizer(**SIXTEEN_WIDE | part)(batch.features, batch.mask)
 
 
 @pytest.mark.parametrize(
@@ -245,7 +250,7 @@ def test_a_backbone_that_breaks_its_contract_is_refused_by_name(change, message)
         def forward(self, features, mask):
             return change(*super().forward(features, mask))
 
-    model = Localizer(**PARTS | {"backbone": Mine(3, stride=4, width=16)})
+    model = Localizer(**SIXTEEN_WIDE | {"backbone": Mine(3, stride=4, width=16)})
     batch = make_batch((20,), num_targets=(1,))
     with unchecked(), pytest.raises(ValueError, match=message):
         model(batch.features, batch.mask)

@@ -61,9 +61,7 @@ def test_parts_completed_with_facts_are_those_built_with_their_sizes():
     assert completed.backbone.stride == stride_for(FACTS.shortest) == 4
     assert completed.neck.num_levels == levels_for(FACTS.longest, 4) == 5
     assert (completed.num_channels, completed.num_classes) == (3, 2)
-    ours, theirs = completed.state_dict(), built.state_dict()
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    torch.testing.assert_close(completed.state_dict(), built.state_dict(), rtol=0, atol=0)
     batch = make_batch((90, 33))
     a, b = (model(batch.features, batch.mask) for model in (completed, built))
     assert torch.equal(a.spans, b.spans)

@@ -90,10 +90,9 @@ def test_any_real_numbers_are_drawn(kind):
     ],
 )
 def test_what_cannot_be_drawn_is_one_error(changes, message):
-    with pytest.raises(ValueError, match=message):
-        check_shown(shown(**changes))
-    with pytest.raises(ValueError, match=message):
-        recording_figure(shown(**changes))
+    for check in (check_shown, recording_figure):
+        with pytest.raises(ValueError, match=message):
+            check(shown(**changes))
 
 
 @pytest.mark.parametrize("part", [np.zeros((2, 3)), np.zeros((103, 3), complex)])

@@ -1,5 +1,7 @@
 """The pictures of a run: predictions against the truth, and the curves of a training."""
 
+import itertools
+
 import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -7,7 +9,7 @@ from matplotlib.colors import to_rgb
 
 from spanloc import plots
 from spanloc.convergence import GradientHistory
-from spanloc.plots.style import BLUE
+from spanloc.plots.style import BLUE, new_axes, plain_log
 
 
 def pixels(figure):
@@ -79,3 +81,19 @@ def test_the_curves_have_the_metric_of_validation():
     canvas.draw()
     assert lower.get_legend().get_window_extent().y0 >= lower.get_window_extent().y1
     assert len(plots.curves(history).axes) == 2
+
+
+def test_the_labels_of_a_log_axis_do_not_overlap():
+    for low, high in ((0.055, 0.42), (1.1, 1.9), (0.6, 7), (1e-6, 1), (1e-7, 1)):
+        figure, axes = new_axes(3.8, 4.2)
+        axes.plot([low, high], [1, 2])
+        axes.set_xscale("log")
+        plain_log(axes)
+        FigureCanvasAgg(figure).draw()
+        inside = axes.get_window_extent()
+        shown = [label.get_window_extent() for label in axes.get_xticklabels(which="both")]
+        shown = sorted(
+            (s for s in shown if s.width and inside.x0 <= s.x1 <= inside.x1), key=lambda s: s.x0
+        )
+        assert len(shown) > 1
+        assert all(a.x1 < b.x0 for a, b in itertools.pairwise(shown)), (low, high)

@@ -15,7 +15,7 @@ from spanloc import reports
 from spanloc.metrics import ORACLES, diagnose
 from spanloc.metrics.oracles import STANDARD
 from spanloc.reports import ScoreResult
-from spanloc.reports.score_tables import notes_on_ends
+from spanloc.reports.score_tables import notes_on_ends, notes_on_labels
 from spanloc.reports.scores import confused_table, tally_tables
 
 pytestmark = HINTS_OF_LIGHTNING
@@ -179,6 +179,22 @@ def test_many_errors_outside_of_the_true_spans_ask_whether_somebody_annotated_th
         classes = {"a": {**errors, "first": first}}
         (*note,) = notes_on_ends({**scores.diagnosis, "classes": classes, "outside": outside})
         assert [line[:12] for line in note] == [f"{outside} of the 20"] * asked
+    earlier = {name: value for name, value in scores.diagnosis.items() if name != "outside"}
+    assert not notes_on_ends({**earlier, "classes": classes})
     assert not notes_on_ends(
         {**scores.diagnosis, "classes": classes, "num_targets": 999, "outside": 20}
     )
+
+
+def test_labels_of_which_nothing_would_be_written_are_named_with_a_lower_limit():
+    truths = [(0, 0, 0, 10), (0, 0, 20, 30), (0, 1, 40, 50)]
+    found, true = tensors([(0, 0, 0, 10, 0.16), (0, 0, 20, 30, 0.08), (0, 1, 40, 50, 0.3)], truths)
+    for min_score, said in ((0.2, True), (0.1, False)):
+        diagnosis = diagnose(found, true, ["a", "b"], min_score=min_score)
+        notes = notes_on_labels(diagnosis, found, ["a", "b"], min_score)
+        assert ["'a' scores 0.2" in note and "min_score=0.08 " in note for note in notes] == [
+            True
+        ] * said
+    nothing, true = tensors([(0, 0, 60, 70, 0.1)], truths)
+    diagnosis = diagnose(nothing, true, ["a", "b"], min_score=0.2)
+    assert not notes_on_labels(diagnosis, nothing, ["a", "b"], 0.2)

@@ -13,47 +13,31 @@ from made_runs import LOG, NOW, convergence, finished, found, logged, shown, wri
 from spanloc import reports
 
 TREE = convergence()
+# What is in a file, and why that cannot be used.
 BAD = {
-    "long": (
-        {"config.yaml": "# " + "x" * 600_000},
-        "config.yaml cannot be used: the file is larger than 0.5 MB",
-    ),
-    "deep": ({"config.yaml": "[" * 2000}, "config.yaml cannot be used: it is nested too deeply"),
-    "itself": (
-        {"config.yaml": "a: &a {b: [*a]}\n"},
-        "config.yaml cannot be used: it is nested too deeply",
-    ),
-    # Not met one by one: what YAML makes of its own types.
-    "bool": ({"config.yaml": "a: !!bool maybe\n"}, "cannot be read: KeyError: 'maybe'"),
-    "huge": (
-        {"metrics.json": {"test/tiou": -1e308}},
-        "metrics.json cannot be used: it holds -1e+308; a number is at most 1e+100",
-    ),
-    "digits": (
-        {"config.yaml": f"seed: {10**400}"},
-        "config.yaml cannot be used: it holds 1000000000",
-    ),
+    "long": ("config.yaml", "# " + "x" * 600_000, "the file is larger than 0.5 MB"),
+    "deep": ("config.yaml", "[" * 2000, "it is nested too deeply"),
+    "itself": ("config.yaml", "a: &a {b: [*a]}\n", "it is nested too deeply"),
+    "huge": ("metrics.json", {"test/tiou": -1e308}, "it holds -1e+308; a number is at most 1e+100"),
+    "digits": ("config.yaml", f"seed: {10**400}", "it holds 1000000000"),
     "twice": (
-        {"metrics.json": '{"test/tiou": 1, "test/tiou": 2}'},
-        "metrics.json cannot be used: not valid JSON: 'test/tiou' is there twice",
+        "metrics.json",
+        '{"test/tiou": 1, "test/tiou": 2}',
+        "not valid JSON: 'test/tiou' is there twice",
     ),
-    "kind": (
-        {"convergence.json": TREE | {"trained": ["x"]}},
-        "convergence.json cannot be used: trained is ['x']; wanted text",
-    ),
+    "kind": ("convergence.json", TREE | {"trained": ["x"]}, "trained is ['x']; wanted text"),
     "words": (
-        {"convergence.json": TREE | {"trained": "x" * 10_000 + "\n\x1b[31m"}},
-        "convergence.json cannot be used: trained is 'xxx",
+        "convergence.json",
+        TREE | {"trained": "x" * 10_000 + "\n\x1b[31m"},
+        "trained is 'xxx",
     ),
     "untrained": (
-        {"convergence.json": TREE | {"trained": "iou"}},
-        "convergence.json cannot be used: trained is 'iou'; losses has ['giou']",
+        "convergence.json",
+        TREE | {"trained": "iou"},
+        "trained is 'iou'; losses has ['giou']",
     ),
-    "scores": (
-        {"scores.json": {"metrics": {"mAP": 0.5}}},
-        "scores.json cannot be used: diagnosis is missing",
-    ),
-    "cell": ({LOG: "x" * 200_000 + "\n"}, "metrics.csv cannot be used: field larger than field"),
+    "scores": ("scores.json", {"metrics": {"mAP": 0.5}}, "diagnosis is missing"),
+    "cell": (LOG, "x" * 200_000 + "\n", "field larger than field"),
 }
 READ = ("config.yaml", "overrides.yaml", "scores.json", "error.txt", LOG)
 
@@ -81,9 +65,15 @@ def runs(tmp_path):
 
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_beyond_all_bounds_is_said(runs, name):
-    files, problem = BAD[name]
-    write_run(runs / "bad", files)
+    file, content, reason = BAD[name]
+    path = write_run(runs / "bad", {file: content}) / file
+    problem = f"{path.name} cannot be used: {reason}"
     check(runs, problem, reports.markdown, *[reports.page] * (name == "words"))
+
+
+def test_what_yaml_cannot_make_of_its_own_types_is_said(runs):
+    write_run(runs / "bad", {"config.yaml": "a: !!bool maybe\n"})
+    check(runs, "cannot be read: KeyError: 'maybe'", reports.markdown)
 
 
 MADE = {"pipe": os.mkfifo, "folder": os.mkdir, "device": partial(os.symlink, "/dev/zero")}

@@ -178,6 +178,9 @@ def test_a_result_is_read_as_it_was_written(tmp_path):
     WHOLE.write(tmp_path / "scores.json")
     read = ScoreResult.read(tmp_path / "scores.json")
     assert read == WHOLE
+    text = re.sub(r'"outside": \d+,', "", (tmp_path / "scores.json").read_text())
+    (tmp_path / "earlier.json").write_text(text)
+    assert "outside" not in ScoreResult.read(tmp_path / "earlier.json").diagnosis
     assert [*read.metrics] == ["AP", "mAP"]  # in the order of their names
     counts = DIAGNOSIS["targets"]
     assert WHOLE.share_found == counts["found"] / sum(counts.values())

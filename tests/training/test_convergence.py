@@ -34,8 +34,7 @@ def single(optimizer=STILL, **weights):
 
 
 def fitted(task, data, convergence, **options):
-    trainer = their_trainer(callbacks=[GradientNorms(1), convergence], **options)
-    trainer.fit(task, data)
+    their_trainer(callbacks=[GradientNorms(1), convergence], **options).fit(task, data)
     return convergence.result
 
 

@@ -59,9 +59,7 @@ def test_plain_fit_gives_the_weights_of_the_command_bit_for_bit(cli, annotated):
     )
     trainer = their_trainer(max_epochs=2, gradient_clip_val=1.0, num_sanity_val_steps=1)
     trainer.fit(task, AnnotatedData(annotated, crop_seconds=3, crops_per_epoch=9, batch_size=2))
-    found = task.state_dict()
-    assert found.keys() == expected.keys()
-    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    torch.testing.assert_close(task.state_dict(), expected, rtol=0, atol=0)
     assert task.classes == ["sit", "walk"]
 
 
@@ -196,9 +194,7 @@ for compiled in (False, True):
     model = torch.compile(task, backend="eager") if compiled else task
     their_trainer(max_epochs=1).fit(model, TheirData(count=16))
     weights.append(task.state_dict())
-assert weights[0].keys() == weights[1].keys()
-for name, value in weights[0].items():
-    torch.testing.assert_close(weights[1][name], value, msg=name)
+torch.testing.assert_close(*weights)
 """
     python("-c", code)
 
@@ -233,8 +229,7 @@ def test_a_checkpoint_of_a_model_from_parts_loads_with_the_same_parts(tmp_path):
     parts = {"localizer": fresh._make_localizer, "criterion": fresh.criterion}
     again = SpanLocalizer.load_from_checkpoint(path, **parts, weights_only=True)
     assert again.classes == ["a", "b"]
-    for name, value in task.state_dict().items():
-        assert torch.equal(again.state_dict()[name], value)
+    torch.testing.assert_close(again.state_dict(), task.state_dict(), rtol=0, atol=0)
     trainer.test(from_parts(), Lists(), ckpt_path=path, verbose=False, weights_only=True)
     # A localizer that was given built comes with no facts to build one from.
     trainer = their_trainer(max_steps=1)

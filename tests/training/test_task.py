@@ -74,10 +74,8 @@ def test_half_precision_throughout_is_refused():
 
 
 def test_mixed_precision_trains():
-    task = points_task()
-    log = GradientNorms(1)
-    trainer = their_trainer(precision="bf16-mixed", callbacks=[log])
-    trainer.fit(task, TheirData(count=16))
+    task, log = points_task(), GradientNorms(1)
+    their_trainer(precision="bf16-mixed", callbacks=[log]).fit(task, TheirData(count=16))
     assert all(column.isfinite().all() for column in log.history().state().values())
     assert task.localizer.head.scale.dtype == torch.float32
 

@@ -12,15 +12,15 @@ from conftest import (
     TheirData,
     make_batch,
     points_model,
-    single_model,
+    single_task,
     their_trainer,
 )
 from processes import in_two_processes
 from torch.utils.data import DataLoader
 
-from spanloc import Criterion, SpanLocalizer, losses, ops
+from spanloc import Criterion, losses, ops
 from spanloc.convergence.measurement import measure
-from spanloc.matching import match_points, match_single
+from spanloc.matching import match_points
 from spanloc.structures import Sample, collate
 
 COUNTS, WEIGHTS = (5, 0, 3, 1), (1.0, 2.0, 0.5, 3.0)
@@ -115,9 +115,8 @@ class Shared(TheirData):
 
 
 def trained(folder, size, **options):
-    torch.manual_seed(0)
-    criterion = Criterion(match_single, losses.giou_loss, quality="score")
-    task = SpanLocalizer(single_model(), criterion, optimizer=partial(torch.optim.SGD, lr=0.1))
+    sgd = partial(torch.optim.SGD, lr=0.1)
+    task = single_task(criterion={"quality": "score"}, optimizer=sgd)
     trainer = their_trainer(
         max_epochs=2, gradient_clip_val=0.5, use_distributed_sampler=False, **options
     )  # fmt: skip
@@ -146,8 +145,7 @@ def test_training_is_the_same_however_its_steps_are_shared_out(tmp_path, whole, 
     expected = trained(tmp_path, whole)
     trained(tmp_path, **options)
     found = torch.load(tmp_path / "weights.pt", weights_only=True)
-    for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def losses_of(batch, **knobs):
@@ -185,26 +183,21 @@ def test_quality_by_hand():
             count += 1
         found = criterion(output, batch).total
         torch.testing.assert_close(found, total / count)
-        kept = {"retain_graph": True, "materialize_grads": True}
-        mine = torch.autograd.grad(found, list(model.parameters()), allow_unused=True, **kept)
-        theirs = torch.autograd.grad(
-            total / count, list(model.parameters()), allow_unused=True, **kept
+        kept = {"retain_graph": True, "materialize_grads": True, "allow_unused": True}
+        mine, theirs = (
+            torch.autograd.grad(loss, list(model.parameters()), **kept)
+            for loss in (found, total / count)
         )
-        for a, b in zip(mine, theirs, strict=True):
-            torch.testing.assert_close(a, b)
+        torch.testing.assert_close(mine, theirs)
 
 
 @HINTS_OF_LIGHTNING
 def test_what_is_measured_has_the_weights_of_the_training():
     data = Shared(4)
-    torch.manual_seed(0)
-    criterion = Criterion(match_single, losses.giou_loss, quality="tiou", momentum=0.0)
-    task = SpanLocalizer(single_model(), criterion)
-    trainer = their_trainer(max_steps=1)
-    trainer.fit(task, data)
-    found = measure(task, criterion, data.train_dataloader(), {"giou": losses.giou_loss}).norms[
-        "giou"
-    ]
+    task = single_task(criterion={"quality": "tiou", "momentum": 0.0})
+    their_trainer(max_steps=1).fit(task, data)
+    criterion, loss = task.criterion, {"giou": losses.giou_loss}
+    found = measure(task, criterion, data.train_dataloader(), loss).norms["giou"]
     batch = collate(data.samples)
     task.zero_grad()
     expected = criterion(task(batch.features, batch.mask), batch)
