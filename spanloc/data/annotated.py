@@ -238,7 +238,7 @@ class AnnotatedData(SpanDataModule):
     def _alike(self, read: Annotations) -> Annotations:
         """Recordings of one rate, with the same channels, or features of them."""
         records = [record for subset in SUBSETS for record in read.subsets.get(subset, ())]
-        self.notes += late_beginnings(records)
+        self.notes += [] if read.clocks else late_beginnings(records)
         wanted: dict[str, Any] = {"channels": self.channels, "on_rate": self.on_rate}
         records, notes = uniform(records, rate=self.rate, missing=self.missing, **wanted)
         self.notes += notes

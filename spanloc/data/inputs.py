@@ -24,6 +24,8 @@ from spanloc.files import counted
 from spanloc.structures import Timeline
 
 _MOST_GAPS = 3
+#: The end of the note that a recording has another unit.
+CONVERT = "convert the values to the unit of training"
 
 
 class Note(NamedTuple):
@@ -82,8 +84,16 @@ def signal_of(values: Any) -> Signal:
     """A recording in memory as a signal: an array, or a data frame, whose columns name the channels."""
     if isinstance(values, Signal):
         return values
-    names = getattr(values, "columns", None)
-    return ArraySignal(np.asarray(values), channels=None if names is None else [*map(str, names)])
+    names, array = getattr(values, "columns", None), np.asarray(values)
+    texts = (
+        [] if names is None else [n for n in names if np.asarray(values[n]).dtype.kind not in "fiu"]
+    )
+    if texts and len(array):
+        one = np.asarray(values[texts[0]])[0]
+        raise ValueError(
+            f"array: column {texts[0]!r:.60} holds {str(one)!r:.30}; wanted numbers: leave it out"
+        )
+    return ArraySignal(array, channels=None if names is None else [*map(str, names)])
 
 
 def without_gaps(signal: Signal, missing: str, on_fill: Callable[[], None] | None = None) -> Signal:
@@ -204,7 +214,7 @@ def _other_units(signal: Signal, facts: InputFacts) -> list[str]:
     trained = dict(zip(facts.channels or (), facts.units or (), strict=False))
     found = zip(signal.channels or (), signal.units or (), strict=False)
     return [
-        f"the unit of {name!r:.40} is {unit!r:.20}; trained on {trained[name]!r:.20}"
+        f"the unit of {name!r:.40} is {unit!r:.20}, in training it was {trained[name]!r:.20}: {CONVERT}"
         for name, unit in found
         if unit and trained.get(name) and _plain(unit) != _plain(trained[name])
     ]

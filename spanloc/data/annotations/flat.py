@@ -71,6 +71,7 @@ class _Table:
         self.by_name: dict[str, list[Row]] = {}
         self.said: dict[tuple[str, str], dict[str, list[str]]] = {}  # the places of each value
         self.labelled: bool | None = None
+        self.clocks = False  # whether a start is written with colons
         self.unread: set[str] = set()
         self.unread_ends: set[str] = set()
         self._found: tuple[Any, ...] | None = None
@@ -89,7 +90,13 @@ class _Table:
         self._warn("end", "all rows are moments", self.unread_ends)
         said = {key: self._one(*key, places) for key, places in self.said.items()}
         sequences = [
-            Annotated(name, own, file, said.get(("subset", name)), said.get(("subject", name)))
+            Annotated(
+                name,
+                own if self.clocks else [row._replace(clock=None) for row in own],
+                file,
+                said.get(("subset", name)),
+                said.get(("subject", name)),
+            )
             for name, own in self.by_name.items()
         ]
         return Content(file, sequences, subsets_known=any(field == "subset" for field, _ in said))
@@ -159,7 +166,9 @@ class _Table:
         if lasting:
             # Sums of decimals, without the noise of binary ones.
             stop = round(begin + stop, 9)
-        own.append(Row(begin, stop, "" if title is None else title, place))
+        clock = isinstance(row[start], str) and ":" in row[start]
+        self.clocks |= clock
+        own.append(Row(begin, stop, "" if title is None else title, place, clock))
 
 
 def _name(value: Any, where: str) -> str | None:

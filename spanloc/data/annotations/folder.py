@@ -137,7 +137,8 @@ def read_annotations(
             ``first_to_last`` span (all of it where there is none).
         bad_spans: What happens to a span that is reversed, empty, outside the sequence, of an unknown label, or
             there twice. ``error`` raises at the first (not at a duplicate, which is kept). ``clip``
-            cuts off what lies outside and drops what that does not help. ``drop`` drops them all.
+            cuts off what lies outside and drops what that does not help. ``drop`` drops them all. Where more than
+            half are reversed or outside, and not just a few, all of them raise.
         found: A list that gets all such spans.
         refused: A list that gets the errors of single rows, files and sequences, which are then left
             out. None: the first such error is raised.

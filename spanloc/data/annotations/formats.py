@@ -97,6 +97,11 @@ def _chosen(root: Path, reading: Reading) -> str:
         columns and "label" in reading.columns and not {"start", "end"} & {*reading.columns}
     ):
         return "column"
+    above = root.parent
+    if (above / "annotations.json").exists() or _tables(above):
+        raise FileNotFoundError(
+            f"{root}: has no annotations; they are in the folder above: data.root={above}"
+        )
     if sheet := next(root.glob("annotations.[ox][dl]s*"), None):
         table = root / "annotations.csv"
         raise FileNotFoundError(f"{sheet}: a spreadsheet is not read; save it as {table}")

@@ -21,17 +21,16 @@ from spanloc.data.annotations.rows import (
     Row,
     is_moment,
     listed,
+    misspellings,
     misspelt,
     nearest,
 )
-from spanloc.data.annotations.units import past_end, size_of
+from spanloc.data.annotations.units import hours_off, past_end, size_of
 from spanloc.data.quotes import renaming
 from spanloc.data.signals.clock import DATES
 from spanloc.files import counted, shown
 
 log = logging.getLogger(__name__)
-# A label of fewer spans may be a misspelling of one with so many times as many. Of so many labels that is asked.
-_FEW, _TIMES, _MOST = 5, 5, 20
 _OUTSIDE = "data.bad_spans=clip cuts off what is outside"
 _REMEDIES = {
     "empty": MOMENTS,
@@ -70,12 +69,15 @@ class Placer:
     Attributes:
         classes: In the order of their list or else sorted; a label's number is its place.
         found: Gets all spans that are bad, in the order of the files.
+        num_spans: The number of spans so far, with the bad ones.
+        counted: Whether clock times are counted from the first step.
     """
 
     def __init__(self, content: Content, meaning: Meaning) -> None:
         self.word, self.unit_known, self.meaning = content.word, content.unit_known, meaning
         # Of the last recording with a span past its end: its id, and the unit that may be meant.
         self._hint = ("", "")
+        self.num_spans, self.counted = 0, False
         self.found: list[BadSpan] = [] if meaning.found is None else meaning.found
         self.label_map = {str(old): new for old, new in (meaning.label_map or {}).items()}
         names = self._names(content)
@@ -126,12 +128,8 @@ class Placer:
         return list(dict.fromkeys(self.label_map.get(name, name) for name in sources))
 
     def _warn_of_misspelt(self, file: Path) -> None:
-        found, counts = dict[str, str](), self._counts
-        for name in [name for name in self.classes if 0 < counts[name] < _FEW][:_MOST]:
-            more = [other for other in self.classes if counts[other] >= _TIMES * counts[name]]
-            if near := misspelt(name, more):
-                found[name] = near
-        if found:
+        counts = self._counts
+        if found := misspellings({name: counts[name] for name in self.classes if counts[name]}):
             named = [
                 [f"{n!r} ({counted(counts[n], 'span')})" for n in pair] for pair in found.items()
             ]
@@ -159,6 +157,7 @@ class Placer:
             name = self.label_map.get(name, name)
             if name in self.background:
                 continue
+            self.num_spans += 1
             if problem is None and name not in self._numbers and name not in self.ignored:
                 span, problem = None, ("no label", "the label is empty")
                 if name is None or name.strip():
@@ -166,7 +165,7 @@ class Placer:
                     wanted = f"one of classes: {listed(self.classes)}"
                     problem = "label", f"label is {came}; wanted {wanted}"
             if problem is not None:
-                self._report(entry, i, grid, *problem)
+                self._report(entry, i, grid, *problem, lost=span is None)
             if span is None or (problem is not None and self.meaning.bad_spans == "drop"):
                 continue
             if name in self.ignored:
@@ -237,11 +236,16 @@ class Placer:
         order = order.replace("<", "<=") if inclusive else order
         return f"{first} <= {order} <= {round(last) + first - inclusive}"
 
-    def _report(self, entry: Annotated, i: int, grid: Grid, kind: str, text: str) -> None:
+    def _report(
+        self, entry: Annotated, i: int, grid: Grid, kind: str, text: str, *, lost: bool = False
+    ) -> None:
         row = entry.rows[i]
-        text = f"{row.where}: {text}"
-        unit = ""
-        if kind == "past the end":
+        outside = kind in ("past the end", "before the start")
+        late, unit = "", ""
+        if outside and lost:
+            late, unit = hours_off(row, grid, self.meaning.unit, self.counted)
+        text = f"{row.where}: {late or text}"
+        if kind == "past the end" and not late:
             if self._hint[0] != entry.id and not self.unit_known:
                 self._hint = entry.id, past_end(entry.rows, grid, self.meaning.unit)
             unit = self._hint[1]
@@ -249,7 +253,8 @@ class Placer:
                 text = f"{text}; a date needs a recording with clock times"
             if not unit:
                 text += transposed(grid.num_steps, grid.num_channels)
-        self.found.append(BadSpan(str(entry.file), entry.id, i, kind, text, row.where, unit))
+        lost = lost and (outside or kind == "reversed")
+        self.found.append(BadSpan(str(entry.file), entry.id, i, kind, text, row.where, unit, lost))
         if self.meaning.bad_spans == "error" and kind != "duplicate":
             remedy = unit or _REMEDIES.get(kind, "")
             if kind == "label" and (near := misspelt(str(row.label), self.classes)):

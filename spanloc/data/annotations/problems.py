@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from spanloc.data.annotations.rows import BadSpan
 from spanloc.files import counted, shown
+
+# So few spans may be wrong without a wrong setting.
+_FEW_LOST = 10
 
 
 def bad_span_notes(found: Sequence[BadSpan], policy: str) -> list[str]:
@@ -24,6 +28,27 @@ def bad_span_notes(found: Sequence[BadSpan], policy: str) -> list[str]:
         for own, noun, what in ((bad, "bad span", done), (twice, "span", f"given twice: {kept}"))
         if own
     ]
+
+
+def mostly_lost(found: Sequence[BadSpan], num_spans: int) -> str:
+    """A message where more than half of all spans, and not just a few, do not lie in their recording; or empty."""
+    lost = [span for span in found if span.lost]
+    if len(lost) < _FEW_LOST or 2 * len(lost) <= num_spans:
+        return ""
+    return (
+        f"{len(lost):,} of {num_spans:,} spans are reversed or outside of their recording: probably "
+        "the unit, the rate, the columns or a clock is wrong, not the spans"
+    )
+
+
+def require_few_lost(found: Sequence[BadSpan], num_spans: int, file: Path) -> None:
+    """Refuse to leave out most of the spans."""
+    if text := mostly_lost(found, num_spans):
+        first = next(span for span in found if span.lost)
+        case = f"{first.file}: sequence {shown(first.sequence)}: {first.text}"
+        raise ValueError(
+            "; ".join(filter(None, (f"{file}: {text}; the first: {case}", first.unit)))
+        )
 
 
 @dataclass

@@ -12,10 +12,12 @@ from spanloc.data.annotations.beside import grid_of
 from spanloc.data.annotations.meaning import Grid, Meaning
 from spanloc.data.annotations.per_step import prepared
 from spanloc.data.annotations.placed import Placer, Source
+from spanloc.data.annotations.problems import require_few_lost
 from spanloc.data.annotations.rows import SUBSETS, Annotated, Case, Content, refuse
 from spanloc.data.annotations.units import kind_of_clock, of_day, on_the_clock, too_short
 from spanloc.data.signals import Signal
 from spanloc.data.signals.reading import shown_path
+from spanloc.files import counted
 from spanloc.structures import Timeline
 
 log = logging.getLogger(__name__)
@@ -59,11 +61,15 @@ class Record:
 
 @dataclass(frozen=True)
 class Annotations:
-    """The classes of a folder, its sequences by subset, and the files that say so."""
+    """The classes of a folder, its sequences by subset, and the files that say so.
+
+    ``clocks``: the times were clock times, and are counted from the first step.
+    """
 
     classes: list[str]
     subsets: dict[str, list[Record]]
     files: tuple[Path, ...] = ()
+    clocks: bool = False
 
     @property
     def num_channels(self) -> int:
@@ -123,17 +129,27 @@ def lay(
             found.append((_in_seconds(entry, grid, meaning), grid, signal))
         except (ValueError, OSError) as error:
             refuse(refused, error, str(entry.file), sequence=entry.id)
+    rates = [grid.rate for _, grid, _ in found]
+    if meaning.fps and not meaning.feature_stride and rates and meaning.fps not in rates:
+        log.warning(
+            "%s: data.fps=%g is not used: the recordings say %g Hz themselves",
+            content.file, meaning.fps, rates[0],
+        )  # fmt: skip
     clock = kind_of_clock([part[:2] for part in found], meaning.unit)
     if clock:
-        first, grid, _ = next(part for part in found if part[1].begins)
+        clocks = [part[:2] for part in found if part[1].begins]
+        first, grid = clocks[0]
+        plain = sum(row.clock is False for entry, _ in clocks for row in entry.rows)
         log.warning(
-            "%s: the times are clock times; the time of the first step of each recording, %s of %r, is "
-            "subtracted", first.file, of_day(grid.begins), first.id,
+            "%s: the annotations are clock times: converted to seconds from the first row of each recording "
+            "(%s; %s begins at %s)%s", first.file, counted(len(clocks), "recording"), first.id,
+            of_day(grid.begins), f"; numbers are read as seconds ({counted(plain, 'row')})" * bool(plain),
         )  # fmt: skip
         found = [
             (on_the_clock(entry, grid, meaning.unit, clock) if grid.begins else entry, grid, signal)
             for entry, grid, signal in found
         ]
+        placer.counted = True
     for entry, grid, signal in found:
         try:
             placed = placer.place(entry, grid)
@@ -154,9 +170,11 @@ def lay(
             source=None if refused is None else placed.source,
         )
         subsets[record.subset].append(record)
+    if refused is None and meaning.bad_spans != "error":
+        require_few_lost(placer.found, placer.num_spans, content.file)
     if not content.unit_known and (text := too_short((part[:2] for part in found), meaning.unit)):
         refuse(refused, ValueError(f"{content.file}: {text}"), str(content.file))
-    return Annotations(placer.classes, subsets)
+    return Annotations(placer.classes, subsets, clocks=bool(clock))
 
 
 def _in_seconds(entry: Annotated, grid: Grid, meaning: Meaning) -> Annotated:

@@ -22,6 +22,10 @@ TIME = "name the column with the time: 'data.columns={time: NAME}'"
 #: In place of a label that is not there.
 MISSING = ...
 
+# A name that is used less often may be a misspelling of one that is used so many times as often. It is asked of so
+# many names.
+_FEW, _TIMES, _MOST_ASKED = 5, 5, 20
+
 Unit = Literal["seconds", "milliseconds", "steps"]
 Ends = Literal["half-open", "inclusive"]
 Policy = Literal["error", "clip", "drop"]
@@ -32,13 +36,15 @@ LookedAt = Literal["all", "first_to_last"]
 class Row(NamedTuple):
     """An annotation as it is written: in the unit of its file, with the ends of its file.
 
-    A moment without a length, such as a mark, has NaN as its end.
+    A moment without a length, such as a mark, has NaN as its end. ``clock``: True if the start is written with
+    colons, False for a number in a table with such rows, otherwise None.
     """
 
     start: float
     end: float
     label: Any
     where: str
+    clock: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +148,7 @@ class BadSpan(NamedTuple):
         text: What came and what is wanted, in one line; it begins with ``where``.
         where: The place in the file, in words.
         unit: The unit in which nearly all spans of the sequence would fit, as a question; or empty.
+        lost: Whether it is reversed, or no part of it lies in the recording.
     """
 
     file: str
@@ -151,6 +158,7 @@ class BadSpan(NamedTuple):
     text: str
     where: str = ""
     unit: str = ""
+    lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -254,6 +262,25 @@ def misspelt(name: str, names: Sequence[str]) -> str:
     same = [n for n in names if n != name and re.sub(r"\D", "", n) == re.sub(r"\D", "", name)]
     swapped = [n for n in same if sorted(n.casefold()) == sorted(name.casefold())]
     return next(iter([*swapped, *get_close_matches(name, same, n=1, cutoff=0.8)]), "")
+
+
+def misspellings(counts: Mapping[str, int]) -> dict[str, str]:
+    """Names that may be misspelt, each with the name that may be meant; ``counts``: how often each is used.
+
+    >>> misspellings({"wave": 20, "wvae": 1, "Wave": 7, "walk": 3})
+    {'Wave': 'wave', 'wvae': 'wave'}
+    """
+    found, same = dict[str, str](), dict[str, str]()
+    for name in sorted(counts, key=lambda name: (-counts[name], not name.islower())):
+        most = same.setdefault("".join(name.split()).casefold(), name)
+        # Single letters differ on purpose, as in the codes of heartbeats.
+        if most != name and len(name) > 1:
+            found[name] = most
+    for name in [name for name, count in counts.items() if count < _FEW][:_MOST_ASKED]:
+        more = [other for other, count in counts.items() if count >= _TIMES * counts[name]]
+        if near := misspelt(name, more):
+            found.setdefault(name, found.get(near, near))
+    return found
 
 
 def listed(names: Sequence[str]) -> str:

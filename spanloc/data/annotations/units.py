@@ -108,7 +108,12 @@ def kind_of_clock(
     date, or by the time of the day. Signals whose first time lies within their own duration alone do not say so.
     """
     parts = [(entry, grid) for entry, grid in parts if grid.begins and entry.rows]
-    plain = [r.start * size_of(unit, grid) <= _stop(grid) for e, grid in parts for r in e.rows]
+    plain = [
+        row.start * size_of(unit, grid) <= _stop(grid)
+        for entry, grid in parts
+        for row in entry.rows
+        if row.clock is not False
+    ]
     if unit == "steps" or not plain or np.mean(plain) > _MOST:
         return None
     for clock in ("date", "day"):
@@ -118,7 +123,9 @@ def kind_of_clock(
             begins = grid.begins % _DAY if clock == "day" else grid.begins
             apart = apart or begins >= stop
             rows = on_the_clock(entry, grid, unit, clock).rows
-            counted += [-1 / grid.rate <= row.start * size <= stop for row in rows]
+            counted += [
+                -1 / grid.rate <= row.start * size <= stop for row in rows if row.clock is not False
+            ]
         if apart and np.mean(counted) >= _MOST:
             return clock
     return None
@@ -127,16 +134,41 @@ def kind_of_clock(
 def on_the_clock(
     entry: Annotated, grid: Grid, unit: Unit, clock: Literal["date", "day"]
 ) -> Annotated:
-    """The annotations of a sequence whose times are those of a clock, counted from its first step."""
+    """The annotations of a sequence whose times are those of a clock, counted from its first step.
+
+    Numbers in a table with clock times are counted from there already.
+    """
     size, early = size_of(unit, grid), 1 / grid.rate
 
     def counted(time: float) -> float:
         after = round(time * size - grid.begins, 6)
-        return ((after + early) % _DAY - early if clock == "day" else after) / size
+        after = (after + early) % _DAY - early if clock == "day" else after
+        return round(after / size, 6)
 
-    rows = [row._replace(start=counted(row.start), end=counted(row.end)) for row in entry.rows]
+    rows = [
+        row if row.clock is False else row._replace(start=counted(row.start), end=counted(row.end))
+        for row in entry.rows
+    ]
     looked_at = entry.annotated and [(counted(s), counted(e)) for s, e in entry.annotated]
     return replace(entry, rows=rows, annotated=looked_at)
+
+
+def hours_off(row: Row, grid: Grid, unit: Unit, counted: bool) -> tuple[str, str]:
+    """What a span in clock times is that fits in its recording an hour or two off, and the question; or both empty.
+
+    ``counted``: its times are counted from the first step.
+    """
+    size, begins = size_of(unit, grid), grid.begins
+    times = row.start, row.start if is_moment(row) else row.end
+    start, end = (time * size + counted * begins for time in times)
+    for hours in (1, 2):
+        off = [(start - begins + sign * 3600 * hours) % _DAY < grid.duration for sign in (1, -1)]
+        if row.clock and begins and any(off):
+            first, last, begin, stop = map(of_day, (start, end, begins, begins + grid.duration))
+            text = f"the span is from {first} to {last}, the recording from {begin} to {stop}"
+            long = "an hour" if hours == 1 else "2 hours"
+            return text, f"is one of the two clocks {long} off?"
+    return "", ""
 
 
 def of_day(seconds: float) -> str:

@@ -121,15 +121,15 @@ def clock_of(path: Path, name: str, times: np.ndarray, unit: float, *, first_row
     Args:
         times: One a row, in ``unit``.
         unit: In seconds.
-        first_row: Number of the first row, for messages.
+        first_row: For messages: the line of the first row in a file of text, or 0.
 
     Raises:
         ValueError: A time is missing, lies before the one above, or all are the same.
     """
     where = f"{shown_path(path)}: column {name!r:.60}"
-    bad = ~np.isfinite(times)
+    row, bad = "line" if first_row else "row", ~np.isfinite(times)
     if bad.any():
-        raise ValueError(f"{where} has no time in row {first_row + int(bad.argmax())}")
+        raise ValueError(f"{where} has no time in {row} {first_row + int(bad.argmax())}")
     if unit == 1 and abs(times[0]) > 1e11:
         raise ValueError(
             f"{where} begins with {times[0]:.15g} seconds, which is no date; wanted seconds, or a "
@@ -143,7 +143,7 @@ def clock_of(path: Path, name: str, times: np.ndarray, unit: float, *, first_row
     if (steps < 0).any() or not duration:
         i = int(steps.argmin())
         came = f"{steps[i]:.6g} s after the one before" if duration else "at the time of the first"
-        raise ValueError(f"{where}: row {first_row + i + 1} comes {came}; wanted ascending times")
+        raise ValueError(f"{where}: {row} {first_row + i + 1} comes {came}; wanted ascending times")
     step = float(np.median(steps))
     off = (steps < 0.5 * step) | (steps > 1.5 * step) | (steps <= 0)
     away = np.abs(seconds - np.linspace(0, duration, len(seconds)))
@@ -155,7 +155,7 @@ def clock_of(path: Path, name: str, times: np.ndarray, unit: float, *, first_row
     if off.any():
         i = int(off.argmax())
         uneven = (
-            f"{where} is not regular: row {first_row + i + 1} comes {steps[i]:.6g} s after the one "
+            f"{where} is not regular: {row} {first_row + i + 1} comes {steps[i]:.6g} s after the one "
             f"before, at {seconds[i + 1]:.6g} s, where most come after {step:.6g} s"
         )
         seconds, step = _spread(seconds)
@@ -163,7 +163,7 @@ def clock_of(path: Path, name: str, times: np.ndarray, unit: float, *, first_row
         if seconds[-1] * rate > max(_MOST_STEPS, _MOST_TIMES * len(seconds)):
             i = int(steps.argmax())
             raise ValueError(
-                f"{where}: row {first_row + i + 1} comes {steps[i]:.6g} s after the one before, where most "
+                f"{where}: {row} {first_row + i + 1} comes {steps[i]:.6g} s after the one before, where most "
                 f"come after {step:.6g} s; was a clock set? Cut the recording there"
             )
         return Clock(rate, begins, seconds * rate, uneven)

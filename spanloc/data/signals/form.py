@@ -6,11 +6,8 @@ from collections.abc import Sequence
 
 from spanloc.data.signals.clock import time_column
 
-# Units of physics, perhaps of a power or per another one.
-_IS_UNIT = re.compile(
-    r"[\[(]?(?:[nuµμmcdkMG]?(?:s|sec|m|g|V|A|W|N|K|Pa|Hz|T|J|F|L|l|bar|Ohm|Ω|rad|B|mol)|°[CF]?|deg|degC|min|h"
-    r"|%|bpm|rpm|mmHg|dB|ppm|lx|lux|counts?|a\.?u\.?)(?:\^?-?[23²³]|[/*· ].*)?[\])]?"
-)
+# A short text with a letter or such a sign, as psi, 1/min and [°C].
+_UNIT = re.compile(r"(?=.*[^\W\d_]|.*[%‰°]).{1,15}")
 _MISSING = {"", "NA", "N/A", "#N/A", "#NA", "n/a", "null", "NULL", "NaN", "nan"}
 
 
@@ -42,13 +39,22 @@ def form_of(lines: Sequence[str], separator: str | None) -> tuple[str, int]:
 
 
 def is_units(row: Sequence[str], below: Sequence[str]) -> bool:
-    """True for a row of units, or nothing, above one of the same length with numbers in their place."""
-    columns = [i for i, field in enumerate(below) if field.strip() and is_number(field, ".,")]
-    fields = [row[i].strip() for i in columns]
-    units = [_IS_UNIT.fullmatch(field) for field in fields]
-    return any(units) and all(
-        unit or field in ("", "-") for unit, field in zip(units, fields, strict=True)
-    )
+    """True for a row of units, or nothing, above one of the same length with numbers in their place.
+
+    >>> is_units(["", "psi", "1/min"], ["07:58:12", "3,6", "50"]), is_units(["OL", "walk"], ["3", "walk"])
+    (True, True)
+    >>> is_units(["07:58:12", "OL"], ["07:58:13", "3"]), is_units(["1", "walk"], ["2", "sit"])
+    (False, False)
+    """
+    pairs = [
+        (field.strip(), bool(own.strip()) and is_number(own, ".,"))
+        for field, own in zip(row, below, strict=True)
+    ]
+    units = [field for field, above in pairs if above and field not in ("", "-")]
+    # Where the row below has a time or a text, one of a step may have a digit.
+    others = "".join(field for field, above in pairs if not above)
+    known = all(_UNIT.fullmatch(unit) and not is_number(unit, ".,") for unit in units)
+    return bool(units) and known and not re.search(r"\d", others)
 
 
 def separator_of(line: str) -> str:

@@ -20,6 +20,7 @@ from spanloc.data.signals.reading import (
     require_size,
     shown_path,
 )
+from spanloc.files import counted
 
 _DAY = 86_400 * 10**9  # nanoseconds
 # Lines by which the form of a table is judged.
@@ -41,7 +42,7 @@ class CsvSignal(Signal):
     (:mod:`~spanloc.data.signals.form`). A column with the time (see
     :func:`~spanloc.data.signals.clock.time_column`) gives the rate and is no channel; nor is a first column
     without a name, the index that pandas writes. Empty fields are NaN. The file is read whole, as float32,
-    and kept in memory. Errors count rows as lines of the file, from 1.
+    and kept in memory. Errors name lines of the file, from 1.
 
     Args:
         rate: Steps per second; the time column is then ignored.
@@ -103,7 +104,7 @@ class CsvSignal(Signal):
         where = shown_path(self.path)
         self._encoding, self._separator, above, (head, second, third) = _beginning(self.path)
         if not any(head):
-            raise ValueError(f"{where}: row 1 is empty; wanted columns of numbers")
+            raise ValueError(f"{where}: line 1 is empty; wanted columns of numbers")
         #: Decimal marks that numbers may have.
         self._points = "." if self._separator == "," else ".,"
         self._named = _has_names(head, self._points, (*skip, time))
@@ -132,7 +133,7 @@ class CsvSignal(Signal):
             self._time = self._time[0], SECONDS.get(unit, self._time[1])
         skipped = {self._time and self._time[0], None if self._names[0] else 0}
         skipped |= {self._names.index(name) for name in skip if name in self._names}
-        kinds = {i: f"text ({text!r:.30} in row {self.first_line})" for i, text in texts.items()}
+        kinds = {i: f"text ({text!r:.30} in line {self.first_line})" for i, text in texts.items()}
         self._chosen, self.choice = columns_for(
             self.path, self._names, kinds, channels, skipped, named=self._named
         )
@@ -141,9 +142,9 @@ class CsvSignal(Signal):
         for i in self._chosen:
             name = self._names[i]
             if name in [self._names[other] for other in self._chosen if other < i]:
-                raise ValueError(f"{where}: row 1 names column {name!r:.60} more than once")
+                raise ValueError(f"{where}: line 1 names column {name!r:.60} more than once")
             if not name:
-                raise ValueError(f"{where}: row 1: column {i + 1} has no name")
+                raise ValueError(f"{where}: line 1: column {i + 1} has no name")
 
     def _parse(self) -> tuple[np.ndarray, np.ndarray]:
         import pyarrow
@@ -224,12 +225,14 @@ class CsvSignal(Signal):
                 if not fields or number < self.first_line:
                     continue
                 if len(fields) != len(self._names):
-                    wanted = f"{len(fields)} columns; wanted {len(self._names)}"
-                    raise ValueError(f"{where}: row {number} has {wanted}")
+                    wanted = f"{counted(len(fields), 'column')}; wanted {len(self._names)}"
+                    if len(fields) < len(self._names) and next(rows, None) is None:
+                        wanted += ": the last line of the file is cut off, so delete it"
+                    raise ValueError(f"{where}: line {number} has {wanted}")
                 for i in sorted(read):
                     field = fields[i]
                     column = f"{self._names[i]!r:.60}" if self._named else i + 1
-                    came = f"row {number}, column {column} is {field!r:.60}"
+                    came = f"line {number}, column {column} is {field!r:.60}"
                     if not is_number(field, self._points):
                         hint = "or choose other columns with data.channels"
                         raise ValueError(f"{where}: {came}; wanted a number, {hint}")

@@ -94,8 +94,6 @@ _KINDS = {
     "label without spans": (
         "warning", "label", "without a single span",
         "Take it out of the classes, or correct its spelling."),
-    "labels alike": (
-        "warning", "label", "in several spellings, which differ in capital letters or blanks", ""),
     "span: reversed": (
         "error", "span", "whose end is before the start",
         "Swap the ends, or leave these spans out: data.bad_spans=drop."),

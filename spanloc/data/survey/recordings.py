@@ -63,7 +63,11 @@ def survey_records(
     tables = table, every, by_channel
     filled = missing == "interpolate"
     facts = Facts(records, classes, scans, *tables, labels, overlaps, share, unread, filled)
-    of_reading = [*recordings.refused(refused), *spans.bad_spans(found, bad_spans)]
+    num_spans = len(every) + sum(bad.kind != "duplicate" for bad in found)
+    of_reading = [
+        *recordings.refused(refused),
+        *spans.bad_spans(found, bad_spans, num_spans),
+    ]
     return Survey(
         root=root,
         parts=[_part(name, records) for name in subsets],

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
+from spanloc.data.annotations.problems import mostly_lost
 from spanloc.data.annotations.rows import BadSpan, Case
-from spanloc.data.quotes import renaming
 from spanloc.data.survey.facts import Facts, fitting
 from spanloc.data.survey.kinds import FEW, RARE, SHORT, finding
 from spanloc.data.survey.result import MOST_CASES, Finding, LabelSpans
@@ -16,10 +16,17 @@ from spanloc.files import counted
 _IMBALANCE = 100
 # Share of the annotated training time: where spans cover less, nearly all is background.
 _COVERED = 0.005
+_SETTING = "Correct this: training stops here, whatever data.bad_spans is."
 
 
-def bad_spans(found: Sequence[BadSpan], policy: str) -> Iterator[Finding]:
-    """Spans that were left out when the annotations were read, by kind; ``policy`` is ``data.bad_spans``."""
+def bad_spans(found: Sequence[BadSpan], policy: str, num_spans: int) -> Iterator[Finding]:
+    """Spans that were left out when the annotations were read, by kind; ``policy`` is ``data.bad_spans``.
+
+    ``num_spans``: with the bad ones.
+    """
+    text = mostly_lost(found, num_spans)
+    if text and policy != "error":
+        yield Finding("error", "mostly lost", text, sum(bad.lost for bad in found), _SETTING)
     done = {
         "drop": "Training drops them (data.bad_spans=drop).",
         "clip": "Training cuts off what is outside and drops the others (data.bad_spans=clip).",
@@ -69,7 +76,6 @@ def label_findings(facts: Facts) -> Iterator[Finding]:
         for subset in sorted(here - {"training"}):
             own = [one for one in known if one.subsets["training"] and not one.subsets.get(subset)]
             yield from about(f"label not in {subset}", own)
-    yield from _alike(known)
     # Those of spans that could not be used may have had it.
     unused = [label for label in facts.labels if not (label.num_spans or facts.unread)]
     yield from about("label without spans", unused)
@@ -81,23 +87,6 @@ def label_findings(facts: Facts) -> Iterator[Finding]:
         case = Case(text=f"{most.name!r} {most.num_spans:,}, {least.name!r} {least.num_spans:,}")
         if ratio > _IMBALANCE:
             yield Finding("warning", "imbalance", text, 1, advice, [case])
-
-
-def _alike(labels: Sequence[LabelSpans]) -> Iterator[Finding]:
-    by_letters: dict[str, list[LabelSpans]] = {}
-    for label in labels:
-        by_letters.setdefault("".join(label.name.split()).casefold(), []).append(label)
-    groups = [group for group in by_letters.values() if len(group) > 1]
-    renamed: dict[str, str] = {}
-    for group in groups:
-        most = max(group, key=lambda label: (label.num_spans, label.name.islower()))
-        renamed |= {label.name: most.name for label in group if label is not most}
-    cases = [
-        Case(text=", ".join(f"{one.name!r} {counted(one.num_spans, 'span')}" for one in group))
-        for group in groups
-    ]
-    advice = f"If one is meant, join them: {renaming(renamed)}."
-    yield from finding("labels alike", cases, advice=advice)
 
 
 def span_findings(facts: Facts) -> Iterator[Finding]:
