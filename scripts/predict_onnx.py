@@ -1,6 +1,11 @@
 """Spans in a recording by an exported model, with numpy and ONNX Runtime alone.
 
 python scripts/predict_onnx.py model.onnx recording.npy    an array (steps, channels)
+
+To make one of a table, with the channels in the order of training:
+
+table = pandas.read_csv("recording.csv")    options: sep=";", decimal=","; skiprows=[1] if row 2 holds units
+numpy.save("recording.npy", table.drop(columns="time").to_numpy("float32"))
 """
 
 import json

@@ -35,7 +35,7 @@ _SHOWN = {
     "ECE_from_0.1": "ECE (scores\n≥ 0.1)",
 }
 _MANY = 10  # recordings
-_NO_PROBABILITIES = "; so the scores are not probabilities: choose min_score by the table 'Which score to keep' in scores.html"
+_NO_PROBABILITIES = "; so the scores are not probabilities: choose min_score by the table 'Which score to keep' in the scores.html of an evaluation"
 # What fitting an option does.
 _IN_WORDS = {
     "bias": "correcting constant errors of the boundaries (bias)",

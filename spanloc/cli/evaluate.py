@@ -37,7 +37,7 @@ from spanloc.decode import stretch
 from spanloc.files import counted, record, write_json
 from spanloc.inference.ensemble import load_models
 from spanloc.reports.result import ScoreResult
-from spanloc.reports.score_tables import notes_on_ends, oracle_table, score_tables
+from spanloc.reports.score_tables import notes_on_ends, notes_on_labels, oracle_table, score_tables
 from spanloc.reports.table import subset_name
 from spanloc.structures import Batch, Predictions, Targets, Timeline, collate
 from spanloc.training.callbacks import Evaluated, progress_display
@@ -181,7 +181,7 @@ def write_evaluation(
         diagnosis=diagnosis,
         num_sequences=len(evaluated.targets.ids),
         subset=None if subset == "all" else subset,
-        notes=notes_on_ends(diagnosis),
+        notes=notes_on_ends(diagnosis) + notes_on_labels(diagnosis, rows[0], classes, min_score),
         min_score=min_score,
         surest=metrics.diagnose(surest, rows[1], classes)["predictions"],
         reliability=metrics.reliability(*rows),

@@ -48,7 +48,9 @@ def run(config: DictConfig) -> None:
             most = Difference(*map(max, most, found))
 
     console, stages = plain_console(), itertools.count(1)
-    console.print("Exporting the model: about half a minute", soft_wrap=True)
+    console.print(
+        "Exporting the model: half a minute, or some minutes on a busy machine", soft_wrap=True
+    )
 
     def progress(stage: str) -> None:
         console.print(f"{next(stages)} of 4: {stage}", soft_wrap=True, highlight=False)

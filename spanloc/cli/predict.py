@@ -28,9 +28,10 @@ from spanloc.cli.predict_notes import Notes
 from spanloc.config.build import as_names
 from spanloc.config.checkpoint import file_of
 from spanloc.data.annotations.written import FORMATS, Found, content_of, joint, rounded, write
-from spanloc.data.inputs import open_recording
+from spanloc.data.inputs import CONVERT, open_recording
 from spanloc.data.signals import Signal
 from spanloc.data.signals.clock import start_of
+from spanloc.data.signals.reading import listed
 from spanloc.files import counted, record, replacing
 from spanloc.inference.ensemble import load_models
 from spanloc.inference.journal import Journal
@@ -107,7 +108,7 @@ def run(config: DictConfig) -> None:
         except _MISTAKES as error:
             note(error, recording.id)
     for line in (*notes.lines(), *(apart if found else ())):
-        log.info("%s", line)
+        log.log(logging.WARNING if line.endswith(CONVERT) else logging.INFO, "%s", line)
     for name, together in formats.items():
         if together:
             path, held = result_path(folder, name), [o for o in found if o.id not in without[name]]
@@ -123,6 +124,10 @@ def run(config: DictConfig) -> None:
         each = ", ".join(f"{count:,} {label}" for label, count in labels.most_common())
         text = f"{counted(labels.total(), 'span')} in {counted(len(found), 'recording')}"
         text += f"{f' ({each})' if len(labels) > 1 else ''}; everything is in {folder}"
+        silent = [label for label in task.classes if label not in labels]
+        if silent and settings["min_score"]:
+            why = f"scores {settings['min_score']:g} or more; a lower min_score writes weaker ones"
+            text = f"no span of {listed(silent, 5)} {why}\n{text}"
         plain_console().print(text, soft_wrap=True, highlight=False)
         log_to_file(text)
     if len(problems) > 1:

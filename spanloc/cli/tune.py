@@ -49,6 +49,7 @@ _OWN = (*_FREE, "direction", "hparams_search")
 _STATES = {"complete": "finished", "fail": "failed"}
 # Importances of fewer trials are noise.
 _LEAST_TRIALS = 4
+_MOST_NAMED = 3
 
 
 def run(config: DictConfig) -> None:
@@ -92,11 +93,10 @@ def run(config: DictConfig) -> None:
     _show(result, folder)
     # Of another worker, which has printed it.
     (folder / "error.txt").unlink(missing_ok=True)
-    if failed := [str(t.number) for t in result.trials if t.state == "failed"]:
-        raise ValueError(
-            f"{counted(len(failed), 'trial')} failed: {', '.join(failed)}; why is in "
-            f"{folder / 'trials'}/NUMBER/error.txt"
-        )
+    if failed := [t for t in result.trials if t.state == "failed"]:
+        shown = "; ".join(f"trial {t.number}: {t.error}" for t in failed[:_MOST_NAMED])
+        more = f"; and {left} more" if (left := len(failed) - _MOST_NAMED) > 0 else ""
+        raise ValueError(f"{counted(len(failed), 'trial')} failed: {shown}{more}")
 
 
 def _check(own: Mapping[str, Any]) -> None:

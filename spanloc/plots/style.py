@@ -41,10 +41,10 @@ def tidy(axes: Axes, *, grid: bool = True) -> None:
 
 
 def plain_log(axes: Axes) -> None:
-    """Label only the powers of ten on a log axis that spans several."""
-    for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
-        if axis.get_scale() == "log" and high / low > 10:
-            axis.set_minor_formatter(NullFormatter())
+    """Label log axes with plain numbers, far enough apart."""
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.get_scale() == "log":
+            _label_log(axis)
 
 
 def readable_log(axis: Axis) -> None:
@@ -54,7 +54,12 @@ def readable_log(axis: Axis) -> None:
         middle = (low * high) ** 0.5
         low, high = middle / 10**0.5, middle * 10**0.5
         (axis.axes.set_xlim if isinstance(axis, XAxis) else axis.axes.set_ylim)(low, high)
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 200 else (1,), numticks=9))
+    _label_log(axis)
+
+
+def _label_log(axis: Axis) -> None:
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 200 else (1,), numticks=6))
     axis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.set_minor_formatter(NullFormatter())
 

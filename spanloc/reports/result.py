@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from spanloc.files import record, write_json
 from spanloc.metrics import FOUND, KINDS, ORACLES
@@ -81,7 +81,7 @@ class Diagnosis(TypedDict):
     classes: dict[str, LabelErrors]
     wrong: list[Wrong]
     confused: list[Confused]
-    outside: int
+    outside: NotRequired[int]  # earlier versions do not write it
     tally: dict[str, list[Tally]]
     mAP_N: float
     sensitivity: dict[str, list[TargetGroup]]

@@ -1,8 +1,9 @@
 """Tables of scores and errors."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+from spanloc.data.signals.reading import listed
 from spanloc.files import counted, leaves
 from spanloc.metrics import FOUND, KINDS
 from spanloc.metrics.diagnosis import in_words
@@ -10,8 +11,12 @@ from spanloc.metrics.oracles import ORACLES, STANDARD, Oracles
 from spanloc.metrics.rows import decimal
 from spanloc.reports.result import Diagnosis, ScoreResult, TargetGroup
 from spanloc.reports.table import Cell, Column, Table, cell, fixed, number, share
+from spanloc.structures import Predictions
 
+# Average precision of a label from which on its predictions are worth to be written.
+_NOTICED = 0.1
 _OF_LABELS = "Of each label, as many predictions are counted here as it has targets."
+_ANY_SCORE = "share of the targets, also by predictions with a low score: an upper limit, no measure of quality"
 _LIMIT = "the limit of spanloc-predict, before overlapping predictions are left out"
 _MEANT = {
     "true positive": "right: its label is that of a target, their tIoU is {tiou:g} or more, and no prediction with a higher "
@@ -146,14 +151,12 @@ def confusion_table(scores: ScoreResult) -> Table:
     ]
     right = f", {share(total - wrong, total).text}" if total else ""
     # If all scores are equal, ``surest`` is given, and all predictions are counted.
-    limit = "Only predictions with a score of 0.5 or more are counted here. " * (
-        scores.surest is None
-    )
+    title = "Confusion of labels" + " (scores of 0.5 or more)" * (scores.surest is None)
     notes = [
-        f"{limit}Of {total:,} targets that a prediction matches at tIoU {scores.diagnosis['tiou']:g}, whatever "
-        f"its label, {total - wrong:,} have the same label{right}."
+        f"{'' if wrong else f'{title}: none. '}Of {total:,} targets that a prediction matches at tIoU "
+        f"{scores.diagnosis['tiou']:g}, whatever its label, {total - wrong:,} have the same label{right}."
     ]
-    return Table.of("Confusion of labels", differ, columns, notes)
+    return Table.of(title, differ, columns, notes)
 
 
 def setting_table(scores: ScoreResult) -> Table:
@@ -211,7 +214,7 @@ def _sensitivity_table(diagnosis: Diagnosis) -> Table:
         Column("of targets", lambda g: in_words(g["of"])),
         Column("range", _range),
         Column("targets", "targets"),
-        Column("found (any score)", lambda g: share(g["found"])),
+        Column("found (any score)", lambda g: share(g["found"]), _ANY_SCORE),
         Column("corrected mAP", "mAP_N", normalised, ".4f"),
     ]
     notes = [
@@ -232,7 +235,6 @@ def _label_table(scores: ScoreResult) -> Table:
         return Column(title, lambda row: share(row[of][kind], sum(row[whole].values())), meaning)
 
     precision = "average precision, of all predictions"
-    found = "share of the targets, also by predictions with a low score"
     columns = [
         Column("label", "label"),
         Column("AP", "mean", f"{precision}; mean over the thresholds", ".4f"),
@@ -241,7 +243,7 @@ def _label_table(scores: ScoreResult) -> Table:
         part(f"found ({which})", "first", "true positive", "targets"),
     ]
     brief = [column.title for column in columns]
-    columns.append(part("found (any score)", "targets", "found", "targets", found))
+    columns.append(part("found (any score)", "targets", "found", "targets", _ANY_SCORE))
     for title, of, kinds, what in (
         ("not found", "targets", FOUND[1:], "share of the targets, by predictions of any score"),
         ("predictions", "first", KINDS, f"share of the predictions ({which})"),
@@ -261,10 +263,29 @@ def _listed(meanings: Mapping[str, str]) -> str:
     return "; ".join(f"{in_words(name)}: {text}" for name, text in meanings.items())
 
 
+def notes_on_labels(
+    diagnosis: Diagnosis, predictions: Predictions, classes: Sequence[str], min_score: float
+) -> list[str]:
+    """A sentence, without a full stop, if spanloc-predict would write nothing of labels that the model knows."""
+    low = {}
+    for name, errors in diagnosis["classes"].items():
+        if errors["AP"] >= _NOTICED and not sum(errors["first"].values()):
+            own = predictions.scores[predictions.labels == classes.index(name)].sort(
+                descending=True
+            )
+            low[name] = float(own.values[: sum(errors["targets"].values())][-1])
+    if not low:
+        return []
+    return [
+        f"no prediction of {listed([*low], 5)} scores {min_score:g} or more, from where on spanloc-predict writes "
+        f"them; min_score={min(low.values()):.1g} writes about as many as there are true spans"
+    ]
+
+
 def notes_on_ends(diagnosis: Diagnosis) -> list[str]:
     """A sentence, without a full stop, if the beginnings and ends of recordings may not be annotated."""
     wrong = sum(errors["first"]["background"] for errors in diagnosis["classes"].values())
-    outside = diagnosis["outside"]
+    outside = diagnosis.get("outside", 0)
     if 2 * outside < wrong or 20 * outside < diagnosis["num_targets"] or outside < 10:
         return []
     return [

@@ -25,6 +25,7 @@ from spanloc.reports.score_tables import (
 from spanloc.reports.table import Column, Table, number, share, shortened, subset_name
 
 _MOST_PAIRS, _MOST_GROUPS = 10, 50
+_FEWEST = 10  # spans that do not lie apart by chance
 
 
 def score_page(scores: ScoreResult, *, whose: str = "", now: float | None = None) -> str:
@@ -199,9 +200,29 @@ def notes(scored: Scored) -> list[str]:
         found.append(f"{silent:,} of {len(asked):,} sequences with annotations have no prediction")
     if len(spans) > 1 and bool((scores == scores[0]).all()):
         found.append("all scores are equal, so that the order of the predictions decides")
+    if not scored.unit and (apart := _apart(scored)):
+        found.append(apart)
     rows = torch.cat([true.spans, true.labels[:, None], true.places[:, None]], 1)
     if twice := len(rows) - len(rows.unique(dim=0)):
         found.append(f"{twice:,} annotations are there twice")
     if empty := int((true.spans[:, 0] == true.spans[:, 1]).sum()):
         found.append(f"{empty:,} annotations are empty, which nothing can match")
     return found
+
+
+def _apart(scored: Scored) -> str:
+    """A note if no prediction lies where its recording has true spans; or empty."""
+    found, true = scored.predictions, scored.targets
+    if min(len(found.spans), len(true.spans)) < _FEWEST:
+        return ""
+    first, last = torch.full((2, len(true.ids)), math.inf, dtype=true.spans.dtype)
+    first.scatter_reduce_(0, true.places, true.spans[:, 0], "amin")
+    last.neg_().scatter_reduce_(0, true.places, true.spans[:, 1], "amax")
+    starts, ends = found.spans.unbind(1)
+    if bool(((starts < last[found.places]) & (ends > first[found.places])).any()):
+        return ""
+    true_range, range_ = (f"{s.min():.6g} and {s.max():.6g}" for s in (true.spans, found.spans))
+    return (
+        f"no prediction overlaps a true span of its recording: the true spans lie between {true_range} s, the "
+        f"predictions between {range_} s; both must be counted from the start of the recording"
+    )

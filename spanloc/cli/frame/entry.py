@@ -70,7 +70,7 @@ def run(name: str) -> None:
             _require_checkpoints(config)
             module = _imported(name, config)
             limit_threads()
-            _shorten_lines()
+            shorten_lines()
             _quieten()  # again: Lightning sets its level when it is imported
             mark = run_folder() / "error.txt"
             if name == "train" and sweep:
@@ -184,8 +184,8 @@ def _folder(overrides: str) -> str:
     return re.sub(r"[^\w.+-]+", "-", overrides.replace(",", "_"))[:120] or "run"
 
 
-def _shorten_lines() -> None:
-    # On a terminal, Hydra's time to the millisecond and module fill most of a line; the log file keeps them.
+def shorten_lines() -> None:
+    """Leave out Hydra's milliseconds and module on a terminal, where they fill most of a line; the log file keeps them."""
     for handler in logging.root.handlers:
         if type(handler) is logging.StreamHandler and type(handler.formatter) is logging.Formatter:
             form = "[%(asctime)s][%(levelname)s] %(message)s"

@@ -115,7 +115,9 @@ def with_saved_settings(arguments: Sequence[str], command: str = "train") -> lis
     if {"-m", "--multirun"} & set(given):
         raise ValueError("resume goes on with one run; it cannot be part of a sweep")
     what = "a run" if command == "train" else "a study"
-    needed = {SETTINGS: f"resume wants the folder of {what}, and of one that had begun to train"}
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder (resume)")
+    needed = {SETTINGS: f"resume names the folder of {what} that had begun to train"}
     if command == "train":
         needed["last.ckpt"] = (
             "the run stopped before its first epoch ended, so there is nothing to go on from: start it again"

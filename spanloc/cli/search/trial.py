@@ -22,6 +22,7 @@ from pytorch_lightning import Callback, Trainer
 
 from spanloc.cli import train
 from spanloc.cli.frame.arguments import quoted
+from spanloc.cli.frame.entry import shorten_lines
 from spanloc.cli.frame.folder import in_run, marking_failure
 from spanloc.cli.frame.mistakes import is_mistake, line_of
 from spanloc.cli.run.objective import check_objective, objective_name
@@ -88,6 +89,7 @@ def run_trial(settings: Sequence[str], folder: Path, callbacks: Sequence[Callbac
     begin = time.time()
 
     def job(config: DictConfig) -> float:
+        shorten_lines()  # Hydra sets up its log for each run
         try:
             with marking_failure(begin):
                 return _number(train.run(config, callbacks))
@@ -104,6 +106,7 @@ def run_trial(settings: Sequence[str], folder: Path, callbacks: Sequence[Callbac
     finally:
         if before is not None:
             configure_log(before.hydra.job_logging, before.hydra.verbose)
+            shorten_lines()
         # A model and its optimizer are held by cycles; the next trial needs the memory.
         gc.collect()
         if torch.cuda.is_available():
