@@ -30,11 +30,15 @@ def part(path, **sizes):
 def main(backbone, neck, head, baseline, limit, format, folder):  # noqa: A002 - as the setting is called
     torch.manual_seed(0)
     model = Localizer(
-        part(f"backbone/{backbone}.yaml", num_channels=3, stride=2, width=16),
+        # With a limit, changes are channels too.
+        part(
+            f"backbone/{backbone}.yaml", num_channels=6 if float(limit) else 3, stride=2, width=16
+        ),
         part(f"neck/{neck}.yaml", num_levels=3, width=16),
         partial(HEADS[head], 2),
         baseline=float(baseline),
         limit=float(limit),
+        changes=float(limit),
     )
     task = SpanLocalizer(model, Criterion(match_points, losses.giou_loss)).eval()
     task.classes = ["a", "b"]

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spanloc.models.sizing import stride_for
+
 # Spans of a label, and steps of a typical one: with fewer of either it may be a mistake, or cannot be learned.
 _LEAST_SPANS, _LEAST_LENGTH = 20, 3
 # One in so many spans of a label is left out of the longest where it is so many times longer than the others.
@@ -35,6 +37,8 @@ class TrainingFacts:
     num_channels: int = 0  # that the model sees; 0: not known
     # Share of the variance of a channel that is between the means of recordings, in [0, 1]; median over channels.
     offsets: float = 0.0
+    # Standard deviation of a channel relative to its changes within a short span; median over channels.
+    changes: float = 1.0
     coverage: float = 1.0  # share of the time that is in spans
     labels_each: float = 1.0  # labels that a recording has on average
     # Standard deviation of a channel relative to that of its values clipped to their usual range, from 1; the
@@ -52,6 +56,7 @@ class TrainingFacts:
         each = [len(own.unique()) for own in labels if len(own)]
         extremes, channel = datamodule.extremes() if hasattr(datamodule, "extremes") else (1.0, "")
         longest, num_longer = _longest(lengths, labels)
+        changes = getattr(datamodule, "changes", None)
         short_median, short_label = _shortest_label(lengths, labels, datamodule.classes)
         return cls(
             seconds_per_step=datamodule.seconds_per_step,
@@ -69,6 +74,7 @@ class TrainingFacts:
             short_median=short_median,
             num_channels=facts.num_channels,
             offsets=datamodule.offsets() if hasattr(datamodule, "offsets") else 0.0,
+            changes=changes(stride_for(facts.shortest)) if changes else 1.0,
             labels_each=sum(each) / len(each) if each else 1.0,
             extremes=extremes,
             extreme_channel=channel,

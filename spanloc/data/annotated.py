@@ -25,7 +25,12 @@ from spanloc.data.held_out import (
 )
 from spanloc.data.inputs import facts_of
 from spanloc.data.quotes import as_mapping
-from spanloc.data.sequences import AnnotatedSequences, TiledSequences, offset_share
+from spanloc.data.sequences import (
+    AnnotatedSequences,
+    TiledSequences,
+    change_ratio,
+    offset_share,
+)
 from spanloc.data.signals import ArraySignal, NpySignal
 from spanloc.data.sound import features_for, note_on_sound, require_features
 from spanloc.data.transforms import Transform, Transformed
@@ -207,6 +212,10 @@ class AnnotatedData(SpanDataModule):
     def offsets(self) -> float:
         """As :func:`~spanloc.data.sequences.offset_share`, of the training recordings."""
         return offset_share(self._all_train)
+
+    def changes(self, steps: int) -> float:
+        """As :func:`~spanloc.data.sequences.change_ratio`, of the training recordings."""
+        return change_ratio(self._all_train, steps)
 
     def extremes(self) -> tuple[float, str]:
         """As :func:`~spanloc.data.extremes.extremes_of`, of the training recordings."""

@@ -1,6 +1,6 @@
 """Data sets of annotated sequences from files."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -123,16 +123,37 @@ def offset_share(records: Sequence[Record]) -> float:
     clipped.
     """
     means, variances = [], []
-    low, high = limits_of(records)
-    for record in records[:: -(-len(records) // 32)]:
-        first = max(0, record.num_steps - 10_000) // 2
-        last = min(record.num_steps, first + 10_000)
-        values = np.clip(np.asarray(record.signal.read(first, last), np.float64), low, high)
+    for values in _middles(records):
         means.append(values.mean(0))
         variances.append(values.var(0))
     between, within = np.var(means, axis=0), np.mean(variances, axis=0)
     # A constant channel has neither.
     return float(np.median(between / np.maximum(between + within, np.finfo(np.float64).tiny)))
+
+
+def change_ratio(records: Sequence[Record], steps: int) -> float:
+    """Standard deviation relative to the size of the changes over so many steps; the median over channels.
+
+    It is large where a signal varies far more than it changes within an event. Constant channels do not count.
+    The steps are those of :func:`offset_share`.
+    """
+    moments, squares, count = _Moments(), np.zeros(1), 0
+    for values in _middles(records):
+        moments.add(values.T)
+        changes = values[steps:] - values[:-steps]
+        squares, count = squares + np.square(changes).sum(0), count + len(changes)
+    varies = (moments.std > 0) & (squares > 0)
+    if not varies.any():
+        return 1.0
+    return float(np.median(moments.std[varies] * np.sqrt(count / squares[varies])))
+
+
+def _middles(records: Sequence[Record]) -> Iterator[np.ndarray]:
+    low, high = limits_of(records)
+    for record in records[:: -(-len(records) // 32)]:
+        first = max(0, record.num_steps - 10_000) // 2
+        last = min(record.num_steps, first + 10_000)
+        yield np.clip(np.asarray(record.signal.read(first, last), np.float64), low, high)
 
 
 def channel_statistics(sequences: Iterable[np.ndarray]) -> tuple[Tensor, Tensor]:

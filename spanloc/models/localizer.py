@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from spanloc.facts import DataFacts
 from spanloc.models.layers import Baseline, Mask, Steps
@@ -42,8 +43,12 @@ class Localizer(nn.Module):
             ``sign(x) * (limit + log1p(|x| - limit))``, for recordings with rare values far outside the usual
             range, such as codes for lost samples. None or 0: values as they are.
 
+        changes: Factor of the changes of each normalised channel from cell to cell (over ``stride`` steps of the
+            backbone), which the backbone gets as channels of their own, after the others: for short events in
+            signals whose values vary far more than they change, such as positions. None or 0: without.
+
     Raises:
-        ValueError: ``baseline`` or ``limit`` is negative or infinite, or the parts do not fit together.
+        ValueError: ``baseline``, ``limit`` or ``changes`` is negative or infinite, or the parts do not fit together.
         TypeError: A part needs an argument that is neither bound nor known from ``facts``.
     """
 
@@ -60,14 +65,16 @@ class Localizer(nn.Module):
         checkpointing: bool = False,
         baseline: float | None = None,
         limit: float | None = None,
+        changes: float | None = None,
     ) -> None:
         super().__init__()
-        for name, value in (("baseline", baseline), ("limit", limit)):
+        for name, value in (("baseline", baseline), ("limit", limit), ("changes", changes)):
             if value is not None and not 0 <= value < math.inf:
                 raise ValueError(f"{name} is {value}; it must be a number, at least 0")
         sizes: dict[str, Any] = {}
         if facts is not None:
-            sizes = {"num_channels": facts.num_channels, "stride": stride_for(facts.shortest)}
+            channels = facts.num_channels * (2 if changes else 1)
+            sizes = {"num_channels": channels, "stride": stride_for(facts.shortest)}
         self.backbone = _promising(complete(backbone, sizes), "num_channels stride width")
         sizes = {"width": self.backbone.width}
         if facts is not None:
@@ -88,12 +95,18 @@ class Localizer(nn.Module):
             blocks: Any = (block for block in self.modules() if hasattr(block, "checkpointing"))
             for block in blocks:
                 block.checkpointing = True
-        self.baseline, self.limit = baseline or 0.0, limit or 0.0
+        self.baseline, self.limit, self.changes = baseline or 0.0, limit or 0.0, changes or 0.0
+        channels = self.backbone.num_channels
+        if changes and channels % 2:
+            raise ValueError(
+                f"the backbone has {channels} channels; with changes it must be an even number"
+            )
         block = self.neck.strides(self.backbone.stride)[-1]
         count = 2 * max(1, round(self.baseline / block / 2)) + 1
         self.centre = Baseline(block, count) if self.baseline else None
-        self.register_buffer("mean", torch.zeros(self.backbone.num_channels))
-        self.register_buffer("std", torch.ones(self.backbone.num_channels))
+        channels //= 2 if changes else 1
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("std", torch.ones(channels))
 
     @property
     def num_channels(self) -> int:
@@ -139,8 +152,14 @@ class Localizer(nn.Module):
         if self.limit:
             beyond = (x.abs() - self.limit).clamp(min=0)
             x = x.clamp(-self.limit, self.limit) + x.sign() * beyond.log1p()
+        whole = x
         if self.centre is not None:
             x = self.centre(x, mask)
+        if self.changes:
+            before = F.pad(whole, (self.backbone.stride, 0), mode="replicate")[
+                ..., : whole.shape[2]
+            ]
+            x = torch.cat([x, self.changes * (whole - before)], 1)
         cells = self.backbone(x, mask)
         if not torch.compiler.is_compiling():
             _require_cells(cells, mask, self.backbone)

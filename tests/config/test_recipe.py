@@ -196,7 +196,7 @@ def test_the_facts_are_those_of_the_training_data(annotated):
 
 RECORDINGS = {
     **OPEN,
-    "localizer": {"baseline": None, "limit": None},
+    "localizer": {"baseline": None, "limit": None, "changes": None},
     "transforms": {"jitter": {"std": None, "usual": None}},
 }
 
@@ -226,6 +226,13 @@ def test_rare_values_far_out_are_compressed():
     usual = chosen(replace(SBHAR, extremes=2.9), RECORDINGS)
     assert not {"localizer.limit", "transforms.jitter.usual"} & set(usual)
     assert "localizer.limit" not in chosen(spoilt, {**RECORDINGS, "localizer": {"limit": 0}})
+
+
+def test_small_changes_become_channels():
+    found = chosen(replace(SBHAR, changes=136.4), RECORDINGS)
+    assert (found["localizer.changes"], found["transforms.jitter.std"]) == (136, 0.0037)
+    usual = chosen(replace(SBHAR, changes=9.9), RECORDINGS)
+    assert not {"localizer.changes", "transforms.jitter.std"} & set(usual)
 
 
 def test_many_channels_get_more_noise():

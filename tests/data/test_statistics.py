@@ -194,3 +194,17 @@ def test_offsets_are_the_share_of_variance_between_recordings(offset, share):
 
 def test_constant_channels_differ_in_nothing():
     assert data_of({name: np.ones((500, 1)) for name in "abc"}).offsets() == 0
+
+
+def test_changes_are_small_where_a_signal_wanders():
+    rng = np.random.default_rng(0)
+    steps = np.arange(5000)
+    wave = np.sin(2 * np.pi * steps / 1000) * np.sqrt(2)  # of standard deviation 1
+    wander = {name: np.column_stack([wave, np.full(5000, 7.0)]) for name in "abc"}
+    # The mean square of sin(a + b) - sin(a) is 1 - cos(b), and that of the signal 1/2.
+    size = np.sqrt(2 - 2 * np.cos(2 * np.pi * 5 / 1000))
+    assert data_of(wander).changes(5) == pytest.approx(1 / size, rel=0.01)
+    noise = {name: rng.normal(size=(5000, 1)) for name in "abc"}
+    assert data_of(noise).changes(5) == pytest.approx(np.sqrt(0.5), rel=0.02)
+    assert data_of({name: np.ones((500, 1)) for name in "abc"}).changes(5) == 1
+    assert data_of(noise).changes(6000) == 1

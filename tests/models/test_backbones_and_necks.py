@@ -1,5 +1,7 @@
 """Laws of every file of ``configs/backbone`` and ``configs/neck``, and what each part is by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from conftest import make_batch
@@ -17,6 +19,8 @@ from spanloc.models.layers import Excite
 @pytest.mark.parametrize("stride", [1, 4])
 def test_noise_in_the_padding_never_reaches_a_valid_cell(group, name, stride):
     model, batch = localizer("points", stride, **{group: name}), make_batch((190, 33))
+    if group == "changes":  # the backbone has more channels
+        batch = replace(batch, features=batch.features.repeat(1, 2, 1))
     noise = 100 * torch.randn_like(batch.features) * ~batch.mask[:, None]
     clean = model.neck(*model.backbone(batch.features, batch.mask))
     noisy = model.neck(*model.backbone(batch.features + noise, batch.mask))

@@ -1,4 +1,4 @@
-"""Changes of the input values: the running mean that is subtracted, and the limit beyond which they are compressed."""
+"""What is done to the input values: a running mean is subtracted, large ones compressed, changes added."""
 
 import math
 
@@ -8,6 +8,7 @@ from conftest import make_batch
 from test_models import localizer
 
 from spanloc.decode import reach_of
+from spanloc.models import ConvBackbone, Localizer
 from spanloc.models.layers import Baseline
 
 
@@ -27,8 +28,9 @@ def test_with_a_baseline_an_offset_of_a_recording_changes_nothing():
     torch.testing.assert_close(one.logits[one.mask], other.logits[one.mask], rtol=1e-3, atol=1e-3)
 
 
-def test_with_a_baseline_a_window_gives_what_one_pass_gives():
-    model = localizer("points", 2, num_levels=2, baseline=40).eval()
+@pytest.mark.parametrize("options", [{"baseline": 40}, {"changes": 9.0}])
+def test_a_window_gives_what_one_pass_gives(options):
+    model = localizer("points", 2, num_levels=2, **options).eval()
     reach = reach_of(model, 3, 256, torch.device("cpu"))
     assert 20 < reach.steps < 256
     batch, margin = make_batch((700,), num_targets=(0,)), -(-reach.steps // 4) * 4
@@ -51,6 +53,22 @@ def test_values_beyond_the_limit_grow_with_their_logarithm():
     assert seen[0][0, 0].tolist() == pytest.approx(expected, rel=1e-6)
 
 
+def test_changes_over_a_cell_are_channels_of_their_own_after_the_others():
+    model, seen = localizer("points", stride=2, changes=10.0), []
+    model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    model.set_statistics(torch.tensor([5.0, 0, 0]), torch.tensor([2.0, 1, 1]))
+    features = torch.tensor([[1.0, 3.0, 3.0, 9.0]]).expand(1, 3, 4)
+    model(features, torch.ones(1, 4, dtype=torch.bool))
+    assert model.num_channels == 3
+    assert seen[0][0, 0].tolist() == [-2, -1, -1, 2]
+    # From two steps before; before the first step is what it is.
+    assert seen[0][0, 3].tolist() == [0, 10, 10, 30]
+    with pytest.raises(
+        ValueError, match="the backbone has 3 channels; with changes it must be an even"
+    ):
+        Localizer(ConvBackbone(3, stride=2, width=16), model.neck, model.head, changes=1.0)
+
+
 def test_values_within_the_limit_stay_as_they_are():
     batch = make_batch((190, 33))
     plain, wide, narrow = (
@@ -62,7 +80,7 @@ def test_values_within_the_limit_stay_as_they_are():
 
 
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
-@pytest.mark.parametrize("name", ["baseline", "limit"])
-def test_a_baseline_or_limit_that_is_no_length_is_refused(name, value):
+@pytest.mark.parametrize("name", ["baseline", "limit", "changes"])
+def test_a_value_that_is_no_length_and_no_factor_is_refused(name, value):
     with pytest.raises(ValueError, match=f"{name} is {value}; it must be a number"):
         localizer("points", **{name: value})

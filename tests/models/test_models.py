@@ -34,7 +34,7 @@ PARTS = [
     for group in ("backbone", "neck")
     for path in sorted((CONFIGS / group).glob("*.yaml"))
 ]
-PARTS += [("baseline", 64), ("limit", 1.0)]
+PARTS += [("baseline", 64), ("limit", 1.0), ("changes", 7.0)]
 every_part = pytest.mark.parametrize(("group", "name"), PARTS)
 # Each head at some strides, and each part with one head.
 MODELS = {

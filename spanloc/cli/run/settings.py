@@ -31,6 +31,7 @@ _LENGTH = ("budget", "trainer.max_steps")
 _SINCE = (
     "localizer.baseline",
     "localizer.limit",
+    "localizer.changes",
     "transforms.jitter.std",
     "transforms.jitter.usual",
 )
