@@ -263,3 +263,16 @@ def test_names_in_other_letters_need_no_quotes(cli, tmp_path):
     settings = ["data.root=été", "data.columns={label: Étiquette}", "data.label_map={Größe: b}"]
     cli("check", *settings, "hydra.run.dir=prüfung", folder=tmp_path)
     assert json.loads((tmp_path / "prüfung" / "check.json").read_text())["labels"][0]["name"] == "b"
+
+
+def test_a_mapping_in_both_quotes_takes_the_place_of_that_of_a_file_of_settings(cli, tmp_path):
+    folder(tmp_path / "here", write_wav, ".wav")
+    (tmp_path / "settings" / "data").mkdir(parents=True)
+    text = "defaults: [annotations]\nroot: here\nlabel_map: {a: x}\n"
+    (tmp_path / "settings" / "data" / "mine.yaml").write_text(text)
+    words = ("--config-dir=settings", "data=mine", "hydra.run.dir=out")
+    stop = cli("check", *words, "data.label_map={b: y}", folder=tmp_path)
+    assert "a file of settings has a mapping data.label_map; to replace it" in str(stop)
+    cli("check", *words, 'data.label_map="{b: y}"', folder=tmp_path)
+    labels = json.loads((tmp_path / "out" / "check.json").read_text())["labels"]
+    assert [label["name"] for label in labels] == ["a", "y"]

@@ -51,6 +51,9 @@ def line_of(error: BaseException, command: str = "train") -> str:
                 f"there is no setting {key[1]!r}; under {unknown[1]} there are {', '.join(inside)}"
             )
         near = closest(unknown[1], command)
+        if near == unknown[1]:
+            instead = f"'{near}=\"{{...}}\"', with both quotes"
+            return f"a file of settings has a mapping {near}; to replace it, write {instead}"
         meant = f" did you mean {near}?" if near else ""
         others = "--help names the often used, --cfg job lists all"
         return f"there is no setting {unknown[1]!r};{meant} {others}"
