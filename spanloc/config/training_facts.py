@@ -37,7 +37,7 @@ class TrainingFacts:
     num_channels: int = 0  # that the model sees; 0: not known
     # Share of the variance of a channel that is between the means of recordings, in [0, 1]; median over channels.
     offsets: float = 0.0
-    # Standard deviation of a channel relative to its changes within a short span; median over channels.
+    # Standard deviation of a channel relative to its changes within a short span; the least of the channels.
     changes: float = 1.0
     coverage: float = 1.0  # share of the time that is in spans
     labels_each: float = 1.0  # labels that a recording has on average
@@ -85,8 +85,9 @@ class TrainingFacts:
 def _longest(lengths: Sequence[Tensor], labels: Sequence[Tensor]) -> tuple[float, int]:
     """The longest span, and how many are left out because they are far longer than the others of their label."""
     sizes = torch.cat([*lengths])
-    own = torch.cat([*labels]) if labels else torch.zeros(len(sizes))
-    longest = 0.0
+    if not labels:
+        return max(sizes.tolist(), default=0.0), 0
+    own, longest = torch.cat([*labels]), 0.0
     for label in own.unique():
         mine = sizes[own == label].sort(descending=True).values
         if len(mine) >= _LEAST_SPANS:

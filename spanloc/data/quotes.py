@@ -14,6 +14,7 @@ import yaml
 _NO_TEXTS = r"(?!(?i:true|false|null|nan|inf)\Z)"
 _KEY = re.compile(rf"{_NO_TEXTS}[A-Za-z_][\w$%*@?|/+.-]*(?: [\w$%*@?|/+.-]+)*", re.ASCII)
 _NAME = re.compile(rf"{_NO_TEXTS}[A-Za-z_][\w.-]*", re.ASCII)
+_BEFORE_QUOTE = r'(\\*)("|\Z)'
 #: A name in quotes.
 QUOTED = r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'"
 
@@ -70,29 +71,42 @@ def _in_yaml(name: str) -> str:
 
 
 def text_of(text: str) -> str:
-    """A text in quotes, on the command line."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    """A text in quotes, on the command line, where a backslash is one, except before a quotation mark."""
+    return f'"{re.sub(_BEFORE_QUOTE, _escaped, text)}"'
 
 
 def in_quotes(value: str) -> str:
-    """The value of a setting, with quotes around each name that needs them.
+    """The value of a setting, with quotes around each name that needs them; as it is where it is nested.
 
     >>> in_quotes("{time: Elapsed [s], label: Event}"), in_quotes("[a=1,b]"), in_quotes("x=y")
     ('{time: "Elapsed [s]", label: Event}', '["a=1", b]', '"x=y"')
-    >>> in_quotes("{Größe: size}")
-    '"{Größe: size}"'
+    >>> print(in_quotes("{Größe: size}"), in_quotes("[l'été,forêt]"), in_quotes("[ä],[b]"))
+    "{Größe: size}" ["l'été", "forêt"] [ä],[b]
     """
     inside = re.fullmatch(r"([{[])(.*)[]}]", value, re.S)
-    parts = re.findall(rf"(?:{QUOTED}|[^,])+", inside[2] if inside else value)
-    if os.path.exists(value) or not inside:
-        return _in_quotes(value) if os.path.exists(value) else ",".join(map(_in_quotes, parts))
+    if os.path.exists(value):
+        return _in_quotes(value)
+    # A list in a list, several values of a sweep, an escaped comma.
+    if re.search(r"[\]}]\s*,\s*[\[{]|[\[{,:]\s*[\[{]|\\,", value) or (
+        value[:1] in "[{" and not inside
+    ):
+        return value
+    if not inside:
+        return ",".join(map(_in_quotes, _split(value, ",")))
+    parts = _split(inside[2], ",")
     if inside[1] == "[":
         return f"[{', '.join(map(_in_quotes, parts))}]"
-    pairs = [re.findall(rf"(?:{QUOTED}|[^:])+", part) for part in parts]
-    names = {_bare(key): ":".join(rest) for key, *rest in pairs}
+    names = {_bare(key): ":".join(rest) for key, *rest in (_split(part, ":") for part in parts)}
     if all(map(_KEY.fullmatch, names)):
         return f"{{{', '.join(f'{key}: {_in_quotes(name)}' for key, name in names.items())}}}"
     return as_written({key: _bare(name) for key, name in names.items()})
+
+
+def _split(text: str, mark: str) -> list[str]:
+    # Quotes count where a part, or what stands behind its colon, is wholly in them.
+    key = r"(?:[^,:]*:\s*)?" if mark == "," else ""
+    part = rf"{key}(?:{QUOTED})(?=\s*(?:{mark}|\Z))|[^{mark}]*"
+    return [found[1] for found in re.finditer(rf"\s*({part})\s*(?:{mark}|\Z)", text) if found[0]]
 
 
 def _in_quotes(name: str) -> str:
@@ -103,4 +117,8 @@ def _in_quotes(name: str) -> str:
 
 def _bare(name: str) -> str:
     name = name.strip()
-    return re.sub(r"\\(.)", r"\1", name[1:-1]) if re.fullmatch(QUOTED, name) else name
+    return re.sub(r"\\([\"'])", r"\1", name[1:-1]) if re.fullmatch(QUOTED, name) else name
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return 2 * found[1] + ('\\"' if found[2] else "")

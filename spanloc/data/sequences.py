@@ -132,7 +132,7 @@ def offset_share(records: Sequence[Record]) -> float:
 
 
 def change_ratio(records: Sequence[Record], steps: int) -> float:
-    """Standard deviation relative to the size of the changes over so many steps; the median over channels.
+    """Standard deviation relative to the size of the changes over so many steps; the least of the channels.
 
     It is large where a signal varies far more than it changes within an event. Constant channels do not count.
     The steps are those of :func:`offset_share`.
@@ -145,7 +145,7 @@ def change_ratio(records: Sequence[Record], steps: int) -> float:
     varies = (moments.std > 0) & (squares > 0)
     if not varies.any():
         return 1.0
-    return float(np.median(moments.std[varies] * np.sqrt(count / squares[varies])))
+    return float((moments.std[varies] * np.sqrt(count / squares[varies])).min())
 
 
 def _middles(records: Sequence[Record]) -> Iterator[np.ndarray]:

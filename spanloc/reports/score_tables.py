@@ -1,5 +1,6 @@
 """Tables of scores and errors."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -274,11 +275,14 @@ def notes_on_labels(
                 descending=True
             )
             low[name] = float(own.values[: sum(errors["targets"].values())][-1])
-    if not low:
+    least = min(low.values(), default=0.0)
+    if not least:
         return []
+    # One digit, rounded down.
+    size = 10.0 ** math.floor(math.log10(least))
     return [
         f"no prediction of {listed([*low], 5)} scores {min_score:g} or more, from where on spanloc-predict writes "
-        f"them; min_score={min(low.values()):.1g} writes about as many as there are true spans"
+        f"them; min_score={math.floor(least / size) * size:.1g} writes about as many as there are true spans"
     ]
 
 

@@ -9,7 +9,6 @@ import pytest
 import soundfile
 import yaml
 from conftest import HINTS_OF_LIGHTNING
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from pages import BARE
 
@@ -17,7 +16,6 @@ from spanloc.cli.evaluated_data import set_up
 from spanloc.cli.frame.arguments import with_text_roots
 from spanloc.data import AnnotatedData
 from spanloc.data.fingerprint import Fingerprint
-from spanloc.data.quotes import as_mapping, as_written, quoted
 from spanloc.data.sample import data_folder
 
 SHORT = (*BARE, "hydra.run.dir=out")
@@ -225,35 +223,6 @@ def test_columns_of_training_are_not_forced_on_a_table_with_standard_names(
             f"the training run had 1 of the 1 recording that are evaluated, such as data/{held}"
         )
         assert (warning in caplog.text) == grown
-
-
-NAMES = (
-    "walk",
-    "Größe",
-    "été, long",
-    "走る",
-    "a (b)",
-    "a: b",
-    "it's",
-    'say "x"',
-    "5",
-    "true",
-    "[x]",
-    "{x}",
-    "#1",
-)
-
-
-def test_any_name_is_read_as_the_command_line_writes_it():
-    def value(text):
-        (setting,) = OverridesParser.create().parse_overrides([f"x={text}"])
-        return setting.value()
-
-    for name in NAMES:
-        written = as_mapping(value(as_written({name: "b"})), "label_map")
-        assert {str(key): label for key, label in written.items()} == {name: "b"}
-        assert as_mapping(value(as_written({"b": name})), "label_map") == {"b": name}
-        assert value(f"[{quoted(name)}, b]") == [name, "b"]
 
 
 def test_names_in_other_letters_need_no_quotes(cli, tmp_path):

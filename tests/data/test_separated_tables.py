@@ -92,6 +92,11 @@ def test_several_columns_of_text_are_named_in_one_error(tmp_path):
     assert str(caught.value) == f"{path}: {wanted} numbers: choose others with data.channels"
 
 
+def test_the_line_with_the_separator_of_excel_is_no_row_of_a_recording(tmp_path):
+    signal = open_signal(table(tmp_path, "sep=;\nx;y\n1,5;2\n3;4\n"), rate=1)
+    assert (signal.channels, values(signal).tolist()) == (("x", "y"), [[1.5, 2], [3, 4]])
+
+
 def test_a_column_of_clock_times_that_is_not_known_may_be_the_time(tmp_path):
     path = table(tmp_path, "Wann (Uhr);x\n22:15:00;1\n22:15:01;2\n")
     with pytest.raises(

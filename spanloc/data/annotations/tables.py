@@ -154,7 +154,7 @@ def _separated(file: Path, columns: Columns, unit: Unit) -> Iterator[Piece]:
     encoding = text_encoding(file)
     with file.open(encoding=encoding, errors="replace", newline="") as content:
         start = next(lines_of(file, content), "")
-    excel = start.startswith("sep=")
+    excel = start.startswith("sep=") and len(start) > 4
     separator = start[4] if excel else separator_of(start)
     if file.suffix.lower() == ".tsv":
         separator = "\t"

@@ -74,7 +74,7 @@ def text_table(
         lines.readline()
     if separator is None:
         at, line = lines.tell(), lines.readline()
-        if line.startswith("sep="):  # Excel's own line
+        if line.startswith("sep=") and line[4:5].strip():  # Excel's own line
             begin, separator = begin + 1, line[4]
         else:
             separator = separator_of(line)

@@ -7,7 +7,38 @@ from collections.abc import Sequence
 from spanloc.data.signals.clock import time_column
 
 # A short text with a letter or such a sign, as psi, 1/min and [°C].
-_UNIT = re.compile(r"(?=.*[^\W\d_]|.*[%‰°]).{1,15}")
+_UNIT = re.compile(r"(?!0x)(?=.*[^\W\d_]|.*[%‰°]).{1,15}")
+# What a logger writes in the place of a value.
+_NO_UNITS = {
+    *(
+        "ol",
+        "ovl",
+        "ovf",
+        "over",
+        "overload",
+        "overflow",
+        "range",
+        "err",
+        "error",
+        "fail",
+        "fault",
+        "invalid",
+    ),
+    *(
+        "true",
+        "false",
+        "on",
+        "off",
+        "open",
+        "closed",
+        "none",
+        "<na>",
+        "nil",
+        "missing",
+        "inf",
+        "-inf",
+    ),
+}
 _MISSING = {"", "NA", "N/A", "#N/A", "#NA", "n/a", "null", "NULL", "NaN", "nan"}
 
 
@@ -19,6 +50,8 @@ def fields_of(line: str, separator: str) -> list[str]:
 
 def form_of(lines: Sequence[str], separator: str | None) -> tuple[str, int]:
     """The separator of a table, and the number of lines above its names."""
+    if lines[0].startswith("sep=") and lines[0][4:5].strip():  # Excel's own line
+        return lines[0][4], 1
     own = separator or separator_of(lines[0])
     first, second = (fields_of(line, own) for line in lines[:2])
     title = not time_column(first) and time_column(second) and not any(map(is_number, second))
@@ -42,7 +75,7 @@ def is_units(row: Sequence[str], below: Sequence[str]) -> bool:
     """True for a row of units, or nothing, above one of the same length with numbers in their place.
 
     >>> is_units(["", "psi", "1/min"], ["07:58:12", "3,6", "50"]), is_units(["OL", "walk"], ["3", "walk"])
-    (True, True)
+    (True, False)
     >>> is_units(["07:58:12", "OL"], ["07:58:13", "3"]), is_units(["1", "walk"], ["2", "sit"])
     (False, False)
     """
@@ -53,7 +86,10 @@ def is_units(row: Sequence[str], below: Sequence[str]) -> bool:
     units = [field for field, above in pairs if above and field not in ("", "-")]
     # Where the row below has a time or a text, one of a step may have a digit.
     others = "".join(field for field, above in pairs if not above)
-    known = all(_UNIT.fullmatch(unit) and not is_number(unit, ".,") for unit in units)
+    known = all(
+        _UNIT.fullmatch(unit) and unit.lower() not in _NO_UNITS and not is_number(unit, ".,")
+        for unit in units
+    )
     return bool(units) and known and not re.search(r"\d", others)
 
 
