@@ -239,9 +239,9 @@ def timelines(task: SpanLocalizer, samples: Samples, count: int = 4) -> Figure:
             predictions.append(found[found.scores >= least])
             titles.append(f"{batch.ids[0]}: predictions with a score of {least:.2g} or more")
             batches.append(batch)
-    targets = [batch.targets("seconds") for batch in batches]
+    annotated = [batch.targets("seconds") for batch in batches]
     # Spans of no known class have no name to show.
-    targets = [true[true.labels >= 0] for true in targets]
+    targets = [true[true.labels >= 0] for true in annotated]
     lines = [batch.timelines[0] for batch in batches]
     return plots.timelines(
         [batch.features[0] for batch in batches],
@@ -256,6 +256,7 @@ def timelines(task: SpanLocalizer, samples: Samples, count: int = 4) -> Figure:
             batch.mask.shape[1] * line.seconds_per_step
             for batch, line in zip(batches, lines, strict=True)
         ],
+        ignored=[true.ignored[0] if true.ignored else torch.zeros(0, 2) for true in annotated],
     )
 
 

@@ -12,6 +12,7 @@ from spanloc.plots.style import (
     BLUE,
     GREY,
     ORANGE,
+    SHADE,
     WIDTH,
     colour_legend,
     new_axes,
@@ -23,7 +24,6 @@ from spanloc.plots.style import (
 _MOST_LABELS, _MOST_DOTS, _MOST_ROWS, _MOST_LANES = 40, 300, 12, 4
 _SPANS_A_ROW = 40  # of median length
 # Paler than any span, on the white of a figure.
-_SHADE = "#e2e5e9"
 
 
 def span_lengths(records: Sequence[Record], classes: Sequence[str]) -> Figure | None:
@@ -84,7 +84,7 @@ def span_rows(records: Sequence[Record], classes: Sequence[str]) -> Figure | Non
         labels = record.labels.numpy()[inside]
         _, ignored = _inside(record.ignored.double().numpy() * _step(record), stretch)
         shaded |= bool(len(ignored))
-        _bars(axes, ignored, (y - 0.46, 0.92), color=_SHADE, zorder=0)
+        _bars(axes, ignored, (y - 0.46, 0.92), color=SHADE[0], zorder=0)
         lanes = _lanes(drawn)
         size = 0.8 / max(1, 1 + int(lanes.max(initial=0)))
         axes.plot([0, stretch[1] - begin], [y + 0.46] * 2, color=GREY, linewidth=0.7, zorder=1)
@@ -102,7 +102,7 @@ def span_rows(records: Sequence[Record], classes: Sequence[str]) -> Figure | Non
     shown = sorted(seen, key=lambda label: label % len(names))[:24]
     entries: list[tuple[Any, str]] = [(colours[label], _short(names[label])) for label in shown]
     if shaded:
-        entries.append((_SHADE, "not annotated or ignored"))
+        entries.append(SHADE)
     if entries:
         colour_legend(figure, entries)
     return figure

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from spanloc.plots.bars import MEANING, draw_bars
 from spanloc.plots.recording import MOST_LANES, Shown, draw_signal
-from spanloc.plots.style import WIDTH, colour_legend, palette, tidy
+from spanloc.plots.style import SHADE, WIDTH, colour_legend, palette, tidy
 
 
 def timelines(
@@ -23,6 +23,7 @@ def timelines(
     starts: Sequence[float] | None = None,
     durations: Sequence[float] | None = None,
     channels: Sequence[str] | None = None,
+    ignored: Sequence[Tensor] = (),
 ) -> Figure:
     """Predicted under true spans on a time line, below the features, for each sequence.
 
@@ -35,6 +36,7 @@ def timelines(
         unit: Of the time axis.
         starts, durations: Of the sequences, in ``unit``; None: 0 and the number of steps.
         channels: Names; None: their numbers.
+        ignored: Stretches ``(n, 2)`` in ``unit`` each, which are shaded; none: nothing is ignored.
     """
     num = len(features)
     seen = {label for *_, labels in (*predictions, *targets) for label in labels.tolist()}
@@ -63,11 +65,14 @@ def timelines(
         ):
             bars = zip(*spans.T.tolist(), ones.tolist(), of.tolist(), strict=True)
             draw_bars(axes, y, [(*bar, colours[label]) for *bar, label in bars])
+        for begin, end in ignored[i].tolist() if ignored else ():
+            axes.axvspan(begin, end, color=SHADE[0], zorder=0, linewidth=0)
         axes.set(yticks=[0, 1], yticklabels=["predicted", "true"], ylim=(-0.6, 1.6))
         signal.set_title(titles[i], fontsize=9, loc="left", parse_math=False)
         signal.tick_params(axis="x", labelbottom=False)
     rows[-1, 0].set_xlabel(f"time ({unit})")
     if seen:
         entries = [(colours[label], names[label]) for label in sorted(seen)]
+        entries += [SHADE] if any(map(len, ignored)) else []
         colour_legend(figure, entries, title=MEANING, title_fontsize=8)
     return figure

@@ -60,6 +60,19 @@ def test_channels_are_drawn_one_below_the_other_from_the_start_of_the_sequence()
     assert rows.get_array().shape[0] == 20
 
 
+def test_what_is_ignored_is_shaded_and_in_the_legend():
+    spans, labels = torch.tensor([[0.0, 4.0]]), torch.tensor([0])
+    row = (torch.zeros(1, 10), (spans, torch.ones(1), labels), (spans, labels), "r")
+    given = [[one] * 2 for one in row]
+    stretches = [torch.zeros(0, 2), torch.tensor([[6.0, 8.0]])]
+    figure = plots.timelines(*given, ["a"], ignored=stretches)
+    assert [len(axes.patches) for axes in figure.axes[1::2]] == [0, 1]
+    assert figure.axes[3].patches[0].get_x() == 6
+    assert [text.get_text() for text in figure.legends[0].get_texts()][
+        1
+    ] == "not annotated or ignored"
+
+
 def test_without_classes_labels_have_their_numbers():
     spans, labels = torch.tensor([[0.0, 4.0], [6.0, 9.0]]), torch.tensor([0, 2])
     figure = plots.timelines(
