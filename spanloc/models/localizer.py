@@ -42,7 +42,6 @@ class Localizer(nn.Module):
         limit: Standard deviations from the mean beyond which a normalised value is compressed, to
             ``sign(x) * (limit + log1p(|x| - limit))``, for recordings with rare values far outside the usual
             range, such as codes for lost samples. None or 0: values as they are.
-
         changes: Factor of the changes of each normalised channel from cell to cell (over ``stride`` steps of the
             backbone), which the backbone gets as channels of their own, after the others: for short events in
             signals whose values vary far more than they change, such as positions. None or 0: without.

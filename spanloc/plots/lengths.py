@@ -23,7 +23,6 @@ from spanloc.plots.style import (
 
 _MOST_LABELS, _MOST_DOTS, _MOST_ROWS, _MOST_LANES = 40, 300, 12, 4
 _SPANS_A_ROW = 40  # of median length
-# Paler than any span, on the white of a figure.
 
 
 def span_lengths(records: Sequence[Record], classes: Sequence[str]) -> Figure | None:

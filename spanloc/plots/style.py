@@ -21,7 +21,7 @@ from spanloc.files import replacing
 #: on a dark and on a light ground.
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 BLUE, ORANGE, GREEN, GREY = *SERIES[:3], "#9aa0a6"
-#: Of what is not annotated, or ignored, and its name in a legend.
+#: Of what is not annotated, or ignored: paler than any span; and its name in a legend.
 SHADE = ("#e2e5e9", "not annotated or ignored")
 #: Inches: text stays readable where a page shows a figure 800 pixels wide.
 WIDTH = 9.0

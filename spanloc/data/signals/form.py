@@ -10,34 +10,8 @@ from spanloc.data.signals.clock import time_column
 _UNIT = re.compile(r"(?!0x)(?=.*[^\W\d_]|.*[%‰°]).{1,15}")
 # What a logger writes in the place of a value.
 _NO_UNITS = {
-    *(
-        "ol",
-        "ovl",
-        "ovf",
-        "over",
-        "overload",
-        "overflow",
-        "range",
-        "err",
-        "error",
-        "fail",
-        "fault",
-        "invalid",
-    ),
-    *(
-        "true",
-        "false",
-        "on",
-        "off",
-        "open",
-        "closed",
-        "none",
-        "<na>",
-        "nil",
-        "missing",
-        "inf",
-        "-inf",
-    ),
+    *"ol ovl ovf over overload overflow range err error fail fault invalid missing none nil <na>".split(),
+    *"true false on off open closed inf -inf".split(),
 }
 _MISSING = {"", "NA", "N/A", "#N/A", "#NA", "n/a", "null", "NULL", "NaN", "nan"}
 
