@@ -9,10 +9,11 @@ from spanloc.data.signals.clock import time_column
 # A short text with a letter or such a sign, as psi, 1/min and [°C].
 _UNIT = re.compile(r"(?!0x)(?=.*[^\W\d_]|.*[%‰°]).{1,15}")
 # What a logger writes in the place of a value.
-_NO_UNITS = {
-    *"ol ovl ovf over overload overflow range err error fail fault invalid missing none nil <na>".split(),
-    *"true false on off open closed inf -inf".split(),
-}
+_NO_UNIT = re.compile(
+    r"ol|ovl|ovf|over|overload|overflow|range|err|error|fail|fault|invalid|missing|none|nil|<na>"
+    r"|true|false|on|off|open|closed|-?inf",
+    re.I,
+)
 _MISSING = {"", "NA", "N/A", "#N/A", "#NA", "n/a", "null", "NULL", "NaN", "nan"}
 
 
@@ -61,7 +62,7 @@ def is_units(row: Sequence[str], below: Sequence[str]) -> bool:
     # Where the row below has a time or a text, one of a step may have a digit.
     others = "".join(field for field, above in pairs if not above)
     known = all(
-        _UNIT.fullmatch(unit) and unit.lower() not in _NO_UNITS and not is_number(unit, ".,")
+        _UNIT.fullmatch(unit) and not _NO_UNIT.fullmatch(unit) and not is_number(unit, ".,")
         for unit in units
     )
     return bool(units) and known and not re.search(r"\d", others)
