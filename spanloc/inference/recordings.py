@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from spanloc.data.annotations.beside import signals_in
 from spanloc.data.signals import SUFFIXES
+from spanloc.data.signals.opening import recordings_among
 from spanloc.files import shown
 
 
@@ -63,7 +64,7 @@ def _of(text: str) -> Iterator[Recording]:
         yield Recording(path.stem if path.suffix.lower() in SUFFIXES else path.name, path)
     elif glob.has_magic(text):
         matches = sorted(Path(match) for match in glob.glob(text, recursive=True))
-        files = [match for match in matches if match.suffix.lower() in SUFFIXES]
+        files = recordings_among(matches)
         if not files:
             raise FileNotFoundError(
                 f"{text}: no recording matches, no file of {', '.join(SUFFIXES)}"
@@ -88,7 +89,7 @@ def _in_folder(folder: Path) -> list[Recording]:
         # The results of earlier runs there are no recordings.
         inside[:] = [n for n in inside if n[0] != "." and not Path(place, n, ".hydra").is_dir()]
         files += [Path(place, name) for name in names if name[0] != "."]
-    files = [path for path in files if path.suffix.lower() in SUFFIXES and path.is_file()]
+    files = recordings_among(path for path in files if path.is_file())
     return [Recording(_below(folder, path), path) for path in sorted(files)]
 
 

@@ -82,6 +82,11 @@ def test_subsets_come_from_a_file_or_from_folders(tmp_path, caplog):
     assert "subsets.csv: there is no row of the sequence 'b'" in error_of(tmp_path, fps=RATE)
     file.write_text("sequence,subset\na,val\n")
     assert "subsets.csv: line 2: subset is 'val'; wanted one of" in error_of(tmp_path, fps=RATE)
+    file.write_text("sequence,subject\na,p\nb,q\n")
+    (tmp_path / "data" / "b.npy").rename(tmp_path / "testing" / "b.npy")
+    assert subsets() == [[("a", "p")], [], [("b", "q")]]
+    file.write_text("sequence,split,subject\na,testing,p\nb,training,q\n")
+    assert "columns are sequence, split, subject; wanted" in error_of(tmp_path, fps=RATE)
 
 
 def test_several_formats_in_one_folder_are_named(tmp_path):

@@ -30,6 +30,21 @@ def folder(tmp_path, name="a.csv", **frames):
     return tmp_path
 
 
+def test_texts_are_recordings_where_no_others_lie_beside_them(tmp_path):
+    for stem in "ab":
+        write = {"header": False, "index": False, "sep": " ", "na_rep": "0"}
+        frame = table([label.replace("walk", "1") or "0" for label in LABELS])
+        (tmp_path / "data").mkdir(exist_ok=True)
+        frame.to_csv(tmp_path / "data" / f"{stem}.txt", **write)
+    (tmp_path / "data" / "README.txt").write_text("Recorded at 10 Hz.\n")
+    columns = {"columns": {"time": "0", "label": "2"}}
+    read = read_annotations(tmp_path, **columns)
+    assert spans_of(read, 1) == {"1": [3, 7], "sit": [7, 9]}
+    assert [record.id for record in read.subsets["training"]] == ["a", "b"]
+    np.save(tmp_path / "data" / "a.npy", np.zeros((9, 1)))
+    assert "wanted start, end and label" in error_of(tmp_path, **columns)
+
+
 def spans_of(read, number=0):
     record = read.subsets["training"][number]
     names = [read.classes[label] for label in record.labels]

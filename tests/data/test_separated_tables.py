@@ -49,6 +49,21 @@ def test_a_tsv_is_separated_by_tabs_whatever_its_names(tmp_path):
     assert values(signal).tolist() == [[1, 2]]
 
 
+@pytest.mark.parametrize("text", ["time  x y\n 0 1 2\n0.5   3 nan \n", "0 1 2\r\n1 3 NA\r\n\r\n"])
+def test_lines_of_several_numbers_without_other_separators_are_separated_by_blanks(tmp_path, text):
+    signal = open_signal(table(tmp_path, text, "x.txt"), channels=[0, 1], time="0")
+    assert signal.rate == (2 if "time" in text else 1)
+    assert np.array_equal(values(signal), [[1, 2], [3, np.nan]], equal_nan=True)
+
+
+def test_an_error_in_a_table_of_blanks_names_the_line_and_the_column(tmp_path):
+    with pytest.raises(ValueError, match=r"line 4, column 'y' is 'walk'; wanted a number"):
+        open_signal(table(tmp_path, "x y\n 1 2\n3  4\n5 walk\n", "x.txt"))
+    with pytest.raises(ValueError, match=r"line 3 has 3 columns; wanted 2"):
+        open_signal(table(tmp_path, "1 2\n3 4\n5 6 7\n8 9\n", "x.txt"))
+    assert open_signal(table(tmp_path, "heart rate\n70\n71\n")).channels == ("heart rate",)
+
+
 def test_numbers_without_names_have_decimal_commas_beside_semicolons_only(tmp_path):
     signal = open_signal(table(tmp_path, "1,5;2\n3;4,25\n", encoding="utf-8-sig"))
     assert signal.channels is None

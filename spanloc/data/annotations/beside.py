@@ -13,6 +13,7 @@ from typing import Any
 from spanloc.data.annotations.meaning import Grid, Meaning, transposed
 from spanloc.data.annotations.rows import SUBSETS, TIME, Annotated
 from spanloc.data.signals import SUFFIXES, Regular, Signal, find_signal, open_signal
+from spanloc.data.signals.opening import recordings_among
 from spanloc.data.signals.reading import listed, shown_path
 from spanloc.files import shown
 from spanloc.structures import Timeline
@@ -28,17 +29,19 @@ def folders(root: Path) -> list[Path]:
 
 def signals_in(root: Path) -> dict[str, Path]:
     """All recordings of a folder, by id."""
-    found: dict[str, Path] = {}
+    ids: dict[Path, str] = {}
     for folder in folders(root):
         inner = folder.rglob("*") if folder.name == "data" else folder.iterdir()
         # Tables come last: beside a recording of the same name they are something else.
         for path in sorted(inner, key=lambda path: (path.suffix.lower() in (".csv", ".tsv"), path)):
-            name = path.relative_to(folder).as_posix()
-            if any(part.startswith(".") for part in name.split("/")):
-                continue  # of an editor or a Mac
+            inside = path.relative_to(folder)
+            hidden = any(part.startswith(".") for part in inside.parts)  # of an editor or a Mac
             ours = folder == root and path.stem in ("annotations", "subsets")
-            if path.suffix.lower() in SUFFIXES and not ours:
-                found.setdefault(name[: -len(path.suffix)], path)
+            if not hidden and not ours:
+                ids[path] = inside.with_suffix("").as_posix()
+    found: dict[str, Path] = {}
+    for path in recordings_among(ids):
+        found.setdefault(ids[path], path)
     return found
 
 
@@ -110,7 +113,7 @@ def _found(folder: Path, entry: Annotated) -> Path | None:
         if len(others) != 1:
             raise
         return others[0]
-    return None if found == entry.file and found.suffix.lower() == ".csv" else found
+    return None if found == entry.file and found.suffix.lower() in (".csv", ".txt") else found
 
 
 def _array_path(entry: Annotated, root: Path) -> Path:

@@ -74,8 +74,8 @@ def read_annotations(
     edf         ``<id>.edf``                       annotations of EDF+ that have a duration
     wfdb        ``<id>.<extension>``               ``(``, a symbol, ``)``: a wave of that symbol
     labelstudio one ``.json``                      an export of time series or audio
-    column      ``<id>.csv``, ``.tsv`` or          a label for each row, in the column ``label`` of the
-                ``.parquet``                       recording or ``columns={label: ...}``
+    column      ``<id>.csv``, ``.tsv``, ``.txt``   a label for each row, in the column ``label`` of the
+                or ``.parquet``                     recording or ``columns={label: ...}``
     lines       ``<id>.txt``                       a label for each step, one a line
     =========== ================================== =============================================
 
@@ -92,7 +92,7 @@ def read_annotations(
     unless their names are nearly those of a field above. ActivityNet's files are such files.
 
     In the other formats, a sequence is of the subset and the subject that ``subsets.csv`` (sequence,
-    subset, and perhaps subject) says; or of the subset whose folder (``training``, ``validation``,
+    subset, and perhaps subject; or sequence and subject) says; or of the subset whose folder (``training``, ``validation``,
     ``testing``) it lies in; else all are for training. A recording that a table has no row of is left
     out, and so is one without a file of its own; a row without start and end says that nothing is there.
 

@@ -83,7 +83,7 @@ def _chosen(root: Path, reading: Reading) -> str:
     found = {}
     for name, kind in _FORMATS.items():
         files = _files(root, name, reading) if kind.auto else []
-        there = [file for file in files if kind.joint or _name_of(file, signals) in signals]
+        there = [f for f in files if kind.joint or signals.get(_name_of(f, signals), f) != f]
         if there:
             found[name] = there[0]
     if len(found) > 1:
@@ -231,15 +231,20 @@ def _with_subsets(
     file = root / "subsets.csv"
     if content.subsets_known:
         return content
+    entries = [
+        replace(entry, subset=entry.subset or _subset_of(signals.get(entry.id)))
+        for entry in content.sequences
+    ]
     if not file.exists():
-        entries = [
-            replace(entry, subset=entry.subset or _subset_of(signals.get(entry.id)))
-            for entry in content.sequences
-        ]
         return replace(content, sequences=entries)
     said: dict[str, tuple[str | None, str | None]] = {}
-    where, needed = shown_path(file), ("sequence", "subset")
-    table = texts.text_table(file, needed=needed, known=("subject",), refused=reading.refused)
+    where, fields = shown_path(file), ("subset", "subject")
+    table = texts.text_table(file, needed=("sequence",), known=fields, refused=reading.refused)
+    if "subset" not in table.names and {*table.names} != {"sequence", "subject"}:
+        raise ValueError(
+            f"{where}: {table.place}: columns are {listed(table.names)}; wanted sequence, subset and perhaps "
+            "subject, or sequence and subject alone"
+        )
     for place, row in table.rows:
         name = reading.ids.get(row["sequence"], row["sequence"])
         with reading.row(where, place, name):
@@ -247,12 +252,15 @@ def _with_subsets(
                 raise ValueError(f"{where}: {place}: sequence {shown(name)} is given twice")
             subject = row.get("subject") or None
             said[name] = None, subject
-            said[name] = reading.subset(row["subset"], f"{where}: {place}"), subject
+            if "subset" in row:
+                said[name] = reading.subset(row["subset"], f"{where}: {place}"), subject
     sequences = []
-    for entry in content.sequences:
+    for entry in entries:
         if entry.id in said:
             subset, subject = said.pop(entry.id)
-            sequences.append(replace(entry, subset=subset, subject=entry.subject or subject))
+            sequences.append(
+                replace(entry, subset=subset or entry.subset, subject=entry.subject or subject)
+            )
             if not (entry.subject and subject) or str(entry.subject) == subject:
                 continue
             text = f"subject of {shown(entry.id)} is {shown(subject)}; elsewhere {shown(entry.subject)}"

@@ -26,7 +26,7 @@ from spanloc.files import counted
 
 log = logging.getLogger(__name__)
 #: Suffixes of recordings that may have a column of labels.
-TABLES = (".csv", ".tsv", ".parquet")
+TABLES = (".csv", ".tsv", ".txt", ".parquet")
 # Labels that say that nothing is there, in small letters; and those that stand for a missing one.
 _MISSING = ("", "na", "n/a", "#n/a", "<na>", "nan", "null", "none")
 _BACKGROUND = (*_MISSING, "0", "false", "background")

@@ -3,9 +3,13 @@
 import csv
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from spanloc.data.signals.clock import time_column
+from spanloc.data.signals.reading import encoding_of, reading
 
+# Lines by which the form of a table is judged.
+_LINES = 64
 # A short text with a letter or such a sign, as psi, 1/min and [°C].
 _UNIT = re.compile(r"(?!0x)(?=.*[^\W\d_]|.*[%‰°]).{1,15}")
 # What a logger writes in the place of a value.
@@ -18,7 +22,9 @@ _MISSING = {"", "NA", "N/A", "#N/A", "#NA", "n/a", "null", "NULL", "NaN", "nan"}
 
 
 def fields_of(line: str, separator: str) -> list[str]:
-    """The fields of a line."""
+    """The fields of a line; any number of blanks is one separator."""
+    if separator == " ":
+        return line.split()
     rows = csv.reader([line], delimiter=separator, skipinitialspace=separator != "\t")
     return next(rows, [])
 
@@ -27,13 +33,13 @@ def form_of(lines: Sequence[str], separator: str | None) -> tuple[str, int]:
     """The separator of a table, and the number of lines above its names."""
     if lines[0].startswith("sep=") and lines[0][4:5].strip():  # Excel's own line
         return lines[0][4], 1
-    own = separator or separator_of(lines[0])
+    own = separator or _blanks(lines) or separator_of(lines[0])
     first, second = (fields_of(line, own) for line in lines[:2])
     title = not time_column(first) and time_column(second) and not any(map(is_number, second))
     if title and len(first) == len(second):
         return own, 1
     filled = [line for line in lines if line.strip()] or [""]
-    mark = separator or separator_of(filled[-1])
+    mark = separator or _blanks(filled[-1:]) or separator_of(filled[-1])
     width = len(fields_of(filled[-1], mark))
     if len(fields_of(lines[0], own)) == width:
         return own, 0
@@ -44,6 +50,13 @@ def form_of(lines: Sequence[str], separator: str | None) -> tuple[str, int]:
         if len(names) == width > 1 and not any(map(is_number, names)):
             return mark, i
     return own, 0
+
+
+def _blanks(lines: Sequence[str]) -> str | None:
+    # A blank, where lines of several numbers have no other separator; the first may hold their names.
+    plain = [line.split() for line in lines[:2] if line.strip() and not re.search(r"[\t,;]", line)]
+    numbers = sum(map(is_number, plain[-1])) if plain else 0
+    return " " if numbers > 1 and len({len(row) for row in plain}) == 1 else None
 
 
 def is_units(row: Sequence[str], below: Sequence[str]) -> bool:
@@ -93,3 +106,38 @@ def is_number(field: str, points: str = ".") -> bool:
                 continue
             return "_" not in field
     return False
+
+
+def column_names(path: Path, beside: Sequence[str] = ()) -> list[str]:
+    """The names of the columns of a table, as :class:`~spanloc.data.signals.CsvSignal` knows them; without names their numbers.
+
+    Args:
+        beside: Columns that need hold no numbers.
+    """
+    *_, (names, *_) = beginning_of(path)
+    named = has_names(names, ".,", beside)
+    return [name.strip() if named else str(i) for i, name in enumerate(names)]
+
+
+def has_names(fields: Sequence[str], points: str, beside: Sequence[str | None]) -> bool:
+    """True where the first line names the columns; without names they are called by their numbers."""
+    numbers = (field for i, field in enumerate(fields) if str(i) not in beside)
+    return not all(is_number(field, points) for field in numbers)
+
+
+def beginning_of(path: Path) -> tuple[str, str, int, list[list[str]]]:
+    """Encoding, separator, number of lines above the names, and the fields of three lines from there on."""
+    with reading(path, "a table"), path.open(encoding=encoding_of(path)) as file:
+        lines = [file.readline(2**20) for _ in range(_LINES)]
+        separator, above = form_of(lines, "\t" if path.suffix.lower() == ".tsv" else None)
+        fields = [fields_of(line, separator) for line in lines[above:][:3]]
+        return file.encoding, separator, above, fields
+
+
+def is_table(path: Path) -> bool:
+    """True for a text that begins as a table with numbers does."""
+    try:
+        *_, (_, row, _) = beginning_of(path)
+    except (ValueError, OSError):
+        return False
+    return any(field.strip() and is_number(field, ".,") for field in row)

@@ -1,10 +1,10 @@
 """The reader for a file, by its suffix."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from spanloc.data.signals import parquet, tables
+from spanloc.data.signals import form, parquet, tables
 from spanloc.data.signals.arrays import NpySignal, NpzSignal
 from spanloc.data.signals.audio import AudioSignal
 from spanloc.data.signals.channels import choose, some_channels
@@ -23,6 +23,7 @@ _OPENERS: dict[str, tuple[Callable[..., Signal], tuple[str, ...]]] = {
     ".npz": (NpzSignal, ("key",)),
     ".csv": (tables.CsvSignal, ("rate", "channels", "time", "skip")),
     ".tsv": (tables.CsvSignal, ("rate", "channels", "time", "skip")),
+    ".txt": (tables.CsvSignal, ("rate", "channels", "time", "skip")),
     ".parquet": (parquet.ParquetSignal, ("rate", "channels", "time", "skip")),
     ".h5": (Hdf5Signal, ("key", "rate", "channels", "time")),
     ".hdf5": (Hdf5Signal, ("key", "rate", "channels", "time")),
@@ -51,6 +52,7 @@ def open_signal(
     ``.npy``                memory-mapped
     ``.npz``                one array, or the one of the ``key``
     ``.csv`` ``.tsv``       columns of numbers, the first line may name them; in memory, up to 2 GiB
+    ``.txt``                the same
     ``.parquet``            the row groups that are needed
     ``.h5`` ``.hdf5``       one data set, or the one at the ``key``
     ``.wav`` ``.flac``      ``spanloc[audio]``
@@ -116,14 +118,29 @@ def open_signal(
 
 
 def column_names(path: Path, beside: Sequence[str] = ()) -> list[str]:
-    """The names of the columns of a ``.csv``, ``.tsv`` or ``.parquet`` file; without names their numbers.
+    """The names of the columns of a table, of text or ``.parquet``; without names their numbers.
 
     Args:
         beside: Columns that need hold no numbers.
     """
     if path.suffix.lower() == ".parquet":
         return parquet.column_names(path)
-    return tables.column_names(path, beside)
+    return form.column_names(path, beside)
+
+
+def recordings_among(paths: Iterable[Path]) -> list[Path]:
+    """The recordings among files, by their suffixes.
+
+    Texts (``.txt``) are recordings if they begin with numbers and no other recording lies in their folder: beside
+    others they are something else.
+    """
+    known = [path for path in paths if path.suffix.lower() in SUFFIXES]
+    others = {path.parent for path in known if path.suffix.lower() != ".txt"}
+    return [
+        path
+        for path in known
+        if path.suffix.lower() != ".txt" or (path.parent not in others and form.is_table(path))
+    ]
 
 
 def find_signal(folder: str | Path, name: str) -> Path:
@@ -147,6 +164,8 @@ def find_signal(folder: str | Path, name: str) -> Path:
             # Where capital letters do not count, both are one file. A name may be too long for one.
             if os.path.isfile(path) and not (found and path.samefile(found[-1])):
                 found.append(path)
+    if len(found) > 1:
+        found = [path for path in found if path.suffix.lower() != ".txt"]
     if len(found) > 1:
         raise ValueError(
             f"{shown_path(found[0])}: there is also {shown_path(found[1])}; wanted one of them"

@@ -1,6 +1,7 @@
-"""Signals in tables of text: columns separated by commas, semicolons or tabs."""
+"""Signals in tables of text: columns separated by commas, semicolons, tabs or blanks."""
 
 import csv
+import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -11,20 +12,12 @@ import numpy as np
 
 from spanloc.data.signals.channels import columns_for
 from spanloc.data.signals.clock import SECONDS, Clock, clock_of, date_times, time_column
-from spanloc.data.signals.form import fields_of, form_of, is_number, is_units
+from spanloc.data.signals.form import beginning_of, has_names, is_number, is_units
 from spanloc.data.signals.protocol import Signal
-from spanloc.data.signals.reading import (
-    encoding_of,
-    kept,
-    reading,
-    require_size,
-    shown_path,
-)
+from spanloc.data.signals.reading import kept, reading, require_size, shown_path
 from spanloc.files import counted
 
 _DAY = 86_400 * 10**9  # nanoseconds
-# Lines by which the form of a table is judged.
-_LINES = 64
 _NO_DATE = re.compile(r"parse string: '(.*?)' as a scalar")
 _ZONE = re.compile(r":\d\d(?:[.,]\d+)?(Z|[+-](?:[01]\d|2[0-3]):?[0-5]\d)$")
 
@@ -33,7 +26,8 @@ class CsvSignal(Signal):
     """Columns of numbers, one row a step.
 
     In a ``.tsv`` tabs separate the columns. Otherwise the first line decides: tabs where it has one
-    outside quotes, else semicolons where it has one, else commas. Beside semicolons and tabs, numbers may
+    outside quotes, else semicolons where it has one, else commas; or blanks, if lines of several numbers have
+    none of them. Beside semicolons and tabs, numbers may
     have a decimal comma, then in all of the file. A file that is neither UTF-8 nor UTF-16 is read as
     Windows-1252.
 
@@ -102,12 +96,12 @@ class CsvSignal(Signal):
         self, channels: Sequence[str | int] | None, time: str | None, skip: Sequence[str]
     ) -> None:
         where = shown_path(self.path)
-        self._encoding, self._separator, above, (head, second, third) = _beginning(self.path)
+        self._encoding, self._separator, above, (head, second, third) = beginning_of(self.path)
         if not any(head):
             raise ValueError(f"{where}: line 1 is empty; wanted columns of numbers")
         #: Decimal marks that numbers may have.
-        self._points = "." if self._separator == "," else ".,"
-        self._named = _has_names(head, self._points, (*skip, time))
+        self._points = "." if self._separator in ", " else ".,"
+        self._named = has_names(head, self._points, (*skip, time))
         names = [field.strip() for field in head]
         taken = [i for i, name in enumerate(names) if name not in skip]
         same = self._named and len(second) == len(third) == len(head)
@@ -193,13 +187,16 @@ class CsvSignal(Signal):
         import pyarrow
         from pyarrow import csv as arrow
 
+        file, encoding = pyarrow.OSFile(str(self.path)), self._encoding.removesuffix("-sig")
+        if self._separator == " ":
+            file, encoding = pyarrow.BufferReader(self._one_blank().encode()), "utf-8"
         options = {
             "read_options": arrow.ReadOptions(
                 use_threads=False,
                 # Names may be there twice, so that columns go by their numbers.
                 column_names=[str(i) for i in range(len(self._names))],
                 skip_rows=self.first_line - 1,
-                encoding=self._encoding.removesuffix("-sig"),
+                encoding=encoding,
             ),
             "parse_options": arrow.ParseOptions(delimiter=self._separator),
             "convert_options": arrow.ConvertOptions(
@@ -210,15 +207,25 @@ class CsvSignal(Signal):
         }
         # Not closed by hand: after an error, Arrow's thread may still be reading ahead, from whatever file
         # would have got the same number next.
-        with arrow.open_csv(pyarrow.OSFile(str(self.path)), **options) as batches:
+        with arrow.open_csv(file, **options) as batches:
             yield from batches
+
+    def _one_blank(self) -> str:
+        """The text of a table of blanks, with one between two fields."""
+        text = re.sub(" +", " ", self.path.read_text(self._encoding))
+        return re.sub(" ?\n ?", "\n", text).strip(" ")
 
     def _explain(self) -> None:
         """Raise the first error of the table; Arrow counts neither rows nor columns as the file does."""
         where = shown_path(self.path)
         read = {*self._chosen, *(() if self._dates or not self._time else (self._time[0],))}
         with_comma = with_point = None
-        with self.path.open(encoding=self._encoding, newline="") as file:
+        blanks = self._separator == " "
+        with (
+            io.StringIO(self._one_blank())
+            if blanks
+            else self.path.open(encoding=self._encoding, newline="")
+        ) as file:
             rows = csv.reader(file, delimiter=self._separator)
             for fields in rows:
                 number = rows.line_num
@@ -241,32 +248,6 @@ class CsvSignal(Signal):
                     if with_comma and with_point:
                         wanted = "wanted decimal commas or points, not both"
                         raise ValueError(f"{where}: {with_comma} and {with_point}; {wanted}")
-
-
-def column_names(path: Path, beside: Sequence[str] = ()) -> list[str]:
-    """The names of the columns of a table, as :class:`CsvSignal` knows them; without names their numbers.
-
-    Args:
-        beside: Columns that need hold no numbers.
-    """
-    *_, (names, *_) = _beginning(path)
-    named = _has_names(names, ".,", beside)
-    return [name.strip() if named else str(i) for i, name in enumerate(names)]
-
-
-def _has_names(fields: Sequence[str], points: str, beside: Sequence[str | None]) -> bool:
-    # Columns of a table without names are called by their numbers.
-    numbers = (field for i, field in enumerate(fields) if str(i) not in beside)
-    return not all(is_number(field, points) for field in numbers)
-
-
-def _beginning(path: Path) -> tuple[str, str, int, list[list[str]]]:
-    """Encoding, separator, number of lines above the names, and the fields of three lines from there on."""
-    with reading(path, "a table"), path.open(encoding=encoding_of(path)) as file:
-        lines = [file.readline(2**20) for _ in range(_LINES)]
-        separator, above = form_of(lines, "\t" if path.suffix.lower() == ".tsv" else None)
-        fields = [fields_of(line, separator) for line in lines[above:][:3]]
-        return file.encoding, separator, above, fields
 
 
 def columns_of(batch: Any, names: Sequence[str]) -> np.ndarray:
