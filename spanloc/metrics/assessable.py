@@ -1,7 +1,7 @@
 """Predictions and targets that an evaluation may judge: nothing unannotated, nothing without a known label."""
 
 from dataclasses import replace
-from typing import no_type_check
+from typing import TypeVar, no_type_check
 
 import numba
 import numpy as np
@@ -14,6 +14,11 @@ from spanloc.structures import Predictions, Targets
 
 #: From this tIoU with a target that is judged on, a prediction is about that target.
 LEAST_TIOU = 0.1
+# The smallest piece of a span that is judged, relative to the span.
+_LEAST_PIECE = 0.1
+Rows = TypeVar("Rows", Predictions, Targets)
+# Stretches by sequence and start, and where those of each sequence begin.
+Hidden = tuple[np.ndarray, np.ndarray]
 
 
 def assessable(predictions: Predictions, targets: Targets) -> tuple[Predictions, Targets]:
@@ -25,6 +30,10 @@ def assessable(predictions: Predictions, targets: Targets) -> tuple[Predictions,
     target that stays, of any label, is at least 0.1: it is then about that one, and stays. A span without
     length lies where its start does.
 
+    What stays, targets and predictions alike, is cut at the ignored stretches: the pieces outside are judged,
+    each for itself, as if what was not looked at had been cut out of the recording. Pieces of less than a tenth
+    of their span are left out.
+
     So a prediction that crosses the border of a stretch stays as long as half of it was looked at. What is
     left out depends on places alone, not on scores and predicted labels, and of the predictions each for
     itself. Where nothing is ignored and all labels are known, both are returned as they came.
@@ -35,10 +44,11 @@ def assessable(predictions: Predictions, targets: Targets) -> tuple[Predictions,
     >>> zero, two = torch.zeros(1, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
     >>> ignored = (torch.tensor([[10.0, 20.0]]),)
     >>> true = Targets(torch.tensor([[0.0, 5.0]]), zero, zero, ("a",), ignored=ignored)
-    >>> spans = torch.tensor([[8.0, 11.0], [9.0, 12.0]])
+    >>> spans = torch.tensor([[4.0, 24.0], [9.0, 12.0]])
     >>> found = Predictions(spans, two, two, ("a",), scores=torch.ones(2))
     >>> assessable(found, true)[0].spans
-    tensor([[ 8., 11.]])
+    tensor([[ 4., 10.],
+            [20., 24.]])
     """
     some = any(len(spans) for spans in targets.ignored)
     if not some and not (targets.labels < 0).any():
@@ -51,19 +61,25 @@ def assessable(predictions: Predictions, targets: Targets) -> tuple[Predictions,
     hidden = _in_order(stretches, owners, num_sequences)
     none = _in_order(stretches[:0], owners[:0], num_sequences)
     out = _left_out(spans, places, *hidden, *none, LEAST_TIOU) | (targets.labels.cpu().numpy() < 0)
-    hidden = _in_order(
+    kept = _cut(targets, spans, places, out, hidden)
+    unjudged = _in_order(
         np.concatenate([stretches, spans[out]]),
         np.concatenate([owners, places[out]]),
         num_sequences,
     )
-    judged = _in_order(spans[~out], places[~out], num_sequences)
+    judged = _in_order(_plain(kept.spans), kept.places.cpu().numpy(), num_sequences)
     found = _plain(predictions.spans), predictions.places.cpu().numpy()
-    lost = _left_out(*found, *hidden, *judged, LEAST_TIOU)
-    kept = torch.from_numpy(~out).to(targets.labels.device)
-    return (
-        predictions[torch.from_numpy(~lost).to(predictions.labels.device)],
-        replace(targets[kept], ignored=()),
-    )
+    lost = _left_out(*found, *unjudged, *judged, LEAST_TIOU)
+    return _cut(predictions, *found, lost, hidden), replace(kept, ignored=())
+
+
+def _cut(
+    rows: Rows, spans: np.ndarray, places: np.ndarray, out: np.ndarray, hidden: Hidden
+) -> Rows:
+    owners, pieces = _pieces(spans, places, out, *hidden, _LEAST_PIECE)
+    device = rows.spans.device
+    kept = rows[torch.from_numpy(owners).to(device)]
+    return replace(kept, spans=torch.from_numpy(pieces).to(device, rows.spans.dtype))
 
 
 def _in_order(
@@ -77,6 +93,30 @@ def _in_order(
 
 def _plain(spans: Tensor) -> np.ndarray:
     return spans.detach().double().cpu().numpy()
+
+
+@numba.njit(cache=True)
+@no_type_check
+def _pieces(spans, places, out, hidden, hidden_firsts, least):
+    # What of the spans that are not out lies outside the stretches: numbers of spans, and pieces of them.
+    owners, found = [np.int64(0)][:0], [(0.0, 0.0)][:0]
+    for i in np.flatnonzero(~out):
+        start, end = spans[i]
+        at = start
+        for j in range(hidden_firsts[places[i]], hidden_firsts[places[i] + 1]):
+            if hidden[j, 0] >= end:
+                break
+            if hidden[j, 0] > at and hidden[j, 0] - at >= least * (end - start):
+                owners.append(i)
+                found.append((at, hidden[j, 0]))
+            at = max(at, hidden[j, 1])
+        if end - at >= least * (end - start):
+            owners.append(i)
+            found.append((at, end))
+    pieces = np.empty((len(found), 2))
+    for k in range(len(found)):
+        pieces[k, 0], pieces[k, 1] = found[k]
+    return np.array(owners, np.int64), pieces
 
 
 @numba.njit(cache=True)

@@ -25,23 +25,25 @@ def made(spans, labels=None, ignored=(), **options):
 @pytest.mark.parametrize(
     ("spans", "kept"),
     [
-        ([9.0, 11.0], True),  # half of it is no more than half
-        ([9.0, 11.5], False),
-        ([12.0, 13.0], False),
-        ([17.0, 25.0], False),  # the two stretches overlap: [10, 22) is ignored
-        ([17.0, 28.0], True),
-        ([0.0, 60.0], True),
-        ([32.0, 36.0], False),  # in the target without a label
-        ([21.0, 35.0], True),  # 1 of 14 in a stretch, 5 in that target
-        ([19.0, 33.0], True),  # 3 and 3 of 14
-        ([41.5, 47.0], False),  # the target [42, 48] goes with its stretch, [44, 50)
-        ([48.0, 53.0], True),
-        ([51.0, 51.0], True),
-        ([12.0, 12.0], False),
-        ([22.0, 22.0], True),
-        ([55.0, 65.0], True),  # tIoU 4 / 13 with the target [52, 59]; it stays
-        ([58.5, 66.0], False),  # 0.5 / 14
-        ([58.0, 60.5], True),  # 0.5 of 2.5 is ignored
+        ([9.0, 11.0], [[9, 10]]),  # half of it is no more than half
+        ([9.0, 11.5], []),
+        ([12.0, 13.0], []),
+        ([17.0, 25.0], []),  # the two stretches overlap: [10, 22) is ignored
+        ([17.0, 28.0], [[22, 28]]),
+        ([0.0, 60.0], [[0, 10], [22, 44], [50, 60]]),
+        ([0.0, 61.0], [[0, 10], [22, 44], [50, 60]]),
+        ([43.5, 59.5], [[50, 59.5]]),  # the piece [43.5, 44] is less than a tenth
+        ([32.0, 36.0], []),  # in the target without a label
+        ([21.0, 35.0], [[22, 35]]),  # 1 of 14 in a stretch, 5 in that target
+        ([19.0, 33.0], [[22, 33]]),  # 3 and 3 of 14
+        ([41.5, 47.0], []),  # the target [42, 48] goes with its stretch, [44, 50)
+        ([48.0, 53.0], [[50, 53]]),
+        ([51.0, 51.0], [[51, 51]]),
+        ([12.0, 12.0], []),
+        ([22.0, 22.0], [[22, 22]]),
+        ([55.0, 65.0], [[55, 60]]),  # tIoU 4 / 13 with the target [52, 59]; it stays
+        ([58.5, 66.0], []),  # 0.5 / 14
+        ([58.0, 60.5], [[58, 60]]),  # 0.5 of 2.5 is ignored
     ],
 )
 def test_what_can_be_assessed_by_hand(spans, kept):
@@ -51,9 +53,17 @@ def test_what_can_be_assessed_by_hand(spans, kept):
         [[10.0, 20.0], [15.0, 22.0], [44.0, 50.0], [60.0, 70.0]],
     )
     found, true = assessable(made(spans, scores=1), targets)
-    assert len(found) == kept
+    assert found.spans.tolist() == kept
+    assert len(found.scores) == len(kept)
     assert true.spans.tolist() == [[52.0, 59.0]]
     assert true.ignored == ()
+
+
+def test_a_span_through_an_ignored_stretch_is_found_in_pieces():
+    targets = made([[0.0, 10.0], [20.0, 30.0], [25.0, 70.0]], None, [[10.0, 20.0], [50.0, 52.0]])
+    found, true = assessable(made([[1.0, 29.0]], scores=1), targets)
+    assert found.spans.tolist() == [[1, 10], [20, 29]]
+    assert true.spans.tolist() == [[0, 10], [20, 30], [25, 50], [52, 70]]
 
 
 def test_nothing_to_leave_out_gives_back_what_came():
@@ -80,6 +90,14 @@ def share(span, hidden, grid=2e-4):
     return np.any([(a <= places) & (places < b) for a, b in hidden], 0).mean() if hidden else 0.0
 
 
+def pieces(span, hidden):
+    """What is left of a span where it is not hidden, without what is less than a tenth of it."""
+    left = [list(span)]
+    for a, b in hidden:
+        left = [p for c, d in left for p in ([c, min(d, a)], [max(c, b), d]) if p[0] < p[1]]
+    return [p for p in left if p[1] - p[0] >= 0.1 * (span[1] - span[0])]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_what_can_be_assessed_is_that_of_the_slow_way(seed):
     found, true = half_seen(seed)
@@ -89,16 +107,16 @@ def test_what_can_be_assessed_is_that_of_the_slow_way(seed):
         hidden = own.ignored[0].tolist()
         pairs = list(zip(own.spans.tolist(), own.labels.tolist(), strict=True))
         lost = [span for span, label in pairs if label < 0 or share(span, hidden) > 0.5]
-        kept = [span for span, _ in pairs if span not in lost]
+        kept = [p for span, _ in pairs if span not in lost for p in pieces(span, hidden)]
         kept_targets += kept
         for a, b in mine.spans.tolist():
             shared = [(min(b, d) - max(a, c), max(b, d) - min(a, c)) for c, d in kept]
             about = any(inner >= 0.1 * outer for inner, outer in shared)
             if about or share((a, b), hidden + lost) <= 0.5:
-                expected.append([a, b])
+                expected += pieces((a, b), hidden)
     one, other = assessable(found, true)
-    assert sorted(one.spans.tolist()) == sorted(expected)
-    assert sorted(other.spans.tolist()) == sorted(kept_targets)
+    for got, wanted in ((one, expected), (other, kept_targets)):
+        assert np.allclose(sorted(got.spans.tolist()), sorted(wanted))
     assert 0 < len(one) < len(found)
     assert 0 < len(other) < len(true)
 
