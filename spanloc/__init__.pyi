@@ -1,4 +1,5 @@
 from . import data, decode, losses, matching, metrics, models, ops, structures
+from .cli.run.setup import setup
 from .config.checkpoint import load
 from .criterion import Criterion
 from .decode import Decode
@@ -27,5 +28,6 @@ __all__ = [
     "metrics",
     "models",
     "ops",
+    "setup",
     "structures",
 ]

@@ -7,6 +7,7 @@ import torch
 from conftest import CONFIGS, HINTS_OF_LIGHTNING, unchecked
 from pages import BARE, ROOT, blocks, page, run
 
+import spanloc
 from spanloc.data import AnnotatedData, read_annotations
 from spanloc.ops import tiou
 
@@ -54,6 +55,14 @@ def test_the_example_on_a_folder_trains_and_predicts(annotated, tmp_path, monkey
     trainer = names["Trainer"](**options)
     trainer.fit(names["single"], names["data"])
     assert "val/tiou" in trainer.callback_metrics
+
+
+@HINTS_OF_LIGHTNING
+def test_the_setup_of_the_page_trains(annotated, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = block("spanloc.setup", page("in-python.md")).replace("FOLDER", str(annotated))
+    exec(code.replace('=2")', '=1", *short)'), names := {"short": ["data.crops_per_epoch=2"]})
+    assert names["trainer"].global_step == 1
 
 
 @HINTS_OF_LIGHTNING
@@ -118,18 +127,21 @@ def test_the_first_commands_give_predictions(cli, tmp_path, monkeypatch, capsys)
     assert (written / "predictions.json").is_file()
     assert len(list((written / "figures").glob("*.png"))) == 12
     monkeypatch.chdir(tmp_path)
-    exec(block("spanloc.load", README), names := {})
+    exec(block("runs/sample/data", README), names := {})
     columns = names["found"].to_pandas().columns
     assert [*columns] == ["sequence", "start", "end", "label", "score"]
 
 
 @HINTS_OF_LIGHTNING
 def test_the_lightning_example_of_the_readme_trains(annotated, tmp_path, monkeypatch):
-    code = block("AnnotatedData", README).replace("FOLDER", str(annotated))
+    code = block("spanloc.setup", README).replace("FOLDER", str(annotated))
     monkeypatch.chdir(tmp_path)
-    quiet = "Trainer(accelerator='cpu', enable_progress_bar=False, "
-    exec(code.replace("Trainer(", quiet), names := {})
-    assert names["task"].classes == ["sit", "walk"]
+    short = [*BARE, "data.crops_per_epoch=4", "trainer.accelerator=cpu"]
+    code = code.replace('"budget=quick"', ", ".join(map(repr, short)))
+    array = spanloc.setup(f"data.root={annotated}", *short).data.train_set[0].features.T.numpy()
+    exec(code.replace("trainer(", "trainer(enable_progress_bar=False, "), names := {"array": array})
+    assert names["setup"].task.classes == ["sit", "walk"]
+    assert len(names["found"])
 
 
 def test_the_files_of_your_own_data_are_read(tmp_path):

@@ -3,11 +3,10 @@
 import logging
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer
@@ -26,8 +25,9 @@ from spanloc.cli.run.requeue import stopping_saved
 from spanloc.cli.run.result_lines import evaluated_on, gradient_lines, meanings
 from spanloc.cli.run.resume import has_nothing_to_do, save_settings, stored
 from spanloc.cli.run.settings import prepared, show_choices
+from spanloc.cli.run.setup import complete, task_of
 from spanloc.cli.run.tracking import begin, dispensable, report, tracked
-from spanloc.config.build import build, completed, targets
+from spanloc.config.build import build, targets
 from spanloc.config.checkpoint import load, read
 from spanloc.data import SpanDataModule
 from spanloc.files import counted, write_text
@@ -55,17 +55,9 @@ def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
     if plain["test"] and not len(datamodule.test_set):
         raise ValueError("the data have no sequences to test on; test=false goes without")
     wanted_options(plain["fit_decode"])
-    task: SpanLocalizer = build(plain["module"])
-    _try_loss(task)
+    task = task_of(plain)
     check_objective(plain, task)
-    task.prepare(datamodule)
-    plain["seconds_per_step"] = datamodule.seconds_per_step
-    plain["module"]["classes"] = task.classes
-    plain["localizer"] = completed(plain["localizer"], task.localizer)
-    plain["module"]["localizer"] = plain["localizer"]
-    for part in ("backbone", "neck", "head"):
-        plain[part] = plain["localizer"].get(part, plain[part])
-    task.config = plain
+    complete(plain, task, datamodule)
     if plain["ckpt_path"] is not None and has_nothing_to_do(plain, folder):
         return objective_value(plain, stored(folder / "metrics.json"))
     _warn_of_several(task, datamodule)
@@ -123,7 +115,7 @@ def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
             report(trainer.loggers, results.metrics, trainer.global_step, folder)
             tested = [evaluated_on(datamodule.test_set, "Tested")] if plain["test"] else []
             lines = [*tested, *gradient_lines(trainer.callbacks, datamodule)]
-            _show_result(results.metrics, path, folder, lines)
+            _show_result(results.metrics, path, folder, lines, _needed(plain))
     return objective_value(plain, results.metrics)
 
 
@@ -225,6 +217,14 @@ def _roots(plain: dict[str, Any]) -> set[str]:
     return {node["_target_"].split(".")[0] for _, node in targets(plain["module"])}
 
 
+def _needed(plain: dict[str, Any]) -> set[str]:
+    """The packages beside spanloc that prediction needs; losses and what trains are left out then."""
+    training = ("optimizer", "scheduler", "criterion.")
+    nodes = targets(plain["module"])
+    found = {node["_target_"].split(".")[0] for at, node in nodes if not at.startswith(training)}
+    return found - {"spanloc"}
+
+
 def _test(
     path: Path,
     plain: dict[str, Any],
@@ -246,7 +246,11 @@ def _test(
 
 
 def _show_result(
-    metrics: dict[str, float], model: Path, folder: Path, about: Sequence[str] = ()
+    metrics: dict[str, float],
+    model: Path,
+    folder: Path,
+    about: Sequence[str] = (),
+    allow: Iterable[str] = (),
 ) -> None:
     """Print the metrics of a model, its file, what to look at first, and the next command."""
     subsets = ("test/", "val/")
@@ -260,18 +264,10 @@ def _show_result(
     lines = [f"{what}: {file}" for what, file in files.items() if file.is_file()]
     given = folder if model == folder / "best.ckpt" else model
     command = f"spanloc-predict {shlex.quote(f'checkpoint={given}')} input=FILES"
+    if allow:
+        command += f" 'allow=[{','.join(sorted(allow))}]'"
     for line in (*lines, f"Next, find spans in new recordings: {command}"):
         plain_console().print(line, soft_wrap=True)
-
-
-def _try_loss(task: SpanLocalizer) -> None:
-    # It may be the user's own, and is tried before minutes of reading and training.
-    pair = torch.tensor([[0.0, 1.0]])
-    try:
-        task.criterion.span_loss(pair, pair)
-    except Exception as error:  # whatever it may raise
-        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        raise ValueError(f"span_loss: {kind}{error}") from error
 
 
 def _warn_of_several(task: SpanLocalizer, datamodule: SpanDataModule) -> None:

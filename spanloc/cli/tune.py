@@ -18,6 +18,7 @@ from spanloc.cli.frame.arguments import name_of
 from spanloc.cli.frame.folder import run_folder
 from spanloc.cli.frame.show import plain_console
 from spanloc.cli.run.resume import SETTINGS, given_settings, save_settings, saved_settings
+from spanloc.cli.run.settings import without_hydra
 from spanloc.config.build import as_values
 from spanloc.config.checks import check
 from spanloc.files import counted, pip_install, record, require_whole, write_json, write_text
@@ -38,7 +39,6 @@ from spanloc.cli.search.trial import (
     first_look,
     reason,
     run_trial,
-    without_hydra,
 )
 
 Direction = Literal["maximize", "minimize"]

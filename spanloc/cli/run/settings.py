@@ -1,16 +1,18 @@
 """The settings of a training run: those of the command, and those that it leaves to the data."""
 
 import logging
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import hydra
 import torch
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from pytorch_lightning import seed_everything
 from rich.table import Table
 
 from spanloc.cli.frame.arguments import with_own_data
+from spanloc.cli.frame.folder import in_run
 from spanloc.cli.frame.show import plain_console
 from spanloc.config.build import as_values, build
 from spanloc.config.checkpoint import read
@@ -89,6 +91,22 @@ def prepared(config: DictConfig) -> Prepared:
         # What was chosen when the run began was shown then.
         choices, found = [], [choice for choice in found if choice.reason != _AS_BEFORE]
     return Prepared(plain, datamodule, _worth_saying([*choices, *found]), notes)
+
+
+def prepared_in(config: DictConfig, folder: Path) -> Prepared:
+    """As :func:`prepared`, of a config with Hydra's own part, for a run that would write to that folder."""
+    with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
+        config.hydra.runtime.output_dir = str(folder)
+    with in_run(config):
+        return prepared(without_hydra(config))
+
+
+def without_hydra(config: DictConfig) -> DictConfig:
+    """A config as a command gets it, without Hydra's own part."""
+    found = config.copy()
+    with read_write(found), open_dict(found):
+        del found["hydra"]
+    return found
 
 
 def choices_for(overrides: list[str], root: str) -> tuple[list[Choice], Any]:

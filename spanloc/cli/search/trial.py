@@ -16,17 +16,17 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobStatus, configure_log, run_job
 from hydra.types import HydraContext
-from omegaconf import DictConfig, open_dict, read_write
+from omegaconf import DictConfig
 from optuna.trial import Trial
 from pytorch_lightning import Callback, Trainer
 
 from spanloc.cli import train
 from spanloc.cli.frame.arguments import quoted
 from spanloc.cli.frame.entry import shorten_lines
-from spanloc.cli.frame.folder import in_run, marking_failure
+from spanloc.cli.frame.folder import marking_failure
 from spanloc.cli.frame.mistakes import is_mistake, line_of
 from spanloc.cli.run.objective import check_objective, objective_name
-from spanloc.cli.run.settings import prepared
+from spanloc.cli.run.settings import prepared_in
 from spanloc.config.build import build
 
 log = logging.getLogger(__name__)
@@ -58,24 +58,20 @@ def composed(settings: Sequence[str], folder: Path) -> DictConfig:
 
 def first_look(settings: Sequence[str], folder: Path) -> tuple[dict[str, Any], str]:
     """The complete config of a run with these settings, after reading its data, and the name of the objective."""
-    config = composed(settings, folder)
-    with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
-        config.hydra.runtime.output_dir = str(folder)
-    with in_run(config):
-        plain = prepared(without_hydra(config)).config
-        devices = plain["trainer"].get("devices")
-        if devices not in (1, "1") and not (isinstance(devices, list) and len(devices) == 1):
-            raise ValueError(
-                f"trainer.devices is {devices!r}; a trial trains in one process: wanted 1, or [NUMBER]. "
-                "For several, start the command once for each"
-            )
-        name = objective_name(plain)
-        if name is None:
-            raise ValueError(
-                "there is nothing to choose the best trial by: nothing is held out for validation, or "
-                "callbacks.best has no monitor"
-            )
-        check_objective(plain, build(plain["module"]))
+    plain = prepared_in(composed(settings, folder), folder).config
+    devices = plain["trainer"].get("devices")
+    if devices not in (1, "1") and not (isinstance(devices, list) and len(devices) == 1):
+        raise ValueError(
+            f"trainer.devices is {devices!r}; a trial trains in one process: wanted 1, or [NUMBER]. "
+            "For several, start the command once for each"
+        )
+    name = objective_name(plain)
+    if name is None:
+        raise ValueError(
+            "there is nothing to choose the best trial by: nothing is held out for validation, or "
+            "callbacks.best has no monitor"
+        )
+    check_objective(plain, build(plain["module"]))
     return plain, name
 
 
@@ -128,11 +124,3 @@ def reason(error: Exception) -> str:
     """The cause of a failed trial, in one line."""
     text = line_of(error)
     return text if is_mistake(error) and text else f"{type(error).__name__}: {text}".rstrip(": ")
-
-
-def without_hydra(config: DictConfig) -> DictConfig:
-    """A config as a command gets it, without Hydra's own part."""
-    found = config.copy()
-    with read_write(found), open_dict(found):
-        del found["hydra"]
-    return found

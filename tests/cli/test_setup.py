@@ -1,0 +1,51 @@
+"""What the command trains, in Python: ``spanloc.setup``."""
+
+import pytest
+import torch
+from pytorch_lightning import Callback
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+import spanloc
+
+SETTINGS = (
+    "backbone.width=8", "data.crop_seconds=3", "data.batch_size=2", "data.crops_per_epoch=9",
+    "trainer.max_epochs=2", "trainer.accelerator=cpu", "data.num_workers=0",
+)  # fmt: skip
+
+
+class Count(Callback):
+    steps = 0
+
+    def on_train_batch_end(self, *_):
+        self.steps += 1
+
+
+def test_setup_trains_what_the_command_trains(cli, annotated, tmp_path):
+    root = f"data.root={annotated}"
+    run = cli(
+        "train", root, *SETTINGS, "test=false", "callbacks.convergence=null", "hydra.run.dir=run"
+    )
+    expected = torch.load(run / "run" / "last.ckpt", weights_only=True)["state_dict"]
+    setup, count = spanloc.setup(root, *SETTINGS), Count()
+    best = ModelCheckpoint(tmp_path / "ours", monitor="val/mAP", mode="max")
+    trainer = setup.trainer(callbacks=[count, best], enable_progress_bar=False)
+    trainer.fit(setup.task, setup.data)
+    torch.testing.assert_close(setup.task.state_dict(), expected, rtol=0, atol=0)
+    assert count.steps == trainer.global_step == 8
+    stride = next(choice for choice in setup.choices if choice.place == "backbone.stride")
+    assert stride.value == setup.config["backbone"]["stride"]
+    assert spanloc.load(best.best_model_path).classes == ["sit", "walk"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("data.root=nowhere", "nowhere: no such folder"),
+        ("baackbone=conv", "'baackbone'; did you mean backbone"),
+        ("seed=-1", "seed is -1"),
+        ("budget=some", "budget is 'some'"),
+    ],
+)
+def test_a_mistake_is_said_as_the_command_says_it(annotated, setting, message):
+    with pytest.raises((ValueError, OSError), match=message):
+        spanloc.setup(f"data.root={annotated}", setting)
