@@ -185,6 +185,7 @@ def write_evaluation(
         min_score=min_score,
         surest=metrics.diagnose(surest, rows[1], classes)["predictions"],
         reliability=metrics.reliability(*rows),
+        confusion=metrics.confusion(*rows, classes, min_score=min_score),
         oracles=metrics.oracles(*rows) if oracles else None,
     )
     for note in scores.notes:

@@ -68,8 +68,8 @@ def diagnose(
         threshold: TIoU of a match, in ``(0, 1]``.
         background: TIoU from which a prediction means a target, in ``(0, threshold)``.
         durations: Of the sequences by id, for the coverage; one that is missing is unknown.
-        min_score: Of the predictions that ``first``, ``wrong``, ``confused``, ``outside`` and ``tally`` are about; None: of
-            each label the first of its ranking, as many as it has targets.
+        min_score: Of the predictions that ``first``, ``wrong``, ``outside`` and ``tally`` are about; None: of each
+            label the first of its ranking, as many as it has targets.
         subjects: Of the sequences by id, for ``tally``; one that has none counts as a subject of its own.
 
     Returns:
@@ -79,11 +79,9 @@ def diagnose(
         by kind; ``classes`` by name, each with ``AP``, ``predictions``, ``first`` (see ``min_score``)
         and ``targets`` by kind; ``wrong``, the first 50 wrong predictions, highest score first,
         each with the target that it is judged by, and the first 50 targets that are neither found nor
-        one of these (all others are null); ``confused``, wrong labels by the true and the predicted one, the
-        most frequent first, with ``also_right``: those whose target has a right prediction too; ``outside``, the
-        number of background errors before the first or after the last target of a sequence; ``tally``, true
-        spans, right and wrong predictions of each recording and subject, the lowest F1 first; ``mAP_N`` and
-        ``sensitivity`` (:func:`~spanloc.metrics.sensitivity.sensitivity`).
+        one of these (all others are null); ``outside``, the number of background errors before the first or
+        after the last target of a sequence; ``tally``, true spans, right and wrong predictions of each
+        recording and subject, the lowest F1 first; ``mAP_N`` and ``sensitivity`` (:func:`~spanloc.metrics.sensitivity.sensitivity`).
 
     Raises:
         ValueError: ``threshold`` or ``background`` is out of range, or a label has no name.

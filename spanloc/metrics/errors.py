@@ -1,6 +1,5 @@
-"""Lists of errors: the wrong predictions, the labels that are confused, and the errors of each recording."""
+"""Lists of errors: the wrong predictions, and the errors of each recording."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,7 +30,7 @@ def errors(
     classes: Sequence[str],
     subjects: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The lists ``wrong``, ``confused`` and ``tally`` of :func:`~spanloc.metrics.diagnose`, and ``outside``.
+    """The lists ``wrong`` and ``tally`` of :func:`~spanloc.metrics.diagnose`, and ``outside``.
 
     Args:
         ranked, true: Predictions, best first, and targets.
@@ -45,10 +44,6 @@ def errors(
     if subjects:
         groups["subject"] = [subjects.get(name, name) for name in ids]
     right = match[shown] >= 0
-    named = np.flatnonzero(shown & (kind == KINDS.index("wrong label")))
-    pairs = [*zip(true.labels[near[named]].tolist(), ranked.labels[named].tolist(), strict=True)]
-    twice = np.isin(near[named], match[shown]).tolist()
-    also_right = Counter(pair for pair, both in zip(pairs, twice, strict=True) if both)
     return {
         "wrong": [
             _pair(
@@ -59,15 +54,6 @@ def errors(
                 (true, place),
             )
             for row, place in _wrong(shown, kind, near, match, len(true.labels))
-        ],
-        "confused": [
-            {
-                "target": classes[of],
-                "prediction": _name(classes, label),
-                "count": count,
-                "also_right": also_right[of, label],
-            }
-            for (of, label), count in Counter(pairs).most_common()
         ],
         "outside": _outside(ranked, true, shown & (kind == KINDS.index("background")), len(ids)),
         "tally": {

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spanloc.data.annotations.folder import Record
+from spanloc.plots.bars import draw_bars
 from spanloc.plots.style import (
     BLUE,
     GREY,
@@ -21,7 +22,7 @@ from spanloc.plots.style import (
     tidy,
 )
 
-_MOST_LABELS, _MOST_DOTS, _MOST_ROWS, _MOST_LANES = 40, 300, 12, 4
+_MOST_LABELS, _MOST_DOTS, _MOST_ROWS = 40, 300, 12
 _SPANS_A_ROW = 40  # of median length
 
 
@@ -60,7 +61,7 @@ def span_lengths(records: Sequence[Record], classes: Sequence[str]) -> Figure | 
 def span_rows(records: Sequence[Record], classes: Sequence[str]) -> Figure | None:
     """Spans of up to 12 recordings on time lines, a row a recording, a colour a label; None without a span.
 
-    Each row begins at the left. Spans that overlap lie in up to four lanes. What is ignored is shaded.
+    Each row begins at the left. Spans that overlap lie in up to three lanes. What is ignored is shaded.
     """
     known = [record for record in records if len(record.spans)]
     if not known:
@@ -72,29 +73,24 @@ def span_rows(records: Sequence[Record], classes: Sequence[str]) -> Figure | Non
     middle = float(np.median(np.concatenate([some[:, 1] - some[:, 0] for some in spans])))
     width = min(max(ends), _SPANS_A_ROW * middle)
     figure, axes = new_axes(WIDTH, 1.3 + 0.42 * len(chosen))
+    axes.set_xlim(0, width)
     colours = [*palette(len(classes)), (0.6, 0.6, 0.6)]
-    seen, shaded, titles, longest = set[int](), False, list[str](), 0.0
+    seen, shaded, titles = set[int](), False, list[str]()
     for y, (record, mine, end) in enumerate(zip(chosen, spans, ends, strict=True)):
         begin = max(0.0, min(float(mine[:, 0].min()) - 0.05 * width, end - width))
         stretch = (begin, min(end, begin + width))
         titles.append(_short(record.id) + (f" from {begin:.3g} s" if begin else ""))
-        longest = max(longest, stretch[1] - begin)
         inside, drawn = _inside(mine, stretch)
-        labels = record.labels.numpy()[inside]
+        labels = record.labels.numpy()[inside].tolist()
         _, ignored = _inside(record.ignored.double().numpy() * _step(record), stretch)
         shaded |= bool(len(ignored))
-        _bars(axes, ignored, (y - 0.46, 0.92), color=SHADE[0], zorder=0)
-        lanes = _lanes(drawn)
-        size = 0.8 / max(1, 1 + int(lanes.max(initial=0)))
+        hidden = [(start, stop - start) for start, stop in ignored]
+        axes.broken_barh(hidden, (y - 0.46, 0.92), color=SHADE[0], zorder=0)
         axes.plot([0, stretch[1] - begin], [y + 0.46] * 2, color=GREY, linewidth=0.7, zorder=1)
-        for label in np.unique(labels):
-            for lane in np.unique(lanes[labels == label]):
-                some = drawn[(labels == label) & (lanes == lane)]
-                place = (y - 0.4 + lane * size, size)
-                _bars(axes, some, place, color=colours[label], edgecolor="white", lw=0.4)
-        seen |= set(labels.tolist())
+        bars = [(a, b, 1.0, colours[k]) for (a, b), k in zip(drawn, labels, strict=True)]
+        draw_bars(axes, y, bars)
+        seen |= {*labels}
     _name_rows(axes, titles)
-    axes.set_xlim(0, longest)
     axes.set_xlabel("seconds from the left end of each row")
     tidy(axes, grid=False)
     names = [*classes, "label not known"]
@@ -122,21 +118,6 @@ def _name_rows(axes: Axes, names: Sequence[str]) -> None:
     axes.set_yticks(range(len(names)), names, fontsize=8, parse_math=False)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
-
-
-def _bars(axes: Axes, ends: np.ndarray, place: tuple[float, float], **style: Any) -> None:
-    axes.broken_barh([(start, end - start) for start, end in ends], place, **style)
-
-
-def _lanes(spans: np.ndarray) -> np.ndarray:
-    # Each span in the first lane that is free by its start; the last lane takes what finds none.
-    free = np.full(_MOST_LANES, -np.inf)
-    lanes = np.zeros(len(spans), int)
-    for i in np.argsort(spans[:, 0], kind="stable"):
-        fits = np.flatnonzero(free <= spans[i, 0] + 1e-9)
-        lanes[i] = fits[0] if len(fits) else _MOST_LANES - 1
-        free[lanes[i]] = max(free[lanes[i]], spans[i, 1])
-    return lanes
 
 
 def _short(name: str) -> str:

@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spanloc.files import read_bytes
-from spanloc.reports.content import measured, reason
+from spanloc.reports.content import reason
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-_MOST_BYTES = 100_000_000
-# What a float counts one by one.
-_MOST_STEPS = 2**53
 
 
 def joined_logs(folder: Path, problems: list[str]) -> dict[str, np.ndarray]:
@@ -35,7 +31,7 @@ def joined_logs(folder: Path, problems: list[str]) -> dict[str, np.ndarray]:
             before = joined[joined.index < new.index.min()] if len(new) else joined
             joined = pd.concat([before, new])
     columns = joined.sort_index().rename_axis("step").reset_index() if len(joined) else joined
-    return {name: measured(columns[name].to_numpy(np.float64)) for name in columns}
+    return {name: columns[name].to_numpy(np.float64) for name in columns}
 
 
 def log_files(folder: Path) -> Sequence[Path]:
@@ -48,7 +44,7 @@ def _rows(path: Path) -> "DataFrame":
     """One row a step, which is the index: of each column the last value."""
     import pandas as pd
 
-    text = read_bytes(path, most=_MOST_BYTES).decode("utf-8", errors="replace")
+    text = read_bytes(path).decode("utf-8", errors="replace")
     # A last line without its end may hold half a number.
     lines = text[: text.rfind("\n") + 1].replace("\0", "").splitlines()
     # The reader of pandas would take a column without a name for an index. Here it holds what a row has
@@ -57,7 +53,7 @@ def _rows(path: Path) -> "DataFrame":
     cells = cells.loc[:, cells.columns.notna()]
     columns = cells.columns.union(["step"])
     values = cells.apply(pd.to_numeric, errors="coerce").reindex(columns=columns)
-    values = values[values["step"].between(0, _MOST_STEPS, inclusive="left")]
-    if "epoch" in values:
-        values["epoch"] = values["epoch"].where(values["epoch"].between(0, _MOST_STEPS))
+    # What a logarithmic axis can show, and what a float counts one by one.
+    values = values.where((values == 0) | ((values.abs() > 1e-100) & (values.abs() < 1e100)))
+    values = values[values["step"].between(0, 2**53, inclusive="left")]
     return values.groupby(values.pop("step").astype(np.int64)).last()

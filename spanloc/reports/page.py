@@ -1,7 +1,9 @@
 """The report of many runs as one page, and in Markdown."""
 
+import re
 import time
 from collections.abc import Iterator, Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ import numpy as np
 from spanloc import plots
 from spanloc.reports.groups import Group
 from spanloc.reports.learning_curve import ABOUT, LearningCurve, by_metric
-from spanloc.reports.pages import render, render_markdown
+from spanloc.reports.pages import render
 from spanloc.reports.runs import Run
 from spanloc.reports.table import shortened
 from spanloc.reports.tables import (
@@ -63,21 +65,41 @@ def markdown(
     curves: Sequence[LearningCurve] = (),
 ) -> str:
     """The tables of the report; arguments as for :func:`page`."""
-    return render_markdown(
-        "report.md",
-        states=count_states(runs),
-        curves=curves,
-        about=ABOUT,
-        tables=[
-            group_table(groups),
-            comparison_table(groups),
-            error_table(groups),
-            gradient_table(groups),
-            run_table(runs, groups, now=now),
-        ],
-        # What a label leaves out is listed once, below the first table.
-        listed={group.label for group in groups if group.whole},
-    )
+    blocks = ["# Report of spanloc runs", f"{count_states(runs)}."]
+    if curves:
+        names = [f"{curve.label}: " if len(curves) > 1 else "" for curve in curves]
+        blocks.append("## Learning curve")
+        blocks += [f"- {_plain(n + c.sentences())}" for n, c in zip(names, curves, strict=True)]
+        blocks.append(ABOUT)
+    # What a label leaves out is listed once, below the first table.
+    listed = {group.label for group in groups if group.whole}
+    for table in (
+        group_table(groups),
+        comparison_table(groups),
+        error_table(groups),
+        gradient_table(groups),
+        run_table(runs, groups, now=now),
+    ):
+        blocks.append(f"## {table.title}")
+        rows = [
+            [cell.text if cell.text in listed else cell.whole or cell.text for cell in row.values()]
+            for row in table.cells
+        ]
+        if rows:
+            rows = [table.columns, ["---"] * len(table.columns), *rows]
+            blocks.append("\n".join(f"| {' | '.join(map(_plain, row))} |" for row in rows))
+        blocks += map(_plain, table.notes)
+        if table.groups:
+            blocks.append("What the groups are:")
+        named = [*table.groups.items(), *table.explained.items()]
+        blocks.append("\n".join(f"- *{_plain(name)}*: {_plain(text)}" for name, text in named))
+    return "\n\n".join(filter(None, blocks)) + "\n"
+
+
+def _plain(text: str) -> str:
+    # A line of Markdown: no markup, no further cell, no further line.
+    text = re.sub(r"([\\`*|]|\](?=\())", r"\\\1", " ".join(text.split()))
+    return escape(text, quote=False)
 
 
 def _gradients(shown: Sequence[tuple[Run, int]], num_groups: int) -> Iterator[tuple[Any, str]]:

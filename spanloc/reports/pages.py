@@ -47,13 +47,6 @@ def part(template: str, **values: Any) -> Markup:
     return Markup(_environment().get_template(template).render(values))
 
 
-def render_markdown(template: str, **values: Any) -> str:
-    """A text in Markdown: the template with the values."""
-    # Every value becomes plain text, whatever is in it.
-    environment = _environment().overlay(autoescape=False, finalize=_plain)
-    return environment.get_template(template).render(values)
-
-
 @cache
 def _environment() -> "Environment":
     # Not needed by commands that write no page, and by no command to start.
@@ -95,9 +88,3 @@ def _attributes(cell: Cell) -> dict[str, Any]:
 def _unbroken(text: str) -> str:
     # Lines break before ± and before an interval, not inside.
     return re.sub(r"(?<=±) |(?<=,) (?=[^\[\]]*\])", "\u00a0", text)
-
-
-def _plain(value: Any) -> str:
-    # A line of Markdown: no markup, no further cell, no further line.
-    text = re.sub(r"([\\`*|]|\](?=\())", r"\\\1", " ".join(str(value).split()))
-    return escape(text, quote=False)

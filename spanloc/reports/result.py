@@ -48,15 +48,6 @@ class Wrong(TypedDict):
     true_end: float | None
 
 
-class Confused(TypedDict):
-    """Number of wrong labels, by the true and the predicted one; of ``also_right`` the target is found too."""
-
-    target: str
-    prediction: str
-    count: int
-    also_right: int
-
-
 class Tally(TypedDict):
     """Numbers of true spans, and of right and wrong predictions, of a recording or subject."""
 
@@ -80,7 +71,7 @@ class Diagnosis(TypedDict):
     targets: dict[str, int]
     classes: dict[str, LabelErrors]
     wrong: list[Wrong]
-    confused: list[Confused]
+    confused: NotRequired[Any]  # earlier versions write it
     outside: NotRequired[int]  # earlier versions do not write it
     tally: dict[str, list[Tally]]
     mAP_N: float

@@ -152,7 +152,8 @@ def confusion_table(scores: ScoreResult) -> Table:
     ]
     right = f", {share(total - wrong, total).text}" if total else ""
     # If all scores are equal, ``surest`` is given, and all predictions are counted.
-    title = "Confusion of labels" + " (scores of 0.5 or more)" * (scores.surest is None)
+    least = 0.5 if scores.surest is None else scores.min_score
+    title = "Confusion of labels" + f" (score ≥ {least:g})" * bool(least)
     notes = [
         f"{'' if wrong else f'{title}: none. '}Of {total:,} targets that a prediction matches at tIoU "
         f"{scores.diagnosis['tiou']:g}, whatever its label, {total - wrong:,} have the same label{right}."

@@ -2,14 +2,12 @@
 
 import math
 import time
-from collections.abc import Sequence
-from typing import Any
 
 import torch
 
 from spanloc import plots
-from spanloc.data.annotations.rows import listed
 from spanloc.data.annotations.scored import Scored
+from spanloc.data.signals.reading import listed
 from spanloc.files import counted
 from spanloc.metrics.diagnosis import in_words
 from spanloc.reports.pages import render
@@ -24,7 +22,7 @@ from spanloc.reports.score_tables import (
 )
 from spanloc.reports.table import Column, Table, number, share, shortened, subset_name
 
-_MOST_PAIRS, _MOST_GROUPS = 10, 50
+_MOST_GROUPS = 50
 _FEWEST = 10  # spans that do not lie apart by chance
 
 
@@ -38,7 +36,6 @@ def score_page(scores: ScoreResult, *, whose: str = "", now: float | None = None
     """
     diagnosis, found = scores.diagnosis, scores.reliability
     metrics, errors, targets, sensitivity, labels = score_tables(scores)
-    confused = confused_table(scores) if scores.confusion is None else confusion_table(scores)
     return render(
         "scores.html",
         "Scores and errors",
@@ -54,7 +51,7 @@ def score_page(scores: ScoreResult, *, whose: str = "", now: float | None = None
             *([oracle_table(scores.oracles)] if scores.oracles is not None else []),
             *(targets, sensitivity),
         ],
-        main=[metrics, labels, confused, *tally_tables(scores)],
+        main=[metrics, labels, confusion_table(scores), *tally_tables(scores)],
         settings=setting_table(scores) if scores.settings else None,
         ranks=plots.error_ranks(diagnosis["ranks"]),
         gains=plots.error_gains(diagnosis["gain"], diagnosis["tiou"]),
@@ -85,29 +82,6 @@ def wrong_table(scores: ScoreResult) -> Table:
     return Table.of(title, scores.diagnosis["wrong"], columns, notes)
 
 
-def confused_table(scores: ScoreResult) -> Table:
-    """One row for every two labels of which one is predicted where the other is true, the most frequent first."""
-    rows = scores.diagnosis["confused"]
-    total, also = (sum(row[name] for row in rows) for name in ("count", "also_right"))
-    wrong = "predictions with the wrong label; see the kinds of errors below"
-    right = "another prediction of the true span is right"
-    columns = [
-        Column("true label", "target"),
-        Column("predicted", "prediction"),
-        Column("wrong labels", "count", wrong),
-        Column("right label predicted too", "also_right", right),
-    ]
-    notes = _left(rows, _MOST_PAIRS)
-    if 2 * also > total:
-        notes.append(
-            f"{also:,} of {counted(total, 'wrong label')} lie on a true span whose right label is predicted too: "
-            "spanloc-predict keeps one of them if no spans overlap in the training data; decode.exclusive=true: "
-            "always."
-        )
-    title = f"Labels that are confused ({counted_ones(scores)})"
-    return Table.of(title, rows[:_MOST_PAIRS], columns, notes)
-
-
 def tally_tables(scores: ScoreResult) -> list[Table]:
     """One row for each subject, and one for each recording, the worst first; none where a row says nothing."""
     tally = scores.diagnosis["tally"]
@@ -125,7 +99,7 @@ def tally_tables(scores: ScoreResult) -> list[Table]:
             f"{of.capitalize()}s, the worst first ({counted_ones(scores)})",
             rows[:_MOST_GROUPS],
             [Column(of, lambda row: shortened(row["name"])), *columns],
-            _left(rows, _MOST_GROUPS),
+            [f"and {len(rows) - _MOST_GROUPS:,} more"] if len(rows) > _MOST_GROUPS else [],
         )
         for of, rows in sorted(tally.items(), reverse=True)
         if len(rows) > 1 and (of == "recording" or len(rows) < len(tally["recording"]))
@@ -135,10 +109,6 @@ def tally_tables(scores: ScoreResult) -> list[Table]:
 def _f1(row: Tally) -> float:
     total = row["targets"] + row["found"] + row["wrong"]
     return 2 * row["found"] / total if total else math.nan
-
-
-def _left(rows: Sequence[Any], most: int) -> list[str]:
-    return [f"and {len(rows) - most:,} more"] if len(rows) > most else []
 
 
 def limit_table(scores: ScoreResult) -> Table:

@@ -131,8 +131,8 @@ def _figures(
     text = f"{study.objective} of every trial, and the best so far; hollow: pruned."
     yield study_history(rows, study.objective, up=up), text
     text = (
-        "Importance of the parameters (PED-ANOVA, shares of 1): how much where a parameter lies decides "
-        "whether a trial is among the best. With few trials this is mostly chance."
+        "Importance of the parameters (PED-ANOVA, shares of 1): how much each setting influences "
+        "the result. With few trials this is mostly chance."
     )
     yield importance_figure(importances), text
     for name in dict.fromkeys(name for t in done for name in t.params):

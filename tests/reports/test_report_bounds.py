@@ -2,9 +2,6 @@
 
 import html
 import os
-import re
-from functools import partial
-from itertools import product
 
 import numpy as np
 import pytest
@@ -15,11 +12,7 @@ from spanloc import reports
 TREE = convergence()
 # What is in a file, and why that cannot be used.
 BAD = {
-    "long": ("config.yaml", "# " + "x" * 600_000, "the file is larger than 0.5 MB"),
-    "deep": ("config.yaml", "[" * 2000, "it is nested too deeply"),
     "itself": ("config.yaml", "a: &a {b: [*a]}\n", "it is nested too deeply"),
-    "huge": ("metrics.json", {"test/tiou": -1e308}, "it holds -1e+308; a number is at most 1e+100"),
-    "digits": ("config.yaml", f"seed: {10**400}", "it holds 1000000000"),
     "twice": (
         "metrics.json",
         '{"test/tiou": 1, "test/tiou": 2}',
@@ -39,7 +32,6 @@ BAD = {
     "scores": ("scores.json", {"metrics": {"mAP": 0.5}}, "diagnosis is missing"),
     "cell": (LOG, "x" * 200_000 + "\n", "field larger than field"),
 }
-READ = ("config.yaml", "overrides.yaml", "scores.json", "error.txt", LOG)
 
 
 def check(folder, problem, *forms):
@@ -76,21 +68,12 @@ def test_what_yaml_cannot_make_of_its_own_types_is_said(runs):
     check(runs, "cannot be read: KeyError: 'maybe'", reports.markdown)
 
 
-MADE = {"pipe": os.mkfifo, "folder": os.mkdir, "device": partial(os.symlink, "/dev/zero")}
-
-
-# A device as error.txt is older than the run, and so of no interest.
-CASES = [case for case in product(READ, MADE) if case != ("error.txt", "device")]
-
-
-@pytest.mark.parametrize(("name", "kind"), CASES)
-def test_only_regular_files_are_read(runs, name, kind):
+@pytest.mark.parametrize(("name", "make"), [("config.yaml", os.mkfifo), (LOG, os.mkdir)])
+def test_only_regular_files_are_read(runs, name, make):
     path = runs / "bad" / name
-    path.unlink(missing_ok=True)
-    MADE[kind](path)
-    if name == "error.txt":
-        os.utime(path, (NOW, NOW))
-    what = "a folder" if kind == "folder" else "not a regular file"
+    path.unlink()
+    make(path)
+    what = "a folder" if make is os.mkdir else "not a regular file"
     check(runs, f"{path.name} cannot be used: {what}; wanted a file")
 
 
@@ -101,26 +84,11 @@ def test_a_config_that_links_to_nothing_is_said(runs):
 
 
 def test_metrics_that_are_no_numbers_are_none(tmp_path):
-    values = {"val/a": True, "val/b": "0.5", "val/c": [1], "val/d": None, "val/e": 5e-324}
+    values = {"val/a": True, "val/b": "0.5", "val/c": [1], "val/d": None, "val/e": -1e308}
     finished(tmp_path, metrics=values | {"test/tiou": float("inf")})
     (run,), _ = found(tmp_path)
     known = {name: value for name, value in run.metrics.items() if np.isfinite(value)}
-    assert known == {"val/tiou": 0.9, "time/train": 50.0, "val/e": 0.0}
-
-
-@pytest.mark.parametrize("value", [1e100, -1e100, 1e-90, 1e12, -1e-50])
-def test_numbers_within_the_bounds_can_be_shown_and_drawn(tmp_path, value):
-    for loss, factor in (("giou", 1), ("iou", -3)):
-        for seed in (0, 1):
-            number = value * (1 if seed else factor)
-            figures = {"tiou": number, "exponent__slope": number, "exponent__low": number}
-            run = finished(tmp_path / f"{loss}{seed}", loss, seed, metrics={"test/tiou": number},
-                           figures=figures)  # fmt: skip
-            line = f"0,{abs(value)},{abs(value)},{abs(value)}"
-            write_run(run, {LOG: f"epoch,train/loss_span,grad/spans,grad/params,step\n{line},1\n"})
-    page, marked = shown(tmp_path)
-    assert page.count("<figure>") == 3
-    assert not re.search(r"\d{20}", marked)
+    assert known == {"val/tiou": 0.9, "time/train": 50.0}
 
 
 def test_a_slope_that_is_not_finite_is_not_averaged(tmp_path):
@@ -130,13 +98,12 @@ def test_a_slope_that_is_not_finite_is_not_averaged(tmp_path):
 
 
 def test_steps_that_no_training_takes_are_left_out(tmp_path):
-    rows = ["0,0.5,0", "0,0.25,1e300", "0,0.25,-4", "0,0.25,nan", "1e300,0.25,2", "0,1e308,3"]
-    rows += ["inf,0.25,4", "nan,0.25,5", "1e999,0.25,6"]
+    rows = ["0,0.5,0", "0,0.25,1e300", "0,0.25,-4", "0,0.25,nan", "1e300,0.25,2", "inf,1e308,3"]
     text = "epoch,train/loss_span,step\n" + "\n".join(rows) + "\n"
     run = logged(tmp_path, text)
-    assert run.curves["step"].tolist() == [0, 2, 3, 4, 5, 6]
-    np.testing.assert_array_equal(run.curves["train/loss_span"][:3], [0.5, 0.25, np.nan])
-    assert (run.steps, run.epochs) == (7, 0)
+    assert run.curves["step"].tolist() == [0, 2, 3]
+    np.testing.assert_array_equal(run.curves["train/loss_span"], [0.5, 0.25, np.nan])
+    assert (run.steps, run.epochs) == (4, 0)
 
 
 def test_a_log_without_epochs_has_none(tmp_path):

@@ -95,7 +95,7 @@ def test_a_perfect_model_looks_perfect_at_first_sight():
     assert "highest scores" not in text.split("<svg")[0]
     for title in (
         "Where the errors are",
-        "Labels that are confused",
+        "Confusion of labels",
         "Recordings, the worst first",
     ):
         assert title not in in_file

@@ -9,8 +9,6 @@ from spanloc.files import time_text
 from spanloc.lightning import Trainer
 
 Clock = Callable[[], float]
-# Steps after which the time of all of them can be estimated.
-_FIRST_STEPS = 20
 
 
 class Pace:
@@ -60,7 +58,7 @@ class Remaining:
         """Starts the clock, of a training that begins after so many steps."""
         self._begin, self._first = self._clock(), first
         self._batches = self._validated_at = 0
-        self._validation, self._said = 0.0, False
+        self._validation = 0.0
 
     def count(self) -> None:
         """Counts a batch of training."""
@@ -79,20 +77,6 @@ class Remaining:
         """Adds a pass over the validation set."""
         self._validation += self.in_pass
         self._validated_at = trainer.global_step - self._first
-
-    def estimate(self, trainer: Trainer) -> str | None:
-        """After the first steps, once: how long the whole training takes, as text."""
-        if self._said or trainer.global_step - self._first < _FIRST_STEPS:
-            return None
-        self._said = True
-        left, elapsed = self.left(trainer), self._clock() - self._begin
-        whole = total_steps(trainer) - self._first
-        if not math.isfinite(left) or whole < 2 * _FIRST_STEPS:
-            return None
-        done = f"{_FIRST_STEPS} steps took {time_text(round(elapsed))}"
-        rest = f"all {whole:.0f}" if not self._first else f"the {whole:.0f} that were left"
-        time = time_text(round(elapsed + left))
-        return f"{done}: {rest}, with validation, will take about {time}"
 
     def left(self, trainer: Any) -> float:
         """Seconds of the steps to come, and of the validation to come with them; inf: not known."""

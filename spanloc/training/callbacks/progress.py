@@ -27,7 +27,7 @@ def progress_display() -> package.callbacks.ProgressBar:
 
 
 class _Watching(package.callbacks.ProgressBar):
-    """Keeps the time, the loss and the metric that chooses the checkpoint; says once how long all will take."""
+    """Keeps the time, the loss and the metric that chooses the checkpoint."""
 
     is_disabled: Any  # as Lightning's own bar has it
 
@@ -47,12 +47,10 @@ class _Watching(package.callbacks.ProgressBar):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Counts the batch, and says once how long all will take."""
+        """Counts the batch."""
         self._remaining.count()
         self._loss = outputs.get("loss") if isinstance(outputs, Mapping) else None
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        if not self.is_disabled and (text := self._remaining.estimate(trainer)):
-            log.info("%s", text)
 
     def on_validation_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Starts the clock of the pass."""
@@ -130,7 +128,7 @@ class ProgressLines(_Watching):
         self.is_disabled = True
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
-        """Prints a line if one is due, and once how long all will take."""
+        """Prints a line if one is due."""
         self._epoch = trainer.current_epoch + 1
         super().on_train_batch_end(trainer, *args)
         if not self.is_disabled and self._pace.due():
