@@ -31,8 +31,9 @@ class Fingerprint:
         A file of annotations that is a recording too, as EDF+ is, counts as a recording.
         """
         # The samples of WFDB lie beside their header.
-        both = (p for s in signals for p in (s, *[s.with_suffix(".dat")] * (s.suffix == ".hea")))
-        states = {path: path.stat() for path in dict.fromkeys(both) if path.is_file()}
+        beside = {".hea": (".hea", ".dat", ".mat")}
+        every = (s.with_suffix(end) for s in signals for end in beside.get(s.suffix, (s.suffix,)))
+        states = {path: path.stat() for path in dict.fromkeys(every) if path.is_file()}
         others = [path for path in annotations if path not in states and path.is_file()]
 
         def name(path: Path) -> str:

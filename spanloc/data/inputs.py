@@ -24,8 +24,13 @@ from spanloc.files import counted
 from spanloc.structures import Timeline
 
 _MOST_GAPS = 3
-#: The end of the note that a recording has another unit.
+# Of a rate: a note would be of no use.
+_ROUNDING = 1e-3
+#: The ends of notes that are warnings: of another unit, and of a much lower rate.
 CONVERT = "convert the values to the unit of training"
+LACKS_HIGH = "so the model may miss spans"
+#: Before the advice to choose channels, which is the same for many recordings.
+CHOOSE = "; to choose them by hand: "
 
 
 class Note(NamedTuple):
@@ -74,6 +79,9 @@ def open_recording(
     try:
         return open_signal(path, **options, channels=channels)
     except ValueError:
+        if Path(path).is_dir():
+            where = shown_path(Path(path))
+            raise ValueError(f"{where}: it is a folder; wanted the file of a recording") from None
         if not names:
             raise
     # What is wrong may be with channels that the model does not need, such as a column of notes.
@@ -140,6 +148,8 @@ def as_input(
     if on_rate not in ("resample", "error"):
         raise ValueError(f"on_rate is {on_rate!r}; wanted 'resample' or 'error'")
     where = shown_path(signal.path)
+    if isinstance(signal, ArraySignal):
+        require_floats(where, signal.read(0, 1), facts)
     notes = [Note(text) for text in _other_units(signal, facts)]
     signal, left = in_order(signal, facts, channels)
     if left:
@@ -166,13 +176,25 @@ def as_input(
         if on_rate == "error":
             raise ValueError(f"{where}: rate is {source:g}; wanted {facts.rate:g} (on_rate)")
         signal, _ = at_rate(signal, facts.rate, source)
-        to = f"to {facts.rate:g} Hz"
-        text = f"resampled from {source:g} {to}"
-        notes.append(Note(text, f"resampled from {{}} {to}", f"{source:g}"))
+        text, of_many = (f"resampled from {r} to {facts.rate:g} Hz" for r in (f"{source:g}", "{}"))
+        if source < 0.9 * facts.rate:
+            text += f": it has nothing above {source / 2:g} Hz, {LACKS_HIGH}"
+            of_many += f": they have nothing above half their rate, {LACKS_HIGH}"
+        if abs(source / facts.rate - 1) > _ROUNDING:
+            notes.append(Note(text, of_many, f"{source:g}"))
     if facts.features is not None:
         make = FEATURES[facts.features]
         signal = make(signal, source_rate=facts.rate or source, **facts.feature_options)
     return signal, notes
+
+
+def require_floats(where: str, values: np.ndarray, facts: InputFacts) -> None:
+    """Refuse integers where the model takes features of sound: their scale is not that of sound files."""
+    if facts.features is not None and values.dtype.kind in "iu":
+        raise ValueError(
+            f"{where}: dtype is {values.dtype}; wanted floats in the scale of training: sound files are "
+            "read as -1 to 1, so divide int16 by 32768"
+        )
 
 
 def listed_gaps(signal: Regular, rate: float | None) -> str:
@@ -194,18 +216,23 @@ def in_order(
         if lacking := [name for name in facts.channels if name not in there]:
             raise ValueError(
                 f"{shown_path(signal.path)}: it lacks the channels {listed(lacking)}; it has "
-                f"{listed(there)}; to choose them by hand: channels=[...], in the order of training"
+                f"{listed(there)}{CHOOSE}channels=[...], in the order of training"
             )
         left = [name for name in there if name not in facts.channels]
         signal = some_channels(signal, facts.channels)
     if signal.num_channels != facts.num_channels:
         wanted = f": {listed(facts.channels)}" if facts.channels else ""
         has = f": {listed(there)}" if there else ""
-        turned = signal.num_steps == facts.num_channels
+        hint = ""
+        if signal.num_steps == facts.num_channels:
+            hint = "; transposed? an array is (steps, channels)"
+        elif chosen is None and signal.num_channels > facts.num_channels:
+            numbers = ",".join(map(str, range(min(facts.num_channels, 4))))
+            numbers += ",..." * (facts.num_channels > 4)
+            hint = f"{CHOOSE}channels=[{numbers}], numbers from 0 in the order of training"
         raise ValueError(
             f"{shown_path(signal.path)}: it has {signal.num_channels} channels{has}; the model was "
-            f"trained on {facts.num_channels}{wanted}"
-            f"{'; transposed? an array is (steps, channels)' if turned else ''}"
+            f"trained on {facts.num_channels}{wanted}{hint}"
         )
     return signal, left
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ class AnnotatedSequences(Dataset[Sample]):
         their usual range.
         """
         low, high = (limit[:, None] for limit in usual_range(sampled(self.records)))
-        every, usual, outside = _Moments(), _Moments(), np.zeros(())
+        every, usual, outside = Moments(), Moments(), np.zeros(())
         for record in self.records:
             for first in range(0, record.num_steps, _PIECE):
                 piece = record.signal.read(first, min(first + _PIECE, record.num_steps))
@@ -137,7 +138,7 @@ def change_ratio(records: Sequence[Record], steps: int) -> float:
     It is large where a signal varies far more than it changes within an event. Constant channels do not count.
     The steps are those of :func:`offset_share`.
     """
-    moments, squares, count = _Moments(), np.zeros(1), 0
+    moments, squares, count = Moments(), np.zeros(1), 0
     for values in _middles(records):
         moments.add(values.T)
         changes = values[steps:] - values[:-steps]
@@ -169,32 +170,31 @@ def channel_statistics(sequences: Iterable[np.ndarray]) -> tuple[Tensor, Tensor]
     >>> channel_statistics([np.array([[1.0, 3.0], [7.0, 7.0]]), np.array([[5.0], [7.0]])])
     (tensor([3., 7.]), tensor([1.6330, 1.0000]))
     """
-    moments = _Moments()
+    moments = Moments()
     for features in sequences:
         moments.add(np.asarray(features, np.float64))
     return _safe(moments.mean, moments.std)
 
 
-class _Moments:
+class Moments:
     """Running mean and standard deviation of every channel."""
 
     def __init__(self) -> None:
         self.count, self.mean, self.squares = 0, np.zeros(()), np.zeros(())
 
-    def add(self, values: np.ndarray) -> None:
-        """Add a piece ``(C, T)``."""
-        number = values.shape[1]
-        if not number:
-            return
-        own = values.mean(1)
+    def add(self, values: np.ndarray, kept: np.ndarray | Literal[True] = True) -> None:
+        """Add a piece ``(C, T)``, or those of its values that are ``kept``."""
+        number = values.shape[1] if kept is True else kept.sum(1)
+        own = values.sum(1, np.float64, where=kept) / np.maximum(number, 1)
         # Sums of squares about two means, as one about their common mean: no digits are lost.
-        apart, weight = own - self.mean, number / (self.count + number)
-        squares = np.square(values - own[:, None]).sum(1)
+        apart, weight = own - self.mean, number / np.maximum(self.count + number, 1)
+        squares = np.square(values - own[:, None]).sum(1, where=kept)
         self.squares = self.squares + squares + apart**2 * self.count * weight
         self.mean, self.count = self.mean + apart * weight, self.count + number
 
     @property
     def std(self) -> np.ndarray:
+        """Of every channel."""
         return np.asarray(np.sqrt(self.squares / self.count))
 
 

@@ -77,7 +77,7 @@ def test_subsets_come_from_a_file_or_from_folders(tmp_path, caplog):
     assert subsets() == [[("b", "q")], [("a", "p")], []]
     file.write_text("sequence,subset\na,validation\nb,training\nc,training\n")
     assert subsets() == [[("b", None)], [("a", None)], []]
-    assert "subsets.csv: there are no recordings of its rows c" in caplog.text
+    assert "subsets.csv: there are no recordings of its rows 'c'" in caplog.text
     file.write_text("sequence,subset\na,validation\n")
     assert "subsets.csv: there is no row of the sequence 'b'" in error_of(tmp_path, fps=RATE)
     file.write_text("sequence,subset\na,val\n")
@@ -86,7 +86,7 @@ def test_subsets_come_from_a_file_or_from_folders(tmp_path, caplog):
     (tmp_path / "data" / "b.npy").rename(tmp_path / "testing" / "b.npy")
     assert subsets() == [[("a", "p")], [], [("b", "q")]]
     file.write_text("sequence,split,subject\na,testing,p\nb,training,q\n")
-    assert "columns are sequence, split, subject; wanted" in error_of(tmp_path, fps=RATE)
+    assert "columns are 'sequence', 'split', 'subject'; wanted" in error_of(tmp_path, fps=RATE)
 
 
 def test_several_formats_in_one_folder_are_named(tmp_path):
@@ -112,7 +112,7 @@ def test_a_table_without_labels_says_what_is_not_read(tmp_path, caplog):
     assert found.classes == ["span"]
     (line,) = caplog.messages
     assert "there is no column 'label', so all spans have the label 'span'" in line
-    assert "not read: class, person" in line
+    assert "not read: 'class', 'person'" in line
     advice = "If your labels are in another column, name it: 'data.columns={sequence: file, label: class}'."
     assert line.endswith(advice)
     caplog.clear()

@@ -38,7 +38,7 @@ def set_annotation(**fields):
         (set_annotation(segment=[3.0, 2.0]), r"annotations\[1\]: segment is \[3.0, 2.0\]"),
         (set_annotation(segment=[3.0, 99.0]), r"segment is \[3.0, 99.0\]; wanted 0 <= start"),
         (set_annotation(segment=["a", 2]), r"segment is \['a', 2\]; wanted \[start, end\]"),
-        (set_annotation(label="run"), "label is 'run'; wanted one of classes: sit, walk"),
+        (set_annotation(label="run"), "label is 'run'; wanted one of classes: 'sit', 'walk'"),
         (set_field("fps", 20), r"s2.npy: 70 rows; wanted 140"),
         (set_field("duration", 9.0), r"s2.npy: 70 rows; wanted 90, which is duration \* fps"),
         (lambda content: content.pop("database"), "the field 'database'"),

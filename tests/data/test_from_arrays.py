@@ -110,7 +110,7 @@ def test_features_of_videos_have_the_rate_of_the_frames():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"spans": {"A": [(1, 2)]}}, "spans: there is no signal 'A'; there are a"),
+        ({"spans": {"A": [(1, 2)]}}, "spans: there is no signal 'A'; there are 'a'"),
         ({"subsets": {"aa": "testing"}}, "subsets: there is no signal 'aa'; 'a'?"),
         ({"subsets": {"a": "test"}}, "subset is 'test'; wanted one of training"),
         ({"spans": {"a": [(1,)]}}, "spans: 'a': [0] is (1,); wanted (start, end, label)"),
@@ -118,8 +118,6 @@ def test_features_of_videos_have_the_rate_of_the_frames():
             {"spans": {"a": [3]}},
             "wanted one for each of the 500 rows of a; or spans: [(start, end, label), ...]",
         ),
-        ({"spans": {"a": [(1, "x")]}}, "end is 'x'; wanted a number"),
-        ({"spans": {"a": [(2, 1, "x")]}}, "sequence 'a': row 0: span is [2.0, 1.0]; wanted 0 <="),
         ({"spans": [(1, 2)]}, "spans: row 0 is (1, 2); wanted lists by id, or rows with columns"),
         (
             {"spans": pd.DataFrame({"sequence": ["a"]})},
@@ -129,7 +127,6 @@ def test_features_of_videos_have_the_rate_of_the_frames():
         ({"signals": [np.zeros((9, 2))]}, "signals is a list; wanted arrays by id"),
         ({"signals": {0: np.zeros((9, 2))}}, "signals: the id 0 is no text; wanted '0'"),
         ({"signals": {"a": np.zeros((9, 2, 2))}}, "signals: 'a': shape is (9, 2, 2)"),
-        ({"signals": {"a": [["x"]]}}, "signals: 'a': dtype is <U1; wanted float32"),
         ({"rate": 0}, "rate is 0; wanted a number above 0"),
         ({"rate": {"b": 1}}, "rate: there is none of 'a'"),
         ({"val_share": 2}, "val_share is 2"),
@@ -226,7 +223,7 @@ def test_splits_of_a_data_set_are_its_subsets():
     ("change", "options", "message"),
     [
         ({}, {"spans": "span"}, "row 0: there is no column 'span'; 'spans'?"),
-        ({}, {"rate": "fps"}, "row 0: there is no column 'fps'; there are id, features"),
+        ({}, {"rate": "fps"}, "row 0: there is no column 'fps'; there are 'id', 'features'"),
         ({"id": "b"}, {}, "row 1: id is 'b', as in a row before"),
         ({"spans": [{"start": 1}]}, {}, "row 0: spans: [0] is {'start': 1}; wanted start and end"),
         ({"spans": {"start": [1]}}, {}, "row 0: spans: wanted lists start, end and label"),

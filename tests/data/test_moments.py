@@ -134,7 +134,7 @@ def test_a_table_without_ends_needs_the_setting(tmp_path, caplog):
     assert not caplog.messages
     with caplog.at_level(logging.WARNING):
         read(tmp_path, other, moment_seconds=0.2)
-    assert "no column 'end', so all rows are moments; not read: stop" in caplog.text
+    assert "no column 'end', so all rows are moments; not read: 'stop'" in caplog.text
     columns = {"end": "until"}
     message = stopped(tmp_path, text, moment_seconds=0.2, columns=columns)
     assert "there is no column 'until'" in message

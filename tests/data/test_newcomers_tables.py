@@ -38,7 +38,7 @@ def stopped(folder, text, name="annotations.csv", **options):
         ("annotations.csv", "Sequence,START,End, Label\na,1.5,2.25,walk\na,3,4,sit\n"),
         ("annotations.csv", "sequence,start,duration,label\na,1.5,.75,walk\na,3,1,sit\n"),
         ("annotations.csv", "sequence,start,end,label\na.npy,1.5,2.25,walk\na,3,4,sit\n"),
-        ("annotations.csv", "sequence,start,end,label,notes; free\t\na,1.5,2.25,walk,none\na,3,4,sit,\n"),
+        ("annotations.csv", 'sequence,start,end,label,"notes; free",x\t\na,1.5,2.25,walk,none,\na,3,4,sit,,\n'),
         ("annotations.jsonl", '{"Sequence": "a.npy", "start": "0:01.5", "duration": 0.75, "label": "walk"}\n'
          '{"sequence": "a", "Start": 3, "end": 4, "label": "sit"}\n'),
     ],
@@ -170,7 +170,7 @@ def test_a_rare_label_nearly_called_like_a_frequent_one_is_warned_of(
         assert caplog.text.rstrip().endswith("set 'data.label_map={wvae: wave}'.")
     # Of a trained model the classes are known.
     caplog.clear()
-    end = "; did you mean 'wave'?" if rare == "wvae" else "one of classes: circle, wave"
+    end = "; did you mean 'wave'?" if rare == "wvae" else "one of classes: 'circle', 'wave'"
     assert error_of(tmp_path, fps=RATE, classes=["circle", "wave"]).endswith(end)
     assert not caplog.records
 

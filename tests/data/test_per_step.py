@@ -65,7 +65,7 @@ def test_labels_that_are_numbers_are_names_and_0_is_background_with_a_warning(
 ):
     read = read_annotations(folder(tmp_path, name, a=table(labels)))
     assert spans_of(read) == {"1": [2, 4], "2": [4, 5]}
-    assert "where the label is 0, there is no span; data.background=[]" in caplog.text
+    assert "where the label is '0', there is no span; data.background=[]" in caplog.text
 
 
 def test_a_label_that_may_say_that_nothing_happens_is_named_until_a_setting_names_it(
@@ -73,7 +73,7 @@ def test_a_label_that_may_say_that_nothing_happens_is_named_until_a_setting_name
 ):
     folder(tmp_path, a=table(["Rest", "Rest", "walk", "0"]))
     assert spans_of(read_annotations(tmp_path)) == {"Rest": [0, 2], "walk": [2, 3]}
-    assert "where the label is Rest, there is a span; if" in caplog.text
+    assert "where the label is 'Rest', there is a span; if" in caplog.text
     assert "nothing happens: 'data.background=[Rest, \"0\"]'" in caplog.text
     caplog.clear()
     assert spans_of(read_annotations(tmp_path, background=["Rest", "0"])) == {"walk": [2, 3]}
@@ -137,7 +137,7 @@ def test_a_table_without_names_has_columns_by_number(tmp_path):
 
 def test_without_the_column_its_name_is_asked_for(tmp_path):
     folder(tmp_path, a=table().rename(columns={"label": "activity"}))
-    message = r"no recording has a column 'label' .* there are time, x, activity; set 'data"
+    message = r"no recording has a column 'label' .* there are 'time', 'x', 'activity'; set 'data"
     with pytest.raises(ValueError, match=message):
         read_annotations(tmp_path, format="column")
     assert "a label in every row: 'data.columns={label: NAME}'" in error_of(tmp_path)
@@ -145,9 +145,9 @@ def test_without_the_column_its_name_is_asked_for(tmp_path):
     assert "no field 'labels'; wanted label, subject or time" in message
     message = error_of(tmp_path, columns={"label": "activty"})
     assert "no recording has a column 'activty' with labels" in message
-    assert "there are time, x, activity" in message
+    assert "there are 'time', 'x', 'activity'" in message
     message = error_of(tmp_path, columns={"label": "activity", "subject": "person"})
-    assert "there is no column 'person'; it has time, x, activity" in message
+    assert "there is no column 'person'; it has 'time', 'x', 'activity'" in message
 
 
 def test_files_without_the_column_and_hidden_ones_are_left_out(tmp_path, caplog):
@@ -157,7 +157,7 @@ def test_files_without_the_column_and_hidden_ones_are_left_out(tmp_path, caplog)
     (tmp_path / "data/._a.csv").write_bytes(bytes(9))
     read = read_annotations(tmp_path)
     assert [record.id for record in read.subsets["training"]] == ["a"]
-    assert "left out, without a column 'label': 0, 1, b" in caplog.text
+    assert "left out, without a column 'label': '0', '1', 'b'" in caplog.text
 
 
 def test_a_measurement_is_no_label(tmp_path):

@@ -110,9 +110,9 @@ def test_the_tier_is_said_where_there_are_several(tmp_path):
     recording(tmp_path, "a")
     text = TEXTGRID.replace('"TextTier" "marks" 0 10 1\n3', '"IntervalTier" "words" 0 10 1\n3 4')
     (tmp_path / "a.TextGrid").write_text(text)
-    assert "a.TextGrid: set data.tier to one of acts, words" in error_of(tmp_path, fps=RATE)
+    assert "a.TextGrid: set data.tier to one of 'acts', 'words'" in error_of(tmp_path, fps=RATE)
     message = error_of(tmp_path, fps=RATE, tier="x")
-    assert "there is no tier 'x'; set data.tier to one of acts, words" in message
+    assert "there is no tier 'x'; set data.tier to one of 'acts', 'words'" in message
     assert said(read_annotations(tmp_path, fps=RATE, tier="acts")) == EXPECTED
     assert said(read_annotations(tmp_path, fps=RATE, tier="words")) == {"a": [(3, 4, 'x "y"')]}
 
@@ -129,7 +129,7 @@ def test_elan_files_are_read_by_tier(tmp_path):
     assert said(read_annotations(tmp_path, fps=RATE, tier="words")) == {"a": []}
     eaf.add_annotation("words", 100, 200, "x")
     eaf.to_file(str(tmp_path / "a.eaf"))
-    with pytest.raises(ValueError, match=r"a.eaf: set data.tier to one of .*acts, words"):
+    with pytest.raises(ValueError, match=r"a.eaf: set data.tier to one of .*'acts', 'words'"):
         read_annotations(tmp_path, fps=RATE)
 
 

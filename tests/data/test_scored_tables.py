@@ -203,7 +203,7 @@ def test_columns_that_may_be_labels_are_named_where_no_file_has_labels(tmp_path,
     plain.write_text("sequence,start,end\na,1,2\n")
     (note,) = notes(read_scored(plain, path))
     assert note == (
-        f"there is no column 'label' in {path}: labels are not compared; not read: behaviour"
+        f"there is no column 'label' in {path}: labels are not compared; not read: 'behaviour'"
     )
     columns = {"annotations": {"label": "behaviour"}}
     plain.write_text("sequence,start,end,label\na,1,2,rest\n")

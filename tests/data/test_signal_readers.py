@@ -57,6 +57,7 @@ WRITERS = {
     ".npz": lambda path: np.savez_compressed(path, signal=VALUES),
     ".csv": lambda path: TABLE.to_csv(path, index=False),
     ".tsv": lambda path: TABLE.to_csv(path, index=False, sep="\t"),
+    ".txt": lambda path: TABLE.to_csv(path, index=False, sep=";"),
     ".parquet": lambda path: TABLE.to_parquet(path, index=False, row_group_size=700),
     ".h5": write_hdf5, ".hdf5": write_hdf5, ".wav": write_audio, ".flac": write_audio,
     ".edf": write_edf, ".bdf": write_edf, ".hea": write_wfdb,
@@ -140,8 +141,8 @@ def test_a_damaged_file_is_one_line_with_its_name(written, suffix, tmp_path):
     rng = np.random.default_rng(2)
     noise = [b"", b"\0" * 40, b"PK\x03\x04" + b"x" * 99, rng.bytes(500)]
     noise.append(content[:100] + b"\xff\xfe" * 200)
-    # A .csv cut in two is another .csv; of a WFDB record the values are cut.
-    if suffix not in (".csv", ".tsv", ".hea"):
+    # A table of text cut in two is another; of a WFDB record the values are cut.
+    if suffix not in (".csv", ".tsv", ".txt", ".hea"):
         noise += [content[: len(content) * 2 // 3], content[:-1]]
     path = tmp_path / f"bad name{suffix}"
     for bad in noise:

@@ -158,11 +158,6 @@ CASES = {
         lambda f: f.arrays["t"][:, 1].fill(np.nan),
         lambda f: f.arrays["t"][1:, 1].fill(np.nan), "error", 1, "t.npy, t: column 1",
     ),
-    "rising": (
-        lambda f: [array[:, 1].put(range(120), np.arange(120)) for array in f.arrays.values()],
-        lambda f: [array[:, 1].put(range(119), np.arange(119)) for array in f.arrays.values()],
-        "warning", 1, "s.npy, s: column 1",
-    ),
     "telling": (flagged(0), flagged(3), "warning", 1, "s.npy, s: column 1"),
     "not finite": (set_value(np.inf), set_value(np.nan), "error", 1, "t.npy, t, row 7: column 1 is inf"),
     "not finite, as float32": (
@@ -234,10 +229,6 @@ CASES = {
     ),
     "inclusive ends, in steps of 1/8 s": (
         eighths(1), eighths(2), "warning", 36, "'a' from 0.125 to 1 s and 'a' from 1.125 to 2 s",
-    ),
-    "inclusive ends, in hundredths": (
-        in_a_row(0.01), in_a_row(0.03), "warning", 36,
-        "'a' from 0.01 to 1 s and 'a' from 1.01 to 2 s",
     ),
     "no spans": (replaced("u", []), replaced("u", spans_of((1, 2))), "note", 1, "u"),
     "different rates": (rate(20), rate(10), "note", 1, "u.npy, u: 20 steps per second; the first has 10"),

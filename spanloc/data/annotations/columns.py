@@ -153,11 +153,6 @@ def _guess(name: str) -> str | None:
     return field if plain == name or field in ("start", "end", "duration") else None
 
 
-def separator_of(header: str) -> str:
-    """Of comma, semicolon and tab the one that a line of names has most of: a name may hold another."""
-    return max(",;\t", key=header.strip().count)
-
-
 def respelled(found: Sequence[str], wanted: Collection[str]) -> list[str]:
     """Names of columns; one that differs from a wanted name by capital letters alone becomes that.
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from spanloc.data.annotations.columns import Columns
 from spanloc.data.annotations.pieces import NO_LABEL
-from spanloc.data.annotations.rows import Annotated, Content, Reading, Row, listed
+from spanloc.data.annotations.rows import Annotated, Content, Reading, Row
 from spanloc.data.annotations.tables import json_object
 from spanloc.data.annotations.texts import read_text, text_table
 from spanloc.data.annotations.times import Times
+from spanloc.data.signals.reading import listed, shown_path
 from spanloc.data.signals.reading import reading as library_reading
-from spanloc.data.signals.reading import shown_path
 from spanloc.files import counted, shown
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from spanloc.data.annotations import activitynet, flat, per_step, recorders, texts, tiers, waves
 from spanloc.data.annotations.beside import folders, signals_in
-from spanloc.data.annotations.rows import SUBSETS, Annotated, Content, Reading, listed, refuse
-from spanloc.data.signals.reading import shown_path
+from spanloc.data.annotations.rows import SUBSETS, Annotated, Content, Reading, refuse
+from spanloc.data.signals.reading import listed, shown_path
 from spanloc.files import shown
 
 log = logging.getLogger(__name__)

@@ -13,14 +13,14 @@ import numpy as np
 
 from spanloc.data.annotations.columns import FIELDS
 from spanloc.data.annotations.meaning import Meaning
-from spanloc.data.annotations.rows import Annotated, Content, Reading, Row, listed, refuse
+from spanloc.data.annotations.rows import Annotated, Content, Reading, Row, refuse
 from spanloc.data.annotations.texts import read_text
 from spanloc.data.quotes import quoted
 from spanloc.data.signals import Signal, open_signal
 from spanloc.data.signals.clock import Clock
 from spanloc.data.signals.opening import column_names
 from spanloc.data.signals.protocol import place_of_row
-from spanloc.data.signals.reading import shown_path
+from spanloc.data.signals.reading import listed, shown_path
 from spanloc.data.signals.regular import GAP
 from spanloc.files import counted
 

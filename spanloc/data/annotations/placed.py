@@ -20,7 +20,6 @@ from spanloc.data.annotations.rows import (
     Content,
     Row,
     is_moment,
-    listed,
     misspellings,
     misspelt,
     nearest,
@@ -28,6 +27,7 @@ from spanloc.data.annotations.rows import (
 from spanloc.data.annotations.units import hours_off, past_end, size_of
 from spanloc.data.quotes import renaming
 from spanloc.data.signals.clock import DATES
+from spanloc.data.signals.reading import listed
 from spanloc.files import counted, shown
 
 log = logging.getLogger(__name__)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from spanloc.data.signals.protocol import Signal
+from spanloc.data.signals.reading import listed
 from spanloc.files import shown
 
 SUBSETS = ("training", "validation", "testing")
@@ -281,9 +282,3 @@ def misspellings(counts: Mapping[str, int]) -> dict[str, str]:
         if near := misspelt(name, more):
             found.setdefault(name, found.get(near, near))
     return found
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names in a row, for errors."""
-    text = ", ".join(names)
-    return text if text.isprintable() and len(text) <= 300 else shown(names)

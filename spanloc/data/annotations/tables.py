@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from spanloc.data.annotations.columns import Columns, respelled, separator_of
+from spanloc.data.annotations.columns import Columns, respelled
 from spanloc.data.annotations.pieces import (
     COLUMNS,
     NAMES,
@@ -25,6 +25,7 @@ from spanloc.data.annotations.pieces import (
 )
 from spanloc.data.annotations.rows import Unit
 from spanloc.data.annotations.times import Times
+from spanloc.data.signals.form import EXCEL, separator_of
 from spanloc.data.signals.reading import encoding_of, reading
 from spanloc.files import parse_json, shown
 
@@ -154,10 +155,7 @@ def _separated(file: Path, columns: Columns, unit: Unit) -> Iterator[Piece]:
     encoding = text_encoding(file)
     with file.open(encoding=encoding, errors="replace", newline="") as content:
         start = next(lines_of(file, content), "")
-    excel = start.startswith("sep=") and len(start) > 4
-    separator = start[4] if excel else separator_of(start)
-    if file.suffix.lower() == ".tsv":
-        separator = "\t"
+    separator = "\t" if file.suffix.lower() == ".tsv" else separator_of(start)
     rows = _fields(file, separator)
     line, header = next(rows, (1, []))
     if not header:
@@ -171,7 +169,7 @@ def _separated(file: Path, columns: Columns, unit: Unit) -> Iterator[Piece]:
             use_threads=False,
             block_size=_BLOCK,
             encoding=encoding.removesuffix("-sig"),
-            skip_rows=int(excel),
+            skip_rows=int(start.startswith(EXCEL)),
         ),
         arrow.ParseOptions(delimiter=separator, newlines_in_values=True),
         arrow.ConvertOptions(
@@ -209,8 +207,7 @@ def _fields(file: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
     try:
         with file.open(encoding=encoding_of(file), newline="") as content:
             reader = csv.reader(lines_of(file, content), delimiter=separator)
-            # "sep=;" is Excel's own line.
-            yield from ((reader.line_num, row) for row in reader if row and row[0] != "sep=")
+            yield from ((reader.line_num, row) for row in reader if row and row[0] != EXCEL)
     except UnicodeDecodeError as error:
         raise ValueError(f"{file}: not UTF-8 text: {error}; save it as UTF-8") from None
     except csv.Error as error:

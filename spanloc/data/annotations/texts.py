@@ -8,19 +8,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from spanloc.data.annotations.columns import no_columns, respelled, separator_of
+from spanloc.data.annotations.columns import no_columns, respelled
 from spanloc.data.annotations.pieces import text_encoding
-from spanloc.data.annotations.rows import (
-    Annotated,
-    Case,
-    Reading,
-    Row,
-    listed,
-    number,
-    read_row,
-    refuse,
-)
-from spanloc.data.signals.reading import shown_path
+from spanloc.data.annotations.rows import Annotated, Case, Reading, Row, number, read_row, refuse
+from spanloc.data.signals.form import EXCEL, separator_of
+from spanloc.data.signals.reading import listed, shown_path
 from spanloc.files import read_bytes, shown
 
 # Characters: there are no annotations of one recording that long.
@@ -63,7 +55,7 @@ def text_table(
 
     Args:
         file: Of the table.
-        separator: Between the fields. None: of comma, semicolon and tab the one that the header has most of.
+        separator: Between the fields. None: as :func:`~spanloc.data.signals.form.separator_of` finds it.
         begin: Lines before the header.
         needed, known: Columns that must and that may be there; capital letters do not matter.
         refused: Gets the rows of too many or too few fields. None: the first of them is an error.
@@ -72,13 +64,12 @@ def text_table(
     lines = io.StringIO(read_text(file), newline="")
     for _ in range(begin):
         lines.readline()
-    if separator is None:
-        at, line = lines.tell(), lines.readline()
-        if line.startswith("sep=") and line[4:5].strip():  # Excel's own line
-            begin, separator = begin + 1, line[4]
-        else:
-            separator = separator_of(line)
-            lines.seek(at)
+    at, line = lines.tell(), lines.readline()
+    separator = separator or separator_of(line)
+    if line.startswith(EXCEL):
+        begin += 1
+    else:
+        lines.seek(at)
     # Strict: else a quote that is never closed takes all that follows into one cell, without a word.
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=separator != "\t", strict=True)
     rows = _rows(reader, where, begin, refused)

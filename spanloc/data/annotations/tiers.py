@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from spanloc.data.annotations.rows import MOMENTS, Annotated, Reading, Row, listed, number, read_row
+from spanloc.data.annotations.rows import MOMENTS, Annotated, Reading, Row, number, read_row
 from spanloc.data.annotations.texts import read_text
-from spanloc.data.signals.reading import library, shown_path
+from spanloc.data.signals.reading import library, listed, shown_path
 from spanloc.data.signals.reading import reading as library_reading
 from spanloc.files import read_bytes
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from spanloc.data.signals.clock import time_column
 from spanloc.data.signals.reading import encoding_of, reading
 
+#: The beginning of a line of its own in which Excel names the separator.
+EXCEL = "sep="
 # Lines by which the form of a table is judged.
 _LINES = 64
 # A short text with a letter or such a sign, as psi, 1/min and [°C].
@@ -31,8 +33,8 @@ def fields_of(line: str, separator: str) -> list[str]:
 
 def form_of(lines: Sequence[str], separator: str | None) -> tuple[str, int]:
     """The separator of a table, and the number of lines above its names."""
-    if lines[0].startswith("sep=") and lines[0][4:5].strip():  # Excel's own line
-        return lines[0][4], 1
+    if lines[0].startswith(EXCEL):
+        return separator_of(lines[0]), 1
     own = separator or _blanks(lines) or separator_of(lines[0])
     first, second = (fields_of(line, own) for line in lines[:2])
     title = not time_column(first) and time_column(second) and not any(map(is_number, second))
@@ -84,12 +86,14 @@ def is_units(row: Sequence[str], below: Sequence[str]) -> bool:
 def separator_of(line: str) -> str:
     """The separator of columns by the first line: of tab, semicolon and comma the first it has.
 
-    Text between quotes does not count.
+    Text between quotes does not count. Excel may name another.
 
-    >>> separator_of('time;"a;b";c, left'), separator_of("x,y"), separator_of("x")
-    (';', ',', ',')
+    >>> separator_of('time;"a;b";c, left'), separator_of("x,y"), separator_of("x"), separator_of("sep=|")
+    (';', ',', ',', '|')
     """
-    bare = "".join(line.split('"')[::2])
+    if line.startswith(EXCEL) and (named := line[len(EXCEL) :].strip("\r\n")):
+        return named[0]
+    bare = "".join(line.rstrip().split('"')[::2])
     return next((mark for mark in "\t;" if mark in bare), ",")
 
 

@@ -132,9 +132,9 @@ def recordings_among(paths: Iterable[Path]) -> list[Path]:
     """The recordings among files, by their suffixes.
 
     Texts (``.txt``) are recordings if they begin with numbers and no other recording lies in their folder: beside
-    others they are something else.
+    others they are something else. Selection tables of Raven never are.
     """
-    known = [path for path in paths if path.suffix.lower() in SUFFIXES]
+    known = [p for p in paths if p.suffix.lower() in SUFFIXES and not p.match("*selections.txt")]
     others = {path.parent for path in known if path.suffix.lower() != ".txt"}
     return [
         path

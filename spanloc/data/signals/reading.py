@@ -126,7 +126,7 @@ def checked_shape(
     if len(shape) == 2 and shape[1] > max(_MOST_CHANNELS, shape[0]):
         raise ValueError(
             f"{where}shape is {shape}; wanted (steps, channels): it seems to be (channels, steps), so "
-            "save its transpose"
+            "save its transpose, or pass array.T"
         )
     return shape[0], shape[1] if len(shape) == 2 else 1
 

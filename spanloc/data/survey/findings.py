@@ -199,13 +199,12 @@ def channels(facts: Facts) -> Iterator[Finding]:
     yield from finding("scale", cases)
 
 
-def no_signals(facts: Facts) -> Iterator[Finding]:
-    """Channels that rise at every step of every recording, or change only where spans start or end."""
+def telling(facts: Facts) -> Iterator[Finding]:
+    """Channels that change only where spans start or end."""
     by_name = facts.channels.groupby("name", sort=False)
-    telling = (by_name["changes"].sum() >= _LEAST_CHANGES) & ~by_name["varies"].any()
-    for kind, there in (("rising", by_name["rising"].all()), ("telling", telling)):
-        places = by_name["place"].first()[there]
-        yield from finding(kind, [facts.of_channel(place, name) for name, place in places.items()])
+    there = (by_name["changes"].sum() >= _LEAST_CHANGES) & ~by_name["varies"].any()
+    places = by_name["place"].first()[there]
+    yield from finding("telling", [facts.of_channel(place, name) for name, place in places.items()])
 
 
 def codes(facts: Facts) -> Iterator[Finding]:
@@ -215,15 +214,13 @@ def codes(facts: Facts) -> Iterator[Finding]:
     total = facts.channels.groupby("name")["count"].sum()
     cases = []
     for column, own in table.groupby("column", sort=False):
-        outside = own["outside"].sum()
         value = own.groupby("value")["times"].sum().idxmax()
-        own = own[own["value"] == value]
-        times = own["times"].sum()
-        if times < max(_LEAST_CODES, _SHARE_OF_CODES * outside):
-            continue
-        text = (
-            f"the value {value:.9g} in {counted(own['place'].nunique(), 'recording')}, "
-            f"{100 * times / total[column]:.2g} % of the steps of column {column}"
-        )
-        cases.append(of_record(facts.records[own["place"].iloc[0]], text))
+        same = own[own["value"] == value]
+        times = same["times"].sum()
+        if times >= max(_LEAST_CODES, _SHARE_OF_CODES * own["outside"].sum()):
+            text = (
+                f"the value {value:.9g} in {counted(same['place'].nunique(), 'recording')}, "
+                f"{100 * times / total[column]:.2g} % of the steps of column {column}"
+            )
+            cases.append(of_record(facts.records[same["place"].iloc[0]], text))
     yield from finding("code", cases)

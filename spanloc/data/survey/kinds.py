@@ -44,10 +44,6 @@ _KINDS = {
     "no values": (
         "error", "channel", "without any value in a recording",
         "Leave out the recording, or choose other channels with data.channels."),
-    "rising": (
-        "warning", "channel", "rising at every step of every recording",
-        "A time or a number of rows is no signal. If it is the time: 'data.columns={time: NAME}'; else "
-        "choose others with data.channels."),
     "telling": (
         "warning", "channel", "changing only where spans start or end, in every recording",
         "If it is made from the labels, a model needs nothing else, and it will be missing in new recordings: "

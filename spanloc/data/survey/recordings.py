@@ -125,7 +125,7 @@ def _findings(facts: Facts, of_reading: Sequence[Finding]) -> list[Finding]:
         spans.end_findings,
         recordings.differences,
         recordings.channels,
-        recordings.no_signals,
+        recordings.telling,
         recordings.codes,
         recordings.without_spans,
     )

@@ -10,19 +10,18 @@ import pandas as pd
 
 from spanloc.data.annotations.folder import Record
 from spanloc.data.extremes import usual_range
+from spanloc.data.sequences import Moments
 from spanloc.data.survey.result import Channel
 
 # Values that are read at once, whatever the number of channels: 16 MB of float32.
 _PIECE = 2**22
 # Rows that the usual range is taken from.
 _ENOUGH = 10_000
-# Of fewer, it means nothing that a channel only rises.
-_FEW_STEPS = 20
 # A channel tells the labels where so much of its changes is so few steps from a start or end, and few steps are.
 _SHARE_NEAR, _NEAR, _MOST_NEAR = 0.8, 2, 0.3
-# What is known of a channel in a recording. Squares are deviations from the mean; in a rising channel nearly every
-# step is a rise, and none a fall; changes are counted where they can tell the labels, and vary elsewhere.
-_COLUMNS = ("count", "mean", "squares", "least", "most", "rising", "changes", "varies")
+# What is known of a channel in a recording. Squares are deviations from the mean; changes are counted where they can
+# tell the labels, and vary elsewhere.
+_COLUMNS = ("count", "mean", "squares", "least", "most", "changes", "varies")
 
 #: Called with how many recordings are done, and how many there are.
 Progress = Callable[[int, int], None]
@@ -44,7 +43,7 @@ class Scan:
 
     Attributes:
         names: Of its channels; their numbers where the file has no names.
-        columns: Of its channels, ``(8, C)``; the first five are of the finite values.
+        columns: Of its channels, ``(7, C)``; the first five are of the finite values.
         digest: Of all its values as float32; empty where it cannot be read.
         odd: Its values that are ``not finite``, and those that are ``missing`` (NaN).
         problem: Why it cannot be read.
@@ -100,12 +99,11 @@ def channels(table: pd.DataFrame) -> list[Channel]:
 
 def _scan(record: Record) -> Scan:
     names = _names(record)
-    moments, digest = _nothing(len(names)), hashlib.blake2b(digest_size=16)
-    digest.update(str(len(names)).encode())
+    digest = hashlib.blake2b(str(len(names)).encode(), digest_size=16)
     odd: dict[str, NotFinite] = {}
     codes: list[_Code] = []
-    near, before, never_fell = _near_boundaries(record), None, np.ones(len(names), bool)
-    rose, changed, changed_near = np.zeros((3, len(names)))
+    moments, least, most = Moments(), np.inf, -np.inf
+    near, changes = _near_boundaries(record), np.zeros((2, len(names)))
     rows = max(1, _PIECE // max(1, len(names)))
     for first in range(0, record.num_steps, rows):
         last = min(first + rows, record.num_steps)
@@ -113,7 +111,7 @@ def _scan(record: Record) -> Scan:
             values = _read(record, first, last, len(names))
         except Exception as error:  # of as many kinds as there are readers of files
             problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            return Scan(names, _nothing(0), "", odd, problem=" ".join(problem.split()))
+            return Scan(names, np.empty((0, 0)), "", odd, problem=" ".join(problem.split()))
         digest.update(values.data)
         finite = np.isfinite(values)
         if not finite.all():
@@ -123,18 +121,16 @@ def _scan(record: Record) -> Scan:
                     value = float(values[row, column])
                     known = odd.get(kind, NotFinite(0, int(first + row), names[column], value))
                     odd[kind] = known._replace(total=known.total + int(bad.sum()))
-        with np.errstate(invalid="ignore"):  # infinity less infinity
-            steps = np.diff(values if before is None else np.concatenate([before, values]), axis=0)
-        before = values[-1:]
-        never_fell &= (steps >= 0).all(0)
-        rose += (steps > 0).sum(0)
-        changed += np.count_nonzero(steps, axis=0)
-        changed_near += np.count_nonzero(steps[near[last - len(steps) : last]], axis=0)
-        moments = _joined(moments, _of(values, finite))
+        kept = bool(finite.all()) or finite.T
+        moments.add(values.T, kept)
+        least = np.minimum(least, values.T.min(1, where=kept, initial=np.inf))
+        most = np.maximum(most, values.T.max(1, where=kept, initial=-np.inf))
+        changed = values[1:] != values[:-1]
+        changes += changed.sum(0), changed[near[first + 1 : last]].sum(0)
         codes += _codes(values, finite, names)
-    rising = never_fell & (rose > 0.5 * record.num_steps) & (record.num_steps > _FEW_STEPS)
-    varies = changed_near < _SHARE_NEAR * changed
-    columns = np.vstack([moments, rising, changed * (not near.all()), varies])
+    counted, varies = changes[0] * (not near.all()), changes[1] < _SHARE_NEAR * changes[0]
+    rows_of = moments.count, moments.mean, moments.squares, least, most, counted, varies
+    columns = np.stack(np.broadcast_arrays(*rows_of))
     return Scan(names, columns, digest.hexdigest(), odd, codes=codes)
 
 
@@ -142,9 +138,8 @@ def _near_boundaries(record: Record) -> np.ndarray:
     """Which steps lie near the start or the end of a span; all, where hardly any do not."""
     borders = np.concatenate([record.spans.numpy(), record.ignored.numpy()])
     places = np.round(borders).astype(int).reshape(-1, 1)
-    places = np.unique(places + np.arange(-_NEAR, _NEAR + 1))
     near = np.zeros(record.num_steps, bool)
-    near[places[(places >= 0) & (places < record.num_steps)]] = True
+    near[np.clip(places + np.arange(-_NEAR, _NEAR + 1), 0, len(near) - 1)] = True
     return near if near.mean() < _MOST_NEAR else np.ones_like(near)
 
 
@@ -171,26 +166,3 @@ def _names(record: Record) -> tuple[str, ...]:
     if names is None or len(set(names)) != count:
         return tuple(str(i) for i in range(count))
     return tuple(names)
-
-
-def _nothing(count: int) -> np.ndarray:
-    return np.repeat([[0.0], [0.0], [0.0], [np.inf], [-np.inf]], count, axis=1)
-
-
-def _of(values: np.ndarray, finite: np.ndarray) -> np.ndarray:
-    kept = True if finite.all() else finite
-    count = finite.sum(0)
-    mean = values.sum(0, np.float64, where=kept) / np.maximum(count, 1)
-    squares = np.square(values - mean).sum(0, where=kept)
-    least = values.min(0, where=kept, initial=np.inf)
-    most = values.max(0, where=kept, initial=-np.inf)
-    return np.stack([count, mean, squares, least, most])
-
-
-def _joined(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    # Sums of squares about two means, as one about their common mean: no digits are lost.
-    count = old[0] + new[0]
-    apart, weight = new[1] - old[1], new[0] / np.maximum(count, 1)
-    squares = old[2] + new[2] + apart**2 * old[0] * weight
-    mean = old[1] + apart * weight
-    return np.stack([count, mean, squares, np.minimum(old[3], new[3]), np.maximum(old[4], new[4])])

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import islice
 
 from spanloc.data.annotations.problems import mostly_lost
 from spanloc.data.annotations.rows import BadSpan, Case
@@ -117,22 +116,15 @@ def end_findings(facts: Facts) -> Iterator[Finding]:
     """Ends that look inclusive."""
     found, spans = gaps(facts.spans), facts.spans
     # Where ends are half-open, neighbours touch; where they are not, hardly any do.
-    many = found.apart >= max(5, 0.1 * found.neighbours)
-    if many and found.touching <= 0.1 * found.apart:
-        steps = found.unit == "step"
-        unit = "one step" if steps else found.unit
+    count = len(found.apart)
+    if count >= max(5, 0.1 * found.neighbours) and found.touching <= 0.1 * count:
         text = (
-            f"{counted(found.apart, 'span')} that start {unit} after the one before has ended, and "
+            f"{counted(count, 'span')} that start one step after the one before has ended, and "
             f"{found.touching:,} that start at its end: ends look inclusive"
         )
         advice = "If the files mean the last step of a span by its end, set data.ends=inclusive."
-        if not steps:
-            advice = (
-                f"If the files mean the last moment of a span by its end, add {unit} to every end: here, "
-                "spans are half-open."
-            )
         cases = [
             facts.of_span(spans.loc[row], f" and {facts.span(spans.loc[row + 1])}")
-            for row in islice(found.rows, MOST_CASES)
+            for row in found.apart[:MOST_CASES]
         ]
-        yield Finding("warning", "inclusive ends", text, found.apart, advice, cases)
+        yield Finding("warning", "inclusive ends", text, count, advice, cases)

@@ -17,18 +17,11 @@ SAME = ["place", "start", "end", "label"]
 
 
 class Gaps(NamedTuple):
-    """Spans that follow each other: all such pairs, those that touch, and those one unit apart.
-
-    Attributes:
-        unit: What the unit is, in words.
-        rows: Of the span table, those whose successor starts one unit later.
-    """
+    """Spans that follow each other: all such pairs, those that touch, and the rows whose successor is one step apart."""
 
     neighbours: int
     touching: int
-    apart: int
-    unit: str
-    rows: Sequence[int]
+    apart: Sequence[int]
 
 
 def span_table(records: Sequence[Record]) -> pd.DataFrame:
@@ -117,17 +110,9 @@ def gaps(table: pd.DataFrame) -> Gaps:
     """Gaps between spans that follow each other, whatever their labels."""
     following = table["place"].eq(table["place"].shift(-1))
     gap = (table["start"].shift(-1) - table["end"])[following]
-    # Inclusive ends that were taken for half-open ones leave gaps of one step, or one unit of the last digit.
-    digit = _last_digit(table)
-    touching = int((gap.abs() < _NEAR).sum())
-    choices = [("step", (gap - 1).abs() < _NEAR)]
-    if digit is not None:
-        # Of a digit that is finer than a step: a coarser one is at least a step.
-        size = digit / table["step"][following]
-        choices.append((f"{digit:g} s", ((gap - size).abs() < 0.2 * size) & (size >= 2 * _NEAR)))
-    unit, apart = max(choices, key=lambda choice: int(choice[1].sum()))
-    rows = apart.index[apart].tolist()
-    return Gaps(len(gap), touching, len(rows), unit, rows)
+    # Inclusive ends that were taken for half-open ones leave gaps of one step.
+    apart = gap.index[(gap - 1).abs() < _NEAR].tolist()
+    return Gaps(len(gap), int((gap.abs() < _NEAR).sum()), apart)
 
 
 def _before(times: np.ndarray, stretches: Tensor) -> np.ndarray:
@@ -137,20 +122,6 @@ def _before(times: np.ndarray, stretches: Tensor) -> np.ndarray:
     ends = stretches.double().numpy()
     sums = np.cumsum(np.diff(ends, prepend=ends[:, :1], axis=1))
     return np.interp(times, ends.ravel(), sums)
-
-
-def _last_digit(table: pd.DataFrame) -> float | None:
-    if not len(table):
-        return None
-    # Of the ends in seconds: the coarsest power of ten that they are all multiples of, as far as steps of
-    # float32 can show it.
-    ends = table[["start", "end"]].to_numpy() * table[["step"]].to_numpy()
-    error = ends.max(initial=0) * 2.0**-22 + 1e-9
-    for digits in (0, 1, 2, 3):
-        scale = 10.0**digits
-        if error * scale < 0.05 and np.abs(ends - (ends * scale).round() / scale).max() <= error:
-            return 1 / scale
-    return None
 
 
 def _later(table: pd.DataFrame, by: list[str]) -> np.ndarray:
