@@ -34,7 +34,7 @@ from spanloc.files import counted, write_text
 from spanloc.reports.check_page import check_page, finding_lines, label_table, overview, part_table
 
 _HEADINGS = ("What training would do with the data", "Settings that training would choose")
-_USUAL_ADVICE = "If this is right, nothing has to be done: training does the same."
+_USUAL_ADVICE = "If this is right, do nothing."
 _STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
 
 

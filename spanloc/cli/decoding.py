@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ import torch
 from omegaconf import ListConfig
 from torch.utils.data import DataLoader, Dataset
 
+from spanloc import ops
 from spanloc.cli.frame.show import plain_console, show_table, with_progress
 from spanloc.config.build import as_values
 from spanloc.config.checkpoint import file_of, load, store_decode
@@ -18,7 +20,7 @@ from spanloc.decode import Decode, Fitted, collect, figures, fit_decode
 from spanloc.decode.fitting import OF_SETS, RANKED, Tried
 from spanloc.files import counted, write_json
 from spanloc.reports.table import Table, number
-from spanloc.structures import Sample, collate
+from spanloc.structures import Predictions, Sample, collate
 from spanloc.training.callbacks import Evaluated
 from spanloc.training.predicting import PredictingModule
 
@@ -35,7 +37,7 @@ _SHOWN = {
     "ECE_from_0.1": "ECE (scores\n≥ 0.1)",
 }
 _MANY = 10  # recordings
-_NO_PROBABILITIES = "; so the scores are not probabilities: choose min_score by the table 'Which score to keep' in the scores.html of an evaluation"
+_NO_PROBABILITIES = "; so the scores are not probabilities: choose min_score by the table 'Which score to keep' in the run's scores.html"
 # What fitting an option does.
 _IN_WORDS = {
     "bias": "correcting constant errors of the boundaries (bias)",
@@ -101,6 +103,20 @@ def decode_apart(task: PredictingModule, options: dict[str, Any], min_score: flo
         "of overlapping predictions the one with the highest score is written, because no spans overlap in the "
         "training data; decode.exclusive=false writes all"
     ]
+
+
+def as_written(found: Predictions, task: PredictingModule) -> Predictions:
+    """The predictions without overlaps, if ``spanloc-predict`` removes them; a lower score displaces nothing."""
+    decode: Any = task.decode_from(usual_min_score(task))
+    if decode is task.decode or not len(found):
+        return found
+    order, counts = found.places.argsort(stable=True), found.places.bincount()
+    rows, spans = [], []
+    for mine in order.split(counts.tolist()):
+        index, cut = ops.exclusive(found.spans[mine], found.scores[mine], trim=decode.trim)
+        rows.append(mine[index])
+        spans.append(cut)
+    return replace(found[torch.cat(rows)], spans=torch.cat(spans))
 
 
 def fit_checkpoint(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
@@ -14,6 +15,7 @@ from pytorch_lightning import Trainer
 
 from spanloc import metrics, plots
 from spanloc.cli.decoding import (
+    as_written,
     chosen_options,
     fit_checkpoint,
     having,
@@ -33,6 +35,8 @@ from spanloc.config.checkpoint import file_of, trust
 from spanloc.config.checks import check
 from spanloc.data import SpanDataModule
 from spanloc.data.datamodule import Samples
+from spanloc.data.inputs import FEATURES
+from spanloc.data.signals import ArraySignal
 from spanloc.decode import stretch
 from spanloc.files import counted, record, write_json
 from spanloc.inference.ensemble import load_models
@@ -155,8 +159,8 @@ def write_evaluation(
 ) -> ScoreResult | None:
     """Write ``scores.json`` and ``scores.html``: the metrics, and a diagnosis of the errors.
 
-    Errors of predictions with the score that ``spanloc-predict`` asks for are counted apart. The page begins with
-    ``of``, the names of the model and the data.
+    Errors of what ``spanloc-predict`` would write are counted apart: predictions with the score that it asks for,
+    without overlaps where it removes them. The page begins with ``of``, the names of the model and the data.
     """
     if evaluated.predictions is None or evaluated.targets is None:
         return None
@@ -164,13 +168,16 @@ def write_evaluation(
     classes = task.classes
     min_score = usual_min_score(task)
     diagnosis: Any = metrics.diagnose(
-        *rows,
-        classes,
-        durations=evaluated.durations,
-        min_score=min_score,
-        subjects=evaluated.subjects,
+        *rows, classes, durations=evaluated.durations, min_score=min_score
     )
-    surest = rows[0][rows[0].scores >= min_score]
+    notes = notes_on_labels(diagnosis, rows[0], classes, min_score)
+    written = as_written(rows[0][rows[0].scores >= min_score], task)
+    surest: Any = metrics.diagnose(
+        written, rows[1], classes, min_score=min_score, subjects=evaluated.subjects
+    )
+    diagnosis |= {name: surest[name] for name in ("wrong", "outside", "tally")}
+    for name, errors in diagnosis["classes"].items():
+        errors["first"] = surest["classes"][name]["first"]
     scores = ScoreResult(
         metrics={
             name.removeprefix(f"{subset}/"): value
@@ -181,11 +188,11 @@ def write_evaluation(
         diagnosis=diagnosis,
         num_sequences=len(evaluated.targets.ids),
         subset=None if subset == "all" else subset,
-        notes=notes_on_ends(diagnosis) + notes_on_labels(diagnosis, rows[0], classes, min_score),
+        notes=notes_on_ends(diagnosis) + notes,
         min_score=min_score,
-        surest=metrics.diagnose(surest, rows[1], classes)["predictions"],
-        reliability=metrics.reliability(*rows),
-        confusion=metrics.confusion(*rows, classes, min_score=min_score),
+        surest=surest["predictions"],
+        reliability=metrics.reliability(as_written(rows[0], task), rows[1]),
+        confusion=metrics.confusion(written, rows[1], classes, min_score=min_score),
         oracles=metrics.oracles(*rows) if oracles else None,
     )
     for note in scores.notes:
@@ -244,14 +251,18 @@ def timelines(task: SpanLocalizer, samples: Samples, count: int = 4) -> Figure:
     # Spans of no known class have no name to show.
     targets = [true[true.labels >= 0] for true in annotated]
     lines = [batch.timelines[0] for batch in batches]
+    features, channels = [batch.features[0] for batch in batches], _names_of_channels(task, batches)
+    if task.input is not None and task.input.features is not None:
+        # Bands: low frequencies at the bottom.
+        features, channels = [bands.flip(0) for bands in features], channels and channels[::-1]
     return plots.timelines(
-        [batch.features[0] for batch in batches],
+        features,
         [(found.spans, found.scores, found.labels) for found in predictions],
         [(true.spans, true.labels) for true in targets],
         titles,
         task.classes,
         unit="s" if any(line != Timeline() for line in lines) else "steps",
-        channels=_names_of_channels(task, batches),
+        channels=channels,
         starts=[line.offset for line in lines],
         durations=[
             batch.mask.shape[1] * line.seconds_per_step
@@ -262,12 +273,15 @@ def timelines(task: SpanLocalizer, samples: Samples, count: int = 4) -> Figure:
 
 
 def _names_of_channels(task: SpanLocalizer, batches: Sequence[Batch]) -> list[str] | None:
-    """Names of the channels, if the model sees the signals themselves."""
+    """Names of the channels that the model sees, where they are known."""
     facts = task.input
-    if facts is None or facts.channels is None or facts.features is not None:
-        return None
-    alike = all(batch.features.shape[1] == len(facts.channels) for batch in batches)
-    return facts.channels if alike else None
+    names = None if facts is None else facts.channels
+    if facts is not None and facts.features is not None:
+        silence = ArraySignal(np.zeros((1, facts.num_channels)), facts.rate)
+        bands = FEATURES[facts.features](silence, **facts.feature_options)
+        names = [name.removeprefix("mel ") for name in bands.channels or ()]
+    alike = all(batch.features.shape[1] == len(names or ()) for batch in batches)
+    return names if alike else None
 
 
 def write_metrics(found: dict[str, float], folder: Path) -> None:

@@ -28,7 +28,7 @@ from spanloc.cli.predict_notes import Notes
 from spanloc.config.build import as_names
 from spanloc.config.checkpoint import file_of
 from spanloc.data.annotations.written import FORMATS, Found, content_of, joint, rounded, write
-from spanloc.data.inputs import CONVERT, open_recording
+from spanloc.data.inputs import CHOOSE, CONVERT, LACKS_HIGH, open_recording
 from spanloc.data.signals import Signal
 from spanloc.data.signals.clock import start_of
 from spanloc.data.signals.reading import listed
@@ -80,11 +80,16 @@ def run(config: DictConfig) -> None:
     journal = Journal(folder / "predict.done", identity, resume=settings["resume"])
     found: list[Found] = []
     problems: list[str] = []
+    advised: set[str] = set()
     notes = Notes(len(recordings))
     task.on_notes = notes.add
 
     def note(error: Exception | str, name: str = "") -> None:
         text = f"{name}: {error}" if isinstance(error, OverflowError) else str(error)
+        text, _, advice = text.partition(CHOOSE)
+        if advice not in advised:  # once, also of many recordings
+            text += advice and CHOOSE + re.sub(r"channels=\[\d\S*\]", r"'\g<0>'", advice)
+            advised.add(advice)
         # The readers speak of the settings of training.
         problems.append(re.sub(r" \(data\.missing\)|\bdata\.(?=channels|key)", "", text))
         if len(problems) > 1:  # a single one is printed at the end
@@ -108,7 +113,8 @@ def run(config: DictConfig) -> None:
         except _MISTAKES as error:
             note(error, recording.id)
     for line in (*notes.lines(), *(apart if found else ())):
-        log.log(logging.WARNING if line.endswith(CONVERT) else logging.INFO, "%s", line)
+        warns = line.endswith((CONVERT, LACKS_HIGH))
+        log.log(logging.WARNING if warns else logging.INFO, "%s", line)
     for name, together in formats.items():
         if together:
             path, held = result_path(folder, name), [o for o in found if o.id not in without[name]]
@@ -121,7 +127,7 @@ def run(config: DictConfig) -> None:
         _write_those_that_fit(found[:_MOST_IN_VIEW], page, path, note)
     if found:
         labels = Counter(label for one in found for *_, label, _ in one.spans)
-        each = ", ".join(f"{count:,} {label}" for label, count in labels.most_common())
+        each = ", ".join(f"{count:,} of {label!r}" for label, count in labels.most_common())
         text = f"{counted(labels.total(), 'span')} in {counted(len(found), 'recording')}"
         text += f"{f' ({each})' if len(labels) > 1 else ''}; everything is in {folder}"
         silent = [label for label in task.classes if label not in labels]

@@ -45,6 +45,7 @@ class TrainingFacts:
     # largest of the channels.
     extremes: float = 1.0
     extreme_channel: str = ""  # which that is
+    triples: Sequence[Sequence[int]] = ()  # channels x, y and z of a sensor, by name
 
     @classmethod
     def of(cls, datamodule: Any) -> "TrainingFacts":
@@ -78,8 +79,28 @@ class TrainingFacts:
             labels_each=sum(each) / len(each) if each else 1.0,
             extremes=extremes,
             extreme_channel=channel,
+            triples=triples_of(getattr(getattr(datamodule, "input", None), "channels", None) or ()),
             coverage=float(torch.cat(lengths).sum()) / max(sum(sizes["train"]), 1),
         )
+
+
+def triples_of(names: Sequence[str]) -> list[list[int]]:
+    """The channels that are x, y and z of one sensor: neighbours whose names differ by these letters alone.
+
+    >>> triples_of(["t", "acc_X", "acc_Y", "acc_Z", "hr", "x", "y", "z"])
+    [[1, 2, 3], [5, 6, 7]]
+    """
+    found: list[list[int]] = []
+    for i in range(len(names) - 2):
+        x, y, z = (name.lower() for name in names[i : i + 3])
+        alike = any(
+            y == f"{x[:k]}y{x[k + 1 :]}" and z == f"{x[:k]}z{x[k + 1 :]}"
+            for k in range(len(x))
+            if x[k] == "x"
+        )
+        if alike:
+            found.append([i, i + 1, i + 2])
+    return found
 
 
 def _longest(lengths: Sequence[Tensor], labels: Sequence[Tensor]) -> tuple[float, int]:

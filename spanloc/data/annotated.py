@@ -33,7 +33,7 @@ from spanloc.data.sequences import (
 )
 from spanloc.data.signals import ArraySignal, NpySignal
 from spanloc.data.sound import features_for, note_on_sound, require_features
-from spanloc.data.transforms import Transform, Transformed
+from spanloc.data.transforms import DrawsOthers, Transform, Transformed
 from spanloc.data.uniform import late_beginnings, uniform, with_features
 
 
@@ -117,6 +117,10 @@ class AnnotatedData(SpanDataModule):
         for name in reading.keys() - known:
             others = sorted(known.union(inspect.signature(AnnotatedData).parameters) - {"reading"})
             raise ValueError(f"data.{name}: there is no such setting{nearest(name, others)}")
+        for one in transforms.values() if isinstance(transforms, Mapping) else transforms:
+            if not (one is None or callable(one) or isinstance(one, DrawsOthers)):
+                wanted = "wanted objects, such as spanloc.data.transforms.Speed()"
+                raise TypeError(f"transforms has {one!r:.60}; {wanted}")
         self.features, self.feature_options = features, dict(feature_options or {})
         require_features(features, self.feature_options)
         self.rate, self.on_rate, self.channels, self.reading = rate, on_rate, channels, reading

@@ -229,7 +229,7 @@ def in_order(
         elif chosen is None and signal.num_channels > facts.num_channels:
             numbers = ",".join(map(str, range(min(facts.num_channels, 4))))
             numbers += ",..." * (facts.num_channels > 4)
-            hint = f"{CHOOSE}channels=[{numbers}], numbers from 0 in the order of training"
+            hint = f"{CHOOSE}channels=[{numbers}], numbers from 0, in the order of training"
         raise ValueError(
             f"{shown_path(signal.path)}: it has {signal.num_channels} channels{has}; the model was "
             f"trained on {facts.num_channels}{wanted}{hint}"

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from spanloc.data.inputs import as_input
+from spanloc.data.inputs import as_input, require_floats
 from spanloc.data.sequences import require_finite
 from spanloc.data.signals import LogSpectrogram, Signal
 from spanloc.data.signals.mixed import same_rate
@@ -118,8 +118,8 @@ class Stream:
         Spans count in seconds from the start of the recording, best first, and come once only.
 
         Raises:
-            ValueError: The channels are not as many as in training, a value is not finite, or the stream
-                was finished.
+            ValueError: The channels are not as many as in training, a value is not finite, the model takes
+                features of sound and the values are integers, or the stream was finished.
         """
         self._require_open()
         array = np.asarray(values)
@@ -128,6 +128,7 @@ class Stream:
             raise ValueError(
                 f"the chunk has shape {array.shape}; wanted (steps, {self._growing.num_channels})"
             )
+        require_floats("the chunk", array, self._facts)
         with np.errstate(over="ignore"):  # that is found next
             array = array.astype(np.float32)
         require_finite(self._growing.path, array, self._growing.num_steps)

@@ -5,8 +5,6 @@ threshold, else a value): what ``clamp``, ``minimum`` and ``maximum`` do there h
 versions of torch, and may again.
 """
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -61,15 +59,3 @@ def pseudo_huber(x: Tensor, scale: Tensor) -> Tensor:
     """``sqrt(x^2 + scale^2) - scale``."""
     # Not the difference itself: in float32 it is 0 up to x = 3e-4 scale.
     return x.square() / ((x.square() + scale.square()).sqrt() + scale)
-
-
-def log_cosh(x: Tensor, scale: Tensor) -> Tensor:
-    """``2 scale ln cosh(x / (2 scale))``."""
-    # ln cosh u = ln(1 + sinh^2 u) / 2 is exact near 0 and overflows far out; the other form is the
-    # reverse. What the first is not used for is cut off, lest its slope be infinite there.
-    u = x / (2 * scale)
-    size = u.abs()
-    small = size < 1
-    near = torch.log1p(torch.sinh(torch.where(small, u, 0.0)).square()) / 2
-    far = size + torch.log1p(torch.exp(-2 * size)) - math.log(2)
-    return 2 * scale * torch.where(small, near, far)

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from spanloc.losses.pair import Pair, Spans, Values, compare, hull, overlap_loss, shift
 from spanloc.losses.properties import Properties
-from spanloc.losses.scalar import at_most_one, huber, log_cosh, pseudo_huber
+from spanloc.losses.scalar import at_most_one, huber, pseudo_huber
 
-Phi = Literal["pseudo_huber", "log_cosh", "huber"]
+Phi = Literal["pseudo_huber", "huber"]
 
-_PHI = {"pseudo_huber": pseudo_huber, "log_cosh": log_cosh, "huber": huber}
+_PHI = {"pseudo_huber": pseudo_huber, "huber": huber}
 
 
 @Properties(

@@ -19,8 +19,9 @@ _DRAWS = 200
 #: Assumptions of the answer.
 ABOUT = (
     "The error (1 minus the metric) is fitted by a power law of the number of training sequences with a "
-    "floor. The interval is of the fit: it does not know of other test sequences, and assumes that "
-    "further sequences are like these. With fewer than three seeds it is rough."
+    "floor. The interval is of the fit: it does not know of other test sequences. It assumes that "
+    "further recordings are like these, also in their subjects: a share is drawn by recording, not by subject. "
+    "With fewer than three seeds it is rough."
 )
 #: A gain in the metric that is worth speaking of.
 WORTHWHILE = 0.01
@@ -62,6 +63,7 @@ class LearningCurve:
     def sentences(self) -> str:
         """The answer, in words."""
         most = int(self.counts.max())
+        measured = float(self.values[self.counts == self.counts.max()].mean())
         gain, low, high = self.gain()
         twice, twice_low, twice_high = self.at(2 * most)
         # Models that find nothing yet do not say when they begin to.
@@ -75,7 +77,8 @@ class LearningCurve:
             f"{answer}: twice the recordings ({most} to {2 * most}) would give {self.metric} of about "
             f"{fixed(twice, '.3f')} (95 % interval {fixed(twice_low, '.3f')} to "
             f"{fixed(twice_high, '.3f')}), {fixed(gain, '+.3f')} ({fixed(low, '+.3f')} to "
-            f"{fixed(high, '+.3f')}) compared with {fixed(self.at(most)[0], '.3f')} now."
+            f"{fixed(high, '+.3f')}) compared with {fixed(self.at(most)[0], '.3f')} on the fitted line "
+            f"(measured: {fixed(measured, '.3f')})."
         )
 
     def _interval(self, of: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float, float]:

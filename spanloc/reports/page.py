@@ -80,7 +80,8 @@ def markdown(
         gradient_table(groups),
         run_table(runs, groups, now=now),
     ):
-        blocks.append(f"## {table.title}")
+        if table.rows or table.notes:
+            blocks.append(f"## {table.title}")
         rows = [
             [cell.text if cell.text in listed else cell.whole or cell.text for cell in row.values()]
             for row in table.cells

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from spanloc.data.signals.reading import listed
-from spanloc.files import counted, leaves
+from spanloc.files import counted
 from spanloc.metrics import FOUND, KINDS
 from spanloc.metrics.diagnosis import in_words
 from spanloc.metrics.oracles import ORACLES, STANDARD, Oracles
@@ -16,9 +16,11 @@ from spanloc.structures import Predictions
 
 # Average precision of a label from which on its predictions are worth to be written.
 _NOTICED = 0.1
-_OF_LABELS = "Of each label, as many predictions are counted here as it has targets."
 _ANY_SCORE = "share of the targets, also by predictions with a low score: an upper limit, no measure of quality"
-_LIMIT = "the limit of spanloc-predict, before overlapping predictions are left out"
+#: Of predictions from a score on.
+AS_WRITTEN = (
+    "as spanloc-predict writes them: without overlaps, if no spans overlap in the training data"
+)
 _MEANT = {
     "true positive": "right: its label is that of a target, their tIoU is {tiou:g} or more, and no prediction with a higher "
     "score has taken the target",
@@ -51,19 +53,19 @@ def meant(tiou: float = 0.5, least: float = 0.1, *, targets: bool = False) -> di
 def summary(scores: ScoreResult) -> str:
     """A sentence on the predictions that matter: their number, and how many are right."""
     diagnosis, kinds = scores.diagnosis, scores.kinds
-    right, total = kinds["true positive"], sum(kinds.values())
-    the, limit, rule = "the", " with the highest scores", f" {_OF_LABELS}"
+    right, total, limit = kinds["true positive"], sum(kinds.values()), ""
+    of = f"For each label, we count as many of its best predictions as it has true spans: {total:,} in all. {right:,} of them"
     if counted_ones(scores) == "all predictions":
-        the, limit, rule, total = "all", "", "", diagnosis["num_predictions"]
+        total = diagnosis["num_predictions"]
+        of = f"Of all {counted(total, 'prediction')}, {right:,}"
     elif scores.surest is not None:
-        limit = f" with a score of {scores.min_score:g} or more ({_LIMIT})"
-        rule = ""
+        limit = f" with a score of {scores.min_score:g} or more ({AS_WRITTEN})"
+        of = f"Of the {counted(total, 'prediction')}{limit}, {right:,}"
     if not total:
-        return f"There are no predictions{'' if rule else limit}."
+        return f"There are no predictions{limit}."
     return (
-        f"Of {the} {counted(total, 'prediction')}{limit}, {right:,} are right; they find {right:,} of "
-        f"{counted(diagnosis['num_targets'], 'target')}. Right means: the right label, and a tIoU of "
-        f"{diagnosis['tiou']:g} or more.{rule}"
+        f"{of} are right; they find {right:,} of {counted(diagnosis['num_targets'], 'target')}. Right means: the "
+        f"right label, and a tIoU of {diagnosis['tiou']:g} or more."
     )
 
 
@@ -158,15 +160,12 @@ def confusion_table(scores: ScoreResult) -> Table:
         f"{'' if wrong else f'{title}: none. '}Of {total:,} targets that a prediction matches at tIoU "
         f"{scores.diagnosis['tiou']:g}, whatever its label, {total - wrong:,} have the same label{right}."
     ]
+    if (others := scores.kinds["wrong label"]) > wrong:
+        notes.append(
+            "Each target counts once, with a prediction of its label if there is one. Further predictions on it with "
+            f"another label are only in the table Errors, as 'wrong label': {others:,} ({counted_ones(scores)})."
+        )
     return Table.of(title, differ, columns, notes)
-
-
-def setting_table(scores: ScoreResult) -> Table:
-    """One row for each setting that is not null."""
-    settings = [item for item in leaves(scores.settings) if item[1] is not None]
-    rows = [{"setting": name, "value": str(value)} for name, value in settings]
-    notes = ["What is not listed has the default of the metrics of spanloc."]
-    return Table("Settings", rows, notes=notes)
 
 
 def _error_table(scores: ScoreResult) -> Table:
@@ -178,7 +177,8 @@ def _error_table(scores: ScoreResult) -> Table:
         "already found; other wrong predictions are deleted"
     )
     kinds, which = scores.kinds, counted_ones(scores)
-    meaning = {"highest scores": _OF_LABELS, "all predictions": ""}.get(which, _LIMIT)
+    best = "for each label, as many of its best predictions as it has true spans"
+    meaning = {"highest scores": best, "all predictions": ""}.get(which, AS_WRITTEN)
     columns = [
         Column("kind", in_words, _listed(meanings)),
         Column(which, kinds.get, meaning),
@@ -220,8 +220,8 @@ def _sensitivity_table(diagnosis: Diagnosis) -> Table:
         Column("corrected mAP", "mAP_N", normalised, ".4f"),
     ]
     notes = [
-        "The number is that of targets of one label in one recording. Corrected mAP can be compared between "
-        f"groups of different sizes. Of all targets it is {fixed(diagnosis['mAP_N'])}."
+        "Number: how many spans of the same label the recording has. Corrected mAP can be compared between groups "
+        f"of different sizes. Of all targets it is {fixed(diagnosis['mAP_N'])}."
     ]
     return Table.of("Which targets are found", groups, columns, notes)
 

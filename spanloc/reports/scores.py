@@ -8,16 +8,16 @@ import torch
 from spanloc import plots
 from spanloc.data.annotations.scored import Scored
 from spanloc.data.signals.reading import listed
-from spanloc.files import counted
+from spanloc.files import counted, leaves
 from spanloc.metrics.diagnosis import in_words
 from spanloc.reports.pages import render
 from spanloc.reports.result import ScoreResult, Tally
 from spanloc.reports.score_tables import (
+    AS_WRITTEN,
     confusion_table,
     counted_ones,
     oracle_table,
     score_tables,
-    setting_table,
     summary,
 )
 from spanloc.reports.table import Column, Table, number, share, shortened, subset_name
@@ -47,6 +47,7 @@ def score_page(scores: ScoreResult, *, whose: str = "", now: float | None = None
         errors=errors,
         wrong=wrong_table(scores),
         limits=limit_table(scores),
+        as_written=_as_written(scores),
         tables=[
             *([oracle_table(scores.oracles)] if scores.oracles is not None else []),
             *(targets, sensitivity),
@@ -129,10 +130,22 @@ def limit_table(scores: ScoreResult) -> Table:
             }
         )
     notes = [
-        "What is left if predictions with a lower score are dropped, as with min_score in spanloc-predict. F1 "
-        "is highest where both shares are high."
+        "What is left if predictions with a lower score are dropped, as with min_score in spanloc-predict"
+        f"{_as_written(scores)}. F1 is highest where both shares are high."
     ]
     return Table("Which score to keep", rows, notes=notes)
+
+
+def _as_written(scores: ScoreResult) -> str:
+    return f" ({AS_WRITTEN})" if scores.surest is not None and scores.min_score else ""
+
+
+def setting_table(scores: ScoreResult) -> Table:
+    """One row for each setting that is not null."""
+    settings = [item for item in leaves(scores.settings) if item[1] is not None]
+    rows = [{"setting": name, "value": str(value)} for name, value in settings]
+    notes = ["What is not listed has the default of the metrics of spanloc."]
+    return Table("Settings", rows, notes=notes)
 
 
 def count_rows(scores: ScoreResult) -> str:

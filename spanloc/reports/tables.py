@@ -88,7 +88,7 @@ def group_table(groups: Sequence[Group]) -> Table:
 
 
 def gradient_table(groups: Sequence[Group]) -> Table:
-    """One row a group: losses, gradients and errors on the training set when training has ended."""
+    """One row a group: losses, gradients and errors on the training set when training has ended, where measured."""
     columns = [
         Column("group", _label, _GROUP),
         *map(_over_seeds, _GRADIENTS),
@@ -105,7 +105,10 @@ def gradient_table(groups: Sequence[Group]) -> Table:
         "For the study of gradients, not to judge a model: the losses, and the residual gradient, on "
         "the training set when training has ended."
     ]
-    return Table.of("Gradient and loss", groups, columns, notes)
+    filled = [c for c in columns if any(c.of(group).text != NONE for group in groups)]
+    if len(filled) < 2:
+        return Table("Gradient and loss", [])
+    return Table.of("Gradient and loss", groups, filled, notes)
 
 
 def comparison_table(groups: Sequence[Group]) -> Table:

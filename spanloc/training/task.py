@@ -13,7 +13,7 @@ from torchmetrics import Metric, MetricCollection
 
 from spanloc.criterion import Criterion, Losses
 from spanloc.decode import Decode
-from spanloc.lightning import rank_zero_info
+from spanloc.lightning import package, rank_zero_info
 from spanloc.losses.kinds import name_of
 from spanloc.metrics.assessable import assessable
 from spanloc.structures import Batch, Output
@@ -239,9 +239,18 @@ class SpanLocalizer(PredictingModule):
                 f"trainer.precision is {self.trainer.precision}; it may be 32-true, 16-mixed or "
                 "bf16-mixed, which keep spans in float32"
             )
+        trainer: Any = self.trainer
+        kinds = (package.callbacks.WeightAveraging, package.callbacks.StochasticWeightAveraging)
+        copied = [type(c).__name__ for c in trainer.callbacks if isinstance(c, kinds)]
+        unset = not getattr(self.localizer, "normalised", True)
+        unset &= hasattr(trainer.datamodule, "statistics")
+        if stage == "fit" and copied and (unset or self.localizer is None):
+            raise ValueError(
+                f"{copied[0]} copies the model before it is set up: call data.setup('fit') and "
+                "task.prepare(data) before fit"
+            )
         super().setup(stage)
         if stage == "fit":
-            trainer: Any = self.trainer
             for note in getattr(trainer.datamodule, "notes", ()):
                 # At the level of Lightning's own messages: a command prints the notes itself.
                 rank_zero_info(note)

@@ -83,27 +83,20 @@ def test_an_error_that_cannot_be_noted_is_still_said(cli, tmp_path, monkeypatch)
     ("arguments", "message"),
     [
         (["data.lenght=3"], "there is no setting 'data.lenght'"),
-        (["modle=points"], "there is no setting 'modle'; --help names"),
+        (["modle=points"], "there is no setting 'modle'; --help lists"),
         (["criterion={weight: 1}"], "there is no setting 'criterion.weight'; under criterion there"),
         (["scheduler=cosin"], "there is no scheduler=cosin; did you mean cosine? There are constant, c"),
         (["experiment=mine"], "there is no experiment=mine; there are actionformer, birdsong, "),
         (["data=annotations", "data.root=nowhere", "budget=fast"], "budget is 'fast'; wanted one of"),
         (["data=annotations"], "data.root is not set; add data.root=... to the command"),
         (["data=annotations", "data.root=nowhere"], "nowhere: no such folder (data.root)"),
-        (["data.num_test=0"], "num_sequences is 0; it must be at least 1"),
         (["data.span_length=[9,999]"], "spans may be 999 steps long"),
-        (["data.batch_size=0"], "data.batch_size is 0; it must be at least 1"),
-        (["data.length=1000000000000"], "Unable to allocate"),
         (["ckpt_path=none.ckpt"], "none.ckpt: no such checkpoint"),
         (["criterion.quality=iou"], "quality"),
-        (["criterion.span_weight=-1"], "span_weight is -1; it must be a number, at least 0"),
         (["span_loss=[giou,l1]"], "span_loss is [giou,l1]; wanted one choice; -m span_loss=giou,l1"),
         (["span_loss._target_=math.isqrt"], "span_loss: TypeError: math.isqrt() takes exactly one"),
         (["data.batch_size=x"], "data.batch_size is 'x'; wanted a number"),
-        (["seed=x"], "seed is 'x'; wanted a whole number"),
-        (["backbone.width=0"], "width is 0; it must be at least 1"),
         (["trainer.accelerator=magic"], "magic"),
-        (["trainer.max_epochs=1.5"], "trainer.max_epochs is 1.5; wanted a whole number"),
         (["trainer.max_epochs=-1"], "set trainer.max_epochs or trainer.max_steps"),
         (["trainer.precision=bf16-true"], "trainer.precision is bf16-true; it may be 32-true"),
         (["trainer.precision=7"], "Precision 7 is invalid"),
@@ -216,11 +209,11 @@ def test_a_run_is_not_trained_over(cli, trained):
 def test_a_setting_that_does_not_exist_gets_the_closest_one(refused, command, argument, near):
     name = argument.partition("=")[0]
     line = refused(command, argument)
-    assert line.startswith(f"there is no setting '{name}'; did you mean {near}? --help names")
+    assert line.startswith(f"there is no setting '{name}'; did you mean {near}? --help lists")
 
 
 def test_nothing_close_is_no_suggestion(refused):
-    assert "'nothing'; --help names" in refused("train", "nothing=3")
+    assert "'nothing'; --help lists" in refused("train", "nothing=3")
 
 
 @pytest.mark.parametrize(

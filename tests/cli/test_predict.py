@@ -134,7 +134,7 @@ def test_a_bad_file_is_named_and_the_others_are_done(cli, named_model, recorded,
     assert outputs(tmp_path / "out") == ["a.json", "error.txt", "night/d.json"]
     assert log.read_text().count(f"{tmp_path / 'in' / 'b.c.csv'}: ") == 1
     assert log.read_text().count(f"{tmp_path / 'in' / 'c.npy'}: not a plain .npy") == 1
-    summary = r"in 2 recordings \(\d+ \w+, \d+ \w+\); everything is in"
+    summary = r"in 2 recordings \(\d+ of '\w+', \d+ of '\w+'\); everything is in"
     assert re.search(summary, capsys.readouterr().out)
     assert re.search(summary, log.read_text())
 

@@ -106,7 +106,7 @@ def test_a_file_is_read_as_if_live(named_model, folder, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [script, *words, "--min-score", "0.001"])
     stream.main()
     first, *rows, last = capsys.readouterr().out.splitlines()
-    assert re.match(r"a span comes at most \d+\.\d s after the end", first)
+    assert re.match(r"You get a span at most \d+\.\d s after it ends", first)
     assert rows
     assert all(re.match(r"at +\d+\.\d\d s: .* s  (sit|walk)  0\.\d\d$", row) for row in rows)
     assert re.match(r"20\.0 s of recording in .* x real time$", last)

@@ -37,6 +37,20 @@ def test_setup_trains_what_the_command_trains(cli, annotated, tmp_path):
     assert spanloc.load(best.best_model_path).classes == ["sit", "walk"]
 
 
+def test_sensors_whose_channels_are_named_x_y_and_z_are_turned(tmp_path):
+    (tmp_path / "data").mkdir()
+    rows = "".join(f"{i / 10},{i % 7},{i % 5},{i % 3},1\n" for i in range(200))
+    for name in "abcdef":
+        (tmp_path / "data" / f"{name}.csv").write_text(f"time,acc_x,acc_y,acc_z,light\n{rows}")
+    table = "".join(f"{name},1,3,walk\n{name},5,8,sit\n" for name in "abcdef")
+    (tmp_path / "annotations.csv").write_text("sequence,start,end,label\n" + table)
+    found = [spanloc.setup(f"data.root={tmp_path}", *more) for more in ((), ("transforms=jitter",))]
+    rotate = found[0].data.transforms["rotate"]
+    assert (rotate.max_degrees, rotate.triples) == (15, [[0, 1, 2]])
+    assert sum(choice.place.startswith("transforms.rotate") for choice in found[0].choices) == 1
+    assert "rotate" not in found[1].config["transforms"]
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [

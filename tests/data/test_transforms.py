@@ -1,5 +1,6 @@
 """Laws that every transform keeps, over every file of ``configs/transforms``."""
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -7,7 +8,7 @@ import yaml
 from conftest import CONFIGS
 
 from spanloc.config.build import build
-from spanloc.data import EpochIndex, transforms
+from spanloc.data import AnnotatedData, EpochIndex, transforms
 from spanloc.data.transforms import (
     ChannelDrop,
     DrawsOthers,
@@ -170,6 +171,7 @@ def test_no_strength_is_no_change():
     rest = (Jitter(0.0), Scale(0.0), ChannelDrop(0.0), Speed(1.0, 1.0), TimeWarp(0.0))
     for transform in (*mixed, *rest):
         assert equal(transform(sample(), np.random.default_rng(0)), sample()), transform
+    assert Rotate(None)(one := sample(), np.random.default_rng(0)) is one
     turned = Rotate(0.0)(sample(), np.random.default_rng(0))
     torch.testing.assert_close(turned.features, sample().features)
 
@@ -253,6 +255,13 @@ def test_a_rotation_keeps_lengths_and_turns_all_triples_alike():
 def test_what_cannot_be_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("given", [["speed"], {"speed": {"low": 0.9}}])
+def test_transforms_of_data_that_are_names_or_settings_are_refused_at_once(monkeypatch, given):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(TypeError, match=r"transforms has .*; wanted objects, such as .*Speed\(\)"):
+        AnnotatedData("anywhere", transforms=given)
 
 
 def test_a_change_depends_on_seed_epoch_and_index_alone():

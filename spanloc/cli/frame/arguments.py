@@ -21,6 +21,7 @@ _WITH_VALUE = {
     *("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p"),
     *("--cfg", "-c", "--info", "-i", "--experimental-rerun"),
 }
+_SHORT_NAMES = "hydra.job.config.override_dirname.exclude_keys="
 # What a command wants first; the empty place is that of a folder or a file.
 _FIRST = {
     "train": "data.root={}",
@@ -179,7 +180,16 @@ def with_short_names(arguments: Sequence[str]) -> list[str]:
     names = [text.key_or_group for text in given if not text.is_sweep_override()]
     if len(names) == len(given):
         return list(arguments)
-    return [*arguments, f"hydra.job.config.override_dirname.exclude_keys={names}"]
+    return [*arguments, f"{_SHORT_NAMES}{names}"]
+
+
+def without_short_names(arguments: Sequence[str]) -> list[str]:
+    """The arguments, without the one that :func:`with_short_names` adds.
+
+    >>> without_short_names(with_short_names(["-m", "seed=0,1", "data.root=a"]))
+    ['-m', 'seed=0,1', 'data.root=a']
+    """
+    return [argument for argument in arguments if not argument.startswith(_SHORT_NAMES)]
 
 
 def num_runs(arguments: Sequence[str]) -> int | None:

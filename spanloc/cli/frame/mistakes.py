@@ -30,7 +30,13 @@ def is_mistake(error: BaseException) -> bool:
 
 
 def line_of(error: BaseException, command: str = "train") -> str:
-    """The line for an error of ``spanloc-<command>``."""
+    """The line for an error of ``spanloc-<command>``.
+
+    >>> error = HydraException("Error merging override hydra.run.dir=null")
+    >>> error.__cause__ = ValueError("field 'hydra.run.dir' is not Optional")
+    >>> line_of(error)
+    "hydra.run.dir=null: field 'hydra.run.dir' is not Optional"
+    """
     text = str(error) or type(error).__name__
     if "iter(combined_loader)" in text and error.__context__ is not None:
         # Lightning's own, as it cleans up after loaders that failed to start.
@@ -55,7 +61,7 @@ def line_of(error: BaseException, command: str = "train") -> str:
             instead = f"'{near}=\"{{...}}\"', with both quotes"
             return f"a file of settings has a mapping {near}; to replace it, write {instead}"
         meant = f" did you mean {near}?" if near else ""
-        others = "--help names the often used, --cfg job lists all"
+        others = "--help lists the common settings, --cfg job all of them"
         return f"there is no setting {unknown[1]!r};{meant} {others}"
     choice = re.search(r"Could not find '(.+)/(.+?)'\s+Available options in .+?:\s(.+)", text, re.S)
     if choice:
@@ -69,6 +75,9 @@ def line_of(error: BaseException, command: str = "train") -> str:
             f"{error.override} cannot be read. A name with =, a comma or a bracket in it "
             f"wants double quotes, and the whole setting single ones: '{name}={in_quotes(value)}'"
         )
+    merged = re.match(r"Error merging override (.+)", text)
+    if merged and error.__cause__ is not None:
+        return f"{merged[1]}: {str(error.__cause__).splitlines()[0]}"
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} is not set; add {error.full_key}=... to the command"
     return re.sub(r"\s+", " ", text.split("\nConfig search path")[0]).strip()

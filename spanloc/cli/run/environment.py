@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from spanloc.cli.frame.arguments import without_short_names
 from spanloc.cli.frame.mistakes import line_of
 from spanloc.cli.frame.stopping import is_child
 from spanloc.data.fingerprint import Fingerprint
@@ -126,7 +127,7 @@ def _compare(before: Start, now: Start) -> None:
 def _start(trainer: Any) -> Start:
     return Start(
         time=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        command=shlex.join([Path(sys.argv[0]).name, *without_short_names(sys.argv[1:])]),
         folder=str(Path.cwd()),
         python=platform.python_version(),
         # platform.platform() looks into the interpreter's file for its C library.

@@ -36,6 +36,8 @@ _SINCE = (
     "localizer.changes",
     "transforms.jitter.std",
     "transforms.jitter.usual",
+    "transforms.rotate.max_degrees",
+    "transforms.rotate.triples",
 )
 
 

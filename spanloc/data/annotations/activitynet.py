@@ -4,6 +4,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from spanloc.data.annotations.rows import (
     LEAST,
@@ -39,6 +40,7 @@ def read(root: Path, reading: Reading) -> Content:
     subsets = any(isinstance(own, dict) and "subset" in own for own in entries)
     for name, own in content["database"].items():
         try:
+            name = normalize("NFC", name)
             sequences.append(_entry(file, name, own, reading, subsets=subsets))
         except ValueError as error:
             refuse(reading.refused, error, str(file), sequence=name)

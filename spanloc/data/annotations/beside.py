@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from itertools import count
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from spanloc.data.annotations.meaning import Grid, Meaning, transposed
 from spanloc.data.annotations.rows import SUBSETS, TIME, Annotated
@@ -38,7 +39,8 @@ def signals_in(root: Path) -> dict[str, Path]:
             hidden = any(part.startswith(".") for part in inside.parts)  # of an editor or a Mac
             ours = folder == root and path.stem in ("annotations", "subsets")
             if not hidden and not ours:
-                ids[path] = inside.with_suffix("").as_posix()
+                # A Mac writes names of files with accents as characters of their own.
+                ids[path] = normalize("NFC", inside.with_suffix("").as_posix())
     found: dict[str, Path] = {}
     for path in recordings_among(ids):
         found.setdefault(ids[path], path)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from unicodedata import normalize
 
 from spanloc.data.annotations.beside import signal_of, similar_recording
 from spanloc.data.annotations.formats import read_content
@@ -172,7 +173,7 @@ def read_annotations(
     )
     if not isinstance(columns or {}, Mapping):
         raise ValueError(f"data.columns is {columns!r}; wanted {{field: name}}")
-    names = {field: str(name) for field, name in (columns or {}).items()}
+    names = {field: normalize("NFC", str(name)) for field, name in (columns or {}).items()}
     options = {
         "key": key,
         "channels": channels,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
 from spanloc.data.annotations import activitynet, flat, per_step, recorders, texts, tiers, waves
 from spanloc.data.annotations.beside import folders, signals_in
@@ -60,7 +61,9 @@ def read_content(root: Path, kind: str, reading: Reading) -> Content:
         return activitynet.read(root, reading)
     signals = signals_in(root)
     files = {f"{name}{path.suffix}": name for name, path in signals.items()}
-    reading = replace(reading, ids={file: files[file] for file in files.keys() - signals.keys()})
+    ids = {file: files[file] for file in files.keys() - signals.keys()}
+    ids |= {normalize("NFD", name): name for name in signals if not name.isascii()}
+    reading = replace(reading, ids=ids)
     if kind == "table":
         content = flat.read(_table(root), reading)
         _report_silent(content, signals, reading)
@@ -108,7 +111,7 @@ def _chosen(root: Path, reading: Reading) -> str:
     end = ""
     if columns:
         end = "; or the recordings have a label in every row: 'data.columns={label: NAME}' (NAME: one of "
-        end += f"{listed(columns)})"
+        end += f"{per_step.listed_columns(columns)})"
     elif not signals:
         end = f"; there is no recording either (.npy, .csv, ...) in {root / 'data'}"
     raise FileNotFoundError(
@@ -155,7 +158,7 @@ def _files(root: Path, name: str, reading: Reading) -> list[Path]:
 
 def _name_of(file: Path, signals: Collection[str]) -> str:
     # The longest beginning, up to a dot, that names a signal: "x.Table.1.selections.txt" is of "x".
-    name = file.name
+    name = normalize("NFC", file.name)
     while "." in name[1:]:
         name = name.rpartition(".")[0]
         if name in signals:
@@ -168,11 +171,12 @@ def _per_recording(root: Path, kind: str, reading: Reading, signals: Mapping[str
     if kind == "labelstudio" and len(files) > 1:
         raise ValueError(f"{root}: holds {listed([f.name for f in files])}; wanted one .json")
     entries: dict[str, Annotated] = {}
-    broken = set()
+    broken, strange = set(), list[str]()
     for file in files:
         name = _name_of(file, signals)
         if form.any_text and signals.get(name, file) == file:
-            log.warning("%s: left out: no recording of that name", shown_path(file))
+            # A recording itself, or of no recording.
+            strange += [] if name in signals else [str(file.relative_to(root))]
             continue
         try:
             _join(entries, form.read(file, signals if form.joint else name, reading), file)
@@ -188,6 +192,8 @@ def _per_recording(root: Path, kind: str, reading: Reading, signals: Mapping[str
         if others := sorted(beside - {".hea", ".dat"}):
             text += f"; if they are in *{others[0]}: data.extension={others[0][1:]} (there are {listed(others)})"
         raise FileNotFoundError(f"{root}: {text}")
+    if strange:
+        log.warning("%s: left out, no recordings of these names: %s", root, listed(strange))
     if left := [name for name in signals if name not in entries and name not in broken]:
         log.warning("%s: recordings left out, without annotations: %s", root, listed(left))
     return Content(root, list(entries.values()))

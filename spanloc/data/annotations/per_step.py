@@ -8,12 +8,13 @@ from dataclasses import replace
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 
 from spanloc.data.annotations.columns import FIELDS
 from spanloc.data.annotations.meaning import Meaning
-from spanloc.data.annotations.rows import Annotated, Content, Reading, Row, refuse
+from spanloc.data.annotations.rows import Annotated, Content, Reading, Row, misspelt, refuse
 from spanloc.data.annotations.texts import read_text
 from spanloc.data.quotes import quoted
 from spanloc.data.signals import Signal, open_signal
@@ -62,6 +63,17 @@ def find_columns(signals: Mapping[str, Path], reading: Reading) -> tuple[list[st
     return first, False
 
 
+def listed_columns(columns: Sequence[str]) -> str:
+    """Names of columns for an error, or their numbers.
+
+    >>> listed_columns(["time", "x"]), listed_columns(["0", "1"])
+    ("'time', 'x'", '0 to 1, as the columns have no names')
+    """
+    if [*columns] == [str(i) for i in range(len(columns))]:
+        return f"0 to {len(columns) - 1}, as the columns have no names"
+    return listed(columns)
+
+
 def _columns(path: Path, reading: Reading) -> list[str]:
     beside = (reading.column("label"), reading.column("subject"), str(reading.options.get("time")))
     return column_names(path, beside) if path.suffix.lower() in TABLES else []
@@ -90,12 +102,14 @@ def of_columns(root: Path, signals: Mapping[str, Path], reading: Reading) -> Con
         except (ValueError, OSError) as error:
             refuse(reading.refused, error, shown_path(path), sequence=name)
     if not sequences and not reading.refused:
-        columns, _ = find_columns(signals, reading)
-        raise ValueError(
-            f"{root}: no recording has a column {reading.column('label')!r:.60} with labels; wanted "
-            f"{', '.join(TABLES)}{f'; there are {listed(columns)}' if columns else ''}; set "
-            "'data.columns={label: NAME}' (NAME: your column)"
-        )
+        (columns, _), asked = find_columns(signals, reading), reading.column("label")
+        there = f"the columns are {listed_columns(columns)}"
+        remedy = "set 'data.columns={label: NAME}' (NAME: your column)"
+        if near := misspelt(asked, columns):
+            remedy = f"did you mean {near!r:.60}?"
+        if not columns:
+            there = f"wanted recordings in {', '.join(TABLES)}"
+        raise ValueError(f"{root}: no recording has a column {asked!r:.60}; {there}; {remedy}")
     if left:
         column = reading.column("label")
         log.warning("%s: left out, without a column %r: %s", root, column, listed(left))
@@ -133,11 +147,11 @@ def _of_column(path: Path, name: str, reading: Reading) -> Annotated:
 
 def of_text(file: Path, signals: Mapping[str, Path], reading: Reading) -> Iterable[Annotated]:
     """The labels in a text, a line for each step of the recording of that name."""
-    where = shown_path(file)
-    if file.stem not in signals:
+    where, name = shown_path(file), normalize("NFC", file.stem)
+    if name not in signals:
         log.warning("%s: left out: no recording of that name", where)
         return
-    signal = open_signal(signals[file.stem], **reading.options)
+    signal = open_signal(signals[name], **reading.options)
     lines, count = read_text(file, empty=True).splitlines(), len(_places(signal))
     while len(lines) > count and not lines[-1].strip():
         lines.pop()
@@ -145,7 +159,7 @@ def of_text(file: Path, signals: Mapping[str, Path], reading: Reading) -> Iterab
         rows = of_labels(lines, signal)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
-    yield Annotated(file.stem, rows, file, signal=signal)
+    yield Annotated(name, rows, file, signal=signal)
 
 
 def of_labels(labels: Iterable[Any], signal: Signal) -> list[Row]:
@@ -176,8 +190,9 @@ def prepared(content: Content, meaning: Meaning) -> Content:
     background = {""} if meaning.background is not None else usual
     if shown := sorted(background & labels - {""}):
         log.warning(
-            "%s: where the label is %s, there is no span; data.background=[] makes spans of it",
-            content.file, listed(shown),
+            "%s: where the label is %s, there is no span; data.background=[] makes spans of it; if it means "
+            "that nobody watched: 'data.ignore=[%s]'",
+            content.file, listed(shown), ", ".join(map(quoted, shown)),
         )  # fmt: skip
     perhaps = sorted(label for label in labels - named if label.lower() in _PERHAPS)
     if perhaps and meaning.background is None:
@@ -246,7 +261,7 @@ def _plain(label: str | None) -> str:
     >>> [_plain(text) for text in ("1.000e+00", "0,0", "1.50", "007", "false", ' "walk"')]
     ['1', '0', '1.5', '007', 'False', 'walk']
     """
-    text = (label or "").strip().strip('"')
+    text = normalize("NFC", (label or "").strip().strip('"'))
     if _DECIMAL.fullmatch(text):
         value = float(text.replace(",", "."))
         return f"{value:.0f}".replace("-0", "0") if value == round(value) else repr(value)
@@ -261,14 +276,19 @@ def _places(signal: Signal) -> np.ndarray:
 
 
 def _rows(runs: Sequence[Run], signal: Signal) -> list[Row]:
-    """The runs in steps of the signal; a gap in its times ends them."""
+    """The runs in steps of the signal; a gap in its times ends them, unless they are longer on either side."""
     places = _places(signal)
     after_gap = np.flatnonzero(np.diff(places) > GAP) + 1
     ends = {len(places), *after_gap.tolist()}
     rows = []
     for run in runs:
         inside = after_gap[(after_gap > run.first) & (after_gap < run.last)].tolist()
-        for first, last in pairwise([run.first, *inside, run.last]):
+        cuts = [run.first]
+        for row, last in pairwise([*inside, run.last]):
+            before, after = places[row - 1], places[row]
+            sides = before - places[cuts[-1]], places[last - 1] - after
+            cuts += [row] if after - before >= min(sides) else []
+        for first, last in pairwise([*cuts, run.last]):
             end = places[last - 1] + 1 if last in ends else places[last]
             where = place_of_row(signal, round(float(places[first])))
             rows.append(Row(float(places[first]), float(end), run.label, where))

@@ -131,7 +131,7 @@ class Placer:
         counts = self._counts
         if found := misspellings({name: counts[name] for name in self.classes if counts[name]}):
             named = [
-                [f"{n!r} ({counted(counts[n], 'span')})" for n in pair] for pair in found.items()
+                [f"{n!r} ({counted(counts[n], 'time')})" for n in pair] for pair in found.items()
             ]
             text = ", ".join(map(" is nearly ".join, named))
             advice = f"If it is a misspelling, set {renaming(found)}."
@@ -204,10 +204,10 @@ class Placer:
         came = f"{self.word} is [{row.start}, {row.end}]"
         came += "" if self.meaning.unit == "seconds" else f" ({self.meaning.unit})"
         wanted = f"{came}; wanted {self._range(grid)}"
-        # An end may stick out by less than a step: durations are rounded more often than not.
-        step = 1 / grid.rate
-        begin, stop = (grid.timeline.offset + n * step for n in (0, grid.num_steps))
-        begin, stop = min(begin, 0.0), max(stop, grid.duration)
+        # An end may stick out by less than a step, or in seconds by one: durations are rounded more often than not.
+        step = (1.0 if self.meaning.unit == "steps" else 1.01) / grid.rate
+        begin = grid.timeline.offset
+        begin, stop = min(begin, 0.0), max(begin + grid.num_steps / grid.rate, grid.duration)
         moment = self.meaning.moment_seconds if is_moment(row) else None
         if moment is not None:
             last = first

@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from spanloc.data.annotations.rows import Annotated, Reading, Row, read_row
 from spanloc.data.signals.reading import library, shown_path
@@ -61,10 +62,11 @@ def _task(task: Any, file: Path, row: str, signals: Collection[str], reading: Re
 
 
 def _task_name(data: dict[str, Any], signals: Collection[str], place: str) -> str:
+    texts = {key: normalize("NFC", text) for key, text in data.items() if isinstance(text, str)}
     # Tasks with predictions of ours say it.
-    if isinstance(data.get("sequence"), str) and data["sequence"] in signals:
-        return data["sequence"]
-    stems = [Path(value).stem for value in data.values() if isinstance(value, str)]
+    if texts.get("sequence") in signals:
+        return texts["sequence"]
+    stems = [Path(text).stem for text in texts.values()]
     # An upload gets eight letters in front.
     stems += [re.sub(r"^[0-9a-f]{8}-", "", stem) for stem in stems]
     found = [stem for stem in dict.fromkeys(stems) if stem in signals]

@@ -23,9 +23,9 @@ TIME = "name the column with the time: 'data.columns={time: NAME}'"
 #: In place of a label that is not there.
 MISSING = ...
 
-# A name that is used less often may be a misspelling of one that is used so many times as often. It is asked of so
-# many names.
-_FEW, _TIMES, _MOST_ASKED = 5, 5, 20
+# A name may be a misspelling of one that is used so many times as often: if it is used less often than 5 times, and
+# otherwise. It is asked of so many names.
+_FEW, _TIMES, _MANY_TIMES, _MOST_ASKED = 5, 5, 10, 20
 
 Unit = Literal["seconds", "milliseconds", "steps"]
 Ends = Literal["half-open", "inclusive"]
@@ -268,8 +268,8 @@ def misspelt(name: str, names: Sequence[str]) -> str:
 def misspellings(counts: Mapping[str, int]) -> dict[str, str]:
     """Names that may be misspelt, each with the name that may be meant; ``counts``: how often each is used.
 
-    >>> misspellings({"wave": 20, "wvae": 1, "Wave": 7, "walk": 3})
-    {'Wave': 'wave', 'wvae': 'wave'}
+    >>> misspellings({"wave": 97, "wvae": 1, "waev": 8, "Wave": 7, "walk": 30, "wlak": 6})
+    {'Wave': 'wave', 'wvae': 'wave', 'waev': 'wave'}
     """
     found, same = dict[str, str](), dict[str, str]()
     for name in sorted(counts, key=lambda name: (-counts[name], not name.islower())):
@@ -277,8 +277,9 @@ def misspellings(counts: Mapping[str, int]) -> dict[str, str]:
         # Single letters differ on purpose, as in the codes of heartbeats.
         if most != name and len(name) > 1:
             found[name] = most
-    for name in [name for name, count in counts.items() if count < _FEW][:_MOST_ASKED]:
-        more = [other for other, count in counts.items() if count >= _TIMES * counts[name]]
+    for name in sorted(counts, key=lambda name: counts[name])[:_MOST_ASKED]:
+        least = counts[name] * (_TIMES if counts[name] < _FEW else _MANY_TIMES)
+        more = [other for other, count in counts.items() if count >= least]
         if near := misspelt(name, more):
             found.setdefault(name, found.get(near, near))
     return found

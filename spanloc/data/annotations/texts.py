@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
 from spanloc.data.annotations.columns import no_columns, respelled
 from spanloc.data.annotations.pieces import text_encoding
@@ -30,7 +31,7 @@ def read_text(file: Path, *, empty: bool = False) -> str:
     if (not empty and not text.strip()) or "\0" in text:
         kind = "binary data" if "\0" in text else "the file is empty"
         raise ValueError(f"{where}: {kind}; wanted text")
-    return text
+    return normalize("NFC", text)
 
 
 class TextTable(NamedTuple):

@@ -16,7 +16,7 @@ _NAME = re.compile(
     r"(?:[ _]*[\[(]?(s|sec|secs|seconds|ms|us|ns)[\])]?)?",
     re.I,
 )
-_UNIT = re.compile(r"(?:^|[ _\[(])(ms|us|ns)[\])]?$", re.I)
+_UNIT = re.compile(r"(?:^|[ _\[(])(s|secs?|seconds|ms|us|ns)[\])]?$", re.I)
 #: Seconds since 1970 that are taken for a date: from 1973 on; no recording lasts as long.
 DATES = (1e8, 1e11)
 # A date with points, and a time of a day alone, as ISO 8601 has them.
@@ -36,15 +36,20 @@ def time_column(names: Sequence[str], chosen: str | None = None) -> tuple[int, f
     It is the ``chosen`` one, else the first that is called ``time``, ``timestamp``, ``elapsed``, ``seconds``,
     ``zeit``, ``uhrzeit``, ``temps``, ``heure``, ``tiempo``, ``hora`` or ``t``, in small or capital letters, or
     as in ``Date/Time``. It holds seconds, or date-times; after ``_`` or a blank, or in brackets, another unit may follow: ``time_ms``.
+    It may follow a ``chosen`` name, or number, that is without it in the file.
 
     >>> time_column(["x", "Time (ms)"]), time_column(["temperature"])
     ((1, 0.001), None)
     >>> time_column(["time", "clock_ms"], "clock_ms"), time_column(["Datum/Uhrzeit"])
     ((1, 0.001), (0, 1.0))
+    >>> time_column(["Uhr", "x"], "Uhr_ms"), time_column(["0", "1"], "1_us")
+    ((0, 0.001), (1, 1e-06))
     """
-    if chosen is not None and chosen in names:
+    if chosen is not None:
         unit = _UNIT.search(chosen.strip())
-        return names.index(chosen), SECONDS[unit[1].lower()] if unit else 1.0
+        bare = chosen.strip()[: unit.start()] if unit else ""
+        if (name := chosen if chosen in names else bare) in names and name:
+            return names.index(name), SECONDS.get(unit[1].lower(), 1.0) if unit else 1.0
     for place, name in enumerate(names):
         # "ts" is no t in seconds.
         if (found := _NAME.fullmatch(name.strip())) and name.strip().lower() != "ts":
@@ -64,12 +69,14 @@ class Clock(NamedTuple):
         begins: Time of the first row, in seconds.
         places: Where the rows lie, in steps from the first one, ascending; None where row i is step i.
         uneven: What is not regular about them, for a message.
+        assumed: Name of their column, where nothing says that they are seconds.
     """
 
     rate: float | None
     begins: float
     places: np.ndarray | None = None
     uneven: str = ""
+    assumed: str = ""
 
 
 def start_of(signal: object) -> datetime | None:
@@ -135,7 +142,7 @@ def clock_of(path: Path, name: str, times: np.ndarray, unit: float, *, first_row
             f"{where} begins with {times[0]:.15g} seconds, which is no date; wanted seconds, or a "
             "name that says the unit, such as 'time_ms'"
         )
-    begins = float(times[0]) * unit
+    begins, assumed = float(times[0]) * unit, "" if unit != 1 or _UNIT.search(name) else name
     if len(times) == 1:
         return Clock(None, begins)
     seconds = (times - times[0]) * unit
@@ -166,11 +173,12 @@ def clock_of(path: Path, name: str, times: np.ndarray, unit: float, *, first_row
                 f"{where}: {row} {first_row + i + 1} comes {steps[i]:.6g} s after the one before, where most "
                 f"come after {step:.6g} s; was a clock set? Cut the recording there"
             )
-        return Clock(rate, begins, seconds * rate, uneven)
+        return Clock(rate, begins, seconds * rate, uneven, assumed)
     rate = len(steps) / duration
     unsure = min(1e-9 + 2 * float(away.max()) / duration, 1e-3)
     shorter = (float(f"{rate:.{digits}g}") for digits in range(3, 16))
-    return Clock(next((r for r in shorter if abs(r - rate) <= unsure * rate), rate), begins)
+    rate = next((r for r in shorter if abs(r - rate) <= unsure * rate), rate)
+    return Clock(rate, begins, assumed=assumed)
 
 
 def _spread(seconds: np.ndarray) -> tuple[np.ndarray, float]:

@@ -4,6 +4,7 @@ import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from unicodedata import normalize
 
 from spanloc.data.signals.clock import time_column
 from spanloc.data.signals.reading import encoding_of, reading
@@ -132,7 +133,7 @@ def has_names(fields: Sequence[str], points: str, beside: Sequence[str | None]) 
 def beginning_of(path: Path) -> tuple[str, str, int, list[list[str]]]:
     """Encoding, separator, number of lines above the names, and the fields of three lines from there on."""
     with reading(path, "a table"), path.open(encoding=encoding_of(path)) as file:
-        lines = [file.readline(2**20) for _ in range(_LINES)]
+        lines = [normalize("NFC", file.readline(2**20)) for _ in range(_LINES)]
         separator, above = form_of(lines, "\t" if path.suffix.lower() == ".tsv" else None)
         fields = [fields_of(line, separator) for line in lines[above:][:3]]
         return file.encoding, separator, above, fields

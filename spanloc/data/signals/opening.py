@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from itertools import product
 from pathlib import Path
+from unicodedata import normalize
 
 from spanloc.data.signals import form, parquet, tables
 from spanloc.data.signals.arrays import NpySignal, NpzSignal
@@ -158,9 +160,11 @@ def find_signal(folder: str | Path, name: str) -> Path:
             f"{shown_path(folder)}: {name!r:.100} is not the name of a recording in it"
         )
     found: list[Path] = []
+    # Accents are part of their letters, or characters of their own, as a Mac writes them.
+    names = {name, normalize("NFC", name), normalize("NFD", name)}
     for suffix in SUFFIXES:
-        for spelling in (suffix, suffix.upper()):
-            path = folder / f"{name}{spelling}"
+        for stem, ending in product(sorted(names), (suffix, suffix.upper())):
+            path = folder / f"{stem}{ending}"
             # Where capital letters do not count, both are one file. A name may be too long for one.
             if os.path.isfile(path) and not (found and path.samefile(found[-1])):
                 found.append(path)

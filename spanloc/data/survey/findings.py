@@ -9,7 +9,9 @@ import pandas as pd
 from spanloc.data.annotations.folder import Record
 from spanloc.data.annotations.rows import TIME, Case
 from spanloc.data.annotations.units import TOO_SHORT
+from spanloc.data.quotes import as_written
 from spanloc.data.signals import Regular
+from spanloc.data.signals.clock import SECONDS
 from spanloc.data.signals.protocol import place_of_row
 from spanloc.data.survey.facts import Facts, fitting, of_record
 from spanloc.data.survey.kinds import SCALES, finding
@@ -20,6 +22,8 @@ from spanloc.files import counted
 _LEAST_CODES, _SHARE_OF_CODES = 10, 0.25
 # Fewer changes may lie where spans start or end by chance.
 _LEAST_CHANGES = 8
+# Seconds from row to row from which on the times may be in another unit; times of every second may have jitter.
+_SLOW = 1.01
 # How a mistake begins where neither a file nor data.fps says the rate.
 _NO_RATE = "fps is missing, and "
 
@@ -140,20 +144,31 @@ def without_spans(facts: Facts) -> Iterator[Finding]:
     yield from finding("no spans", [of_record(record) for record in empty])
 
 
+def slow(facts: Facts) -> Iterator[Finding]:
+    """Recordings whose times may be in a smaller unit than seconds."""
+    found: list[tuple[Case, str]] = []
+    for record in facts.records:
+        step, clock = record.timeline.seconds_per_step, getattr(record.signal, "clock", None)
+        if step > _SLOW and clock and clock.assumed:
+            unit = next((unit for unit, size in SECONDS.items() if step * size <= 1), "ns")
+            column = as_written({"time": f"{clock.assumed}_{unit}"})
+            found.append((of_record(record, f"{step:.3g} s from row to row"), column))
+    if found:
+        advice = (
+            "If the times are not in seconds, add their unit (ms, us, ns) to the column in data.columns: "
+            f"'data.columns={found[0][1]}', with your other columns. If they are in seconds, do nothing."
+        )
+        yield from finding("slow", [case for case, _ in found], advice=advice)
+
+
 def differences(facts: Facts) -> Iterator[Finding]:
-    """Recordings with irregular or slow times, of another rate or with other channels than the first one."""
+    """Recordings with irregular times, of another rate or with other channels than the first one."""
     signals = [record.signal for record in facts.records]
     rates = [1 / record.timeline.seconds_per_step for record in facts.records]
     uneven = [isinstance(signal, Regular) for signal in signals]
     yield from finding(
         "irregular", [of_record(r) for r, odd in zip(facts.records, uneven, strict=True) if odd]
     )
-    slow = [
-        of_record(record, f"{1 / rate:.3g} s from row to row")
-        for record, rate in zip(facts.records, rates, strict=True)
-        if rate < 0.5 and getattr(record.signal, "clock", None)
-    ]
-    yield from finding("slow", slow)
     # The rate of irregular times is an estimate.
     odd_rates = [
         not (odd or np.isclose(rate, rates[0], 1e-6, 0))

@@ -39,8 +39,7 @@ _KINDS = {
         "note", "recording", "with irregular times",
         "Training interpolates the rows at equal steps; data.on_rate=error refuses such recordings."),
     "slow": (
-        "note", "recording", "whose rows are more than 2 s apart",
-        "If the times are in milliseconds, say so in the name of their column: 'time_ms'."),
+        "warning", "recording", "whose rows are more than 1 s apart", "Check the unit of the times."),
     "no values": (
         "error", "channel", "without any value in a recording",
         "Leave out the recording, or choose other channels with data.channels."),
@@ -67,8 +66,8 @@ _KINDS = {
         "Training resamples all to the most frequent rate, or to data.rate."),
     "different channels": (
         "warning", "recording", "with other channels than the first one",
-        "Training takes the channels whose names all have, or those in data.channels; without names "
-        "and data.channels it refuses."),
+        "Training takes the channels that all recordings have by name. If channels have no names, training "
+        "stops: choose some by number, such as data.channels=[0]."),
     "constant channel": (
         "warning", "channel", "constant over a recording, counted per recording",
         "Look for a sensor that was off; a channel that is constant everywhere can be left out."),

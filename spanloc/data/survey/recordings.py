@@ -89,12 +89,19 @@ def survey_records(
 
 
 def divided(result: Survey, parts: Mapping[str, Sequence[Record]]) -> Survey:
-    """A survey whose counts of subsets are those of other subsets, such as those that training draws."""
+    """A survey whose counts in subsets, and findings about these, are those of other subsets.
+
+    Such as those that training draws.
+    """
     subsets = [name for name in SUBSETS if parts.get(name)]
     records = [replace(record, subset=name) for name in subsets for record in parts[name]]
     table = span_table(records).drop_duplicates(SAME, ignore_index=True)
     labels = label_spans(table, [label.name for label in result.labels], subsets, result.annotated)
-    return replace(result, parts=[_part(name, records) for name in subsets], labels=labels)
+    # The files may say no subsets: then all spans counted as those of training.
+    findings = [one for one in result.findings if one.kind not in spans.RARE_KINDS]
+    findings = _sorted([*findings, *spans.rare_labels(labels)])
+    counts = [_part(name, records) for name in subsets]
+    return replace(result, parts=counts, labels=labels, findings=findings)
 
 
 def _share(table: pd.DataFrame, seconds: float) -> float:
@@ -115,6 +122,7 @@ def _part(name: str, records: Sequence[Record]) -> Part:
 
 def _findings(facts: Facts, of_reading: Sequence[Finding]) -> list[Finding]:
     rules = (
+        recordings.slow,
         recordings.unreadable,
         recordings.not_finite,
         recordings.empty_subsets,
@@ -132,4 +140,8 @@ def _findings(facts: Facts, of_reading: Sequence[Finding]) -> list[Finding]:
     listed = [*of_reading, *chain.from_iterable(rule(facts) for rule in rules)]
     if any(finding.kind == "unit" for finding in of_reading):
         listed = [finding for finding in listed if finding.kind not in _OF_UNIT]
-    return sorted(listed, key=lambda finding: SEVERITIES.index(finding.severity))
+    return _sorted(listed)
+
+
+def _sorted(found: Sequence[Finding]) -> list[Finding]:
+    return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))

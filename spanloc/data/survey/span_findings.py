@@ -13,8 +13,10 @@ from spanloc.files import counted
 
 # Spans of the most frequent label over those of the rarest.
 _IMBALANCE = 100
-# Share of the annotated training time: where spans cover less, nearly all is background.
-_COVERED = 0.005
+# Shares of the annotated training time: where spans cover less, nearly all is background; where more, nearly nothing.
+_COVERED, _FILLED = 0.005, 0.99
+#: Kinds of findings about labels with few spans in training.
+RARE_KINDS = ("few spans", "rare label")
 _SETTING = "Correct this: training stops here, whatever data.bad_spans is."
 
 
@@ -51,20 +53,20 @@ def label_findings(facts: Facts) -> Iterator[Finding]:
     here = {record.subset for record in facts.records if len(record.spans)}
     known = [label for label in facts.labels if label.num_spans]
 
-    def about(kind: str, own: list[LabelSpans], few: bool = False) -> Iterator[Finding]:
-        yield from finding(kind, [Case(text=named(one, few)) for one in own])
-
-    def named(label: LabelSpans, few: bool) -> str:
-        count = f": {counted(label.subsets['training'], 'span')}" if few else ""
-        return f"{label.name!r}{count}"
-
-    def trained(least: int, below: int) -> list[LabelSpans]:
-        return [one for one in known if least <= one.subsets.get("training", 0) < below]
+    def about(kind: str, own: list[LabelSpans]) -> Iterator[Finding]:
+        yield from finding(kind, [Case(text=f"{one.name!r}") for one in own])
 
     if "training" in here:
-        yield from about("label not in training", trained(0, 1))
-        yield from about("few spans", trained(1, FEW), few=True)
-        yield from about("rare label", trained(FEW, RARE), few=True)
+        lacking = [label for label in known if not label.subsets["training"]]
+        yield from about("label not in training", lacking)
+        yield from rare_labels([label for label in known if label not in lacking])
+        if facts.training > _FILLED:
+            text = f"Spans cover {100 * facts.training:.3g} % of the annotated training time"
+            advice = (
+                "The model sees hardly any time without a span, so it will find spans in such time too. "
+                "Annotate recordings that have some, or do not predict on it."
+            )
+            yield Finding("note", "no background", text, 1, advice)
         if facts.training < _COVERED:
             text = f"Spans cover {100 * facts.training:.2g} % of the annotated training time"
             advice = (
@@ -86,6 +88,18 @@ def label_findings(facts: Facts) -> Iterator[Finding]:
         case = Case(text=f"{most.name!r} {most.num_spans:,}, {least.name!r} {least.num_spans:,}")
         if ratio > _IMBALANCE:
             yield Finding("warning", "imbalance", text, 1, advice, [case])
+
+
+def rare_labels(labels: Sequence[LabelSpans]) -> Iterator[Finding]:
+    """Labels with few spans in training."""
+    for kind, least, below in zip(RARE_KINDS, (0, FEW), (FEW, RARE), strict=True):
+        pairs = [(one.name, one.subsets.get("training", 0)) for one in labels if one.num_spans]
+        cases = [
+            Case(text=f"{name!r}: {counted(count, 'span')}")
+            for name, count in pairs
+            if least <= count < below
+        ]
+        yield from finding(kind, cases)
 
 
 def span_findings(facts: Facts) -> Iterator[Finding]:

@@ -92,18 +92,19 @@ class Rotate:
     axis is uniform over all directions, the angle up to the largest.
 
     Args:
-        max_degrees: The largest angle; in [0, 180].
+        max_degrees: The largest angle; in [0, 180]. None: nothing is turned.
         triples: Channels that are x, y and z of one sensor, from 0; None: 0 to 2, 3 to 5 and so on.
 
     Raises:
         ValueError: When called, the sequence does not have such channels.
     """
 
-    max_degrees: float = 15.0
+    max_degrees: float | None = 15.0
     triples: Sequence[Sequence[int]] | None = None
 
     def __post_init__(self) -> None:
-        require(self, "max_degrees", 0, 180)
+        if self.max_degrees is not None:
+            require(self, "max_degrees", 0, 180)
         triples = self.triples or ()
         channels = [channel for triple in triples for channel in triple]
         whole = all(len(triple) == 3 and min(triple) >= 0 for triple in triples)
@@ -113,6 +114,8 @@ class Rotate:
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """The sample with its axes turned."""
+        if self.max_degrees is None:
+            return sample
         axis = rng.standard_normal(3)
         x, y, z = axis / np.linalg.norm(axis)
         angle = math.radians(self.max_degrees) * rng.uniform(-1, 1)
