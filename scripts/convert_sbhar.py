@@ -18,16 +18,19 @@ References:
 
 import argparse
 import hashlib
+import http.client
 import io
 import re
 import sys
+import urllib.request
 import zipfile
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from download import fetch
 from writing import Recording, require_new, write_folder
+
+from spanloc.files import replacing
 
 URL = (
     "https://archive.ics.uci.edu/static/public/341/"
@@ -175,11 +178,20 @@ def _labels(root: Root, names: dict[int, str]) -> dict[Key, list[tuple[float, fl
 
 
 def _downloaded(folder: Path, url: str, sha256: str | None) -> Path:
-    archive = fetch(url, folder / "original.zip", sha256=sha256)
-    if sha256 is None:
-        with archive.open("rb") as content:
-            came = hashlib.file_digest(content, "sha256").hexdigest()
+    try:
+        with urllib.request.urlopen(url, timeout=60) as response:
+            content = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise OSError(f"{url}: {error}") from None
+    came = hashlib.sha256(content).hexdigest()
+    if sha256 and came != sha256.lower():
+        raise ValueError(f"{url}: has the sha256 {came}; wanted {sha256.lower()}")
+    archive = folder / "original.zip"
+    with replacing(archive) as file:
+        file.write_bytes(content)
+    if not sha256:
         same = "the same as" if came == REPORTED_SHA256 else "NOT"
+        print(f"{archive}: its sha256, not checked, is {came}")
         print(f"{archive}: its sha256 is {same} the one that others report, {REPORTED_SHA256}")
     return archive
 

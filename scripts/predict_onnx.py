@@ -56,7 +56,7 @@ def unsupported(decode):
     return found
 
 
-def read(file, num_channels):
+def read(file, model):
     """The features (channels, steps) of an .npy file of (steps, channels)."""
     if not file.endswith(".npy"):
         sys.exit(f"{file}: wanted an .npy file; numpy.save writes an array to one")
@@ -64,8 +64,10 @@ def read(file, num_channels):
         values = np.lib.format.open_memmap(file, mode="r").astype(np.float32)
     except (OSError, ValueError) as error:
         sys.exit(f"{file}: cannot be read as an .npy file of numbers: {error}")
-    if values.ndim != 2 or not len(values) or values.shape[1] != num_channels:
-        sys.exit(f"{file}: has shape {values.shape}; wanted (steps, {num_channels})")
+    wanted, features = model["num_channels"], (model["input"] or {}).get("features")
+    if values.ndim != 2 or not len(values) or values.shape[1] != wanted:
+        how = f", the {features} of the sound (docs/export.md)" * bool(features)
+        sys.exit(f"{file}: has shape {values.shape}; wanted (steps, {wanted}){how}")
     return np.ascontiguousarray(values.T)
 
 
@@ -120,7 +122,7 @@ if __name__ == "__main__":
     model = json.loads(session.get_modelmeta().custom_metadata_map["spanloc.json"])
     if found := unsupported(model["decode"]):
         sys.exit(f"{sys.argv[1]}: decodes with {', '.join(found)}, which this example does not do")
-    recording = read(sys.argv[2], model["num_channels"])
+    recording = read(sys.argv[2], model)
     print(expected(model), file=sys.stderr)
     for start, end, label, score in predict(session, model, recording):
         print(f"{start:.3f},{end:.3f},{label},{score:.4f}")

@@ -39,7 +39,7 @@ def main() -> None:
         stream = Stream(task, rate, min_score=options.min_score, longest=options.longest)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
-    print(f"a span comes at most {stream.delay:.1f} s after the end of it and of what overlaps it")
+    print(f"You get a span at most {stream.delay:.1f} s after it ends (later if others overlap it)")
     size, busy = max(1, round(options.chunk * rate)), 0.0
     for first in range(0, signal.num_steps, size):
         values = signal.read(first, min(first + size, signal.num_steps))

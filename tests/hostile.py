@@ -135,13 +135,20 @@ def temporary(folder):
 
 
 def _serve(orders):
+    import numba.typed
+    import pandas as pd
+    from matplotlib.backends import backend_agg
+    from torch.utils import tensorboard
+
     import spanloc.cli.train
+    import spanloc.metrics.kernels
     from spanloc import plots
     from spanloc.cli import commands
 
     Figure.savefig = quick.blank
     quick.quicken_hydra(setattr)
-    assert plots.curves, spanloc.cli.train.run
+    # Each fork would import these for itself.
+    assert all((plots.curves, spanloc.cli.train.run, numba.typed, pd, backend_agg, tensorboard))
     config.update("jaxtyping_disable", True)
     warnings.resetwarnings()
     # Those of the tests do not go to the descriptors.

@@ -3,6 +3,7 @@
 import copy
 import pickle
 from contextlib import contextmanager
+from functools import cache
 from types import SimpleNamespace
 
 import yaml
@@ -11,6 +12,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
 from jaxtyping import config
 from matplotlib.figure import Figure
+from omegaconf import _utils, base
 from pytorch_lightning import Callback
 
 _savefig = Figure.savefig
@@ -38,6 +40,24 @@ def yaml_loader(usual):
     return lambda: loader
 
 
+class YamlDumper(getattr(yaml, "CDumper", yaml.Dumper)):
+    """OmegaConf's writer of YAML with the one in C where there is one."""
+
+
+YamlDumper.add_representer(str, _utils.OmegaConfDumper.str_representer)
+FAST = {
+    _utils.OmegaConfDumper: YamlDumper,
+    yaml.SafeDumper: getattr(yaml, "CSafeDumper", yaml.SafeDumper),
+}
+
+
+def dump_all(documents, stream=None, Dumper=yaml.Dumper, usual=yaml.dump_all, **options):  # noqa: N803 - as there
+    try:
+        return usual(documents, stream, FAST.get(Dumper, Dumper), **options)
+    except UnicodeEncodeError:  # half a surrogate pair
+        return usual(documents, stream, Dumper, **options)
+
+
 def choices_so_far(overrides, defaults, self_added, usual=defaults_list._create_interpolation_map):
     """Hydra's table of what is chosen, for the choices that follow another one; made only where there are some."""
     if any(default.is_interpolation() for default in defaults):
@@ -62,7 +82,10 @@ def kept(usual):
 
 
 def quicken_hydra(replace):
-    """Makes the composition of settings, a third of the time of a short command, five times as fast."""
+    """Makes composing and writing of settings, a third of the time of a short command, five times as fast."""
+    replace(yaml, "dump_all", dump_all)
+    # What is parsed is only read.
+    replace(base, "parse", cache(base.parse))
     replace(defaults_list, "_create_interpolation_map", choices_so_far)
     replace(ConfigRepository, "load_config", kept(ConfigRepository.load_config))
     whole = "_compose_config_from_defaults_list"

@@ -124,9 +124,6 @@ def rounded(phi, cap=None, penalty=False, smoothing=0.3):
 
 PHI = {
     "": lambda x, c: math.sqrt(x**2 + c**2) - c,
-    "-log_cosh": lambda x, c: (
-        2 * c * math.log(math.cosh(min(abs(x) / (2 * c), 300))) + max(0.0, abs(x) - 600 * c)
-    ),
     "-huber": lambda x, c: x**2 / (2 * c) if abs(x) < c else abs(x) - c / 2,
 }
 

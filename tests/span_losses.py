@@ -15,10 +15,9 @@ CONFIGURED = {
     for path in sorted((CONFIGS / "span_loss").glob("*.yaml"))
 }
 SPAN_LOSSES = CONFIGURED | {
-    f"{name}-{phi}": partial(loss, phi=phi)
+    f"{name}-huber": partial(loss, phi="huber")
     for name, loss in CONFIGURED.items()
     if name.startswith("smooth_") and name.endswith("iou")
-    for phi in ("log_cosh", "huber")
 }
 SHARP = {name for name, loss in SPAN_LOSSES.items() if properties(loss).slope > 0}
 # Those that long measurements are made of.

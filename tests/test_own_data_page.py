@@ -169,7 +169,8 @@ def test_every_command_runs(ran, line):
     assert isinstance(folder, Path), folder
     if "-check" in line:
         survey = json.loads((folder / "out" / "check.json").read_text())
-        assert not [f for f in survey["findings"] if f["severity"] != "note"]
+        kinds = {f["kind"] for f in survey["findings"] if f["severity"] != "note"}
+        assert kinds <= {"few spans"}  # of so few recordings
         return
     config = yaml.safe_load((folder / "out" / "config.yaml").read_text())
     assert (folder / "out" / "best.ckpt").is_file()

@@ -282,8 +282,8 @@ def notes_on_labels(
     # One digit, rounded down.
     size = 10.0 ** math.floor(math.log10(least))
     return [
-        f"no prediction of {listed([*low], 5)} scores {min_score:g} or more, from where on spanloc-predict writes "
-        f"them; min_score={math.floor(least / size) * size:.1g} writes about as many as there are true spans"
+        f"all predictions of {listed([*low], 5)} score below {min_score:g}, so spanloc-predict leaves them out; "
+        f"with min_score={math.floor(least / size) * size:.1g} it writes about as many as there are true spans"
     ]
 
 

@@ -254,7 +254,7 @@ def test_a_recording_that_is_left_out_is_counted_among_the_warnings(cli, tmp_pat
     (root / "data" / "b.npy").write_bytes((root / "data" / "a.npy").read_bytes())
     assert check(cli, tmp_path, f"data.root={root}", "data.fps=50", "data.val_share=0") == tmp_path
     printed = capsys.readouterr().out
-    left_out = f"warning: {root / 'annotations.csv'}: recordings left out, as no row names them: b\n  Check the names"
+    left_out = f"warning: {root / 'annotations.csv'}: recordings left out, as no row names them: 'b'\n  Check the names"
     assert printed.count("no row names them") == printed.count(left_out) == 1
     assert f"\n0 errors, {len(survey(tmp_path).of('warning'))} warning" in printed
     assert "left out, as no row names them" in (tmp_path / "out" / "check.html").read_text()

@@ -37,6 +37,7 @@ def test_training_on_one_subject_is_a_note_and_notes_are_apart_from_choices(
 ):
     found = findings("{id},{start},{end},walk,{subject}", "data.fps=10", "data.val_share=0.5")
     assert found["one subject"].text.startswith("trained on one subject only")
+    assert found["few spans"].cases[0].text == "'walk': 4 spans"  # of 16 in all
     printed = capsys.readouterr().out
     assert printed.count("trained on one subject only") == 1
     assert "; no two spans overlap.\n" in printed
@@ -122,7 +123,7 @@ def test_columns_of_other_names_are_said_with_the_setting_that_reads_them(
     )
     printed = capsys.readouterr().out
     assert (
-        "so all spans have the label 'span'; not read: behaviour\n  If your labels are" in printed
+        "so all spans have the label 'span'; not read: 'behaviour'\n  If your labels are" in printed
     )
     assert f"name it: 'data.columns={{{columns}, label: behaviour}}'.\n" in printed
 

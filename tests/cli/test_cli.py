@@ -17,7 +17,7 @@ from spanloc.reports import ScoreResult
 # Quick on the recordings of ``annotated``.
 OWN = (
     "task=detection", "data=annotations", "data.crops_per_epoch=8", "backbone.width=8",
-    "trainer.max_epochs=1", "trainer.accelerator=cpu", "hydra.run.dir=run",
+    "trainer.max_epochs=1", "trainer.accelerator=cpu", "hydra.run.dir=run", "data.num_workers=0",
 )  # fmt: skip
 UNMEASURED = ("callbacks.convergence=null", "fit_decode=false")
 
@@ -69,7 +69,8 @@ def test_the_same_seed_gives_the_same_metrics_and_another_does_not(cli, trained)
 
 def test_a_run_resumed_elsewhere_ends_where_it_would_have_and_keeps_its_best(cli):
     options = (*SMALL, "task=detection", "optimizer.lr=0.05", "scheduler=constant",
-               "callbacks.average=null", "callbacks.convergence=null", "fit_decode=false")  # fmt: skip
+               "callbacks.average=null", "callbacks.convergence=null", "fit_decode=false",
+               "data.num_train=24")  # fmt: skip
     whole = cli("train", *options, "trainer.max_epochs=3", "hydra.run.dir=run") / "run"
     half = cli("train", *options, "trainer.max_epochs=2", "test=false", "hydra.run.dir=run") / "run"
     resumed = cli("train", *options, "trainer.max_epochs=3", f"ckpt_path={half / 'last.ckpt'}",
@@ -79,8 +80,8 @@ def test_a_run_resumed_elsewhere_ends_where_it_would_have_and_keeps_its_best(cli
         for run in (whole, half, resumed)
         for name in ("best.ckpt", "last.ckpt")
     }
-    assert steps[half.parent.name, "last.ckpt"] == 12
-    assert steps[resumed.parent.name, "last.ckpt"] == 18
+    assert steps[half.parent.name, "last.ckpt"] == 6
+    assert steps[resumed.parent.name, "last.ckpt"] == 9
     assert steps[whole.parent.name, "best.ckpt"] == steps[resumed.parent.name, "best.ckpt"]
     assert metrics(whole) == metrics(resumed)
     a, b = (torch.load(run / "last.ckpt", weights_only=True) for run in (whole, resumed))
@@ -94,8 +95,8 @@ def test_your_own_loss(cli, tmp_path):
         "def ends(pred, target):\n    return (pred - target).abs().mean(-1)\n"
         "def reduced(pred, target):\n    return (pred - target).abs().mean()\n"
     )
-    run = cli("train", *BARE, "span_loss._target_=theirs_loss.ends", "hydra.run.dir=run",
-              folder=tmp_path)  # fmt: skip
+    run = cli("train", *BARE, "span_loss._target_=theirs_loss.ends", "trainer.max_epochs=1",
+              "hydra.run.dir=run", folder=tmp_path)  # fmt: skip
     assert isinstance(run, Path), run
     line = cli("train", *BARE, "span_loss._target_=theirs_loss.reduced", folder=tmp_path)
     assert "the span loss gave the shape ()" in line
@@ -235,7 +236,7 @@ def test_the_testing_subset_is_not_opened_before_the_end(cli, annotated, monkeyp
         return read(signal, first, last)
 
     monkeypatch.setattr(NpySignal, "read", spy)
-    options = ("train", *OWN, *UNMEASURED, f"data.root={annotated}", "data.num_workers=0")
+    options = ("train", *OWN, *UNMEASURED, f"data.root={annotated}")
     cli(*options, "test=false")
     assert opened == []
     cli(*options)

@@ -122,7 +122,7 @@ def test_a_run_without_a_record_goes_on(tmp_path, caplog, content):
 
 
 def test_files_that_are_both_count_as_recordings(tmp_path):
-    for name in ("a.edf", "b.hea", "b.dat", "b.atr", "subsets.csv"):
+    for name in ("a.edf", "b.hea", "b.dat", "b.mat", "b.atr", "subsets.csv"):
         (tmp_path / name).write_text(name)
     paths = [tmp_path / name for name in ("a.edf", "b.atr", "subsets.csv", "missing.csv")]
     found = Fingerprint.of(tmp_path, paths, [tmp_path / "a.edf", tmp_path / "b.hea"])
@@ -131,6 +131,7 @@ def test_files_that_are_both_count_as_recordings(tmp_path):
         "a.edf": 5,
         "b.hea": 5,
         "b.dat": 5,
+        "b.mat": 5,
     }
 
 

@@ -19,6 +19,8 @@ SHORT = (
     "callbacks.convergence=null", "hydra.run.dir=run",
 )  # fmt: skip
 BARE = (*SHORT, "test=false", "fit_decode=false")
+# Of recordings: one short epoch.
+FEW = ("data.crops_per_epoch=8", "trainer.max_epochs=1", "data.num_workers=0")
 BARE_DATA = (
     "data.num_train=16",
     "data.num_val=4",
@@ -74,7 +76,7 @@ def test_a_folder_is_all_that_a_training_needs(cli, made, tmp_path, capsys):
 
 
 def test_spans_shorter_than_a_cell_are_counted_in_a_note(cli, annotated, tmp_path, capsys):
-    trained(cli, tmp_path, f"data.root={annotated}", "backbone.stride=16", short=BARE)
+    trained(cli, tmp_path, f"data.root={annotated}", "backbone.stride=16", *FEW, short=BARE)
     note = "3 of 6 spans are shorter than a cell of the finest level (backbone.stride=16)"
     printed = capsys.readouterr()
     assert note in printed.out
@@ -87,7 +89,7 @@ def test_convergence_comes_after_the_result_and_takes_one_line_of_own_data(
     cli, annotated, tmp_path, capsys, made_up
 ):
     short = [text for text in SHORT if "convergence" not in text]
-    data = BARE_DATA if made_up else [f"data.root={annotated}"]
+    data = BARE_DATA if made_up else [f"data.root={annotated}", *FEW, "data.batch_size=4"]
     trained(cli, tmp_path, *data, "fit_decode=false", short=short)
     lines = [line for line in capsys.readouterr().out.split("\n") if not line.startswith("[")]
     table = max(i for i, line in enumerate(lines) if line.startswith("└"))
@@ -109,12 +111,12 @@ def test_one_span_in_each_recording_is_a_task_of_its_own(cli, annotated, tmp_pat
     for fields in content["database"].values():
         fields["annotations"] = [{"segment": [1.0, 3.0], "label": "walk"}]
     path.write_text(json.dumps(content))
-    config = trained(cli, tmp_path, f"data.root={annotated}", short=BARE)
+    config = trained(cli, tmp_path, f"data.root={annotated}", *FEW, short=BARE)
     assert config["metric"]["monitor"] == "val/tiou"
     assert config["head"]["_target_"] == "spanloc.models.SingleHead"
     assert "every recording has exactly one span" in capsys.readouterr().out
     (other := tmp_path / "other").mkdir()
-    config = trained(cli, other, f"data.root={annotated}", "task=detection", short=BARE)
+    config = trained(cli, other, f"data.root={annotated}", "task=detection", *FEW, short=BARE)
     assert config["metric"]["monitor"] == "val/mAP"
 
 
@@ -138,7 +140,7 @@ def test_five_recordings_and_recordings_without_spans_work(cli, tmp_path, capsys
         spans = [f"r{i},{start},{start + 2.5},cough" for start in (1, 10, 20)]
         lines += spans if i % 2 == 0 else [f"r{i},,,"]
     (folder / "annotations.csv").write_text("\n".join(lines))
-    config = trained(cli, tmp_path, f"data.root={folder}", "data.fps=10")
+    config = trained(cli, tmp_path, f"data.root={folder}", "data.fps=10", *FEW)
     assert config["module"]["classes"] == ["cough"]
     assert math.isinf(config["data"]["crop_seconds"])
     printed = re.sub(r"\s+", " ", capsys.readouterr().out)
@@ -196,5 +198,5 @@ def test_labels_that_are_numbers_get_names_and_the_model_can_be_loaded(cli, tmp_
         columns = {"time": np.arange(200) / 10, "x": values, "label": labels}
         pd.DataFrame(columns).to_csv(tmp_path / "own" / "data" / f"{name}.csv", index=False)
     settings = ("data.label_map={2: freeze}", "data.background=[1]", "data.ignore=[0]")
-    trained(cli, tmp_path, f"data.root={tmp_path / 'own'}", *settings, short=BARE)
+    trained(cli, tmp_path, f"data.root={tmp_path / 'own'}", *settings, *FEW, short=BARE)
     assert spanloc.load(tmp_path / "run").classes == ["freeze"]

@@ -150,12 +150,8 @@ def test_a_bad_trial_is_pruned_at_a_validation(cli, tmp_path, capsys):
     [
         ({"low": 1, "high": 0.5}, "x: `low <= high` must hold, but got (low=1, high=0.5)"),
         ({"low": 1, "hihg": 2}, "x has no 'hihg'; wanted {low, high}"),
-        ({"lo": 1, "hi": 2}, "x.lo is 1; wanted {low, high}"),
-        ({"low": None, "high": 2}, "x.low is None; wanted a number"),
         ({"low": 0.0, "high": 2, "log": True}, "x: `low > 0` must hold"),
-        ({"low": 0, "high": 2, "log": 1}, "x.log is 1; wanted true or false"),
         ({"choices": []}, "x.choices is []; wanted a list of values"),
-        ({"choices": [1], "low": 1}, "x has choices and low"),
         (3, "x is 3; wanted {low, high}"),
     ],
 )
@@ -175,14 +171,11 @@ def test_a_parameter_is_replaced_changed_or_taken_out():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["nothing=3"], "there is no setting 'nothing'"),
         (["hparams_search=detector"], "there is no setting 'matcher.radius' in a run with these"),
         (["hparams_search.scheduler={choices: [cosine, cosin]}"], "did you mean cosine?"),
-        (["num_trials=0"], "num_trials is 0; wanted a whole number, at least 1"),
         (["sampler._target_=optuna.samplers.Nothing"], "optuna.samplers has no 'Nothing'"),
         (["objective=step"], "direction is not set; objective=step wants maximize or minimize"),
         (["trainer.devices=2"], "trainer.devices is 2; a trial trains in one process"),
-        (["callbacks.best=null"], "there is nothing to choose the best trial by"),
     ],
 )
 def test_what_cannot_be_searched_is_one_line_before_anything_is_written(

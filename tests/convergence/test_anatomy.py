@@ -124,7 +124,7 @@ def test_every_loss_of_the_group_is_what_it_says(loss, length):
     ("phi", "smoothing", "curvature"),
     [
         ("pseudo_huber", 0.3, 1 / 0.3), ("pseudo_huber", 0.001, 1000), ("huber", 0.3, 1 / 0.3),
-        ("huber", 0.05, 20), ("log_cosh", 0.3, 0.5 / 0.3), ("log_cosh", 0.7, 0.5 / 0.7),
+        ("huber", 0.05, 20),
     ],
 )  # fmt: skip
 def test_curvature_and_largest_stable_step_of_the_smooth_ones(phi, smoothing, curvature, length):

@@ -94,7 +94,7 @@ def test_a_falling_step_takes_the_loss_down_and_leaves_the_gradient():
     assert (found.final_gradient - math.sqrt(2)).abs().max() < 1e-4
 
 
-@pytest.mark.parametrize("phi", ["pseudo_huber", "log_cosh", "huber"])
+@pytest.mark.parametrize("phi", ["pseudo_huber", "huber"])
 def test_a_smooth_loss_settles_below_its_largest_stable_step_and_not_above(phi):
     loss = partial(losses.smooth_giou_loss, smoothing=0.1, phi=phi)
     most = anatomy(loss, 10.0).largest_stable_step
@@ -168,9 +168,7 @@ def test_everything_scales_with_the_length(rule):
 )
 def test_the_exponent_distinguishes_sharp_from_smooth(name, rule):
     lr, scheduler = RULES[rule]
-    found = descent(
-        SPAN_LOSSES[name], sgd(lr if name in SHARP else 5 * lr), scheduler, num_steps=400
-    ).exponent()
+    found = descent(SPAN_LOSSES[name], sgd(lr if name in SHARP else 5 * lr), scheduler).exponent()
     assert found.determinable
     assert found.slope == pytest.approx(0 if name in SHARP else 0.5, abs=0.1)
 

@@ -1,5 +1,7 @@
 """Tables of annotations, subsets, and which format a folder holds."""
 
+from unicodedata import normalize
+
 import pandas as pd
 import pytest
 from recordings import RATE, error_of, recording, said
@@ -72,6 +74,20 @@ def test_subsets_come_from_a_file_or_from_folders(tmp_path, caplog):
     (tmp_path / "data").mkdir()
     (tmp_path / "testing" / "b.npy").rename(tmp_path / "data" / "b.npy")
     assert subsets() == [[("a", None)], [], [("b", None)]]
+    assert not caplog.messages
+    for name in ("notes", "todo"):
+        (tmp_path / f"{name}.txt").write_text("of the day\n")
+    subsets()
+    (line,) = caplog.messages
+    assert line.endswith(": left out, no recordings of these names: 'notes.txt', 'todo.txt'")
+    texts = tmp_path / "texts"
+    (texts / "data").mkdir(parents=True)
+    for name in "ab":
+        (texts / "data" / f"{name}.txt").write_text("1 2\n" * 200)
+        (texts / f"{name}.txt").write_text("0\t1\tx\n")
+    caplog.clear()
+    assert said(read_annotations(texts, fps=RATE)) == {name: [(0, 1, "x")] for name in "ab"}
+    assert not caplog.messages
     file = tmp_path / "subsets.csv"
     file.write_text("Sequence;Subset;Subject\na.npy;validation;p\nb;training;q\n")
     assert subsets() == [[("b", "q")], [("a", "p")], []]
@@ -87,6 +103,24 @@ def test_subsets_come_from_a_file_or_from_folders(tmp_path, caplog):
     assert subsets() == [[("a", "p")], [], [("b", "q")]]
     file.write_text("sequence,split,subject\na,testing,p\nb,training,q\n")
     assert "columns are 'sequence', 'split', 'subject'; wanted" in error_of(tmp_path, fps=RATE)
+
+
+def test_names_are_the_same_with_accents_as_a_mac_writes_them_and_as_others_do(tmp_path):
+    mac, other = (normalize(form, "día") for form in ("NFD", "NFC"))
+    (tmp_path / "data").mkdir()
+    text = f"{normalize('NFD', 'time,código,año')}\n0,1,pájaro\n0.1,1,pájaro\n0.2,2,\n"
+    (tmp_path / "data" / f"{mac}.csv").write_text(text)
+    (tmp_path / "subsets.csv").write_text(f"sequence,subset\n{other},testing\n")
+    read = read_annotations(tmp_path, columns={"label": "año"}, background=[])
+    (record,) = read.subsets["testing"]
+    assert (record.id, read.classes, record.signal.channels) == (other, ["pájaro"], ("código",))
+    (tmp_path / f"{mac}.txt").write_text("0\t0.1\tx\n")
+    (tmp_path / f"{mac}.rttm").write_text(f"SPEAKER {mac} 1 0 0.1 <NA> <NA> x <NA> <NA>\n")
+    for kind, name in (("table", mac), ("table", f"{mac}.csv"), ("audacity", ""), ("rttm", "")):
+        (tmp_path / "annotations.csv").write_text(f"sequence,start,end,label\n{name},0,0.1,x\n")
+        found = read_annotations(tmp_path, format=kind, channels=["código"])
+        (record,) = found.subsets["testing"]
+        assert (record.id, record.spans.tolist()) == (other, [[0, 1]])
 
 
 def test_several_formats_in_one_folder_are_named(tmp_path):

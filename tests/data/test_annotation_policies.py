@@ -267,9 +267,14 @@ def test_the_same_span_of_two_labels_is_no_duplicate(tmp_path):
     assert found == []
 
 
-def test_an_end_that_sticks_out_by_less_than_a_step_is_no_mistake(tmp_path):
-    table(tmp_path, ["a,-0.01,10.015,x"])
-    assert record_of(tmp_path, "a", fps=50).spans.tolist() == [[0, 500]]
+def test_an_end_that_sticks_out_by_a_step_is_no_mistake_except_in_steps(tmp_path):
+    for end in (10.015, 10.02, 10.0201):
+        table(tmp_path, [f"a,-0.01,{end},x"])
+        assert record_of(tmp_path, "a", fps=50).spans.tolist() == [[0, 500]]
+    table(tmp_path, ["a,0,10.021,x"])
+    assert "wanted 0 <= start < end <= duration (10.0)" in error_of(tmp_path, fps=50)
+    table(tmp_path, ["a,0,501,x"])
+    assert "wanted 0 <= start < end <= 500" in error_of(tmp_path, fps=50, unit="steps")
 
 
 def test_a_key_is_passed_to_the_signal(tmp_path):

@@ -9,6 +9,8 @@ from recordings import error_of
 from surveyed import survey
 
 from spanloc.data import AnnotatedData, read_annotations
+from spanloc.data.inputs import open_recording
+from spanloc.data.quotes import as_written
 from spanloc.data.signals import Regular, Resampled, open_signal
 from spanloc.data.signals.channels import some_channels
 from spanloc.files import counted
@@ -269,14 +271,29 @@ def test_times_of_float32_that_begin_late_are_regular(tmp_path):
 def test_times_that_may_be_milliseconds_are_a_finding(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "annotations.csv").write_text("sequence,start,end\na,1,2\n")
-    for unit, step, found in (
-        ("", 33, True),
-        ("", 1, False),
-        ("_ms", 33, False),
-        ("_ms", 3000, True),
-    ):
+    cases = ("", 33, True), ("", 1, False), ("_ms", 33, False), ("_s", 60, False)
+    for unit, step, found in cases:
         times = [f"{step * i},{i % 7}" for i in range(100)]
         text = "\n".join([f"time{unit},x", *times])
         (tmp_path / "data" / "a.csv").write_text(text)
-        kinds = {finding.kind for finding in survey(tmp_path, bad_spans="drop").findings}
-        assert ("slow" in kinds) == found
+        first = survey(tmp_path, bad_spans="drop").findings[0]
+        assert (first.kind == "slow") == found == ("{time: time_ms}', with" in first.advice)
+
+
+def test_a_unit_may_follow_the_name_or_number_of_a_column_in_training_and_prediction(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "annotations.csv").write_text("sequence,start,end\na,1,2\nb,1,2\nc,1,2\n")
+    rows = "\n".join(f"{40 * i},{i % 7}" for i in range(100))
+    for names, time in (("", "0"), ("Uhr,x\n", "Uhr"), ("Uhr_ms,x\n", "Uhr_ms")):
+        for name in "abc":
+            (tmp_path / "data" / f"{name}.csv").write_text(names + rows)
+        if time != "Uhr_ms":
+            (found, *_) = survey(tmp_path, columns={"time": time}, bad_spans="drop").findings
+            time = f"{time}_ms"
+            assert (found.kind, found.severity) == ("slow", "warning")
+            assert as_written({"time": time}) in found.advice
+        data = AnnotatedData(tmp_path, columns={"time": time})
+        data.setup()
+        assert data.input.time == time
+        signal = open_recording(tmp_path / "data" / "a.csv", data.input)
+        assert (signal.rate, signal.num_channels) == (25, 1)

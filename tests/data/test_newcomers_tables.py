@@ -152,18 +152,18 @@ def test_recordings_that_were_written_in_parts_are_named_where_the_whole_is_miss
 
 @pytest.mark.parametrize(
     ("few", "many", "rare", "warned"),
-    [(4, 20, "wvae", True), (5, 25, "wvae", False), (4, 19, "wvae", False), (1, 20, "wave2", False), (1, 20, "nod", False)],
+    [(4, 20, "wvae", True), (8, 80, "wvae", True), (8, 79, "wvae", False), (4, 19, "wvae", False), (1, 20, "wave2", False), (1, 20, "nod", False)],
 )  # fmt: skip
 def test_a_rare_label_nearly_called_like_a_frequent_one_is_warned_of(
     tmp_path, caplog, few, many, rare, warned
 ):
     labels = [rare] * few + ["wave"] * many + ["circle"] * many
-    rows = (f"a,{i / 10},{i / 10 + 0.1},{label}\n" for i, label in enumerate(labels))
+    rows = (f"a,{i / 20},{i / 20 + 0.05},{label}\n" for i, label in enumerate(labels))
     recording(tmp_path / "data", "a")
     (tmp_path / "annotations.csv").write_text("sequence,start,end,label\n" + "".join(rows))
     read_annotations(tmp_path, fps=RATE)
     text = (
-        f"'{rare}' ({counted(few, 'span')}) is nearly 'wave' ({many} spans). If it is a misspelling"
+        f"'{rare}' ({counted(few, 'time')}) is nearly 'wave' ({many} times). If it is a misspelling"
     )
     assert (text in caplog.text) == warned == bool(caplog.records)
     if warned:
@@ -232,7 +232,7 @@ def test_labels_of_several_spellings_are_a_warning_and_those_without_any_a_findi
 ):
     text = units_table("seconds", lambda i: ("cough", "Cough", "cough", "runny nose", "")[i % 5])
     found = findings(tmp_path, f"{text}\na,9,9.5,Runny  nose\n")
-    assert "'Cough' (4 spans) is nearly 'cough' (8 spans), 'Runny  nose' (1 span) is" in caplog.text
+    assert "'Cough' (4 times) is nearly 'cough' (8 times), 'Runny  nose' (1 time) is" in caplog.text
     assert "'data.label_map=\"{Cough: cough, Runny  nose: runny nose}\"'" in caplog.text
     assert found["span: no label"].advice.startswith("Fill it in")
     assert found["span: no label"].cases[0].line.endswith("a, line 6: the label is empty")

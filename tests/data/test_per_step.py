@@ -66,6 +66,7 @@ def test_labels_that_are_numbers_are_names_and_0_is_background_with_a_warning(
     read = read_annotations(folder(tmp_path, name, a=table(labels)))
     assert spans_of(read) == {"1": [2, 4], "2": [4, 5]}
     assert "where the label is '0', there is no span; data.background=[]" in caplog.text
+    assert "if it means that nobody watched: 'data.ignore=[\"0\"]'" in caplog.text
 
 
 def test_a_label_that_may_say_that_nothing_happens_is_named_until_a_setting_names_it(
@@ -131,21 +132,24 @@ def test_a_table_without_names_has_columns_by_number(tmp_path):
     table().to_csv(tmp_path / "data/a.csv", index=False, header=False)
     columns = {"time": "0", "label": "2"}
     assert spans_of(read_annotations(tmp_path, columns=columns)) == SPANS
+    wanted = "(NAME: one of 0 to 2, as the columns have no names)"
+    assert error_of(tmp_path, columns={"time": "0"}).endswith(wanted)
     table()[3:].to_csv(tmp_path / "data/a.csv", index=False, header=False)
     assert spans_of(read_annotations(tmp_path, columns=columns)) == {"walk": [0, 4], "sit": [4, 6]}
 
 
 def test_without_the_column_its_name_is_asked_for(tmp_path):
     folder(tmp_path, a=table().rename(columns={"label": "activity"}))
-    message = r"no recording has a column 'label' .* there are 'time', 'x', 'activity'; set 'data"
+    message = (
+        r"no recording has a column 'label'; the columns are 'time', 'x', 'activity'; set 'data"
+    )
     with pytest.raises(ValueError, match=message):
         read_annotations(tmp_path, format="column")
     assert "a label in every row: 'data.columns={label: NAME}'" in error_of(tmp_path)
     message = error_of(tmp_path, columns={"labels": "activity"}, format="column")
     assert "no field 'labels'; wanted label, subject or time" in message
     message = error_of(tmp_path, columns={"label": "activty"})
-    assert "no recording has a column 'activty' with labels" in message
-    assert "there are 'time', 'x', 'activity'" in message
+    assert "a column 'activty'; the columns are 'time', 'x', 'activity'; did you mean" in message
     message = error_of(tmp_path, columns={"label": "activity", "subject": "person"})
     assert "there is no column 'person'; it has 'time', 'x', 'activity'" in message
 
@@ -178,10 +182,18 @@ def test_labels_are_the_same_whatever_program_wrote_them(tmp_path, background, l
     assert spans_of(read) == {name: [3, 7]}
 
 
-def test_a_gap_in_the_times_ends_a_span(tmp_path):
+def test_a_gap_in_the_times_ends_a_span_unless_the_label_lasts_longer_on_either_side(tmp_path):
     times = np.r_[np.arange(5), 60 + np.arange(5)] / 10
     read = read_annotations(folder(tmp_path, a=table(["walk"] * 7 + ["sit"] * 3, times)))
     assert read.subsets["training"][0].spans.tolist() == [[0, 5], [60, 62], [62, 65]]
+    # Gaps of 20 steps; the last 15 rows are fewer.
+    times = np.r_[np.arange(50), np.arange(70, 100), np.arange(120, 135)] / 10
+    for first, wanted in (
+        ("walk", [[0, 100], [120, 135]]),
+        ("sit", [[0, 50], [70, 100], [120, 135]]),
+    ):
+        table([first] * 50 + ["walk"] * 45, times).to_csv(tmp_path / "data/a.csv", index=False)
+        assert read_annotations(tmp_path).subsets["training"][0].spans.tolist() == wanted
 
 
 def test_labels_that_become_one_are_one_span(tmp_path):

@@ -183,6 +183,9 @@ CASES = {
     "few spans": (with_c(s=4, u=9, v=9), with_c(s=4, t=1), "warning", 1, "'c': 4 spans"),
     "rare label": (with_c(s=5, t=4, u=9, v=9), with_c(s=5, t=5), "note", 1, "'c': 9 spans"),
     "rare label, with few": (with_c(s=5), with_c(s=4), "note", 1, "'c': 5 spans"),
+    "no background": (
+        all_replaced(spans_of((0, 11.9))), all_replaced(spans_of((0, 11.8))), "note", 1, "",
+    ),
     "rare spans": (sparse(2010), sparse(1990), "note", 1, ""),
     "label not in testing": (with_c(s=9, u=1), with_c(s=9, v=1), "note", 1, "'c'"),
     "label not in validation": (with_c(s=9, v=1), with_c(s=9, u=1), "note", 1, "'c'"),

@@ -143,8 +143,6 @@ def test_options_given_by_hand_are_used_and_stay_where_they_are_fitted_into_a_fi
             "fit_decode=[bias,votes]",
             r"fit_decode is \['bias', 'votes'\]; wanted true, false or a list",
         ),
-        ("fit_decode=votes", "fit_decode is votes; wanted true, false or a list of bias, voting"),
-        ("decode.voting=2", r"decode.voting is 2; wanted a number in \(0, 1\]"),
         ("decode.voting=a", "decode.voting is 'a'; wanted a number"),
         ("+decode.votes=2", "spanloc.decode.Decode has no option 'votes'"),
     ],

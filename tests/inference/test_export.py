@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import unchecked
+from conftest import BARE, unchecked
 from processes import python
 
 import spanloc
@@ -28,12 +28,18 @@ NUMPY_EXAMPLE = ROOT / "scripts" / "predict_onnx.py"
 BLOCKS = re.findall(
     r"<!-- run -->\n```(\w+)\n(.*?)\n```", (ROOT / "docs" / "export.md").read_text(), re.DOTALL
 )
-SLOW = pytest.mark.slow  # 10 s for each file that is exported
+SLOW = pytest.mark.slow  # 10 s for each file that is exported; its time is that of the levels
+FEW_LEVELS = ("task=detection", "neck.num_levels=2", "trainer.max_epochs=1", "hydra.run.dir=run")
 EVERY = [
     ("detection", ".onnx"),
     pytest.param("single", ".onnx", marks=SLOW),
     pytest.param("detection", ".pt2", marks=SLOW),
 ]
+
+
+@pytest.fixture(scope="module")
+def trained(trained, cli):
+    return {**trained, "detection": cli("train", *BARE, *FEW_LEVELS) / "run"}
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,16 @@ import itertools
 
 import numpy as np
 import torch
+from conftest import points_model, points_task
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 
 from spanloc import plots
+from spanloc.cli.evaluate import timelines
 from spanloc.convergence import GradientHistory
+from spanloc.facts import InputFacts
 from spanloc.plots.style import BLUE, new_axes, plain_log
+from spanloc.structures import Sample, Timeline
 
 
 def pixels(figure):
@@ -58,6 +62,21 @@ def test_channels_are_drawn_one_below_the_other_from_the_start_of_the_sequence()
     assert 5 < middle.x0 < middle.x1 < 9
     (rows,) = many.images
     assert rows.get_array().shape[0] == 20
+
+
+def test_bands_of_sound_have_low_frequencies_at_the_bottom_and_an_axis_in_hz():
+    task = points_task(points_model(16))
+    options = {"num_bands": 16}
+    task.input = InputFacts(1, 1000.0, features="log_spectrogram", feature_options=options)
+    features = torch.randn(16, 40)
+    features[0] = torch.arange(40.0)  # the lowest band
+    sample = Sample("r", features, torch.zeros(0, 2), torch.zeros(0).long(), Timeline(0.01))
+    signal, _ = timelines(task, [sample]).axes
+    (rows,) = signal.images
+    assert (np.diff(rows.get_array()[-1]) > 0).sum() > 35
+    assert rows.get_extent()[2:] == [15.5, -0.5]  # the last row is at the bottom
+    names = [text.get_text() for text in signal.get_yticklabels()]
+    assert (names[0], names[-1]) == ("463 Hz", "23 Hz")
 
 
 def test_what_is_ignored_is_shaded_and_in_the_legend():

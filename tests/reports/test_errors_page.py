@@ -11,12 +11,15 @@ from conftest import HINTS_OF_LIGHTNING
 from metric_rows import rows, tensors
 from pages import blocks, commands, page, run
 
+import spanloc
 from spanloc import reports
+from spanloc.cli.evaluate import write_evaluation
 from spanloc.metrics import ORACLES, confusion, diagnose
 from spanloc.metrics.oracles import STANDARD
 from spanloc.reports import ScoreResult
 from spanloc.reports.score_tables import notes_on_ends, notes_on_labels
-from spanloc.reports.scores import tally_tables
+from spanloc.reports.scores import limit_table, tally_tables
+from spanloc.training.callbacks import Evaluated
 
 pytestmark = HINTS_OF_LIGHTNING
 PAGE = page("errors.md")
@@ -134,8 +137,43 @@ def test_labels_that_are_confused_are_counted_from_the_limit_of_the_score_on():
     assert table.title == "Confusion of labels (score ≥ 0.2)"
     assert texts(table) == [["b", "a", "1", "33.3 %"]]
     assert "Of 5 targets" in table.notes[0]
+    # Of the three wrong labels two lie on targets that are found.
+    assert "as 'wrong label': 3 (score ≥ 0.2)" in table.notes[1]
+    assert (
+        len(
+            reports.confusion_table(
+                dataclasses.replace(scores, surest={**scores.kinds, "wrong label": 1})
+            ).notes
+        )
+        == 1
+    )
     page = reports.score_page(scores)
     assert page.index("Labels, the worst") < page.index("Confusion of") < page.index("<svg")
+
+
+@pytest.mark.parametrize("overlapping", [False, True])
+def test_what_is_kept_is_counted_as_spanloc_predict_writes_it(named_model, tmp_path, overlapping):
+    task, evaluated = spanloc.load(named_model), Evaluated()
+    assert task.facts.overlapping is False
+    task.facts = dataclasses.replace(task.facts, overlapping=overlapping)
+    truths = [(0, 0, 0, 10), (1, 1, 20, 30)]
+    predictions = [
+        (1, 1, 20, 30, 0.15),
+        (0, 0, 0, 10, 0.9),
+        (0, 1, 1, 10, 0.5),  # overlaps the one before
+        (1, 0, 29, 39, 0.45),  # ends after the true span, which it hardly overlaps
+    ]
+    evaluated.predictions, evaluated.targets = tensors(predictions, truths)
+    scores = write_evaluation({}, evaluated, task, "test", tmp_path)
+    assert scores.diagnosis["num_predictions"] == 4
+    assert scores.diagnosis["predictions"]["wrong label"] == 1
+    kept = {row["score from"].text: row["predictions"].text for row in limit_table(scores).cells}
+    number = 3 if overlapping else 2
+    assert (kept["0.1"], kept["0.2"]) == (str(number + 1), str(number))
+    assert scores.kinds["wrong label"] == overlapping
+    assert [row["error"] for row in scores.diagnosis["wrong"]].count("wrong label") == overlapping
+    assert sum(scores.diagnosis["classes"]["walk"]["first"].values()) == overlapping
+    assert sum(row["wrong"] for row in scores.diagnosis["tally"]["recording"]) == 1 + overlapping
 
 
 def test_subjects_and_recordings_are_listed_worst_first():

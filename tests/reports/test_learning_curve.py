@@ -87,6 +87,10 @@ def test_the_answer_is_in_words(tmp_path, errors, answer):
     said = curve.sentences()
     assert said.startswith(answer)
     assert f"would give test/tiou of about {curve.at(32)[0]:.3f} (95 % interval" in said
+    measured = curve.values[curve.counts == 16].mean()
+    assert said.endswith(
+        f" compared with {curve.at(16)[0]:.3f} on the fitted line (measured: {measured:.3f})."
+    )
 
 
 @pytest.mark.parametrize("level", [0.3, 0.905, 0.97])

@@ -251,9 +251,9 @@ def test_the_same_runs_give_the_same_page_and_markdown_has_its_numbers(sweep):
     assert "0.930 ± 0.036" in text
 
 
-def test_nothing_to_draw_is_said(tmp_path):
+def test_without_gradients_there_is_no_part_on_them(tmp_path):
     write_run(tmp_path, {"config.yaml": config()})
-    assert "No run has logged anything to draw yet." in shown(tmp_path, reports.page)
+    assert not any("Gradient and loss" in text for text in shown(tmp_path))
     write_run(tmp_path, {"config.yaml": "broken: ["})
     assert "config.yaml cannot be used: while parsing" in shown(tmp_path, reports.page)
 
@@ -289,7 +289,9 @@ def test_the_command(cli, trained, tmp_path):
 
 def test_missing_values_sort_last_and_show_as_a_dash(tmp_path):
     write_run(tmp_path, {"config.yaml": config(), "overrides.yaml": []})
-    (row,) = tables(tmp_path)[3]
-    assert row["span loss"].text == reports.NONE
-    assert math.isnan(row["span loss"].value)
+    (row,) = tables(tmp_path)[0]
+    assert row["training (s)"].text == reports.NONE
+    assert math.isnan(row["training (s)"].value)
+    finished(tmp_path / "one", metrics={}, figures={"tiou": None})
+    assert "1 − tIoU, training" not in tables(tmp_path)[3][0]
     assert f'data-value="">{reports.NONE}' in shown(tmp_path, reports.page)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from mutated import at_length, harmless, often
+from mutated import at_length, harmless
 
 import spanloc
 
@@ -141,7 +141,7 @@ def loads_or_is_refused(path):
         assert not spanloc.load(path).training
 
 
-@at_length(15, 3_000)
+@at_length(8, 3_000)
 def test_any_content_loads_or_is_refused_in_words(odd, often):
     @often
     @given(st.integers(0, 2**32))
@@ -156,14 +156,3 @@ def test_any_content_loads_or_is_refused_in_words(odd, often):
         loads_or_is_refused(odd(change))
 
     run()
-
-
-@often(30)
-@given(data=st.data())
-def test_any_bytes_load_or_are_refused_in_words(trained, tmp_path, data):
-    damaged = bytearray((trained["detection"] / "best.ckpt").read_bytes())
-    for _ in range(data.draw(st.integers(1, 20))):
-        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
-    path = tmp_path / "odd.ckpt"
-    path.write_bytes(damaged)
-    loads_or_is_refused(path)

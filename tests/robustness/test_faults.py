@@ -1,24 +1,154 @@
-"""A disk that fails or fills up: one line, nothing of what was there is lost, and the run can go on."""
+"""A run that is killed at any moment, or whose disk fails or fills up, and that is resumed, ends as one that was not.
+
+A fault of the disk is one line, and nothing of what was there is lost.
+"""
 
 import errno
 import json
 import os
+import random
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from conftest import annotated as annotated_data
 from hostile import TINY, results, same_results, temporary, undisturbed
+from processes import begun, until_saved
 
 RUN = (*TINY, "task=single")
+AVERAGE = (
+    "+callbacks.average={_target_:pytorch_lightning.callbacks.EMAWeightAveraging,decay:0.9}",
+)
+ANNEAL = ("callbacks=anneal", "span_loss=smooth_giou")
+# Weights are averaged, the loss is annealed, and steps have two batches; three epochs of eight.
+RECORDINGS = (
+    "task=detection", *ANNEAL, "data=annotations", "transforms=[jitter,time_warp,mix_background]",
+    "data.crop_seconds=4", "data.crops_per_epoch=32", "data.batch_size=4", "backbone.width=8",
+    "backbone.stride=1", "neck.num_levels=2", "trainer.max_epochs=3", "trainer.accumulate_grad_batches=2",
+    "trainer.accelerator=cpu", "hydra.run.dir=run", "data.num_workers=0",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def expected(commands, tmp_path_factory):
-    return undisturbed(commands, tmp_path_factory.mktemp("whole"), *RUN)[0]
+def kinds(tmp_path_factory):
+    """Settings of kinds of runs."""
+    recordings = (
+        *RECORDINGS,
+        f"data.root={annotated_data.__wrapped__(tmp_path_factory.mktemp('data'))}",
+    )
+    return {
+        "single": RUN,
+        "detection": (*TINY, "task=detection"),
+        "averaged": (*TINY, "task=detection", *AVERAGE),
+        "annealed": (*RUN, *ANNEAL),
+        "averaged and annealed": (*RUN, *AVERAGE, *ANNEAL, "trainer.accumulate_grad_batches=2"),
+        "recordings": recordings,
+        "recordings, saved after every step": (*recordings, "callbacks.last.every_minutes=1e-9"),
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(commands, kinds, tmp_path_factory):
+    """Results of the run of a kind that is not disturbed, its seconds, and its file operations."""
+    known = {}
+
+    def run(kind):
+        if kind not in known:
+            known[kind] = undisturbed(commands, tmp_path_factory.mktemp("whole"), *kinds[kind])
+        return known[kind]
+
+    return run
+
+
+@pytest.fixture
+def expected(whole):
+    return whole("single")[0]
+
+
+def go_on(commands, folder, settings, **kill):
+    """Resumes, or starts again what cannot be resumed; gives the outcome and the word for what it was."""
+    found = commands.train(folder, f"resume={folder / 'run'}", **kill)
+    if found.code != 1:
+        said = (folder / "run" / "train.log").read_text().splitlines()[-1:]
+        complete = any("there is nothing to do" in line for line in said)
+        return found, "complete" if complete else "resumed"
+    assert len(found.text.splitlines()) == 1, found.text
+    assert "no such f" in found.text, found.text
+    return commands.train(folder, *settings, **kill), "started again"
+
+
+def check_goes_on(commands, folder, expected, settings=RUN):
+    found, what = go_on(commands, folder, settings)
+    assert found.code == 0, found.text
+    same_results(folder / "run", expected)
+    return what
+
+
+def place_in_epoch(run):
+    """Of the last checkpoint of a run on recordings; none without one."""
+    if not (run / "last.ckpt").exists():
+        return None
+    return torch.load(run / "last.ckpt", weights_only=True).get("AnnotatedData", {}).get("batch")
+
+
+@pytest.mark.parametrize("part", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3))])
+def test_a_killed_run_ends_as_one_that_was_not(commands, kinds, whole, tmp_path, part):
+    draw = random.Random(part)
+    kind = ("single", "detection")[part % 2]
+    expected, seconds, _ = whole(kind)
+    moment = (part + draw.random()) / 4 * seconds
+    found = commands.train(tmp_path, *kinds[kind], moment=moment)
+    assert found.code in (-signal.SIGKILL, 0)
+    check_goes_on(commands, tmp_path, expected, kinds[kind])
+
+
+@pytest.mark.slow  # 9 minutes
+def test_a_hundred_kills(commands, kinds, whole, tmp_path):
+    """At moments and at all file operations in turn; one in three resumed runs is killed too."""
+    draw, seen, places = random.Random(0), set(), set()
+    for number in range(100):
+        kind = list(kinds)[number % len(kinds)]
+        expected, seconds, events = whole(kind)
+        folder = tmp_path / str(number)
+        moments = {"moment": draw.random() * seconds}
+        operations = {
+            "event": number * events // 100,
+            "delay": draw.choice([0.0, 2e-3]) * draw.random(),
+        }
+        first, second = (moments, operations) if number % 2 else (operations, moments)
+        try:
+            commands.train(folder, *kinds[kind], **first)
+            if number % 3 == 0:
+                go_on(commands, folder, kinds[kind], **second)
+            places.add(place_in_epoch(folder / "run"))
+            seen.add(check_goes_on(commands, folder, expected, kinds[kind]))
+        except Exception as error:
+            error.add_note(f"run {number}, {kind}, killed at {json.dumps([first, second])}")
+            raise
+    assert {"resumed", "complete", "started again"} == seen
+    # Some in an epoch, some at the end of one.
+    assert {0} < places - {None}
+
+
+@pytest.mark.slow  # 15 s each
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.2])
+def test_a_run_that_is_terminated_goes_on_where_it_was(commands, kinds, whole, tmp_path, seconds):
+    settings = kinds["recordings"]
+    process = begun("train", *settings, folder=tmp_path)
+    until_saved(process, tmp_path / "run")
+    time.sleep(seconds)
+    process.terminate()
+    resume = f"To resume it: spanloc-train resume={tmp_path / 'run'}"
+    said = process.communicate(timeout=60)[1].splitlines()
+    assert said == ["spanloc-train: terminated", resume]
+    assert process.returncode == 143
+    check_goes_on(commands, tmp_path, whole("recordings")[0], settings)
 
 
 def check_one_line(text, folder, cause):
@@ -45,15 +175,6 @@ def check_whole(run):
             assert b"IEND" in path.read_bytes()[-12:]
         elif path.suffix == ".html":
             assert path.read_text().rstrip().endswith("</html>")
-
-
-def check_goes_on(commands, folder, expected):
-    found = commands.train(folder, f"resume={folder / 'run'}")
-    if found.code == 1:
-        assert "no such f" in found.text, found.text
-        found = commands.train(folder, *RUN)
-    assert found.code == 0, found.text
-    same_results(folder / "run", expected)
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def check(folder, bad, content, policy):
         assert all(line.isprintable() and len(line) < 2000 for line in notes(found))
 
 
-@at_length(150, 3_000)  # a minute each
+@at_length(50, 3_000)  # a minute each
 @pytest.mark.parametrize("bad", ["p", "a"])
 def test_predictions_and_annotations_with_a_mistake_are_read_or_refused_in_one_line(
     folder, often, bad
@@ -111,13 +111,10 @@ GOOD = "a,0,2.5,walk,0.5\n"
         ("p.csv", "", "the file is empty"),
         ("p.csv", "sequence,start\n", "p.csv: line 1: there is no column 'end'"),
         ("p.csv", "sequence|start|end\n", "there are no columns 'sequence', 'start' and 'end'; found 'sequence|start|end'; set 'columns.predictions={sequence: NAME, start: NAME, end: NAME}'"),
-        ("p.csv", f"{HEADER}a,1\n", "p.csv: line 2: 2 fields; the header has 5"),
         ("p.csv", f'{HEADER}"a\n",1,2,,\n\na,1\n', "p.csv: line 5: 2 fields; the header has 5"),
         ("p.jsonl", '{"start": 1}\n', "p.jsonl: 1 prediction with an unknown sequence, first None (line 1)"),
         ("p.jsonl", "[1]", "p.jsonl: line 1: wanted an object, found [1]"),
-        ("p.jsonl", "\n\n{oops\n", "p.jsonl: line 3: not valid JSON"),
         ("p.jsonl", '{"sequence":"a","start":1,"end":2}\n{"sequence":"a","start":1,"end":2,"score":0.5}', "p.jsonl: line 2: has a score, and the rows before have none"),
-        ("p.json", "[1", "p.json: not valid JSON"),
         ("p.json", "[]", "p.json: wanted an object with the field 'results'"),
         ("p.json", '{"results": {"a": [], "a": []}}', "p.json: not valid JSON: 'a' is there twice"),
         ("p.json", '{"results": {"a": [{"segment": [1]}]}}', "'a': [0]: wanted segment: [start, end]"),
@@ -126,27 +123,22 @@ GOOD = "a,0,2.5,walk,0.5\n"
         ("p.csv", f"{HEADER}a,0,1\0,walk,0.5\n", r"first [0, '1\x00'] (line 2)"),
         ("p.csv", f'{HEADER}a,0,"1\n",walk\x1b,0.5\n', r"an unknown label, first 'walk\x1b' (line 3)"),
         ("p.csv", f"{HEADER}a,0,{'1' * 131_073},walk,1\n", "p.csv: not a table: field larger than"),
-        ("p.csv", f"{HEADER}a,0,{'x' * 9999},walk,1\n", "first [0, 'xxxxx"),
         ("p.csv", f"{HEADER}a,-1e308,1e308,walk,1\n", "a start or end beyond 1e+100, first [-1e308, 1e308]"),
         ("p.csv", f"{HEADER}a,0,1,walk,-inf\n", "a score that is no finite number, first -inf (line 2)"),
         ("p.csv", f"{HEADER}{',' * 300_000}\n", "p.csv: line 2: the row has more than 262,144 characters"),
         ("p.csv", HEADER + 'a,"' + '\n","' * 90_000, "p.csv: line 90002: 90002 fields; the header has 5"),
-        ("p.csv", "s" * 300_000, "p.csv: line 1: the row has more than 262,144 characters"),
         ("p.csv", "sequence\0,start,end\n", r"found 'sequence\x00', 'start', 'end'"),
         ("p.csv", f"{HEADER.strip()},score\n", "p.csv: line 1: the column 'score' is there twice"),
         ("p.csv", f"{HEADER}a\n".encode("utf-16"), "p.csv: line 2: 1 fields; the header has 5"),
         ("p.csv", HEADER.encode() + b"a,0,1,l\xe4uft,1\n", "an unknown label, first 'läuft' (line 2)"),
         ("p.csv", HEADER.encode() + b"a\0,0,1,l\xe4uft,1\n", "p.csv: not UTF-8 text: 'utf-8' codec can't decode"),
-        ("p.jsonl", '{"sequence": "a", "sequence": "b"}', "line 1: not valid JSON: 'sequence' is there twice"),
         ("p.jsonl", '{"sequence": "\\ud800"}', "line 1: not valid JSON: near"),
         ("p.jsonl", "[" * 100_000, "line 1: not valid JSON: it is nested too deeply"),
-        ("p.jsonl", "[" * 300_000, "line 1: the row has more than 262,144 characters"),
         ("p.jsonl", '{"sequence": [[]], "start": 0, "end": 1}', "line 1: sequence is [[]]; wanted a name"),
         ("p.jsonl", '{"sequence": "a", "start": 0, "end": 1, "label": {"a": 1}}', "line 1: label is {'a': 1}; wanted a name"),
         ("p.jsonl", f'{{"sequence": "a", "start": 0, "end": {"1" * 5000}, "label": "sit"}}', "first [0, inf] (line 1)"),
         ("p.jsonl", '{"sequence": "a", "start": false, "end": true, "label": "walk"}', "no finite number, first [False, True] (line 1)"),
         ("p.jsonl", '{"sequence":"a","start":0,"end":1}{"sequence":"a"\n,"start":0,"end":1}', "line 1: not valid JSON"),
-        ("p.json", "", "p.json: the file is empty; wanted JSON"),
         ("p.json", '{"results": ' + "[" * 100_000, "p.json: not valid JSON: it is nested too deeply"),
         ("p.json", f'{{"results": {{"{"x" * 9999}": 3}}}}', "p.json: results of 'xxx"),
     ],
@@ -176,13 +168,6 @@ def test_what_can_be_read_is_read_right(folder, tmp_path, text):
     found = read_scored(path, folder / "good_a.json").predictions
     assert found.spans.tolist() == [[0, 2.5]]
     assert found.scores.tolist() == [0.5]
-
-
-def test_a_name_at_the_end_of_many_that_is_there_twice_is_found_soon(folder, tmp_path):
-    names = [f'"{i}": []' for i in range(200_000)]
-    (tmp_path / "p.json").write_text(f'{{"results": {{{", ".join([*names, names[-1]])}}}}}')
-    with harmless(tmp_path, "p.json: not valid JSON: '199999' is there twice"):
-        read_scored(tmp_path / "p.json", folder / "good_a.json")
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "json"])

@@ -79,13 +79,13 @@ def check(folder, changed, *forms):
             assert max(map(len, text.splitlines())) < 200_000
 
 
-@often(12)
+@often(6)
 @given(changes)
 def test_a_bad_run_is_one_row_of_the_tables(folder, changed):
     check(folder, changed, reports.markdown)
 
 
-@at_length(4, 300)  # three minutes
+@at_length(2, 300)  # three minutes
 def test_a_bad_run_is_one_row_of_the_page(folder, often):
     @often
     @given(changes)
@@ -95,7 +95,7 @@ def test_a_bad_run_is_one_row_of_the_page(folder, often):
     run()
 
 
-@at_length(20, 500)  # half a minute
+@at_length(8, 500)  # half a minute
 def test_scores_with_a_mistake_are_a_page_or_refused_in_one_line(folder, often):
     path = folder.parent / "scores.json"
 

@@ -2,7 +2,9 @@ import json
 import sys
 import warnings
 import zipfile
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import convert_sbhar
 import convert_wfdb
@@ -142,6 +144,34 @@ def test_the_sbhar_command_downloads_and_says_what_came(tmp_path, monkeypatch, c
     with pytest.raises(SystemExit, match=r"error: .*annotations.json: is there already; remove it"):
         convert_sbhar.main()
     assert not (tmp_path / "to" / "original.zip").exists()
+
+
+class Broken(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "9")
+        self.end_headers()
+        self.wfile.write(b"PK")
+
+
+def test_a_download_that_breaks_or_has_another_sha256_leaves_no_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    (tmp_path / "x.zip").write_bytes(b"PK")
+    with HTTPServer(("127.0.0.1", 0), Broken) as server:
+        Thread(target=server.handle_request).start()
+        for url, message in (
+            (
+                f"http://127.0.0.1:{server.server_port}/x.zip",
+                r"http.*IncompleteRead\(2 bytes read, 7",
+            ),
+            ((tmp_path / "x.zip").as_uri(), "x.zip: has the sha256 fcab7fcc.*; wanted 00ab"),
+            ((tmp_path / "y.zip").as_uri(), "y.zip: .*No such file"),
+        ):
+            argv = ["convert_sbhar.py", str(tmp_path / "to"), "--url", url, "--sha256", "00AB"]
+            monkeypatch.setattr(sys, "argv", argv)
+            with pytest.raises(SystemExit, match=message):
+                convert_sbhar.main()
+    assert not (tmp_path / "to").exists()
 
 
 def test_sbhar_of_the_original_texts_is_the_data_set(real_data, tmp_path):

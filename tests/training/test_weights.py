@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from functools import partial
-from itertools import product
 
 import numpy as np
 import pytest
@@ -25,7 +24,7 @@ from spanloc.structures import Sample, collate
 
 COUNTS, WEIGHTS = (5, 0, 3, 1), (1.0, 2.0, 0.5, 3.0)
 # Quality and momentum.
-KNOBS = list(product((None, "tiou", "score"), (0.0, 0.9)))
+KNOBS = [(None, 0.0), ("tiou", 0.9), ("score", 0.9)]
 
 
 def batch_of(*which, weighted=True, seed=0):

@@ -61,8 +61,8 @@ def read_content(root: Path, kind: str, reading: Reading) -> Content:
         return activitynet.read(root, reading)
     signals = signals_in(root)
     files = {f"{name}{path.suffix}": name for name, path in signals.items()}
-    ids = {file: files[file] for file in files.keys() - signals.keys()}
-    ids |= {normalize("NFD", name): name for name in signals if not name.isascii()}
+    ids = files | {name: name for name in signals}
+    ids |= {normalize("NFD", own): name for own, name in ids.items()}
     reading = replace(reading, ids=ids)
     if kind == "table":
         content = flat.read(_table(root), reading)
@@ -201,12 +201,13 @@ def _per_recording(root: Path, kind: str, reading: Reading, signals: Mapping[str
 
 def _join(entries: dict[str, Annotated], own: Iterable[Annotated], file: Path) -> None:
     for entry in own:
-        if entry.id in entries:
+        name = normalize("NFC", entry.id)
+        if name in entries:
             raise ValueError(
                 f"{shown_path(file)}: sequence {shown(entry.id)} is annotated in "
-                f"{shown_path(entries[entry.id].file)} too"
+                f"{shown_path(entries[name].file)} too"
             )
-        entries[entry.id] = replace(entry, subset=_subset_of(file))
+        entries[name] = replace(entry, id=name, subset=_subset_of(file))
 
 
 def _subset_of(file: Path | None) -> str | None:

@@ -261,7 +261,7 @@ def _plain(label: str | None) -> str:
     >>> [_plain(text) for text in ("1.000e+00", "0,0", "1.50", "007", "false", ' "walk"')]
     ['1', '0', '1.5', '007', 'False', 'walk']
     """
-    text = normalize("NFC", (label or "").strip().strip('"'))
+    text = (label or "").strip().strip('"')
     if _DECIMAL.fullmatch(text):
         value = float(text.replace(",", "."))
         return f"{value:.0f}".replace("-0", "0") if value == round(value) else repr(value)

@@ -31,7 +31,7 @@ def read_text(file: Path, *, empty: bool = False) -> str:
     if (not empty and not text.strip()) or "\0" in text:
         kind = "binary data" if "\0" in text else "the file is empty"
         raise ValueError(f"{where}: {kind}; wanted text")
-    return normalize("NFC", text)
+    return text
 
 
 class TextTable(NamedTuple):
@@ -78,7 +78,7 @@ def text_table(
     twice = next((name for name, count in Counter(found).items() if name and count > 1), None)
     if twice is not None:
         raise ValueError(f"{where}: {place}: the column {shown(twice)} is there twice")
-    names = respelled(found, (*needed, *known))
+    names = respelled([normalize("NFC", name) for name in found], (*needed, *known))
     if missing := [name for name in needed if name not in names]:
         raise ValueError(f"{where}: {place}: {no_columns(missing)}; found {listed(found)}")
     cells = ((place, dict(zip(names, fields, strict=True))) for place, fields in rows)
