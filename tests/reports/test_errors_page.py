@@ -224,7 +224,7 @@ def test_labels_of_which_nothing_would_be_written_are_named_with_a_lower_limit()
     for min_score, said in ((0.2, True), (0.1, False)):
         diagnosis = diagnose(found, true, ["a", "b"], min_score=min_score)
         notes = notes_on_labels(diagnosis, found, ["a", "b"], min_score)
-        assert ["'a' scores 0.2" in note and "min_score=0.08 " in note for note in notes] == [
+        assert ["'a' score below 0.2" in note and "min_score=0.08 " in note for note in notes] == [
             True
         ] * said
     nothing, true = tensors([(0, 0, 60, 70, 0.1)], truths)
