@@ -141,7 +141,7 @@ def reliability(
     spread = 2 * np.sqrt(centre * (1 - centre) / total[there])
     upper.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1, label="perfect scores")
     low, high = (np.clip(centre + s * spread, 0, 1) for s in (-1, 1))
-    upper.vlines(centre, low, high, color=GREY, lw=4, alpha=0.4, label="their range of chance")
+    upper.vlines(centre, low, high, color=GREY, lw=4, alpha=0.4, label="spread by chance")
     upper.plot(centre, np.array(shares)[there], "o-", color=BLUE, label="these predictions")
     upper.set(ylabel="share that is right", xlim=(0, 1), ylim=(-0.03, 1.03))
     upper.legend(fontsize=8, frameon=False, loc="best")

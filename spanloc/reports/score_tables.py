@@ -16,7 +16,7 @@ from spanloc.structures import Predictions
 
 # Average precision of a label from which on its predictions are worth to be written.
 _NOTICED = 0.1
-_ANY_SCORE = "share of the targets, also by predictions with a low score: an upper limit, no measure of quality"
+_ANY_SCORE = "share of the targets found at any score: an upper limit, no measure of quality"
 #: Of predictions from a score on.
 AS_WRITTEN = (
     "as spanloc-predict writes them: without overlaps, if no spans overlap in the training data"
@@ -173,8 +173,8 @@ def _error_table(scores: ScoreResult) -> Table:
     mean = f"mAP@{decimal(diagnosis['tiou'])}"
     meanings = meant(diagnosis["tiou"], diagnosis["background"])
     mended = (
-        "if all errors of the kind were corrected. A wrong label or place is corrected, unless the target is "
-        "already found; other wrong predictions are deleted"
+        "if all errors of the kind were corrected. A wrong label, or wrong place, is corrected unless the target is "
+        "already found; all other errors are deleted"
     )
     kinds, which = scores.kinds, counted_ones(scores)
     best = "for each label, as many of its best predictions as it has true spans"

@@ -222,7 +222,9 @@ def real(tmp_path, real_data, kind, *files, **names):
 def test_selection_tables_of_raven(tmp_path, real_data):
     file = "Recording_1_Segment_03.Table.1.selections.txt"
     real(tmp_path, real_data, "raven", file, Recording_1_Segment_03=300)
-    with pytest.raises(ValueError, match=r"no column 'Annotation'; set data.columns=.*, 'Species'$"):
+    with pytest.raises(
+        ValueError, match=r"no column 'Annotation'; set data.columns=.*, 'Species'$"
+    ):
         read_annotations(tmp_path, fps=RATE)
     found = read_annotations(tmp_path, fps=RATE, columns={"label": "Species"})
     assert said(found)["Recording_1_Segment_03"][0] == (7.257, 7.892, "EATO")

@@ -23,7 +23,7 @@ def meanings(metrics: Iterable[str]) -> list[str]:
         tiou = "0.50" if "0.50" in thresholds else thresholds[0]
         also = ""
         if len(thresholds) > 1 and "mAP" in names:
-            also = f" mAP is the mean over the values {thresholds[0]} to {thresholds[-1]}."
+            also = f" mAP is the mean over tIoU {thresholds[0]} to {thresholds[-1]}."
         lines.append(
             f"mAP@{tiou}: average precision, mean over the labels. A prediction is right if it has the right "
             f"label and overlaps the true span enough (tIoU of {tiou} or more). 1 is perfect.{also}"
