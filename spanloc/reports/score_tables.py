@@ -165,7 +165,8 @@ def confusion_table(scores: ScoreResult) -> Table:
             "Each target counts once, with a prediction of its label if there is one. Further predictions on it with "
             f"another label are only in the table Errors, as 'wrong label': {others:,} ({counted_ones(scores)})."
         )
-    return Table.of(title, differ, columns, notes)
+    notes += [f"And {len(differ) - 20:,} more pairs, in scores.json."] if len(differ) > 20 else []
+    return Table.of(title, differ[:20], columns, notes)
 
 
 def _error_table(scores: ScoreResult) -> Table:
