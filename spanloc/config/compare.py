@@ -81,6 +81,12 @@ def _differences(before: Any, now: Any, place: str) -> Iterator[Difference]:
             # A run may be older than an option: it had what is the default.
             old = before.get(key, _default(now, key) if same else None)
             yield from _differences(old, now.get(key), f"{place}.{key}" if place else str(key))
+    elif (
+        before is None
+        and isinstance(now, Mapping)
+        and {*now.values()} == {now.get("_target_"), None}
+    ):
+        return  # A part of which nothing is set does nothing.
     elif _said(place, before) != _said(place, now):
         yield Difference(place, now, before)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 
@@ -210,15 +211,17 @@ def in_order(
 ) -> tuple[Signal, list[str]]:
     """The channels of training in their order, and the names of those that are left out."""
     there, left = signal.channels, list[str]()
+    known = {normalize("NFC", name) for name in there or ()}
+    trained = {normalize("NFC", name) for name in facts.channels or ()}
     if chosen is not None:
         signal = some_channels(signal, chosen)
-    elif facts.channels and there and len(set(facts.channels)) == len(facts.channels):
-        if lacking := [name for name in facts.channels if name not in there]:
+    elif facts.channels and there and len(trained) == len(facts.channels):
+        if lacking := [n for n in facts.channels if normalize("NFC", n) not in known]:
             raise ValueError(
                 f"{shown_path(signal.path)}: it lacks the channels {listed(lacking)}; it has "
                 f"{listed(there)}{CHOOSE}channels=[...], in the order of training"
             )
-        left = [name for name in there if name not in facts.channels]
+        left = [name for name in there if normalize("NFC", name) not in trained]
         signal = some_channels(signal, facts.channels)
     if signal.num_channels != facts.num_channels:
         wanted = f": {listed(facts.channels)}" if facts.channels else ""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from spanloc.data.annotations.written import Found
-from spanloc.data.fingerprint import Fingerprint
 from spanloc.files import replacing
 from spanloc.inference.recordings import Recording
 
@@ -82,8 +81,22 @@ class Journal:
 
 def _state(path: Path) -> list[Any]:
     path = path if path.is_file() else Path(f"{path}.hea")
-    states = Fingerprint.of(path.absolute().anchor, (), [path]).signals
-    return [[name, *state] for name, state in states.items()]
+    state = path.stat()
+    found = [str(path.absolute()), state.st_size, state.st_mtime_ns]
+    if path.suffix.lower() == ".hea":
+        # A header rarely changes; the signals lie in the files that it names.
+        for name in _named_in(path):
+            beside = path.parent / name
+            state_of = beside.stat() if beside.is_file() else None
+            found.append([name, *((state_of.st_size, state_of.st_mtime_ns) if state_of else ())])
+    return found
+
+
+def _named_in(header: Path) -> list[str]:
+    # Of WFDB: the line of the record, then one of each signal, which begins with the name of its file.
+    lines = header.read_text(encoding="latin-1").splitlines()
+    words = [line.split() for line in lines if line.strip() and not line.startswith("#")]
+    return list(dict.fromkeys(parts[0] for parts in words[1:]))
 
 
 def _read(path: Path) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:

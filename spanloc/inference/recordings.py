@@ -64,7 +64,7 @@ def _of(text: str) -> Iterator[Recording]:
         yield Recording(path.stem if path.suffix.lower() in SUFFIXES else path.name, path)
     elif glob.has_magic(text):
         matches = sorted(Path(match) for match in glob.glob(text, recursive=True))
-        files = recordings_among(matches)
+        files = recordings_among(matches, Path())
         if not files:
             raise FileNotFoundError(
                 f"{text}: no recording matches, no file of {', '.join(SUFFIXES)}"
@@ -89,7 +89,7 @@ def _in_folder(folder: Path) -> list[Recording]:
         # The results of earlier runs there are no recordings.
         inside[:] = [n for n in inside if n[0] != "." and not Path(place, n, ".hydra").is_dir()]
         files += [Path(place, name) for name in names if name[0] != "."]
-    files = recordings_among(path for path in files if path.is_file())
+    files = recordings_among((path for path in files if path.is_file()), folder)
     return [Recording(_below(folder, path), path) for path in sorted(files)]
 
 

@@ -32,7 +32,7 @@ def assessable(predictions: Predictions, targets: Targets) -> tuple[Predictions,
 
     What stays, targets and predictions alike, is cut at the ignored stretches: the pieces outside are judged,
     each for itself, as if what was not looked at had been cut out of the recording. Pieces of less than a tenth
-    of their span are left out.
+    of their span are left out, and so are pieces of predictions that lie mostly in left out targets or such pieces.
 
     So a prediction that crosses the border of a stretch stays as long as half of it was looked at. What is
     left out depends on places alone, not on scores and predicted labels, and of the predictions each for
@@ -61,25 +61,35 @@ def assessable(predictions: Predictions, targets: Targets) -> tuple[Predictions,
     hidden = _in_order(stretches, owners, num_sequences)
     none = _in_order(stretches[:0], owners[:0], num_sequences)
     out = _left_out(spans, places, *hidden, *none, LEAST_TIOU) | (targets.labels.cpu().numpy() < 0)
-    kept = _cut(targets, spans, places, out, hidden)
+    index, pieces, small = _cut(spans, places, out, hidden)
     unjudged = _in_order(
-        np.concatenate([stretches, spans[out]]),
-        np.concatenate([owners, places[out]]),
+        np.concatenate([stretches, spans[out], pieces[small]]),
+        np.concatenate([owners, places[out], places[index[small]]]),
         num_sequences,
     )
-    judged = _in_order(_plain(kept.spans), kept.places.cpu().numpy(), num_sequences)
-    found = _plain(predictions.spans), predictions.places.cpu().numpy()
-    lost = _left_out(*found, *unjudged, *judged, LEAST_TIOU)
-    return _cut(predictions, *found, lost, hidden), replace(kept, ignored=())
+    index, pieces = index[~small], pieces[~small]
+    judged = _in_order(pieces, places[index], num_sequences)
+    true = replace(_at(targets, index, pieces), ignored=())
+    spans, places = _plain(predictions.spans), predictions.places.cpu().numpy()
+    lost = _left_out(spans, places, *unjudged, *judged, LEAST_TIOU)
+    index, pieces, small = _cut(spans, places, lost, hidden)
+    out = small | _left_out(pieces, places[index], *unjudged, *judged, LEAST_TIOU)
+    return _at(predictions, index[~out], pieces[~out]), true
 
 
 def _cut(
-    rows: Rows, spans: np.ndarray, places: np.ndarray, out: np.ndarray, hidden: Hidden
-) -> Rows:
-    owners, pieces = _pieces(spans, places, out, *hidden, _LEAST_PIECE)
+    spans: np.ndarray, places: np.ndarray, out: np.ndarray, hidden: Hidden
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    # Numbers of the spans that are not out, once for each piece outside the stretches; the pieces; which are small.
+    index, pieces = _pieces(spans, places, out, *hidden)
+    sizes, wholes = pieces[:, 1] - pieces[:, 0], spans[index, 1] - spans[index, 0]
+    return index, pieces, sizes < _LEAST_PIECE * wholes
+
+
+def _at(rows: Rows, index: np.ndarray, spans: np.ndarray) -> Rows:
     device = rows.spans.device
-    kept = rows[torch.from_numpy(owners).to(device)]
-    return replace(kept, spans=torch.from_numpy(pieces).to(device, rows.spans.dtype))
+    kept = rows[torch.from_numpy(index).to(device)]
+    return replace(kept, spans=torch.from_numpy(spans).to(device, rows.spans.dtype))
 
 
 def _in_order(
@@ -97,8 +107,7 @@ def _plain(spans: Tensor) -> np.ndarray:
 
 @numba.njit(cache=True)
 @no_type_check
-def _pieces(spans, places, out, hidden, hidden_firsts, least):
-    # What of the spans that are not out lies outside the stretches: numbers of spans, and pieces of them.
+def _pieces(spans, places, out, hidden, hidden_firsts):
     owners, found = [np.int64(0)][:0], [(0.0, 0.0)][:0]
     for i in np.flatnonzero(~out):
         start, end = spans[i]
@@ -106,11 +115,11 @@ def _pieces(spans, places, out, hidden, hidden_firsts, least):
         for j in range(hidden_firsts[places[i]], hidden_firsts[places[i] + 1]):
             if hidden[j, 0] >= end:
                 break
-            if hidden[j, 0] > at and hidden[j, 0] - at >= least * (end - start):
+            if hidden[j, 0] > at:
                 owners.append(i)
                 found.append((at, hidden[j, 0]))
             at = max(at, hidden[j, 1])
-        if end - at >= least * (end - start):
+        if at <= end:
             owners.append(i)
             found.append((at, end))
     pieces = np.empty((len(found), 2))

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from hydra import compose, initialize_config_module
 from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import ModelCheckpoint
 
@@ -51,12 +52,20 @@ def test_sensors_whose_channels_are_named_x_y_and_z_are_turned(tmp_path):
     assert "rotate" not in found[1].config["transforms"]
 
 
+def test_setup_works_in_an_application_of_hydra_and_leaves_it_as_it_was(annotated):
+    with initialize_config_module("spanloc.configs", version_base="1.3"):
+        assert spanloc.setup(f"data.root={annotated}", *SETTINGS).task.classes == ["sit", "walk"]
+        assert compose("train", overrides=["seed=3"]).seed == 3
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
         ("data.root=nowhere", "nowhere: no such folder"),
         ("baackbone=conv", "'baackbone'; did you mean backbone"),
         ("seed=-1", "seed is -1"),
+        ("--config-dir=mine", "'--config-dir=mine' is no setting; wanted"),
+        ("resume=run", "'resume=run' is no setting"),
         ("budget=some", "budget is 'some'"),
     ],
 )

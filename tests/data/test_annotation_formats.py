@@ -1,7 +1,9 @@
 """Tables of annotations, subsets, and which format a folder holds."""
 
+from functools import partial
 from unicodedata import normalize
 
+import numpy as np
 import pandas as pd
 import pytest
 from recordings import RATE, error_of, recording, said
@@ -121,6 +123,30 @@ def test_names_are_the_same_with_accents_as_a_mac_writes_them_and_as_others_do(t
         found = read_annotations(tmp_path, format=kind, channels=["código"])
         (record,) = found.subsets["testing"]
         assert (record.id, record.spans.tolist()) == (other, [[0, 1]])
+
+
+@pytest.mark.parametrize("setting", ["NFC", "NFD"])
+def test_columns_are_found_whichever_spelling_of_accents_files_and_settings_have(tmp_path, setting):
+    file = {name: normalize("NFD", name) for name in ("début", "é", "ü")}
+    chosen = {name: normalize(setting, name) for name in file}
+    (tmp_path / "data").mkdir()
+    steps = {file["début"]: np.arange(10) / 10, file["é"]: np.arange(10), file["ü"]: ["w"] * 10}
+    pd.DataFrame(steps).to_parquet(tmp_path / "data" / "a.parquet")
+    columns = {"time": chosen["début"], "label": chosen["ü"]}
+    for channels in (None, [chosen["é"]]):
+        read = read_annotations(tmp_path, columns=columns, channels=channels)
+        (record,) = read.subsets["training"]
+        assert (record.signal.channels, record.signal.rate) == (("é",), 10)
+        assert record.spans.tolist() == [[0, 10]]
+        assert record.signal.read(0, 10)[:, 0].tolist() == [*range(10)]
+    frame = pd.DataFrame({"sequence": ["a"], file["début"]: [0.2], "end": [0.5], "label": ["x"]})
+    pd.DataFrame({"é": [0.0] * 10}).to_parquet(tmp_path / "data" / "a.parquet")
+    for i, name in enumerate(("annotations.parquet", "annotations.jsonl")):
+        write = (frame.to_parquet, partial(frame.to_json, orient="records", lines=True))[i]
+        write(tmp_path / name)
+        read = read_annotations(tmp_path, columns={"start": chosen["début"]}, fps=10)
+        assert read.subsets["training"][0].spans.tolist() == [[2, 5]]
+        (tmp_path / name).unlink()
 
 
 def test_several_formats_in_one_folder_are_named(tmp_path):

@@ -3,6 +3,7 @@
 import decimal
 import json
 import pickle
+from unicodedata import normalize
 
 import h5py
 import numpy as np
@@ -12,9 +13,11 @@ import pytest
 from pyarrow import parquet
 
 from spanloc.data import AnnotatedData, read_annotations
-from spanloc.data.inputs import signal_of
-from spanloc.data.signals import NpySignal, open_signal
+from spanloc.data.inputs import in_order, signal_of
+from spanloc.data.signals import ArraySignal, NpySignal, open_signal
+from spanloc.data.signals.channels import some_channels
 from spanloc.data.uniform import uniform
+from spanloc.facts import InputFacts
 
 ROWS = 20
 X, Y = np.arange(ROWS) / 8, np.arange(ROWS) % 3 - 1.0
@@ -56,6 +59,16 @@ def test_columns_of_numbers_are_read_beside_text(path, channels):
     other = open_signal(path, channels=["x"])
     assert np.array_equal(other.read(0, ROWS)[:, 0], X)
     assert np.array_equal(signal.read(0, ROWS)[:, 0], Y)
+
+
+@pytest.mark.parametrize(("own", "other"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_channels_are_found_whichever_spelling_of_accents_they_have(own, other):
+    names = ["é", "ü", "x"]
+    signal = ArraySignal(np.eye(3), channels=[normalize(own, name) for name in names])
+    wanted = [normalize(other, name) for name in names[1::-1]]
+    assert some_channels(signal, wanted).read(0, 1).tolist() == [[0, 1]]
+    chosen, left = in_order(signal, InputFacts(2, channels=wanted))
+    assert (chosen.read(0, 1).tolist(), left) == ([[0, 1]], ["x"])
 
 
 @tables

@@ -272,10 +272,11 @@ def test_what_is_held_out_is_said_by_subject_where_these_are_known():
 
 def test_the_line_with_the_separator_of_excel_is_none_of_the_table(tmp_path):
     recording(tmp_path / "data", "a")
-    text = "sep=;\nsequence;start;end\na;1,5;2,5\n"
-    (tmp_path / "annotations.csv").write_text(text)
-    (record,) = read_annotations(tmp_path, fps=RATE).subsets["training"]
-    assert (record.spans / RATE).tolist() == [[1.5, 2.5]]
+    for named in ("", ";"):
+        text = f"sep={named}\nsequence;start;end\na;1,5;2,5\n"
+        (tmp_path / "annotations.csv").write_text(text)
+        (record,) = read_annotations(tmp_path, fps=RATE).subsets["training"]
+        assert (record.spans / RATE).tolist() == [[1.5, 2.5]]
     (tmp_path / "annotations.csv").write_text(text.replace("1,5", "x"))
     with pytest.raises(ValueError, match=r"csv: line 3: start is 'x'"):
         read_annotations(tmp_path, fps=RATE)

@@ -8,6 +8,7 @@ import pytest
 from recordings import error_of
 
 from spanloc.data import AnnotatedData, from_arrays, read_annotations
+from spanloc.data.annotations.beside import signals_in
 
 LABELS = ["0"] * 3 + ["walk"] * 4 + ["sit"] * 2 + [""] * 1
 SPANS = {"walk": [3, 7], "sit": [7, 9]}
@@ -41,7 +42,11 @@ def test_texts_are_recordings_where_no_others_lie_beside_them(tmp_path):
     read = read_annotations(tmp_path, **columns)
     assert spans_of(read, 1) == {"1": [3, 7], "sit": [7, 9]}
     assert [record.id for record in read.subsets["training"]] == ["a", "b"]
+    for name in ("subjects.txt", "data/notes/b.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1 20 60\n2 30 70\n")
     np.save(tmp_path / "data" / "a.npy", np.zeros((9, 1)))
+    assert [*signals_in(tmp_path)] == ["a"]
     assert "wanted start, end and label" in error_of(tmp_path, **columns)
 
 
@@ -196,6 +201,16 @@ def test_a_gap_in_the_times_ends_a_span_unless_the_label_lasts_longer_on_either_
         assert read_annotations(tmp_path).subsets["training"][0].spans.tolist() == wanted
 
 
+def test_the_same_gaps_in_reverse_end_the_same_spans(tmp_path):
+    # Gaps of 25 and 12 steps around 20 rows, which last longer than the shorter gap alone.
+    times = np.r_[np.arange(50), np.arange(75, 95), np.arange(107, 157)]
+    folder(tmp_path, a=table(["walk"] * 120, times / 10))
+    mirrored = tmp_path / "data/b.csv"
+    table(["walk"] * 120, (156 - times[::-1]) / 10).to_csv(mirrored, index=False)
+    records = read_annotations(tmp_path).subsets["training"]
+    assert [record.spans.tolist() for record in records] == [[[0, 157]]] * 2
+
+
 def test_labels_that_become_one_are_one_span(tmp_path):
     labels = ["fast", "slow", "", "slow", "slow"]
     folder(tmp_path, a=table(labels))
@@ -221,6 +236,14 @@ def test_a_text_has_a_label_on_each_line(tmp_path):
     (tmp_path / "data/a.txt").write_text("walk\n" * 9)
     message = error_of(tmp_path, format="lines", fps=25)
     assert "a.txt: 9 labels; wanted one for each of the 10 rows of " in message
+
+
+def test_a_text_of_numbers_may_be_the_recording_of_a_text_of_labels(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/a.txt").write_text("1 2\n" * 9)
+    assert "there are no annotations" in error_of(tmp_path, format="lines", fps=25)
+    (tmp_path / "a.txt").write_text("\n".join(LABELS[:-1]))
+    assert spans_of(read_annotations(tmp_path, format="lines", fps=25)) == SPANS
 
 
 def test_a_text_beside_irregular_times_has_a_label_on_each_line_for_each_row(tmp_path):

@@ -32,6 +32,7 @@ def of_predictions(**columns):
     [
         ("p.csv", "sequence;start;end;label;score\na;1,5;2,25;walk;0,5\na;63;64;sit;1\n", {}),
         ("p.csv", "sep=;\nsequence;start;end;label;score\na;1,5;2,25;walk;0,5\na;63;64;sit;1\n", {}),
+        ("p.csv", "sep=\nsequence;start;end;label;score\na;1,5;2,25;walk;0,5\na;63;64;sit;1\n", {}),
         ("p.csv", "sequence;start;end;label;score\na;1.5;2.25;walk;.5\na;63;64;sit;1\n", {}),
         ("p.csv", "\ufeffsequence\tstart\tend\tlabel\tscore\na\t1,5\t2,25\twalk\t5,0e-1\na\t63\t64\tsit\t1\n", {}),
         ("p.tsv", "sequence\tstart\tend\tlabel\tscore,\tscore\na\t1,5\t2,25\twalk\t\t0,5\na\t63\t64\tsit\t\t1\n", {}),

@@ -5,7 +5,7 @@ import pytest
 from recordings import table
 
 from spanloc.data.signals import open_signal
-from spanloc.data.signals.form import is_number, separator_of
+from spanloc.data.signals.form import is_number, is_table, separator_of
 
 EXPECTED = [[0.5, -1e3], [np.nan, 2.25], [3, 4]]
 
@@ -54,6 +54,21 @@ def test_lines_of_several_numbers_without_other_separators_are_separated_by_blan
     signal = open_signal(table(tmp_path, text, "x.txt"), channels=[0, 1], time="0")
     assert signal.rate == (2 if "time" in text else 1)
     assert np.array_equal(values(signal), [[1, 2], [3, np.nan]], equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Subject 12 50\nx,y,z\n1,2,3\n4,5,6\n", "Rate 50 0\nSubject 3 1\nx;y;z\n1;2;3\n4;5;6\n",
+        "My title here\ntime x y z\n0 1 2 3\n1 4 5 6\n", "x y z\n\n1 2 3\n4 5 6\n",
+        "time x y z\ns g g g\n0 1 2 3\n1 4 5 6\n", "sep=\nx;y;z\n1;2;3\n4;5;6\n",
+    ],
+)  # fmt: skip
+def test_titles_units_and_empty_lines_do_not_hide_the_separator(tmp_path, text):
+    path = table(tmp_path, text, "x.txt")
+    signal = open_signal(path)
+    assert (signal.channels, is_table(path)) == (("x", "y", "z"), True)
+    assert values(signal).tolist() == [[1, 2, 3], [4, 5, 6]]
 
 
 def test_an_error_in_a_table_of_blanks_names_the_line_and_the_column(tmp_path):

@@ -30,8 +30,8 @@ def made(spans, labels=None, ignored=(), **options):
         ([12.0, 13.0], []),
         ([17.0, 25.0], []),  # the two stretches overlap: [10, 22) is ignored
         ([17.0, 28.0], [[22, 28]]),
-        ([0.0, 60.0], [[0, 10], [22, 44], [50, 60]]),
-        ([0.0, 61.0], [[0, 10], [22, 44], [50, 60]]),
+        ([0.0, 60.0], [[0, 10], [50, 60]]),  # 12 of [22, 44] are in targets that are left out
+        ([0.0, 61.0], [[0, 10], [50, 60]]),
         ([43.5, 59.5], [[50, 59.5]]),  # the piece [43.5, 44] is less than a tenth
         ([32.0, 36.0], []),  # in the target without a label
         ([21.0, 35.0], [[22, 35]]),  # 1 of 14 in a stretch, 5 in that target
@@ -66,6 +66,13 @@ def test_a_span_through_an_ignored_stretch_is_found_in_pieces():
     assert true.spans.tolist() == [[0, 10], [20, 30], [25, 50], [52, 70]]
 
 
+def test_what_is_predicted_on_a_small_piece_of_a_target_is_not_judged():
+    targets = made([[0.0, 100.0]], None, [[8.0, 50.0]])
+    for spans in ([[0.0, 8.0], [50.0, 100.0]], [[0.0, 100.0]]):
+        found, true = assessable(made(spans, scores=1), targets)
+        assert found.spans.tolist() == true.spans.tolist() == [[50, 100]]
+
+
 def test_nothing_to_leave_out_gives_back_what_came():
     found, true = tensors(*rows())
     for some in (true, replace(true, ignored=(torch.zeros(0, 2),) * len(true.ids))):
@@ -90,12 +97,12 @@ def share(span, hidden, grid=2e-4):
     return np.any([(a <= places) & (places < b) for a, b in hidden], 0).mean() if hidden else 0.0
 
 
-def pieces(span, hidden):
+def pieces(span, hidden, least=0.1):
     """What is left of a span where it is not hidden, without what is less than a tenth of it."""
     left = [list(span)]
     for a, b in hidden:
         left = [p for c, d in left for p in ([c, min(d, a)], [max(c, b), d]) if p[0] < p[1]]
-    return [p for p in left if p[1] - p[0] >= 0.1 * (span[1] - span[0])]
+    return [p for p in left if p[1] - p[0] >= least * (span[1] - span[0])]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -109,11 +116,18 @@ def test_what_can_be_assessed_is_that_of_the_slow_way(seed):
         lost = [span for span, label in pairs if label < 0 or share(span, hidden) > 0.5]
         kept = [p for span, _ in pairs if span not in lost for p in pieces(span, hidden)]
         kept_targets += kept
+        small = [
+            p for s, _ in pairs if s not in lost for p in pieces(s, hidden, 0) if p not in kept
+        ]
+        unjudged = hidden + lost + small
         for a, b in mine.spans.tolist():
             shared = [(min(b, d) - max(a, c), max(b, d) - min(a, c)) for c, d in kept]
             about = any(inner >= 0.1 * outer for inner, outer in shared)
-            if about or share((a, b), hidden + lost) <= 0.5:
-                expected += pieces((a, b), hidden)
+            if about or share((a, b), unjudged) <= 0.5:
+                for c, d in pieces((a, b), hidden):
+                    shared = [(min(d, f) - max(c, e), max(d, f) - min(c, e)) for e, f in kept]
+                    about = any(inner >= 0.1 * outer for inner, outer in shared)
+                    expected += [[c, d]] if about or share((c, d), unjudged) <= 0.5 else []
     one, other = assessable(found, true)
     for got, wanted in ((one, expected), (other, kept_targets)):
         assert np.allclose(sorted(got.spans.tolist()), sorted(wanted))

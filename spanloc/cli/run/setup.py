@@ -1,11 +1,13 @@
 """What ``spanloc-train`` trains, for the command and for Python: the data, the task, the settings of its trainer."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import hydra
 import torch
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import Checkpoint
@@ -65,14 +67,25 @@ def setup(*settings: str) -> Setup:
     Raises:
         ValueError, OSError: As the command says it in one line.
     """
+    for text in settings:
+        if not re.match(r"~?[\w/.@+]+=|~", str(text)) or text.startswith("resume="):
+            raise ValueError(
+                f"setup: {text!r} is no setting; wanted such as 'data.root=FOLDER', and for files of settings "
+                "of your own 'hydra.searchpath=[FOLDER]'. spanloc-train resumes runs"
+            )
     register()
     overrides = with_own_data(with_text_roots(with_quotes(settings)))
-    with hydra.initialize_config_module("spanloc.configs", version_base="1.3"):
-        try:
+    # The caller may be in an application of Hydra's.
+    before = GlobalHydra.instance().hydra
+    GlobalHydra.instance().hydra = None
+    try:
+        with hydra.initialize_config_module("spanloc.configs", version_base="1.3"):
             config = hydra.compose("train", overrides=overrides, return_hydra_config=True)
-        except HydraException as error:
-            raise ValueError(line_of(error, "train")) from error
-        plain, data, choices, notes = prepared_in(config, Path.cwd())
+            plain, data, choices, notes = prepared_in(config, Path.cwd())
+    except HydraException as error:
+        raise ValueError(line_of(error, "train")) from error
+    finally:
+        GlobalHydra.instance().hydra = before
     task = task_of(plain)
     complete(plain, task, data)
     return Setup(data, task, plain, choices, notes)

@@ -42,7 +42,7 @@ def signals_in(root: Path) -> dict[str, Path]:
                 # A Mac writes names of files with accents as characters of their own.
                 ids[path] = normalize("NFC", inside.with_suffix("").as_posix())
     found: dict[str, Path] = {}
-    for path in recordings_among(ids):
+    for path in recordings_among(ids, root):
         found.setdefault(ids[path], path)
     return found
 

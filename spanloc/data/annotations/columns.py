@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from unicodedata import normalize
 
 from spanloc.data.annotations.rows import MOMENTS
 from spanloc.data.quotes import as_written
@@ -58,7 +59,7 @@ class Columns:
         self.chosen, self.setting = chosen, setting
         #: What :meth:`unread_labels` found in the table that was read.
         self.unread: list[str] = []
-        self.names = {field: str(chosen.get(field, field)) for field in fields}
+        self.names = {f: normalize("NFC", str(chosen.get(f, f))) for f in fields}
         self._moments = moments
         self._endless = bool(moments) and not {"end", "duration"} & {*chosen}
         self._needed = [field for field in needed if field != "end" or not self._endless]
@@ -154,13 +155,14 @@ def _guess(name: str) -> str | None:
 
 
 def respelled(found: Sequence[str], wanted: Collection[str]) -> list[str]:
-    """Names of columns; one that differs from a wanted name by capital letters alone becomes that.
+    """Names of columns in NFC; one that differs from a wanted name by capital letters alone becomes that.
 
     Not where the wanted name is there as well, or several are alike.
 
     >>> respelled(["Start", "END", "end", "x"], ["start", "end"])
     ['start', 'END', 'end', 'x']
     """
+    found = [normalize("NFC", name) for name in found]
     small = [name.casefold() for name in found]
     count = Counter(small)
     spelled = {name.casefold(): name for name in wanted if name not in found}

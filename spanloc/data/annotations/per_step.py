@@ -2,6 +2,7 @@
 
 import logging
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -151,6 +152,8 @@ def of_text(file: Path, signals: Mapping[str, Path], reading: Reading) -> Iterab
     if name not in signals:
         log.warning("%s: left out: no recording of that name", where)
         return
+    if signals[name] == file:
+        return
     signal = open_signal(signals[name], **reading.options)
     lines, count = read_text(file, empty=True).splitlines(), len(_places(signal))
     while len(lines) > count and not lines[-1].strip():
@@ -283,12 +286,14 @@ def _rows(runs: Sequence[Run], signal: Signal) -> list[Row]:
     rows = []
     for run in runs:
         inside = after_gap[(after_gap > run.first) & (after_gap < run.last)].tolist()
-        cuts = [run.first]
-        for row, last in pairwise([*inside, run.last]):
-            before, after = places[row - 1], places[row]
-            sides = before - places[cuts[-1]], places[last - 1] - after
-            cuts += [row] if after - before >= min(sides) else []
-        for first, last in pairwise([*cuts, run.last]):
+        cuts = [run.first, *inside, run.last]
+        # The shorter gaps first: the order of time does not matter.
+        for row in sorted(inside, key=lambda row: places[row] - places[row - 1]):
+            before, after, i = places[row - 1], places[row], bisect_left(cuts, row)
+            sides = before - places[cuts[i - 1]], places[cuts[i + 1] - 1] - after
+            if after - before < min(sides):
+                del cuts[i]
+        for first, last in pairwise(cuts):
             end = places[last - 1] + 1 if last in ends else places[last]
             where = place_of_row(signal, round(float(places[first])))
             rows.append(Row(float(places[first]), float(end), run.label, where))

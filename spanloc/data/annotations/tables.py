@@ -154,8 +154,10 @@ def _separated(file: Path, columns: Columns, unit: Unit) -> Iterator[Piece]:
 
     encoding = text_encoding(file)
     with file.open(encoding=encoding, errors="replace", newline="") as content:
-        start = next(lines_of(file, content), "")
-    separator = "\t" if file.suffix.lower() == ".tsv" else separator_of(start)
+        lines = lines_of(file, content)
+        start = next(lines, "")
+        shows = next(lines, "") if start.strip("\r\n") == EXCEL else start
+    separator = "\t" if file.suffix.lower() == ".tsv" else separator_of(shows)
     rows = _fields(file, separator)
     line, header = next(rows, (1, []))
     if not header:

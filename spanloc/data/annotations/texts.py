@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from unicodedata import normalize
 
 from spanloc.data.annotations.columns import no_columns, respelled
 from spanloc.data.annotations.pieces import text_encoding
@@ -66,11 +65,11 @@ def text_table(
     for _ in range(begin):
         lines.readline()
     at, line = lines.tell(), lines.readline()
-    separator = separator or separator_of(line)
     if line.startswith(EXCEL):
-        begin += 1
-    else:
-        lines.seek(at)
+        begin, at = begin + 1, lines.tell()
+        line = lines.readline() if line.strip("\r\n") == EXCEL else line
+    lines.seek(at)
+    separator = separator or separator_of(line)
     # Strict: else a quote that is never closed takes all that follows into one cell, without a word.
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=separator != "\t", strict=True)
     rows = _rows(reader, where, begin, refused)
@@ -78,7 +77,7 @@ def text_table(
     twice = next((name for name, count in Counter(found).items() if name and count > 1), None)
     if twice is not None:
         raise ValueError(f"{where}: {place}: the column {shown(twice)} is there twice")
-    names = respelled([normalize("NFC", name) for name in found], (*needed, *known))
+    names = respelled(found, (*needed, *known))
     if missing := [name for name in needed if name not in names]:
         raise ValueError(f"{where}: {place}: {no_columns(missing)}; found {listed(found)}")
     cells = ((place, dict(zip(names, fields, strict=True))) for place, fields in rows)

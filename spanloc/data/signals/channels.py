@@ -4,6 +4,7 @@ import re
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
+from unicodedata import normalize
 
 import numpy as np
 
@@ -137,7 +138,8 @@ def _number(signal: Signal | Named, channel: str | int) -> int:
     where, names, count = shown_path(signal.path), signal.channels, signal.num_channels
     if type(channel) is int and 0 <= channel < count:
         return channel
-    found = [i for i, name in enumerate(names or ()) if name == channel]
+    wanted = normalize("NFC", channel) if isinstance(channel, str) else channel
+    found = [i for i, name in enumerate(names or ()) if normalize("NFC", name) == wanted]
     if len(found) == 1:
         return found[0]
     if found:

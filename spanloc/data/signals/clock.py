@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 
@@ -42,12 +43,13 @@ def time_column(names: Sequence[str], chosen: str | None = None) -> tuple[int, f
     ((1, 0.001), None)
     >>> time_column(["time", "clock_ms"], "clock_ms"), time_column(["Datum/Uhrzeit"])
     ((1, 0.001), (0, 1.0))
-    >>> time_column(["Uhr", "x"], "Uhr_ms"), time_column(["0", "1"], "1_us")
+    >>> time_column(["Uhr", "x"], "Uhr (ms)"), time_column(["0", "1"], "1_us")
     ((0, 0.001), (1, 1e-06))
     """
     if chosen is not None:
+        names, chosen = [normalize("NFC", name) for name in names], normalize("NFC", chosen)
         unit = _UNIT.search(chosen.strip())
-        bare = chosen.strip()[: unit.start()] if unit else ""
+        bare = chosen.strip()[: unit.start()].strip() if unit else ""
         if (name := chosen if chosen in names else bare) in names and name:
             return names.index(name), SECONDS.get(unit[1].lower(), 1.0) if unit else 1.0
     for place, name in enumerate(names):

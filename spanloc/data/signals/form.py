@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from unicodedata import normalize
@@ -35,14 +36,14 @@ def fields_of(line: str, separator: str) -> list[str]:
 def form_of(lines: Sequence[str], separator: str | None) -> tuple[str, int]:
     """The separator of a table, and the number of lines above its names."""
     if lines[0].startswith(EXCEL):
-        return separator_of(lines[0]), 1
+        return separator_of(lines[0] if lines[0][len(EXCEL) :].strip("\r\n") else lines[1]), 1
     own = separator or _blanks(lines) or separator_of(lines[0])
     first, second = (fields_of(line, own) for line in lines[:2])
     title = not time_column(first) and time_column(second) and not any(map(is_number, second))
     if title and len(first) == len(second):
         return own, 1
     filled = [line for line in lines if line.strip()] or [""]
-    mark = separator or _blanks(filled[-1:]) or separator_of(filled[-1])
+    mark = separator or own.strip("\t,;") or separator_of(filled[-1])
     width = len(fields_of(filled[-1], mark))
     if len(fields_of(lines[0], own)) == width:
         return own, 0
@@ -56,10 +57,14 @@ def form_of(lines: Sequence[str], separator: str | None) -> tuple[str, int]:
 
 
 def _blanks(lines: Sequence[str]) -> str | None:
-    # A blank, where lines of several numbers have no other separator; the first may hold their names.
-    plain = [line.split() for line in lines[:2] if line.strip() and not re.search(r"[\t,;]", line)]
-    numbers = sum(map(is_number, plain[-1])) if plain else 0
-    return " " if numbers > 1 and len({len(row) for row in plain}) == 1 else None
+    # A blank, where most lines, and the last, have no other separator, and these have several numbers.
+    filled = [line for line in lines if line.strip()]
+    plain = [line.split() for line in filled if not re.search(r"[\t,;]", line)]
+    if 2 * len(plain) <= len(filled) or re.search(r"[\t,;]", filled[-1]):
+        return None
+    width = Counter(map(len, plain)).most_common(1)[0][0]
+    numbers = (sum(map(is_number, row)) for row in plain if len(row) == width)
+    return " " if max(numbers) > 1 else None
 
 
 def is_units(row: Sequence[str], below: Sequence[str]) -> bool:
@@ -142,7 +147,8 @@ def beginning_of(path: Path) -> tuple[str, str, int, list[list[str]]]:
 def is_table(path: Path) -> bool:
     """True for a text that begins as a table with numbers does."""
     try:
-        *_, (_, row, _) = beginning_of(path)
+        *_, (_, *rows) = beginning_of(path)
     except (ValueError, OSError):
         return False
-    return any(field.strip() and is_number(field, ".,") for field in row)
+    numbers = [[bool(f.strip()) and is_number(f, ".,") for f in row] for row in rows]
+    return any(row and (all(row) or sum(row) > 1) for row in numbers)

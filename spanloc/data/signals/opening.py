@@ -130,19 +130,22 @@ def column_names(path: Path, beside: Sequence[str] = ()) -> list[str]:
     return form.column_names(path, beside)
 
 
-def recordings_among(paths: Iterable[Path]) -> list[Path]:
-    """The recordings among files, by their suffixes.
+def recordings_among(paths: Iterable[Path], top: Path) -> list[Path]:
+    """The recordings among files below a folder, by their suffixes.
 
-    Texts (``.txt``) are recordings if they begin with numbers and no other recording lies in their folder: beside
-    others they are something else. Selection tables of Raven never are.
+    Texts (``.txt``) are recordings if they begin with numbers and no other recording lies in their folder, below
+    it, or above it (but ``top`` itself may hold tables): beside others they are something else. Selection tables
+    of Raven never are.
     """
     known = [p for p in paths if p.suffix.lower() in SUFFIXES and not p.match("*selections.txt")]
     others = {path.parent for path in known if path.suffix.lower() != ".txt"}
-    return [
-        path
-        for path in known
-        if path.suffix.lower() != ".txt" or (path.parent not in others and form.is_table(path))
-    ]
+    taken = {folder for other in others for folder in (other, *other.parents)}
+
+    def alone(path: Path) -> bool:
+        above = {folder for folder in path.parent.parents if folder != top}
+        return path.parent not in taken and not above & others and form.is_table(path)
+
+    return [path for path in known if path.suffix.lower() != ".txt" or alone(path)]
 
 
 def find_signal(folder: str | Path, name: str) -> Path:

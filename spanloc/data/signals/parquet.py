@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 
@@ -48,21 +49,21 @@ class ParquetSignal(Signal):
         where = shown_path(path)
         with _opened(path) as file:
             schema, metadata = file.schema_arrow, file.metadata
-            names = _names(schema)
-            every = [_no_number(schema.field(name).type) for name in names]
+            own, names = _names(schema)
+            every = [_no_number(schema.field(name).type) for name in own]
             kinds = {i: kind for i, kind in enumerate(every) if kind is not None}
             clock = time_column(names, time)
             beside = {i for i, name in enumerate(names) if name in skip} | {clock and clock[0]}
             chosen, self.choice = columns_for(path, names, kinds, channels, beside)
-            self._chosen = [names[i] for i in chosen]
+            self._chosen = [own[i] for i in chosen]
             counts = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
             self._firsts = np.cumsum([0, *counts])
             self.num_steps, self.num_channels = int(self._firsts[-1]), len(self._chosen)
             if self.num_steps < 1:
                 raise ValueError(f"{where}: has no rows; wanted at least one")
-            self.channels = tuple(self._chosen)
+            self.channels = tuple(names[i] for i in chosen)
             if clock and rate is None:
-                name, unit = names[clock[0]], clock[1]
+                name, unit = own[clock[0]], clock[1]
                 kind = schema.field(name).type
                 if not (types.is_integer(kind) or types.is_floating(kind)):
                     if not types.is_timestamp(kind):
@@ -89,8 +90,10 @@ class ParquetSignal(Signal):
     def texts(self, column: str) -> Iterator[Any]:
         """The values of a column, as :meth:`CsvSignal.texts` gives them."""
         with _opened(self.path) as file:
-            if column in file.schema_arrow.names:
-                for batch in file.iter_batches(_PIECE, columns=[column], use_threads=False):
+            own, names = _names(file.schema_arrow)
+            if column in names:
+                chosen = [own[names.index(column)]]
+                for batch in file.iter_batches(_PIECE, columns=chosen, use_threads=False):
                     yield batch.column(0).cast("string")
 
     def _load(self, group: int) -> np.ndarray:
@@ -107,11 +110,13 @@ class ParquetSignal(Signal):
 def column_names(path: Path) -> list[str]:
     """The names of the columns of a file, without the index of pandas."""
     with _opened(path) as file:
-        return _names(file.schema_arrow)
+        return _names(file.schema_arrow)[1]
 
 
-def _names(schema: Any) -> list[str]:
-    return [name for name in schema.names if not name.startswith("__index_level_")]
+def _names(schema: Any) -> tuple[list[str], list[str]]:
+    # As the file spells them, and in NFC.
+    own = [name for name in schema.names if not name.startswith("__index_level_")]
+    return own, [normalize("NFC", name) for name in own]
 
 
 def _no_number(kind: Any) -> str | None:
