@@ -39,7 +39,7 @@ _OFFSETS, _LARGE_OFFSETS, _COVERAGE, _BASELINE = 0.3, 0.8, 0.5, 4
 _MANY_CHANNELS, _JITTER = 128, 1.0
 # Above this ratio of the standard deviation to the changes, these become channels; noise is so large relative to them.
 _SMALL_CHANGES, _NOISE = 10, 0.5
-# Largest turn of sensors with three axes.
+# Largest rotation of sensors with three axes.
 _DEGREES = 15.0
 # Standard deviations up to which values stay as they are where a channel has extremes.
 _LIMIT = 10
@@ -280,7 +280,7 @@ class _Recipe:
         elif facts.num_channels >= _MANY_CHANNELS:
             self._choose("transforms.jitter.std", _JITTER, f"{facts.num_channels} channels")
         if facts.triples:
-            reason = "channels x, y and z of a sensor: training turns them, as if it were worn differently"
+            reason = "channels x, y and z of a sensor: training rotates them, as if it were worn differently"
             self._choose("transforms.rotate.max_degrees", _DEGREES, reason)
             self._choose("transforms.rotate.triples", [*facts.triples], "")
 

@@ -67,8 +67,9 @@ def setup(*settings: str) -> Setup:
     Raises:
         ValueError, OSError: As the command says it in one line.
     """
+    settings = (*map(str, settings),)
     for text in settings:
-        if not re.match(r"~?[\w/.@+]+=|~", str(text)) or text.startswith("resume="):
+        if not re.match(r"~?[\w/.@+]+=|~", text) or text.startswith("resume="):
             raise ValueError(
                 f"setup: {text!r} is no setting; wanted such as 'data.root=FOLDER', and for files of settings "
                 "of your own 'hydra.searchpath=[FOLDER]'. spanloc-train resumes runs"

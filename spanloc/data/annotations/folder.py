@@ -92,9 +92,9 @@ def read_annotations(
     With ``duration`` and ``fps`` the signal has ``duration * fps`` steps. Further fields are ignored,
     unless their names are nearly those of a field above. ActivityNet's files are such files.
 
-    In the other formats, a sequence is of the subset and the subject that ``subsets.csv`` (sequence,
-    subset, and perhaps subject; or sequence and subject) says; or of the subset whose folder (``training``, ``validation``,
-    ``testing``) it lies in; else all are for training. A recording that a table has no row of is left
+    In the other formats, a sequence is of the subset and the subject that ``subsets.csv`` says (sequence,
+    subset, and perhaps subject; or sequence and subject), or of the subset whose folder (``training``,
+    ``validation``, ``testing``) it lies in; else all are for training. A recording that a table has no row of is left
     out, and so is one without a file of its own; a row without start and end says that nothing is there.
 
     Args:
