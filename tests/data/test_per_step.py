@@ -21,7 +21,7 @@ def table(labels=LABELS, times=None, **columns):
 
 
 def folder(tmp_path, name="a.csv", **frames):
-    (tmp_path / "data").mkdir()
+    (tmp_path / "data").mkdir(parents=True)
     for stem, frame in (frames or {name.partition(".")[0]: table()}).items():
         path = tmp_path / "data" / f"{stem}.{name.partition('.')[2]}"
         if path.suffix == ".parquet":
@@ -112,6 +112,11 @@ def test_spans_follow_irregular_times(tmp_path):
     start, end = spans_of(read)["walk"]
     assert [times[3], times[7]] == pytest.approx([start / 10, end / 10], abs=0.01)
     assert spans_of(read)["sit"][1] == pytest.approx(10 * times[9], abs=0.1)
+
+
+def test_a_folder_that_is_called_data_holds_recordings_in_its_own_data(tmp_path):
+    read = read_annotations(folder(tmp_path / "data"))
+    assert [record.id for record in read.subsets["training"]] == ["a"]
 
 
 def test_a_column_of_another_name_and_one_of_subjects(tmp_path):

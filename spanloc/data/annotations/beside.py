@@ -32,7 +32,7 @@ def signals_in(root: Path) -> dict[str, Path]:
     """All recordings of a folder, by id."""
     ids: dict[Path, str] = {}
     for folder in folders(root):
-        inner = folder.rglob("*") if folder.name == "data" else folder.iterdir()
+        inner = folder.rglob("*") if folder == root / "data" else folder.iterdir()
         # Tables come last: beside a recording of the same name they are something else.
         for path in sorted(inner, key=lambda path: (path.suffix.lower() in (".csv", ".tsv"), path)):
             inside = path.relative_to(folder)
