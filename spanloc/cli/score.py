@@ -40,6 +40,8 @@ def run(config: DictConfig) -> None:
             raise ValueError(f"metrics.{name}: {node['_target_']} is no metric of spanloc.metrics")
     limits = {"threshold": config.diagnosis.tiou, "background": config.diagnosis.background}
     metrics.check_limits(**limits)
+    kinds = {"label_map": dict[str, str] | None, "ignore": list[str], "background": list[str]}
+    labels = {name: record(kind, as_values(config[name]), name) for name, kind in kinds.items()}
     found = read_scored(
         str(config.predictions),
         str(config.annotations),
@@ -47,6 +49,7 @@ def run(config: DictConfig) -> None:
         invalid=config.invalid,
         columns=as_values(config.columns),
         unit=as_values(config.unit),
+        **labels,
     )
     rows = assessable(found.predictions, found.targets)
     values: dict[str, float] = {}
@@ -73,6 +76,7 @@ def run(config: DictConfig) -> None:
         settings={
             "tiou": thresholds,
             "invalid": config.invalid,
+            **labels,
             "metrics": wanted,
             "diagnosis": limits,
         },

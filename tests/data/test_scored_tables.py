@@ -1,5 +1,6 @@
 """Tables to evaluate as spreadsheets and other tools write them."""
 
+import csv
 import json
 import re
 
@@ -119,6 +120,51 @@ def test_the_stretches_looked_at_are_in_the_unit_of_the_rows(tmp_path):
     targets = read_scored(tmp_path / "p.csv", tmp_path / "a.json", unit=unit).targets
     assert targets.spans.tolist() == [[1, 2]]
     assert targets.ignored[0].tolist() == [[5, 9]]
+
+
+LABELLED = "sequence,start,end,label\na,0,10,walk\na,20,30,artefact\na,28,33,artefact\nb,5,9,rest\n"
+OTHERS = "sequence,start,end,label\na,1,10,Walk\na,2,9,artefact\na,21,29,Walk\nb,5,9,Walk\n"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json"])
+def test_labels_are_ignored_left_out_and_renamed_in_both_files(tmp_path, suffix):
+    labels = {"label_map": {"Walk": "walk"}, "ignore": ["artefact"], "background": ["rest"]}
+    (tmp_path / "p.csv").write_text(OTHERS)
+    rows = list(csv.DictReader(LABELLED.splitlines()))
+    entries = {
+        name: [
+            {"segment": [float(row["start"]), float(row["end"])], "label": row["label"]}
+            for row in rows
+            if row["sequence"] == name
+        ]
+        for name in "ab"
+    }
+    database = {name: {"annotations": entry} for name, entry in entries.items()}
+    database["b"] |= {"annotated": [[0, 7]], "duration": 9}
+    texts = {".csv": LABELLED, ".json": json.dumps({"database": database})}
+    (tmp_path / f"a{suffix}").write_text(texts[suffix])
+    scored = read_scored(tmp_path / "p.csv", tmp_path / f"a{suffix}", **labels)
+    assert scored.classes == ["walk"]
+    assert scored.targets.spans.tolist() == [[0, 10]]
+    assert scored.predictions.spans.tolist() == [[1, 10], [21, 29], [5, 9]]
+    unseen = [[7, 9]] if suffix == ".json" else []
+    assert [some.tolist() for some in scored.targets.ignored] == [[[20, 33]], unseen]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"ignore": ["artifact"]}, "ignore and background: no label 'artifact'; 'artefact'?"),
+        ({"label_map": {"wakl": "walk"}}, "label_map: no label 'wakl'; 'walk'"),
+        (
+            {"ignore": ["rest"], "background": ["rest"]},
+            "'rest' is both in ignore and in background",
+        ),
+    ],
+)
+def test_a_setting_names_labels_that_there_are(tmp_path, options, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        score(tmp_path, LABELLED, LABELLED, **options)
 
 
 @pytest.mark.parametrize(

@@ -277,6 +277,7 @@ def test_the_command_imports_nothing_that_trains(files, tmp_path):
     [
         (["tiou=0.9:0.5:0.1"], "tiou is 0.9:0.5:0.1; wanted a decimal in (0, 1]"),
         (["subset=val"], "no sequence has the subset 'val'; there are ['testing', 'training']"),
+        (["ignore=walk"], "ignore is 'walk'; wanted a list"),
         (["invalid=maybe"], "invalid is 'maybe'; it may be error or skip"),
         (["diagnosis.background=0.9"], "wanted 0 < background < tIoU <= 1"),
         (["metrics=events"], "metrics is 'events'; choose them by metric=events"),

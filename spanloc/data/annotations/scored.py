@@ -1,26 +1,23 @@
 """Predictions and annotations from files, checked row by row."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from spanloc.data.annotations.beside import without_suffix
 from spanloc.data.annotations.columns import Columns
-from spanloc.data.annotations.lists import MOST, Truths, annotated, predicted
+from spanloc.data.annotations.lists import Truths, annotated, predicted
 from spanloc.data.annotations.meaning import SIZES
-from spanloc.data.annotations.pieces import NO_LABEL, Piece, floats
+from spanloc.data.annotations.pieces import NO_LABEL, Piece
+from spanloc.data.annotations.placed import merged
 from spanloc.data.annotations.problems import Problems
 from spanloc.data.annotations.rows import Unit
+from spanloc.data.annotations.scored_rows import Labels, Rows
 from spanloc.data.annotations.tables import FIELDS, read_rows
 from spanloc.data.annotations.units import unlike
 from spanloc.data.signals.reading import shown_path
-from spanloc.files import shown
 from spanloc.structures import Predictions, Targets
 
 
@@ -54,6 +51,9 @@ def read_scored(
     invalid: str = "error",
     columns: Mapping[str, Mapping[str, str] | None] | None = None,
     unit: str | Mapping[str, str] = "seconds",
+    label_map: Mapping[str, str] | None = None,
+    ignore: Sequence[str] = (),
+    background: Sequence[str] = (),
 ) -> Scored:
     """Read predictions and the annotations they are to be compared with.
 
@@ -79,6 +79,9 @@ def read_scored(
             ``{"annotations": {"start": "onset"}}``.
         unit: Of the times, of both files or likewise: ``seconds`` or ``milliseconds``, which become
             seconds. Times in another unit may stay as they are, if both files have it.
+        label_map: New names of labels, in both files.
+        ignore: Labels of stretches that are not evaluated, by their new names. In the predictions they are left out.
+        background: Labels that are left out in both files.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -95,19 +98,25 @@ def read_scored(
     )
     truths = true.annotated(subset)
     sequences = {name: i for i, name in enumerate(truths.sequences)}
-    labels = {name: i for i, name in enumerate(truths.classes)}
-    true_rows = _Rows(true, sequences, labels, new_sequences=True, new_labels=not labels)
+    labels = Labels(label_map or {}, ignore, background)
+    for name in truths.classes:
+        labels.code(name, add=True)
+    true_rows = Rows(true.problems, true.size, sequences, labels, True, not truths.classes)
     true_rows.take(truths.pieces, invalid)
     if not any(len(part[0]) for part in true_rows.parts):
         where = "" if subset is None else f" in the subset {subset!r}"
         raise ValueError(f"{annotations}: there is no annotated span{where}")
-    rows = _Rows(found, sequences, labels)
+    rows = Rows(found.problems, found.size, sequences, labels)
     rows.take(found.predicted(), invalid)
+    labels.require_known()
     ids = tuple(sequences)
     spans, scores, numbers, places = rows.tensors()
     true_spans, _, true_numbers, true_places = true_rows.tensors()
-    nothing = torch.zeros(0, 2, dtype=torch.float64)
-    ignored = tuple(truths.unseen.get(name, nothing) for name in ids if truths.unseen)
+    hidden = {name: stretches.tolist() for name, stretches in truths.unseen.items()}
+    for place, *stretch in true_rows.hidden:
+        hidden.setdefault(ids[place], []).append(stretch)
+    stretches = (merged(hidden.get(name, ())) for name in ids if hidden)
+    ignored = tuple(torch.tensor(some, dtype=torch.float64).reshape(-1, 2) for some in stretches)
     files = [file for file in (true, found) if file.columns.unread]
     unread = {shown_path(file.path): file.columns.unread for file in files}
     all_found = Predictions(spans, numbers, places, ids, scores=scores)
@@ -115,10 +124,10 @@ def read_scored(
     return Scored(
         all_found,
         all_true,
-        list(labels),
+        list(labels.numbers),
         truths.durations,
         [true.problems, found.problems],
-        unread if [*labels] == [NO_LABEL] else {},
+        unread if [*labels.numbers] == [NO_LABEL] else {},
         unlike(all_true, all_found, {"annotations": true.unit, "predictions": found.unit}),
     )
 
@@ -155,119 +164,3 @@ class _File:
         return (
             predicted(self.path) if self.is_json else read_rows(self.path, self.columns, self.unit)
         )
-
-
-@dataclass
-class _Rows:
-    """The valid rows of a file; sequences and labels are numbers, in the order of their appearance.
-
-    Args:
-        file: Its problems are the other rows.
-        sequences, labels: Their numbers, shared by both files.
-        new_sequences, new_labels: Whether names that are not among them are added, or are unknown.
-    """
-
-    file: _File
-    sequences: dict[str, int]
-    labels: dict[str, int]
-    new_sequences: bool = False
-    new_labels: bool = False
-    parts: list[tuple[np.ndarray, ...]] = field(default_factory=list)
-
-    def take(self, pieces: Iterable[Piece], invalid: str) -> None:
-        """Take the valid rows, and count the others."""
-        for piece in pieces:
-            self._add(piece)
-        self.file.problems.settle(invalid, any(len(part[0]) for part in self.parts))
-
-    def _add(self, piece: Piece) -> None:
-        import pyarrow as pa
-
-        sequences = _codes(piece.sequence, self._sequence)
-        # A row that names a sequence alone says that there is nothing in it; a prediction with a score
-        # lacks its span.
-        valid = _there(piece.start) | _there(piece.end)
-        if not self.new_sequences:
-            valid |= (sequences < 0) | (piece.score is not None and _there(piece.score))
-        labels = np.full(len(valid), -1, np.int32)
-        title = pa.repeat(NO_LABEL, len(valid)) if piece.label is None else piece.label
-        number = partial(_number, self.labels, self.new_labels)
-        labels[valid] = _codes(title.filter(valid), number)
-        ends = self.file.size * np.stack([floats(piece.start), floats(piece.end)], 1)
-        score = np.ones(len(valid)) if piece.score is None else floats(piece.score)
-
-        def span(i: int) -> str:
-            return f"[{_written(piece.start, i)}, {_written(piece.end, i)}]"
-
-        def scored(i: int) -> str:
-            return _written(piece.score, i)
-
-        problems = self.file.problems
-        for kind, bad, show in (
-            ("an unknown sequence", sequences < 0, lambda i: shown(piece.sequence[i].as_py())),
-            ("an unknown label", labels < 0, lambda i: self._label(title[i].as_py())),
-            ("a start or end that is no finite number", ~np.isfinite(ends).all(1), span),
-            (f"a start or end beyond {MOST:g}", np.abs(ends).max(1) > MOST, span),
-            ("an end before the start", ends[:, 0] > ends[:, 1], span),
-            ("a score that is no finite number", ~np.isfinite(score), scored),
-        ):
-            bad = bad & valid
-            if bad.any():
-                i = int(bad.argmax())
-                # Only of the first: to find its line takes time.
-                new = kind not in problems.counts()
-                example = f"{show(i)} ({piece.place(i)})" if new else ""
-                problems.add(kind, int(bad.sum()), example)
-                valid &= ~bad
-        columns = (ends, score, labels, sequences)
-        self.parts.append(tuple(column[valid] for column in columns))
-
-    def tensors(self) -> tuple[Tensor, ...]:
-        """Spans, scores, labels and the places of the sequences."""
-        if not self.parts:
-            none = torch.zeros(0, dtype=torch.int64)
-            return torch.zeros(0, 2, dtype=torch.float64), none.double(), none, none
-        columns = (np.concatenate(parts) for parts in zip(*self.parts, strict=True))
-        spans, scores, *whole = map(torch.from_numpy, columns)
-        return spans, scores, *(numbers.long() for numbers in whole)
-
-    def _sequence(self, name: str) -> int:
-        number = _number(self.sequences, self.new_sequences, name)
-        return number if number >= 0 else self._by_file.get(without_suffix(name), -1)
-
-    @cached_property
-    def _by_file(self) -> dict[str, int]:
-        # One file may have the names of the recordings' files, and the other their ids.
-        found = {without_suffix(name): number for name, number in self.sequences.items()}
-        return found if len(found) == len(self.sequences) else {}
-
-    def _label(self, label: Any) -> str:
-        if label == NO_LABEL:
-            return f"{label!r}, as without labels; known are {shown(list(self.labels))[1:-1]}"
-        none = "; the annotations have none" if set(self.labels) == {NO_LABEL} else ""
-        return f"{shown(label)}{none}"
-
-
-def _there(column: Any) -> np.ndarray:
-    return column.is_valid().to_numpy(zero_copy_only=False)
-
-
-def _number(known: dict[str, int], new: bool, name: str) -> int:
-    return known.setdefault(name, len(known)) if new else known.get(name, -1)
-
-
-def _codes(names: Any, number_of: Callable[[str], int]) -> np.ndarray:
-    """The numbers of names; -1 where there is none."""
-    encoded = names.dictionary_encode()
-    texts = encoded.dictionary.to_pylist()
-    codes = np.array([*map(number_of, texts), -1], np.int32)
-    return codes[encoded.indices.fill_null(len(texts)).to_numpy()]
-
-
-def _written(column: Any, row: int) -> str:
-    # As it stands in the file, where that does no harm to a terminal.
-    value = column[row].as_py()
-    if isinstance(value, float):
-        return repr(value).removesuffix(".0")
-    short = isinstance(value, str) and value.isprintable() and len(value) <= 60
-    return "nothing" if value is None else value if short else shown(value)
