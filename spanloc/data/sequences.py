@@ -135,14 +135,18 @@ def offset_share(records: Sequence[Record]) -> float:
 def change_ratio(records: Sequence[Record], steps: int) -> float:
     """Standard deviation relative to the size of the changes over so many steps; the least of the channels.
 
-    It is large where a signal varies far more than it changes within an event. Constant channels do not count.
-    The steps are those of :func:`offset_share`.
+    It is large where a signal varies far more than it usually changes: rare jumps, such as those of a lost eye,
+    do not count. Nor do channels that hardly ever change. The steps are those of :func:`offset_share`.
     """
     moments, squares, count = Moments(), np.zeros(1), 0
     for values in _middles(records):
         moments.add(values.T)
-        changes = values[steps:] - values[:-steps]
-        squares, count = squares + np.square(changes).sum(0), count + len(changes)
+        changes = np.abs(values[steps:] - values[:-steps])
+        if not len(changes):
+            continue
+        # The standard deviation of Gaussian changes with this quantile; not of all values, which may be many.
+        size = np.quantile(changes[:: -(-changes.size // 1_000_000)], 0.9, axis=0) / 1.645
+        squares, count = squares + len(changes) * np.square(size), count + len(changes)
     varies = (moments.std > 0) & (squares > 0)
     if not varies.any():
         return 1.0

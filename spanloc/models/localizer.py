@@ -43,8 +43,9 @@ class Localizer(nn.Module):
             ``sign(x) * (limit + log1p(|x| - limit))``, for recordings with rare values far outside the usual
             range, such as codes for lost samples. None or 0: values as they are.
         changes: Factor of the changes of each normalised channel from cell to cell (over ``stride`` steps of the
-            backbone), which the backbone gets as channels of their own, after the others: for short events in
-            signals whose values vary far more than they change, such as positions. None or 0: without.
+            backbone). The backbone gets their inverse hyperbolic sine (linear where small, logarithmic where
+            large) as channels of their own, after the others: for short events in signals whose values vary far
+            more than they usually change, such as positions. None or 0: without.
 
     Raises:
         ValueError: ``baseline``, ``limit`` or ``changes`` is negative or infinite, or the parts do not fit together.
@@ -158,7 +159,7 @@ class Localizer(nn.Module):
             before = F.pad(whole, (self.backbone.stride, 0), mode="replicate")[
                 ..., : whole.shape[2]
             ]
-            x = torch.cat([x, self.changes * (whole - before)], 1)
+            x = torch.cat([x, torch.asinh(self.changes * (whole - before))], 1)
         cells = self.backbone(x, mask)
         if not torch.compiler.is_compiling():
             _require_cells(cells, mask, self.backbone)

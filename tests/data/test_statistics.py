@@ -201,9 +201,14 @@ def test_changes_are_small_where_a_signal_wanders():
     steps = np.arange(5000)
     wave = np.sin(2 * np.pi * steps / 1000) * np.sqrt(2)  # of standard deviation 1
     wander = {name: np.column_stack([wave, np.full(5000, 7.0)]) for name in "abc"}
-    # The mean square of sin(a + b) - sin(a) is 1 - cos(b), and that of the signal 1/2.
-    size = np.sqrt(2 - 2 * np.cos(2 * np.pi * 5 / 1000))
-    assert data_of(wander).changes(5) == pytest.approx(1 / size, rel=0.01)
+    # sin(a + b) - sin(a) is a sine of amplitude 2 sin(b / 2); 90 % of its values are below sin(0.45 pi) of that.
+    amplitude = 2 * np.sqrt(2) * np.sin(np.pi * 5 / 1000)
+    ratio = 1.645 / (np.sin(0.45 * np.pi) * amplitude)
+    assert data_of(wander).changes(5) == pytest.approx(ratio, rel=0.01)
+    jumps = {name: values.copy() for name, values in wander.items()}
+    for values in jumps.values():
+        values[100::250, 0] += 1
+    assert data_of(jumps).changes(5) == pytest.approx(ratio, rel=0.1)
     noise = {name: rng.normal(size=(5000, 1)) for name in "abc"}
     assert data_of(noise).changes(5) == pytest.approx(np.sqrt(0.5), rel=0.02)
     assert data_of({name: np.ones((500, 1)) for name in "abc"}).changes(5) == 1
