@@ -27,7 +27,7 @@ NO_DESCENT = [
 RULES = {
     "SGD, constant lr 1": "constant", "SGD, constant lr 5": "constant",
     "SGD, constant lr 20": "constant", "SGD, constant lr 0.1": "constant_small",
-    "SGD, cosine from 1 to 0": "cosine", "SGD, 1/k from 1": "inverse",
+    "SGD, cosine from 1 to 0": "cosine", "SGD, 1/iteration from 1": "inverse",
     "SGD, geometric from 1 to 1e-4": "geometric", "Polyak, minimum 0": "polyak",
     "Adam, lr 0.001": "adam",
 }  # fmt: skip
@@ -90,7 +90,7 @@ def test_the_forum_s_case(probed):
 
 
 def test_slopes_and_curvature(probed):
-    sharp, smooth = table("| | relative slope of an end: left, right")
+    sharp, smooth = table("| | relative slope at a boundary: left, right")
     rows = (("iou", None, sharp), ("giou", None, sharp), ("smooth_giou", 0.3, smooth))
     for name, smoothing, row in rows:
         for anatomy in probed[name, smoothing, 1.0]["anatomy"]:

@@ -87,7 +87,7 @@ apart = (found.spans[:60] - once.spans[:60]).abs().max()
 print("largest difference in seconds:", float(apart))
 
 # %%
-# ``predict`` gives all candidates that survive suppression, most with low scores. Keep those above a threshold,
+# ``predict`` gives all predictions, most with low scores. Keep those above a threshold,
 # and count how many of the annotated spans are among them:
 
 likely = found[found.scores >= 0.3]

@@ -11,8 +11,9 @@ story, with studies over seeds: :doc:`/why-gradients-are-not-zero`.
 # ------------
 #
 # Predictions equal their targets, ``[5, 5]`` and ``[2, 4]`` with inclusive ends. The loss is 0, and up to torch 1.9
-# its gradient was not 0. Since torch 1.10 it is 0: the framework has another rule for ties in ``minimum`` and
-# ``maximum``. ``spanloc.ops.overlap(ties=...)`` has both rules, on any torch.
+# its gradient was not 0. Since torch 1.10 it is 0, as ties in ``minimum`` and ``maximum`` have another rule: half of the
+# gradient for each argument (``split``), instead of all for the second (``second``). ``spanloc.ops.overlap(ties=...)``
+# has both rules.
 
 import torch
 

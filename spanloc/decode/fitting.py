@@ -105,8 +105,8 @@ def fit_decode(
 ) -> Fitted:
     """Fit options of a decoding, one after the other, to labelled sequences that the model was not trained on.
 
-    Each option is set where that is better on these sequences by more than two standard errors (a
-    jackknife over up to ten groups of them), and left off otherwise. With few groups, it takes more:
+    Each option is set where that is better on these sequences by more than 2.3 standard errors (a
+    jackknife over up to ten groups of them), and left off otherwise. With fewer groups, it takes more:
     the 97.7 % quantile of Student's t with one degree of freedom less than there are groups, which is
     13.8 for two, 4.5 for three and 2.3 for ten. Options are judged cross-fitted: fitted on the other groups,
     and applied to the one.

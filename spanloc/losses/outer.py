@@ -55,7 +55,7 @@ def huber_loss(
 
 
 @Properties(
-    "GIoU and L1 of the ends, as Carion et al. 2020 (DETR), arXiv:2005.12872, do",
+    "GIoU and L1 of the boundaries, as Carion et al. 2020 (DETR), arXiv:2005.12872, do",
     upper=torch.inf, slope=2, steepest=8**0.5,
 )  # fmt: skip
 def weighted_sum(
