@@ -212,6 +212,9 @@ CASES = {
     "short spans": (
         added((0.7, 0.85)), added((0.7, 0.9)), "warning", 1, "s, annotations[12]: 'a' from 0.7 to 0.85 s",
     ),
+    "split": (
+        added((0.7, 1)), added((0.8, 1)), "warning", 1, "'a' from 0.1 to 0.6 s and 'a' from 0.7 to 1 s",
+    ),
     "outside of annotated": (
         looked_at((0, 11.4)), looked_at((0, 11.55)), "warning", 1,
         "annotations.json, s, annotations[11]: 'b' from 11.1 to 11.6 s, 0.2 s of it outside",

@@ -116,6 +116,9 @@ _KINDS = {
     "overlap: different labels": (
         "note", "pair", "of overlapping spans of different labels",
         "task=detection learns both; task=single has one span a recording."),
+    "split": (
+        "warning", "span", "one step before another of the same label",
+        "If both are one span, give the step between them this label too, or write one row for both."),
     "short spans": (
         "warning", "span", f"shorter than {SHORT} steps",
         "Use a higher rate, or check the unit of the ends."),

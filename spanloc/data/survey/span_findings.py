@@ -127,7 +127,7 @@ def span_findings(facts: Facts) -> Iterator[Finding]:
 
 
 def end_findings(facts: Facts) -> Iterator[Finding]:
-    """Ends that look inclusive."""
+    """Ends that look inclusive, and spans that a single step splits."""
     found, spans = gaps(facts.spans), facts.spans
     # Where ends are half-open, neighbours touch; where they are not, hardly any do.
     count = len(found.apart)
@@ -142,3 +142,10 @@ def end_findings(facts: Facts) -> Iterator[Finding]:
             for row in found.apart[:MOST_CASES]
         ]
         yield Finding("warning", "inclusive ends", text, count, advice, cases)
+        return
+    label = spans["label"]
+    split = [row for row in found.apart if label.loc[row] == label.loc[row + 1]]
+    yield from finding(
+        "split",
+        [facts.of_span(spans.loc[row], f" and {facts.span(spans.loc[row + 1])}") for row in split],
+    )
