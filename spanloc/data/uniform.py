@@ -1,5 +1,6 @@
 """Recordings of different rates and channels, brought to one rate and one set of channels."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from spanloc.data.annotations.records import Record
 from spanloc.data.inputs import FEATURES, listed_gaps, without_gaps
+from spanloc.data.quotes import quoted
 from spanloc.data.signals import Regular, Signal
 from spanloc.data.signals.channels import Choice, some_channels
 from spanloc.data.signals.clock import clock_time
@@ -96,6 +98,7 @@ def _with_channels(
         chosen = [name for name in every[0] if all(names.count(name) == 1 for names in every)]
         if not chosen:
             raise _conflict(named[0], different)
+        _require_usual(named, chosen)
     taken: list[Signal] = []
     count, more = 0, set[str]()
     for signal in signals:
@@ -117,6 +120,22 @@ def _with_channels(
         if left and all(isinstance(channel, str) for channel in chosen):
             notes[0] += f"; not used: {listed(left)}"
     return [replace(r, signal=s) for r, s in zip(records, taken, strict=True)], notes
+
+
+def _require_usual(signals: Sequence[Signal], shared: Sequence[str | int]) -> None:
+    # A recording whose channels are misspelt must not take the others' channels away without a word.
+    counts = Counter(name for signal in signals for name in dict.fromkeys(signal.channels or ()))
+    usual = [name for name, count in counts.items() if count > 0.5 * len(signals)]
+    if 2 * len(shared) >= len(usual):
+        return
+    odd = [signal for signal in signals if not {*usual} <= {*(signal.channels or ())}]
+    lacks = [name for name in usual if name not in (odd[0].channels or ())]
+    others = f", and {len(odd) - 1} more like it" if len(odd) > 1 else ""
+    raise ValueError(
+        f"{shown_path(odd[0].path)}{others}: lacks {len(lacks)} of the {len(usual)} channels that most recordings "
+        f"have: {listed(lacks)}; it has {listed(odd[0].channels or ())}. Rename its channels or leave it out; or "
+        f"take what all have: 'data.channels=[{','.join(quoted(str(name)) for name in shared)}]'"
+    )
 
 
 def _conflict(first: Signal, second: Signal) -> ValueError:

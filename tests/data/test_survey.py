@@ -237,10 +237,10 @@ CASES = {
         eighths(1), eighths(2), "warning", 36, "'a' from 0.125 to 1 s and 'a' from 1.125 to 2 s",
     ),
     "no spans": (replaced("u", []), replaced("u", spans_of((1, 2))), "note", 1, "u"),
-    "different rates": (rate(20), rate(10), "note", 1, "u.npy, u: 20 steps per second; the first has 10"),
+    "different rates": (rate(20), rate(10), "note", 1, "u.npy, u: 20 steps per second; s has 10"),
     "different channels": (
         lambda f: f.arrays.update(u=f.arrays["u"][:, :1]), lambda f: None, "warning", 1,
-        "u: 1 channel without names; the first has 2 channels without names",
+        "u: 1 channel without names; s has 2 channels without names",
     ),
     "code": (
         coded(10), coded(9), "warning", 1,

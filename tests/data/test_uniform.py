@@ -121,6 +121,21 @@ def test_channels_are_those_that_all_have_in_the_order_of_the_first():
     assert notes == [wanted]
 
 
+def test_a_recording_without_most_of_the_usual_channels_is_named():
+    usual = ("C3", "C4", "O1", "chin")
+    records = [record(name, 50, channels=usual) for name in "abc"]
+    records.append(record("d", 50, channels=("C3-M2", "C4-M2", "O1-M2", "chin")))
+    message = (
+        r"d\.edf: lacks 3 of the 4 channels that most recordings have: 'C3', 'C4', 'O1'; it has 'C3-M2', .*"
+        r"take what all have: 'data\.channels=\[chin\]'$"
+    )
+    with pytest.raises(ValueError, match=message):
+        uniform(records)
+    assert uniform(records, channels=["chin"])[0][0].signal.channels == ("chin",)
+    records[3] = record("d", 50, channels=("C3", "C4", "M1"))
+    assert uniform(records)[0][0].signal.channels == ("C3", "C4")
+
+
 def test_a_name_that_a_recording_has_twice_is_not_shared():
     records = [record("a", 50, channels=("x", "x", "EMG")), record("b", 50, channels=("x", "EMG"))]
     assert [r.signal.channels for r in uniform(records)[0]] == [("EMG",)] * 2

@@ -1,5 +1,6 @@
 """Findings about recordings: their files, subsets, subjects and channels."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -162,35 +163,42 @@ def slow(facts: Facts) -> Iterator[Finding]:
 
 
 def differences(facts: Facts) -> Iterator[Finding]:
-    """Recordings with irregular times, of another rate or with other channels than the first one."""
+    """Recordings with irregular times, of another rate or with other channels than most."""
     signals = [record.signal for record in facts.records]
     rates = [1 / record.timeline.seconds_per_step for record in facts.records]
     uneven = [isinstance(signal, Regular) for signal in signals]
     yield from finding(
         "irregular", [of_record(r) for r, odd in zip(facts.records, uneven, strict=True) if odd]
     )
+    usual_rate = _most_frequent(rates)
     # The rate of irregular times is an estimate.
     odd_rates = [
-        not (odd or np.isclose(rate, rates[0], 1e-6, 0))
+        not (odd or np.isclose(rate, rates[usual_rate], 1e-6, 0))
         for rate, odd in zip(rates, uneven, strict=True)
     ]
     # Channels that have names are found by them, in whatever order.
-    known = [sorted(s.channels) if s.channels else s.num_channels for s in signals]
-    odd_channels = [channels != known[0] for channels in known]
+    known = [tuple(sorted(s.channels)) if s.channels else s.num_channels for s in signals]
+    usual = _most_frequent(known)
+    odd_channels = [channels != known[usual] for channels in known]
     names = [
         ", ".join(s.channels or (f"{counted(s.num_channels, 'channel')} without names",))
         for s in signals
     ]
     texts = [f"{rate:g} steps per second" for rate in rates]
-    for kind, odd, shown in (
-        ("different rates", odd_rates, texts),
-        ("different channels", odd_channels, names),
+    for kind, odd, shown, one in (
+        ("different rates", odd_rates, texts, usual_rate),
+        ("different channels", odd_channels, names, usual),
     ):
         cases = [
-            of_record(facts.records[i], f"{shown[i]}; the first has {shown[0]}")
+            of_record(facts.records[i], f"{shown[i]}; {facts.records[one].id} has {shown[one]}")
             for i in np.flatnonzero(odd).tolist()
         ]
         yield from finding(kind, cases)
+
+
+def _most_frequent(values: Sequence[Any]) -> int:
+    # The place of the first one.
+    return values.index(Counter(values).most_common(1)[0][0]) if values else 0
 
 
 def channels(facts: Facts) -> Iterator[Finding]:

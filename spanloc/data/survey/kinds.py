@@ -62,12 +62,12 @@ _KINDS = {
         "note", "recording", "without a span",
         "Fine where nothing happens in them; take out those that nobody annotated."),
     "different rates": (
-        "note", "recording", "of another rate than the first one",
+        "note", "recording", "of another rate than most",
         "Training resamples all to the most frequent rate, or to data.rate."),
     "different channels": (
-        "warning", "recording", "with other channels than the first one",
-        "Training takes the channels that all recordings have by name. If channels have no names, training "
-        "stops: choose some by number, such as data.channels=[0]."),
+        "warning", "recording", "with other channels than most",
+        "Training takes the channels that all recordings have by name, and stops if fewer than half are left: "
+        "rename the others. Choose channels without names by number, such as data.channels=[0]."),
     "constant channel": (
         "warning", "channel", "constant over a recording, counted per recording",
         "Look for a sensor that was off; a channel that is constant everywhere can be left out."),
