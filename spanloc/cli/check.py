@@ -25,12 +25,13 @@ from spanloc.data.annotations.folder import (
     Record,
     read_annotations,
 )
+from spanloc.data.annotations.written.one_file import one_file
 from spanloc.data.held_out import ONE_SUBJECT
 from spanloc.data.quotes import as_mapping
 from spanloc.data.sample import data_folder
 from spanloc.data.survey import divided, survey_records
 from spanloc.data.survey.result import SEVERITIES, Finding, Survey
-from spanloc.files import counted, write_text
+from spanloc.files import counted, write_json, write_text
 from spanloc.reports.check_page import check_page, finding_lines, label_table, overview, part_table
 
 _HEADINGS = ("What training would do with the data", "Settings that training would choose")
@@ -74,6 +75,7 @@ def run(config: DictConfig) -> None:
     recipe = [(heading, lines) for heading, lines in parts if lines]
     page = check_page(result, records, annotations.classes, recipe)
     write_text(folder / "check.html", page)
+    write_json(folder / "annotations.json", one_file(annotations))
     _show(result, recipe)
     counts = [(severity, len(result.of(severity))) for severity in SEVERITIES]
     totals = ", ".join(counted(count, severity) for severity, count in counts)
@@ -82,6 +84,8 @@ def run(config: DictConfig) -> None:
     console = plain_console()
     console.print(f"{totals}.", highlight=False)
     console.print(f"The page is {folder / 'check.html'}", soft_wrap=True)
+    file = folder / "annotations.json"
+    console.print(f"All annotations in one file, in seconds: {file}", soft_wrap=True)
 
 
 @contextmanager

@@ -39,7 +39,13 @@ def test_the_sample_can_be_tried_at_once(cli, tmp_path, capsys):
     assert "12 recordings, 6 min in all, 3 channels at 50 Hz; 1,500 steps each" in printed
     assert re.search(r"walk\s*│\s*50 │", printed)
     assert "0 errors, 0 warnings, 0 notes." in printed
-    assert (tmp_path / "runs" / "sample" / "annotations.json").is_file()
+    given, all_of_it = (
+        json.loads((tmp_path / folder / "annotations.json").read_text())["database"]
+        for folder in ("runs/sample", "out")
+    )
+    assert {k: v["annotations"] for k, v in given.items()} == {
+        k: v["annotations"] for k, v in all_of_it.items()
+    }
     found = survey(tmp_path)
     assert (found.num_recordings, found.root) == (12, "runs/sample")
     page = (tmp_path / "out" / "check.html").read_text()

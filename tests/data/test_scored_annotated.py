@@ -5,13 +5,51 @@ import re
 
 import pytest
 import torch
+from recordings import edit
 
+from spanloc.data import read_annotations
 from spanloc.data.annotations.scored import read_scored
+from spanloc.data.annotations.written.one_file import one_file
+from spanloc.files import write_json
 from spanloc.metrics import average_precision
 from spanloc.metrics.assessable import assessable
 
 TRUE = [[10.0, 20.0], [30.0, 40.0]]
 FOUND = [([60.0, 70.0], 0.9), ([10.0, 20.0], 0.8), ([80.0, 95.0], 0.7), ([30.0, 40.0], 0.6)]
+
+
+def test_annotations_of_a_folder_in_one_file_are_read_as_the_folder_is(annotated):
+    def add_third(rows):
+        rows.append({"segment": [6.0, 6.3], "label": "odd"})
+
+    edit(annotated, lambda content: content.pop("classes"))
+    edit(annotated, lambda content: add_third(content["database"]["s2"]["annotations"]))
+    edit(annotated, lambda content: add_third(content["database"]["s3"]["annotations"]))
+    edit(annotated, lambda content: content["database"]["s4"].update(annotated=[[0, 5.5]]))
+    settings = {"ignore": ["odd"], "label_map": {"sit": "rest"}}
+    read = read_annotations(annotated, **settings)
+    content = one_file(read)
+    assert content["classes"] == ["rest", "walk"]
+    assert content["database"]["s2"] == {
+        "subset": "training",
+        "duration": 7.0,
+        "subject": "p1",
+        "annotated": [(0.0, 6.0), (6.3, 7.0)],
+        "annotations": [
+            {"segment": (1.0, 3.0), "label": "walk"}, {"segment": (4.0, 5.5), "label": "rest"},
+        ],
+    }  # fmt: skip
+    write_json(annotated / "annotations.json", content)
+    again = read_annotations(annotated, fps=10)
+    assert list(again.subsets) == list(read.subsets)
+    for subset, records in read.subsets.items():
+        for old, new in zip(records, again.subsets[subset], strict=True):
+            assert (old.id, old.subject) == (new.id, new.subject)
+            for name in ("spans", "labels", "ignored"):
+                torch.testing.assert_close(getattr(old, name), getattr(new, name))
+    odd = one_file(read_annotations(annotated, fps=10, unknown=["rest"]))["database"]["s0"]
+    assert odd["annotated"] == [(0.0, 4.0), (5.5, 6.0)]
+    assert len(odd["annotations"]) == 1
 
 
 def write(folder, **fields):

@@ -1,0 +1,48 @@
+"""Annotations of any format in one file, ``annotations.json``."""
+
+from typing import Any
+
+from torch import Tensor
+
+from spanloc.data.annotations.placed import between
+from spanloc.data.annotations.records import Annotations, Record
+
+# Decimal places of seconds.
+_PLACES = 6
+
+
+def one_file(annotations: Annotations) -> dict[str, Any]:
+    """The content of an ``annotations.json`` with these annotations, in seconds.
+
+    Stretches that are ignored, and spans whose label is not known, are outside of its ``annotated`` stretches.
+    """
+    database = {
+        record.id: _entry(record, annotations.classes)
+        for records in annotations.subsets.values()
+        for record in records
+    }
+    return {"classes": annotations.classes, "database": database}
+
+
+def _entry(record: Record, classes: list[str]) -> dict[str, Any]:
+    known = record.labels >= 0
+    names = [classes[number] for number in record.labels[known].tolist()]
+    step, offset = record.timeline
+    whole = offset, offset + record.num_steps * step
+    entry: dict[str, Any] = {"subset": record.subset, "duration": round(whole[1], _PLACES)}
+    if record.subject is not None:
+        entry["subject"] = record.subject
+    unseen = [*_seconds(record, record.ignored), *_seconds(record, record.spans[~known])]
+    if unseen:
+        entry["annotated"] = between(unseen, *whole)
+    segments = _seconds(record, record.spans[known])
+    entry["annotations"] = [
+        {"segment": segment, "label": name} for segment, name in zip(segments, names, strict=True)
+    ]
+    return entry
+
+
+def _seconds(record: Record, spans: Tensor) -> list[tuple[float, float]]:
+    step, offset = record.timeline
+    times = (spans.double() * step + offset).tolist()
+    return [(round(start, _PLACES), round(end, _PLACES)) for start, end in times]
