@@ -30,9 +30,7 @@ class Fingerprint:
 
         A file of annotations that is a recording too, as EDF+ is, counts as a recording.
         """
-        # The samples of WFDB lie beside their header.
-        beside = {".hea": (".hea", ".dat", ".mat")}
-        every = (s.with_suffix(end) for s in signals for end in beside.get(s.suffix, (s.suffix,)))
+        every = (path for signal in signals for path in (signal, *_named_in(signal)))
         states = {path: path.stat() for path in dict.fromkeys(every) if path.is_file()}
         others = [path for path in annotations if path not in states and path.is_file()]
 
@@ -81,3 +79,13 @@ class Fingerprint:
 
 def _differing(now: Mapping[str, object], were: Mapping[str, object]) -> list[str]:
     return [name for name in now if name in were and now[name] != were[name]]
+
+
+def _named_in(header: Path) -> list[Path]:
+    # The samples of WFDB lie in files that its header names: after the line of the record, the line of each
+    # signal begins with one.
+    if header.suffix.lower() != ".hea" or not header.is_file():
+        return []
+    lines = header.read_text(encoding="latin-1").splitlines()
+    rows = [line.split() for line in lines if line.strip() and not line.startswith("#")]
+    return [header.parent / row[0] for row in rows[1:]]

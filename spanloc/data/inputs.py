@@ -17,7 +17,7 @@ from spanloc.data.signals import (
     Signal,
     open_signal,
 )
-from spanloc.data.signals.channels import some_channels
+from spanloc.data.signals.channels import Channels, some_channels
 from spanloc.data.signals.mixed import at_rate, same_rate
 from spanloc.data.signals.reading import listed, shown_path
 from spanloc.facts import InputFacts
@@ -25,6 +25,7 @@ from spanloc.files import counted
 from spanloc.structures import Timeline
 
 _MOST_GAPS = 3
+_VOLTS = {"V": 1.0, "mV": 1e-3, "uV": 1e-6}
 # Of a rate: a note would be of no use.
 _ROUNDING = 1e-3
 #: The ends of notes that are warnings: of another unit, and of a much lower rate.
@@ -132,6 +133,7 @@ def as_input(
 ) -> tuple[Signal, list[Note]]:
     """The input of a model from a recording, and short notes of what was done to it.
 
+    Values in V, mV or uV are converted to the unit of training, if that is another of these.
     Missing values are found when they are read: the note of them is added then.
     Channels are taken by name where the model and the recording have names, whatever their order.
 
@@ -151,8 +153,8 @@ def as_input(
     where = shown_path(signal.path)
     if isinstance(signal, ArraySignal):
         require_floats(where, signal.read(0, 1), facts)
-    notes = [Note(text) for text in _other_units(signal, facts)]
     signal, left = in_order(signal, facts, channels)
+    factors, notes = _converted(signal, facts)
     if left:
         notes.append(Note(f"without the channels {listed(left)}"))
     gaps = ""
@@ -183,6 +185,8 @@ def as_input(
             of_many += f": they have nothing above half their rate, {LACKS_HIGH}"
         if abs(source / facts.rate - 1) > _ROUNDING:
             notes.append(Note(text, of_many, f"{source:g}"))
+    if any(factor != 1 for factor in factors):
+        signal = Channels(signal, range(len(factors)), factors)
     if facts.features is not None:
         make = FEATURES[facts.features]
         signal = make(signal, source_rate=facts.rate or source, **facts.feature_options)
@@ -240,14 +244,22 @@ def in_order(
     return signal, left
 
 
-def _other_units(signal: Signal, facts: InputFacts) -> list[str]:
-    trained = dict(zip(facts.channels or (), facts.units or (), strict=False))
-    found = zip(signal.channels or (), signal.units or (), strict=False)
-    return [
-        f"the unit of {name!r:.40} is {unit!r:.20}, in training it was {trained[name]!r:.20}: {CONVERT}"
-        for name, unit in found
-        if unit and trained.get(name) and _plain(unit) != _plain(trained[name])
-    ]
+def _converted(signal: Signal, facts: InputFacts) -> tuple[list[float], list[Note]]:
+    """A factor for each channel, to the unit of training, and notes of units that differ."""
+    other: dict[tuple[str, str], list[int]] = {}
+    for i, units in enumerate(zip(signal.units or (), facts.units or (), strict=False)):
+        own, trained = map(_plain, units)
+        if own and trained and own != trained:
+            other.setdefault((own, trained), []).append(i)
+    factors, notes = [1.0] * signal.num_channels, list[Note]()
+    for (own, trained), places in other.items():
+        names = listed([signal.channels[i] if signal.channels else str(i) for i in places], 5)
+        text = f"the unit of {names} is {own!r:.20}, in training it was {trained!r:.20}: "
+        known = own in _VOLTS and trained in _VOLTS
+        for i in places if known else ():
+            factors[i] = _VOLTS[own] / _VOLTS[trained]
+        notes.append(Note(text + ("the values are converted" if known else CONVERT)))
+    return factors, notes
 
 
 def _plain(unit: str) -> str:

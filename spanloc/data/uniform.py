@@ -61,14 +61,14 @@ def uniform(
     checked_rate(found[0].signal.path, rate)
     for record in found:
         require_one_rate(record.signal, on_rate)
-    other = [record for record in found if not same_rate(_rate(record), rate)]
+    other = [r for r in found if not any(same_rate(own, rate) for own in _rates(r))]
     if other and on_rate == "error":
         where = shown_path(other[0].signal.path)
         raise ValueError(f"{where}: rate is {_rate(other[0]):g}; wanted {rate:g}")
     notes += _mixed_note(found, rate)
     found = [_with_rate(record, rate) for record in found]
     if other:
-        rates = sorted({float(f"{_rate(record):.6g}") for record in other})
+        rates = sorted({float(f"{max(_rates(record)):.6g}") for record in other})
         shown = " and ".join(f"{r:g}" for r in rates) if len(rates) < 4 else f"{len(rates)} rates"
         notes.append(
             f"{len(other)} of {len(found)} recordings resampled from {shown} to {rate:g} Hz"
@@ -153,17 +153,18 @@ def _conflict(first: Signal, second: Signal) -> ValueError:
 
 
 def _mixed_note(records: Sequence[Record], rate: float) -> list[str]:
-    mixed = [r.signal for r in records if isinstance(r.signal, MixedRates)]
+    signals = [record.signal for record in records]
+    mixed = [s for s in signals if isinstance(s, MixedRates) and len({*s.rates}) > 1]
     if not mixed:
         return []
-    rates: dict[str, float] = {}
+    rates = Counter[str]()
     for signal in mixed:
         for i, own in enumerate(signal.rates):
             if not same_rate(own, rate):
-                rates.setdefault(signal.channels[i] if signal.channels else str(i), own)
-    names = listed([f"{name} at {own:g} Hz" for name, own in rates.items()], 8)
+                rates[f"{signal.channels[i] if signal.channels else i} at {own:g} Hz"] += 1
+    names = [name if n == len(mixed) else f"{name} (in {n})" for name, n in rates.items()]
     several = f"{len(mixed)} of {len(records)} recordings have channels of several rates"
-    return [f"{several}: {names} resampled to {rate:g} Hz"]
+    return [f"{several}: {listed(names, 8)} resampled to {rate:g} Hz"]
 
 
 def _most_frequent_rate(records: Sequence[Record]) -> float:
@@ -224,6 +225,11 @@ def _time_notes(records: Sequence[Record], missing: str) -> list[str]:
 
 def _rate(record: Record) -> float:
     return 1 / record.timeline.seconds_per_step
+
+
+def _rates(record: Record) -> list[float]:
+    signal = record.signal
+    return signal.rates if isinstance(signal, MixedRates) else [_rate(record)]
 
 
 def late_beginnings(records: Sequence[Record]) -> list[str]:

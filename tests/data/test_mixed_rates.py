@@ -193,6 +193,22 @@ def test_spans_keep_their_seconds_and_the_notes_say_what_was_resampled(tmp_path)
         AnnotatedData(root, on_rate="error").setup()
 
 
+def test_the_note_counts_the_recordings_of_a_rate_and_leaves_out_channels_that_are_not_used(
+    tmp_path,
+):
+    root = folder(tmp_path, {"a": RATES, "b": RATES, "c": RATES | {"EMG": 20, "Temp": 200}})
+    found = read_annotations(root).subsets["training"]
+    notes = uniform(found)[1]
+    assert notes == [
+        "3 of 3 recordings have channels of several rates: 'Temp at 1 Hz (in 2)', 'EMG at 10 Hz (in 2)', "
+        "'Temp at 200 Hz (in 1)', 'EMG at 20 Hz (in 1)' resampled to 100 Hz"
+    ]
+    # All that is used of the third has 100 Hz too, whatever the rest of it.
+    records, notes = uniform(found, channels=["EEG Pz"])
+    assert [note.partition(":")[0] for note in notes] == ["channels used"]
+    assert [record.num_steps for record in records] == [100 * SECONDS] * 3
+
+
 def test_numbers_of_channels_are_those_of_each_file_and_are_taken_once(tmp_path):
     root = folder(tmp_path, {"a": RATES, "b": {"Temp": 1, "EMG": 10, "other": 100}})
     data = AnnotatedData(root, channels=[2], val_share=0.4, test_share=0.0)

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from recordings import RATE, error_of, recording, said
+from recordings import RATE, edf, error_of, recording, said
 
 from spanloc.data import read_annotations
 
@@ -152,6 +152,22 @@ def test_edf_annotations_that_last_are_spans(tmp_path):
     assert [(bad.kind, bad.row) for bad in found] == [("empty", 2)]
     message = error_of(tmp_path, format="edf")
     assert "a.edf: sequence 'a': annotation 3: span is [4.0, nan" in message
+
+
+def test_edf_labels_beside_data_take_the_place_of_annotations_in_the_recordings(tmp_path):
+    (tmp_path / "data").mkdir()
+    notes = [(0.5, 0.5, "walk"), (2.0, 0.5, "sit down")]
+    for name, own in {"a": (), "b": [(3.0, 1.0, "of the recorder")], "c": notes}.items():
+        edf(tmp_path / "data" / f"{name}.edf", {"x": (RATE, np.arange(500) % 2.0)}, own)
+    for name in ("a", "b"):
+        edf(tmp_path / f"{name}.edf", {}, notes)
+    assert "files named as recordings ('a.edf' and 1 more): data.format=edf?" in error_of(tmp_path)
+    labels = EXPECTED["a"]
+    assert said(read_annotations(tmp_path, format="edf")) == dict.fromkeys("abc", labels)
+    message = error_of(tmp_path, format="edf", extension="_e2.edf")
+    assert message.startswith("data.extension is '_e2.edf', which is for format=wfdb")
+    edf(tmp_path / "a.edf", {"x": (RATE, np.arange(500) % 2.0)})
+    assert said(read_annotations(tmp_path, format="edf"))["a"] == []
 
 
 def wfdb_annotations(folder, samples, symbol=None, **options):

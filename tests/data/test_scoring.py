@@ -186,6 +186,13 @@ def test_what_is_likely_not_meant_is_noted(tmp_path):
             "no prediction overlaps a true span of its recording: the true spans lie between 36000 and 36010 s, "
             "the predictions between 0 and 10 s; both must be counted from the start of the recording"
         ]
+    stretches = [(0, 1, 4, 9), (1, 1, 0, 9)]
+    write(tmp_path / "a.csv", [(0, 0, 0, 5), (1, 0, 5, 8), (2, 0, 5, 8), *stretches])
+    write(tmp_path / "p.csv", [(0, 0, 0, 8, 0.9), (1, 0, 5, 8, 0.8), (2, 0, 5, 8, 0.7)])
+    assert notes(score(tmp_path, ignore=[LABELS[1]])[0]) == [
+        "stretches of 2 of 3 recordings are not evaluated; without them there are 2 targets (before: 3) and "
+        "2 predictions (before: 3)"
+    ]
     (tmp_path / "p.csv").write_text("sequence,start,end\n")
     assert "there are no predictions at all" in notes(score(tmp_path)[0])
 

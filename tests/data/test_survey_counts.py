@@ -120,7 +120,7 @@ def test_channels_with_names_go_by_name():
     means = [(c.name, c.num_recordings, round(c.mean, 6)) for c in found.channels]
     assert means == [("p", 1, 1.0), ("q", 2, 1.333333)]
     (other,) = [one for one in found.findings if one.kind == "different channels"]
-    assert other.cases[0].text == "q; the first has p, q"
+    assert other.cases[0].text == "q; x has p, q"
 
 
 def test_a_recording_that_breaks_does_not_stop_the_others():
@@ -157,6 +157,7 @@ def test_what_could_not_be_read_of_the_annotations_is_a_finding():
         ("refused", 2),
         ("span: reversed", 2),
     ]
+    assert found.findings[1].advice.startswith("Swap the ends, or correct a negative duration; ")
     lines = [case.line for finding in found.findings for case in finding.cases]
     assert lines == [
         "f.csv, line 2: one",

@@ -53,6 +53,29 @@ def test_a_rate_is_noted_if_it_is_more_than_rounding_and_warned_of_if_it_is_lowe
     assert [note.text for note in found] == notes
 
 
+def test_volts_are_converted_to_the_unit_of_training_and_other_units_are_one_warning():
+    facts = InputFacts(4, 5.0, 0.0, list("abcd"), ["uV", "\N{MICRO SIGN}V", "mV", "g"])
+    values = np.arange(40.0).reshape(10, 4)
+
+    def converted(*units):
+        signal = ArraySignal(values, 10.0, channels=list("abcd"), units=units)
+        found, notes = as_input(signal, facts)
+        return found.read(0, 5), [note.text for note in notes[:-1]]
+
+    same, notes = converted("uV", "uV", "mV", "g")
+    assert notes == []
+    found, notes = converted("mV", "mV", "V", "m/s2")
+    np.testing.assert_allclose(found, same * [1000, 1000, 1000, 1], rtol=1e-5)
+    assert notes == [
+        "the unit of 'a', 'b' is 'mV', in training it was 'uV': the values are converted",
+        "the unit of 'c' is 'V', in training it was 'mV': the values are converted",
+        "the unit of 'd' is 'm/s2', in training it was 'g': convert the values to the unit of training",
+    ]
+    found, notes = converted("g", "g", "mV", "g")
+    assert notes[0].startswith("the unit of 'a', 'b' is 'g', in training it was 'uV': convert the")
+    np.testing.assert_array_equal(found, same)
+
+
 def test_low_rates_of_several_recordings_are_one_warning(cli, named_model, tmp_path, capsys):
     for name, rate in (("a", 5), ("b", 8)):
         write_csv(tmp_path / f"{name}.csv", signal(), rate=rate)

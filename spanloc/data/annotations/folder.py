@@ -95,7 +95,8 @@ def read_annotations(
     In the other formats, a sequence is of the subset and the subject that ``subsets.csv`` says (sequence,
     subset, and perhaps subject; or sequence and subject), or of the subset whose folder (``training``,
     ``validation``, ``testing``) it lies in; else all are for training. A recording that a table has no row of is left
-    out, and so is one without a file of its own; a row without start and end says that nothing is there.
+    out, and so is one without a file of its own; a row without start and end says that nothing is there. With
+    ``edf``, an ``<id>.edf`` outside of ``data`` takes the place of the annotations in ``data/<id>.edf``.
 
     Args:
         root: The folder.

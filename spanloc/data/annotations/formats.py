@@ -35,8 +35,8 @@ _FORMATS = {
     "raven": _Format(texts.raven, "selections.txt"),
     "textgrid": _Format(tiers.textgrid, ".textgrid"),
     "elan": _Format(tiers.elan, ".eaf"),
-    "boris": _Format(texts.boris, ".csv", auto=False, any_text=True),
     "csv": _Format(flat.of_recording, ".csv", auto=False, any_text=True, unit_known=False),
+    "boris": _Format(texts.boris, ".csv", auto=False, any_text=True),
     "edf": _Format(recorders.edf, ".edf", auto=False),
     "wfdb": _Format(waves.wfdb, ""),
     "rttm": _Format(texts.rttm, ".rttm", joint=True),
@@ -54,6 +54,10 @@ def read_content(root: Path, kind: str, reading: Reading) -> Content:
         raise ValueError(f"data.format is {kind!r}; wanted auto or one of {', '.join(FORMATS)}")
     if kind == "auto":
         kind = _chosen(root, reading)
+    if kind == "edf" and reading.extension != "atr":
+        raise ValueError(
+            f"data.extension is {reading.extension!r}, which is for format=wfdb; format=edf reads <id>.edf"
+        )
     unit_known = kind == "column" or (kind in _FORMATS and _FORMATS[kind].unit_known)
     if reading.unit != "seconds" and unit_known:
         raise ValueError(f"data.unit is not seconds; the times of format={kind} are in seconds")
@@ -83,12 +87,14 @@ def _chosen(root: Path, reading: Reading) -> str:
     if _tables(root):
         return "table"
     signals = signals_in(root)
-    found = {}
+    found, others = {}, dict[str, list[Path]]()
     for name, kind in _FORMATS.items():
-        files = _files(root, name, reading) if kind.auto else []
+        files = _files(root, name, reading)
         there = [f for f in files if kind.joint or signals.get(_name_of(f, signals), f) != f]
-        if there:
+        if there and kind.auto:
             found[name] = there[0]
+        elif there and not kind.joint:
+            others[name] = there
     if len(found) > 1:
         both = " and ".join(f"{name} ({shown_path(file)})" for name, file in found.items())
         raise ValueError(f"{root}: holds annotations of several formats: {both}; set data.format")
@@ -109,7 +115,10 @@ def _chosen(root: Path, reading: Reading) -> str:
         table = root / "annotations.csv"
         raise FileNotFoundError(f"{sheet}: a spreadsheet is not read; save it as {table}")
     end = ""
-    if columns:
+    if others:
+        named = listed([file.name for file in next(iter(others.values()))], 1)
+        end = f"; there are files named as recordings ({named}): data.format={' or '.join(others)}?"
+    elif columns:
         end = "; or the recordings have a label in every row: 'data.columns={label: NAME}' (NAME: one of "
         end += f"{per_step.listed_columns(columns)})"
     elif not signals:
@@ -151,6 +160,10 @@ def _files(root: Path, name: str, reading: Reading) -> list[Path]:
         for file in sorted(folder.iterdir())
         if file.name.lower().endswith(ending) and file.name.lower() != "subsets.csv"
     ]
+    if name == "edf":
+        # Annotations beside data take the place of those in the recordings.
+        beside = {file.stem for file in found if file.parent != root / "data"}
+        return [f for f in found if f.parent != root / "data" or f.stem not in beside]
     if name == "audacity":
         return [file for file in found if not file.name.lower().endswith(_FORMATS["raven"].ending)]
     return found

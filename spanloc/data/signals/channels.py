@@ -18,22 +18,27 @@ class Channels(Signal):
 
     Args:
         chosen: Names, or numbers from 0. Their places in the signal become ``numbers``.
+        factors: Multiply their values, one a channel; None: values as they are.
 
     Raises:
         ValueError: The signal has no such channel, or two of that name; it says what it has.
     """
 
-    def __init__(self, signal: Signal, chosen: Sequence[str | int]) -> None:
+    def __init__(
+        self, signal: Signal, chosen: Sequence[str | int], factors: Sequence[float] | None = None
+    ) -> None:
         self.signal, self.path, self.num_steps = signal, signal.path, signal.num_steps
         self.rate = signal.rate
         self.numbers = numbers_of(signal, chosen)
         self.num_channels = len(self.numbers)
         self.channels = self._of(signal.channels)
         self.units = self._of(signal.units)
+        self._factors = None if factors is None else np.array(factors, np.float32)
 
     def read(self, first: int, last: int) -> np.ndarray:
         """The steps from ``first`` to before ``last``, ``(last - first, channels)``."""
-        return self.signal.read(first, last)[:, self.numbers]
+        values = self.signal.read(first, last)[:, self.numbers]
+        return values if self._factors is None else values * self._factors
 
     def _of(self, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
         return None if names is None else tuple(names[i] for i in self.numbers)

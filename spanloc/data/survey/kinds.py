@@ -91,7 +91,7 @@ _KINDS = {
         "Take it out of the classes, or correct its spelling."),
     "span: reversed": (
         "error", "span", "whose end is before the start",
-        "Swap the ends, or leave these spans out: data.bad_spans=drop."),
+        "Swap the ends, or correct a negative duration; or leave these spans out: data.bad_spans=drop."),
     "span: empty": (
         "error", "span", "without a length",
         f"Correct their ends, or leave them out: data.bad_spans=drop. If they are {MOMENTS}."),
