@@ -37,7 +37,7 @@ _SHOWN = {
     "ECE_from_0.1": "ECE (scores\n≥ 0.1)",
 }
 _MANY = 10  # recordings
-_NO_PROBABILITIES = "; so the scores are not probabilities: choose min_score by the table 'Which score to keep' in the run's scores.html"
+_NO_PROBABILITIES = ". So a score of 0.5 need not mean that half of such predictions are right: choose min_score by the table 'Which score to keep' in the run's scores.html"
 # What fitting an option does.
 _IN_WORDS = {
     "bias": "correcting constant errors of the boundaries (bias)",
@@ -225,7 +225,7 @@ def _outcome(tried: Tried, recordings: int) -> str:
     if not tried.gain > 0:
         return "not used, no better"
     if recordings < _MANY:
-        return f"not used, too few recordings to be sure of the gain ({_MANY} or more are better)"
+        return f"not used, too few recordings to tell the gain from chance ({_MANY} or more are better)"
     return "not used, the gain may be chance"
 
 

@@ -191,6 +191,7 @@ def write_evaluation(
         notes=notes_on_ends(diagnosis) + notes,
         min_score=min_score,
         surest=surest["predictions"],
+        overlaps=not getattr(task.decode_from(min_score), "exclusive", True),
         reliability=metrics.reliability(as_written(rows[0], task), rows[1]),
         confusion=metrics.confusion(written, rows[1], classes, min_score=min_score),
         oracles=metrics.oracles(*rows) if oracles else None,

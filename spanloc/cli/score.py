@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
+from torch import Tensor
 
 from spanloc import metrics, reports
 from spanloc.cli.frame.folder import run_folder
@@ -18,7 +19,7 @@ from spanloc.cli.frame.show import plain_console, show_table
 from spanloc.config.build import as_values, build, resolve
 from spanloc.config.checks import check
 from spanloc.data.annotations.scored import read_scored
-from spanloc.files import record, write_text
+from spanloc.files import counted, record, write_text
 from spanloc.metrics.assessable import assessable
 from spanloc.reports.score_tables import summary
 
@@ -53,19 +54,22 @@ def run(config: DictConfig) -> None:
     )
     rows = assessable(found.predictions, found.targets)
     values: dict[str, float] = {}
-    computed = {
-        name: _build(node, thresholds, found.classes).values(*rows) for name, node in wanted.items()
-    }
+    built = {name: _build(node, thresholds, found.classes) for name, node in wanted.items()}
+    computed = {name: metric.values(*rows) for name, metric in built.items()}
     shared = Counter(key for found_by in computed.values() for key in found_by)
     for name, found_by in computed.items():
         # As a MetricCollection names what two metrics have.
         values |= {f"{name}_{k}" if shared[k] > 1 else k: v for k, v in found_by.items()}
     given = rows[0].scores
-    # Of equal scores none are the highest ones: all predictions are counted.
-    lowest = float(given.min()) if len(given) and bool((given == given[0]).all()) else None
+    # Of equal scores none are the highest ones, and agreement is that of all predictions.
+    every = bool((given == given[:1]).all())
+    every |= any(isinstance(metric, metrics.Agreement) for metric in built.values())
+    lowest = float(given.min()) if every and len(given) else None
     diagnosis: Any = metrics.diagnose(
         *rows, found.classes, durations=found.durations, min_score=lowest, **limits
     )
+    by_label = [errors["first"] for errors in diagnosis["classes"].values()]
+    counts = {kind: sum(errors[kind] for errors in by_label) for kind in metrics.KINDS}
     scores = reports.ScoreResult(
         metrics={name: float(value) for name, value in values.items()},
         diagnosis=diagnosis,
@@ -80,14 +84,14 @@ def run(config: DictConfig) -> None:
             "metrics": wanted,
             "diagnosis": limits,
         },
-        notes=reports.notes(found),
-        surest=None if lowest is None else diagnosis["predictions"],
+        notes=[*reports.notes(found), *_low_scores(built, given)],
+        surest=None if lowest is None else counts,
         reliability=metrics.reliability(*rows),
         confusion=metrics.confusion(
             *rows,
             found.classes,
             threshold=config.diagnosis.tiou,
-            min_score=0.5 if lowest is None else lowest,
+            min_score=lowest,
         ),
         oracles=metrics.oracles(*rows, thresholds or (), tiou=config.diagnosis.tiou)
         if config.oracles
@@ -123,6 +127,18 @@ def _build(
     given = {"thresholds": thresholds, "classes": list(classes)}
     options = inspect.signature(resolve("metrics", node["_target_"])).parameters
     return build({**node, **{k: v for k, v in given.items() if v and k in options}})
+
+
+def _low_scores(built: Mapping[str, Any], scores: Tensor) -> list[str]:
+    """A sentence, without a full stop, on each metric whose ``min_score`` leaves out more than half."""
+    limits = {name: getattr(metric, "min_score", -math.inf) for name, metric in built.items()}
+    kept = {name: int((scores >= limit).sum()) for name, limit in limits.items()}
+    return [
+        f"{name}: only {count:,} of {counted(len(scores), 'prediction')} count, those with a score of {limits[name]:g} "
+        f"or more (metric.metrics.{name}.min_score)"
+        for name, count in kept.items()
+        if 2 * count < len(scores)
+    ]
 
 
 def thresholds_of(text: Any) -> list[float]:

@@ -9,6 +9,7 @@ from spanloc.metrics.kernels.ranked import match_ranked
 from spanloc.metrics.metric import SpanMetric
 from spanloc.metrics.rows import (
     arrays,
+    bands,
     checked_thresholds,
     decimal,
     find_groups,
@@ -73,7 +74,7 @@ def confusion(
     classes: Sequence[str],
     *,
     threshold: float = 0.5,
-    min_score: float = 0.5,
+    min_score: float | None = 0.5,
 ) -> list[Confusion]:
     """Counts of targets by their label and that of their prediction, the most frequent first.
 
@@ -84,7 +85,8 @@ def confusion(
         predictions, targets: Rows of whole sequences.
         classes: Names of the labels, from 0.
         threshold: TIoU of a match, in ``(0, 1]``.
-        min_score: Predictions with a lower score are left out. Annotators have scores of 1.
+        min_score: Predictions with a lower score are left out. Annotators have scores of 1. None: of each label
+            the first of its ranking, as many as it has targets.
 
     >>> import torch
     >>> zero = torch.zeros(1, dtype=torch.int64)
@@ -94,9 +96,10 @@ def confusion(
     """
     spans, scores, labels, sequences = arrays(predictions)
     order = rank(scores, sequences)
-    order = order[scores[order] >= min_score]
-    spans, labels, sequences = spans[order].astype(np.float64), labels[order], sequences[order]
     true_spans, _, true_labels, true_sequences = arrays(targets)
+    best = bands(labels[order], true_labels) == 0
+    order = order[best if min_score is None else scores[order] >= min_score]
+    spans, labels, sequences = spans[order].astype(np.float64), labels[order], sequences[order]
     given = np.full(len(true_labels), -1)
     free = np.ones(len(spans), bool)
     for same in (True, False):

@@ -9,6 +9,7 @@ from spanloc.metrics.errors import KINDS, errors
 from spanloc.metrics.rows import (
     Arrays,
     arrays,
+    bands,
     group,
     matched_rows,
     overlaps,
@@ -119,7 +120,7 @@ def diagnose(
     fate = np.select([taken, *enough], [0, 1, 2, 3, 4], default=5)
     areas = _areas(labels, match >= 0, true_labels)
     mean = float(np.mean(list(areas.values()))) if areas else 0.0
-    band = _bands(labels, true_labels)
+    band = bands(labels, true_labels)
     within = (band >= 0) & (band < _MOST_RANKS)
     counts = np.zeros((_MOST_RANKS, len(KINDS)), np.int64)
     np.add.at(counts, (band[within], kind[within]), 1)
@@ -177,15 +178,6 @@ def check_limits(threshold: float, background: float) -> None:
 
 def _count(numbers: np.ndarray, names: Sequence[str]) -> dict[str, int]:
     return dict(zip(names, np.bincount(numbers, minlength=len(names)).tolist(), strict=True))
-
-
-def _bands(labels: np.ndarray, true_labels: np.ndarray) -> np.ndarray:
-    # Which multiple of its label's number of targets each prediction ranks in, from 0; -1 without any.
-    names, counts = np.unique(true_labels, return_counts=True)
-    band = np.full(len(labels), -1)
-    for mine, count in zip(split(labels, names), counts, strict=True):
-        band[mine] = np.arange(len(mine)) // count
-    return band
 
 
 def _areas(labels: np.ndarray, hits: np.ndarray, true_labels: np.ndarray) -> dict[int, float]:

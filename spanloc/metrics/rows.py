@@ -145,6 +145,19 @@ def matched_rows(
     return order, np.append(grouped.order, -1)[found]
 
 
+def bands(labels: np.ndarray, true_labels: np.ndarray) -> np.ndarray:
+    """Which multiple of its label's number of targets each ranked prediction is in, from 0; -1 without any.
+
+    >>> bands(np.array([5, 5, 5, 2]), np.array([5, 5]))
+    array([ 0,  0,  1, -1])
+    """
+    names, counts = np.unique(true_labels, return_counts=True)
+    band = np.full(len(labels), -1)
+    for mine, count in zip(split(labels, names), counts, strict=True):
+        band[mine] = np.arange(len(mine)) // count
+    return band
+
+
 class Overlaps(NamedTuple):
     """The row of the target that each span overlaps most, or -1, and the tIoU with it; ``(n,)`` each.
 

@@ -150,7 +150,13 @@ def _telling(runs: Sequence[Run]) -> list[tuple[str, ...]]:
     configs = [dict(leaves(run.config)) for run in runs]
     given = [run.overrides or {} for run in runs]
     telling: list[list[str]] = [[] for _ in runs]
-    for name in sorted({name for mine in given for name in mine} - {"span_loss"}):
+    told = {"span_loss"}
+    losses = {
+        (r.span_loss, c.get("span_loss._target_")) for r, c in zip(runs, configs, strict=True)
+    }
+    if len(losses) == len({name for name, _ in losses}):
+        told.add("span_loss._target_")  # the name of a loss stands for its function
+    for name in sorted({name for mine in given for name in mine} - told):
         values = [_value(name, *both) for both in zip(configs, given, strict=True)]
         # Options, such as --config-dir, are not known of a run that failed before training.
         unknown = {None} if name.startswith("--") else set[None]()

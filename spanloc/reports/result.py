@@ -92,6 +92,7 @@ class ScoreResult:
         notes: Of :func:`spanloc.reports.notes`.
         surest: Predictions by kind, as in the diagnosis, of those that score ``min_score`` or more (0:
             all of them); None where no score is a limit.
+        overlaps: Whether these may overlap.
         reliability: Of :func:`spanloc.metrics.reliability`; None where scores are no probabilities.
         confusion: Of :func:`spanloc.metrics.confusion`; None where not computed.
         oracles: Of :func:`spanloc.metrics.oracles`; None where not computed.
@@ -107,6 +108,7 @@ class ScoreResult:
     notes: list[str] = field(default_factory=list)
     min_score: float = 0.0
     surest: dict[str, int] | None = None
+    overlaps: bool = False
     reliability: Reliability | None = None
     confusion: list[Confusion] | None = None
     oracles: Oracles | None = None

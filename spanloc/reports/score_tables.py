@@ -17,10 +17,7 @@ from spanloc.structures import Predictions
 # Average precision of a label from which on its predictions are worth to be written.
 _NOTICED = 0.1
 _ANY_SCORE = "share of the targets found at any score: an upper limit, no measure of quality"
-#: Of predictions from a score on.
-AS_WRITTEN = (
-    "as spanloc-predict writes them: without overlaps, if no spans overlap in the training data"
-)
+_BEST = "for a label with n true spans, the n predictions with the highest scores"
 _MEANT = {
     "true positive": "right: its label is that of a target, their tIoU is {tiou:g} or more, and no prediction with a higher "
     "score has taken the target",
@@ -54,12 +51,12 @@ def summary(scores: ScoreResult) -> str:
     """A sentence on the predictions that matter: their number, and how many are right."""
     diagnosis, kinds = scores.diagnosis, scores.kinds
     right, total, limit = kinds["true positive"], sum(kinds.values()), ""
-    of = f"For each label, we count as many of its best predictions as it has true spans: {total:,} in all. {right:,} of them"
+    of = f"{_BEST[0].upper()}{_BEST[1:]} are counted: {total:,} in all. {right:,} of them"
     if counted_ones(scores) == "all predictions":
         total = diagnosis["num_predictions"]
         of = f"Of all {counted(total, 'prediction')}, {right:,}"
     elif scores.surest is not None:
-        limit = f" with a score of {scores.min_score:g} or more ({AS_WRITTEN})"
+        limit = f" with a score of {scores.min_score:g} or more{as_written(scores)}"
         of = f"Of the {counted(total, 'prediction')}{limit}, {right:,}"
     if not total:
         return f"There are no predictions{limit}."
@@ -67,6 +64,12 @@ def summary(scores: ScoreResult) -> str:
         f"{of} are right; they find {right:,} of {counted(diagnosis['num_targets'], 'target')}. Right means: the "
         f"right label, and a tIoU of {diagnosis['tiou']:g} or more."
     )
+
+
+def as_written(scores: ScoreResult) -> str:
+    """A remark on predictions from a score on, in brackets; empty where all are counted, and of files."""
+    how = f" (as spanloc-predict writes them, {'with' if scores.overlaps else 'without'} overlaps)"
+    return how if scores.surest is not None and scores.min_score else ""
 
 
 def counted_ones(scores: ScoreResult) -> str:
@@ -86,8 +89,10 @@ def score_tables(scores: ScoreResult) -> list[Table]:
         for name, value in scores.metrics.items()
         if not name.startswith("AP/")  # those of single labels have a table of their own
     ]
+    notes = metric_notes(scores.metrics)
+    which = "" if any("min_score" in note for note in notes) else " (all predictions)"
     return [
-        Table("Metrics (all predictions)", rows, notes=metric_notes(scores.metrics)),
+        Table(f"Metrics{which}", rows, notes=notes),
         _error_table(scores),
         _target_table(diagnosis),
         _sensitivity_table(diagnosis),
@@ -148,14 +153,11 @@ def confusion_table(scores: ScoreResult) -> Table:
         Column("label", "target", "of the annotations"),
         Column("is called", "prediction", "by the prediction that is matched to it"),
         Column("targets", "count"),
-        Column(
-            "share", lambda r: share(r["count"], of[r["target"]]), "of the targets of the label"
-        ),
+        Column("share", lambda r: share(r["count"], of[r["target"]]), "of the label's targets"),
     ]
     right = f", {share(total - wrong, total).text}" if total else ""
-    # If all scores are equal, ``surest`` is given, and all predictions are counted.
-    least = 0.5 if scores.surest is None else scores.min_score
-    title = "Confusion of labels" + f" (score ≥ {least:g})" * bool(least)
+    which = counted_ones(scores)
+    title = "Confusion of labels" + f" ({which})" * (which != "all predictions")
     notes = [
         f"{'' if wrong else f'{title}: none. '}Of {total:,} targets that a prediction matches at tIoU "
         f"{scores.diagnosis['tiou']:g}, whatever its label, {total - wrong:,} have the same label{right}."
@@ -163,7 +165,7 @@ def confusion_table(scores: ScoreResult) -> Table:
     if (others := scores.kinds["wrong label"]) > wrong:
         notes.append(
             "Each target counts once, with a prediction of its label if there is one. Further predictions on it with "
-            f"another label are only in the table Errors, as 'wrong label': {others:,} ({counted_ones(scores)})."
+            f"another label are only in the table Errors, as 'wrong label': {others:,} ({which})."
         )
     notes += [f"And {len(differ) - 20:,} more pairs, in scores.json."] if len(differ) > 20 else []
     return Table.of(title, differ[:20], columns, notes)
@@ -178,8 +180,7 @@ def _error_table(scores: ScoreResult) -> Table:
         "already found; all other errors are deleted"
     )
     kinds, which = scores.kinds, counted_ones(scores)
-    best = "for each label, as many of its best predictions as it has true spans"
-    meaning = {"highest scores": best, "all predictions": ""}.get(which, AS_WRITTEN)
+    meaning = _BEST if which == "highest scores" else as_written(scores).strip(" ()")
     columns = [
         Column("kind", in_words, _listed(meanings)),
         Column(which, kinds.get, meaning),
@@ -207,8 +208,7 @@ def _target_table(diagnosis: Diagnosis) -> Table:
 
 
 def _sensitivity_table(diagnosis: Diagnosis) -> Table:
-    sensitivity = diagnosis["sensitivity"].items()
-    groups = [{"of": of, **group} for of, some in sensitivity for group in some]
+    groups = [{"of": of, **g} for of, some in diagnosis["sensitivity"].items() for g in some]
     normalised = (
         f"mAP@{decimal(diagnosis['tiou'])}, with the precision computed as if every group had the same number "
         "of targets of each label"

@@ -9,11 +9,12 @@ from spanloc import plots
 from spanloc.data.annotations.scored import Scored
 from spanloc.data.signals.reading import listed
 from spanloc.files import counted, leaves
+from spanloc.metrics.assessable import assessable
 from spanloc.metrics.diagnosis import in_words
 from spanloc.reports.pages import render
 from spanloc.reports.result import ScoreResult, Tally
 from spanloc.reports.score_tables import (
-    AS_WRITTEN,
+    as_written,
     confusion_table,
     counted_ones,
     oracle_table,
@@ -47,7 +48,7 @@ def score_page(scores: ScoreResult, *, whose: str = "", now: float | None = None
         errors=errors,
         wrong=wrong_table(scores),
         limits=limit_table(scores),
-        as_written=_as_written(scores),
+        as_written=as_written(scores),
         tables=[
             *([oracle_table(scores.oracles)] if scores.oracles is not None else []),
             *(targets, sensitivity),
@@ -131,13 +132,9 @@ def limit_table(scores: ScoreResult) -> Table:
         )
     notes = [
         "What is left if predictions with a lower score are dropped, as with min_score in spanloc-predict"
-        f"{_as_written(scores)}. F1 is highest where both shares are high."
+        f"{as_written(scores)}. F1 is highest where both shares are high."
     ]
     return Table("Which score to keep", rows, notes=notes)
-
-
-def _as_written(scores: ScoreResult) -> str:
-    return f" ({AS_WRITTEN})" if scores.surest is not None and scores.min_score else ""
 
 
 def setting_table(scores: ScoreResult) -> Table:
@@ -175,6 +172,13 @@ def notes(scored: Scored) -> list[str]:
         f"{listed(columns)}"
         for file, columns in scored.unread.items()
     ]
+    if hidden := sum(len(stretches) > 0 for stretches in true.ignored):
+        kept, kept_true = assessable(scored.predictions, true)
+        found.append(
+            f"stretches of {hidden:,} of {counted(len(true.ids), 'recording')} are not evaluated; without "
+            f"them there are {counted(len(kept_true), 'target')} (before: {len(true):,}) and "
+            f"{counted(len(kept), 'prediction')} (before: {len(spans):,})"
+        )
     asked = true.places.unique()
     silent = int((~torch.isin(asked, scored.predictions.places)).sum())
     if not len(spans):

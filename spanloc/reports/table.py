@@ -143,12 +143,10 @@ def subset_name(name: str) -> str:
     return {"val": "validation", "testing": "test"}.get(name, name)
 
 
-def shortened(name: str, most: int = 48) -> Cell:
-    """A name of at most so many characters."""
+def shortened(name: str) -> Cell:
+    """A name of at most 48 characters."""
     # The names of a sweep's folders hold all its overrides; both ends tell them apart.
-    if len(name) <= most:
-        return Cell(name)
-    return Cell(f"{name[: most // 2 - 1]}…{name[-most // 2 :]}", whole=name)
+    return Cell(name) if len(name) <= 48 else Cell(f"{name[:23]}…{name[-24:]}", whole=name)
 
 
 def spread(values: Mapping[int, float], count: int) -> Cell:

@@ -120,17 +120,16 @@ def comparison_table(groups: Sequence[Group]) -> Table:
     shared = [pair for pair in same if not tested_apart(pair)]
     judged = metric or "difference"
     meanings = {
-        "first": "differences are the first group minus the second",
         "n": "seeds that both have finished",
         "metric": "what both are judged by",
     }
     verdict = "the first group against the second, as far as the interval allows"
     for name in (judged, *(column.title for column in _COMPARED)):
-        meanings[name] = "mean of the differences, and its 95 % interval"
+        meanings[_minus(name)] = "mean of the differences, and its 95 % interval"
         meanings[_verdict(name)] = verdict
     if shared:
         notes = [
-            "First group minus second, between runs of the same seed; n is the number of these seeds. In "
+            "Differences between runs of the same seed; n is the number of these seeds. In "
             "brackets: the 95 % interval of the mean (Student's t). With few seeds it is wide, so groups without "
             "a shown difference may still differ. Of 20 comparisons of equal groups, about one shows a "
             "difference by chance."
@@ -146,7 +145,7 @@ def comparison_table(groups: Sequence[Group]) -> Table:
     else:
         notes = ["There are no two groups to compare."]
     rows = [_compared(first, second, metric) for first, second in shared]
-    brief = ("first", "second", "n", judged, _verdict(judged))
+    brief = ("first", "second", "n", _minus(judged), _verdict(judged))
     return Table("Comparison over seeds", rows, meanings, notes, brief)
 
 
@@ -161,7 +160,7 @@ def _compared(first: Group, second: Group, metric: str | None) -> dict[str, Any]
     for column in _COMPARED:
         found[column.title] = compare(first.values(column.of), second.values(column.of))
     for name, value in found.items():
-        row[name], row[_verdict(name)] = difference(value, shared)
+        row[_minus(name)], row[_verdict(name)] = difference(value, shared)
     return row
 
 
@@ -257,6 +256,10 @@ def _finished(group: Group) -> Cell:
 def _over_seeds(column: Column) -> Column:
     """A column of runs as one of groups: mean ± standard deviation."""
     return column._replace(get=lambda g: spread(g.values(column.of), len(g.counted)))
+
+
+def _minus(name: str) -> str:
+    return f"{name}, first minus second"
 
 
 def _verdict(name: str) -> str:

@@ -64,8 +64,9 @@ def test_setup_works_in_an_application_of_hydra_and_leaves_it_as_it_was(annotate
         ("data.root=nowhere", "nowhere: no such folder"),
         ("baackbone=conv", "'baackbone'; did you mean backbone"),
         ("seed=-1", "seed is -1"),
-        ("--config-dir=mine", "'--config-dir=mine' is no setting; wanted"),
-        ("resume=run", "'resume=run' is no setting"),
+        ("setting", "'setting' is no setting; wanted such as 'data.root=FOLDER'$"),
+        ("--config-dir=mine", r"is no setting; for files .* 'hydra.searchpath=\[FOLDER\]'$"),
+        ("resume=run", "'resume=run' is no setting; to resume .* spanloc-train resume=RUN$"),
         ("budget=some", "budget is 'some'"),
     ],
 )

@@ -63,6 +63,9 @@ def test_labels_are_counted_where_spans_match():
     assert less == {
         ("walk", "walk"): 1, ("run", "walk"): 1, ("sit", "sit"): 1, ("run", "sit"): 1,
     }  # fmt: skip
+    # The best prediction of "walk" and of "sit", as each has one target.
+    best = confused(predictions, truths, min_score=None)
+    assert best == {("walk", "walk"): 1, ("run", None): 2, ("sit", None): 1}
 
 
 def test_the_right_label_comes_first_and_each_span_counts_once():
@@ -117,6 +120,30 @@ def test_annotations_are_scored_against_annotations(cli, tmp_path, capsys):
     exchanged = scored(first, second).metrics
     assert exchanged["precision@0.50"] == scores.metrics["recall@0.50"]
     assert exchanged["start_bias"] == -0.25
+
+
+@pytest.mark.parametrize("agreement", [True, False])
+def test_with_agreement_the_sentence_counts_all_predictions_as_the_recall_does(
+    cli, tmp_path, capsys, agreement
+):
+    true = write(tmp_path / "true.json", {"a": [(0, 4, "walk"), (10, 14, "run")]})
+    # Of 32 predictions of "walk", which has one target, the last is right.
+    spans = [*((s, s + 1) for s in range(100, 131)), (0, 4)]
+    rows = [{"segment": s, "label": "walk", "score": 0.9 - i / 50} for i, s in enumerate(spans)]
+    rows.append({"segment": [10, 14], "label": "walk", "score": 0.85})
+    (tmp_path / "found.json").write_text(json.dumps({"results": {"a": rows}}))
+    metric = ["metric=agreement"] * agreement
+    given = (f"predictions={tmp_path / 'found.json'}", f"annotations={true}", *metric)
+    folder = cli("score", *given, "hydra.run.dir=out")
+    scores = reports.ScoreResult.read(folder / "out" / "scores.json")
+    printed = " ".join(capsys.readouterr().out.split())
+    if agreement:
+        assert scores.metrics["recall@0.50"] == 0.5
+        assert "Of all 33 predictions, 1 are right; they find 1 of 2 targets" in printed
+        assert {"target": "run", "prediction": "walk", "count": 1} in scores.confusion
+    else:
+        assert "are counted: 1 in all. 0 of them are right; they find 0 of 2 targets" in printed
+        assert "Confusion of labels (highest scores): none. Of 0 targets" in printed
 
 
 NEITHER = [

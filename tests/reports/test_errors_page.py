@@ -171,6 +171,8 @@ def test_what_is_kept_is_counted_as_spanloc_predict_writes_it(named_model, tmp_p
     number = 3 if overlapping else 2
     assert (kept["0.1"], kept["0.2"]) == (str(number + 1), str(number))
     assert scores.kinds["wrong label"] == overlapping
+    how = f"(as spanloc-predict writes them, {'with' if overlapping else 'without'} overlaps)"
+    assert (tmp_path / "scores.html").read_text().count(how) == 3
     assert [row["error"] for row in scores.diagnosis["wrong"]].count("wrong label") == overlapping
     assert sum(scores.diagnosis["classes"]["walk"]["first"].values()) == overlapping
     assert sum(row["wrong"] for row in scores.diagnosis["tally"]["recording"]) == 1 + overlapping

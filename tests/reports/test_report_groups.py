@@ -49,6 +49,14 @@ def test_what_is_only_called_alike_makes_groups(tmp_path, path):
     assert len(groups(tmp_path)) == 2
 
 
+def test_the_function_of_a_loss_is_named_once_unless_another_has_the_name(tmp_path):
+    finished(tmp_path / "a", "giou")
+    finished(tmp_path / "b", "mine", span_loss___target_="own.mine_loss")
+    assert [group.label for group in groups(tmp_path)] == ["span_loss=giou", "span_loss=mine"]
+    finished(tmp_path / "c", "giou", span_loss___target_="own.giou_loss")
+    assert len({group.label for group in groups(tmp_path)}) == 3
+
+
 MANY = {f"data__knob{i}": i for i in range(5)}
 OTHERS = dict.fromkeys(MANY, 9)
 

@@ -120,7 +120,7 @@ def test_the_comparison(sweep):
     (row,) = tables(sweep)[1]
     assert (row["first"].text, row["second"].text) == ("span_loss=giou", "span_loss=smooth_giou")
     assert row["n"].text == "3"
-    assert row["test/tiou"].value == pytest.approx(-0.01)
+    assert row["test/tiou, first minus second"].value == pytest.approx(-0.01)
     assert row["result for end error, median"].text == "no difference shown"
     assert row["result for test/tiou"].text == "lower"
 
@@ -151,8 +151,8 @@ def test_metrics_of_two_kinds_are_not_compared(tmp_path):
         "0.6 ± 0 (test/mAP)",
     ]
     assert row["metric"].text == "test/tiou and test/mAP"
-    assert row["difference"].text == reports.NONE
-    assert row["1 − tIoU, training"].text == "+0.0000 [+0.0000, +0.0000]"
+    assert row["difference, first minus second"].text == reports.NONE
+    assert row["1 − tIoU, training, first minus second"].text == "+0.0000 [+0.0000, +0.0000]"
 
 
 def test_runs_say_how_far_they_got(sweep):

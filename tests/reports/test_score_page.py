@@ -88,9 +88,7 @@ def test_a_perfect_model_looks_perfect_at_first_sight():
     assert "Of the 2 predictions with a score of 0.2 or more" in page
     assert "2 are right; they find 2 of 2 targets" in page
     in_file = reports.score_page(dataclasses.replace(scores, surest=None))
-    best = (
-        "For each label, we count as many of its best predictions as it has true spans: 2 in all. "
-    )
+    best = "For a label with n true spans, the n predictions with the highest scores are counted: 2 in all. "
     assert f"{best}2 of them are right; they find 2 of 2 targets." in in_file
     assert "as spanloc-predict writes them" in reports.score_page(WHOLE)
     assert "as spanloc-predict writes them" not in in_file
