@@ -62,19 +62,15 @@ def run(config: DictConfig) -> None:
     starts = _starts(settings, target, plain["seed"])
     rules = _rules(settings, span_loss, starts, target)
 
-    console, hydra = plain_console(), HydraConfig.get()
-    sweep = hydra.mode == RunMode.MULTIRUN
+    console, sweep = plain_console(), HydraConfig.get().mode == RunMode.MULTIRUN
     name, precision = _name(), str(span_loss.precision).removeprefix("torch.")
-    forum = Forum(forum_cases(), second_attempt())
-    # Not beside a loss of the user's own, and of a sweep once.
-    own = "span_loss._target_=" in " ".join(hydra.overrides.task)
-    if not own and (not sweep or hydra.job.num == 0):
-        probe_tables.show_forum(forum, console)
     anatomies = [anatomy(span_loss, float(length)) for length in plain["lengths"]]
     probe_tables.show_match(name, anatomies, precision, span_loss.reason, console)
     descents = _descents(rules, starts, target, console)
     descent = DescentResult.of(descents, starts, target, settings["last"])
     probe_tables.show_descent(name, descent, anatomies, console)
+    page = "docs/why-gradients-are-not-zero.md"
+    console.print(f"Why a loss of zero may have a gradient: {page}", highlight=False)
     result = ProbeResult(
         span_loss=name,
         precision=precision,
@@ -85,7 +81,7 @@ def run(config: DictConfig) -> None:
             "torch": torch.__version__,
             "python": platform.python_version(),
         },
-        forum=forum,
+        forum=Forum(forum_cases(), second_attempt()),
         anatomy=anatomies,
         descent=descent,
     )

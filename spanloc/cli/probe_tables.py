@@ -8,56 +8,15 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from spanloc.convergence import Anatomy, DescentResult, Exponent, Forum
+from spanloc.convergence import Anatomy, DescentResult, Exponent
 from spanloc.convergence.anatomy import End
 
-_TIES = {"second": "to the target", "split": "half each", "first": "to the prediction"}
 _SHARES = {
     "stuck": "are disjoint without a gradient and do not move",
     "one_end_exact": "have one end exact at the last step",
     "both_ends_exact": "have both ends exact at the last step",
     "lost": "have become NaN or infinite",
 }
-
-
-def show_forum(forum: Forum, console: Console) -> None:
-    """Print the tables of the forum's case, the same for all losses."""
-    columns = ["<a tie goes", "<first start\nmoved by", "loss"]
-    columns += ["gradient of\nthe starts", "gradient of\nthe ends"]
-    for form in ("overlap / union", "overlap / hull"):
-        table = _table(columns)
-        for case in (case for case in forum.cases if case.form == form):
-            gradients = (case.starts, case.ends)
-            table.add_row(
-                _TIES[case.ties] if case.shift < 0 else "",
-                f"{case.shift:+.0e}" if case.shift else "0: the match",
-                _number(case.loss),
-                *(", ".join(f"{g:z.4f}" for g in values) for values in gradients),
-                end_section=case.shift > 0,
-            )
-        title = f"For comparison, a forum's IoU loss: perfect predictions, 1 - {form}"
-        _print(console, title, table)
-    _read(
-        console,
-        "min and max have a kink where prediction and target agree. At the match itself the gradient "
-        "is a choice: torch gave it to the target up to 1.9, and halves it since 1.10. To both sides "
-        "it is -1/length or +1/length, halved here by the mean over two spans, under every rule.",
-        "Over the hull the choice does not show: overlap and hull agree at the match and lose the "
-        "same share of their gradients to the target, so those of their ratio cancel under each rule. "
-        "Over the union, the lengths in the denominator keep theirs. One function, two answers.",
-    )
-    table = _table(["<prediction", "<target", "loss", "gradient of start", "of end"])
-    for attempt in forum.second_attempt:
-        values = (attempt.loss, attempt.start, attempt.end)
-        table.add_row(_span(attempt.pred), _span(attempt.target), *map("{:.4f}".format, values))
-    title = "For comparison, a forum's second attempt: the prediction's length as the overlap"
-    _print(console, title, table)
-    _read(
-        console,
-        "What is left is 1 - length / length: the longer the prediction, the further below 0, with "
-        "the same gradient everywhere, also at the match; and a prediction of the right length costs "
-        "nothing wherever it lies. The match is no minimum.",
-    )
 
 
 def show_match(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spanloc.data.annotations.written import Found
+from spanloc.data.fingerprint import Fingerprint
 from spanloc.files import replacing
 from spanloc.inference.recordings import Recording
 
@@ -79,24 +80,10 @@ class Journal:
             os.fsync(file.fileno())
 
 
-def _state(path: Path) -> list[Any]:
+def _state(path: Path) -> dict[str, list[int]]:
     path = path if path.is_file() else Path(f"{path}.hea")
-    state = path.stat()
-    found = [str(path.absolute()), state.st_size, state.st_mtime_ns]
-    if path.suffix.lower() == ".hea":
-        # A header rarely changes; the signals lie in the files that it names.
-        for name in _named_in(path):
-            beside = path.parent / name
-            state_of = beside.stat() if beside.is_file() else None
-            found.append([name, *((state_of.st_size, state_of.st_mtime_ns) if state_of else ())])
-    return found
-
-
-def _named_in(header: Path) -> list[str]:
-    # Of WFDB: the line of the record, then one of each signal, which begins with the name of its file.
-    lines = header.read_text(encoding="latin-1").splitlines()
-    words = [line.split() for line in lines if line.strip() and not line.startswith("#")]
-    return list(dict.fromkeys(parts[0] for parts in words[1:]))
+    states = Fingerprint.of(path.parent, (), [path]).signals
+    return {name: list(state) for name, state in states.items()}
 
 
 def _read(path: Path) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:

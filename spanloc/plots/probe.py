@@ -1,6 +1,6 @@
-"""Figures of ``spanloc-probe``, for a talk: large type, and names at the lines."""
+"""Figures of ``spanloc-probe``, for a talk: large type."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from spanloc.convergence import Descent, Trajectories
 from spanloc.convergence.anatomy import Section
-from spanloc.plots.style import GREY, WIDTH, Colour, new_axes, palette, tidy
+from spanloc.plots.style import GREY, WIDTH, Colour, colour_legend, new_axes, palette, tidy
 
 _SIZE = 13
 # What is below counts as zero: exact ends would stretch a log axis down to 1e-16 and say no more.
@@ -24,10 +24,9 @@ def match(sections: Mapping[str, Section]) -> Figure:
     """Losses by name, and under them their derivatives, across the match in one end."""
     figure = Figure(figsize=(WIDTH, 8), layout="constrained")
     upper, lower = figure.subplots(2, sharex=True)
-    ends: list[list[tuple[float, str, Colour]]] = [[], []]
     widths = _widths([section.derivative.numpy() for section in sections.values()])
     colours = palette(len(sections))
-    for (name, section), colour, width in zip(sections.items(), colours, widths, strict=False):
+    for section, colour, width in zip(sections.values(), colours, widths, strict=False):
         error, loss, derivative = (values.numpy() for values in section)
         upper.plot(error, loss, color=colour, linewidth=width)
         for side in (error < 0, error > 0):
@@ -37,16 +36,14 @@ def match(sections: Mapping[str, Section]) -> Figure:
             lower.plot(
                 [0, 0], [left, right], "o", color=colour, markerfacecolor="white", markersize=9
             )
-        ends[0].append((loss[-1], name, colour))
-        ends[1].append((derivative[-1], name, colour))
     lower.axhline(0, color=GREY, linewidth=1, zorder=1)
     upper.set_ylabel("loss", fontsize=_SIZE)
     lower.set_ylabel("length × derivative", fontsize=_SIZE)
     lower.set_xlabel("error of the start / length, the end is right", fontsize=_SIZE)
-    for axes, labels in zip((upper, lower), ends, strict=True):
+    for axes in (upper, lower):
         axes.margins(x=0)
         _dress(axes)
-        _name_ends(axes, labels, rows=2)
+    _name(figure, zip(colours, sections, strict=False))
     return figure
 
 
@@ -74,12 +71,11 @@ def gradient_against_loss(trajectories: Mapping[str, Trajectories]) -> Figure:
     widths = _widths([np.interp(-_GRID, -np.log10(x), y) for x, y, _ in lines.values()])
     for (x, y, colour), width in zip(lines.values(), widths, strict=True):
         axes.plot(x, y, color=colour, linewidth=width, zorder=3)
-        _to_the_margin(axes, x[-1], y[-1], colour)
     axes.set_xlabel("loss, falling to the right", fontsize=_SIZE)
     axes.set_ylabel("length × gradient norm of a span", fontsize=_SIZE)
     _dress(axes)
     _guides(axes)
-    _name_ends(axes, [(y[-1], name, colour) for name, (_, y, colour) in lines.items()])
+    _name(figure, ((colour, name) for name, (_, _, colour) in lines.items()))
     return figure
 
 
@@ -99,25 +95,21 @@ def error_over_steps(descents: Mapping[str, Descent], *, title: str | None = Non
     }
     grid = np.geomspace(1, last, 50)
     widths = _widths([np.interp(grid, x, y) for x, y in lines.values()])
-    ends = []
+    names = []
     colours = palette(len(lines))
     for (name, (x, y)), colour, width in zip(lines.items(), colours, widths, strict=False):
         axes.plot(x, y, color=colour, linewidth=width)
-        if y[-1] > _LEAST_ERROR:
-            _to_the_margin(axes, x[-1], y[-1], colour)
-            ends.append((y[-1], name, colour))
-        else:
-            # What leaves through the bottom is named beside it, with the step where it does; each a
-            # trace below the one before, so that they are listed in that order.
-            step = x[np.flatnonzero(y > _LEAST_ERROR)[-1] + 1]
-            ends.append((_LEAST_ERROR / step, f"{name} ↓ {step:.0f}", colour))
-    leaving = any("↓" in name for _, name, _ in ends)
-    axes.set_xlabel("step" + ", and ↓ where a line leaves" * leaving, fontsize=_SIZE)
+        if y[-1] <= _LEAST_ERROR:  # named with the step where it leaves through the bottom
+            name += f" ↓ {x[np.flatnonzero(y > _LEAST_ERROR)[-1] + 1]:.0f}"
+        names.append(name)
+    axes.set_xlabel(
+        "step" + ", and ↓ where a line leaves" * any("↓" in name for name in names), fontsize=_SIZE
+    )
     axes.set_ylabel("error of the worse end / length", fontsize=_SIZE)
     if title:
         axes.set_title(title, fontsize=_SIZE + 1, loc="left")
     _dress(axes)
-    _name_ends(axes, ends)
+    _name(figure, zip(colours, names, strict=False))
     return figure
 
 
@@ -141,10 +133,6 @@ def _guides(axes: Axes) -> None:
     axes.text(2e-6, 1e-3, "slope 1/2: a smooth loss", ha="right", **text)
 
 
-def _to_the_margin(axes: Axes, x: float, y: float, colour: Colour) -> None:
-    axes.plot([x, axes.get_xlim()[1]], [y, y], ":", color=colour, linewidth=1.2)
-
-
 def _binned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # From large losses to small ones, the median in each bin.
     cell = np.floor(np.log10(x) * _BINS_PER_DECADE)
@@ -166,30 +154,5 @@ def _dress(axes: Axes) -> None:
     tidy(axes)
 
 
-def _name_ends(axes: Axes, labels: Sequence[tuple[float, str, Colour]], *, rows: int = 1) -> None:
-    # At the right margin, in the order of the lines, at least one line of text apart. What lies
-    # below the axes is listed at its bottom. The figure has so many rows of axes.
-    labels = sorted(labels, key=lambda label: label[0])
-    to_axes = axes.transScale + axes.transLimits
-    places = [to_axes.transform((axes.get_xlim()[1], value))[1] for value, _, _ in labels]
-    wishes = [max(place, 0.02) for place in places]
-    figure: Any = axes.figure
-    gap = 1.45 * _SIZE / 72 / (0.9 * figure.get_figheight() / rows)
-    for (_, name, colour), place, y in zip(labels, places, _apart(wishes, gap), strict=True):
-        line = {"arrowstyle": "-", "color": colour, "linewidth": 0.8, "relpos": (0, 0.5)}
-        axes.annotate(
-            name, (1, place), (1.03, y), "axes fraction", "axes fraction", color=colour,
-            fontsize=_SIZE, va="center", annotation_clip=False,
-            arrowprops={**line, "shrinkA": 1, "shrinkB": 0} if place >= 0 else None,
-        )  # fmt: skip
-
-
-def _apart(wishes: Sequence[float], gap: float) -> list[float]:
-    from scipy.optimize import isotonic_regression  # lazy: a training draws without
-
-    # Places at least a gap apart and not below the bottom, with the least squared distance to the wishes.
-    shifts = gap * np.arange(len(wishes))
-    places: list[float] = (
-        np.maximum(isotonic_regression(wishes - shifts).x, 0.02) + shifts
-    ).tolist()
-    return places
+def _name(figure: Figure, entries: Iterable[tuple[Colour, str]]) -> None:
+    colour_legend(figure, [*entries], loc="outside right upper", ncols=1, fontsize=_SIZE)

@@ -74,14 +74,12 @@ def palette(count: int) -> list[Colour]:
 
 
 def colour_legend(figure: Figure, entries: Sequence[tuple[Any, str]], **options: Any) -> None:
-    """Name colours below the axes; ``options`` as for a legend of matplotlib."""
+    """Name colours, by default below the axes; ``options`` as for a legend of matplotlib."""
+    options = {"loc": "outside lower center", "ncols": 6, "fontsize": 8, **options}
     legend = figure.legend(
         handles=[Patch(color=colour) for colour, _ in entries],
         labels=[name for _, name in entries],
-        loc="outside lower center",
-        ncols=min(len(entries), 6),
         frameon=False,
-        fontsize=8,
         **options,
     )
     # A name may hold a dollar, which begins a formula.

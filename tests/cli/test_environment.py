@@ -122,16 +122,17 @@ def test_a_run_without_a_record_goes_on(tmp_path, caplog, content):
 
 
 def test_files_that_are_both_count_as_recordings(tmp_path):
-    for name in ("a.edf", "b.hea", "b.dat", "b.mat", "b.atr", "subsets.csv"):
+    for name in ("a.edf", "b.dat", "c.xyz", "b.atr", "subsets.csv"):
         (tmp_path / name).write_text(name)
+    (tmp_path / "b.hea").write_text("# d.dat\nb 2\nb.dat 16\nc.xyz 16\n")
     paths = [tmp_path / name for name in ("a.edf", "b.atr", "subsets.csv", "missing.csv")]
     found = Fingerprint.of(tmp_path, paths, [tmp_path / "a.edf", tmp_path / "b.hea"])
     assert set(found.annotations) == {"b.atr", "subsets.csv"}
     assert {name: size for name, (size, _) in found.signals.items()} == {
         "a.edf": 5,
-        "b.hea": 5,
+        "b.hea": 30,
         "b.dat": 5,
-        "b.mat": 5,
+        "c.xyz": 5,
     }
 
 

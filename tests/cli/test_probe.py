@@ -1,10 +1,8 @@
 """``spanloc-probe``: its output and files, sweeps, own losses, and mistakes."""
 
 import json
-import math
 import re
 import shutil
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,6 @@ import pytest
 from conftest import CONFIGS
 
 from spanloc.cli import probe_files
-from spanloc.plots.probe import _apart
 
 SMALL = (
     "descent.num_pairs=12", "descent.num_steps=60", "descent.last=10", "descent.rules.adam=null",
@@ -59,11 +56,10 @@ def test_npz_holds_the_values_of_the_json(probed):
     np.testing.assert_allclose(error[0], start, rtol=1e-6, atol=1e-7)
 
 
-def test_the_command_prints_the_forum_s_numbers_and_explains_them(cli, capsys):
+def test_the_command_prints_the_slopes_explains_them_and_names_the_page(cli, capsys):
     cli("probe", *SMALL, "span_loss=smooth_giou", "span_loss.smoothing=0.05")
     said = re.sub(r"\s+", " ", capsys.readouterr().out)
-    assert "0: the match 0 -0.5000, -0.1667 0.5000, 0.1667" in said
-    assert "Over the hull the choice does not show" in said
+    assert "docs/why-gradients-are-not-zero.md" in said
     assert "smooth_giou smoothing=0.05: slopes to the left and to the right of the match" in said
     assert "Smooth: the gradient goes to 0 with the loss." in said
     # Length 10, and a curvature of 1 / (0.05 * 100).
@@ -105,7 +101,6 @@ def test_your_own_loss(cli, tmp_path, capsys):
     assert content["span_loss"] == "root"
     said = capsys.readouterr().out
     assert said.index("root: slopes") < said.index("root: gradient descent")
-    assert "forum" not in said  # its tables are of another loss
     assert "95 % below: 95 of 100 starts end" in re.sub(r"\s+", " ", said)
     # The square root's gradient at 0 is NaN; the slopes are -1 and 1 in the unit of the spans.
     start = content["anatomy"][1]["start"]
@@ -188,11 +183,3 @@ def test_the_help_names_every_loss():
     named = re.search(r"Choices of span_loss:\s+(.*?)\n\n", text, re.DOTALL)[1]
     named = [name.strip() for name in named.split(",")]
     assert named == sorted(path.stem for path in (CONFIGS / "span_loss").glob("*.yaml"))
-
-
-def test_labels_keep_apart_in_their_order():
-    places = _apart([0.1, 0.1, 0.11, 0.5, 0.9], 0.05)
-    assert all(b - a >= 0.05 - 1e-9 for a, b in pairwise(places))
-    assert places[3:] == pytest.approx([0.5, 0.9])
-    assert math.isclose(sum(places[:3]) / 3, 0.31 / 3)
-    assert min(_apart([0.0] * 5, 0.05)) >= 0

@@ -82,8 +82,8 @@ def test_a_file_cannot_run_code(saved, tmp_path, monkeypatch):
 def test_a_file_calls_no_function(saved):
     """A function may be bound, to be called with spans; not called with what the file says."""
     for node in (
-        {"_target_": "spanloc.ops.suppress._kinds", "starts": [0.0], "ends": [1.0]},
-        {"_target_": "spanloc.ops.suppress._kinds", "_partial_": True},
+        {"_target_": "spanloc.ops.suppress._loop", "starts": [0.0], "ends": [1.0]},
+        {"_target_": "spanloc.ops.suppress._loop", "_partial_": True},
         {"_target_": "spanloc.metrics.kernels.ranked.match_ranked", "spans": [[0.0, 1.0]]},
     ):
         path = saved(lambda task, node=node: task["decode"].update(suppress=node))

@@ -37,16 +37,11 @@ class Broken(io.StringIO):
         raise OSError(self.number, os.strerror(self.number))
 
 
-def test_a_character_that_the_encoding_lacks_becomes_a_plain_one():
-    raw = io.BytesIO()
-    stream = Harmless(io.TextIOWrapper(raw, encoding="ascii"), "stdout")
-    stream.write("┏━┓│└╸ 0.5 ± 0.1 µs – 2 × 3 … ’a’ 日 \udc80\n")
+def test_a_character_that_the_encoding_lacks_becomes_a_question_mark():
+    stream = Harmless(io.TextIOWrapper(raw := io.BytesIO(), encoding="latin-1"), "stdout")
+    stream.write("± é √2 日 \udc80\n")
     stream.flush()
-    assert raw.getvalue() == b"+-+|+- 0.5 +- 0.1 us - 2 x 3 ... 'a' ? ?\n"
-    latin = Harmless(io.TextIOWrapper(raw := io.BytesIO(), encoding="latin-1"), "stdout")
-    latin.write("± é √2")
-    latin.flush()
-    assert raw.getvalue() == "± é sqrt 2".encode("latin-1")
+    assert raw.getvalue() == "± é ?2 ? ?\n".encode("latin-1")
 
 
 @pytest.mark.parametrize(
@@ -107,7 +102,7 @@ def test_a_terminal_of_letters_only_gets_a_table_and_names_as_they_are(cli, tmp_
     sys.stdout.flush()
     said = raw.getvalue().decode("ascii")
     assert "curvature" in said
-    assert "x length" in said
+    assert "---" in said
     assert f"Everything is in {tmp_path / NAME}\n" in said
     assert not {c for c in said if ord(c) < 32} - {"\n"}
 

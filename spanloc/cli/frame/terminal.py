@@ -1,29 +1,20 @@
 """Standard output and error whose failures cannot stop a command, such as a long training."""
 
-import codecs
 import errno
 import logging
 import os
 import sys
 import threading
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
-
-# Characters of tables and sentences, for terminals with an encoding of letters only.
-_PLAIN = {
-    "–": "-", "—": "-", "−": "-", "•": "*", "…": "...", "±": "+-", "×": "x", "µ": "u", "μ": "u",
-    "√": "sqrt ", "²": "^2", "≤": "<=", "≥": ">=", "→": "->", "‘": "'", "’": "'", "“": '"', "”": '"',
-    "\N{NO-BREAK SPACE}": " ",
-}  # fmt: skip
 
 
 @contextmanager
 def harmless_streams(name: str) -> Iterator[None]:
     """Let standard output and error write what they can, and drop the rest.
 
-    A character that the encoding lacks becomes a plain one. A closed pipe, as of ``| head``, ends the
+    A character that the encoding lacks becomes a question mark. A closed pipe, as of ``| head``, ends the
     printing silently; for a full disk there is one line on standard error.
     """
     before = {stream: getattr(sys, stream) for stream in ("stdout", "stderr")}
@@ -59,7 +50,7 @@ class Harmless:
     def write(self, text: str) -> int:
         """Write the text, or drop it."""
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
-        self._try(self._stream.write, text.encode(encoding, "spanloc.plain").decode(encoding))
+        self._try(self._stream.write, text.encode(encoding, "replace").decode(encoding))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -87,20 +78,3 @@ class Harmless:
             os.close(nowhere)
         if isinstance(error, OSError) and error.errno != errno.EPIPE and sys.stderr is not self:
             print(f"{self._name}: {error.strerror}; going on without printing", file=sys.stderr)
-
-
-def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
-    assert isinstance(error, UnicodeEncodeError)
-    return "".join(map(_simple, error.object[error.start : error.end])), error.end
-
-
-def _simple(character: str) -> str:
-    name = unicodedata.name(character, "")
-    if name.startswith("BOX DRAWINGS"):
-        flat = not {"VERTICAL", "UP", "DOWN"} & set(name.split())
-        upright = not {"HORIZONTAL", "LEFT", "RIGHT"} & set(name.split())
-        return "-" if flat else "|" if upright else "+"
-    return _PLAIN.get(character, "?")
-
-
-codecs.register_error("spanloc.plain", _plain)
