@@ -75,7 +75,7 @@ def run(config: DictConfig) -> None:
     recipe = [(heading, lines) for heading, lines in parts if lines]
     page = check_page(result, records, annotations.classes, recipe)
     write_text(folder / "check.html", page)
-    write_json(folder / "annotations.json", one_file(annotations))
+    write_json(folder / "annotations.json", one_file(annotations, subsets))
     _show(result, recipe)
     counts = [(severity, len(result.of(severity))) for severity in SEVERITIES]
     totals = ", ".join(counted(count, severity) for severity, count in counts)

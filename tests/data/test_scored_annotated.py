@@ -47,6 +47,8 @@ def test_annotations_of_a_folder_in_one_file_are_read_as_the_folder_is(annotated
             assert (old.id, old.subject) == (new.id, new.subject)
             for name in ("spans", "labels", "ignored"):
                 torch.testing.assert_close(getattr(old, name), getattr(new, name))
+    held_out = one_file(read, {"testing": read.subsets["training"][:1]})["database"]
+    assert [held_out[name]["subset"] for name in ("s0", "s1")] == ["testing", "training"]
     odd = one_file(read_annotations(annotated, fps=10, unknown=["rest"]))["database"]["s0"]
     assert odd["annotated"] == [(0.0, 4.0), (5.5, 6.0)]
     assert len(odd["annotations"]) == 1

@@ -1,5 +1,6 @@
 """Annotations of any format in one file, ``annotations.json``."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -11,13 +12,22 @@ from spanloc.data.annotations.records import Annotations, Record
 _PLACES = 6
 
 
-def one_file(annotations: Annotations) -> dict[str, Any]:
+def one_file(
+    annotations: Annotations, held_out: Mapping[str, Sequence[Record]] | None = None
+) -> dict[str, Any]:
     """The content of an ``annotations.json`` with these annotations, in seconds.
 
     Stretches that are ignored, and spans whose label is not known, are outside of its ``annotated`` stretches.
+
+    Args:
+        annotations: Of a folder.
+        held_out: Its recordings by subset as training would divide them; None: as the folder says.
     """
+    subsets = held_out or annotations.subsets
+    of = {record.id: subset for subset, records in subsets.items() for record in records}
     database = {
-        record.id: _entry(record, annotations.classes)
+        record.id: {"subset": of.get(record.id, record.subset)}
+        | _entry(record, annotations.classes)
         for records in annotations.subsets.values()
         for record in records
     }
@@ -29,7 +39,7 @@ def _entry(record: Record, classes: list[str]) -> dict[str, Any]:
     names = [classes[number] for number in record.labels[known].tolist()]
     step, offset = record.timeline
     whole = offset, offset + record.num_steps * step
-    entry: dict[str, Any] = {"subset": record.subset, "duration": round(whole[1], _PLACES)}
+    entry: dict[str, Any] = {"duration": round(whole[1], _PLACES)}
     if record.subject is not None:
         entry["subject"] = record.subject
     unseen = [*_seconds(record, record.ignored), *_seconds(record, record.spans[~known])]
