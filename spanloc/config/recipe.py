@@ -37,8 +37,9 @@ _VALIDATION = 0.1
 _OFFSETS, _LARGE_OFFSETS, _COVERAGE, _BASELINE = 0.3, 0.8, 0.5, 4
 # From so many channels on, such as those of embeddings, noise is relative to a channel's standard deviation.
 _MANY_CHANNELS, _JITTER = 128, 1.0
-# Above this ratio of the standard deviation to the changes, these become channels; noise is so large relative to them.
-_SMALL_CHANGES, _NOISE = 10, 0.5
+# Above this ratio of the standard deviation to the changes, these become channels; noise is at most so large relative
+# to them, and usually that of configs/transforms/jitter.yaml.
+_SMALL_CHANGES, _NOISE, _USUAL_NOISE = 2.5, 0.5, 0.05
 # Largest rotation of sensors with three axes.
 _DEGREES = 15.0
 # Standard deviations up to which values stay as they are where a channel has extremes.
@@ -271,14 +272,15 @@ class _Recipe:
             reason = f"{facts.extreme_channel}: rare values far outside its usual range {times}"
             self._choose("localizer.limit", _LIMIT, reason)
             self._choose("transforms.jitter.usual", True, "noise is relative to the usual values")
-        if facts.changes > _SMALL_CHANGES:
+        if facts.num_channels >= _MANY_CHANNELS:
+            self._choose("transforms.jitter.std", _JITTER, f"{facts.num_channels} channels")
+        elif facts.changes > _SMALL_CHANGES:
             small = f"{1 / facts.changes:.1%} of the standard deviation"
             reason = f"changes within a short span are {small}: they become channels too"
-            self._choose("localizer.changes", round(facts.changes), reason)
+            self._choose("localizer.changes", float(f"{facts.changes:.3g}"), reason)
             noise = float(f"{_NOISE / facts.changes:.2g}")
-            self._choose("transforms.jitter.std", noise, "noise is smaller than these changes")
-        elif facts.num_channels >= _MANY_CHANNELS:
-            self._choose("transforms.jitter.std", _JITTER, f"{facts.num_channels} channels")
+            if noise < _USUAL_NOISE:
+                self._choose("transforms.jitter.std", noise, "noise is smaller than these changes")
         if facts.triples:
             reason = "channels x, y and z of a sensor: training rotates them, as if it were worn differently"
             self._choose("transforms.rotate.max_degrees", _DEGREES, reason)

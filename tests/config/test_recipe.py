@@ -208,8 +208,7 @@ def test_recordings_that_differ_all_the_time_are_freed_of_it():
     assert "localizer.baseline" in chosen(replace(filled, offsets=0.9), RECORDINGS)
     reasons = {one.place: one.reason for one in choose(RECORDINGS, apart)}
     size = time_text(4 * apart.longest * apart.seconds_per_step)
-    wanted = f"a running mean over {size} is subtracted: recordings have different offsets"
-    assert wanted in reasons["localizer.baseline"]
+    assert f"a running mean over {size} is subtracted: " in reasons["localizer.baseline"]
     one_each = replace(filled, offsets=0.9, labels_each=1.2)
     for like in (replace(apart, offsets=0.2), filled, one_each):
         assert "localizer.baseline" not in chosen(like, RECORDINGS)
@@ -220,8 +219,7 @@ def test_rare_values_far_out_are_compressed():
     spoilt = replace(SBHAR, extremes=8.7, extreme_channel="acc_x")
     (choice,) = [one for one in choose(RECORDINGS, spoilt) if one.place == "localizer.limit"]
     assert choice.value == 10
-    assert choice.reason.startswith("acc_x: rare values far outside its usual range")
-    assert choice.reason.endswith("make its standard deviation 9 times as large")
+    assert choice.reason.startswith("acc_x: rare values far outside its usual range make its")
     assert chosen(spoilt, RECORDINGS)["transforms.jitter.usual"] is True
     usual = chosen(replace(SBHAR, extremes=2.9), RECORDINGS)
     assert not {"localizer.limit", "transforms.jitter.usual"} & set(usual)
@@ -231,8 +229,10 @@ def test_rare_values_far_out_are_compressed():
 def test_small_changes_become_channels():
     found = chosen(replace(SBHAR, changes=136.4), RECORDINGS)
     assert (found["localizer.changes"], found["transforms.jitter.std"]) == (136, 0.0037)
-    usual = chosen(replace(SBHAR, changes=9.9), RECORDINGS)
-    assert not {"localizer.changes", "transforms.jitter.std"} & set(usual)
+    some = chosen(replace(SBHAR, changes=2.6), RECORDINGS)
+    assert (some["localizer.changes"], "transforms.jitter.std" in some) == (2.6, False)
+    for usual in ({"changes": 2.5}, {"changes": 136.4, "num_channels": 128}):
+        assert "localizer.changes" not in chosen(replace(SBHAR, **usual), RECORDINGS)
 
 
 def test_many_channels_get_more_noise():
