@@ -221,12 +221,13 @@ class _Recipe:
         validation = sum(self.facts.val_steps) / stride / (3 * batch * cells)
         most = _VALIDATION * steps / validation if validation else math.inf
         count = int(min(max(most, 1), _MOST_VALIDATIONS, max(steps, 1)))
-        own = self._get("trainer.max_epochs")
         # So that the last epoch is as long as the others.
         even = max(n for n in range(1, count + 1) if steps % n == 0)
         count = even if 2 * even > count else count
-        count = count if own in (None, -1) else max(int(own), 1)
         each = math.ceil(steps / count)
+        # Another number of epochs is a longer or shorter training; their length stays.
+        own = self._get("trainer.max_epochs")
+        count = count if own in (None, -1) else max(int(own), 1)
         crops = batch * self.parts
         reason = f"{counted(each, 'training step')} of {counted(crops, 'crop')}"
         self._choose("data.crops_per_epoch", each * crops, reason)
