@@ -3,7 +3,7 @@
 import inspect
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,10 @@ def run(config: DictConfig) -> None:
     recipe = [(heading, lines) for heading, lines in parts if lines]
     page = check_page(result, records, annotations.classes, recipe)
     write_text(folder / "check.html", page)
-    write_json(folder / "annotations.json", one_file(annotations, subsets))
+    file = folder / "annotations.json"
+    # In the folder of the data it would take the place of what was read.
+    if folder.resolve() != root.resolve():
+        write_json(file, one_file(_as_trained(root, data, annotations), subsets))
     _show(result, recipe)
     counts = [(severity, len(result.of(severity))) for severity in SEVERITIES]
     totals = ", ".join(counted(count, severity) for severity, count in counts)
@@ -84,8 +87,8 @@ def run(config: DictConfig) -> None:
     console = plain_console()
     console.print(f"{totals}.", highlight=False)
     console.print(f"The page is {folder / 'check.html'}", soft_wrap=True)
-    file = folder / "annotations.json"
-    console.print(f"All annotations in one file, in seconds: {file}", soft_wrap=True)
+    if folder.resolve() != root.resolve():
+        console.print(f"All annotations in one file, in seconds: {file}", soft_wrap=True)
 
 
 @contextmanager
@@ -109,16 +112,29 @@ def _warnings() -> Iterator[dict[str, Finding]]:
         logger.propagate = True
 
 
-def _read(root: Path, data: DictConfig, found: list[BadSpan]) -> tuple[Annotations, list[Case]]:
-    # Only the settings about reading; an error is a finding, and does not stop the check.
+def _options(data: DictConfig) -> dict[str, Any]:
+    # Only the settings about reading.
     known = inspect.signature(read_annotations).parameters
     names = [str(name) for name in data if name in known and name != "root"]
     options: dict[str, Any] = {name: as_values(data[name]) for name in names}
     for name in ("columns", "label_map", "subset_map"):
         options[name] = as_mapping(options.get(name), name)
+    return options
+
+
+def _as_trained(root: Path, data: DictConfig, annotations: Annotations) -> Annotations:
+    """The annotations with the spans that training clips; the check leaves these out."""
+    if data.get("bad_spans") != "clip":
+        return annotations
+    with suppress(ValueError, OSError):
+        return read_annotations(root, **_options(data))
+    return annotations
+
+
+def _read(root: Path, data: DictConfig, found: list[BadSpan]) -> tuple[Annotations, list[Case]]:
+    # An error is a finding, and does not stop the check.
     refused: list[Case] = []
-    ours: dict[str, Any] = {"bad_spans": "drop", "found": found, "refused": refused}
-    options |= {name: value for name, value in ours.items() if name in known}
+    options = _options(data) | {"bad_spans": "drop", "found": found, "refused": refused}
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder (data.root)")
     try:

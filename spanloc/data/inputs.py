@@ -154,7 +154,7 @@ def as_input(
     if isinstance(signal, ArraySignal):
         require_floats(where, signal.read(0, 1), facts)
     signal, left = in_order(signal, facts, channels)
-    factors, notes = _converted(signal, facts)
+    _, notes = in_units(signal, facts.units)
     if left:
         notes.append(Note(f"without the channels {listed(left)}"))
     gaps = ""
@@ -185,8 +185,7 @@ def as_input(
             of_many += f": they have nothing above half their rate, {LACKS_HIGH}"
         if abs(source / facts.rate - 1) > _ROUNDING:
             notes.append(Note(text, of_many, f"{source:g}"))
-    if any(factor != 1 for factor in factors):
-        signal = Channels(signal, range(len(factors)), factors)
+    signal, _ = in_units(signal, facts.units)
     if facts.features is not None:
         make = FEATURES[facts.features]
         signal = make(signal, source_rate=facts.rate or source, **facts.feature_options)
@@ -244,11 +243,21 @@ def in_order(
     return signal, left
 
 
-def _converted(signal: Signal, facts: InputFacts) -> tuple[list[float], list[Note]]:
-    """A factor for each channel, to the unit of training, and notes of units that differ."""
+def require_units(own: InputFacts | None, trained: InputFacts | None) -> None:
+    """Raise ValueError for data in V, mV or uV of a model that was trained on another of these."""
+    units = ((facts and facts.units) or () for facts in (own, trained))
+    for there, wanted in zip(*(map(_plain, some) for some in units), strict=False):
+        if there != wanted and {there, wanted} <= {*_VOLTS}:
+            raise ValueError(
+                f"the unit of the data is {there!r:.20}; the model was trained on {wanted!r:.20}: {CONVERT}"
+            )
+
+
+def in_units(signal: Signal, units: Sequence[str] | None) -> tuple[Signal, list[Note]]:
+    """The signal with values in V, mV or uV converted to these units, and notes of units that differ."""
     other: dict[tuple[str, str], list[int]] = {}
-    for i, units in enumerate(zip(signal.units or (), facts.units or (), strict=False)):
-        own, trained = map(_plain, units)
+    for i, pair in enumerate(zip(signal.units or (), units or (), strict=False)):
+        own, trained = map(_plain, pair)
         if own and trained and own != trained:
             other.setdefault((own, trained), []).append(i)
     factors, notes = [1.0] * signal.num_channels, list[Note]()
@@ -259,7 +268,9 @@ def _converted(signal: Signal, facts: InputFacts) -> tuple[list[float], list[Not
         for i in places if known else ():
             factors[i] = _VOLTS[own] / _VOLTS[trained]
         notes.append(Note(text + ("the values are converted" if known else CONVERT)))
-    return factors, notes
+    if any(factor != 1 for factor in factors):
+        signal = Channels(signal, range(len(factors)), factors, units)
+    return signal, notes
 
 
 def _plain(unit: str) -> str:

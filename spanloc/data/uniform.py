@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from spanloc.data.annotations.records import Record
-from spanloc.data.inputs import FEATURES, listed_gaps, without_gaps
+from spanloc.data.inputs import FEATURES, in_units, listed_gaps, without_gaps
 from spanloc.data.quotes import quoted
 from spanloc.data.signals import Regular, Signal
 from spanloc.data.signals.channels import Choice, some_channels
@@ -67,6 +67,14 @@ def uniform(
         raise ValueError(f"{where}: rate is {_rate(other[0]):g}; wanted {rate:g}")
     notes += _mixed_note(found, rate)
     found = [_with_rate(record, rate) for record in found]
+    units = found[0].signal.units
+    same = [in_units(record.signal, units)[0] for record in found]
+    if turned := sum(r.signal is not new for r, new in zip(found, same, strict=True)):
+        unit = f"the units of {shown_path(found[0].signal.path)}"
+        notes.append(
+            f"{turned} of {len(found)} recordings converted to {unit}: {listed(units or ())}"
+        )
+    found = [replace(record, signal=signal) for record, signal in zip(found, same, strict=True)]
     if other:
         rates = sorted({float(f"{max(_rates(record)):.6g}") for record in other})
         shown = " and ".join(f"{r:g}" for r in rates) if len(rates) < 4 else f"{len(rates)} rates"
@@ -124,12 +132,16 @@ def _with_channels(
 
 def _require_usual(signals: Sequence[Signal], shared: Sequence[str | int]) -> None:
     # A recording whose channels are misspelt must not take the others' channels away without a word.
-    counts = Counter(name for signal in signals for name in dict.fromkeys(signal.channels or ()))
+    each = [Counter(signal.channels or ()) for signal in signals]
+    counts = Counter(name for names in each for name, count in names.items() if count == 1)
     usual = [name for name, count in counts.items() if count > 0.5 * len(signals)]
     if 2 * len(shared) >= len(usual):
         return
-    odd = [signal for signal in signals if not {*usual} <= {*(signal.channels or ())}]
-    lacks = [name for name in usual if name not in (odd[0].channels or ())]
+    found = [
+        (s, [n for n in usual if names[n] != 1]) for s, names in zip(signals, each, strict=True)
+    ]
+    odd = [signal for signal, lacks in found if lacks]
+    lacks = next(lacks for _, lacks in found if lacks)
     others = f", and {len(odd) - 1} more like it" if len(odd) > 1 else ""
     raise ValueError(
         f"{shown_path(odd[0].path)}{others}: lacks {len(lacks)} of the {len(usual)} channels that most recordings "

@@ -107,7 +107,9 @@ def _suppressed(
     # Without, ten times as long a recording would take a hundred times as long.
     starts, ends = to_array(spans[:, 0]), to_array(spans[:, 1])
     groups = np.zeros(len(scores), np.int64) if labels is None else to_array(labels.long())
-    powers = -(-np.frexp(ends - starts)[1] // 2) * 2  # of two; -1072 to 1024
+    with np.errstate(invalid="ignore"):  # of infinite ends
+        lengths = ends - starts
+    powers = -(-np.frexp(lengths)[1] // 2) * 2  # of two; -1072 to 1024
     blocks = 4096 * groups + 2048 + powers
     order = np.lexsort((starts, blocks))
     blocks = blocks[order]

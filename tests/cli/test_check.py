@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from recordings import edit
 
 from spanloc.data.sample import sample_folder
 from spanloc.data.survey.result import Survey
@@ -53,6 +54,23 @@ def test_the_sample_can_be_tried_at_once(cli, tmp_path, capsys):
     assert "Nothing was found." in page
     assert not re.search(r'(src|href)="?(?!#)', page.replace('xlink:href="#', ""))
     assert not (tmp_path / "out" / "error.txt").exists()
+
+
+def test_annotations_in_one_file_have_what_training_clips_and_replace_no_file_of_the_data(
+    cli, annotated, tmp_path_factory
+):
+    file = annotated / "annotations.json"
+    edit(
+        annotated,
+        lambda c: c["database"]["s2"]["annotations"].append({"segment": [6, 99], "label": "sit"}),
+    )
+    settings = (f"data.root={annotated}", "data.bad_spans=clip", "data.fps=10")
+    out = check(cli, tmp_path_factory.mktemp("elsewhere"), *settings) / "out"
+    written = json.loads((out / "annotations.json").read_text())
+    assert written["database"]["s2"]["annotations"][-1] == {"segment": [6.0, 7.0], "label": "sit"}
+    before = file.read_text()
+    cli("check", *settings, f"hydra.run.dir={annotated}")
+    assert file.read_text() == before
 
 
 def test_a_folder_that_is_called_sample_is_taken_as_it_is(cli, tmp_path):
@@ -209,8 +227,8 @@ def test_what_was_not_annotated_is_shaded_and_named(cli, sample, tmp_path, capsy
     def change(content):
         content["database"]["person1-a"]["annotated"] = [[0, 10]]
 
-    for name, edit in (("whole", lambda content: None), ("part", change)):
-        root = spoilt(sample, tmp_path / name, edit)
+    for name, how in (("whole", lambda content: None), ("part", change)):
+        root = spoilt(sample, tmp_path / name, how)
         check(cli, tmp_path, f"data.root={root}")
         shaded = name == "part"
         page = (tmp_path / "out" / "check.html").read_text()

@@ -134,6 +134,22 @@ def test_a_recording_without_most_of_the_usual_channels_is_named():
     assert uniform(records, channels=["chin"])[0][0].signal.channels == ("chin",)
     records[3] = record("d", 50, channels=("C3", "C4", "M1"))
     assert uniform(records)[0][0].signal.channels == ("C3", "C4")
+    twice = ("x", "x", "y", "y", "z", "z", "EMG")  # names that no recording has once
+    both = [record("a", 50, channels=twice), record("b", 50, channels=twice[::-1])]
+    assert uniform(both)[0][1].signal.channels == ("EMG",)
+
+
+def test_volts_are_converted_to_the_units_of_the_first_recording():
+    records = [record("a", 50), record("b", 50), record("c", 100)]
+    for old, units in zip(
+        records, (("uV", "g"), ("\N{MICRO SIGN}V", "g"), ("mV", "mg")), strict=True
+    ):
+        old.signal.units = units
+    found, notes = uniform(records)
+    assert [r.signal.units for r in found] == [("uV", "g"), ("\N{MICRO SIGN}V", "g"), ("uV", "g")]
+    plain = uniform([record("a", 50), record("b", 50), record("c", 100)])[0][2].signal.read(0, 400)
+    np.testing.assert_allclose(found[2].signal.read(0, 400), plain * [1000, 1], rtol=1e-5)
+    assert notes[0] == "1 of 3 recordings converted to the units of /data/a.edf: 'uV', 'g'"
 
 
 def test_a_name_that_a_recording_has_twice_is_not_shared():

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from pages import ROOT, blocks, page
 from predicting import predict, signal, write_csv
 
 from spanloc.cli.train import _needed, _show_result
-from spanloc.data.inputs import as_input, in_order, open_recording
+from spanloc.data.inputs import as_input, in_order, open_recording, require_units
 from spanloc.data.signals import ArraySignal, LogSpectrogram
 from spanloc.facts import DataFacts, InputFacts
 from spanloc.inference.streaming import Stream
@@ -71,6 +72,10 @@ def test_volts_are_converted_to_the_unit_of_training_and_other_units_are_one_war
         "the unit of 'c' is 'V', in training it was 'mV': the values are converted",
         "the unit of 'd' is 'm/s2', in training it was 'g': convert the values to the unit of training",
     ]
+    with pytest.raises(ValueError, match="unit of the data is 'mV'; the model was trained on 'uV'"):
+        require_units(replace(facts, units=["uV", "mV", "mV", "g"]), facts)
+    require_units(replace(facts, units=["uV", "uV", "mV", "mg"]), facts)
+    require_units(None, facts)
     found, notes = converted("g", "g", "mV", "g")
     assert notes[0].startswith("the unit of 'a', 'b' is 'g', in training it was 'uV': convert the")
     np.testing.assert_array_equal(found, same)

@@ -19,20 +19,25 @@ class Channels(Signal):
     Args:
         chosen: Names, or numbers from 0. Their places in the signal become ``numbers``.
         factors: Multiply their values, one a channel; None: values as they are.
+        units: Their units after that; None: those of the signal.
 
     Raises:
         ValueError: The signal has no such channel, or two of that name; it says what it has.
     """
 
     def __init__(
-        self, signal: Signal, chosen: Sequence[str | int], factors: Sequence[float] | None = None
+        self,
+        signal: Signal,
+        chosen: Sequence[str | int],
+        factors: Sequence[float] | None = None,
+        units: Sequence[str] | None = None,
     ) -> None:
         self.signal, self.path, self.num_steps = signal, signal.path, signal.num_steps
         self.rate = signal.rate
         self.numbers = numbers_of(signal, chosen)
         self.num_channels = len(self.numbers)
         self.channels = self._of(signal.channels)
-        self.units = self._of(signal.units)
+        self.units = self._of(signal.units) if units is None else tuple(units)
         self._factors = None if factors is None else np.array(factors, np.float32)
 
     def read(self, first: int, last: int) -> np.ndarray:
