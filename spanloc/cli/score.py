@@ -41,7 +41,8 @@ def run(config: DictConfig) -> None:
             raise ValueError(f"metrics.{name}: {node['_target_']} is no metric of spanloc.metrics")
     limits = {"threshold": config.diagnosis.tiou, "background": config.diagnosis.background}
     metrics.check_limits(**limits)
-    kinds = {"label_map": dict[str, str] | None, "ignore": list[str], "background": list[str]}
+    # A label may be a number.
+    kinds = {"label_map": dict[str, Any] | None, "ignore": list[Any], "background": list[Any]}
     labels = {name: record(kind, as_values(config[name]), name) for name, kind in kinds.items()}
     found = read_scored(
         str(config.predictions),

@@ -156,6 +156,8 @@ def test_labels_are_ignored_left_out_and_renamed_in_both_files(tmp_path, suffix)
     [
         ({"ignore": ["artifact"]}, "ignore and background: no label 'artifact'; 'artefact'?"),
         ({"label_map": {"wakl": "walk"}}, "label_map: no label 'wakl'; 'walk'"),
+        ({"label_map": {"walk": ""}}, "label_map: 'walk' becomes ''; wanted a name"),
+        ({"ignore": "art"}, "ignore is 'art'; wanted a list of labels"),
         (
             {"ignore": ["rest"], "background": ["rest"]},
             "'rest' is both in ignore and in background",
@@ -194,6 +196,12 @@ def test_a_mistake_comes_with_its_remedy_or_place(tmp_path, text, options, messa
 def test_columns_of_json_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"columns.predictions is set; .*p.json is no table"):
         read(tmp_path, "{}", "p.json", **of_predictions(start="t"))
+
+
+def test_labels_may_be_numbers(tmp_path):
+    text = "sequence,start,end,label\na,0,1,1\na,2,3,3\na,4,5,2\n"
+    scored = score(tmp_path, text, text, ignore=[3], label_map={1: 2})
+    assert (scored.classes, len(scored.predictions)) == (["2"], 2)
 
 
 def test_the_command_takes_columns_and_units(tmp_path, cli):

@@ -28,9 +28,15 @@ class Labels:
     """
 
     def __init__(
-        self, label_map: Mapping[str, str], ignore: Iterable[str], background: Iterable[str]
+        self, label_map: Mapping[Any, Any], ignore: Iterable[Any], background: Iterable[Any]
     ) -> None:
         self.numbers: dict[str, int] = {}
+        for name, value in {"ignore": ignore, "background": background}.items():
+            if isinstance(value, str):
+                raise ValueError(f"{name} is {value!r}; wanted a list of labels")
+        for old, new in label_map.items():
+            if new in (None, "") or isinstance(new, list | dict):
+                raise ValueError(f"label_map: {old!r} becomes {shown(new)}; wanted a name")
         self._new = {str(old): str(new) for old, new in label_map.items()}
         hidden, silent = {*map(str, ignore)}, {*map(str, background)}
         if both := hidden & silent:
