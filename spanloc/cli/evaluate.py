@@ -35,7 +35,7 @@ from spanloc.config.checkpoint import file_of, trust
 from spanloc.config.checks import check
 from spanloc.data import SpanDataModule
 from spanloc.data.datamodule import Samples
-from spanloc.data.inputs import FEATURES
+from spanloc.data.inputs import FEATURES, require_units
 from spanloc.data.signals import ArraySignal
 from spanloc.decode import stretch
 from spanloc.files import counted, record, write_json
@@ -80,6 +80,7 @@ def run(config: DictConfig) -> None:
     ):
         if there != trained:
             raise ValueError(f"{name} of the data: {there}; the model was trained on {trained}")
+    require_units(getattr(datamodule, "input", None), task.input)
     trainer: Any = OmegaConf.to_container(config.trainer, resolve=True)
     check({"trainer": trainer})
     task.decode = having(task.decode, chosen)
@@ -231,7 +232,7 @@ def write_predictions(evaluated: Evaluated, classes: list[str], folder: Path) ->
 def timelines(task: SpanLocalizer, samples: Samples, count: int = 4) -> Figure:
     """A plot of predictions and targets for some sequences, spread over the set."""
     count = min(count, len(samples))
-    batches, predictions, titles = [], [], []
+    batches, predictions = [], []
     with torch.inference_mode():
         for i in range(count):
             batch = collate([samples[i * len(samples) // count]])
@@ -241,13 +242,13 @@ def timelines(task: SpanLocalizer, samples: Samples, count: int = 4) -> Figure:
                 first = int(batch.spans[0, 0, 0]) - task.window // 2
                 first = max(0, min(first, steps - task.window))
                 batch = stretch(batch, 0, first, first + task.window)
-            found = task.predict_step(batch.to(task.device)).to("cpu")
-            # Of many scored spans only the likely ones, or they hide each other.
-            best = float(found.scores.max()) if len(found) else 0.0
-            least = min(0.2, best / 2)
-            predictions.append(found[found.scores >= least])
-            titles.append(f"{batch.ids[0]}: predictions with a score of {least:.2g} or more")
+            predictions.append(task.predict_step(batch.to(task.device)).to("cpu"))
             batches.append(batch)
+    # Of many scored spans only the likely ones, or they hide each other.
+    best = max((float(found.scores.max()) for found in predictions if len(found)), default=0.0)
+    least = min(0.2, best / 2)
+    predictions = [found[found.scores >= least] for found in predictions]
+    titles = [f"{b.ids[0]}: predictions with a score of {least:.2g} or more" for b in batches]
     annotated = [batch.targets("seconds") for batch in batches]
     # Spans of no known class have no name to show.
     targets = [true[true.labels >= 0] for true in annotated]

@@ -24,7 +24,7 @@ from spanloc.cli.predict_files import (
     outputs,
     result_path,
 )
-from spanloc.cli.predict_notes import Notes
+from spanloc.cli.predict_notes import Notes, note_on_rate
 from spanloc.config.build import as_names
 from spanloc.config.checkpoint import file_of
 from spanloc.data.annotations.written import FORMATS, Found, content_of, joint, rounded, write
@@ -98,6 +98,8 @@ def run(config: DictConfig) -> None:
 
     for line in lines:
         note(line)
+    if line := note_on_rate(task, settings["rate"]):
+        log.warning("%s", line)
     for recording in with_progress(recordings, len(recordings), "recordings"):
         try:
             one = journal.found(recording)
@@ -152,8 +154,6 @@ def _find(
 ) -> Found:
     signal, chosen = _open(task, recording.path, settings), settings["channels"]
     silent = signal.rate is None and task.rate is not None
-    if silent:
-        notes.assume(task.rate)
     predictions = task.predict(
         signal,
         task.rate if silent else None,
@@ -162,6 +162,8 @@ def _find(
         missing=settings["missing"],
         name=recording.id,
     )
+    if silent:
+        notes.assume(task.rate)
     kept = predictions[predictions.scores >= settings["min_score"]]
     rate = signal.rate or task.rate
     duration = signal.num_steps / (rate or 1.0) + max(0.0, task.input.offset if task.input else 0.0)

@@ -4,8 +4,20 @@ from collections.abc import Sequence
 
 from spanloc.data.inputs import Note
 from spanloc.files import counted, shown
+from spanloc.training.task import SpanLocalizer
 
 _MOST_NAMES, _MOST_VALUES = 5, 4
+
+
+def note_on_rate(task: SpanLocalizer, rate: float | None) -> str:
+    """A warning if a rate may be that of the frames of a video, not of its features; or empty."""
+    strided = ((task.config or {}).get("data") or {}).get("feature_stride")
+    if not (strided and rate and task.rate and rate >= 2 * task.rate):
+        return ""
+    return (
+        f"rate={rate:g}, but the features of training have {task.rate:g} vectors per second. rate is that of the "
+        "vectors: frames per second / feature_stride. For features as in training, leave it out"
+    )
 
 
 class Notes:

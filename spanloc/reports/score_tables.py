@@ -17,7 +17,7 @@ from spanloc.structures import Predictions
 # Average precision of a label from which on its predictions are worth to be written.
 _NOTICED = 0.1
 _ANY_SCORE = "share of the targets found at any score: an upper limit, no measure of quality"
-_BEST = "for a label with n true spans, the n predictions with the highest scores"
+_BEST = "for each label, as many as it has true spans"
 _MEANT = {
     "true positive": "right: its label is that of a target, their tIoU is {tiou:g} or more, and no prediction with a higher "
     "score has taken the target",
@@ -51,10 +51,11 @@ def summary(scores: ScoreResult) -> str:
     """A sentence on the predictions that matter: their number, and how many are right."""
     diagnosis, kinds = scores.diagnosis, scores.kinds
     right, total, limit = kinds["true positive"], sum(kinds.values()), ""
-    of = f"{_BEST[0].upper()}{_BEST[1:]} are counted: {total:,} in all. {right:,} of them"
+    every = diagnosis["num_predictions"]
+    of = f"mAP uses all {every:,} predictions. The errors are counted among the best: {_BEST}, {total:,} in all. "
+    of += f"{right:,} of them"
     if counted_ones(scores) == "all predictions":
-        total = diagnosis["num_predictions"]
-        of = f"Of all {counted(total, 'prediction')}, {right:,}"
+        total, of = every, f"Of all {counted(every, 'prediction')}, {right:,}"
     elif scores.surest is not None:
         limit = f" with a score of {scores.min_score:g} or more{as_written(scores)}"
         of = f"Of the {counted(total, 'prediction')}{limit}, {right:,}"
@@ -195,15 +196,14 @@ def _error_table(scores: ScoreResult) -> Table:
 
 def _target_table(diagnosis: Diagnosis) -> Table:
     counts = diagnosis["targets"]
-    total = sum(counts.values())
     meanings = meant(diagnosis["tiou"], diagnosis["background"], targets=True)
     columns = [
         Column("kind", in_words, _listed(meanings)),
         Column("targets", counts.get),
-        Column("share", lambda kind: share(counts[kind], total)),
+        Column("share", lambda kind: share(counts[kind], sum(counts.values()))),
     ]
-    gain, tiou = number(diagnosis["gain"]["missed"], "+.4f").text, decimal(diagnosis["tiou"])
-    notes = [f"Gain in mAP@{tiou} if the missed targets were not counted: {gain}."]
+    gain, tiou = number(diagnosis["gain"]["missed"], ".4f").text, decimal(diagnosis["tiou"])
+    notes = [f"Without the missed targets in the annotations, mAP@{tiou} would be {gain} higher."]
     return Table.of("Targets, by predictions of any score", counts, columns, notes)
 
 

@@ -8,7 +8,7 @@ import torch
 from spanloc import plots
 from spanloc.data.annotations.scored import Scored
 from spanloc.data.signals.reading import listed
-from spanloc.files import counted, leaves
+from spanloc.files import counted, leaves, shown
 from spanloc.metrics.assessable import assessable
 from spanloc.metrics.diagnosis import in_words
 from spanloc.reports.pages import render
@@ -25,6 +25,7 @@ from spanloc.reports.table import Column, Table, number, share, shortened, subse
 
 _MOST_GROUPS = 50
 _FEWEST = 10  # spans that do not lie apart by chance
+_USUAL = 0.15  # the lowest of many scores is lower, if none are left out
 
 
 def score_page(scores: ScoreResult, *, whose: str = "", now: float | None = None) -> str:
@@ -48,7 +49,7 @@ def score_page(scores: ScoreResult, *, whose: str = "", now: float | None = None
         errors=errors,
         wrong=wrong_table(scores),
         limits=limit_table(scores),
-        as_written=as_written(scores),
+        as_written=as_written(scores).replace("predict", "predict min_score=0"),
         tables=[
             *([oracle_table(scores.oracles)] if scores.oracles is not None else []),
             *(targets, sensitivity),
@@ -180,14 +181,30 @@ def notes(scored: Scored) -> list[str]:
             f"{counted(len(kept), 'prediction')} (before: {len(spans):,})"
         )
     asked = true.places.unique()
-    silent = int((~torch.isin(asked, scored.predictions.places)).sum())
+    silent = asked[~torch.isin(asked, scored.predictions.places)]
     if not len(spans):
         found.append("there are no predictions at all")
-    elif silent:
-        found.append(f"{silent:,} of {len(asked):,} sequences with annotations have no prediction")
+    elif len(silent):
+        have = "have" if len(silent) > 1 else "has"
+        found.append(
+            f"{len(silent):,} of the {len(asked):,} recordings with true spans {have} no prediction"
+        )
+        own, others = (
+            {scored.subsets.get(true.ids[place]) for place in places.tolist()}
+            for places in (scored.predictions.places.unique(), silent)
+        )
+        if len(own) == 1 and others - own and (name := own.pop()):
+            found[-1] += (
+                f"; all predictions are in the subset {shown(name)}: subset={name} evaluates these alone"
+            )
     if len(spans) > 1 and bool((scores == scores[0]).all()):
         found.append("all scores are equal, so that the order of the predictions decides")
-    if not scored.unit and (apart := _apart(scored)):
+    elif len(spans) >= _FEWEST and _USUAL <= (least := float(scores.min())) < 1:
+        found.append(
+            f"the lowest score is {least:.2g}: if predictions with lower scores were left out, as spanloc-predict does by "
+            "default, mAP is lower than with all of them"
+        )
+    if not scored.unit and (apart := _late(scored) or _apart(scored)):
         found.append(apart)
     rows = torch.cat([true.spans, true.labels[:, None], true.places[:, None]], 1)
     if twice := len(rows) - len(rows.unique(dim=0)):
@@ -195,6 +212,19 @@ def notes(scored: Scored) -> list[str]:
     if empty := int((true.spans[:, 0] == true.spans[:, 1]).sum()):
         found.append(f"{empty:,} annotations are empty, which nothing can match")
     return found
+
+
+def _late(scored: Scored) -> str:
+    """A note if most predictions begin after the end of their recording; or empty."""
+    found, ids = scored.predictions, scored.targets.ids
+    ends = torch.tensor([scored.durations.get(name, math.inf) for name in ids])
+    late = int((found.spans[:, 0] > ends[found.places]).sum())
+    if 2 * late <= len(found.spans):
+        return ""
+    return (
+        f"{late:,} of {counted(len(found.spans), 'prediction')} begin after the end of their recording, "
+        "so they may be in another unit"
+    )
 
 
 def _apart(scored: Scored) -> str:

@@ -123,7 +123,7 @@ def comparison_table(groups: Sequence[Group]) -> Table:
         "n": "seeds that both have finished",
         "metric": "what both are judged by",
     }
-    verdict = "the first group against the second, as far as the interval allows"
+    verdict = "the first group is higher or lower; no difference shown: the interval contains 0"
     for name in (judged, *(column.title for column in _COMPARED)):
         meanings[_minus(name)] = "mean of the differences, and its 95 % interval"
         meanings[_verdict(name)] = verdict
@@ -131,8 +131,8 @@ def comparison_table(groups: Sequence[Group]) -> Table:
         notes = [
             "Differences between runs of the same seed; n is the number of these seeds. In "
             "brackets: the 95 % interval of the mean (Student's t). With few seeds it is wide, so groups without "
-            "a shown difference may still differ. Of 20 comparisons of equal groups, about one shows a "
-            "difference by chance."
+            "a shown difference may still differ. Even if nothing differs, about one of 20 comparisons shows a "
+            "difference."
         ]
         if apart := len(pairs) - len(shared):
             why = "fewer than two seeds in common, or tested on different recordings"

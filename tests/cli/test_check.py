@@ -153,13 +153,13 @@ def test_what_cannot_be_read_is_a_finding_and_does_not_hide_the_others(
     cli, sample, tmp_path, capsys
 ):
     def change(content):
-        content["database"]["person2-a"]["subset"] = "train"
+        content["database"]["person2-a"]["subset"] = "dev"
         content["database"]["person3-a"]["annotations"][0]["segment"] = [29, 40]
 
     folder = spoilt(sample, tmp_path / "spoilt", change)
     (folder / "data" / "person1-a.npy").write_bytes(b"nothing")
     check(cli, tmp_path, f"data.root={folder}")
-    assert "subset is 'train'" in capsys.readouterr().out
+    assert "subset is 'dev'" in capsys.readouterr().out
     found = survey(tmp_path)
     counts = {finding.kind: finding.count for finding in found.of("error")}
     assert counts == {"unusable": 2, "span: past the end": 1}

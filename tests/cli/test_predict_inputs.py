@@ -74,6 +74,25 @@ def test_a_rate_that_the_file_does_not_say_is_set_or_assumed(cli, named_model, t
     printed = capsys.readouterr().out
     assert printed.count("the rate of") == 1
     assert "the rate of 2 of 2 recordings is not in the file: taken as 10 Hz, as in" in printed
+    # One that cannot be predicted on does not count.
+    np.save(tmp_path / "c.npy", np.zeros((40, 2)))
+    predict(cli, named_model, tmp_path, "input=[a.npy,b.npy,c.npy]")
+    assert "the rate of 2 of 3 recordings is not in the file" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("stride", "rate", "warned"), [(16, 20, True), (16, 15, False), (None, 20, False)]
+)
+def test_the_rate_of_the_frames_of_a_video_is_a_warning(
+    cli, named_model, tmp_path, monkeypatch, capsys, stride, rate, warned
+):
+    task = spanloc.load(named_model)
+    task.config["data"]["feature_stride"] = stride
+    monkeypatch.setattr(predict_command, "load_models", lambda *args, **options: task)
+    np.save(tmp_path / "a.npy", smooth(20))
+    predict(cli, named_model, tmp_path, "input=a.npy", f"rate={rate}")
+    said = f"[WARNING] rate={rate}, but the features of training have 10 vectors per second. rate is that of the vectors"
+    assert (said in capsys.readouterr().out) == warned
 
 
 @pytest.mark.parametrize("name", ["it's (1), a=b", "2024"])

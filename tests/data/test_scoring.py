@@ -172,7 +172,7 @@ def test_what_is_likely_not_meant_is_noted(tmp_path):
     write(tmp_path / "a.csv", [*TRUTH, TRUTH[0], (2, 0, 3, 3)])
     write(tmp_path / "p.csv", [(*row[:4], 1.0) for row in GOOD])
     assert notes(score(tmp_path)[0]) == [
-        "1 of 3 sequences with annotations have no prediction",
+        "1 of the 3 recordings with true spans has no prediction",
         "all scores are equal, so that the order of the predictions decides",
         "1 annotations are there twice",
         "1 annotations are empty, which nothing can match",

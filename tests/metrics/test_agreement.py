@@ -142,7 +142,7 @@ def test_with_agreement_the_sentence_counts_all_predictions_as_the_recall_does(
         assert "Of all 33 predictions, 1 are right; they find 1 of 2 targets" in printed
         assert {"target": "run", "prediction": "walk", "count": 1} in scores.confusion
     else:
-        assert "are counted: 1 in all. 0 of them are right; they find 0 of 2 targets" in printed
+        assert "true spans, 1 in all. 0 of them are right; they find 0 of 2 targets" in printed
         assert "Confusion of labels (highest scores): none. Of 0 targets" in printed
 
 

@@ -13,7 +13,7 @@ from spanloc.cli.evaluate import timelines
 from spanloc.convergence import GradientHistory
 from spanloc.facts import InputFacts
 from spanloc.plots.style import BLUE, new_axes, plain_log
-from spanloc.structures import Sample, Timeline
+from spanloc.structures import Predictions, Sample, Timeline
 
 
 def pixels(figure):
@@ -77,6 +77,22 @@ def test_bands_of_sound_have_low_frequencies_at_the_bottom_and_an_axis_in_hz():
     assert rows.get_extent()[2:] == [15.5, -0.5]  # the last row is at the bottom
     names = [text.get_text() for text in signal.get_yticklabels()]
     assert (names[0], names[-1]) == ("463 Hz", "23 Hz")
+
+
+def test_all_panels_show_predictions_from_the_same_score_on():
+    task = points_task(points_model(2))
+    task.predict_step = lambda batch: next(found)
+    for scores, least in (([[], [0.3], [0.9]], 0.2), ([[0.1], [0.3], []], 0.15), ([[], [], []], 0)):
+        found = (
+            Predictions(
+                torch.tensor([[0.0, 4.0]]).repeat(len(some), 1), torch.zeros(len(some)).long(),
+                torch.zeros(len(some)).long(), ("r",), scores=torch.tensor(some),
+            )
+            for some in scores
+        )  # fmt: skip
+        sample = Sample("r", torch.zeros(2, 8), torch.zeros(0, 2), torch.zeros(0).long())
+        titles = [axes.get_title("left") for axes in timelines(task, [sample] * 3).axes[::2]]
+        assert titles == [f"r: predictions with a score of {least:g} or more"] * 3
 
 
 def test_what_is_ignored_is_shaded_and_in_the_legend():

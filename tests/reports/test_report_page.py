@@ -123,6 +123,9 @@ def test_the_comparison(sweep):
     assert row["test/tiou, first minus second"].value == pytest.approx(-0.01)
     assert row["result for end error, median"].text == "no difference shown"
     assert row["result for test/tiou"].text == "lower"
+    table = reports.comparison_table(found(sweep)[1])
+    assert table.meanings["result for test/tiou"].endswith("shown: the interval contains 0")
+    assert "Even if nothing differs, about one of 20 comparisons" in table.notes[0]
 
 
 def test_one_seed_and_other_seeds_allow_no_comparison(tmp_path):

@@ -8,6 +8,8 @@ import pytest
 from metric_rows import rows, tensors
 
 from spanloc import plots, reports
+from spanloc.data.annotations.scored import read_scored
+from spanloc.files import write_json
 from spanloc.metrics import FOUND, KINDS, diagnose, oracles, reliability
 from spanloc.metrics.diagnosis import in_words
 from spanloc.reports import ScoreResult
@@ -20,6 +22,53 @@ WHOLE = ScoreResult(
     reliability=reliability(*ROWS), oracles=oracles(*ROWS, [0.8]),
     min_score=0.5, surest=dict.fromkeys(KINDS, 7),
 )  # fmt: skip
+
+
+def noted(folder, starts, scores, subset=None):
+    """Notes on predictions of four recordings of 60 s, of the subsets A and B in turn; their starts by id."""
+    span = {"segment": [1, 5], "label": "a"}
+    of = {str(i): {"subset": "AB"[i % 2], "duration": 60, "annotations": [span]} for i in range(4)}
+    write_json(folder / "a.json", {"database": of})
+    lines = [
+        f"{name},{start},{start + 4},a,{score}"
+        for (name, start), score in zip(starts, scores, strict=True)
+    ]
+    (folder / "p.csv").write_text("\n".join(["sequence,start,end,label,score", *lines]))
+    return reports.notes(read_scored(folder / "p.csv", folder / "a.json", subset=subset))
+
+
+@pytest.mark.parametrize(
+    ("ids", "subset", "expected"),
+    [
+        ("13", None, "2 of the 4 recordings with true spans have no prediction; {}"),
+        ("1", None, "3 of the 4 recordings with true spans have no prediction; {}"),
+        ("01", None, "2 of the 4 recordings with true spans have no prediction"),
+        ("1", "B", "1 of the 2 recordings with true spans has no prediction"),
+    ],
+)
+def test_predictions_of_one_subset_only_are_noted_with_its_name(tmp_path, ids, subset, expected):
+    one = "all predictions are in the subset 'B': subset=B evaluates these alone"
+    starts, scores = [(name, 1) for name in ids], (0.1, 0.2)
+    assert noted(tmp_path, starts, scores[: len(ids)], subset) == [expected.format(one)]
+
+
+@pytest.mark.parametrize("late", [2, 3])
+def test_predictions_after_the_end_of_their_recording_are_noted(tmp_path, late):
+    starts = [(str(i), 61 if i < late else 1) for i in range(4)]
+    said = (
+        "3 of 4 predictions begin after the end of their recording, so they may be in another unit"
+    )
+    assert noted(tmp_path, starts, (0.1, 0.2, 0.3, 0.4)) == [said] * (late == 3)
+
+
+@pytest.mark.parametrize("least", [0.1, 0.2])
+def test_scores_without_low_ones_are_noted(tmp_path, least):
+    starts = [(str(i % 4), 1 + i) for i in range(10)]
+    said = (
+        "the lowest score is 0.2: if predictions with lower scores were left out, as spanloc-predict does by "
+        "default, mAP is lower than with all of them"
+    )
+    assert noted(tmp_path, starts, [least + i / 20 for i in range(10)]) == [said] * (least == 0.2)
 
 
 def test_the_page_of_nothing_has_no_errors():
@@ -61,7 +110,8 @@ def test_what_is_predicted_in_use_is_counted_apart():
     rows = reports.score_tables(WHOLE)[1].cells
     assert [row["score ≥ 0.5"].text for row in rows] == ["7"] * len(KINDS)
     (missed,) = reports.score_tables(WHOLE)[2].notes
-    assert missed.endswith(f"were not counted: {DIAGNOSIS['gain']['missed']:+.4f}.")
+    gain = f"mAP@0.50 would be {DIAGNOSIS['gain']['missed']:.4f} higher"
+    assert missed == f"Without the missed targets in the annotations, {gain}."
 
 
 def test_a_perfect_model_looks_perfect_at_first_sight():
@@ -88,8 +138,8 @@ def test_a_perfect_model_looks_perfect_at_first_sight():
     assert "Of the 2 predictions with a score of 0.2 or more" in page
     assert "2 are right; they find 2 of 2 targets" in page
     in_file = reports.score_page(dataclasses.replace(scores, surest=None))
-    best = "For a label with n true spans, the n predictions with the highest scores are counted: 2 in all. "
-    assert f"{best}2 of them are right; they find 2 of 2 targets." in in_file
+    best = "mAP uses all 5 predictions. The errors are counted among the best: for each label, as many as it has true spans"
+    assert f"{best}, 2 in all. 2 of them are right; they find 2 of 2 targets." in in_file
     assert "as spanloc-predict writes them" in reports.score_page(WHOLE)
     assert "as spanloc-predict writes them" not in in_file
     all_right = ScoreResult({}, diagnose(found[:2], true, ["a", "b"]), 1)
