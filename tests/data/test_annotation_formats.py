@@ -98,8 +98,8 @@ def test_subsets_come_from_a_file_or_from_folders(tmp_path, caplog):
     assert "subsets.csv: there are no recordings of its rows 'c'" in caplog.text
     file.write_text("sequence,subset\na,validation\n")
     assert "subsets.csv: there is no row of the sequence 'b'" in error_of(tmp_path, fps=RATE)
-    file.write_text("sequence,subset\na,val\n")
-    assert "subsets.csv: line 2: subset is 'val'; wanted one of" in error_of(tmp_path, fps=RATE)
+    file.write_text("sequence,subset\na,dev\n")
+    assert "subsets.csv: line 2: subset is 'dev'; wanted one of" in error_of(tmp_path, fps=RATE)
     file.write_text("sequence,subject\na,p\nb,q\n")
     (tmp_path / "data" / "b.npy").rename(tmp_path / "testing" / "b.npy")
     assert subsets() == [[("a", "p")], [], [("b", "q")]]

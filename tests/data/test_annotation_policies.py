@@ -212,9 +212,12 @@ def test_a_label_that_is_not_there_is_named(annotated, unchecked, options, messa
 
 
 def test_subsets_of_a_json_file_may_have_other_names(annotated):
-    edit(annotated, set_field("subset", "Validation"))
-    assert "'s2': subset is 'Validation'; wanted one of training" in error_of(annotated)
-    assert record_of(annotated, subset_map={"Validation": "validation"}).subset == "validation"
+    for name in ("Validation", "val", "VALID"):
+        edit(annotated, set_field("subset", name))
+        assert record_of(annotated).subset == "validation"
+    edit(annotated, set_field("subset", "Dev"))
+    assert "'s2': subset is 'Dev'; wanted one of training" in error_of(annotated)
+    assert record_of(annotated, subset_map={"Dev": "val"}).subset == "validation"
 
 
 # Of 10 s.

@@ -1,11 +1,13 @@
 """Data sets in the annotation format, and what is said of mistakes in them."""
 
+import json
 from unicodedata import normalize
 
 import numpy as np
 import pytest
 import torch
 from recordings import edit, error_of, set_field
+from surveyed import survey
 
 from spanloc.data import AnnotatedSequences, read_annotations
 from spanloc.structures import to_seconds
@@ -75,7 +77,13 @@ def test_a_mistake_in_the_arrays_is_named(annotated):
     with pytest.raises(ValueError, match=r"s3.npy: row 5, column 0 is nan"):
         AnnotatedSequences(records).statistics()
     path.unlink()
-    assert "sequence 's3': there is no such recording" in error_of(annotated)
+    message = error_of(annotated)
+    assert "sequence 's3': there is no such recording" in message
+    assert "are missing" not in message
+    path.with_name("s5.npy").unlink()
+    message = error_of(annotated)
+    assert "sequence 's3': there is no such" in message
+    assert message.endswith("; 2 are missing: 's3', 's5'")
 
 
 @pytest.mark.parametrize(
@@ -122,3 +130,57 @@ def test_without_classes_the_labels_are_the_classes_and_one_that_is_no_text_is_n
     assert read_annotations(annotated).classes == ["sit", "walk"]
     edit(annotated, set_annotation(label=["a"]))
     assert "sequence 's2': annotations[1]: label is ['a']" in error_of(annotated)
+
+
+def features(folder, *, short=0, **fields):
+    """Three videos of 25 frames per second with 20, 30 and 40 features of 16 frames, and a part of another."""
+    (folder / "data").mkdir(exist_ok=True)
+    database = {}
+    for steps in (20, 30, 40):
+        seconds = (steps + 0.6) * 16 / 25
+        np.save(folder / "data" / f"v{steps}.npy", np.zeros((steps - short, 128), np.float32))
+        rows = [
+            {"segment": [place * seconds, place * seconds + 1.5], "label": "x"}
+            for place in (0.1, 0.4, 0.6)
+        ]
+        rows.append({"segment": [seconds - 2.5, seconds], "label": "x"})
+        given = {name: seconds if name == "duration" else value for name, value in fields.items()}
+        database[f"v{steps}"] = {"annotations": rows, **given}
+    (folder / "annotations.json").write_text(json.dumps({"database": database}))
+
+
+def test_a_forgotten_stride_of_features_is_asked_about_not_the_unit(tmp_path):
+    question = "; features of a video? data.feature_stride=16"
+    for given, message in (
+        ({}, "wanted 0 <= start < end <= duration (0.8)"),
+        ({"duration": 0}, "v20.npy has 20 rows, which are 0.8 s at 25 per second"),
+        (
+            {"duration": 0, "fps": 25},
+            "20 rows; wanted 330, which is duration * fps (13.184 * 25, of annotations.json)",
+        ),
+    ):
+        features(tmp_path, **given)
+        fps = None if "fps" in given else 25
+        assert error_of(tmp_path, fps=fps).endswith(message + question)
+        assert len(read_annotations(tmp_path, fps=fps, feature_stride=16).subsets["training"]) == 3
+    features(tmp_path)
+    advice = survey(tmp_path, fps=25).findings[0].advice
+    assert advice == "F" + question[3:] + "; then the spans fit in their recordings."
+    # A rate that is a little wrong is no stride.
+    assert "feature_stride" not in error_of(tmp_path, fps=1.7)
+
+
+def test_ends_past_the_features_but_in_the_duration_are_a_warning_and_starts_an_error(
+    tmp_path, caplog
+):
+    options = {"fps": 25, "feature_stride": 16}
+    features(tmp_path, duration=0)
+    read_annotations(tmp_path, **options)
+    assert not caplog.messages
+    features(tmp_path, duration=0, short=2)
+    read_annotations(tmp_path, **options)
+    assert "3 spans cut at the end of the recording, by up to 1.66 s (v" in caplog.text
+    features(tmp_path, duration=0, short=6)
+    message = error_of(tmp_path, **options)
+    assert "sequence 'v20': annotations[3]: segment is [10.68" in message
+    assert "]; the features end at 8.96 s; " in message

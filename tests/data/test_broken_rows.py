@@ -140,7 +140,7 @@ def test_mistakes_of_subsets_are_noted_by_recording(tmp_path):
     recording(tmp_path, "a", "b", "c", "d")
     for name in "abcd":
         (tmp_path / f"{name}.txt").write_text("1\t2\tw\n")
-    lines = ["sequence,subset", "a,training", "b,train", "a,testing", "d"]
+    lines = ["sequence,subset", "a,training", "b,dev", "a,testing", "d"]
     (tmp_path / "subsets.csv").write_text("\n".join(lines))
     refused = []
     read(tmp_path, refused)

@@ -112,7 +112,7 @@ def test_features_of_videos_have_the_rate_of_the_frames():
     [
         ({"spans": {"A": [(1, 2)]}}, "spans: there is no signal 'A'; there are 'a'"),
         ({"subsets": {"aa": "testing"}}, "subsets: there is no signal 'aa'; 'a'?"),
-        ({"subsets": {"a": "test"}}, "subset is 'test'; wanted one of training"),
+        ({"subsets": {"a": "dev"}}, "subset is 'dev'; wanted one of training"),
         ({"spans": {"a": [(1,)]}}, "spans: 'a': [0] is (1,); wanted (start, end, label)"),
         (
             {"spans": {"a": [3]}},
@@ -222,7 +222,7 @@ def test_splits_of_a_data_set_are_its_subsets():
         ({"spans": {"start": [1]}}, {}, "row 0: spans: wanted lists start, end and label"),
         ({"spans": [(1, 2)], "names": []}, {"labels": "names"}, "1 spans and 0 labels; wanted one"),
         ({"features": [["x"]]}, {}, "signals: 'a': "),
-        ({"subset": "train"}, {}, "subset is 'train'; wanted one of training"),
+        ({"subset": "dev"}, {}, "subset is 'dev'; wanted one of training"),
     ],
 )
 def test_a_mistake_in_a_row_is_named(change, options, message):

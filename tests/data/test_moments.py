@@ -166,6 +166,10 @@ def test_an_array_of_more_channels_than_steps_is_perhaps_transposed(tmp_path):
     found = findings(tmp_path)
     assert found["span: past the end"].cases[0].text.endswith(question)
     assert "label without spans" not in found
+    # Two arrays with the same columns are what they say.
+    np.save(tmp_path / "data" / "b.npy", np.zeros((9, 200), np.float32))
+    (tmp_path / "annotations.csv").write_text("sequence,start,end\na,1,2\nb,,\n")
+    assert "transposed" not in error_of(tmp_path, fps=RATE)
     entry = {"subset": "training", "duration": 4, "fps": RATE, "annotations": []}
     (tmp_path / "annotations.json").write_text(json.dumps({"database": {"a": entry}}))
     with pytest.raises(ValueError, match=r"a.npy: 3 rows; wanted 200, which .*; 200 channels"):

@@ -117,7 +117,7 @@ def test_a_clock_counts_milliseconds_too_but_not_steps(tmp_path):
         ("sequence,start,end\na,1\n", {}, "annotations.csv: line 2: 2 fields; the header has 3"),
         ("sequence,start,end\n,1,2\n", {}, "annotations.csv: line 2: sequence is empty; wanted the id"),
         ("sequence,start,end,end\na,1,2,3\n", {}, "annotations.csv: line 1: the column 'end' is there twice"),
-        ("sequence,start,end,subset\na,1,2,train\n", {}, "line 2: subset is 'train'; wanted one of"),
+        ("sequence,start,end,subset\na,1,2,dev\n", {}, "line 2: subset is 'dev'; wanted one of"),
         ("sequence,start,end,subset\na,1,2,training\na,3,4,testing\n", {},
          "line 2: subset of 'a' is 'training' in 1 row, 'testing' in 1 row"),
         ("sequence,start,end,subject\na,1,2,p\na,2,3,q\na,3,4,p\n", {},

@@ -125,7 +125,7 @@ def test_what_was_not_looked_at_is_the_rest_of_the_duration(tmp_path):
 
 def test_a_subset_keeps_its_own(tmp_path):
     paths = write(tmp_path, annotated=[[0, 50]], duration=100)
-    targets = read_scored(*paths, subset="testing").targets
+    targets = read_scored(*paths, subset="Test").targets
     assert targets.ids == ("one",)
     assert [stretches.tolist() for stretches in targets.ignored] == [[[50, 100]]]
 

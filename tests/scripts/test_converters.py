@@ -280,7 +280,7 @@ def recording(name="a", values=None, spans=((0.0, 1.0, "x"),), subset="training"
         ([recording(), recording("b", np.zeros((20, 3)))], r"'b': shape \(20, 3\); wanted \(steps, 2\)"),
         ([recording(values=np.full((20, 2), np.nan))], "'a': nan at step 0, channel 0"),
         ([recording(spans=[(1.0, 3.0, "x")])], r"'a'.*\[1.0, 3.0\]"),
-        ([recording(subset="test")], "subset is 'test'"),
+        ([recording(subset="dev")], "subset is 'dev'"),
     ],
 )  # fmt: skip
 def test_no_data_set_is_left_where_one_recording_is_off(tmp_path, recordings, message):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
-from spanloc.data.annotations.meaning import Grid, Meaning, transposed
+from spanloc.data.annotations.meaning import Grid, Meaning, of_video, transposed
 from spanloc.data.annotations.rows import SUBSETS, TIME, Annotated
 from spanloc.data.signals import SUFFIXES, Regular, Signal, find_signal, open_signal
 from spanloc.data.signals.opening import recordings_among
@@ -172,7 +172,7 @@ def grid_of(entry: Annotated, signal: Signal, meaning: Meaning) -> Grid:
     rate, steps = frames / stride, signal.num_steps
     offset = (window - stride) / 2 / frames
     if entry.duration is not None:
-        _check_length(entry, signal, rate, path, exact=entry.fps is not None and stride == 1)
+        _check_length(entry, signal, rate, path, feature_stride)
     timeline = Timeline(1 / rate, offset)
     duration = offset + steps / rate if entry.duration is None else entry.duration
     clock, start = getattr(signal, "clock", None), getattr(signal, "start", None)
@@ -182,17 +182,25 @@ def grid_of(entry: Annotated, signal: Signal, meaning: Meaning) -> Grid:
     return Grid(timeline, rate, steps, 1 / frames, duration, signal.num_channels, begins)
 
 
-def _check_length(entry: Annotated, signal: Signal, rate: float, path: str, *, exact: bool) -> None:
+def _check_length(
+    entry: Annotated, signal: Signal, rate: float, path: str, stride: float | None
+) -> None:
     duration, steps = entry.duration or 0.0, signal.num_steps
-    end = transposed(steps, signal.num_channels)
-    wanted = round(duration * rate)
+    wanted, exact = round(duration * rate), entry.fps is not None and stride in (None, 1)
+    frames = round(wanted / steps) if steps else 0
+    end = ""
+    if abs(signal.num_channels - wanted) <= 0.1 * wanted:
+        end = transposed(steps, signal.num_channels)
+    elif frames > 1 and abs(wanted / frames - steps) <= 2 and not (stride or signal.rate):
+        end = f"; {of_video(frames)}"
     if exact and not wanted:
         raise ValueError(
             f"{entry.where}: duration is {duration}; wanted at least one step, at {rate:g} of them "
             "per second"
         )
     if exact and steps != wanted:
-        raise ValueError(f"{path}: {steps} rows; wanted {wanted}, which is duration * fps{end}")
+        how = f"duration * fps ({duration:g} * {rate:g}, of {entry.file.name})"
+        raise ValueError(f"{path}: {steps} rows; wanted {wanted}, which is {how}{end}")
     # Durations of recordings are rounded; features of a video leave out its ends, and more.
     if abs(steps - wanted) > max(0.1 * wanted, 20):
         raise ValueError(

@@ -113,7 +113,8 @@ def read_annotations(
         columns: What the columns ``sequence``, ``start``, ``end``, ``label``, ``subset``, ``subject``
             are called in a table; ``duration``, in the unit of the starts, may take the place of ``end``.
             ``time``: the column with the time in tables that are recordings.
-        subset_map: Subsets that have another name in the files, as ``{"val": "validation"}``.
+        subset_map: Subsets that have another name in the files, as ``{"dev": "validation"}``. ``train``, ``val``,
+            ``valid``, ``test`` and capital letters are understood without it.
         tier: Of ``textgrid`` and ``elan``; needed where there are several. ``*``: all, of ``textgrid``.
         extension: Of the annotations of ``wfdb``.
         key: The name of the array, where files hold several (``.npz``, ``.h5``).

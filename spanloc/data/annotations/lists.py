@@ -10,7 +10,7 @@ from torch import Tensor
 from spanloc.data.annotations.activitynet import classes_of
 from spanloc.data.annotations.pieces import COLUMNS, Piece, arrays, batched, settled
 from spanloc.data.annotations.placed import between
-from spanloc.data.annotations.rows import as_float, is_number
+from spanloc.data.annotations.rows import as_float, is_number, usual_subset
 from spanloc.files import read_json, shown
 
 #: Magnitudes of times: lengths, and shares of durations, are finite too within them.
@@ -25,6 +25,7 @@ class Truths(NamedTuple):
     classes: Sequence[str] = ()
     durations: Mapping[str, float] = {}
     unseen: Mapping[str, Tensor] = {}  # Stretches that nobody looked at.
+    subsets: Mapping[str, Any] = {}
 
 
 def predicted(file: Path) -> Iterator[Piece]:
@@ -53,10 +54,12 @@ def annotated(file: Path, subset: str | None, size: float = 1.0) -> Truths:
         raise ValueError(f"{file}: wanted an object with the field 'database', objects by id")
     own = database
     if subset is not None:
-        own = {n: fields for n, fields in database.items() if fields.get("subset") == subset}
+        names = {n: fields.get("subset") for n, fields in database.items()}
+        names = {n: name for n, name in names.items() if isinstance(name, str)}
+        wanted = usual_subset(subset)
+        own = {n: database[n] for n, name in names.items() if usual_subset(name) == wanted}
         if not own:
-            subsets = (fields.get("subset") for fields in database.values())
-            there = sorted({name for name in subsets if isinstance(name, str)})
+            there = sorted({*names.values()})
             raise ValueError(
                 f"{file}: no sequence has the subset {subset!r}; there are {shown(there)}"
             )
@@ -75,8 +78,9 @@ def annotated(file: Path, subset: str | None, size: float = 1.0) -> Truths:
         for name, fields in own.items()
         if "annotated" in fields
     }
+    named = {name: fields.get("subset") for name, fields in own.items()}
     pieces = _rows(_lists(own), f"{file}: annotations")
-    return Truths(pieces, list(own), classes, durations, unseen)
+    return Truths(pieces, list(own), classes, durations, unseen, named)
 
 
 def _by_sequence(database: Any) -> TypeGuard[dict[str, Any]]:

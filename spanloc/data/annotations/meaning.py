@@ -94,6 +94,11 @@ def transposed(num_steps: int, num_channels: int) -> str:
     return f"; {num_channels:,} channels of {counted(num_steps, 'step')}: is the array transposed?"
 
 
+def of_video(stride: float) -> str:
+    """The question where recordings would fit as features of videos."""
+    return f"features of a video? data.feature_stride={stride}"
+
+
 class Grid(NamedTuple):
     """The steps of a sequence in time.
 
@@ -114,3 +119,8 @@ class Grid(NamedTuple):
     duration: float
     num_channels: int = 1
     begins: float = 0.0
+
+    @property
+    def stop(self) -> float:
+        """End of the last step in seconds."""
+        return self.timeline.offset + self.num_steps / self.rate

@@ -71,13 +71,15 @@ class Placer:
         found: Gets all spans that are bad, in the order of the files.
         num_spans: The number of spans so far, with the bad ones.
         counted: Whether clock times are counted from the first step.
+        stride: The question about features of videos, where the spans would fit as those; or empty.
+        columns: How many recordings have a number of channels.
     """
 
     def __init__(self, content: Content, meaning: Meaning) -> None:
         self.word, self.unit_known, self.meaning = content.word, content.unit_known, meaning
         # Of the last recording with a span past its end: its id, and the unit that may be meant.
-        self._hint = ("", "")
-        self.num_spans, self.counted = 0, False
+        self._hint, self.stride = ("", ""), ""
+        self.num_spans, self.counted, self.columns = 0, False, Counter[int]()
         self.found: list[BadSpan] = [] if meaning.found is None else meaning.found
         self.label_map = {str(old): new for old, new in (meaning.label_map or {}).items()}
         names = self._names(content)
@@ -130,9 +132,8 @@ class Placer:
     def _warn_of_misspelt(self, file: Path) -> None:
         counts = self._counts
         if found := misspellings({name: counts[name] for name in self.classes if counts[name]}):
-            named = [
-                [f"{n!r} ({counted(counts[n], 'time')})" for n in pair] for pair in found.items()
-            ]
+            times = {name: f"{name!r} ({counted(count, 'time')})" for name, count in counts.items()}
+            named = [[times[name] for name in pair] for pair in found.items()]
             text = ", ".join(map(" is nearly ".join, named))
             advice = f"If it is a misspelling, set {renaming(found)}."
             log.warning("%s: %s. %s", file, text, advice, extra={"advice": advice})
@@ -191,10 +192,8 @@ class Placer:
     def _in_steps(self, start: float, end: float, grid: Grid) -> tuple[float, float, float, float]:
         first, last = in_seconds(start, end, grid.frame, self.meaning)
         offset = grid.timeline.offset
-        begin, stop = (
-            float(min(max((time - offset) * grid.rate, 0), grid.num_steps))
-            for time in (first, last)
-        )
+        steps = ((time - offset) * grid.rate for time in (first, last))
+        begin, stop = (float(min(max(step, 0), grid.num_steps)) for step in steps)
         return first, last, begin, stop
 
     def _span(
@@ -206,8 +205,7 @@ class Placer:
         wanted = f"{came}; wanted {self._range(grid)}"
         # An end may stick out by less than a step, or in seconds by one: durations are rounded more often than not.
         step = (1.0 if self.meaning.unit == "steps" else 1.01) / grid.rate
-        begin = grid.timeline.offset
-        begin, stop = min(begin, 0.0), max(begin + grid.num_steps / grid.rate, grid.duration)
+        begin, stop = min(grid.timeline.offset, 0.0), max(grid.stop, grid.duration)
         moment = self.meaning.moment_seconds if is_moment(row) else None
         if moment is not None:
             last = first
@@ -219,6 +217,8 @@ class Placer:
             return None, (kind, wanted)
         if not start < end:
             side = "before the start" if end <= 0 else "past the end"
+            if end > 0 and max(first, grid.stop) < grid.duration:
+                wanted = f"{came}; the features end at {round(grid.stop, 3)} s"
             return None, (side, wanted)
         if not np.float32(start) < np.float32(end):
             return None, ("empty", f"{came}, which has no length in steps of float32")
@@ -248,10 +248,10 @@ class Placer:
         if kind == "past the end" and not late:
             if self._hint[0] != entry.id and not self.unit_known:
                 self._hint = entry.id, past_end(entry.rows, grid, self.meaning.unit)
-            unit = self._hint[1]
+            unit = self.stride or self._hint[1]
             if not grid.begins and row.start * size_of(self.meaning.unit, grid) > DATES[0]:
                 text = f"{text}; a date needs a recording with clock times"
-            if not unit:
+            if not unit and self.columns[grid.num_channels] < 2:
                 text += transposed(grid.num_steps, grid.num_channels)
         lost = lost and (outside or kind == "reversed")
         self.found.append(BadSpan(str(entry.file), entry.id, i, kind, text, row.where, unit, lost))

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from spanloc.data.annotations.beside import grid_of
-from spanloc.data.annotations.meaning import Grid, Meaning
+from spanloc.data.annotations.meaning import Grid, Meaning, in_seconds
 from spanloc.data.annotations.per_step import prepared
 from spanloc.data.annotations.placed import Placer, Source
 from spanloc.data.annotations.problems import require_few_lost
 from spanloc.data.annotations.rows import SUBSETS, Annotated, Case, Content, refuse
-from spanloc.data.annotations.units import kind_of_clock, of_day, on_the_clock, too_short
+from spanloc.data.annotations.units import kind_of_clock, of_day, on_the_clock, stride, too_short
 from spanloc.data.signals import Signal
-from spanloc.data.signals.reading import shown_path
+from spanloc.data.signals.reading import listed, shown_path
 from spanloc.files import counted
 from spanloc.structures import Timeline
 
@@ -121,14 +121,20 @@ def lay(
     content = prepared(content, meaning)
     placer = Placer(content, meaning)
     subsets: dict[str, list[Record]] = {subset: [] for subset in SUBSETS}
-    found = []
+    found, missing = [], list[tuple[str, FileNotFoundError]]()
     for entry in content.sequences:
         try:
             signal = signal_of(entry)
             grid = grid_of(entry, signal, meaning)
             found.append((_in_seconds(entry, grid, meaning), grid, signal))
         except (ValueError, OSError) as error:
+            if refused is None and isinstance(error, FileNotFoundError):
+                missing.append((entry.id, error))
+                continue
             refuse(refused, error, str(entry.file), sequence=entry.id)
+    if missing:
+        more = f"; {len(missing):,} are missing: {listed([name for name, _ in missing])}"
+        raise FileNotFoundError(f"{missing[0][1]}{more if len(missing) > 1 else ''}")
     rates = [grid.rate for _, grid, _ in found]
     if meaning.fps and not meaning.feature_stride and rates and meaning.fps not in rates:
         log.warning(
@@ -150,6 +156,9 @@ def lay(
             for entry, grid, signal in found
         ]
         placer.counted = True
+    if meaning.unit == "seconds" and meaning.feature_stride is None:
+        placer.stride = stride(part[:2] for part in found if part[2].rate is None)
+    placer.columns.update(grid.num_channels for _, grid, _ in found)
     for entry, grid, signal in found:
         try:
             placed = placer.place(entry, grid)
@@ -170,11 +179,30 @@ def lay(
             source=None if refused is None else placed.source,
         )
         subsets[record.subset].append(record)
+    if cuts := [cut for entry, grid, _ in found for cut in _cuts(entry, grid, meaning)]:
+        log.warning(
+            "%s: %s cut at the end of the recording, by up to %.3g s (%s): the features are shorter than the "
+            "duration", content.file, counted(len(cuts), "span"), *max(cuts),
+        )  # fmt: skip
     if refused is None and meaning.bad_spans != "error":
         require_few_lost(placer.found, placer.num_spans, content.file)
     if not content.unit_known and (text := too_short((part[:2] for part in found), meaning.unit)):
         refuse(refused, ValueError(f"{content.file}: {text}"), str(content.file))
     return Annotations(placer.classes, subsets, clocks=bool(clock))
+
+
+def _cuts(entry: Annotated, grid: Grid, meaning: Meaning) -> list[tuple[float, str]]:
+    # Seconds by which spans end more than a step after the last one, but not after the duration.
+    early = grid.stop + 1.01 / grid.rate + grid.timeline.offset
+    if early >= grid.duration:
+        return []
+    spans = (in_seconds(row.start, row.end, grid.frame, meaning) for row in entry.rows)
+    late = grid.duration + 1.01 / grid.rate
+    return [
+        (end - grid.stop, entry.id)
+        for start, end in spans
+        if start < grid.stop and early < end < late
+    ]
 
 
 def _in_seconds(entry: Annotated, grid: Grid, meaning: Meaning) -> Annotated:

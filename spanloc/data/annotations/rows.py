@@ -14,6 +14,7 @@ from spanloc.data.signals.reading import listed
 from spanloc.files import shown
 
 SUBSETS = ("training", "validation", "testing")
+_USUAL = {"train": "training", "val": "validation", "valid": "validation", "test": "testing"}
 #: Times beyond are a mistake, and could overflow when they are multiplied by a rate.
 LEAST, MOST = 1e-12, 1e12
 #: The remedy where spans have no length.
@@ -193,12 +194,22 @@ class Reading:
 
     def subset(self, name: Any, where: str) -> str:
         """The subset that a name in a file stands for."""
-        own = self.subset_map.get(name, name) if isinstance(name, str) else name
+        own = usual_subset(self.subset_map.get(name, name)) if isinstance(name, str) else name
         if own not in SUBSETS:
             raise ValueError(
                 f"{where}: subset is {shown(name)}; wanted one of {', '.join(SUBSETS)}"
             )
         return str(own)
+
+
+def usual_subset(name: str) -> str:
+    """A subset by our name for it, where it is written with capitals or as ``train``, ``val``, ``valid``, ``test``.
+
+    >>> usual_subset("Training"), usual_subset("val"), usual_subset("fold 1")
+    ('training', 'validation', 'fold 1')
+    """
+    ours = _USUAL.get(name.lower(), name.lower())
+    return ours if ours in SUBSETS else name
 
 
 def as_float(value: Any) -> float:

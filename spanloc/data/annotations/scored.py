@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 
@@ -32,6 +32,7 @@ class Scored:
         problems: What was left out, of the annotations and of the predictions.
         unread: Columns that may be labels, by file, where no file has labels.
         unit: What to set where one file seems to be in milliseconds and the other in seconds; or empty.
+        subsets: Of the sequences of the annotations, by id, where they say it.
     """
 
     predictions: Predictions
@@ -41,6 +42,7 @@ class Scored:
     problems: Sequence[Problems]
     unread: Mapping[str, Sequence[str]] = field(default_factory=dict)
     unit: str = ""
+    subsets: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_scored(
@@ -51,9 +53,9 @@ def read_scored(
     invalid: str = "error",
     columns: Mapping[str, Mapping[str, str] | None] | None = None,
     unit: str | Mapping[str, str] = "seconds",
-    label_map: Mapping[str, str] | None = None,
-    ignore: Sequence[str] = (),
-    background: Sequence[str] = (),
+    label_map: Mapping[Any, Any] | None = None,
+    ignore: Sequence[Any] = (),
+    background: Sequence[Any] = (),
 ) -> Scored:
     """Read predictions and the annotations they are to be compared with.
 
@@ -129,6 +131,7 @@ def read_scored(
         [true.problems, found.problems],
         unread if [*labels.numbers] == [NO_LABEL] else {},
         unlike(all_true, all_found, {"annotations": true.unit, "predictions": found.unit}),
+        {name: subset for name, subset in truths.subsets.items() if isinstance(subset, str)},
     )
 
 

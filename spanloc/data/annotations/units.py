@@ -1,12 +1,13 @@
 """Times that are plausible in another unit than the one they are read in."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
 
-from spanloc.data.annotations.meaning import SIZES, Grid
+from spanloc.data.annotations.meaning import SIZES, Grid, of_video
 from spanloc.data.annotations.rows import Annotated, Row, Unit, is_moment
 from spanloc.structures import Predictions, Targets
 
@@ -18,6 +19,8 @@ _FILLED = 0.5
 _SHORT = 2
 # Ends this many times later than that of the recording are long after it.
 _LONG = 1.5
+# Usual frames from one step of features of a video to the next.
+_STRIDES = (2, 4, 5, 8, 10, 16, 25, 30, 32, 64)
 #: A part of the message of :func:`too_short`.
 TOO_SHORT = f"spans are shorter than {_SHORT} steps"
 
@@ -27,7 +30,7 @@ _DAY = 86400
 def past_end(rows: Sequence[Row], grid: Grid, unit: Unit) -> str:
     """The unit in which the spans of a recording fit, where nearly all begin after it; or empty.
 
-    Of whole numbers, read as seconds, it is enough that half of them end long after it.
+    Of whole numbers, read as seconds, it is enough that half of them end long after it; others are no steps.
     Moments count where there is nothing else.
 
     >>> from spanloc.structures import Timeline
@@ -41,18 +44,33 @@ def past_end(rows: Sequence[Row], grid: Grid, unit: Unit) -> str:
         ends = np.array([row.start for row in rows if is_moment(row)])
         lengths = np.zeros(len(ends))
     starts = (ends - lengths) * size_of(unit, grid)
-    whole = unit == "seconds" and not (np.stack([ends, lengths]) % 1).any()
+    whole = not (np.stack([ends, lengths]) % 1).any()
     if not len(ends) or (
-        (starts > stop).mean() < _MOST and not (whole and np.median(ends) > _LONG * stop)
+        (starts > stop).mean() < _MOST
+        and not (whole and unit == "seconds" and np.median(ends) > _LONG * stop)
     ):
         return ""
     fits = {}
     for other in _others(unit):
         size = size_of(other, grid)
         long = not lengths.any() or np.median(lengths) * size * grid.rate >= _SHORT
-        if ends.max() * size <= stop and long:
+        if ends.max() * size <= stop and long and (whole or other != "steps"):
             fits[other] = ends.max() * size
     return _question(fits)
+
+
+def stride(parts: Iterable[tuple[Annotated, Grid]]) -> str:
+    """The question about features of videos, where times with decimals end several times too late; or empty."""
+    spans = [(_ends(entry.rows)[0], _stop(grid)) for entry, grid in parts]
+    times = [ends / stop for ends, stop in spans if len(ends)]
+    if not any((ends % 1).any() for ends, _ in spans):
+        return ""
+    last = np.array([own.max() for own in times])
+    # Features may be a step or two shorter than their video.
+    frames = next((frames for frames in _STRIDES if last.max() <= 1.02 * frames), math.inf)
+    # All spans as well: a single one may be wrong.
+    late = np.median(np.concatenate(times)) > _FILLED * _FILLED * frames
+    return of_video(frames) if late and np.median(last) > max(_LONG, _FILLED * frames) else ""
 
 
 def too_short(parts: Iterable[tuple[Annotated, Grid]], unit: Unit) -> str:

@@ -68,6 +68,8 @@ def of_record(record: Record, text: str = "", row: str = "") -> Case:
 def fitting(unit: str) -> str:
     """The advice where spans fit in another unit, or at another time of the clock, from the question about it."""
     end = "; with this unit they fit in their recordings."
-    if "data.unit" not in unit:
+    if "data.feature_stride" in unit:
+        end = "; then the spans fit in their recordings."
+    elif "data.unit" not in unit:
         end = " Correct the times of the annotations or of the recordings: then they fit."
     return f"{unit[0].upper()}{unit[1:]}{end}"

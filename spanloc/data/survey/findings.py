@@ -170,7 +170,7 @@ def differences(facts: Facts) -> Iterator[Finding]:
     yield from finding(
         "irregular", [of_record(r) for r, odd in zip(facts.records, uneven, strict=True) if odd]
     )
-    usual_rate = _most_frequent(rates)
+    usual_rate = _most_frequent([f"{rate:.5g}" for rate in rates])
     # The rate of irregular times is an estimate.
     odd_rates = [
         not (odd or np.isclose(rate, rates[usual_rate], 1e-6, 0))
