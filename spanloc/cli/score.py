@@ -69,8 +69,6 @@ def run(config: DictConfig) -> None:
     diagnosis: Any = metrics.diagnose(
         *rows, found.classes, durations=found.durations, min_score=lowest, **limits
     )
-    by_label = [errors["first"] for errors in diagnosis["classes"].values()]
-    counts = {kind: sum(errors[kind] for errors in by_label) for kind in metrics.KINDS}
     scores = reports.ScoreResult(
         metrics={name: float(value) for name, value in values.items()},
         diagnosis=diagnosis,
@@ -86,7 +84,7 @@ def run(config: DictConfig) -> None:
             "diagnosis": limits,
         },
         notes=[*reports.notes(found), *_low_scores(built, given)],
-        surest=None if lowest is None else counts,
+        surest=None if lowest is None else diagnosis["counted"],
         reliability=metrics.reliability(*rows),
         confusion=metrics.confusion(
             *rows,

@@ -145,6 +145,8 @@ def diagnose(
         "num_targets": len(true_labels),
         "mAP": mean,
         "predictions": dict(zip(KINDS, counts.sum(0).tolist(), strict=True)),
+        # Of all labels, also those without a target.
+        "counted": _count(kind[shown], KINDS),
         "ranks": [dict(zip(KINDS, row, strict=True)) for row in counts.tolist()],
         "gain": {
             name: (float(np.mean(list(after.values()))) if after else 0.0) - mean

@@ -72,6 +72,7 @@ class Diagnosis(TypedDict):
     classes: dict[str, LabelErrors]
     wrong: list[Wrong]
     confused: NotRequired[Any]  # earlier versions write it
+    counted: NotRequired[dict[str, int]]  # earlier versions do not write it
     outside: NotRequired[int]  # earlier versions do not write it
     tally: dict[str, list[Tally]]
     mAP_N: float

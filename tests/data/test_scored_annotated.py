@@ -65,6 +65,17 @@ def write(folder, **fields):
     return folder / "p.json", folder / "a.json"
 
 
+def test_what_either_annotator_did_not_look_at_is_ignored(tmp_path):
+    _, annotations = write(tmp_path)
+    rows = [{"segment": TRUE[0], "label": "a"}]
+    other = {"one": {"annotated": [[0, 25]], "annotations": rows}}
+    (tmp_path / "b.json").write_text(json.dumps({"database": other}))
+    for pair in ((tmp_path / "b.json", annotations), (annotations, tmp_path / "b.json")):
+        scored = read_scored(*pair, invalid="skip")
+        found, true = assessable(scored.predictions, scored.targets)
+        assert found.spans.tolist() == true.spans.tolist() == [TRUE[0]]
+
+
 def mean_ap(paths):
     scored = read_scored(*paths)
     _, table = average_precision(*assessable(scored.predictions, scored.targets), [0.5])

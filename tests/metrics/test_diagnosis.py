@@ -28,6 +28,9 @@ def test_one_of_each_by_hand():
     ]
     found = of(predictions, truths)
     assert found["predictions"] == dict.fromkeys(KINDS, 1)
+    # With a label that no target has.
+    every = of([*predictions, (0, 2, 100, 110, 0.3)], truths, min_score=0.3)["counted"]
+    assert every == dict.fromkeys(KINDS, 1) | {"background": 2}
     assert found["targets"] == {
         "found": 1, "crowded out": 0, "wrong label": 1, "localisation": 1, "confusion": 1, "missed": 1,
     }  # fmt: skip

@@ -28,15 +28,16 @@ class Truths(NamedTuple):
     subsets: Mapping[str, Any] = {}
 
 
-def predicted(file: Path) -> Iterator[Piece]:
-    """The rows of predictions, or of another annotator's annotations."""
+def predicted(file: Path, size: float = 1.0) -> tuple[Iterator[Piece], Mapping[str, Tensor]]:
+    """The rows of predictions; or those of another annotator, and the stretches that nobody looked at."""
     content = read_json(file)
     fields: Any = content if isinstance(content, dict) else {}
     results, database = fields.get("results"), fields.get("database")
     if isinstance(results, dict):
-        return _rows(results, f"{file}: results")
+        return _rows(results, f"{file}: results"), {}
     if results is None and _by_sequence(database):
-        return _rows(_lists(database), f"{file}: annotations")
+        unseen = _all_unseen(database, size, file)
+        return _rows(_lists(database), f"{file}: annotations"), unseen
     raise ValueError(
         f"{file}: wanted an object with the field 'results', lists by sequence; or 'database', as "
         "annotations have it"
@@ -69,18 +70,26 @@ def annotated(file: Path, subset: str | None, size: float = 1.0) -> Truths:
         rows = (row for some in _lists(database).values() if isinstance(some, list) for row in some)
         labels = (row.get("label") for row in rows if isinstance(row, dict))
         classes = sorted({str(label) for label in labels if isinstance(label, str | int)})
-    durations = {name: as_float(fields.get("duration")) for name, fields in own.items()}
-    durations = {name: value for name, value in durations.items() if LEAST < value < MOST}
-    unseen = {
+    durations, unseen = _durations(own), _all_unseen(own, size, file)
+    named = {name: fields.get("subset") for name, fields in own.items()}
+    pieces = _rows(_lists(own), f"{file}: annotations")
+    return Truths(pieces, list(own), classes, durations, unseen, named)
+
+
+def _durations(own: Mapping[str, Any]) -> dict[str, float]:
+    found = {name: as_float(fields.get("duration")) for name, fields in own.items()}
+    return {name: value for name, value in found.items() if LEAST < value < MOST}
+
+
+def _all_unseen(own: Mapping[str, Any], size: float, file: Path) -> dict[str, Tensor]:
+    durations = _durations(own)
+    return {
         name: _unseen(
             fields["annotated"], durations.get(name), size, f"{file}: sequence {shown(name)}"
         )
         for name, fields in own.items()
         if "annotated" in fields
     }
-    named = {name: fields.get("subset") for name, fields in own.items()}
-    pieces = _rows(_lists(own), f"{file}: annotations")
-    return Truths(pieces, list(own), classes, durations, unseen, named)
 
 
 def _by_sequence(database: Any) -> TypeGuard[dict[str, Any]]:

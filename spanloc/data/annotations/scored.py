@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from torch import Tensor
 
 from spanloc.data.annotations.columns import Columns
 from spanloc.data.annotations.lists import Truths, annotated, predicted
@@ -70,7 +71,7 @@ def read_scored(
     recording's file in one of the files, and by its id, without the suffix, in the other. A sequence without any is
     listed in JSON with none, and in the others by a row of its name alone, with empty fields. A sequence
     of JSON may have ``"annotated": [[start, end]]``, the stretches that were looked at; the rest of it,
-    up to its duration where that is known, is ignored.
+    up to its duration where that is known, is ignored. So it is if the predictions are annotations that say so.
 
     Args:
         predictions, annotations: Files, named ``.json``, ``.jsonl``, ``.csv``, ``.tsv`` or ``.parquet``.
@@ -109,12 +110,16 @@ def read_scored(
         where = "" if subset is None else f" in the subset {subset!r}"
         raise ValueError(f"{annotations}: there is no annotated span{where}")
     rows = Rows(found.problems, found.size, sequences, labels)
-    rows.take(found.predicted(), invalid)
+    found_rows, also_unseen = found.predicted()
+    rows.take(found_rows, invalid)
     labels.require_known()
     ids = tuple(sequences)
     spans, scores, numbers, places = rows.tensors()
     true_spans, _, true_numbers, true_places = true_rows.tensors()
-    hidden = {name: stretches.tolist() for name, stretches in truths.unseen.items()}
+    hidden: dict[str, list[list[float]]] = {}
+    # What one of two annotators has not looked at says nothing about the other.
+    for name, some in (*truths.unseen.items(), *also_unseen.items()):
+        hidden.setdefault(name, []).extend(some.tolist())
     for place, *stretch in true_rows.hidden:
         hidden.setdefault(ids[place], []).append(stretch)
     stretches = (merged(hidden.get(name, ())) for name in ids if hidden)
@@ -163,7 +168,7 @@ class _File:
             raise ValueError(f"subset is {subset!r}; only annotations in a .json have subsets")
         return Truths(read_rows(self.path, self.columns, self.unit))
 
-    def predicted(self) -> Iterable[Piece]:
-        return (
-            predicted(self.path) if self.is_json else read_rows(self.path, self.columns, self.unit)
-        )
+    def predicted(self) -> tuple[Iterable[Piece], Mapping[str, Tensor]]:
+        if self.is_json:
+            return predicted(self.path, self.size)
+        return read_rows(self.path, self.columns, self.unit), {}
