@@ -50,15 +50,15 @@ for error in (1.0, 1e-2, 1e-4, 1e-6):
         for loss in (giou_loss, smooth_giou_loss)
     )
     print(
-        f"both ends wrong by {error:.0e}: giou {sharp:.4f}, smooth_giou {smooth:.6f}"
+        f"both boundaries wrong by {error:.0e}: giou {sharp:.4f}, smooth_giou {smooth:.6f}"
     )
 
 # %%
-# Gradient descent on free ends
-# -----------------------------
+# Gradient descent on free boundaries
+# -----------------------------------
 #
-# There is no network: the ends are the parameters. With a step size that falls to zero, both losses reach the target; the
-# gradient of the sharp loss is still the square root of 2.
+# There is no network: the boundaries are the parameters. With a step size that falls to zero, both losses reach the
+# target; the gradient of the sharp loss is still the square root of 2.
 
 from functools import partial
 

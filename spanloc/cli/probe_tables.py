@@ -13,8 +13,8 @@ from spanloc.convergence.anatomy import End
 
 _SHARES = {
     "stuck": "are disjoint without a gradient and do not move",
-    "one_end_exact": "have one end exact at the last step",
-    "both_ends_exact": "have both ends exact at the last step",
+    "one_end_exact": "have one boundary exact at the last iteration",
+    "both_ends_exact": "have both boundaries exact at the last iteration",
     "lost": "have become NaN or infinite",
 }
 
@@ -104,7 +104,7 @@ def show_descent(
     name: str, descent: DescentResult, anatomies: Sequence[Anatomy], console: Console
 ) -> None:
     """Print the table of the descents of a loss."""
-    columns = ["<rule", "steps", "error", "95 %\nbelow", "loss", "length ×\ngradient", "<exponent"]
+    columns = ["<rule", "iterations", "error", "95 %\nbelow", "loss", "length ×\ngradient", "<exponent"]
     table = _table(columns)
     for rule, values in descent.rules.items():
         table.add_row(
@@ -116,19 +116,19 @@ def show_descent(
             f"{values.relative_gradient.median:.4f}",
             _exponent(values.exponent),
         )
-    starts = f"{len(descent.starts)} starts, target {_span(descent.target)}"
-    _print(console, f"{name}: gradient descent on free ends, {starts}", table)
+    starts = f"{len(descent.starts)} initial spans, target {_span(descent.target)}"
+    _print(console, f"{name}: gradient descent on free boundaries, {starts}", table)
     lines = [
-        f"error: of the worse end, the largest over the last {descent.last} steps. 95 % below: 95 of 100 "
-        "starts end with an error below this. loss: at the "
-        f"last. gradient: norm over both ends, mean over the last {descent.last}. Medians over the starts. "
+        f"error: of the worse boundary, the largest over the last {descent.last} iterations. 95 % below: 95 of 100 "
+        "initial spans end with an error below this. loss: at the "
+        f"last. gradient: norm over both boundaries, mean over the last {descent.last}. Medians over the initial spans. "
         "exponent: slope of log gradient against log loss, 0 sharp, 1/2 smooth; -: undetermined."
     ]
     ends = [end for found in anatomies for end in (found.start, found.end)]
     if all(abs(end.right - 1) < 0.01 for end in ends):
         lines.append(
-            "The loss goes with the step size, the gradient does not. √2 is a slope of 1 in both ends, "
-            "1 is one end exact, 0 is both."
+            "The loss goes with the step size, the gradient does not. √2 is a slope of 1 at both boundaries, "
+            "1 is one boundary exact, 0 is both."
         )
     slow = [
         rule
@@ -137,7 +137,7 @@ def show_descent(
         and values.share.stuck < 0.05
     ]
     if slow:
-        lines.append(f"Starts from far are still on their way: {', '.join(slow)}.")
+        lines.append(f"Initial spans from far are still on their way: {', '.join(slow)}.")
     for share, meaning in _SHARES.items():
         shares = {rule: getattr(values.share, share) for rule, values in descent.rules.items()}
         found = [f"{rule} {part:.0%}" for rule, part in shares.items() if part > 0]
@@ -210,7 +210,7 @@ def verdict(anatomies: Sequence[Anatomy]) -> str:
          "Some slopes at the match are undetermined: as steps get shorter, the differences settle too slowly, or "
          "not at all."),
         (not all(end.minimum for end in ends),
-         "The match is not a minimum along both ends, at least not for every length."),
+         "The match is not a minimum along both boundaries, at least not for every length."),
         (any(map(math.isinf, slopes)),
          "A minimum with an infinite slope: differences grow without bound as steps get shorter, as at a jump, at "
          "a cusp, or where the slope goes as a logarithm."),
@@ -225,6 +225,6 @@ def verdict(anatomies: Sequence[Anatomy]) -> str:
         (smooth,
          "Smooth: the gradient goes to 0 with the loss. Plain gradient descent settles with a constant step below "
          "the largest stable one."),
-        (True, "A minimum, but neither sharp nor smooth in both ends and at every length."),
+        (True, "A minimum, but neither sharp nor smooth at both boundaries and at every length."),
     )  # fmt: skip
     return next(text for holds, text in verdicts if holds)

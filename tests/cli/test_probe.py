@@ -101,7 +101,7 @@ def test_your_own_loss(cli, tmp_path, capsys):
     assert content["span_loss"] == "root"
     said = capsys.readouterr().out
     assert said.index("root: slopes") < said.index("root: gradient descent")
-    assert "95 % below: 95 of 100 starts end" in re.sub(r"\s+", " ", said)
+    assert "95 % below: 95 of 100 initial spans end" in re.sub(r"\s+", " ", said)
     # The square root's gradient at 0 is NaN; the slopes are -1 and 1 in the unit of the spans.
     start = content["anatomy"][1]["start"]
     assert start["autograd"] is None
