@@ -104,7 +104,15 @@ def show_descent(
     name: str, descent: DescentResult, anatomies: Sequence[Anatomy], console: Console
 ) -> None:
     """Print the table of the descents of a loss."""
-    columns = ["<rule", "iterations", "error", "95 %\nbelow", "loss", "length ×\ngradient", "<exponent"]
+    columns = [
+        "<rule",
+        "iterations",
+        "error",
+        "95 %\nbelow",
+        "loss",
+        "length ×\ngradient",
+        "<exponent",
+    ]
     table = _table(columns)
     for rule, values in descent.rules.items():
         table.add_row(
