@@ -173,19 +173,19 @@ def test_a_run_that_goes_on_for_longer_is_as_one_that_was_not_stopped(cli, annot
     )  # fmt: skip
     first = ("trainer.max_epochs=2", "trainer.max_steps=4")
     before = trained(cli, tmp_path, f"data.root={annotated}", *first, *short, short=())
-    assert before["data"]["crops_per_epoch"] == 4
+    assert before["data"]["crops_per_epoch"] == 8
     then = ("trainer.max_epochs=3", "trainer.max_steps=-1")
     after = trained(cli, tmp_path, f"resume={tmp_path / 'run'}", *then, short=())
-    # By itself it would be that of 600 steps in 3 epochs.
-    assert after["data"]["crops_per_epoch"] == 4
+    # By itself it would be that of 500 steps in 10 epochs.
+    assert after["data"]["crops_per_epoch"] == 8
     (tmp_path / "whole").mkdir()
-    limits = ("trainer.max_epochs=3", "data.crops_per_epoch=4", "callbacks.average.decay=0.5")
+    limits = ("trainer.max_epochs=3", "data.crops_per_epoch=8", "callbacks.average.decay=0.5")
     trained(cli, tmp_path / "whole", f"data.root={annotated}", *limits, *short, short=())
     found, expected = (
         torch.load(folder / "run" / "last.ckpt", weights_only=True)
         for folder in (tmp_path, tmp_path / "whole")
     )
-    assert found["global_step"] == expected["global_step"] == 6
+    assert found["global_step"] == expected["global_step"] == 12
     for name, value in expected["state_dict"].items():
         assert torch.equal(found["state_dict"][name], value), name
 
