@@ -77,7 +77,8 @@ def run(config: DictConfig) -> None:
     write_text(folder / "check.html", page)
     file = folder / "annotations.json"
     # In the folder of the data it would take the place of what was read.
-    if folder.resolve() != root.resolve():
+    apart = folder.resolve() != root.resolve()
+    if apart:
         write_json(file, one_file(_as_trained(root, data, annotations), subsets))
     _show(result, recipe)
     counts = [(severity, len(result.of(severity))) for severity in SEVERITIES]
@@ -87,7 +88,7 @@ def run(config: DictConfig) -> None:
     console = plain_console()
     console.print(f"{totals}.", highlight=False)
     console.print(f"The page is {folder / 'check.html'}", soft_wrap=True)
-    if folder.resolve() != root.resolve():
+    if apart:
         console.print(f"All annotations in one file, in seconds: {file}", soft_wrap=True)
 
 

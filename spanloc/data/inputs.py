@@ -154,7 +154,7 @@ def as_input(
     if isinstance(signal, ArraySignal):
         require_floats(where, signal.read(0, 1), facts)
     signal, left = in_order(signal, facts, channels)
-    _, notes = in_units(signal, facts.units)
+    notes: list[Note] = []
     if left:
         notes.append(Note(f"without the channels {listed(left)}"))
     gaps = ""
@@ -185,7 +185,8 @@ def as_input(
             of_many += f": they have nothing above half their rate, {LACKS_HIGH}"
         if abs(source / facts.rate - 1) > _ROUNDING:
             notes.append(Note(text, of_many, f"{source:g}"))
-    signal, _ = in_units(signal, facts.units)
+    signal, converted = in_units(signal, facts.units)
+    notes[:0] = converted
     if facts.features is not None:
         make = FEATURES[facts.features]
         signal = make(signal, source_rate=facts.rate or source, **facts.feature_options)

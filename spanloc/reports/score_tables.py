@@ -67,9 +67,9 @@ def summary(scores: ScoreResult) -> str:
     )
 
 
-def as_written(scores: ScoreResult) -> str:
-    """A remark on predictions from a score on, in brackets; empty where all are counted, and of files."""
-    how = f" (as spanloc-predict writes them, {'with' if scores.overlaps else 'without'} overlaps)"
+def as_written(scores: ScoreResult, how: str = "") -> str:
+    """A remark on predictions of ``spanloc-predict``, in brackets; empty where all are counted, and of files."""
+    how = f" (as spanloc-predict{how} writes them, {'with' if scores.overlaps else 'without'} overlaps)"
     return how if scores.surest is not None and scores.min_score else ""
 
 

@@ -49,7 +49,7 @@ def score_page(scores: ScoreResult, *, whose: str = "", now: float | None = None
         errors=errors,
         wrong=wrong_table(scores),
         limits=limit_table(scores),
-        as_written=as_written(scores).replace("predict", "predict min_score=0"),
+        as_written=as_written(scores, " min_score=0"),
         tables=[
             *([oracle_table(scores.oracles)] if scores.oracles is not None else []),
             *(targets, sensitivity),
