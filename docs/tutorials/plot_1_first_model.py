@@ -3,7 +3,7 @@ A first model
 =============
 
 Train a model that says where in a sequence something starts and ends, and look at what it predicts.
-Everything is Python: a data set, a model of four parts, and a Lightning ``Trainer``.
+Everything is Python: a data set, a model and a Lightning ``Trainer``.
 """
 
 # %%

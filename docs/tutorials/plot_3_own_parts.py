@@ -2,8 +2,8 @@
 Your own loss, backbone and data set
 ====================================
 
-Each part of a model is a function or a ``Module`` with a few attributes. This page writes three of
-them: a data set, a span loss and a backbone, and trains with all of them at once.
+Each part of a model is a function or a ``Module`` with a few attributes. This page writes two of
+them (a span loss and a backbone) and a data set, and trains with all three at once.
 """
 
 # %%

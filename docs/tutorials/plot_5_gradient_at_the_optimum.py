@@ -145,4 +145,4 @@ for name, row in result.losses.items():
 # %%
 # The predictions are the same, and nearly right. With the sharp loss, each of them still has the gradient of a bad
 # prediction; with the smooth loss, it has fallen with the error. So a gradient that does not vanish is not a sign of a
-# failed training, and the step size must fall so that the ends come to rest.
+# failed training, and the step size must fall so that the boundaries come to rest.

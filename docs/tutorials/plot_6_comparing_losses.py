@@ -2,7 +2,7 @@
 Comparing losses over seeds
 ===========================
 
-One run of each loss says little, because another seed changes the result by as much. Train both losses with the same
+One run of each loss says little: another seed changes the result as much as another loss. Train both losses with the same
 seeds, and compare them seed by seed.
 """
 
