@@ -17,6 +17,8 @@ from typing import Any
 
 from spanloc.data import read_annotations
 from spanloc.data.annotations.folder import Record
+from spanloc.data.annotations.written.one_file import one_file
+from spanloc.data.fingerprint import named_in
 from spanloc.data.signals import find_signal
 from spanloc.files import counted, read_json, replacing, shown, write_json
 
@@ -46,7 +48,7 @@ def add(folder: Path, corrected: Path, **reading: Any) -> str:
         raise ValueError(f"{file}: wanted an object with the field 'database', objects by id")
     found = read_annotations(corrected, **reading)
     records = [record for subset in found.subsets.values() for record in subset]
-    copies: dict[Path, Path] = {}
+    entries, copies = one_file(found)["database"], dict[Path, Path]()
     for record in records:
         if record.id in content["database"]:
             raise ValueError(f"{file}: sequence {shown(record.id)} is there already")
@@ -60,7 +62,8 @@ def add(folder: Path, corrected: Path, **reading: Any) -> str:
         with replacing(to) as temporary:
             shutil.copyfile(path, temporary)
     for record in records:
-        content["database"][record.id] = _entry(record, found.classes)
+        rate = {"fps": 1 / record.timeline.seconds_per_step}
+        content["database"][record.id] = entries[record.id] | rate
     if isinstance(content.get("classes"), list):
         content["classes"] += [name for name in found.classes if name not in content["classes"]]
     write_json(file, content)
@@ -71,37 +74,8 @@ def add(folder: Path, corrected: Path, **reading: Any) -> str:
 def _files(record: Record, data: Path) -> list[tuple[Path, Path]]:
     # Where to, and where from. A header of WFDB names the files of its signals, which lie beside it.
     path = Path(record.signal.path)
-    header = data / f"{record.id}{path.suffix}"
-    files = [(header, path)]
-    if path.suffix.lower() == ".hea":
-        text = path.read_text(encoding="utf-8", errors="replace")
-        lines = [line for line in text.splitlines() if line.strip() and line[0] != "#"]
-        names = dict.fromkeys(line.split()[0] for line in lines[1:])
-        files += [(header.with_name(name), path.with_name(name)) for name in names]
-    return files
-
-
-def _entry(record: Record, classes: list[str]) -> dict[str, Any]:
-    step = record.timeline.seconds_per_step
-    entry: dict[str, Any] = {
-        "subset": record.subset,
-        "duration": record.num_steps * step,
-        "fps": 1 / step,
-        "annotations": [
-            # Without the noise of binary fractions.
-            {"segment": [round(end * step, 6) for end in span], "label": classes[label]}
-            for span, label in zip(record.spans.tolist(), record.labels.tolist(), strict=True)
-        ],
-    }
-    if record.subject is not None:
-        entry["subject"] = record.subject
-    if record.weight != 1:
-        entry["weight"] = record.weight
-    if len(record.ignored):
-        ends = [0.0, *record.ignored.flatten().tolist(), float(record.num_steps)]
-        pairs = zip(ends[::2], ends[1::2], strict=True)
-        entry["annotated"] = [[round(a * step, 6), round(b * step, 6)] for a, b in pairs if a < b]
-    return entry
+    to = data / f"{record.id}{path.suffix}"
+    return [(to, path), *((to.with_name(other.name), other) for other in named_in(path))]
 
 
 def main() -> None:

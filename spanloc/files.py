@@ -7,7 +7,7 @@ import re
 import reprlib
 import stat
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from inspect import signature
@@ -95,6 +95,20 @@ def read_json(path: str | Path, *, most: int | None = None) -> Any:
         raise ValueError(f"{path}: not valid JSON: {error}") from None
 
 
+def read_record(path: str | Path, of: Callable[[Any], Any], what: str) -> Any:
+    """The record in a JSON file, which ``of`` makes of plain values.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is not ``what``; it names the file, and the field.
+    """
+    try:
+        return of(read_json(path))
+    except ValueError as error:
+        why = str(error).removeprefix(f"{path}: ")
+        raise ValueError(f"{path}: not {what}: {why}") from None
+
+
 def parse_json(content: bytes) -> Any:
     """The value of strict JSON: no name twice in an object, and no text that cannot be written again.
 
@@ -151,6 +165,17 @@ def shown(value: Any) -> str:
     "['x', inf, None]"
     """
     return _SHORT.repr(value)
+
+
+def one_line(text: str, most: int = 300) -> str:
+    """A text without line breaks and what else a terminal acts on, cut where it is long.
+
+    >>> one_line("too many  words", 9)
+    'too many…'
+    """
+    text = " ".join(text[: 2 * most].split())
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def counted(count: int, noun: str) -> str:

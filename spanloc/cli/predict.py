@@ -28,7 +28,7 @@ from spanloc.cli.predict_notes import Notes, note_on_rate
 from spanloc.config.build import as_names
 from spanloc.config.checkpoint import file_of
 from spanloc.data.annotations.written import FORMATS, Found, content_of, joint, rounded, write
-from spanloc.data.inputs import CHOOSE, CONVERT, LACKS_HIGH, open_recording
+from spanloc.data.inputs import CHOOSE, CONVERT, LACKS_HIGH, Note, open_recording
 from spanloc.data.signals import Signal
 from spanloc.data.signals.clock import start_of
 from spanloc.data.signals.reading import listed
@@ -163,7 +163,8 @@ def _find(
         name=recording.id,
     )
     if silent:
-        notes.assume(task.rate)
+        how = f"taken as {task.rate:g} Hz, as in training; rate=NUMBER sets another"
+        notes.add(recording.id, [Note(f"the rate is not in the file: {how}")])
     kept = predictions[predictions.scores >= settings["min_score"]]
     rate = signal.rate or task.rate
     duration = signal.num_steps / (rate or 1.0) + max(0.0, task.input.offset if task.input else 0.0)

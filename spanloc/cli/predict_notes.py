@@ -26,16 +26,11 @@ class Notes:
     def __init__(self, total: int) -> None:
         self.total = total
         self._alike: dict[str, list[tuple[str, Note]]] = {}
-        self._assumed: list[float] = []
 
     def add(self, name: str, notes: Sequence[Note]) -> None:
         """Add the notes on one recording."""
         for note in notes:
             self._alike.setdefault(note.of_many or note.text, []).append((name, note))
-
-    def assume(self, rate: float | None) -> None:
-        """Count a recording whose file does not say its rate, which is taken as this one."""
-        self._assumed += [rate or 1.0]
 
     def lines(self) -> list[str]:
         """A line for each kind of note: of one recording with its name, of several with their number.
@@ -46,12 +41,7 @@ class Notes:
         >>> notes.lines()
         ["2 of 3 recordings ('a', 'b'): resampled from 24.9 and 25.1 to 25 Hz"]
         """
-        found = [self._line(what, those) for what, those in self._alike.items()]
-        if self._assumed:
-            of = f"{len(self._assumed)} of {counted(self.total, 'recording')}"
-            rate = f"taken as {self._assumed[0]:g} Hz, as in training; rate=NUMBER sets another"
-            found.append(f"the rate of {of} is not in the file: {rate}")
-        return found
+        return [self._line(what, those) for what, those in self._alike.items()]
 
     def _line(self, what: str, those: Sequence[tuple[str, Note]]) -> str:
         if len(those) == 1:

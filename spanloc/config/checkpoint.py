@@ -14,7 +14,7 @@ from spanloc.config.checks import check
 from spanloc.config.left_out import LEFT_OUT, how_to_allow, stand_ins
 from spanloc.decode import Decode
 from spanloc.facts import DataFacts, InputFacts
-from spanloc.files import record
+from spanloc.files import one_line, record
 from spanloc.structures import Output
 from spanloc.training.checkpoint_io import AtomicCheckpointIO, require_intact
 from spanloc.training.task import SpanLocalizer
@@ -76,7 +76,7 @@ def load(
                 _built(path, task_config, ours)
             task = _built(path, task_config, ours)
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
-        text = _cut(str(error).removeprefix(f"{path}: "))
+        text = one_line(str(error).removeprefix(f"{path}: "), 400)
         raise ValueError(f"{path}: its model cannot be built: {text}") from None
     task.config = ours["config"]
     nodes = targets(task_config)
@@ -85,16 +85,11 @@ def load(
     try:
         task.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: the weights do not fit the config: {_cut(error)}") from None
+        # torch lists every weight, a line each.
+        text = one_line(str(error), 400)
+        raise ValueError(f"{path}: the weights do not fit the config: {text}") from None
     _try_decode(path, task)
     return task.to(map_location).eval()
-
-
-def _cut(text: object) -> str:
-    # torch lists every weight, a line each.
-    words = " ".join(str(text).split())
-    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words)
-    return shown if len(shown) < 400 else f"{shown[:400]}..."
 
 
 def _built(path: str | Path, config: Mapping[str, Any], ours: Mapping[str, Any]) -> SpanLocalizer:
@@ -120,7 +115,9 @@ def _try_decode(path: str | Path, task: SpanLocalizer) -> None:
         found = task.decode.candidates(Output(spans, logits, None, there), 0)
         task.decode.select(*found, 8, seconds_per_step=1.0)
     except Exception as error:  # options may be anything, and raise whatever they like
-        raise ValueError(f"{path}: its decode cannot be used: {_cut(error)}") from None
+        raise ValueError(
+            f"{path}: its decode cannot be used: {one_line(str(error), 400)}"
+        ) from None
 
 
 @contextmanager

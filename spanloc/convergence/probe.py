@@ -1,8 +1,10 @@
 """The result of a probe of a span loss: one record, one writer, one reader."""
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +15,7 @@ from spanloc.convergence.anatomy import Anatomy
 from spanloc.convergence.descent import Descent
 from spanloc.convergence.exponent import Exponent
 from spanloc.convergence.forum import Attempt, Case
-from spanloc.files import plain, read_json, record, write_json
+from spanloc.files import plain, read_record, record, write_json
 from spanloc.ops import length
 
 _DEFINITIONS = {
@@ -152,7 +154,10 @@ class ProbeResult:
 
     def write(self, path: str | Path) -> None:
         """Write it as JSON, atomically: NaN as null, infinities as ``"inf"`` and ``"-inf"``."""
-        write_json(path, _infinities_as_text(plain(self)), indent=1)
+        # JSON has no infinities.
+        words = {"Infinity": "inf", "-Infinity": "-inf"}
+        content = json.loads(json.dumps(plain(self)), parse_constant=words.get)
+        write_json(path, content, indent=1)
 
     @classmethod
     def read(cls, path: str | Path) -> "ProbeResult":
@@ -161,15 +166,4 @@ class ProbeResult:
         Raises:
             ValueError: The file holds something else.
         """
-        try:
-            return record(cls, read_json(path))
-        except ValueError as error:
-            raise ValueError(f"{path}: not the result of a probe: {error}") from None
-
-
-def _infinities_as_text(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _infinities_as_text(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_infinities_as_text(part) for part in value]
-    return str(value) if isinstance(value, float) and math.isinf(value) else value
+        return read_record(path, partial(record, cls), "the result of a probe")

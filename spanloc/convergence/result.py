@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from spanloc.convergence.exponent import Exponent
-from spanloc.files import plain, read_json, record, write_json
+from spanloc.files import plain, read_record, record, write_json
 
 
 @dataclass(frozen=True)
@@ -128,10 +128,7 @@ class ConvergenceResult:
         Raises:
             ValueError: The file holds something else.
         """
-        try:
-            return cls.of(read_json(path))
-        except ValueError as error:
-            raise ValueError(f"{path}: not a result of convergence: {error}") from None
+        return read_record(path, cls.of, "a result of convergence")
 
     def metrics(self) -> dict[str, float]:
         """The numbers of the trained loss, under the names by which they are logged."""

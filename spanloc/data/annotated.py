@@ -25,12 +25,7 @@ from spanloc.data.held_out import (
 )
 from spanloc.data.inputs import facts_of
 from spanloc.data.quotes import as_mapping
-from spanloc.data.sequences import (
-    AnnotatedSequences,
-    TiledSequences,
-    change_ratio,
-    offset_share,
-)
+from spanloc.data.sequences import AnnotatedSequences, TiledSequences, change_ratio, offset_share
 from spanloc.data.signals import ArraySignal, NpySignal
 from spanloc.data.sound import features_for, note_on_sound, require_features
 from spanloc.data.transforms import DrawsOthers, Transform, Transformed

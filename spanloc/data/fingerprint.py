@@ -30,7 +30,7 @@ class Fingerprint:
 
         A file of annotations that is a recording too, as EDF+ is, counts as a recording.
         """
-        every = (path for signal in signals for path in (signal, *_named_in(signal)))
+        every = (path for signal in signals for path in (signal, *named_in(signal)))
         states = {path: path.stat() for path in dict.fromkeys(every) if path.is_file()}
         others = [path for path in annotations if path not in states and path.is_file()]
 
@@ -81,9 +81,9 @@ def _differing(now: Mapping[str, object], were: Mapping[str, object]) -> list[st
     return [name for name in now if name in were and now[name] != were[name]]
 
 
-def _named_in(header: Path) -> list[Path]:
-    # The samples of WFDB lie in files that its header names: after the line of the record, the line of each
-    # signal begins with one.
+def named_in(header: Path) -> list[Path]:
+    """The files of samples that a header of WFDB names; none of another file."""
+    # After the line of the record, the line of each signal begins with one.
     if header.suffix.lower() != ".hea" or not header.is_file():
         return []
     lines = header.read_text(encoding="latin-1").splitlines()

@@ -92,7 +92,7 @@ def _stretch(record: Record, first: int, last: int) -> Record:
 def _draw(groups: Mapping[str, list[Record]], share: float, salt: str, least: int) -> list[str]:
     """Subjects with about that share of the recordings."""
     # By a hash, so that a recording that is added later does not shuffle the others.
-    names = sorted(groups, key=lambda name: sha256(f"{salt} {name}".encode()).digest())
+    names = sorted(groups, key=lambda name: _hashed(f"{salt} {name}"))
     records = [record for group in groups.values() for record in group]
     spans = sum(len(record.spans) for record in records)
     most = max(1.0, 1.5 * share * len(records))
@@ -110,6 +110,11 @@ def _draw(groups: Mapping[str, list[Record]], share: float, salt: str, least: in
         if fits([*held, name]):
             held.append(name)
     return held or [min(names, key=lambda name: len(groups[name]))]
+
+
+def _hashed(text: str) -> bytes:
+    # The bytes of the name of a file need not be text.
+    return sha256(text.encode(errors="replace")).digest()
 
 
 def _lack(
@@ -159,9 +164,7 @@ def nested_share(records: Sequence[Record], share: float, seed: int) -> list[Rec
 
     One with spans is the first that is drawn, since there is nothing to learn without any.
     """
-    drawn = sorted(
-        records, key=lambda record: sha256(f"{seed} {record.id}".encode(errors="replace")).digest()
-    )
+    drawn = sorted(records, key=lambda record: _hashed(f"{seed} {record.id}"))
     first = next((record for record in drawn if len(record.spans)), drawn[0])
     drawn = [first, *(record for record in drawn if record is not first)]
     taken = {record.id for record in drawn[: max(1, round(share * len(drawn)))]}

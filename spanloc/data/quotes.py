@@ -14,7 +14,6 @@ import yaml
 _NO_TEXTS = r"(?!(?i:true|false|null|nan|inf)\Z)"
 _KEY = re.compile(rf"{_NO_TEXTS}[A-Za-z_][\w$%*@?|/+.-]*(?: [\w$%*@?|/+.-]+)*", re.ASCII)
 _NAME = re.compile(rf"{_NO_TEXTS}[A-Za-z_][\w.-]*", re.ASCII)
-_BEFORE_QUOTE = r'(\\*)("|\Z)'
 #: A name in quotes.
 QUOTED = r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'"
 
@@ -72,7 +71,8 @@ def _in_yaml(name: str) -> str:
 
 def text_of(text: str) -> str:
     """A text in quotes, on the command line, where a backslash is one, except before a quotation mark."""
-    return f'"{re.sub(_BEFORE_QUOTE, _escaped, text)}"'
+    doubled = re.sub(r'(\\+)(?="|\Z)', r"\1\1", text)
+    return '"' + doubled.replace('"', '\\"') + '"'
 
 
 def in_quotes(value: str) -> str:
@@ -118,7 +118,3 @@ def _in_quotes(name: str) -> str:
 def _bare(name: str) -> str:
     name = name.strip()
     return re.sub(r"\\([\"'])", r"\1", name[1:-1]) if re.fullmatch(QUOTED, name) else name
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return 2 * found[1] + ('\\"' if found[2] else "")

@@ -153,8 +153,7 @@ def _require_usual(signals: Sequence[Signal], shared: Sequence[str | int]) -> No
 def _conflict(first: Signal, second: Signal) -> ValueError:
     def has(signal: Signal) -> str:
         names = "" if signal.channels is None else f": {listed(signal.channels)}"
-        several = "s" * (signal.num_channels > 1)
-        return f"{signal.num_channels} channel{several}{names or ' without names'}"
+        return f"{counted(signal.num_channels, 'channel')}{names or ' without names'}"
 
     turned = all(signal.num_channels > signal.num_steps for signal in (first, second))
     hint = "; rows are steps: if these are (channels, steps), transpose them" if turned else ""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from spanloc.data.annotations.beside import signals_in
 from spanloc.data.signals import SUFFIXES
-from spanloc.data.signals.opening import recordings_among
+from spanloc.data.signals.opening import files_below, recordings_among
 from spanloc.files import shown
 
 
@@ -84,12 +84,7 @@ def _of(text: str) -> Iterator[Recording]:
 def _in_folder(folder: Path) -> list[Recording]:
     if (folder / "data").is_dir() and any(folder.glob("annotations.*")):
         return [Recording(name, path) for name, path in sorted(signals_in(folder).items())]
-    files = []
-    for place, inside, names in os.walk(folder):
-        # The results of earlier runs there are no recordings.
-        inside[:] = [n for n in inside if n[0] != "." and not Path(place, n, ".hydra").is_dir()]
-        files += [Path(place, name) for name in names if name[0] != "."]
-    files = recordings_among((path for path in files if path.is_file()), folder)
+    files = recordings_among((path for path in files_below(folder) if path.is_file()), folder)
     return [Recording(_below(folder, path), path) for path in sorted(files)]
 
 

@@ -69,15 +69,8 @@ def reliability(
     right = matches(predictions, targets, tiou) >= 0
     place = np.minimum((scores * num_bins).astype(np.int64), num_bins - 1)
     counts = np.bincount(place, minlength=num_bins)
-    shares, means = (
-        np.divide(
-            np.bincount(place, values, num_bins),
-            counts,
-            out=np.full(num_bins, np.nan),
-            where=counts > 0,
-        )
-        for values in (right.astype(np.float64), scores)
-    )
+    with np.errstate(invalid="ignore"):  # of an empty bin: 0 / 0
+        shares, means = (np.bincount(place, v, num_bins) / counts for v in (right, scores))
     high = scores >= _LEAST
     return Reliability(
         tiou,

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from spanloc.metrics.rows import Arrays
+from spanloc.metrics.rows import Arrays, outside
 
 #: Of predictions.
 KINDS = (
@@ -44,18 +44,10 @@ def errors(
     if subjects:
         groups["subject"] = [subjects.get(name, name) for name in ids]
     right = match[shown] >= 0
+    apart = shown & (kind == KINDS.index("background")) & outside(ranked, true)
     return {
-        "wrong": [
-            _pair(
-                ids,
-                classes,
-                KINDS[kind[row]] if row >= 0 else "not found",
-                (ranked, row),
-                (true, place),
-            )
-            for row, place in _wrong(shown, kind, near, match, len(true.labels))
-        ],
-        "outside": _outside(ranked, true, shown & (kind == KINDS.index("background")), len(ids)),
+        "wrong": _wrong(ranked, true, kind, near, match, shown, ids, classes),
+        "outside": int(np.isin(ranked.sequences[apart], true.sequences).sum()),
         "tally": {
             of: _tally(names, ranked.sequences[shown], true.sequences, right)
             for of, names in groups.items()
@@ -64,25 +56,42 @@ def errors(
 
 
 def _wrong(
-    shown: np.ndarray, kind: np.ndarray, near: np.ndarray, match: np.ndarray, num_targets: int
-) -> list[tuple[int, int]]:
-    # Wrong predictions with the target they are judged by, then targets that none of those shown names; -1: none.
+    ranked: Arrays,
+    true: Arrays,
+    kind: np.ndarray,
+    near: np.ndarray,
+    match: np.ndarray,
+    shown: np.ndarray,
+    ids: Sequence[str],
+    classes: Sequence[str],
+) -> list[dict[str, Any]]:
+    # Wrong predictions with the target they are judged by, then targets that none of those shown names.
     rows = np.flatnonzero(shown & (kind > 0))
     places = np.where(kind[rows] < KINDS.index("background"), near[rows], -1)
-    named = np.zeros(num_targets + 1, bool)
+    named = np.zeros(len(true.labels) + 1, bool)
     named[match[shown]] = named[places] = True
-    pairs = zip(rows[:_MOST_WRONG].tolist(), places[:_MOST_WRONG].tolist(), strict=True)
-    return [*pairs, *((-1, place) for place in np.flatnonzero(~named[:-1])[:_MOST_WRONG].tolist())]
+    first = rows[:_MOST_WRONG].tolist(), places[:_MOST_WRONG].tolist()
+    left = np.flatnonzero(~named[:-1])[:_MOST_WRONG].tolist()
+    pairs = [*zip(*first, strict=True), *((-1, place) for place in left)]
+    return [
+        {
+            "sequence": ids[ranked.sequences[row] if row >= 0 else true.sequences[place]],
+            "error": KINDS[kind[row]] if row >= 0 else "not found",
+            "score": float(ranked.scores[row]) if row >= 0 else None,
+            **_span(ranked, row, classes),
+            **{f"true_{name}": value for name, value in _span(true, place, classes).items()},
+        }
+        for row, place in pairs
+    ]
 
 
-def _outside(ranked: Arrays, true: Arrays, rows: np.ndarray, num_sequences: int) -> int:
-    # How many of the rows lie before the first or after the last target of their sequence, if it has any.
-    first, last = np.full(num_sequences, np.inf), np.full(num_sequences, -np.inf)
-    np.minimum.at(first, true.sequences, true.spans[:, 0])
-    np.maximum.at(last, true.sequences, true.spans[:, 1])
-    places, spans = ranked.sequences[rows], ranked.spans[rows]
-    apart = (spans[:, 1] <= first[places]) | (spans[:, 0] >= last[places])
-    return int((apart & np.isfinite(first[places])).sum())
+def _span(rows: Arrays, row: int, classes: Sequence[str]) -> dict[str, Any]:
+    # Plain values of a row, null where there is none (-1).
+    if row < 0:
+        return dict.fromkeys(("label", "start", "end"))
+    label, (start, end) = int(rows.labels[row]), rows.spans[row].tolist()
+    name = classes[label] if label < len(classes) else str(label)
+    return {"label": name, "start": start, "end": end}
 
 
 def _tally(
@@ -105,27 +114,3 @@ def _tally(
         }
         for i in order
     ]
-
-
-def _name(classes: Sequence[str], label: int) -> str:
-    return classes[label] if label < len(classes) else str(label)
-
-
-def _pair(
-    ids: Sequence[str],
-    classes: Sequence[str],
-    error: str,
-    prediction: tuple[Arrays, int],
-    target: tuple[Arrays, int],
-) -> dict[str, Any]:
-    # A prediction and a target by plain names, null where the row is -1.
-    made: dict[str, Any] = {"error": error, "score": None}
-    for prefix, (rows, row) in (("true_", target), ("", prediction)):
-        names = (f"{prefix}label", f"{prefix}start", f"{prefix}end")
-        made |= dict.fromkeys(names)
-        if row >= 0:
-            values = (_name(classes, int(rows.labels[row])), *rows.spans[row].tolist())
-            made |= {"sequence": ids[rows.sequences[row]], **dict(zip(names, values, strict=True))}
-    if prediction[1] >= 0:
-        made["score"] = float(prediction[0].scores[prediction[1]])
-    return made

@@ -7,7 +7,7 @@ import numpy as np
 
 from spanloc.metrics.kernels.events import active_segments, match_collars
 from spanloc.metrics.metric import SpanMetric
-from spanloc.metrics.rows import Grouped, arrays, group, group_targets
+from spanloc.metrics.rows import arrays, group
 from spanloc.structures import Predictions, Targets
 
 
@@ -62,7 +62,7 @@ class EventF1(SpanMetric):
 
     def values(self, predictions: Predictions, targets: Targets) -> Mapping[str, float]:
         """The four."""
-        mine, theirs, labels = _events(predictions, targets, self.min_score)
+        (mine, theirs, _), labels = _events(predictions, targets, self.min_score)
         onset = math.inf if self.onset is None else self.onset
         offset = math.inf if self.offset is None else self.offset
         pairs = match_collars(*mine, *theirs, onset, offset, self.offset_share)
@@ -107,8 +107,10 @@ class SegmentF1(SpanMetric):
 
     def values(self, predictions: Predictions, targets: Targets) -> Mapping[str, float]:
         """The four."""
-        mine, theirs, labels = _events(predictions, targets, self.min_score)
-        return _fractions("segment", active_segments(*mine, *theirs, self.size), labels)
+        parts, labels = _events(predictions, targets, self.min_score)
+        predicted, true, either = (active_segments(*part, self.size) for part in parts)
+        counts = np.stack([predicted, true, predicted + true - either], 1)
+        return _fractions("segment", counts, labels)
 
 
 def _checked_score(score: float) -> float:
@@ -117,26 +119,21 @@ def _checked_score(score: float) -> float:
     return score
 
 
-_Spans = tuple[np.ndarray, np.ndarray]
-
-
 def _events(
     predictions: Predictions, targets: Targets, min_score: float
-) -> tuple[_Spans, _Spans, np.ndarray]:
-    # Spans and firsts of both for every group that either has, and the groups' labels.
-    spans, scores, labels, sequences = arrays(predictions)
-    keep = scores >= min_score
-    mine, theirs = group(spans[keep], labels[keep], sequences[keep]), group_targets(targets)
-    keys = np.unique(np.concatenate([mine.keys, theirs.keys]), axis=0)
-    return _aligned(mine, keys), _aligned(theirs, keys), keys[:, 1]
-
-
-def _aligned(grouped: Grouped, keys: np.ndarray) -> _Spans:
-    # Both are sorted the same way, so the groups stay in their order.
-    _, place = np.unique(np.concatenate([keys, grouped.keys]), axis=0, return_inverse=True)
-    counts = np.zeros(len(keys) + 1, np.int64)
-    counts[place[len(keys) :].reshape(-1) + 1] = np.diff(grouped.firsts)
-    return grouped.spans, np.cumsum(counts)
+) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+    # Spans and firsts of predictions, targets and both, for every group that either has; the groups' labels.
+    found, true = arrays(predictions), arrays(targets)
+    keep = found.scores >= min_score
+    fields = zip(found, true, strict=True)
+    spans, _, labels, sequences = (np.concatenate([mine[keep], own]) for mine, own in fields)
+    both = group(spans, labels, sequences)
+    ours = both.order < keep.sum()
+    parts = [
+        (both.spans[some], np.append(0, np.cumsum(some))[both.firsts])
+        for some in (ours, ~ours, ours | ~ours)
+    ]
+    return parts, both.keys[:, 1]
 
 
 def _fractions(name: str, counts: np.ndarray, labels: np.ndarray) -> Mapping[str, float]:

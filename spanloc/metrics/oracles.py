@@ -10,7 +10,7 @@ from torch import Tensor
 
 from spanloc.metrics.calibration import matches
 from spanloc.metrics.detection import average_precision
-from spanloc.metrics.rows import arrays, checked_thresholds, decimal, overlaps
+from spanloc.metrics.rows import arrays, checked_thresholds, decimal, outside, overlaps
 from spanloc.structures import Predictions, Targets
 
 #: What is made perfect, in the order of the table.
@@ -141,14 +141,7 @@ def _selection(predictions: Predictions, targets: Targets, tiou: float) -> Predi
 
 
 def _outside(predictions: Predictions, targets: Targets, tiou: float) -> Predictions:
-    found, true = arrays(predictions), arrays(targets)
-    first = np.full(len(predictions.ids), np.inf)
-    last = -first
-    np.minimum.at(first, true.sequences, true.spans[:, 0])
-    np.maximum.at(last, true.sequences, true.spans[:, 1])
-    inside = found.spans[:, 1] > first[found.sequences]
-    inside &= found.spans[:, 0] < last[found.sequences]
-    return predictions[torch.from_numpy(inside)]
+    return predictions[torch.from_numpy(~outside(arrays(predictions), arrays(targets)))]
 
 
 _MENDS: dict[str, Callable[[Predictions, Targets, float], Predictions]] = {

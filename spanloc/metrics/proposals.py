@@ -105,8 +105,5 @@ def in_turn(predictions: Predictions, first: First) -> tuple[np.ndarray, np.ndar
     _, scores, _, sequences = arrays(predictions)
     keys = (sequences,) if first == "listed" else (-scores.astype(np.float64), sequences)
     order = np.lexsort(keys)
-    sequences = sequences[order]
-    new = np.ones(len(order), bool)
-    new[1:] = sequences[1:] != sequences[:-1]
-    begins = np.flatnonzero(new)
-    return order, np.arange(len(order)) - np.repeat(begins, np.diff(np.append(begins, len(order))))
+    _, begins, counts = np.unique(sequences[order], return_index=True, return_counts=True)
+    return order, np.arange(len(order)) - np.repeat(begins, counts)

@@ -93,12 +93,6 @@ def group(spans: np.ndarray, labels: np.ndarray, sequences: np.ndarray) -> Group
     return Grouped(spans[order], firsts, keys[new], order)
 
 
-def group_targets(targets: Targets) -> Grouped:
-    """The targets by sequence and label."""
-    spans, _, labels, sequences = arrays(targets)
-    return group(spans, labels, sequences)
-
-
 def find_groups(grouped: Grouped, labels: np.ndarray, sequences: np.ndarray) -> np.ndarray:
     """The group of each label and sequence, ``(n,)`` int64; -1 where there is none."""
     names = np.unique(grouped.keys[:, 0])
@@ -138,7 +132,8 @@ def matched_rows(
         matched to at each tIoU, or -1, ``(n, thresholds)``.
     """
     spans, scores, labels, sequences = arrays(predictions)
-    order, grouped = rank(scores, sequences), group_targets(targets)
+    order, true = rank(scores, sequences), arrays(targets)
+    grouped = group(true.spans, true.labels, true.sequences)
     groups = find_groups(grouped, labels[order], sequences[order])
     ranked, limits = spans[order].astype(np.float64), np.asarray(thresholds, np.float64)
     found = match_ranked(ranked, groups, grouped.spans, grouped.firsts, grouped.order, limits)
@@ -176,17 +171,27 @@ def overlaps(rows: Arrays, true: Arrays, *, of_label: bool = False) -> Overlaps:
     """
     labels, true_labels = rows.labels * of_label, true.labels * of_label
     grouped = group(true.spans, true_labels, true.sequences)
-    found, tiou, best = nearest(
-        rows.spans.astype(np.float64),
-        rows.labels,
-        find_groups(grouped, labels, rows.sequences),
-        grouped.spans,
-        true.labels[grouped.order],
-        grouped.firsts,
+    groups = find_groups(grouped, labels, rows.sequences)
+    found, tiou = np.full(len(groups), -1), np.zeros(len(groups))
+    best = np.zeros((len(grouped.spans), 2))
+    spans, true_labels = rows.spans.astype(np.float64), true.labels[grouped.order]
+    nearest(
+        spans, rows.labels, groups, grouped.spans, true_labels, grouped.firsts, found, tiou, best
     )
     reached = np.empty_like(best)
     reached[grouped.order] = best
     return Overlaps(np.append(grouped.order, -1)[found], tiou, reached)
+
+
+def outside(rows: Arrays, true: Arrays) -> np.ndarray:
+    """Which rows lie before the first or after the last target of their sequence; all of one without targets."""
+    count = 1 + max(rows.sequences.max(initial=0), true.sequences.max(initial=0))
+    first, last = np.full(count, np.inf), np.full(count, -np.inf)
+    np.minimum.at(first, true.sequences, true.spans[:, 0])
+    np.maximum.at(last, true.sequences, true.spans[:, 1])
+    starts, ends = rows.spans.T
+    found: np.ndarray = (ends <= first[rows.sequences]) | (starts >= last[rows.sequences])
+    return found
 
 
 def require_names(rows: Predictions | Targets, classes: Sequence[str]) -> None:

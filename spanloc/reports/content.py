@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from spanloc.files import read_bytes, read_json
+from spanloc.files import one_line, read_bytes, read_json
 
 
 def read_values(path: Path, kind: type = dict) -> Any:
@@ -62,17 +62,6 @@ def first_line(path: Path) -> str:
     except ValueError as error:
         return reason(path, error)
     return one_line(text.split("\n")[0]) or f"{path.name} is empty"
-
-
-def one_line(text: str, most: int = 300) -> str:
-    """A text without line breaks and what else a terminal acts on, cut where it is long.
-
-    >>> one_line("too many  words", 9)
-    'too many…'
-    """
-    text = " ".join(text[: 2 * most].split())
-    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _plain(node: Any) -> Any:

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 from scipy.special import stdtrit
 
-from spanloc.files import leaves
-from spanloc.reports.content import one_line
+from spanloc.files import leaves, one_line
 from spanloc.reports.runs import Run
 
 # Settings that do not change a result: names, places, the machine, what is shown and what is measured

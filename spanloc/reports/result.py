@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from spanloc.files import record, write_json
+from spanloc.files import one_line, record, write_json
 from spanloc.metrics import FOUND, KINDS, ORACLES
 from spanloc.metrics.agreement import Confusion
 from spanloc.metrics.calibration import Reliability
 from spanloc.metrics.oracles import Oracles
-from spanloc.reports.content import one_line, read_values
+from spanloc.reports.content import read_values
 
 
 class TargetGroup(TypedDict):

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from spanloc.convergence.result import ConvergenceResult
-from spanloc.reports.content import content, first_line, one_line, reason
+from spanloc.files import one_line
+from spanloc.reports.content import content, first_line, reason
 from spanloc.reports.logs import joined_logs, log_files
 from spanloc.reports.result import ScoreResult
 

@@ -11,6 +11,7 @@ from spanloc.data.signals.reading import listed
 from spanloc.files import counted, leaves, shown
 from spanloc.metrics.assessable import assessable
 from spanloc.metrics.diagnosis import in_words
+from spanloc.metrics.rows import arrays, outside
 from spanloc.reports.pages import render
 from spanloc.reports.result import ScoreResult, Tally
 from spanloc.reports.score_tables import (
@@ -232,11 +233,7 @@ def _apart(scored: Scored) -> str:
     found, true = scored.predictions, scored.targets
     if min(len(found.spans), len(true.spans)) < _FEWEST:
         return ""
-    first, last = torch.full((2, len(true.ids)), math.inf, dtype=true.spans.dtype)
-    first.scatter_reduce_(0, true.places, true.spans[:, 0], "amin")
-    last.neg_().scatter_reduce_(0, true.places, true.spans[:, 1], "amax")
-    starts, ends = found.spans.unbind(1)
-    if bool(((starts < last[found.places]) & (ends > first[found.places])).any()):
+    if not outside(arrays(found), arrays(true)).all():
         return ""
     true_range, range_ = (f"{s.min():.6g} and {s.max():.6g}" for s in (true.spans, found.spans))
     return (

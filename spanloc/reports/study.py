@@ -4,10 +4,11 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from spanloc.files import counted, read_json, record
+from spanloc.files import counted, read_record, record
 from spanloc.plots.study import importances as importance_figure
 from spanloc.plots.study import study_history, study_slices
 from spanloc.reports.pages import render
@@ -63,11 +64,7 @@ class StudyResult:
             OSError: It cannot be read.
             ValueError: It is no such record; the field is named.
         """
-        try:
-            found: StudyResult = record(cls, read_json(path))
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-        return found
+        return read_record(path, partial(record, cls), "the result of a search")
 
     def summary(self) -> str:
         """Number of trials, and of those in each state, in words."""

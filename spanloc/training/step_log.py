@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence, Set
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,11 +9,6 @@ from torch import Tensor
 from spanloc.lightning import Logger
 
 Values = Mapping[str, float | Tensor]
-
-
-class _Row(NamedTuple):
-    step: int
-    values: Values
 
 
 class StepLog:
@@ -30,7 +24,7 @@ class StepLog:
 
     def __init__(self, most: int = 50, optional: Set[str] = frozenset()) -> None:
         self.most, self.optional = most, optional
-        self._rows: list[_Row] = []
+        self._rows: list[tuple[int, Values]] = []
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -39,7 +33,7 @@ class StepLog:
         """Take the values of a step: numbers, and tensors of one element, all of them on one device."""
         if not loggers:
             return
-        self._rows.append(_Row(step, values))
+        self._rows.append((step, values))
         tensors = (value for value in values.values() if isinstance(value, Tensor))
         if len(self._rows) >= self.most or not any(tensor.is_cuda for tensor in tensors):
             self.write(loggers)
@@ -47,15 +41,13 @@ class StepLog:
     def write(self, loggers: Sequence[Logger]) -> None:
         """Write what waits."""
         rows, self._rows = self._rows, []
-        tensors = [v.detach() for row in rows for v in row.values.values() if isinstance(v, Tensor)]
+        tensors = [v.detach() for _, row in rows for v in row.values() if isinstance(v, Tensor)]
         numbers = iter(torch.stack(tensors).tolist() if tensors else ())
-        for row in rows:
-            plain = {
-                n: next(numbers) if isinstance(v, Tensor) else v for n, v in row.values.items()
-            }
+        for step, row in rows:
+            plain = {n: next(numbers) if isinstance(v, Tensor) else v for n, v in row.items()}
             values = {n: v for n, v in plain.items() if not (n in self.optional and math.isnan(v))}
             for logger in loggers:
-                logger.log_metrics(values, step=row.step)
+                logger.log_metrics(values, step=step)
         if rows:
             for logger in loggers:
                 logger.save()

@@ -271,7 +271,7 @@ class SpanLocalizer(PredictingModule):
 def _try_compile(forward: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
     """A function by ``torch.compile``, after a first try on the device: is there a working compiler?"""
     try:
-        torch.compile(_doubled)(torch.ones(8, device=device))
+        torch.compile(lambda x: 2 * x)(torch.ones(8, device=device))
     except Exception as error:  # of a compiler, a driver, a version of Python
         cause = getattr(error, "inner_exception", error)
         why = next(filter(None, str(cause).splitlines()), type(cause).__name__)
@@ -280,7 +280,3 @@ def _try_compile(forward: Callable[..., Any], device: torch.device) -> Callable[
             "install a C++ compiler (on Linux g++), or leave it out (compile=false)"
         ) from error
     return torch.compile(forward)
-
-
-def _doubled(x: Tensor) -> Tensor:
-    return 2 * x

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from lightning_utilities.core.rank_zero import rank_zero_only
 
-from spanloc.files import pip_install
+from spanloc.files import one_line, pip_install
 from spanloc.lightning import Logger, isolate_rng
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,9 @@ class Tracker(Logger):
             text = f"needs the package {name}: {pip_install(self.key)}"
             raise ValueError(f"logger={self.key} {text}") from None
         except Exception as error:  # whatever the package or its server fails with
-            raise ValueError(f"logger={self.key}: {_line(error)}") from error
+            raise ValueError(
+                f"logger={self.key}: {one_line(str(error) or type(error).__name__)}"
+            ) from error
         self._live = True
         open_runs.append(self)
 
@@ -112,7 +114,8 @@ class Tracker(Logger):
             action(*values)
         except Exception as error:  # whatever the package or its server fails with
             self._live = False
-            log.warning("logger=%s is left out from here on: %s", self.key, _line(error))
+            why = one_line(str(error) or type(error).__name__)
+            log.warning("logger=%s is left out from here on: %s", self.key, why)
 
     def _server(self) -> str | None:
         """Address of the server, where the run needs one."""
@@ -149,8 +152,3 @@ def check_reachable(url: str) -> None:
         if not isinstance(reason, ssl.SSLError):
             why = getattr(reason, "strerror", None) or reason
             raise ValueError(f"{url} cannot be reached: {why}") from None
-
-
-def _line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 300 else f"{text[:297]}..."

@@ -67,17 +67,17 @@ def test_a_rate_that_the_file_does_not_say_is_set_or_assumed(cli, named_model, t
         np.save(tmp_path / f"{name}.npy", smooth(20))
     said = predict(cli, named_model, tmp_path, "input=a.npy", "rate=20")
     assert max(row[1] for row in said["a"]) <= 20
-    assert "the rate of" not in capsys.readouterr().out
+    assert "the rate is not" not in capsys.readouterr().out
     assumed = predict(cli, named_model, tmp_path, "input=[a.npy,b.npy]")
     assert max(row[1] for row in assumed["a"]) > 20
     # One line for all of them.
     printed = capsys.readouterr().out
-    assert printed.count("the rate of") == 1
-    assert "the rate of 2 of 2 recordings is not in the file: taken as 10 Hz, as in" in printed
+    assert printed.count("the rate is not") == 1
+    assert "2 of 2 recordings: the rate is not in the file: taken as 10 Hz, as in" in printed
     # One that cannot be predicted on does not count.
     np.save(tmp_path / "c.npy", np.zeros((40, 2)))
     predict(cli, named_model, tmp_path, "input=[a.npy,b.npy,c.npy]")
-    assert "the rate of 2 of 3 recordings is not in the file" in capsys.readouterr().out
+    assert "2 of 3 recordings ('a', 'b'): the rate is not in the file" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

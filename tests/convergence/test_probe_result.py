@@ -79,7 +79,9 @@ def test_a_field_of_another_type_is_named(result, tmp_path):
     with pytest.raises(ValueError, match=r"descent.rules.short.error.start.q95 is missing"):
         ProbeResult.read(path)
     path.write_text(text[:-20])
-    with pytest.raises(ValueError, match=r"probe.json: not the result of a probe: "):
+    with pytest.raises(
+        ValueError, match=r"probe.json: not the result of a probe: not valid JSON: "
+    ):
         ProbeResult.read(path)
 
 

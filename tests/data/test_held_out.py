@@ -1,11 +1,13 @@
 """Recordings that are held out where no file says so."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from spanloc.data import read_annotations
 from spanloc.data.annotations.records import Record
 from spanloc.data.held_out import held_out_note, hold_out, lacking_notes
 from spanloc.data.signals import ArraySignal
@@ -52,6 +54,17 @@ def test_a_draw_that_lacks_nothing_is_the_first_one():
     unknown = [replace(record, labels=record.labels - 2) for record in records[:1]] + records[1:]
     for seed, ids in draws.items():
         assert {r.id for r in hold_out(unknown, 0.2, seed)[1]} == ids
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are texts there")
+def test_recordings_whose_names_are_no_text_are_read_and_held_out(tmp_path):
+    head = "Begin Time (s)\tEnd Time (s)\tAnnotation"
+    for name in ("a\udcff", "b"):
+        np.save(tmp_path / f"{name}.npy", np.zeros((100, 1)))
+        (tmp_path / f"{name}.rows.selections.txt").write_text(f"{head}\n1\t2\twalk\n")
+    records = read_annotations(tmp_path, fps=10).subsets["training"]
+    rest, held = hold_out(records, 0.5, 0)
+    assert sorted(record.id for record in (*rest, *held)) == ["a\udcff", "b"]
 
 
 def test_of_two_subjects_one_is_tested_on_and_recordings_of_the_other_validate():

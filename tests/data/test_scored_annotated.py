@@ -25,7 +25,9 @@ def test_annotations_of_a_folder_in_one_file_are_read_as_the_folder_is(annotated
     edit(annotated, lambda content: content.pop("classes"))
     edit(annotated, lambda content: add_third(content["database"]["s2"]["annotations"]))
     edit(annotated, lambda content: add_third(content["database"]["s3"]["annotations"]))
-    edit(annotated, lambda content: content["database"]["s4"].update(annotated=[[0, 5.5]]))
+    edit(
+        annotated, lambda content: content["database"]["s4"].update(annotated=[[0, 5.5]], weight=2)
+    )
     settings = {"ignore": ["odd"], "label_map": {"sit": "rest"}}
     read = read_annotations(annotated, **settings)
     content = one_file(read)
@@ -44,7 +46,7 @@ def test_annotations_of_a_folder_in_one_file_are_read_as_the_folder_is(annotated
     assert list(again.subsets) == list(read.subsets)
     for subset, records in read.subsets.items():
         for old, new in zip(records, again.subsets[subset], strict=True):
-            assert (old.id, old.subject) == (new.id, new.subject)
+            assert (old.id, old.subject, old.weight) == (new.id, new.subject, new.weight)
             for name in ("spans", "labels", "ignored"):
                 torch.testing.assert_close(getattr(old, name), getattr(new, name))
     held_out = one_file(read, {"testing": read.subsets["training"][:1]})["database"]

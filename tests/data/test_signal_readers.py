@@ -249,15 +249,16 @@ def test_an_array_in_memory_is_a_signal():
 
 def test_a_signal_is_found_by_name_once(tmp_path):
     (tmp_path / "sub").mkdir()
-    for name in ("a.1.npy", "sub/b.WAV", "c.csv", "c.hea", "d.mat"):
+    for name in ("a.1.npy", "sub/b.WAV", "c.csv", "c.hea", "d.mat", "e.txt", "e.TXT"):
         (tmp_path / name).touch()
     assert find_signal(tmp_path, "a.1") == tmp_path / "a.1.npy"
     assert find_signal(tmp_path, "sub/b") == tmp_path / "sub" / "b.WAV"
     # As on a disk where capital letters do not count.
     (tmp_path / "sub" / "b.wav").hardlink_to(tmp_path / "sub" / "b.WAV")
     assert find_signal(tmp_path, "sub/b") == tmp_path / "sub" / "b.wav"
-    with pytest.raises(ValueError, match=r"c\.csv: there is also .*c\.hea"):
-        find_signal(tmp_path, "c")
+    for name, said in (("c", r"c\.csv: there is also .*c\.hea"), ("e", r"e\.txt: there .*e\.TXT")):
+        with pytest.raises(ValueError, match=said):
+            find_signal(tmp_path, name)
     with pytest.raises(FileNotFoundError, match=r"/d: no such file with one of \.npy"):
         find_signal(tmp_path, "d")
     for bad in ("../x", "", "a\0", "/etc/passwd"):

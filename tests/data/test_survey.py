@@ -129,13 +129,14 @@ def constant(rows):
 
 
 def flagged(late):
-    """Column 1 is 1 in the only span of a recording, and 0 elsewhere; in one, so many steps late."""
+    """Column 1 is 1 in the only span of a recording, and 0 elsewhere; in two of four, all so many steps late."""
 
     def change(folder):
         all_replaced(spans_of((2, 5)))(folder)
         for name, array in folder.arrays.items():
             array[:, 1] = 0
-            array[20 : 50 + late * (name == "t"), 1] = 1
+            shift = late * (name in "tu")
+            array[20 + shift : 50 + shift, 1] = 1
 
     return change
 

@@ -15,8 +15,9 @@ def test_no_kernel_gives_back_several_arrays():
     suppress.soft_nms(torch.tensor([[0.0, 1.0]]), torch.tensor([0.9]))
     suppress.nms(torch.tensor([[0.0, 1.0]]), torch.tensor([0.9]))
     one, first = np.array([[0.0, 8.0]]), np.array([0])
-    ranked.nearest(one, first, first, one, first, np.array([0, 1]))
-    called = [suppress._loop, ranked._nearest, best_reached, match_ranked, ranked.ranked_areas]
+    found, most = np.array([-1]), np.zeros(1)
+    ranked.nearest(one, first, first, one, first, np.array([0, 1]), found, most, np.zeros((1, 2)))
+    called = [suppress._loop, ranked.nearest, best_reached, match_ranked, ranked.ranked_areas]
     called += [events.match_collars, events.active_segments]
     kinds = [found.signature.return_type for k in called for found in k.overloads.values()]
     assert len(kinds) >= 2

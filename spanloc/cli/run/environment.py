@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from spanloc.cli.frame.arguments import without_short_names
 from spanloc.cli.frame.mistakes import line_of
 from spanloc.cli.frame.stopping import is_child
 from spanloc.data.fingerprint import Fingerprint
-from spanloc.files import read_json, record, write_json
+from spanloc.files import read_record, record, write_json
 
 log = logging.getLogger(__name__)
 #: In the run folder.
@@ -85,10 +86,7 @@ def write_start(folder: Path, trainer: Any, datamodule: Any, resumed: str | Path
 def read_environment(folder: Path) -> Environment:
     """The record that :func:`write_start` wrote; an OSError or a ValueError where there is none."""
     path = folder / FILE
-    try:
-        found: Environment = record(Environment, read_json(path))
-    except ValueError as error:
-        raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
+    found: Environment = read_record(path, partial(record, Environment), "the record of a run")
     if not found.starts:
         raise ValueError(f"{path}: starts is empty; wanted at least one")
     return found

@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import hydra
 import torch
@@ -27,6 +27,8 @@ from spanloc.files import require_whole
 log = logging.getLogger(__name__)
 _FROM_DATA = "from_data"
 _AS_BEFORE = "as in the run that goes on"
+# The complete config as plain values, its data, set up, the settings that were chosen, and notes.
+Prepared = tuple[dict[str, Any], SpanDataModule, list[Choice], list[str]]
 # What sets the length of a training, where its epochs are left to the data.
 _LENGTH = ("budget", "trainer.max_steps")
 # What stays open where the data do not ask for it: a run that goes on without it stays without it.
@@ -39,15 +41,6 @@ _SINCE = (
     "transforms.rotate.max_degrees",
     "transforms.rotate.triples",
 )
-
-
-class Prepared(NamedTuple):
-    """The complete config as plain values, its data, set up, the settings that were chosen, and notes."""
-
-    config: dict[str, Any]
-    datamodule: SpanDataModule
-    choices: list[Choice]
-    notes: list[str]
 
 
 def prepared(config: DictConfig) -> Prepared:
@@ -92,7 +85,7 @@ def prepared(config: DictConfig) -> Prepared:
     if config.ckpt_path is not None:
         # What was chosen when the run began was shown then.
         choices, found = [], [choice for choice in found if choice.reason != _AS_BEFORE]
-    return Prepared(plain, datamodule, _worth_saying([*choices, *found]), notes)
+    return plain, datamodule, _worth_saying([*choices, *found]), notes
 
 
 def prepared_in(config: DictConfig, folder: Path) -> Prepared:

@@ -58,7 +58,7 @@ def composed(settings: Sequence[str], folder: Path) -> DictConfig:
 
 def first_look(settings: Sequence[str], folder: Path) -> tuple[dict[str, Any], str]:
     """The complete config of a run with these settings, after reading its data, and the name of the objective."""
-    plain = prepared_in(composed(settings, folder), folder).config
+    plain, *_ = prepared_in(composed(settings, folder), folder)
     devices = plain["trainer"].get("devices")
     if devices not in (1, "1") and not (isinstance(devices, list) and len(devices) == 1):
         raise ValueError(

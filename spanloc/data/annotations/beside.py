@@ -3,18 +3,18 @@
 import math
 import os
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC
 from difflib import get_close_matches
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unicodedata import normalize
 
 from spanloc.data.annotations.meaning import Grid, Meaning, of_video, transposed
 from spanloc.data.annotations.rows import SUBSETS, TIME, Annotated
 from spanloc.data.signals import SUFFIXES, Regular, Signal, find_signal, open_signal
-from spanloc.data.signals.opening import recordings_among
+from spanloc.data.signals.opening import files_below, recordings_among
 from spanloc.data.signals.reading import listed, shown_path
 from spanloc.files import shown
 from spanloc.structures import Timeline
@@ -22,29 +22,78 @@ from spanloc.structures import Timeline
 _MOST_HINTS = 100
 
 
-def folders(root: Path) -> list[Path]:
-    """Folders that may hold recordings: ``data``, the folder itself, and those of subsets."""
+class Files(NamedTuple):
+    """The files of a folder of annotated recordings.
+
+    Args:
+        names: All that may be recordings or annotations, with the part of their paths that is an id, and the suffix.
+        signals: The recordings, by id.
+    """
+
+    names: Mapping[Path, str]
+    signals: Mapping[str, Path]
+
+
+def files_in(root: Path) -> Files:
+    """The files of ``data`` and below it, of the folder itself, and of the folders of subsets.
+
+    Where no recording is among them, the files of all folders below: the folder that holds all recordings then is
+    what ``data`` would be, and annotations may lie in another one.
+    """
+    names: dict[Path, str] = {}
+    for folder in _places(root):
+        below = folder == root / "data"
+        names |= _named(files_below(folder) if below else folder.iterdir(), folder)
+    if signals := _signals(names, root):
+        return Files(names, signals)
+    names = _named(files_below(root), root)
+    recordings = list(_signals(names, root).values())
+    for kinds in ((".csv", ".tsv", ".txt"), (".txt",)):
+        # Beside recordings of other kinds they are annotations.
+        recordings = [path for path in recordings if path.suffix.lower() not in kinds] or recordings
+    if not recordings:
+        return Files(names, {})
+    home = Path(os.path.commonpath([path.parent for path in recordings]))
+    names = {
+        path: name if path.parent == root else name.partition("/")[2]
+        for path, name in names.items()
+    } | _named((path for path in names if path.is_relative_to(home)), home)
+    return Files(names, {_id(names[path]): path for path in recordings})
+
+
+def signals_in(root: Path) -> Mapping[str, Path]:
+    """All recordings of a folder, by id."""
+    return files_in(root).signals
+
+
+def _places(root: Path) -> list[Path]:
     places = (root / "data", root, *(root / subset for subset in SUBSETS))
     return [folder for folder in places if folder.is_dir()]
 
 
-def signals_in(root: Path) -> dict[str, Path]:
-    """All recordings of a folder, by id."""
-    ids: dict[Path, str] = {}
-    for folder in folders(root):
-        inner = folder.rglob("*") if folder == root / "data" else folder.iterdir()
-        # Tables come last: beside a recording of the same name they are something else.
-        for path in sorted(inner, key=lambda path: (path.suffix.lower() in (".csv", ".tsv"), path)):
-            inside = path.relative_to(folder)
-            hidden = any(part.startswith(".") for part in inside.parts)  # of an editor or a Mac
-            ours = folder == root and path.stem in ("annotations", "subsets")
-            if not hidden and not ours:
-                # A Mac writes names of files with accents as characters of their own.
-                ids[path] = normalize("NFC", inside.with_suffix("").as_posix())
+def _named(files: Iterable[Path], folder: Path) -> dict[Path, str]:
+    # Tables come last: beside a recording of the same name they are something else.
+    ordered = sorted(files, key=lambda path: (path.suffix.lower() in (".csv", ".tsv"), path))
+    # Names with a dot in front are of an editor or a Mac, which also writes accents as characters of their own.
+    return {
+        path: normalize("NFC", path.relative_to(folder).as_posix())
+        for path in ordered
+        if not path.name.startswith(".")
+    }
+
+
+def _signals(names: Mapping[Path, str], root: Path) -> dict[str, Path]:
+    ours = {
+        path for path in names if path.parent == root and path.stem in ("annotations", "subsets")
+    }
     found: dict[str, Path] = {}
-    for path in recordings_among(ids, root):
-        found.setdefault(ids[path], path)
+    for path in recordings_among([path for path in names if path not in ours], root):
+        found.setdefault(_id(names[path]), path)
     return found
+
+
+def _id(name: str) -> str:
+    return Path(name).with_suffix("").as_posix()
 
 
 def without_suffix(name: str) -> str:
@@ -58,47 +107,55 @@ def without_suffix(name: str) -> str:
 
 
 def signal_of(
-    entry: Annotated, root: Path, hint: Callable[[str], str], options: Mapping[str, Any]
+    entry: Annotated,
+    root: Path,
+    known: Callable[[], Mapping[str, Path]],
+    hint: Callable[[str], str],
+    options: Mapping[str, Any],
 ) -> Signal:
-    """The signal of a sequence: ``<id>`` with a suffix, in ``data`` or beside its annotations.
+    """The signal of a sequence: ``<id>`` with a suffix, in ``data``, beside its annotations, or where others are.
 
     Args:
         entry: The sequence.
         root: The folder.
+        known: Gives all recordings of the folder.
         hint: The end of the error about an id without a recording.
         options: Of :func:`~spanloc.data.signals.open_signal`.
     """
     path = _array_path(entry, root)
-    for folder in dict.fromkeys([root / "data", entry.file.parent, *folders(root)]):
+    for folder in dict.fromkeys([root / "data", entry.file.parent, *_places(root)]):
         found = _found(folder, entry)
         if found is not None:
             return open_signal(found, **options)
+    if entry.id in known():
+        return open_signal(known()[entry.id], **options)
     what = f"there is no such recording in {shown_path(root / 'data')}"
     if path.exists():
         what = f"{shown_path(path)} is not a regular file"
     raise FileNotFoundError(f"{entry.where}: {what}{hint(entry.id)}")
 
 
-def similar_recording(root: Path, taken: Collection[str]) -> Callable[[str], str]:
-    """A function that suggests the recording of a folder with a similar name, for errors.
+def similar_recording(
+    known: Callable[[], Mapping[str, Path]], taken: Collection[str]
+) -> Callable[[str], str]:
+    """A function that suggests one of the ``known`` recordings with a similar name, for errors.
 
     It suggests none of those whose ids are ``taken``, and nothing after a number of questions: where all names
     are wrong, the first few show how.
     """
-    known: list[str] = []
     asked = count()
 
     def hint(name: str) -> str:
         if next(asked) >= _MOST_HINTS:
             return ""
-        known[:] = known or [one for one in signals_in(root) if one not in taken]
-        parts = [one for one in known if re.match(rf"{re.escape(name)}[^a-zA-Z0-9]", one)]
+        free = [one for one in known() if one not in taken]
+        parts = [one for one in free if re.match(rf"{re.escape(name)}[^a-zA-Z0-9]", one)]
         if len(parts) > 1:
             return f"; a recording is one file: if they are of the same time, join the columns of {listed(parts)}"
-        near = get_close_matches(without_suffix(name), known, n=1)
+        near = get_close_matches(without_suffix(name), free, n=1)
         if near:
             return f"; did you mean {shown(near[0])}, which has no annotations?"
-        return "; put it there, or delete its annotations"
+        return "; put it there, delete its annotations, or leave out all such recordings: data.absent=skip"
 
     return hint
 
@@ -123,7 +180,7 @@ def _array_path(entry: Annotated, root: Path) -> Path:
     path = folder / f"{name}.npy"
     if not name:
         raise ValueError(f"{entry.where}: the id is empty; wanted a name")
-    if max(len(part.encode()) for part in f"{name}.npy".split("/")) > 255:
+    if max(len(os.fsencode(part)) for part in f"{name}.npy".split("/")) > 255:
         raise ValueError(f"{entry.where}: too long an id; its array is <id>.npy")
     # By the text alone: a link inside the folder may lead where its owner wants.
     if not Path(os.path.normpath(path)).is_relative_to(os.path.normpath(folder)) or "\0" in name:

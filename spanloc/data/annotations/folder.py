@@ -1,11 +1,14 @@
 """A folder of annotated recordings."""
 
+import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from unicodedata import normalize
 
-from spanloc.data.annotations.beside import signal_of, similar_recording
+from spanloc.data.annotations.beside import signal_of, signals_in, similar_recording
 from spanloc.data.annotations.formats import read_content
 from spanloc.data.annotations.meaning import Meaning
 from spanloc.data.annotations.records import Annotations, Record, lay
@@ -20,7 +23,9 @@ from spanloc.data.annotations.rows import (
     Reading,
     Unit,
 )
+from spanloc.data.signals.reading import listed
 
+log = logging.getLogger(__name__)
 __all__ = ["SUBSETS", "Annotations", "BadSpan", "Case", "Record", "read_annotations"]
 
 
@@ -49,6 +54,8 @@ def read_annotations(
     moment_seconds: float | None = None,
     annotated: LookedAt = "all",
     bad_spans: Policy = "error",
+    absent: str = "error",
+    subject_pattern: str | None = None,
     found: list[BadSpan] | None = None,
     refused: list[Case] | None = None,
 ) -> Annotations:
@@ -142,6 +149,10 @@ def read_annotations(
             there twice. ``error`` raises at the first (not at a duplicate, which is kept). ``clip``
             cuts off what lies outside and drops what that does not help. ``drop`` drops them all. Where more than
             half are reversed or outside, and not just a few, all of them raise.
+        absent: What happens to a recording that the annotations name, if there is no file of it: ``error``, or
+            ``skip``.
+        subject_pattern: A regular expression: what it matches in an id, or its first group, is the subject of the
+            recording, where the files say none. ``^[^_]+`` makes ``s01`` the subject of ``s01_walk``.
         found: A list that gets all such spans.
         refused: A list that gets the errors of single rows, files and sequences, which are then left
             out. None: the first such error is raised.
@@ -176,24 +187,45 @@ def read_annotations(
     if not isinstance(columns or {}, Mapping):
         raise ValueError(f"data.columns is {columns!r}; wanted {{field: name}}")
     names = {field: normalize("NFC", str(name)) for field, name in (columns or {}).items()}
-    options = {
-        "key": key,
-        "channels": channels,
-        "on_rate": on_rate,
-        "time": names.pop("time", None),
-    }
+    time = names.pop("time", None)
+    options = {"key": key, "channels": channels, "on_rate": on_rate, "time": time}
     reading = Reading(
         names, subset_map or {}, tier, extension, refused, unit, ends, moment_seconds, options
     )
+    if absent not in ("error", "skip"):
+        raise ValueError(f"data.absent is {absent!r}; wanted error or skip")
     content = read_content(root, format, reading)
-    hint = similar_recording(root, {entry.id for entry in content.sequences})
+    if subject_pattern is not None:
+        content = _with_subjects(content, subject_pattern)
+    known = cache(lambda: signals_in(root))
+    hint = similar_recording(known, {entry.id for entry in content.sequences})
     read = lay(
         content,
-        lambda entry: entry.signal or signal_of(entry, root, hint, options),
+        lambda entry: entry.signal or signal_of(entry, root, known, hint, options),
         meaning,
         refused,
+        absent,
     )
     return replace(read, files=_sources(content, root))
+
+
+def _with_subjects(content: Content, pattern: str) -> Content:
+    try:
+        wanted = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(
+            f"data.subject_pattern is {pattern!r}; wanted a regular expression: {error}"
+        ) from None
+    entries = []
+    for entry in content.sequences:
+        match = wanted.search(entry.id)
+        found = match[min(wanted.groups, 1)] if match else None
+        entries.append(replace(entry, subject=entry.subject or found or None))
+    if without := [entry.id for entry in entries if entry.subject is None]:
+        log.warning(
+            "%s: data.subject_pattern finds no subject in %s", content.file, listed(without)
+        )
+    return replace(content, sequences=entries)
 
 
 def _sources(content: Content, root: Path) -> tuple[Path, ...]:

@@ -1,14 +1,14 @@
 """Formats of annotations by name, and which of them a folder holds."""
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from unicodedata import normalize
 
 from spanloc.data.annotations import activitynet, flat, per_step, recorders, texts, tiers, waves
-from spanloc.data.annotations.beside import folders, signals_in
+from spanloc.data.annotations.beside import Files, files_in
 from spanloc.data.annotations.rows import SUBSETS, Annotated, Content, Reading, refuse
 from spanloc.data.signals.reading import listed, shown_path
 from spanloc.files import shown
@@ -52,8 +52,13 @@ def read_content(root: Path, kind: str, reading: Reading) -> Content:
     """Read the annotation files of a folder in the format of that name."""
     if kind not in ("auto", *FORMATS):
         raise ValueError(f"data.format is {kind!r}; wanted auto or one of {', '.join(FORMATS)}")
+    if kind == "auto" and (root / "annotations.json").exists():
+        kind = "json"
+    if kind == "json":
+        return activitynet.read(root, reading)
+    there = files_in(root)
     if kind == "auto":
-        kind = _chosen(root, reading)
+        kind = _chosen(root, there, reading)
     if kind == "edf" and reading.extension != "atr":
         raise ValueError(
             f"data.extension is {reading.extension!r}, which is for format=wfdb; format=edf reads <id>.edf"
@@ -61,9 +66,7 @@ def read_content(root: Path, kind: str, reading: Reading) -> Content:
     unit_known = kind == "column" or (kind in _FORMATS and _FORMATS[kind].unit_known)
     if reading.unit != "seconds" and unit_known:
         raise ValueError(f"data.unit is not seconds; the times of format={kind} are in seconds")
-    if kind == "json":
-        return activitynet.read(root, reading)
-    signals = signals_in(root)
+    signals = there.signals
     files = {f"{name}{path.suffix}": name for name, path in signals.items()}
     ids = files | {name: name for name in signals}
     ids |= {normalize("NFD", own): name for own, name in ids.items()}
@@ -74,27 +77,25 @@ def read_content(root: Path, kind: str, reading: Reading) -> Content:
     elif kind == "column":
         content = per_step.of_columns(root, signals, reading)
     else:
-        content = _per_recording(root, kind, reading, signals)
+        content = _per_recording(root, kind, reading, there)
     content = replace(_with_subsets(content, root, reading, signals), unit_known=unit_known)
     if not content.sequences and not reading.refused:
         raise ValueError(f"{content.file}: there is no sequence")
     return content
 
 
-def _chosen(root: Path, reading: Reading) -> str:
-    if (root / "annotations.json").exists():
-        return "json"
+def _chosen(root: Path, there: Files, reading: Reading) -> str:
     if _tables(root):
         return "table"
-    signals = signals_in(root)
+    signals = there.signals
     found, others = {}, dict[str, list[Path]]()
     for name, kind in _FORMATS.items():
-        files = _files(root, name, reading)
-        there = [f for f in files if kind.joint or signals.get(_name_of(f, signals), f) != f]
-        if there and kind.auto:
-            found[name] = there[0]
-        elif there and not kind.joint:
-            others[name] = there
+        files = _files(root, name, there, reading)
+        own = [f for f in files if kind.joint or signals.get(_name_of(f, there), f) != f]
+        if own and kind.auto:
+            found[name] = own[0]
+        elif own and not kind.joint:
+            others[name] = own
     if len(found) > 1:
         both = " and ".join(f"{name} ({shown_path(file)})" for name, file in found.items())
         raise ValueError(f"{root}: holds annotations of several formats: {both}; set data.format")
@@ -151,42 +152,43 @@ def _ending(name: str, reading: Reading) -> str:
     return f".{reading.extension}".lower() if name == "wfdb" else _FORMATS[name].ending
 
 
-def _files(root: Path, name: str, reading: Reading) -> list[Path]:
+def _files(root: Path, name: str, there: Files, reading: Reading) -> list[Path]:
     ending = _ending(name, reading)
-    places = [folder for folder in folders(root) if name != "labelstudio" or folder == root]
     found = [
         file
-        for folder in places
-        for file in sorted(folder.iterdir())
-        if file.name.lower().endswith(ending) and file.name.lower() != "subsets.csv"
+        for file in sorted(there.names)
+        if file.name.lower().endswith(ending)
+        and file.name.lower() != "subsets.csv"
+        and (name != "labelstudio" or file.parent == root)
     ]
     if name == "edf":
         # Annotations beside data take the place of those in the recordings.
-        beside = {file.stem for file in found if file.parent != root / "data"}
-        return [f for f in found if f.parent != root / "data" or f.stem not in beside]
+        data = root / "data"
+        beside = {there.names[file] for file in found if not file.is_relative_to(data)}
+        return [f for f in found if not f.is_relative_to(data) or there.names[f] not in beside]
     if name == "audacity":
         return [file for file in found if not file.name.lower().endswith(_FORMATS["raven"].ending)]
     return found
 
 
-def _name_of(file: Path, signals: Collection[str]) -> str:
+def _name_of(file: Path, there: Files) -> str:
     # The longest beginning, up to a dot, that names a signal: "x.Table.1.selections.txt" is of "x".
-    name = normalize("NFC", file.name)
+    name = there.names[file]
     while "." in name[1:]:
         name = name.rpartition(".")[0]
-        if name in signals:
+        if name in there.signals:
             return name
     return file.stem
 
 
-def _per_recording(root: Path, kind: str, reading: Reading, signals: Mapping[str, Path]) -> Content:
-    files, form = _files(root, kind, reading), _FORMATS[kind]
+def _per_recording(root: Path, kind: str, reading: Reading, there: Files) -> Content:
+    files, form, signals = _files(root, kind, there, reading), _FORMATS[kind], there.signals
     if kind == "labelstudio" and len(files) > 1:
         raise ValueError(f"{root}: holds {listed([f.name for f in files])}; wanted one .json")
     entries: dict[str, Annotated] = {}
     broken, strange = set(), list[str]()
     for file in files:
-        name = _name_of(file, signals)
+        name = _name_of(file, there)
         if form.any_text and signals.get(name, file) == file:
             # A recording itself, or of no recording.
             strange += [] if name in signals else [str(file.relative_to(root))]

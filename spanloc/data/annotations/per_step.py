@@ -51,17 +51,17 @@ class Run(NamedTuple):
 
 
 def find_columns(signals: Mapping[str, Path], reading: Reading) -> tuple[list[str], bool]:
-    """The columns of the first table among recordings, and whether any table has the column of labels."""
-    first: list[str] = []
+    """All columns of the recordings, and whether any has the column of labels."""
+    known: dict[str, None] = {}
     for path in signals.values():
         try:
             names = _columns(path, reading)
         except (ValueError, OSError):
             continue
-        first = first or names
         if _found(reading.column("label"), names):
             return names, True
-    return first, False
+        known |= dict.fromkeys(names)
+    return [*known], False
 
 
 def listed_columns(columns: Sequence[str]) -> str:
@@ -205,13 +205,16 @@ def prepared(content: Content, meaning: Meaning) -> Content:
             f"'data.background=[{', '.join(map(quoted, [*perhaps, *shown]))}]'",
         )  # fmt: skip
 
+    def name_of(label: str) -> str:
+        return new.get(label, label)
+
     def joined(entry: Annotated) -> Annotated:
         rows: list[Row] = []
         for row in entry.rows:
             before = rows[-1] if rows else None
             if row.label in background:
                 continue
-            if before and before.end == row.start and _same(before.label, row.label, new):
+            if before and before.end == row.start and name_of(before.label) == name_of(row.label):
                 rows[-1] = before._replace(end=row.end)
             else:
                 rows.append(row)
@@ -223,12 +226,8 @@ def prepared(content: Content, meaning: Meaning) -> Content:
     # A label that has become part of its neighbours is known all the same.
     every = (row.label for entry in content.sequences for row in entry.rows)
     names = {label for label in every if isinstance(label, str) and label} - background
-    classes = sorted(names, key=lambda name: new.get(name, name))
+    classes = sorted(names, key=name_of)
     return replace(content, sequences=sequences, classes=classes)
-
-
-def _same(one: str, other: str, new: Mapping[str, str]) -> bool:
-    return new.get(one, one) == new.get(other, other)
 
 
 def _in_column(signal: Signal, column: str) -> list[Run]:

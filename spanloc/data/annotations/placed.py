@@ -54,15 +54,6 @@ class Source(NamedTuple):
     unseen: Tensor
 
 
-class Placed(NamedTuple):
-    """The fields of a :class:`Record` that follow from its annotations."""
-
-    spans: Tensor
-    labels: Tensor
-    ignored: Tensor
-    source: Source
-
-
 class Placer:
     """Lays annotations over the steps of their sequence, and judges those that do not fit.
 
@@ -144,8 +135,11 @@ class Placer:
         if name not in names and self.meaning.classes is None:
             raise ValueError(f"{file}: {option}: no label {name!r}{nearest(name, names)}")
 
-    def place(self, entry: Annotated, grid: Grid) -> Placed:
-        """The annotations of a sequence in steps; where ``bad_spans`` is ``error``, a bad one raises."""
+    def place(self, entry: Annotated, grid: Grid) -> tuple[Tensor, Tensor, Tensor, Source]:
+        """The spans of a sequence in steps, their labels, ignored stretches, and where it is written.
+
+        Where ``bad_spans`` is ``error``, a bad one raises.
+        """
         spans: list[tuple[float, float]] = []
         labels: list[int] = []
         rows: list[str] = []
@@ -182,12 +176,9 @@ class Placer:
             labels.append(self._numbers[name])
             rows.append(row.where)
         unseen = self._unseen(entry, grid, placed)
-        return Placed(
-            as_stretches(spans),
-            torch.tensor(labels, dtype=torch.int64),
-            as_stretches(merged([*unseen, *ignored])),
-            Source(str(entry.file), rows, as_stretches(unseen)),
-        )
+        source = Source(str(entry.file), rows, as_stretches(unseen))
+        ignored = merged([*unseen, *ignored])
+        return as_stretches(spans), torch.tensor(labels).long(), as_stretches(ignored), source
 
     def _in_steps(self, start: float, end: float, grid: Grid) -> tuple[float, float, float, float]:
         first, last = in_seconds(start, end, grid.frame, self.meaning)

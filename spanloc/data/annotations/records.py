@@ -113,10 +113,11 @@ def lay(
     signal_of: Callable[[Annotated], Signal],
     meaning: Meaning,
     refused: list[Case] | None = None,
+    absent: str = "error",
 ) -> Annotations:
     """Lay the content of files over the signals, which ``signal_of`` opens.
 
-    ``refused`` is that of :func:`~spanloc.data.read_annotations`.
+    ``refused`` and ``absent`` are those of :func:`~spanloc.data.read_annotations`.
     """
     content = prepared(content, meaning)
     placer = Placer(content, meaning)
@@ -128,13 +129,16 @@ def lay(
             grid = grid_of(entry, signal, meaning)
             found.append((_in_seconds(entry, grid, meaning), grid, signal))
         except (ValueError, OSError) as error:
-            if refused is None and isinstance(error, FileNotFoundError):
+            if isinstance(error, FileNotFoundError) and (refused is None or absent == "skip"):
                 missing.append((entry.id, error))
                 continue
             refuse(refused, error, str(entry.file), sequence=entry.id)
     if missing:
-        more = f"; {len(missing):,} are missing: {listed([name for name, _ in missing])}"
-        raise FileNotFoundError(f"{missing[0][1]}{more if len(missing) > 1 else ''}")
+        names = listed([name for name, _ in missing])
+        more = f"; {len(missing):,} are missing: {names}" if len(missing) > 1 else ""
+        if absent != "skip" or not found:
+            raise FileNotFoundError(f"{missing[0][1]}{more}")
+        log.warning("%s: recordings left out, as they have no file: %s", content.file, names)
     rates = [grid.rate for _, grid, _ in found]
     if meaning.fps and not meaning.feature_stride and rates and meaning.fps not in rates:
         log.warning(
@@ -161,7 +165,7 @@ def lay(
     placer.columns.update(grid.num_channels for _, grid, _ in found)
     for entry, grid, signal in found:
         try:
-            placed = placer.place(entry, grid)
+            spans, labels, ignored, source = placer.place(entry, grid)
         except ValueError as error:
             refuse(refused, error, str(entry.file), sequence=entry.id)
             continue
@@ -171,12 +175,12 @@ def lay(
             subset=entry.subset or "training",
             subject=entry.subject,
             timeline=grid.timeline,
-            spans=placed.spans,
-            labels=placed.labels,
+            spans=spans,
+            labels=labels,
             weight=entry.weight,
-            ignored=placed.ignored,
+            ignored=ignored,
             # A check wants to know where a span is written; training would carry it for nothing.
-            source=None if refused is None else placed.source,
+            source=None if refused is None else source,
         )
         subsets[record.subset].append(record)
     if cuts := [cut for entry, grid, _ in found for cut in _cuts(entry, grid, meaning)]:

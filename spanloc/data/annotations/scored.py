@@ -1,17 +1,16 @@
 """Predictions and annotations from files, checked row by row."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor
 
+from spanloc.data.annotations.activitynet import Truths, annotated, predicted
 from spanloc.data.annotations.columns import Columns
-from spanloc.data.annotations.lists import Truths, annotated, predicted
 from spanloc.data.annotations.meaning import SIZES
-from spanloc.data.annotations.pieces import NO_LABEL, Piece
+from spanloc.data.annotations.pieces import NO_LABEL
 from spanloc.data.annotations.placed import merged
 from spanloc.data.annotations.problems import Problems
 from spanloc.data.annotations.rows import Unit
@@ -110,15 +109,15 @@ def read_scored(
         where = "" if subset is None else f" in the subset {subset!r}"
         raise ValueError(f"{annotations}: there is no annotated span{where}")
     rows = Rows(found.problems, found.size, sequences, labels)
-    found_rows, also_unseen = found.predicted()
-    rows.take(found_rows, invalid)
+    others = found.predicted()
+    rows.take(others.pieces, invalid)
     labels.require_known()
     ids = tuple(sequences)
     spans, scores, numbers, places = rows.tensors()
     true_spans, _, true_numbers, true_places = true_rows.tensors()
     hidden: dict[str, list[list[float]]] = {}
     # What one of two annotators has not looked at says nothing about the other.
-    for name, some in (*truths.unseen.items(), *also_unseen.items()):
+    for name, some in (*truths.unseen.items(), *others.unseen.items()):
         hidden.setdefault(name, []).extend(some.tolist())
     for place, *stretch in true_rows.hidden:
         hidden.setdefault(ids[place], []).append(stretch)
@@ -168,7 +167,7 @@ class _File:
             raise ValueError(f"subset is {subset!r}; only annotations in a .json have subsets")
         return Truths(read_rows(self.path, self.columns, self.unit))
 
-    def predicted(self) -> tuple[Iterable[Piece], Mapping[str, Tensor]]:
+    def predicted(self) -> Truths:
         if self.is_json:
             return predicted(self.path, self.size)
-        return read_rows(self.path, self.columns, self.unit), {}
+        return Truths(read_rows(self.path, self.columns, self.unit))

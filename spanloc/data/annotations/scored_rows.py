@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spanloc.data.annotations.activitynet import LARGEST
 from spanloc.data.annotations.beside import without_suffix
-from spanloc.data.annotations.lists import MOST
 from spanloc.data.annotations.pieces import NO_LABEL, Piece, floats
 from spanloc.data.annotations.problems import Problems
 from spanloc.data.annotations.rows import nearest
@@ -115,7 +115,7 @@ class Rows:
             ("an unknown sequence", sequences < 0, lambda i: shown(piece.sequence[i].as_py())),
             ("an unknown label", labels == UNKNOWN, lambda i: self._label(title[i].as_py())),
             ("a start or end that is no finite number", ~np.isfinite(ends).all(1), span),
-            (f"a start or end beyond {MOST:g}", np.abs(ends).max(1) > MOST, span),
+            (f"a start or end beyond {LARGEST:g}", np.abs(ends).max(1) > LARGEST, span),
             ("an end before the start", ends[:, 0] > ends[:, 1], span),
             ("a score that is no finite number", ~np.isfinite(score), scored),
         ):

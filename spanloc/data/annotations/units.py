@@ -192,10 +192,10 @@ def hours_off(row: Row, grid: Grid, unit: Unit, counted: bool) -> tuple[str, str
 def of_day(seconds: float) -> str:
     """The time of the day of a date, or of seconds of a day.
 
-    >>> of_day(80100), of_day(1717193700.25)
-    ('22:15:00', '22:15:00.25')
+    >>> of_day(80100), of_day(1717193700.25), of_day(86399.9999)
+    ('22:15:00', '22:15:00.25', '00:00:00')
     """
-    minutes, rest = divmod(round(seconds % _DAY, 3), 60)
+    minutes, rest = divmod(round(seconds, 3) % _DAY, 60)
     shown = f"{rest:06.3f}".rstrip("0").rstrip(".")
     return f"{int(minutes) // 60:02}:{int(minutes) % 60:02}:{shown}"
 

@@ -30,36 +30,31 @@ def wfdb(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
     References:
         The MIT format of annotation files, WFDB Programmer's Guide, annot(5).
     """
-    marks = list(_marks(file))
+    marks = _marks(file)
     symbols = dict(enumerate(_SYMBOLS)) | _defined(marks)
     fps = _rate(file, marks)
     rows: list[Row] = []
     start: int | None = None
-    mark: Row | None = None
+    # Whether the symbol before may be that of a wave.
+    inside = False
     for sample, code, _ in marks:
         symbol = symbols.get(code, f"code {code}").strip()
         if not symbol or code == _NOTE:
             continue
-        if symbol == ")" and start is not None and mark is not None:
-            rows.append(mark._replace(start=start / fps, end=sample / fps))
-            start, mark = None, None
-            continue
-        if mark is not None and (start is None or symbol != ")"):
-            rows.append(mark)
-            mark = None
-        if symbol in ("(", ")"):
+        if symbol not in ("(", ")"):
+            rows.append(Row(sample / fps, math.nan, symbol, f"sample {sample}"))
+        elif symbol == ")" and start is not None and inside:
+            rows[-1] = rows[-1]._replace(start=start / fps, end=sample / fps)
+        inside = symbol not in ("(", ")")
+        if not inside:
             start = sample if symbol == "(" else None
-        else:
-            mark = Row(sample / fps, math.nan, symbol, f"sample {sample}")
-    if mark is not None:
-        rows.append(mark)
     yield Annotated(name, rows, file, fps=fps)
 
 
-def _marks(file: Path) -> Iterator[_Mark]:
+def _marks(file: Path) -> list[_Mark]:
     content, where = read_bytes(file, most=_MOST_BYTES), shown_path(file)
     place, sample = 0, 0
-    last: _Mark | None = None
+    marks: list[_Mark] = []
 
     def word() -> int:
         nonlocal place
@@ -77,15 +72,12 @@ def _marks(file: Path) -> Iterator[_Mark]:
         elif code == _AUX:
             text = content[place : place + number].rstrip(b"\0").decode("utf-8", "replace")
             place += number + number % 2
-            if last is not None:
-                last = last._replace(note=text)
+            if marks:
+                marks[-1] = marks[-1]._replace(note=text)
         elif code < _SKIP:
-            if last is not None:
-                yield last
             sample += number
-            last = _Mark(sample, code, "")
-    if last is not None:
-        yield last
+            marks.append(_Mark(sample, code, ""))
+    return marks
 
 
 def _defined(marks: list[_Mark]) -> dict[int, str]:

@@ -2,7 +2,7 @@
 
 from spanloc.data.signals.arrays import ArraySignal, NpySignal, NpzSignal
 from spanloc.data.signals.audio import AudioSignal
-from spanloc.data.signals.channels import Channels
+from spanloc.data.signals.channels import Channels, Stretch
 from spanloc.data.signals.edf import EdfSignal
 from spanloc.data.signals.filled import Filled
 from spanloc.data.signals.hdf5 import Hdf5Signal
@@ -13,7 +13,6 @@ from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.regular import Regular
 from spanloc.data.signals.resampled import Resampled
 from spanloc.data.signals.spectrogram import LogSpectrogram
-from spanloc.data.signals.stretch import Stretch
 from spanloc.data.signals.tables import CsvSignal
 from spanloc.data.signals.wfdb import WfdbSignal
 

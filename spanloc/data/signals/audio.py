@@ -9,13 +9,7 @@ from typing import Any
 import numpy as np
 
 from spanloc.data.signals.protocol import Signal
-from spanloc.data.signals.reading import (
-    checked_rate,
-    checked_shape,
-    library,
-    reading,
-    shown_path,
-)
+from spanloc.data.signals.reading import checked_rate, checked_shape, library, reading, shown_path
 
 _STREAMED = 2**32 - 1
 

@@ -1,4 +1,4 @@
-"""Some channels of a signal."""
+"""Parts of a signal: some of its channels, or a stretch of it."""
 
 import re
 from collections.abc import Container, Mapping, Sequence
@@ -9,7 +9,7 @@ from unicodedata import normalize
 import numpy as np
 
 from spanloc.data.quotes import quoted
-from spanloc.data.signals.protocol import Signal
+from spanloc.data.signals.protocol import Signal, place_of_row
 from spanloc.data.signals.reading import listed, shown_path
 
 
@@ -47,6 +47,23 @@ class Channels(Signal):
 
     def _of(self, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
         return None if names is None else tuple(names[i] for i in self.numbers)
+
+
+class Stretch(Signal):
+    """The steps of a signal from ``first`` to before ``last``, as a signal of their own."""
+
+    def __init__(self, signal: Signal, first: int, last: int) -> None:
+        self.signal, self.first, self.num_steps = signal, first, last - first
+        self.path, self.rate, self.num_channels = signal.path, signal.rate, signal.num_channels
+        self.channels, self.units = signal.channels, signal.units
+
+    def read(self, first: int, last: int) -> np.ndarray:
+        """The steps from ``first`` to before ``last``, counted from the beginning of the stretch."""
+        return self.signal.read(self.first + first, self.first + last)
+
+    def place_of_row(self, row: int) -> str:
+        """The place of a step in the file."""
+        return place_of_row(self.signal, self.first + row)
 
 
 class Choice(NamedTuple):

@@ -14,13 +14,7 @@ import numpy as np
 from spanloc.data.signals.channels import Named, choose
 from spanloc.data.signals.mixed import joined
 from spanloc.data.signals.protocol import Signal
-from spanloc.data.signals.reading import (
-    checked_rate,
-    checked_shape,
-    library,
-    reading,
-    shown_path,
-)
+from spanloc.data.signals.reading import checked_rate, checked_shape, library, reading, shown_path
 
 # A signal of this name holds text, also in a file that is no EDF+.
 _ANNOTATIONS = ("edf annotations", "bdf annotations")

@@ -118,17 +118,6 @@ def is_number(field: str, points: str = ".") -> bool:
     return False
 
 
-def column_names(path: Path, beside: Sequence[str] = ()) -> list[str]:
-    """The names of the columns of a table, as :class:`~spanloc.data.signals.CsvSignal` knows them; without names their numbers.
-
-    Args:
-        beside: Columns that need hold no numbers.
-    """
-    *_, (names, *_) = beginning_of(path)
-    named = has_names(names, ".,", beside)
-    return [name.strip() if named else str(i) for i, name in enumerate(names)]
-
-
 def has_names(fields: Sequence[str], points: str, beside: Sequence[str | None]) -> bool:
     """True where the first line names the columns; without names they are called by their numbers."""
     numbers = (field for i, field in enumerate(fields) if str(i) not in beside)

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from inspect import signature
 from itertools import product
 from pathlib import Path
 from unicodedata import normalize
 
-from spanloc.data.signals import form, parquet, tables
+from spanloc.data.signals import form, parquet
 from spanloc.data.signals.arrays import NpySignal, NpzSignal
 from spanloc.data.signals.audio import AudioSignal
 from spanloc.data.signals.channels import choose, some_channels
@@ -17,24 +18,21 @@ from spanloc.data.signals.mixed import require_one_rate
 from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import checked_rate, shown_path
 from spanloc.data.signals.regular import Regular
+from spanloc.data.signals.tables import CsvSignal
 from spanloc.data.signals.wfdb import open_wfdb
 
-# The opener of a suffix, and its options.
-_OPENERS: dict[str, tuple[Callable[..., Signal], tuple[str, ...]]] = {
-    ".npy": (NpySignal, ()),
-    ".npz": (NpzSignal, ("key",)),
-    ".csv": (tables.CsvSignal, ("rate", "channels", "time", "skip")),
-    ".tsv": (tables.CsvSignal, ("rate", "channels", "time", "skip")),
-    ".txt": (tables.CsvSignal, ("rate", "channels", "time", "skip")),
-    ".parquet": (parquet.ParquetSignal, ("rate", "channels", "time", "skip")),
-    ".h5": (Hdf5Signal, ("key", "rate", "channels", "time")),
-    ".hdf5": (Hdf5Signal, ("key", "rate", "channels", "time")),
-    ".wav": (AudioSignal, ()),
-    ".flac": (AudioSignal, ()),
-    ".edf": (open_edf, ("channels",)),
-    ".bdf": (open_edf, ("channels",)),
-    ".hea": (open_wfdb, ("channels",)),
+# The opener of each suffix.
+_OPENERS: dict[str, Callable[..., Signal]] = {
+    ".npy": NpySignal,
+    ".npz": NpzSignal,
+    **dict.fromkeys((".csv", ".tsv", ".txt"), CsvSignal),
+    ".parquet": parquet.ParquetSignal,
+    **dict.fromkeys((".h5", ".hdf5"), Hdf5Signal),
+    **dict.fromkeys((".wav", ".flac"), AudioSignal),
+    **dict.fromkeys((".edf", ".bdf"), open_edf),
+    ".hea": open_wfdb,
 }
+_TAKES = {suffix: {*signature(opener).parameters} for suffix, opener in _OPENERS.items()}
 SUFFIXES = tuple(_OPENERS)
 
 
@@ -94,13 +92,13 @@ def open_signal(
         path, suffix = header, ".hea"
     if path.is_file() and not path.stat().st_size:
         raise ValueError(f"{where}: the file is empty (0 bytes)")
-    opener, takes = _OPENERS[suffix]
+    takes = _TAKES[suffix]
     if key is not None and "key" not in takes:
         raise ValueError(f"{where}: key is {key!r}; a {suffix} file holds one signal only")
     if rate is not None:
         checked_rate(path, rate)
     given = {"key": key, "rate": rate, "channels": channels, "time": time, "skip": skip}
-    signal = opener(path, **{name: given[name] for name in takes})
+    signal = _OPENERS[suffix](path, **{name: given[name] for name in given.keys() & takes})
     # Some readers have chosen already.
     if channels is not None and getattr(signal, "choice", None) is None:
         numbers, choice = choose(signal, channels)
@@ -127,7 +125,18 @@ def column_names(path: Path, beside: Sequence[str] = ()) -> list[str]:
     """
     if path.suffix.lower() == ".parquet":
         return parquet.column_names(path)
-    return form.column_names(path, beside)
+    *_, (names, *_) = form.beginning_of(path)
+    named = form.has_names(names, ".,", beside)
+    return [name.strip() if named else str(i) for i, name in enumerate(names)]
+
+
+def files_below(folder: Path) -> list[Path]:
+    """The files in a folder and below it, without hidden ones and the results of runs."""
+    files: list[Path] = []
+    for place, inside, names in os.walk(folder):
+        inside[:] = [n for n in inside if n[0] != "." and not Path(place, n, ".hydra").is_dir()]
+        files += [Path(place, name) for name in names if name[0] != "."]
+    return files
 
 
 def recordings_among(paths: Iterable[Path], top: Path) -> list[Path]:
@@ -172,7 +181,7 @@ def find_signal(folder: str | Path, name: str) -> Path:
             if os.path.isfile(path) and not (found and path.samefile(found[-1])):
                 found.append(path)
     if len(found) > 1:
-        found = [path for path in found if path.suffix.lower() != ".txt"]
+        found = [path for path in found if path.suffix.lower() != ".txt"] or found
     if len(found) > 1:
         raise ValueError(
             f"{shown_path(found[0])}: there is also {shown_path(found[1])}; wanted one of them"

@@ -1,5 +1,6 @@
 """Findings about recordings: their files, subsets, subjects and channels."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from spanloc.data.quotes import as_written
 from spanloc.data.signals import Regular
 from spanloc.data.signals.clock import SECONDS
 from spanloc.data.signals.protocol import place_of_row
+from spanloc.data.signals.reading import listed
 from spanloc.data.survey.facts import Facts, fitting, of_record
 from spanloc.data.survey.kinds import SCALES, finding
 from spanloc.data.survey.result import Finding
@@ -23,6 +25,8 @@ from spanloc.files import counted
 _LEAST_CODES, _SHARE_OF_CODES = 10, 0.25
 # Fewer changes may lie where spans start or end by chance.
 _LEAST_CHANGES = 8
+# The share of its recordings where it may vary elsewhere too: at gaps in the times, for example.
+_MOST_VARYING = 0.25
 # Seconds from row to row from which on the times may be in another unit; times of every second may have jitter.
 _SLOW = 1.01
 # How a mistake begins where neither a file nor data.fps says the rate.
@@ -136,7 +140,19 @@ def subjects(facts: Facts) -> Iterator[Finding]:
     if len(facts.records) > 1 and not subsets and not held:
         text = "No subjects (persons, animals, machines) are named: recordings of one may be both in training and in testing"
         advice = "If one subject has several recordings, name the subjects: training then holds out whole subjects."
+        if pattern := _subject_pattern([record.id for record in facts.records]):
+            advice += f" If they are in the names of recordings: {pattern}"
         yield Finding("note", "no subjects", text, len(facts.records), advice)
+
+
+def _subject_pattern(ids: Sequence[str]) -> str:
+    """The setting that takes the first part of each name for the subject, and what it finds, if this divides them."""
+    for pattern in ("^([^/]+)/", "^([^/_-]+)[_-]"):
+        found = [match[1] for name in ids if (match := re.search(pattern, name))]
+        subjects = list(dict.fromkeys(found))
+        if len(found) == len(ids) and 1 < len(subjects) <= len(ids) / 2:
+            return f"'data.subject_pattern=\"{pattern}\"' ({len(subjects)} subjects: {listed(subjects, 3)})"
+    return ""
 
 
 def without_spans(facts: Facts) -> Iterator[Finding]:
@@ -223,9 +239,11 @@ def channels(facts: Facts) -> Iterator[Finding]:
 
 
 def telling(facts: Facts) -> Iterator[Finding]:
-    """Channels that change only where spans start or end."""
+    """Channels that change mostly where spans start or end."""
     by_name = facts.channels.groupby("name", sort=False)
-    there = (by_name["changes"].sum() >= _LEAST_CHANGES) & ~by_name["varies"].any()
+    there = (by_name["changes"].sum() >= _LEAST_CHANGES) & (
+        by_name["varies"].mean() <= _MOST_VARYING
+    )
     places = by_name["place"].first()[there]
     yield from finding("telling", [facts.of_channel(place, name) for name, place in places.items()])
 

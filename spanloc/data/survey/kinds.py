@@ -44,7 +44,7 @@ _KINDS = {
         "error", "channel", "without any value in a recording",
         "Leave out the recording, or choose other channels with data.channels."),
     "telling": (
-        "warning", "channel", "changing only where spans start or end, in every recording",
+        "warning", "channel", "changing mostly where spans start or end, in nearly every recording",
         "If it is made from the labels, a model needs nothing else, and it will be missing in new recordings: "
         "choose the others with data.channels."),
     "unreadable": (

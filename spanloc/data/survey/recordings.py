@@ -6,7 +6,6 @@ from dataclasses import replace
 from itertools import chain
 
 import numpy as np
-import pandas as pd
 
 from spanloc.data.annotations.folder import SUBSETS, Record
 from spanloc.data.annotations.rows import BadSpan, Case
@@ -57,17 +56,14 @@ def survey_records(
     overlaps = overlapping(table)
     counts = [label.num_spans for label in labels if label.num_spans]
     by_channel = channel_table(scans)
-    share = _share(table[table["subset"] == "training"], training)
+    share = covered(table[table["subset"] == "training"], training)
     unread = {bad.sequence for bad in found if bad.kind != "duplicate"}
     unread |= {case.sequence for case in refused}
     tables = table, every, by_channel
     filled = missing == "interpolate"
     facts = Facts(records, classes, scans, *tables, labels, overlaps, share, unread, filled)
     num_spans = len(every) + sum(bad.kind != "duplicate" for bad in found)
-    of_reading = [
-        *recordings.refused(refused),
-        *spans.bad_spans(found, bad_spans, num_spans),
-    ]
+    of_reading = [*recordings.refused(refused), *spans.bad_spans(found, bad_spans, num_spans)]
     return Survey(
         root=root,
         parts=[_part(name, records) for name in subsets],
@@ -81,7 +77,7 @@ def survey_records(
         channels=channels(by_channel),
         labels=labels,
         spans=quantiles(table["seconds"].to_numpy()),
-        coverage=_share(table, annotated),
+        coverage=covered(table, annotated),
         imbalance=max(counts) / min(counts) if counts else float("nan"),
         overlaps=overlaps,
         findings=_findings(facts, of_reading),
@@ -102,10 +98,6 @@ def divided(result: Survey, parts: Mapping[str, Sequence[Record]]) -> Survey:
     findings = _sorted([*findings, *spans.rare_labels(labels)])
     counts = [_part(name, records) for name in subsets]
     return replace(result, parts=counts, labels=labels, findings=findings)
-
-
-def _share(table: pd.DataFrame, seconds: float) -> float:
-    return covered(table) / seconds if seconds else float("nan")
 
 
 def _part(name: str, records: Sequence[Record]) -> Part:

@@ -17,8 +17,9 @@ from spanloc.data.survey.result import Channel
 _PIECE = 2**22
 # Rows that the usual range is taken from.
 _ENOUGH = 10_000
-# A channel tells the labels where so much of its changes is so few steps from a start or end, and few steps are.
-_SHARE_NEAR, _NEAR, _MOST_NEAR = 0.8, 2, 0.3
+# A channel tells the labels where many of its changes are so few steps from a start or end, and few steps are: a
+# share of so many times that of the steps, between these limits.
+_NEAR, _MOST_NEAR, _TIMES_CHANCE, _SHARE_NEAR = 2, 0.3, 10, (0.4, 0.8)
 # What is known of a channel in a recording. Squares are deviations from the mean; changes are counted where they can
 # tell the labels, and vary elsewhere.
 _COLUMNS = ("count", "mean", "squares", "least", "most", "changes", "varies")
@@ -128,7 +129,8 @@ def _scan(record: Record) -> Scan:
         changed = values[1:] != values[:-1]
         changes += changed.sum(0), changed[near[first + 1 : last]].sum(0)
         codes += _codes(values, finite, names)
-    counted, varies = changes[0] * (not near.all()), changes[1] < _SHARE_NEAR * changes[0]
+    share = np.clip(_TIMES_CHANCE * near.mean(), *_SHARE_NEAR)
+    counted, varies = changes[0] * (not near.all()), changes[1] < share * changes[0]
     rows_of = moments.count, moments.mean, moments.squares, least, most, counted, varies
     columns = np.stack(np.broadcast_arrays(*rows_of))
     return Scan(names, columns, digest.hexdigest(), odd, codes=codes)

@@ -128,23 +128,24 @@ def span_findings(facts: Facts) -> Iterator[Finding]:
 
 def end_findings(facts: Facts) -> Iterator[Finding]:
     """Ends that look inclusive, and spans that a single step splits."""
-    found, spans = gaps(facts.spans), facts.spans
+    spans = facts.spans
+    neighbours, touching, apart = gaps(spans)
     # Where ends are half-open, neighbours touch; where they are not, hardly any do.
-    count = len(found.apart)
-    if count >= max(5, 0.1 * found.neighbours) and found.touching <= 0.1 * count:
+    count = len(apart)
+    if count >= max(5, 0.1 * neighbours) and touching <= 0.1 * count:
         text = (
             f"{counted(count, 'span')} that start one step after the one before has ended, and "
-            f"{found.touching:,} that start at its end: ends look inclusive"
+            f"{touching:,} that start at its end: ends look inclusive"
         )
         advice = "If the files mean the last step of a span by its end, set data.ends=inclusive."
         cases = [
             facts.of_span(spans.loc[row], f" and {facts.span(spans.loc[row + 1])}")
-            for row in found.apart[:MOST_CASES]
+            for row in apart[:MOST_CASES]
         ]
         yield Finding("warning", "inclusive ends", text, count, advice, cases)
         return
     label = spans["label"]
-    split = [row for row in found.apart if label.loc[row] == label.loc[row + 1]]
+    split = [row for row in apart if label.loc[row] == label.loc[row + 1]]
     yield from finding(
         "split",
         [facts.of_span(spans.loc[row], f" and {facts.span(spans.loc[row + 1])}") for row in split],

@@ -1,7 +1,6 @@
 """Spans of a survey: lengths, coverage, overlaps, and what their ends look like."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,14 +13,6 @@ from spanloc.data.survey.result import LabelSpans, Overlaps, Quantiles
 _NEAR = 0.02
 #: Columns in which spans that are there twice agree.
 SAME = ["place", "start", "end", "label"]
-
-
-class Gaps(NamedTuple):
-    """Spans that follow each other: all such pairs, those that touch, and the rows whose successor is one step apart."""
-
-    neighbours: int
-    touching: int
-    apart: Sequence[int]
 
 
 def span_table(records: Sequence[Record]) -> pd.DataFrame:
@@ -75,18 +66,17 @@ def label_spans(
     for label, name in enumerate(classes):
         rows = table[table["label"] == label]
         share = len(rows) / len(table) if len(table) else float("nan")
-        coverage = covered(rows) / seconds if seconds else float("nan")
         by_subset = {subset: int((rows["subset"] == subset).sum()) for subset in subsets}
         lengths = quantiles(rows["seconds"].to_numpy())
-        found.append(LabelSpans(name, len(rows), share, lengths, coverage, by_subset))
+        found.append(LabelSpans(name, len(rows), share, lengths, covered(rows, seconds), by_subset))
     return found
 
 
-def covered(table: pd.DataFrame) -> float:
-    """Annotated seconds that the spans cover, each moment of a recording counted once."""
+def covered(table: pd.DataFrame, seconds: float) -> float:
+    """Share of so many annotated seconds that the spans cover, each moment of a recording counted once; NaN of none."""
     latest = table.groupby("place")["to"].cummax().groupby(table["place"]).shift(fill_value=0.0)
     new = table["to"] - np.maximum(table["from"], latest)
-    return float((new.clip(lower=0) * table["step"]).sum())
+    return float((new.clip(lower=0) * table["step"]).sum()) / seconds if seconds else float("nan")
 
 
 def overlapping(table: pd.DataFrame) -> Overlaps:
@@ -106,13 +96,16 @@ def pairs(table: pd.DataFrame, *, same_label: bool) -> Iterator[tuple[int, int]]
             yield int(i), int(i + 1 + j)
 
 
-def gaps(table: pd.DataFrame) -> Gaps:
-    """Gaps between spans that follow each other, whatever their labels."""
+def gaps(table: pd.DataFrame) -> tuple[int, int, list[int]]:
+    """Spans that follow each other, whatever their labels.
+
+    The number of such pairs, that of those that touch, and the rows whose successor is one step apart.
+    """
     following = table["place"].eq(table["place"].shift(-1))
     gap = (table["start"].shift(-1) - table["end"])[following]
     # Inclusive ends that were taken for half-open ones leave gaps of one step.
     apart = gap.index[(gap - 1).abs() < _NEAR].tolist()
-    return Gaps(len(gap), int((gap.abs() < _NEAR).sum()), apart)
+    return len(gap), int((gap.abs() < _NEAR).sum()), apart
 
 
 def _before(times: np.ndarray, stretches: Tensor) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Events against events: pairs within collars, and segments in which both are active. Compiled."""
+"""Events: pairs within collars, and segments in which some are active. Compiled."""
 
 from typing import no_type_check
 
@@ -37,15 +37,10 @@ def match_collars(spans, firsts, targets, target_firsts, onset, offset, share):
     stack, place, chosen = np.empty((3, len(targets) + 1), np.int64)
     for g in range(groups):
         for root in range(target_firsts[g], target_firsts[g + 1]):
-            first = _first_near(spans, firsts[g], firsts[g + 1], targets[root, 0], onset)
-            free = _first_free(
-                spans, first, firsts[g + 1], targets[root], owner, onset, offset, share
+            depth, stack[0] = 0, root
+            place[0] = _begin(
+                spans, firsts[g], firsts[g + 1], targets[root], owner, onset, offset, share
             )
-            if free >= 0:
-                owner[free] = root
-                counts[g] += 1
-                continue
-            depth, stack[0], place[0] = 0, root, first
             while depth >= 0:
                 j, i = stack[depth], place[depth]
                 place[depth] = i + 1
@@ -63,76 +58,55 @@ def match_collars(spans, firsts, targets, target_firsts, onset, offset, share):
                     break
                 depth += 1
                 j = stack[depth] = owner[i]
-                first = _first_near(spans, firsts[g], firsts[g + 1], targets[j, 0], onset)
-                # Looking for a free one first keeps dense groups from being searched in depth.
-                free = _first_free(
-                    spans, first, firsts[g + 1], targets[j], owner, onset, offset, share
+                place[depth] = _begin(
+                    spans, firsts[g], firsts[g + 1], targets[j], owner, onset, offset, share
                 )
-                place[depth] = first if free < 0 else free
     return counts
 
 
 @numba.njit(cache=True)
 @no_type_check
-def active_segments(spans, firsts, targets, target_firsts, size):
-    """Number of grid segments that each group touches: with spans, with targets, with both.
+def active_segments(spans, firsts, size):
+    """Number of grid segments that the spans of each group touch.
 
     Segment ``k`` covers ``[k * size, (k + 1) * size)``, and a span makes active all that it touches.
 
     Args:
-        spans, firsts, targets, target_firsts: As in :func:`match_collars`.
+        spans, firsts: As in :func:`match_collars`.
         size: Of a segment, above 0, in the unit of the spans.
 
     Returns:
-        ``(number of groups, 3)`` int64.
+        ``(number of groups,)`` int64.
 
-    >>> active_segments(np.array([[0.0, 2.5]]), np.array([0, 1]),
-    ...                 np.array([[1.0, 4.0], [3.5, 3.9]]), np.array([0, 2]), 1.0)
-    array([[3, 3, 2]])
+    >>> active_segments(np.array([[1.0, 4.0], [3.5, 3.9], [7.5, 8.0]]), np.array([0, 2, 3]), 1.0)
+    array([3, 1])
     """
-    groups = len(firsts) - 1
-    counts = np.zeros((groups, 3), np.int64)
-    for g in range(groups):
-        i, last_i = firsts[g], firsts[g + 1]
-        j, last_j = target_firsts[g], target_firsts[g + 1]
-        # How far each kind reaches. Both come by their starts, so what is new in one kind is in the
-        # other too up to where that reaches.
-        reach, target_reach = -(2**62), -(2**62)
-        while i < last_i or j < last_j:
-            if j == last_j or (i < last_i and spans[i, 0] <= targets[j, 0]):
-                new = max(int(np.floor(spans[i, 0] / size)), reach)
-                reach = max(reach, int(np.ceil(spans[i, 1] / size)))
-                counts[g, 0] += max(reach - new, 0)
-                i += 1
-            else:
-                new = max(int(np.floor(targets[j, 0] / size)), target_reach)
-                target_reach = max(target_reach, int(np.ceil(targets[j, 1] / size)))
-                counts[g, 1] += max(target_reach - new, 0)
-                j += 1
-            counts[g, 2] += max(min(reach, target_reach) - new, 0)
+    counts = np.zeros(len(firsts) - 1, np.int64)
+    for g in range(len(counts)):
+        reach = -(2**62)
+        for i in range(firsts[g], firsts[g + 1]):
+            new = max(int(np.floor(spans[i, 0] / size)), reach)
+            reach = max(reach, int(np.ceil(spans[i, 1] / size)))
+            counts[g] += max(reach - new, 0)
     return counts
 
 
 @numba.njit(cache=True)
 @no_type_check
-def _first_near(spans, low, high, start, onset):
-    # The first span that does not start too early: the spans come by their starts.
+def _begin(spans, first, last, target, owner, onset, offset, share):
+    # The first free span that the target may be paired with, which keeps dense groups from being searched in
+    # depth; without one, the first that does not start too early. The spans come by their starts.
+    low, high = first, last
     while low < high:
         middle = (low + high) // 2
-        if start - spans[middle, 0] > onset:
+        if target[0] - spans[middle, 0] > onset:
             low = middle + 1
         else:
             high = middle
-    return low
-
-
-@numba.njit(cache=True)
-@no_type_check
-def _first_free(spans, low, high, target, owner, onset, offset, share):
     reach = max(offset, share * (target[1] - target[0]))
-    for i in range(low, high):
+    for i in range(low, last):
         if spans[i, 0] - target[0] > onset:
             break
         if owner[i] < 0 and abs(spans[i, 1] - target[1]) <= reach:
             return i
-    return -1
+    return low

@@ -139,39 +139,29 @@ def best_reached(spans, groups, columns, targets, target_firsts, num_columns, hu
     return reached
 
 
-def nearest(
-    spans: np.ndarray,
-    labels: np.ndarray,
-    groups: np.ndarray,
-    targets: np.ndarray,
-    target_labels: np.ndarray,
-    target_firsts: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+@numba.njit(cache=True)
+@no_type_check
+def nearest(spans, labels, groups, targets, target_labels, target_firsts, found, most, reached):
     """Best tIoU between spans and targets, in both directions and whatever the labels.
+
+    The last three are filled in place: where a signal interrupts numba while it makes Python objects of several
+    arrays, it crashes.
 
     Args:
         spans, groups, targets, target_firsts: As in :func:`match_ranked`, in any order.
         labels, target_labels: ``(n,)`` and ``(m,)`` int64.
+        found: ``(n,)`` int64 of -1: for each span the number of the target with the highest tIoU (of equal ones
+            that with its label, or else the first); -1 stays where none overlaps.
+        most: ``(n,)`` float64 of 0: that tIoU.
+        reached: ``(m, 2)`` float64 of 0: for each target the highest tIoU with a span of its label and with one of
+            another.
 
-    Returns:
-        For each span the number of the target with the highest tIoU (of equal ones that with its label,
-        or else the first), -1 where none overlaps, ``(n,)``; that tIoU, ``(n,)``; and for each target
-        the highest tIoU with a span of its label and with one of another, ``(m, 2)``.
-
+    >>> found, most, reached = np.array([-1]), np.zeros(1), np.zeros((1, 2))
     >>> nearest(np.array([[0.0, 9.0]]), np.array([1]), np.array([0]),
-    ...         np.array([[0.0, 10.0]]), np.array([0]), np.array([0, 1]))
+    ...         np.array([[0.0, 10.0]]), np.array([0]), np.array([0, 1]), found, most, reached)
+    >>> found, most, reached
     (array([0]), array([0.9]), array([[0. , 0.9]]))
     """
-    found, most = np.full(len(spans), -1, np.int64), np.zeros(len(spans))
-    reached = np.zeros((len(targets), 2))
-    # In place: where a signal interrupts numba while it makes Python objects of several arrays, it crashes.
-    _nearest(spans, labels, groups, targets, target_labels, target_firsts, found, most, reached)
-    return found, most, reached
-
-
-@numba.njit(cache=True)
-@no_type_check
-def _nearest(spans, labels, groups, targets, target_labels, target_firsts, found, most, reached):
     for i in range(len(spans)):
         if groups[i] < 0:
             continue

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable
-from typing import Any
 
 from spanloc.files import time_text
 from spanloc.lightning import Trainer
@@ -41,60 +40,6 @@ def counted(done: int, total: float, noun: str, seconds: float) -> str:
         return f"{done} {noun}, {time_text(round(seconds))} elapsed"
     left = time_text(round(seconds / done * (total - done)))
     return f"{done} of {total} {noun}, about {left} left"
-
-
-class Remaining:
-    """Estimates the time that is left of a training, with the validation that is still to come.
-
-    Validation takes as long as the passes so far; before the first, as if a batch of it took as long as
-    one of training.
-    """
-
-    def __init__(self, clock: Clock = time.monotonic) -> None:
-        self._clock, self._began = clock, clock()
-        self.start()
-
-    def start(self, first: int = 0) -> None:
-        """Starts the clock, of a training that begins after so many steps."""
-        self._begin, self._first = self._clock(), first
-        self._batches = self._validated_at = 0
-        self._validation = 0.0
-
-    def count(self) -> None:
-        """Counts a batch of training."""
-        self._batches += 1
-
-    def begin_pass(self) -> None:
-        """Starts the clock of a pass over a validation or test set."""
-        self._began = self._clock()
-
-    @property
-    def in_pass(self) -> float:
-        """Seconds since the pass began."""
-        return self._clock() - self._began
-
-    def end_pass(self, trainer: Trainer) -> None:
-        """Adds a pass over the validation set."""
-        self._validation += self.in_pass
-        self._validated_at = trainer.global_step - self._first
-
-    def left(self, trainer: Any) -> float:
-        """Seconds of the steps to come, and of the validation to come with them; inf: not known."""
-        whole = total_steps(trainer) - self._first
-        if not self._batches or not math.isfinite(whole):
-            return math.inf
-        # By batches: a step may have many, and the last step of an epoch fewer.
-        batches, size = trainer.num_training_batches, trainer.accumulate_grad_batches
-        if math.isfinite(batches):
-            size = batches / math.ceil(batches / size)
-        done = min(self._batches / size, whole)
-        training = (self._clock() - self._begin - self._validation) / done
-        if self._validated_at:
-            validation = self._validation / self._validated_at
-        else:
-            every = (trainer.val_check_batch or math.inf) * (trainer.check_val_every_n_epoch or 1)
-            validation = training * sum(trainer.num_val_batches) / every
-        return training * (whole - done) + max(validation * whole - self._validation, 0.0)
 
 
 def total_steps(trainer: Trainer) -> float:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spanloc.files import time_text
 from spanloc.lightning import Trainer, package
-from spanloc.training.callbacks.pace import Clock, Pace, Remaining, counted, total_steps
+from spanloc.training.callbacks.pace import Clock, Pace, counted, total_steps
 
 log = logging.getLogger(__name__)
 
@@ -33,37 +33,62 @@ class _Watching(package.callbacks.ProgressBar):
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         super().__init__()
-        self._clock, self._pace, self._remaining = clock, Pace(clock), Remaining(clock)
+        self._clock, self._pace, self._pass_began = clock, Pace(clock), clock()
+        self._first = self._batches = self._validated_at = 0
+        self._validation = 0.0
         self._loss: Tensor | None = None
         self._metric: Tensor | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Starts the clock. A resumed run has done none of its steps yet."""
-        self._pace = Pace(self._clock)
-        self._remaining.start(trainer.global_step)
-        self._loss = self._metric = None
+        self._pace, self._first = Pace(self._clock), trainer.global_step
+        self._batches = self._validated_at = 0
+        self._validation, self._loss, self._metric = 0.0, None, None
         super().on_train_start(trainer, pl_module)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Counts the batch."""
-        self._remaining.count()
+        self._batches += 1
         self._loss = outputs.get("loss") if isinstance(outputs, Mapping) else None
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_validation_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Starts the clock of the pass."""
-        self._remaining.begin_pass()
+        self._pass_began = self._clock()
         super().on_validation_start(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Stops it, and notes the metric that chooses the checkpoint."""
         if not trainer.sanity_checking:
-            self._remaining.end_pass(trainer)
+            self._validation += self._clock() - self._pass_began
+            self._validated_at = trainer.global_step - self._first
             monitor = getattr(trainer.checkpoint_callback, "monitor", None)
             self._metric = trainer.callback_metrics.get(monitor) if monitor else None
         super().on_validation_end(trainer, pl_module)
+
+    def _left(self, trainer: Any) -> float:
+        """Seconds of the steps to come, and of the validation to come with them; inf: not known.
+
+        Validation takes as long as the passes so far; before the first, as if a batch of it took as long as
+        one of training.
+        """
+        whole = total_steps(trainer) - self._first
+        if not self._batches or not math.isfinite(whole):
+            return math.inf
+        # By batches: a step may have many, and the last step of an epoch fewer.
+        batches, size = trainer.num_training_batches, trainer.accumulate_grad_batches
+        if math.isfinite(batches):
+            size = batches / math.ceil(batches / size)
+        done = min(self._batches / size, whole)
+        training = (self._pace.elapsed - self._validation) / done
+        if self._validated_at:
+            validation = self._validation / self._validated_at
+        else:
+            every = (trainer.val_check_batch or math.inf) * (trainer.check_val_every_n_epoch or 1)
+            validation = training * sum(trainer.num_val_batches) / every
+        return training * (whole - done) + max(validation * whole - self._validation, 0.0)
 
     def _values(self, trainer: Trainer) -> dict[str, str]:
         """The loss and the metric, where they are known, as text. Reading them waits for the device."""
@@ -98,7 +123,7 @@ class EpochBar(_Watching, package.callbacks.RichProgressBar):
 
     def _get_train_description(self, current_epoch: int) -> str:
         text = f"Epoch {_of(current_epoch + 1, self.trainer.max_epochs)}"
-        left = self._remaining.left(self.trainer)
+        left = self._left(self.trainer)
         if math.isfinite(left):
             text += f", about {time_text(round(left))} left"
         # As wide as the bar of the validation below, or both would flicker.
@@ -132,7 +157,7 @@ class ProgressLines(_Watching):
         self._epoch = trainer.current_epoch + 1
         super().on_train_batch_end(trainer, *args)
         if not self.is_disabled and self._pace.due():
-            log.info("%s", self._line(trainer, self._remaining.left(trainer)))
+            log.info("%s", self._line(trainer, self._left(trainer)))
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Prints the last line of the training."""
@@ -161,7 +186,7 @@ class ProgressLines(_Watching):
         self._done += 1
         count = sum(num_batches)
         if not self.is_disabled and self._done < count and self._pace.due():
-            done = counted(self._done, count, "batches", self._remaining.in_pass)
+            done = counted(self._done, count, "batches", self._clock() - self._pass_began)
             log.info("%s: %s", what, done)
 
     def _line(self, trainer: Trainer, left: float) -> str:

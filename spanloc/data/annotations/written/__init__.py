@@ -1,6 +1,5 @@
 """Predictions as files that other tools open, and that can be corrected and trained on again."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,21 +32,15 @@ __all__ = [
 _EDGES = r"\A\s|\s\Z"
 # Where Python, and so its readers of texts, ends a line.
 _LINES = r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]"
-_TRIMMED = Limit(
-    re.compile(_EDGES), "no white space around it, which readers of this format cut off"
-)
-_ONE_LINE = Limit(
-    re.compile(rf"{_EDGES}|\t|{_LINES}"), "one line, without tabs and white space around it"
-)
+_TRIMMED = Limit(_EDGES, "no white space around it, which readers of this format cut off")
+_ONE_LINE = Limit(rf"{_EDGES}|\t|{_LINES}", "one line, without tabs and white space around it")
 _CELL = Limit(
-    re.compile(rf"{_EDGES}|\t|{_LINES}|\A\""),
+    rf"{_EDGES}|\t|{_LINES}|\A\"",
     "one line, without tabs, white space around it, and a quotation mark in front",
 )
-_WORD = Limit(
-    re.compile(r"\s|\A<NA>\Z"), "no white space, which separates the fields of RTTM, and not <NA>"
-)
+_WORD = Limit(r"\s|\A<NA>\Z", "no white space, which separates the fields of RTTM, and not <NA>")
 _UNBROKEN = Limit(
-    re.compile(rf"{_EDGES}|[\x00-\x08\x0a-\x1f]"),
+    rf"{_EDGES}|[\x00-\x08\x0a-\x1f]",
     "no line breaks or control characters, and no white space around it",
 )
 

@@ -39,7 +39,7 @@ class Found(NamedTuple):
 class Limit(NamedTuple):
     """Text that a format has no place for: a pattern in it, and what is wanted, in words."""
 
-    pattern: re.Pattern[str]
+    pattern: str
     wanted: str
 
 
@@ -105,7 +105,7 @@ def wanted_label(text: object, limit: Limit | None) -> str | None:
         return f"a text of 1 to {_LONGEST} characters"
     if "\0" in text or _is_broken(text):
         return "characters that UTF-8 can hold, and no NUL"
-    return limit.wanted if limit is not None and limit.pattern.search(text) else None
+    return limit.wanted if limit is not None and re.search(limit.pattern, text) else None
 
 
 def wanted_name(name: str, limit: Limit | None) -> str | None:
@@ -122,7 +122,7 @@ def wanted_name(name: str, limit: Limit | None) -> str | None:
             "what is safe as the name of a file: parts of up to 255 bytes between '/', not empty, '.' "
             "or '..', without backslashes, drives and control characters"
         )
-    return limit.wanted if limit is not None and limit.pattern.search(name) else None
+    return limit.wanted if limit is not None and re.search(limit.pattern, name) else None
 
 
 def _is_broken(text: str) -> bool:

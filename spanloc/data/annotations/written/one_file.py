@@ -42,6 +42,8 @@ def _entry(record: Record, classes: list[str]) -> dict[str, Any]:
     entry: dict[str, Any] = {"duration": round(whole[1], _PLACES)}
     if record.subject is not None:
         entry["subject"] = record.subject
+    if record.weight != 1:
+        entry["weight"] = record.weight
     unseen = [*_seconds(record, record.ignored), *_seconds(record, record.spans[~known])]
     if unseen:
         entry["annotated"] = between(unseen, *whole)

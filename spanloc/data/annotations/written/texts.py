@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from spanloc.data.annotations.placed import between
 from spanloc.data.annotations.written.found import Found, decimals
 
 _NO_SPANS = "spans"
@@ -89,7 +90,8 @@ def textgrid(found: Sequence[Found]) -> bytes:
         "item []: ",
     ]
     for i, (title, (label, lane)) in enumerate(tiers.items(), 1):
-        intervals = _covering(lane, label, one.duration)
+        nothing = ((*stretch, "") for stretch in between(lane, 0.0, one.duration))
+        intervals = sorted([*((*span, label) for span in lane), *nothing])
         lines += (
             f"    item [{i}]:",
             '        class = "IntervalTier" ',
@@ -118,20 +120,6 @@ def _apart(spans: Sequence[tuple[float, float]]) -> list[list[tuple[float, float
         else:
             free.append(span)
     return lanes
-
-
-def _covering(
-    spans: Sequence[tuple[float, float]], label: str, duration: float
-) -> list[tuple[float, float, str]]:
-    intervals, place = [], 0.0
-    for start, end in spans:
-        if place < start:
-            intervals.append((place, start, ""))
-        intervals.append((start, end, label))
-        place = end
-    if place < duration:
-        intervals.append((place, duration, ""))
-    return intervals
 
 
 def _quoted(text: str) -> str:

@@ -1,0 +1,125 @@
+"""Folders in which recordings and their annotations may lie, and what the names of recordings say."""
+
+import logging
+import shutil
+
+import pytest
+from recordings import RATE, error_of, recording, table
+
+from spanloc.data import read_annotations
+from spanloc.data.survey import survey_records
+
+IDS = ["s1/a", "s1/b", "s2/a"]
+
+
+def ids(root, **options):
+    found = read_annotations(root, fps=RATE, **options)
+    return {record.id: record for records in found.subsets.values() for record in records}
+
+
+@pytest.fixture
+def by_subject(tmp_path):
+    """Recordings in a folder for each subject, with a label track beside each."""
+    for name in IDS:
+        folder = tmp_path / name.partition("/")[0]
+        recording(folder, name[-1])
+        table(folder, f"{IDS.index(name)}\t4\twalk\n", f"{name[-1]}.txt")
+    return tmp_path
+
+
+@pytest.mark.parametrize("parent", ["data", "."])
+def test_labels_in_the_folders_of_subjects_are_those_of_the_recordings_beside_them(
+    by_subject, parent
+):
+    if parent == "data":
+        (by_subject / "data").mkdir()
+        for name in ("s1", "s2"):
+            shutil.move(by_subject / name, by_subject / "data" / name)
+    found = ids(by_subject)
+    assert [*found] == IDS
+    starts = [round(found[name].spans[0, 0].item() / RATE) for name in IDS]
+    assert starts == [0, 1, 2]
+
+
+def test_hidden_files_and_results_of_runs_are_no_recordings(by_subject):
+    recording(by_subject / "runs" / "train", "features")
+    (by_subject / "runs" / "train" / ".hydra").mkdir()
+    table(by_subject / "s1", "0\t1\twalk\n", "._a.txt")
+    assert [*ids(by_subject)] == IDS
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".csv"])
+def test_recordings_and_labels_may_lie_in_two_folders(tmp_path, suffix):
+    recording(tmp_path / "audio", "a", "b")
+    if suffix == ".csv":
+        for path in (tmp_path / "audio").glob("*.npy"):
+            table(path.parent, "x\n" + "1\n" * 500, f"{path.stem}.csv")
+            path.unlink()
+    (tmp_path / "labels").mkdir()
+    for name in "ab":
+        table(tmp_path / "labels", "1\t4\twalk\n", f"{name}.txt")
+    assert [*ids(tmp_path)] == ["a", "b"]
+
+
+def test_a_table_names_recordings_by_the_folders_they_are_in(by_subject):
+    for path in by_subject.rglob("*.txt"):
+        path.unlink()
+    table(by_subject, "sequence,start,end\ns1/a,1,2\ns1/b.npy,1,2\ns2/a,1,2\n", "annotations.csv")
+    assert [*ids(by_subject)] == IDS
+
+
+def test_folders_below_are_not_read_where_the_folder_itself_has_recordings(by_subject):
+    recording(by_subject, "c")
+    table(by_subject, "1\t4\twalk\n", "c.txt")
+    assert [*ids(by_subject)] == ["c"]
+
+
+def test_recordings_without_a_file_are_left_out_where_that_is_asked_for(tmp_path, caplog):
+    recording(tmp_path / "data", "a")
+    table(tmp_path, "sequence,start,end\na,1,2\nb,1,2\nc,1,2\n", "annotations.csv")
+    assert "or leave out all such recordings: data.absent=skip; 2 are missing" in error_of(
+        tmp_path, fps=RATE
+    )
+    with caplog.at_level(logging.WARNING):
+        assert [*ids(tmp_path, absent="skip")] == ["a"]
+    assert "recordings left out, as they have no file: 'b', 'c'" in caplog.text
+    assert "data.absent is 'no'; wanted error or skip" in error_of(tmp_path, absent="no")
+    (tmp_path / "data" / "a.npy").unlink()
+    assert "there is no such recording" in error_of(tmp_path, fps=RATE, absent="skip")
+
+
+def test_a_pattern_finds_the_subjects_in_the_names(by_subject, caplog):
+    found = ids(by_subject, subject_pattern="^s([0-9])/")
+    assert [found[name].subject for name in IDS] == ["1", "1", "2"]
+    table(by_subject, "sequence,subject\ns1/a,anna\ns1/b,\ns2/a,\n", "subsets.csv")
+    with caplog.at_level(logging.WARNING):
+        found = ids(by_subject, subject_pattern="^s1")
+    assert [found[name].subject for name in IDS] == ["anna", "s1", None]
+    assert "data.subject_pattern finds no subject in 's2/a'" in caplog.text
+    assert "data.subject_pattern is '(s'; wanted a regular expression: " in error_of(
+        by_subject, fps=RATE, subject_pattern="(s"
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "suggested"),
+    [
+        (["s1/a", "s1/b", "s2/a", "s2/b"], """'data.subject_pattern="^([^/]+)/"' (2 subjects: 's1', 's2')"""),
+        (["s1_a", "s1_b", "s2-a", "s2_b"], """'data.subject_pattern="^([^/_-]+)[_-]"' (2 subjects: 's1', 's2')"""),
+        (["rec_1", "rec_2", "rec_3"], ""),
+        (["a_1", "b_1", "c_1"], ""),
+        (["s1_a", "s1_b", "s2_a", "other"], ""),
+    ],
+)  # fmt: skip
+def test_a_check_suggests_the_pattern_that_divides_the_names(tmp_path, names, suggested):
+    for name in names:
+        place = tmp_path / "data" / name
+        recording(place.parent, place.name)
+    rows = "".join(f"{name},1,2\n" for name in names)
+    table(tmp_path, f"sequence,start,end\n{rows}", "annotations.csv")
+    found = read_annotations(tmp_path, fps=RATE)
+    records = [record for part in found.subsets.values() for record in part]
+    (note,) = [
+        one for one in survey_records(records, found.classes).findings if one.kind == "no subjects"
+    ]
+    assert note.advice.endswith(suggested or "whole subjects.")
