@@ -68,10 +68,13 @@ def test_a_table_names_recordings_by_the_folders_they_are_in(by_subject):
     assert [*ids(by_subject)] == IDS
 
 
-def test_folders_below_are_not_read_where_the_folder_itself_has_recordings(by_subject):
-    recording(by_subject, "c")
-    table(by_subject, "1\t4\twalk\n", "c.txt")
-    assert [*ids(by_subject)] == ["c"]
+def test_recordings_are_read_from_the_folder_or_those_below_wherever_there_are_more(by_subject):
+    table(by_subject, "patient,age\n1,30\n2,40\n", "patients.csv")
+    assert [*ids(by_subject)] == IDS
+    for name in ("c", "d", "e"):
+        recording(by_subject, name)
+        table(by_subject, "1\t4\twalk\n", f"{name}.txt")
+    assert [*ids(by_subject)] == ["c", "d", "e"]
 
 
 def test_recordings_without_a_file_are_left_out_where_that_is_asked_for(tmp_path, caplog):

@@ -37,27 +37,28 @@ class Files(NamedTuple):
 def files_in(root: Path) -> Files:
     """The files of ``data`` and below it, of the folder itself, and of the folders of subsets.
 
-    Where no recording is among them, the files of all folders below: the folder that holds all recordings then is
-    what ``data`` would be, and annotations may lie in another one.
+    Where ``data`` holds no recording, and all folders below hold more than these, the files of all folders below.
+    The folder that holds all recordings then is what ``data`` would be; annotations may lie in another one.
     """
     names: dict[Path, str] = {}
     for folder in _places(root):
         below = folder == root / "data"
         names |= _named(files_below(folder) if below else folder.iterdir(), folder)
-    if signals := _signals(names, root):
+    signals = _signals(names, root)
+    if any(path.is_relative_to(root / "data") for path in signals.values()):
         return Files(names, signals)
-    names = _named(files_below(root), root)
-    recordings = list(_signals(names, root).values())
+    names_below = _named(files_below(root), root)
+    recordings = [p for p in _signals(names_below, root).values() if p.parent != root]
     for kinds in ((".csv", ".tsv", ".txt"), (".txt",)):
         # Beside recordings of other kinds they are annotations.
         recordings = [path for path in recordings if path.suffix.lower() not in kinds] or recordings
-    if not recordings:
-        return Files(names, {})
+    if len(recordings) <= len(signals):
+        return Files(names, signals)
     home = Path(os.path.commonpath([path.parent for path in recordings]))
     names = {
         path: name if path.parent == root else name.partition("/")[2]
-        for path, name in names.items()
-    } | _named((path for path in names if path.is_relative_to(home)), home)
+        for path, name in names_below.items()
+    } | _named((path for path in names_below if path.is_relative_to(home)), home)
     return Files(names, {_id(names[path]): path for path in recordings})
 
 
