@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.io
 import soundfile
 from recordings import edf
 
@@ -55,6 +56,7 @@ def write_wfdb(path):
 WRITERS = {
     ".npy": lambda path: np.save(path, VALUES),
     ".npz": lambda path: np.savez_compressed(path, signal=VALUES),
+    ".mat": lambda path: scipy.io.savemat(path, {"signal": VALUES, "fs": RATE}),
     ".csv": lambda path: TABLE.to_csv(path, index=False),
     ".tsv": lambda path: TABLE.to_csv(path, index=False, sep="\t"),
     ".txt": lambda path: TABLE.to_csv(path, index=False, sep=";"),
@@ -63,7 +65,7 @@ WRITERS = {
     ".edf": write_edf, ".bdf": write_edf, ".hea": write_wfdb,
 }  # fmt: skip
 # What the file does not hold.
-NO_RATE, NO_NAMES = (".npy", ".npz"), (".npy", ".npz", ".wav", ".flac")
+NO_RATE, NO_NAMES = (".npy", ".npz"), (".npy", ".npz", ".mat", ".wav", ".flac")
 EXTRAS = {
     ".h5": ("h5py", "hdf5"), ".hdf5": ("h5py", "hdf5"), ".wav": ("soundfile", "audio"),
     ".flac": ("soundfile", "audio"), ".edf": ("edfio", "edf"), ".bdf": ("edfio", "edf"),
@@ -203,8 +205,8 @@ def test_the_rate_that_is_given_stands_where_the_file_has_none_or_nearly_the_sam
 
 
 def test_an_unknown_suffix_names_those_that_are_known(tmp_path):
-    with pytest.raises(ValueError, match=r"x\.mat: suffix is '\.mat'; wanted one of \.npy, \.npz"):
-        open_signal(tmp_path / "x.mat")
+    with pytest.raises(ValueError, match=r"x\.abc: suffix is '\.abc'; wanted one of \.npy, \.npz"):
+        open_signal(tmp_path / "x.abc")
 
 
 def test_a_wfdb_record_opens_without_a_suffix(written):
@@ -249,7 +251,7 @@ def test_an_array_in_memory_is_a_signal():
 
 def test_a_signal_is_found_by_name_once(tmp_path):
     (tmp_path / "sub").mkdir()
-    for name in ("a.1.npy", "sub/b.WAV", "c.csv", "c.hea", "d.mat", "e.txt", "e.TXT"):
+    for name in ("a.1.npy", "sub/b.WAV", "c.csv", "c.hea", "d.abc", "e.txt", "e.TXT"):
         (tmp_path / name).touch()
     assert find_signal(tmp_path, "a.1") == tmp_path / "a.1.npy"
     assert find_signal(tmp_path, "sub/b") == tmp_path / "sub" / "b.WAV"

@@ -124,7 +124,7 @@ def read_annotations(
             ``valid``, ``test`` and capital letters are understood without it.
         tier: Of ``textgrid`` and ``elan``; needed where there are several. ``*``: all, of ``textgrid``.
         extension: Of the annotations of ``wfdb``.
-        key: The name of the array, where files hold several (``.npz``, ``.h5``).
+        key: The name of the array, where files hold several (``.npz``, ``.h5``, ``.mat``).
         channels, on_rate: Which channels of the files to take, by name or by number from 0, and
             whether those of one file may differ in their rate, as in
             :func:`~spanloc.data.signals.open_signal`.

@@ -6,6 +6,7 @@ from spanloc.data.signals.channels import Channels, Stretch
 from spanloc.data.signals.edf import EdfSignal
 from spanloc.data.signals.filled import Filled
 from spanloc.data.signals.hdf5 import Hdf5Signal
+from spanloc.data.signals.matlab import MatSignal
 from spanloc.data.signals.mixed import MixedRates
 from spanloc.data.signals.opening import SUFFIXES, find_signal, open_signal
 from spanloc.data.signals.parquet import ParquetSignal
@@ -26,6 +27,7 @@ __all__ = [
     "Filled",
     "Hdf5Signal",
     "LogSpectrogram",
+    "MatSignal",
     "MixedRates",
     "NpySignal",
     "NpzSignal",

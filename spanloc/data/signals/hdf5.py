@@ -12,6 +12,7 @@ from spanloc.data.signals.channels import columns_for
 from spanloc.data.signals.clock import Clock, clock_of, time_column
 from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import (
+    RATES,
     checked_rate,
     checked_shape,
     library,
@@ -19,8 +20,6 @@ from spanloc.data.signals.reading import (
     require_size,
     shown_path,
 )
-
-_RATES = ("rate", "fs", "sampling_rate")
 
 
 class Hdf5Signal(Signal):
@@ -67,7 +66,7 @@ class Hdf5Signal(Signal):
             # Nothing compresses better; a header alone must not make anyone wait for its fill values.
             if data.nbytes > 1100 * data.id.get_storage_size():
                 raise ValueError(f"{where}: {place}shape is {data.shape}, but not all is written")
-            for name in _RATES:
+            for name in RATES:
                 for attributes in (file.attrs, data.attrs):
                     if name in attributes:
                         self.rate = checked_rate(path, _number(attributes[name]))

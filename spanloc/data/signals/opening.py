@@ -14,6 +14,7 @@ from spanloc.data.signals.channels import choose, some_channels
 from spanloc.data.signals.clock import Clock
 from spanloc.data.signals.edf import open_edf
 from spanloc.data.signals.hdf5 import Hdf5Signal
+from spanloc.data.signals.matlab import MatSignal
 from spanloc.data.signals.mixed import require_one_rate
 from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import checked_rate, shown_path
@@ -28,6 +29,7 @@ _OPENERS: dict[str, Callable[..., Signal]] = {
     **dict.fromkeys((".csv", ".tsv", ".txt"), CsvSignal),
     ".parquet": parquet.ParquetSignal,
     **dict.fromkeys((".h5", ".hdf5"), Hdf5Signal),
+    ".mat": MatSignal,
     **dict.fromkeys((".wav", ".flac"), AudioSignal),
     **dict.fromkeys((".edf", ".bdf"), open_edf),
     ".hea": open_wfdb,
@@ -55,6 +57,7 @@ def open_signal(
     ``.txt``                the same
     ``.parquet``            the row groups that are needed
     ``.h5`` ``.hdf5``       one data set, or the one at the ``key``
+    ``.mat``                one matrix, or that of the ``key``; its longer side are the steps
     ``.wav`` ``.flac``      ``spanloc[audio]``
     ``.edf`` ``.bdf``       ``spanloc[edf]``
     ``.hea``, or no suffix  a WFDB record, ``spanloc[wfdb]``
@@ -144,9 +147,11 @@ def recordings_among(paths: Iterable[Path], top: Path) -> list[Path]:
 
     Texts (``.txt``) are recordings if they begin with numbers and no other recording lies in their folder, below
     it, or above it (but ``top`` itself may hold tables): beside others they are something else. Selection tables
-    of Raven never are.
+    of Raven never are, nor is a ``.mat`` with the numbers of a WFDB record.
     """
     known = [p for p in paths if p.suffix.lower() in SUFFIXES and not p.match("*selections.txt")]
+    wfdb = {path.with_suffix("") for path in known if path.suffix.lower() == ".hea"}
+    known = [p for p in known if p.suffix.lower() != ".mat" or p.with_suffix("") not in wfdb]
     others = {path.parent for path in known if path.suffix.lower() != ".txt"}
     taken = {folder for other in others for folder in (other, *other.parents)}
 
@@ -181,7 +186,7 @@ def find_signal(folder: str | Path, name: str) -> Path:
             if os.path.isfile(path) and not (found and path.samefile(found[-1])):
                 found.append(path)
     if len(found) > 1:
-        found = [path for path in found if path.suffix.lower() != ".txt"] or found
+        found = recordings_among([p for p in found if p.suffix.lower() != ".txt"], folder) or found
     if len(found) > 1:
         raise ValueError(
             f"{shown_path(found[0])}: there is also {shown_path(found[1])}; wanted one of them"

@@ -17,6 +17,8 @@ from spanloc.files import pip_install
 MOST_BYTES, KEPT_BYTES = 2**31, 2**30
 # No sensor and no feature extractor has more, recordings often have as many steps.
 _MOST_CHANNELS = 2**13
+#: Names of the rate in a file.
+RATES = ("rate", "fs", "sampling_rate")
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 # Bytes by which the encoding of a text is judged.
 _SAMPLE = 2**22
