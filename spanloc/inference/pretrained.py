@@ -29,7 +29,7 @@ _CARD = """---
 {{ card_data }}
 ---
 
-A model of [spanloc](https://pypi.org/project/spanloc/): it says where in a sequence something starts and ends.
+A model of spanloc: it says where in a sequence something starts and ends.
 
 ```python
 from spanloc.inference.pretrained import PretrainedLocalizer

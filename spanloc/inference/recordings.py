@@ -7,7 +7,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
-from spanloc.data.annotations.beside import signals_in
+from spanloc.data.annotations.beside import ANNOTATION_FILES, signals_in
 from spanloc.data.signals import SUFFIXES
 from spanloc.data.signals.opening import files_below, recordings_among
 from spanloc.files import shown
@@ -84,7 +84,9 @@ def _of(text: str) -> Iterator[Recording]:
 def _in_folder(folder: Path) -> list[Recording]:
     if (folder / "data").is_dir() and any(folder.glob("annotations.*")):
         return [Recording(name, path) for name, path in sorted(signals_in(folder).items())]
-    files = recordings_among((path for path in files_below(folder) if path.is_file()), folder)
+    ours = {path for path in folder.glob("*.*") if path.stem in ANNOTATION_FILES}
+    files = [path for path in files_below(folder) if path not in ours and path.is_file()]
+    files = recordings_among(files, folder)
     return [Recording(_below(folder, path), path) for path in sorted(files)]
 
 

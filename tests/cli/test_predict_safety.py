@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from predicting import NAMES, PREDICT, RATE, outputs, signal, spans_of, write_csv
+from recordings import edf
 from test_predict import counting
 
 import spanloc.cli.predict as command
@@ -29,20 +30,13 @@ def predict(cli, named_model, tmp_path):
     return run
 
 
-def write_edf(path, values):
-    edfio = pytest.importorskip("edfio")
-    signals = [
-        edfio.EdfSignal(values[:, i], RATE, label=name, physical_range=(-9, 9))
-        for i, name in enumerate(NAMES)
-    ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    edfio.Edf(signals).write(path)
-
-
 @pytest.mark.parametrize("kind", ["edf", "csv"])
 def test_a_recording_is_not_replaced_by_what_was_found_in_it(predict, tmp_path, kind, monkeypatch):
     file = tmp_path / "in" / f"a.{kind}"
-    (write_edf if kind == "edf" else write_csv)(file, signal())
+    write_csv(file, signal())
+    if kind == "edf":
+        channels = {name: (RATE, signal()[:, i]) for i, name in enumerate(NAMES)}
+        edf(file, channels, limits=(-9, 9))
     before, calls = file.read_bytes(), counting(monkeypatch)
     words = (f"format=[json,{kind}]", "joint=false", "hydra.run.dir=in")
     stop = predict("input=in", *words)
@@ -237,3 +231,10 @@ def test_a_pattern_finds_each_file_once(tmp_path, monkeypatch):
     shutil.copytree("pp/x", "qq")
     with pytest.raises(ValueError, match=r"qq/a.npy lies outside pp; give a pattern from there on"):
         find_recordings(["pp/*/../../qq/*.npy"])
+
+
+def test_annotations_in_a_folder_of_subjects_are_no_recording(tmp_path):
+    (tmp_path / "s1").mkdir()
+    for name in ("s1/a.csv", "annotations.csv", "subsets.csv"):
+        (tmp_path / name).write_text("x,y\n1,2\n")
+    assert [one.id for one in find_recordings([str(tmp_path)])] == ["s1/a"]

@@ -19,6 +19,8 @@ from spanloc.data.signals.reading import listed, shown_path
 from spanloc.files import shown
 from spanloc.structures import Timeline
 
+#: Files of a folder that are no recordings, without their suffixes.
+ANNOTATION_FILES = ("annotations", "subsets")
 _MOST_HINTS = 100
 
 
@@ -85,7 +87,7 @@ def _named(files: Iterable[Path], folder: Path) -> dict[Path, str]:
 
 def _signals(names: Mapping[Path, str], root: Path) -> dict[str, Path]:
     ours = {
-        path for path in names if path.parent == root and path.stem in ("annotations", "subsets")
+        path for path in names if path.parent == root and path.stem in ANNOTATION_FILES
     }
     found: dict[str, Path] = {}
     for path in recordings_among([path for path in names if path not in ours], root):
