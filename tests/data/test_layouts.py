@@ -56,9 +56,54 @@ def test_recordings_and_labels_may_lie_in_two_folders(tmp_path, suffix):
             table(path.parent, "x\n" + "1\n" * 500, f"{path.stem}.csv")
             path.unlink()
     (tmp_path / "labels").mkdir()
-    for name in "ab":
-        table(tmp_path / "labels", "1\t4\twalk\n", f"{name}.txt")
-    assert [*ids(tmp_path)] == ["a", "b"]
+    for start, name in enumerate("ab"):
+        table(tmp_path / "labels", f"{start}\t4\twalk\n", f"{name}.txt")
+    found = ids(tmp_path)
+    assert [*found] == ["audio/a", "audio/b"]
+    assert [record.spans[0, 0].item() / RATE for record in found.values()] == [0, 1]
+    for path in (tmp_path / "labels").iterdir():
+        path.unlink()
+    table(tmp_path, "sequence,start,end\na,1,2\naudio/b,1,2\n", "annotations.csv")
+    assert [*ids(tmp_path)] == ["audio/a", "audio/b"]
+
+
+def test_labels_beside_other_recordings_are_not_those_of_a_namesake(tmp_path, caplog):
+    recording(tmp_path / "s1", "a", "b")
+    (tmp_path / "s2").mkdir()
+    for name in ("s1/a", "s2/b"):
+        table(tmp_path, "1\t4\twalk\n", f"{name}.txt")
+    assert [*ids(tmp_path)] == ["s1/a"]
+    assert "no recordings of these names: 's2/b.txt'" in caplog.text
+
+
+@pytest.mark.parametrize("other", ["old/a.txt", "a.extra/note.txt", "praat/a.TextGrid"])
+def test_other_files_in_folders_of_data_are_no_annotations(tmp_path, other):
+    recording(tmp_path / "data", "a", "b")
+    table(tmp_path / "data", "1\t4\twalk\n", "b.txt")
+    (tmp_path / "data" / other).parent.mkdir()
+    table(tmp_path / "data", "2\t3\twalk\n", other)
+    assert [*ids(tmp_path)] == ["b"]
+
+
+@pytest.mark.parametrize("parent", ["data", "."])
+def test_subsets_may_be_folders_with_folders_inside(tmp_path, parent):
+    for name in ("training/p1/a", "testing/p2/b"):
+        path = tmp_path / parent / name
+        recording(path.parent, path.name)
+        table(path.parent, "1\t4\twalk\n", f"{path.name}.txt")
+    found = ids(tmp_path)
+    assert {name: record.subset for name, record in found.items()} == {
+        "training/p1/a": "training",
+        "testing/p2/b": "testing",
+    }
+
+
+def test_a_label_for_each_step_may_lie_beside_its_recording_in_a_folder(tmp_path):
+    for name in ("s1/a", "s2/a"):
+        path = tmp_path / name
+        recording(path.parent, path.name)
+        table(path.parent, "0\n" * 400 + "walk\n" * 100, f"{path.name}.txt")
+    assert [*ids(tmp_path, format="lines")] == ["s1/a", "s2/a"]
 
 
 def test_a_table_names_recordings_by_the_folders_they_are_in(by_subject):
@@ -87,6 +132,8 @@ def test_recordings_without_a_file_are_left_out_where_that_is_asked_for(tmp_path
         assert [*ids(tmp_path, absent="skip")] == ["a"]
     assert "recordings left out, as they have no file: 'b', 'c'" in caplog.text
     assert "data.absent is 'no'; wanted error or skip" in error_of(tmp_path, absent="no")
+    table(tmp_path, "sequence,start,end,label\na,1,2,x\nb,1,2,y\n", "annotations.csv")
+    assert read_annotations(tmp_path, fps=RATE, absent="skip").classes == ["x"]
     (tmp_path / "data" / "a.npy").unlink()
     assert "there is no such recording" in error_of(tmp_path, fps=RATE, absent="skip")
 
@@ -110,6 +157,7 @@ def test_a_pattern_finds_the_subjects_in_the_names(by_subject, caplog):
         (["s1/a", "s1/b", "s2/a", "s2/b"], """'data.subject_pattern="^([^/]+)/"' (2 subjects: 's1', 's2')"""),
         (["s1_a", "s1_b", "s2-a", "s2_b"], """'data.subject_pattern="^([^/_-]+)[_-]"' (2 subjects: 's1', 's2')"""),
         (["rec_1", "rec_2", "rec_3"], ""),
+        (["testing/a", "testing/b", "training/a", "training/b"], ""),
         (["a_1", "b_1", "c_1"], ""),
         (["s1_a", "s1_b", "s2_a", "other"], ""),
     ],

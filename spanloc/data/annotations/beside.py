@@ -3,6 +3,7 @@
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC
 from difflib import get_close_matches
@@ -28,40 +29,35 @@ class Files(NamedTuple):
     """The files of a folder of annotated recordings.
 
     Args:
-        names: All that may be recordings or annotations, with the part of their paths that is an id, and the suffix.
+        names: All that may be recordings or annotations, by path: the id that they would have, and the suffix.
         signals: The recordings, by id.
+        below: Whether they lie in any folders below.
     """
 
     names: Mapping[Path, str]
     signals: Mapping[str, Path]
+    below: bool = False
 
 
 def files_in(root: Path) -> Files:
     """The files of ``data`` and below it, of the folder itself, and of the folders of subsets.
 
     Where ``data`` holds no recording, and all folders below hold more than these, the files of all folders below.
-    The folder that holds all recordings then is what ``data`` would be; annotations may lie in another one.
     """
     names: dict[Path, str] = {}
     for folder in _places(root):
-        below = folder == root / "data"
-        names |= _named(files_below(folder) if below else folder.iterdir(), folder)
+        inner = folder.rglob("*") if folder == root / "data" else folder.iterdir()
+        names |= _named(inner, folder)
     signals = _signals(names, root)
     if any(path.is_relative_to(root / "data") for path in signals.values()):
         return Files(names, signals)
     names_below = _named(files_below(root), root)
-    recordings = [p for p in _signals(names_below, root).values() if p.parent != root]
+    below = {name: p for name, p in _signals(names_below, root).items() if p.parent != root}
     for kinds in ((".csv", ".tsv", ".txt"), (".txt",)):
         # Beside recordings of other kinds they are annotations.
-        recordings = [path for path in recordings if path.suffix.lower() not in kinds] or recordings
-    if len(recordings) <= len(signals):
-        return Files(names, signals)
-    home = Path(os.path.commonpath([path.parent for path in recordings]))
-    names = {
-        path: name if path.parent == root else name.partition("/")[2]
-        for path, name in names_below.items()
-    } | _named((path for path in names_below if path.is_relative_to(home)), home)
-    return Files(names, {_id(names[path]): path for path in recordings})
+        below = {name: p for name, p in below.items() if p.suffix.lower() not in kinds} or below
+    more = len(below) > len(signals)
+    return Files(names_below, below, True) if more else Files(names, signals)
 
 
 def signals_in(root: Path) -> Mapping[str, Path]:
@@ -69,34 +65,73 @@ def signals_in(root: Path) -> Mapping[str, Path]:
     return files_in(root).signals
 
 
-def _places(root: Path) -> list[Path]:
-    places = (root / "data", root, *(root / subset for subset in SUBSETS))
-    return [folder for folder in places if folder.is_dir()]
+def annotations_in(root: Path, there: Files, ending: str, *, own: bool) -> dict[Path, str]:
+    """The files of annotations with an ending, in small letters, and for each the id of its recording.
 
-
-def _named(files: Iterable[Path], folder: Path) -> dict[Path, str]:
-    # Tables come last: beside a recording of the same name they are something else.
-    ordered = sorted(files, key=lambda path: (path.suffix.lower() in (".csv", ".tsv"), path))
-    # Names with a dot in front are of an editor or a Mac, which also writes accents as characters of their own.
-    return {
-        path: normalize("NFC", path.relative_to(folder).as_posix())
-        for path in ordered
-        if not path.name.startswith(".")
+    Args:
+        root, there: The folder, and its files.
+        ending: Of their names.
+        own: Whether each is of one recording. It lies in a folder of ``data``, the folder itself or one of subsets, or beside its recording; or
+            else, where none lies beside its recording, in another folder with the same path inside it.
+    """
+    found = {
+        file: _recording_of(name, there.signals)
+        for file, name in sorted(there.names.items())
+        if name.lower().endswith(ending) and file.name.lower() != "subsets.csv"
     }
-
-
-def _signals(names: Mapping[Path, str], root: Path) -> dict[str, Path]:
-    ours = {
-        path for path in names if path.parent == root and path.stem in ANNOTATION_FILES
-    }
-    found: dict[str, Path] = {}
-    for path in recordings_among([path for path in names if path not in ours], root):
-        found.setdefault(_id(names[path]), path)
+    signals, folders = there.signals, _places(root)
+    if not there.below:
+        return {f: n for f, n in found.items() if f.parent in folders or (own and n in signals)}
+    if not any(signals.get(name, file) != file for file, name in found.items()):
+        ids = by_part({name: name for name in signals}, _inside)
+        return {file: ids.get(_inside(name), name) for file, name in found.items()}
     return found
 
 
-def _id(name: str) -> str:
-    return Path(name).with_suffix("").as_posix()
+def _recording_of(path: str, signals: Mapping[str, Path]) -> str:
+    # The longest beginning, up to a dot, that names a signal: "x.Table.1.selections.txt" is of "x".
+    folder, slash, name = path.rpartition("/")
+    stem = name
+    while "." in stem[1:]:
+        stem = stem.rpartition(".")[0]
+        if f"{folder}{slash}{stem}" in signals:
+            return f"{folder}{slash}{stem}"
+    return f"{folder}{slash}{Path(name).stem}"
+
+
+def _inside(name: str) -> str:
+    """The path inside the first folder; of a name without a folder, the name."""
+    return name.partition("/")[2] or name
+
+
+def by_part(ids: Mapping[str, str], part: Callable[[str], str]) -> dict[str, str]:
+    """The ids by a part of their names, where it is that of one alone."""
+    parts = Counter(part(name) for name in ids)
+    return {part(name): own for name, own in ids.items() if parts[part(name)] == 1}
+
+
+def _places(root: Path) -> list[Path]:
+    found = (root / "data", root, *(root / subset for subset in SUBSETS))
+    return [folder for folder in found if folder.is_dir()]
+
+
+def _named(files: Iterable[Path], folder: Path) -> dict[Path, str]:
+    named = {}
+    # Tables come last: beside a recording of the same name they are something else.
+    for path in sorted(files, key=lambda path: (path.suffix.lower() in (".csv", ".tsv"), path)):
+        inside = path.relative_to(folder)
+        if not any(part.startswith(".") for part in inside.parts):  # of an editor or a Mac
+            # A Mac writes names of files with accents as characters of their own.
+            named[path] = normalize("NFC", inside.as_posix())
+    return named
+
+
+def _signals(names: Mapping[Path, str], root: Path) -> dict[str, Path]:
+    ours = {path for path in names if path.parent == root and path.stem in ANNOTATION_FILES}
+    found: dict[str, Path] = {}
+    for path in recordings_among([path for path in names if path not in ours], root):
+        found.setdefault(Path(names[path]).with_suffix("").as_posix(), path)
+    return found
 
 
 def without_suffix(name: str) -> str:
@@ -110,18 +145,13 @@ def without_suffix(name: str) -> str:
 
 
 def signal_of(
-    entry: Annotated,
-    root: Path,
-    known: Callable[[], Mapping[str, Path]],
-    hint: Callable[[str], str],
-    options: Mapping[str, Any],
+    entry: Annotated, root: Path, hint: Callable[[str], str], options: Mapping[str, Any]
 ) -> Signal:
-    """The signal of a sequence: ``<id>`` with a suffix, in ``data``, beside its annotations, or where others are.
+    """The signal of a sequence: ``<id>`` with a suffix, in ``data`` or beside its annotations.
 
     Args:
         entry: The sequence.
         root: The folder.
-        known: Gives all recordings of the folder.
         hint: The end of the error about an id without a recording.
         options: Of :func:`~spanloc.data.signals.open_signal`.
     """
@@ -130,28 +160,25 @@ def signal_of(
         found = _found(folder, entry)
         if found is not None:
             return open_signal(found, **options)
-    if entry.id in known():
-        return open_signal(known()[entry.id], **options)
     what = f"there is no such recording in {shown_path(root / 'data')}"
     if path.exists():
         what = f"{shown_path(path)} is not a regular file"
     raise FileNotFoundError(f"{entry.where}: {what}{hint(entry.id)}")
 
 
-def similar_recording(
-    known: Callable[[], Mapping[str, Path]], taken: Collection[str]
-) -> Callable[[str], str]:
-    """A function that suggests one of the ``known`` recordings with a similar name, for errors.
+def similar_recording(root: Path, taken: Collection[str]) -> Callable[[str], str]:
+    """A function that suggests the recording of a folder with a similar name, for errors.
 
     It suggests none of those whose ids are ``taken``, and nothing after a number of questions: where all names
     are wrong, the first few show how.
     """
+    free: list[str] = []
     asked = count()
 
     def hint(name: str) -> str:
         if next(asked) >= _MOST_HINTS:
             return ""
-        free = [one for one in known() if one not in taken]
+        free[:] = free or [one for one in signals_in(root) if one not in taken]
         parts = [one for one in free if re.match(rf"{re.escape(name)}[^a-zA-Z0-9]", one)]
         if len(parts) > 1:
             return f"; a recording is one file: if they are of the same time, join the columns of {listed(parts)}"

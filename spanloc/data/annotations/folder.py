@@ -2,18 +2,18 @@
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from unicodedata import normalize
 
-from spanloc.data.annotations.beside import signal_of, signals_in, similar_recording
+from spanloc.data.annotations.beside import signal_of, similar_recording
 from spanloc.data.annotations.formats import read_content
 from spanloc.data.annotations.meaning import Meaning
 from spanloc.data.annotations.records import Annotations, Record, lay
 from spanloc.data.annotations.rows import (
     SUBSETS,
+    Annotated,
     BadSpan,
     Case,
     Content,
@@ -23,6 +23,7 @@ from spanloc.data.annotations.rows import (
     Reading,
     Unit,
 )
+from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import listed
 
 log = logging.getLogger(__name__)
@@ -197,21 +198,20 @@ def read_annotations(
     content = read_content(root, format, reading)
     if subject_pattern is not None:
         content = _with_subjects(content, subject_pattern)
-    known = cache(lambda: signals_in(root))
-    hint = similar_recording(known, {entry.id for entry in content.sequences})
-    read = lay(
-        content,
-        lambda entry: entry.signal or signal_of(entry, root, known, hint, options),
-        meaning,
-        refused,
-        absent,
-    )
+    hint = similar_recording(root, {entry.id for entry in content.sequences})
+
+    def opened(entry: Annotated) -> Signal:
+        return entry.signal or signal_of(entry, root, hint, options)
+
+    if absent == "skip":
+        content = _with_files(content, opened)
+    read = lay(content, opened, meaning, refused)
     return replace(read, files=_sources(content, root))
 
 
 def _with_subjects(content: Content, pattern: str) -> Content:
     try:
-        wanted = re.compile(pattern)
+        wanted = re.compile(str(pattern))
     except re.error as error:
         raise ValueError(
             f"data.subject_pattern is {pattern!r}; wanted a regular expression: {error}"
@@ -226,6 +226,26 @@ def _with_subjects(content: Content, pattern: str) -> Content:
             "%s: data.subject_pattern finds no subject in %s", content.file, listed(without)
         )
     return replace(content, sequences=entries)
+
+
+def _with_files(content: Content, opened: Callable[[Annotated], Signal]) -> Content:
+    """The sequences that have a recording; the others give a warning."""
+    there, missing = list[Annotated](), dict[str, FileNotFoundError]()
+    for entry in content.sequences:
+        try:
+            opened(entry)
+        except FileNotFoundError as error:
+            missing[entry.id] = error
+        except (ValueError, OSError):
+            pass  # An error as of any recording.
+        if entry.id not in missing:
+            there.append(entry)
+    if missing and not there:
+        raise next(iter(missing.values()))
+    if missing:
+        names = listed([*missing])
+        log.warning("%s: recordings left out, as they have no file: %s", content.file, names)
+    return replace(content, sequences=there)
 
 
 def _sources(content: Content, root: Path) -> tuple[Path, ...]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from unicodedata import normalize
 
 from spanloc.data.annotations import activitynet, flat, per_step, recorders, texts, tiers, waves
-from spanloc.data.annotations.beside import Files, files_in
+from spanloc.data.annotations.beside import Files, annotations_in, by_part, files_in
 from spanloc.data.annotations.rows import SUBSETS, Annotated, Content, Reading, refuse
 from spanloc.data.signals.reading import listed, shown_path
 from spanloc.files import shown
@@ -69,11 +69,13 @@ def read_content(root: Path, kind: str, reading: Reading) -> Content:
     signals = there.signals
     files = {f"{name}{path.suffix}": name for name, path in signals.items()}
     ids = files | {name: name for name in signals}
+    if there.below:
+        ids = by_part(ids, lambda name: name.rpartition("/")[2]) | ids
     ids |= {normalize("NFD", own): name for own, name in ids.items()}
     reading = replace(reading, ids=ids)
     if kind == "table":
         content = flat.read(_table(root), reading)
-        _report_silent(content, signals, reading)
+        _report_silent(content, there, reading)
     elif kind == "column":
         content = per_step.of_columns(root, signals, reading)
     else:
@@ -91,7 +93,7 @@ def _chosen(root: Path, there: Files, reading: Reading) -> str:
     found, others = {}, dict[str, list[Path]]()
     for name, kind in _FORMATS.items():
         files = _files(root, name, there, reading)
-        own = [f for f in files if kind.joint or signals.get(_name_of(f, there), f) != f]
+        own = [f for f, one in files.items() if kind.joint or signals.get(one, f) != f]
         if own and kind.auto:
             found[name] = own[0]
         elif own and not kind.joint:
@@ -152,33 +154,21 @@ def _ending(name: str, reading: Reading) -> str:
     return f".{reading.extension}".lower() if name == "wfdb" else _FORMATS[name].ending
 
 
-def _files(root: Path, name: str, there: Files, reading: Reading) -> list[Path]:
-    ending = _ending(name, reading)
-    found = [
-        file
-        for file in sorted(there.names)
-        if file.name.lower().endswith(ending)
-        and file.name.lower() != "subsets.csv"
-        and (name != "labelstudio" or file.parent == root)
-    ]
-    if name == "edf":
+def _files(root: Path, kind: str, there: Files, reading: Reading) -> dict[Path, str]:
+    """The files that may be annotations of a format, each with the id of its recording."""
+    own = not _FORMATS[kind].joint or kind == "lines"
+    found = annotations_in(root, there, _ending(kind, reading), own=own)
+    if kind == "labelstudio":
+        return {file: name for file, name in found.items() if file.parent == root}
+    if kind == "edf":
         # Annotations beside data take the place of those in the recordings.
         data = root / "data"
-        beside = {there.names[file] for file in found if not file.is_relative_to(data)}
-        return [f for f in found if not f.is_relative_to(data) or there.names[f] not in beside]
-    if name == "audacity":
-        return [file for file in found if not file.name.lower().endswith(_FORMATS["raven"].ending)]
+        beside = {name for file, name in found.items() if not file.is_relative_to(data)}
+        return {f: n for f, n in found.items() if not f.is_relative_to(data) or n not in beside}
+    if kind == "audacity":
+        raven = _FORMATS["raven"].ending
+        return {f: n for f, n in found.items() if not f.name.lower().endswith(raven)}
     return found
-
-
-def _name_of(file: Path, there: Files) -> str:
-    # The longest beginning, up to a dot, that names a signal: "x.Table.1.selections.txt" is of "x".
-    name = there.names[file]
-    while "." in name[1:]:
-        name = name.rpartition(".")[0]
-        if name in there.signals:
-            return name
-    return file.stem
 
 
 def _per_recording(root: Path, kind: str, reading: Reading, there: Files) -> Content:
@@ -187,14 +177,16 @@ def _per_recording(root: Path, kind: str, reading: Reading, there: Files) -> Con
         raise ValueError(f"{root}: holds {listed([f.name for f in files])}; wanted one .json")
     entries: dict[str, Annotated] = {}
     broken, strange = set(), list[str]()
-    for file in files:
-        name = _name_of(file, there)
+    for file, name in files.items():
         if form.any_text and signals.get(name, file) == file:
             # A recording itself, or of no recording.
             strange += [] if name in signals else [str(file.relative_to(root))]
             continue
         try:
-            _join(entries, form.read(file, signals if form.joint else name, reading), file)
+            given: Any = signals if form.joint else name
+            if kind == "lines":
+                given = {name: signals[name]} if name in signals else {}
+            _join(entries, form.read(file, given, reading), file)
         except (ValueError, OSError) as error:
             broken.add(name)
             refuse(reading.refused, error, shown_path(file))
@@ -225,21 +217,24 @@ def _join(entries: dict[str, Annotated], own: Iterable[Annotated], file: Path) -
         entries[name] = replace(entry, id=name, subset=_subset_of(file))
 
 
-def _subset_of(file: Path | None) -> str | None:
-    """The subset whose folder a file lies in."""
-    return file.parent.name if file and file.parent.name in SUBSETS else None
+def _subset_of(file: Path | None, name: str = "") -> str | None:
+    """The subset whose folder a file lies in, or whose folder is in its id."""
+    folders = [*name.split("/")[:-1], file.parent.name if file else ""]
+    return next((folder for folder in folders if folder in SUBSETS), None)
 
 
-def _report_silent(content: Content, signals: Mapping[str, Path], reading: Reading) -> None:
-    known = {entry.id for entry in content.sequences}
+def _report_silent(content: Content, there: Files, reading: Reading) -> None:
+    known, signals = {entry.id for entry in content.sequences}, there.signals
     silent = [name for name in signals if name not in known]
-    for name in silent if content.subsets_known else ():
+    # In any folders below there may be tables that are no recordings.
+    strict = content.subsets_known and not there.below
+    for name in silent if strict else ():
         error = ValueError(
             f"{content.file}: there is no row of {shown(name)} ({shown_path(signals[name])}), so that "
             "its subset is not known; add one, without start and end where it has no spans"
         )
         refuse(reading.refused, error, str(content.file), sequence=name)
-    if silent and not content.subsets_known:
+    if silent and not strict:
         # To train on what nobody has annotated yet as if nothing were in it would spoil the model.
         log.warning(
             "%s: recordings left out, as no row names them: %s. %s",
@@ -254,7 +249,7 @@ def _with_subsets(
     if content.subsets_known:
         return content
     entries = [
-        replace(entry, subset=entry.subset or _subset_of(signals.get(entry.id)))
+        replace(entry, subset=entry.subset or _subset_of(signals.get(entry.id), entry.id))
         for entry in content.sequences
     ]
     if not file.exists():

@@ -9,7 +9,6 @@ from dataclasses import replace
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
-from unicodedata import normalize
 
 import numpy as np
 
@@ -147,14 +146,15 @@ def _of_column(path: Path, name: str, reading: Reading) -> Annotated:
 
 
 def of_text(file: Path, signals: Mapping[str, Path], reading: Reading) -> Iterable[Annotated]:
-    """The labels in a text, a line for each step of the recording of that name."""
-    where, name = shown_path(file), normalize("NFC", file.stem)
-    if name not in signals:
+    """The labels in a text, a line for each step of its recording: the only one of ``signals``."""
+    where = shown_path(file)
+    if not signals:
         log.warning("%s: left out: no recording of that name", where)
         return
-    if signals[name] == file:
+    ((name, path),) = signals.items()
+    if path == file:
         return
-    signal = open_signal(signals[name], **reading.options)
+    signal = open_signal(path, **reading.options)
     lines, count = read_text(file, empty=True).splitlines(), len(_places(signal))
     while len(lines) > count and not lines[-1].strip():
         lines.pop()

@@ -113,11 +113,10 @@ def lay(
     signal_of: Callable[[Annotated], Signal],
     meaning: Meaning,
     refused: list[Case] | None = None,
-    absent: str = "error",
 ) -> Annotations:
     """Lay the content of files over the signals, which ``signal_of`` opens.
 
-    ``refused`` and ``absent`` are those of :func:`~spanloc.data.read_annotations`.
+    ``refused`` is that of :func:`~spanloc.data.read_annotations`.
     """
     content = prepared(content, meaning)
     placer = Placer(content, meaning)
@@ -129,16 +128,13 @@ def lay(
             grid = grid_of(entry, signal, meaning)
             found.append((_in_seconds(entry, grid, meaning), grid, signal))
         except (ValueError, OSError) as error:
-            if isinstance(error, FileNotFoundError) and (refused is None or absent == "skip"):
+            if refused is None and isinstance(error, FileNotFoundError):
                 missing.append((entry.id, error))
                 continue
             refuse(refused, error, str(entry.file), sequence=entry.id)
     if missing:
-        names = listed([name for name, _ in missing])
-        more = f"; {len(missing):,} are missing: {names}" if len(missing) > 1 else ""
-        if absent != "skip" or not found:
-            raise FileNotFoundError(f"{missing[0][1]}{more}")
-        log.warning("%s: recordings left out, as they have no file: %s", content.file, names)
+        more = f"; {len(missing):,} are missing: {listed([name for name, _ in missing])}"
+        raise FileNotFoundError(f"{missing[0][1]}{more if len(missing) > 1 else ''}")
     rates = [grid.rate for _, grid, _ in found]
     if meaning.fps and not meaning.feature_stride and rates and meaning.fps not in rates:
         log.warning(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spanloc.data.annotations.folder import Record
+from spanloc.data.annotations.folder import SUBSETS, Record
 from spanloc.data.annotations.rows import TIME, Case
 from spanloc.data.annotations.units import TOO_SHORT
 from spanloc.data.quotes import as_written
@@ -150,7 +150,8 @@ def _subject_pattern(ids: Sequence[str]) -> str:
     for pattern in ("^([^/]+)/", "^([^/_-]+)[_-]"):
         found = [match[1] for name in ids if (match := re.search(pattern, name))]
         subjects = list(dict.fromkeys(found))
-        if len(found) == len(ids) and 1 < len(subjects) <= len(ids) / 2:
+        fits = len(found) == len(ids) and 1 < len(subjects) <= len(ids) / 2
+        if fits and not {*subjects} & {*SUBSETS}:
             return f"'data.subject_pattern=\"{pattern}\"' ({len(subjects)} subjects: {listed(subjects, 3)})"
     return ""
 

@@ -17,11 +17,12 @@ from spanloc.data.survey.result import Channel
 _PIECE = 2**22
 # Rows that the usual range is taken from.
 _ENOUGH = 10_000
-# A channel tells the labels where many of its changes are so few steps from a start or end, and few steps are: a
-# share of so many times that of the steps, between these limits.
-_NEAR, _MOST_NEAR, _TIMES_CHANCE, _SHARE_NEAR = 2, 0.3, 10, (0.4, 0.8)
-# What is known of a channel in a recording. Squares are deviations from the mean; changes are counted where they can
-# tell the labels, and vary elsewhere.
+# A channel tells the labels where so much of its changes is so few steps from a start or end, and few steps are. Of
+# a channel from 0 to 1 that holds little else it may be less, but so many times the share of the steps.
+_SHARE_NEAR, _NEAR, _MOST_NEAR = 0.8, 2, 0.3
+_FLAGS, _SHARE_OF_FLAGS, _TIMES_CHANCE = 0.95, 0.4, 10
+# What is known of a channel in a recording. Squares are deviations from the mean; changes are those near starts and
+# ends; a channel varies if it has many others.
 _COLUMNS = ("count", "mean", "squares", "least", "most", "changes", "varies")
 
 #: Called with how many recordings are done, and how many there are.
@@ -104,7 +105,7 @@ def _scan(record: Record) -> Scan:
     odd: dict[str, NotFinite] = {}
     codes: list[_Code] = []
     moments, least, most = Moments(), np.inf, -np.inf
-    near, changes = _near_boundaries(record), np.zeros((2, len(names)))
+    near, changes, flags = _near_boundaries(record), np.zeros((2, len(names))), np.zeros(len(names))
     rows = max(1, _PIECE // max(1, len(names)))
     for first in range(0, record.num_steps, rows):
         last = min(first + rows, record.num_steps)
@@ -126,11 +127,16 @@ def _scan(record: Record) -> Scan:
         moments.add(values.T, kept)
         least = np.minimum(least, values.T.min(1, where=kept, initial=np.inf))
         most = np.maximum(most, values.T.max(1, where=kept, initial=-np.inf))
+        flags += ((values == 0) | (values == 1)).sum(0)
         changed = values[1:] != values[:-1]
         changes += changed.sum(0), changed[near[first + 1 : last]].sum(0)
         codes += _codes(values, finite, names)
-    share = np.clip(_TIMES_CHANCE * near.mean(), *_SHARE_NEAR)
-    counted, varies = changes[0] * (not near.all()), changes[1] < share * changes[0]
+    lower = np.clip(_TIMES_CHANCE * near.mean(), _SHARE_OF_FLAGS, _SHARE_NEAR)
+    flag = (flags >= _FLAGS * record.num_steps) & (least >= 0) & (most <= 1)
+    share = np.where(flag, lower, _SHARE_NEAR)
+    # Where all steps are near, or nothing changes, nothing is known.
+    telling = np.where(near.all() | (changes[0] == 0), np.nan, changes[1] >= share * changes[0])
+    counted, varies = changes[1] * (not near.all()), 1 - telling
     rows_of = moments.count, moments.mean, moments.squares, least, most, counted, varies
     columns = np.stack(np.broadcast_arrays(*rows_of))
     return Scan(names, columns, digest.hexdigest(), odd, codes=codes)
