@@ -62,7 +62,7 @@ def run(config: DictConfig) -> None:
         )
         done, chosen, found_by_training, subsets = _recipe(result, texts)
     lesser = [finding for finding in result.findings if finding.severity != "error"]
-    advice = "Whether a model of one subject is good for others is known from its test set only."
+    advice = "If there are several, correct the names of the subjects, or data.subject_pattern."
     for line in [line for line in done if line.startswith(ONE_SUBJECT)]:
         done.remove(line)
         lesser.append(Finding("note", "one subject", line, 1, advice))

@@ -43,7 +43,7 @@ _IN_WORDS = {
     "bias": "correcting constant errors of the boundaries (bias)",
     "voting": "averaging the boundaries of predictions that overlap (voting)",
     "calibration": "calibrating the scores",
-    "min_scores": "choosing the lowest score of each label (min_scores)",
+    "min_scores": "choosing a score threshold for each label (min_scores)",
     "exclusive": "keeping one prediction at a time (exclusive)",
     "fill_gaps": "joining predictions with short gaps (fill_gaps)",
     "min_length": "leaving out short predictions (min_length)",
@@ -221,7 +221,9 @@ def report_fit(
 
 def _outcome(tried: Tried, recordings: int) -> str:
     if tried.taken:
-        return f"kept, {tried.judged_by} better by {tried.gain:.4f} ± {tried.error:.4f}"
+        return (
+            f"kept, {tried.judged_by} better by {tried.gain:.2g} (standard error {tried.error:.1g})"
+        )
     if not tried.gain > 0:
         return "not used, no better"
     if recordings < _MANY:

@@ -12,7 +12,7 @@ from spanloc.convergence import Anatomy, DescentResult, Exponent
 from spanloc.convergence.anatomy import End
 
 _SHARES = {
-    "stuck": "are disjoint without a gradient and do not move",
+    "stuck": "are disjoint, have no gradient and do not move",
     "one_end_exact": "have one boundary exact at the last iteration",
     "both_ends_exact": "have both boundaries exact at the last iteration",
     "lost": "have become NaN or infinite",
@@ -135,8 +135,8 @@ def show_descent(
     ends = [end for found in anatomies for end in (found.start, found.end)]
     if all(abs(end.right - 1) < 0.01 for end in ends):
         lines.append(
-            "The loss goes with the step size, the gradient does not. √2 is a slope of 1 at both boundaries, "
-            "1 is one boundary exact, 0 is both."
+            "The loss falls with the step size, the gradient does not: √2 means a slope of 1 at both boundaries, "
+            "1 that one boundary is exact, 0 that both are."
         )
     slow = [
         rule
@@ -224,7 +224,7 @@ def verdict(anatomies: Sequence[Anatomy]) -> str:
          "a cusp, or where the slope goes as a logarithm."),
         (all(found.sharp for found in anatomies),
          "Sharp: the match is a minimum, 0 lies between the slopes, and yet no gradient beside it is small. It "
-         "does not fall with the loss; only the step size can."),
+         "does not fall with the loss: only a falling step size brings the boundaries to rest."),
         (smooth and any(end.curvature == math.inf for end in ends),
          "The gradient goes to 0 with the loss, but the curvature is infinite: plain gradient descent settles "
          "with no constant step."),

@@ -30,7 +30,7 @@ from spanloc.cli.run.tracking import begin, dispensable, report, tracked
 from spanloc.config.build import build, targets
 from spanloc.config.checkpoint import load, read
 from spanloc.data import SpanDataModule
-from spanloc.files import counted, write_text
+from spanloc.files import counted, record, write_text
 from spanloc.reports.logs import joined_logs
 from spanloc.reports.score_tables import score_tables
 from spanloc.training.callbacks import Convergence, GradientNorms
@@ -51,6 +51,7 @@ def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
             f"{folder} holds a run already: {quoted('resume', folder)} goes on with it; for a new one name another "
             "folder (hydra.run.dir), or remove this one"
         )
+    record(bool, config.test, "test")
     plain, datamodule, choices, notes = prepared(config)
     if plain["test"] and not len(datamodule.test_set):
         raise ValueError("the data have no sequences to test on; test=false goes without")

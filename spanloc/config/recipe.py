@@ -241,7 +241,7 @@ class _Recipe:
         """Choose the number of epochs, whose length is given; the number of steps they have."""
         each = math.ceil(max(1, samples // (batch * self.processes)) / self.parts)
         count = max(1, math.ceil(steps / each))
-        reason = f"{counted(count * each, 'training step')}{self._said}"
+        reason = f"{counted(self._at_most(count * each), 'training step')}{self._said}"
         count = int(self._choose("trainer.max_epochs", count, reason))
         return self._at_most(count * each if count > 0 else steps)
 

@@ -21,6 +21,7 @@ from spanloc.data.held_out import (
     hold_out,
     lacking_notes,
     nested_share,
+    subject_notes,
     training_notes,
 )
 from spanloc.data.inputs import facts_of
@@ -273,6 +274,7 @@ class AnnotatedData(SpanDataModule):
         self._test = subsets["testing"]
         if not train:
             raise ValueError(f"{self.root}: no sequence has the subset 'training'")
+        before = len(self.notes)
         if not self._test and self.test_share:
             least = 1 if self._val else 2  # somebody is to validate too
             train, self._test = hold_out(train, self.test_share, self.split_seed, least)
@@ -280,6 +282,9 @@ class AnnotatedData(SpanDataModule):
         if not self._val and self.val_share:
             train, self._val = hold_out(train, self.val_share, self.split_seed)
             self.notes.append(held_out_note(self._val, "validation"))
+        records = [*train, *self._val, *self._test]
+        if len(self.notes) > before and not any(record.subject for record in records):
+            self.notes += subject_notes([record.id for record in records])
         self._all_train, self._train = train, nested_share(train, self.train_share, self.seed)
         #: The recordings of each subset, where some are held out too.
         self.subsets = dict(zip(SUBSETS, (train, self._val, self._test), strict=True))

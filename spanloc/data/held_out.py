@@ -1,5 +1,6 @@
 """Recordings to hold out where no file says so, and the share that is trained on."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -7,7 +8,7 @@ from hashlib import sha256
 
 import torch
 
-from spanloc.data.annotations.folder import Record
+from spanloc.data.annotations.folder import SUBSETS, Record
 from spanloc.data.annotations.placed import as_stretches, merged
 from spanloc.data.sequences import clipped
 from spanloc.data.signals import Stretch
@@ -159,6 +160,21 @@ def named(records: Sequence[Record]) -> str:
     return listed([record.id for record in records], 5)
 
 
+def subject_pattern(ids: Sequence[str]) -> str:
+    """The setting that takes the first part of each id for its subject, and what it finds, where this divides them.
+
+    >>> subject_pattern(["s1_a", "s1_b", "s2_a", "s2_b"]).partition(" ")[2]
+    "(2 subjects: 's1', 's2')"
+    """
+    for pattern in ("^([^/]+)/", "^([^/_-]+)[_-]"):
+        found = [match[1] for name in ids if (match := re.search(pattern, name))]
+        subjects = list(dict.fromkeys(found))
+        fits = len(found) == len(ids) and 1 < len(subjects) <= len(ids) / 2
+        if fits and not {*subjects} & {*SUBSETS}:
+            return f"'data.subject_pattern=\"{pattern}\"' ({len(subjects)} subjects: {listed(subjects, 3)})"
+    return ""
+
+
 def nested_share(records: Sequence[Record], share: float, seed: int) -> list[Record]:
     """A share of the recordings, at least one, in their order; a larger share contains a smaller one.
 
@@ -185,6 +201,13 @@ def training_notes(
             text = f"To train on more subjects: {', or '.join(more)}"
         found.append(f"{ONE_SUBJECT}, {shown(*subjects)}. {text}")
     return found
+
+
+def subject_notes(ids: Sequence[str]) -> list[str]:
+    """A note for recordings that name no subjects, where their names seem to."""
+    text = "no subjects are named, so test recordings may be of subjects that are also in training"
+    pattern = subject_pattern(ids)
+    return [f"{text}; if subjects are in the names: {pattern}"] if pattern else []
 
 
 def lacking_notes(

@@ -117,7 +117,7 @@ def without_gaps(signal: Signal, missing: str, on_fill: Callable[[], None] | Non
         start, long = (steps / (signal.rate or 1.0) for steps in gap)
         raise ValueError(
             f"{shown_path(signal.path)}: {long:.6g} s of its times are missing, from {start:.6g} s on; "
-            "missing='interpolate' (data.missing) fills such gaps, or cut the recording there"
+            "data.missing=interpolate fills such gaps (in Python missing='interpolate'); or cut the recording there"
         )
     return signal
 

@@ -105,7 +105,7 @@ def error_over_steps(descents: Mapping[str, Descent], *, title: str | None = Non
     axes.set_xlabel(
         "step" + ", and ↓ where a line leaves" * any("↓" in name for name in names), fontsize=_SIZE
     )
-    axes.set_ylabel("error of the worse end / length", fontsize=_SIZE)
+    axes.set_ylabel("error of the worse boundary / length", fontsize=_SIZE)
     if title:
         axes.set_title(title, fontsize=_SIZE + 1, loc="left")
     _dress(axes)

@@ -112,7 +112,7 @@ def metric_notes(names: Iterable[str]) -> list[str]:
         )
     if words & {"start", "end"}:
         notes.append(
-            "start_..., end_...: predicted minus true boundary of the matched pairs, in seconds. error: the mean "
+            "start_..., end_...: predicted minus true boundary of the matched pairs, in the unit of the data, usually seconds. error: the mean "
             "distance; bias: the mean; nine in ten lie between q05 and q95."
         )
     return notes
@@ -165,16 +165,15 @@ def confusion_table(scores: ScoreResult) -> Table:
     ]
     if (others := scores.kinds["wrong label"]) > wrong:
         notes.append(
-            "Each target counts once, with a prediction of its label if there is one. Further predictions on it with "
-            f"another label are only in the table Errors, as 'wrong label': {others:,} ({which})."
+            "Each target counts once, with a prediction of its label if there is one. The table Errors counts every "
+            f"prediction with another label, as 'wrong label': {others:,} ({which})."
         )
     notes += [f"And {len(differ) - 20:,} more pairs, in scores.json."] if len(differ) > 20 else []
     return Table.of(title, differ[:20], columns, notes)
 
 
 def _error_table(scores: ScoreResult) -> Table:
-    diagnosis = scores.diagnosis
-    mean = f"mAP@{decimal(diagnosis['tiou'])}"
+    diagnosis, mean = scores.diagnosis, f"mAP@{decimal(scores.diagnosis['tiou'])}"
     meanings = meant(diagnosis["tiou"], diagnosis["background"])
     mended = (
         "if all errors of the kind were corrected. A wrong label, or wrong place, is corrected unless the target is "
@@ -203,8 +202,9 @@ def _target_table(diagnosis: Diagnosis) -> Table:
         Column("share", lambda kind: share(counts[kind], sum(counts.values()))),
     ]
     gain, tiou = number(diagnosis["gain"]["missed"], ".4f").text, decimal(diagnosis["tiou"])
-    notes = [f"Without the missed targets in the annotations, mAP@{tiou} would be {gain} higher."]
-    return Table.of("Targets, by predictions of any score", counts, columns, notes)
+    note = f"Without the missed targets in the annotations, mAP@{tiou} would be {gain} higher."
+    title, notes = "Targets, by predictions of any score", [note] * (counts["missed"] > 0)
+    return Table.of(title, counts, columns, notes)
 
 
 def _sensitivity_table(diagnosis: Diagnosis) -> Table:
@@ -229,10 +229,10 @@ def _sensitivity_table(diagnosis: Diagnosis) -> Table:
 
 def _label_table(scores: ScoreResult) -> Table:
     classes, which = scores.diagnosis["classes"], counted_ones(scores)
-    rows = [
-        {"label": name, "mean": scores.metrics.get(f"AP/{name}"), **errors}
-        for name, errors in sorted(classes.items(), key=lambda item: item[1]["AP"])
-    ]
+    by_mean = sorted(
+        classes, key=lambda name: scores.metrics.get(f"AP/{name}", classes[name]["AP"])
+    )
+    rows = [{"label": n, "mean": scores.metrics.get(f"AP/{n}"), **classes[n]} for n in by_mean]
 
     def part(title: str, of: str, kind: str, whole: str, meaning: str = "") -> Column:
         return Column(title, lambda row: share(row[of][kind], sum(row[whole].values())), meaning)

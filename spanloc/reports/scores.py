@@ -50,7 +50,9 @@ def score_page(scores: ScoreResult, *, whose: str = "", now: float | None = None
         errors=errors,
         wrong=wrong_table(scores),
         limits=limit_table(scores),
-        as_written=as_written(scores, " min_score=0"),
+        as_written=as_written(
+            scores, " min_score=0" + " decode.exclusive=true" * (not scores.overlaps)
+        ),
         tables=[
             *([oracle_table(scores.oracles)] if scores.oracles is not None else []),
             *(targets, sensitivity),
@@ -80,7 +82,7 @@ def wrong_table(scores: ScoreResult) -> Table:
     ]
     notes = [
         "The wrong predictions (at most 50), then the targets that are not found and not named above (at most "
-        "50). Times are in seconds."
+        "50). Times are in the unit of the data, usually seconds."
     ]
     title = f"Where the errors are ({counted_ones(scores)})"
     return Table.of(title, scores.diagnosis["wrong"], columns, notes)
@@ -166,8 +168,8 @@ def notes(scored: Scored) -> list[str]:
     found += [f"left out: {line}" for problems in scored.problems for line in problems.lines()]
     if any("an unknown sequence" in problems.counts() for problems in scored.problems):
         found.append(
-            "predictions for sequences that the annotations do not have are not held against them; "
-            "if there is nothing in these, list them there"
+            "predictions for sequences that the annotations do not name are not counted; name a sequence without spans "
+            "in the annotations too"
         )
     found += [
         f"there is no column 'label' in {file}: labels are not compared; not read: "
@@ -202,8 +204,8 @@ def notes(scored: Scored) -> list[str]:
         found.append("all scores are equal, so that the order of the predictions decides")
     elif len(spans) >= _FEWEST and _USUAL <= (least := float(scores.min())) < 1:
         found.append(
-            f"the lowest score is {least:.2g}: if predictions with lower scores were left out, as spanloc-predict does by "
-            "default, mAP is lower than with all of them"
+            f"the lowest score is {least:.2g}: if predictions with lower scores were left out, mAP is too low; "
+            "spanloc-predict min_score=0 writes all"
         )
     if not scored.unit and (apart := _late(scored) or _apart(scored)):
         found.append(apart)

@@ -42,12 +42,12 @@ _GRADIENTS = (
 )
 _ERRORS = (
     Column(
-        "end error, median",
+        "boundary error, median",
         "convergence.endpoint_error.median",
-        "error of the ends over the length of the span, median over the training set",
+        "error of the start and of the end over the length of the span, median over the training set",
     ),
     Column(
-        "end error, mean",
+        "boundary error, mean",
         "convergence.endpoint_error.mean",
         "the same, mean over the training set",
     ),
@@ -72,7 +72,7 @@ def group_table(groups: Sequence[Group]) -> Table:
 
     columns = [
         Column("group", _label, _GROUP),
-        Column("finished", _finished, "finished runs (one a seed) of all runs"),
+        Column("finished", _finished, "finished runs (one for each seed), of all runs"),
         Column(
             metric or "metric",
             judged,
@@ -96,8 +96,8 @@ def gradient_table(groups: Sequence[Group]) -> Table:
             "exponent",
             _exponent,
             "slope of log gradient norm at the spans against log span loss over the run: near 0 "
-            "for a sharp loss, near 1/2 for a smooth one. Mean over the seeds, and from the lowest "
-            "to the highest end of their intervals; n.d.: not determinable in any",
+            "for a sharp loss, near 1/2 for a smooth one. Mean over the seeds; in brackets, the lowest "
+            "and the highest limit of their intervals; n.d.: not determinable in any run",
         ),
         *map(_over_seeds, _ERRORS),
     ]

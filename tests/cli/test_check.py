@@ -270,7 +270,7 @@ def test_broken_rows_are_listed_although_all_of_the_file_is_refused(cli, tmp_pat
     row, whole = finding.cases
     assert (row.file, row.row) == (str(root / "annotations.csv"), "line 3")
     assert (whole.file, whole.row) == (row.file, "")
-    assert whole.text.startswith("label_map: no label 'run'")
+    assert whole.text.startswith("label_map: no span has the label 'run'")
 
 
 def test_a_recording_that_is_left_out_is_counted_among_the_warnings(cli, tmp_path, capsys):

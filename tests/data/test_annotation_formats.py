@@ -81,7 +81,7 @@ def test_subsets_come_from_a_file_or_from_folders(tmp_path, caplog):
         (tmp_path / f"{name}.txt").write_text("of the day\n")
     subsets()
     (line,) = caplog.messages
-    assert line.endswith(": left out, no recordings of these names: 'notes.txt', 'todo.txt'")
+    assert line.endswith(": not read, as no recording has these names: 'notes.txt', 'todo.txt'")
     texts = tmp_path / "texts"
     (texts / "data").mkdir(parents=True)
     for name in "ab":

@@ -194,11 +194,17 @@ def test_with_classes_a_label_of_the_options_need_not_be_there(annotated, caplog
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"label_map": {"wakl": "x"}}, "label_map: no label 'wakl'; 'walk'?"),
-        ({"label_map": {"jump": "x"}}, "label_map: no label 'jump'; there are 'sit', 'walk'"),
+        ({"label_map": {"wakl": "x"}}, "label_map: no span has the label 'wakl'; 'walk'?"),
+        (
+            {"label_map": {"jump": "x"}},
+            "label_map: no span has the label 'jump'; there are 'sit', 'walk'",
+        ),
         ({"label_map": {"sit": None}}, "label_map: 'sit' becomes None; wanted a name"),
-        ({"unknown": ["sitt"]}, "unknown: no label 'sitt'; 'sit'?"),
-        ({"ignore": ["sit"], "label_map": {"sit": "rest"}}, "ignore: no label 'sit'; there are"),
+        ({"unknown": ["sitt"]}, "unknown: no span has the label 'sitt'; 'sit'?"),
+        (
+            {"ignore": ["sit"], "label_map": {"sit": "rest"}},
+            "ignore: no span has the label 'sit'; there are",
+        ),
         ({"ignore": ["sit"], "unknown": ["sit"]}, "'sit' is both in unknown and in ignore"),
         ({"classes": ["sit", "sit"]}, "classes is ['sit', 'sit']; wanted a list of different"),
         ({"classes": ["sit"], "ignore": ["sit"]}, "'sit' is both in ignore and in classes"),

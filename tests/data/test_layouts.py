@@ -6,7 +6,7 @@ import shutil
 import pytest
 from recordings import RATE, error_of, recording, table
 
-from spanloc.data import read_annotations
+from spanloc.data import AnnotatedData, read_annotations
 from spanloc.data.survey import survey_records
 
 IDS = ["s1/a", "s1/b", "s2/a"]
@@ -23,7 +23,7 @@ def by_subject(tmp_path):
     for name in IDS:
         folder = tmp_path / name.partition("/")[0]
         recording(folder, name[-1])
-        table(folder, f"{IDS.index(name)}\t4\twalk\n", f"{name[-1]}.txt")
+        table(folder, f"{IDS.index(name)},0\t4,5\twalk\n", f"{name[-1]}.txt")
     return tmp_path
 
 
@@ -73,7 +73,7 @@ def test_labels_beside_other_recordings_are_not_those_of_a_namesake(tmp_path, ca
     for name in ("s1/a", "s2/b"):
         table(tmp_path, "1\t4\twalk\n", f"{name}.txt")
     assert [*ids(tmp_path)] == ["s1/a"]
-    assert "no recordings of these names: 's2/b.txt'" in caplog.text
+    assert "no recording has these names: 's2/b.txt'" in caplog.text
 
 
 @pytest.mark.parametrize("other", ["old/a.txt", "a.extra/note.txt", "praat/a.TextGrid"])
@@ -149,6 +149,19 @@ def test_a_pattern_finds_the_subjects_in_the_names(by_subject, caplog):
     assert "data.subject_pattern is '(s'; wanted a regular expression: " in error_of(
         by_subject, fps=RATE, subject_pattern="(s"
     )
+
+
+@pytest.mark.parametrize("pattern", [None, "^(s.)/"])
+def test_training_says_that_subjects_are_not_named_where_names_seem_to_have_them(
+    by_subject, pattern
+):
+    recording(by_subject / "s2", "b")
+    table(by_subject / "s2", "1\t4\twalk\n", "b.txt")
+    data = AnnotatedData(by_subject, fps=RATE, subject_pattern=pattern)
+    data.setup()
+    said = [note for note in data.notes if note.startswith("no subjects are named")]
+    assert len(said) == (pattern is None)
+    assert all("""'data.subject_pattern="^([^/]+)/"'""" in note for note in said)
 
 
 @pytest.mark.parametrize(

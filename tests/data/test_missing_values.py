@@ -113,7 +113,7 @@ def test_a_gap_in_the_times_is_refused_or_filled(tmp_path, suffix):
     for options, said in (
         ({}, "it has the columns 'Uhr', 'x'; name .* 'data.columns={time: NAME}', or set fps"),
         ({"channels": ["x"]}, "it has the columns 'Uhr', 'x'; name"),
-        (named, "5.1 s of its times are missing, from 9.9 s on; missi"),
+        (named, "5.1 s of its times are missing, from 9.9 s on; data.missing=interp"),
         (named | {"on_rate": "error"}, "column 'Uhr' is not regular: .* data.on_rate=resample"),
         (named | {"unit": "steps"}, "the times of .* are not regular, so that rows are not steps"),
     ):

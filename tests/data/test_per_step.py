@@ -98,7 +98,9 @@ def test_what_is_background_is_a_setting_of_every_format(tmp_path, caplog):
     assert ignored.tolist() == [[0, 3]]
     message = error_of(tmp_path, background=["sit"], ignore=["sit"])
     assert "'sit' is both in ignore and in background" in message
-    assert "background: no label 'sti'; 'sit'" in error_of(tmp_path, background=["sti"])
+    assert "background: no span has the label 'sti'; 'sit'" in error_of(
+        tmp_path, background=["sti"]
+    )
     table().drop(columns="label").to_csv(tmp_path / "data/a.csv", index=False)
     rows = "sequence,start,end,label\na,0,.3,0\na,.3,.7,walk\n"
     (tmp_path / "annotations.csv").write_text(rows)

@@ -79,7 +79,7 @@ def test_a_text_file_beside_its_recording_is_read(tmp_path, name, encoding):
     ("file", "text", "kind", "message"),
     [
         ("a.txt", "0.5 1.0 walk\n", "auto", "line 1: '0.5 1.0 walk'; wanted start, end and label"),
-        ("a.txt", "0,5\t1,0\twalk\n", "auto", "line 1: start is '0,5'; wanted a number"),
+        ("a.txt", "0,5 s\t1,0\twalk\n", "auto", "line 1: start is '0.5 s'; wanted a number"),
         ("a.txt", "0.5\t0.5\twalk\n", "auto", "'a': line 1: span is [0.5, 0.5]; wanted 0 <= start"),
         ("a.selections.txt", "Selection\tView\n1\tx\n", "auto", "no columns 'Begin Time (s)' and 'End"),
         ("a.TextGrid", "hello", "auto", "a.TextGrid: not a TextGrid of Praat in text form"),
@@ -141,11 +141,8 @@ def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch):
 
 
 def test_edf_annotations_that_last_are_spans(tmp_path):
-    edfio = pytest.importorskip("edfio")
-    signal = edfio.EdfSignal(np.zeros(500) + np.arange(500) % 2, RATE, label="x")
     notes = [(0.5, 0.5, "walk"), (2.0, 0.5, "sit down"), (4.0, None, "mark")]
-    annotations = [edfio.EdfAnnotation(*note) for note in notes]
-    edfio.Edf([signal], annotations=annotations).write(tmp_path / "a.edf")
+    edf(tmp_path / "a.edf", {"x": (RATE, np.arange(500) % 2.0)}, notes)
     found = []
     content = read_annotations(tmp_path, format="edf", bad_spans="drop", found=found)
     assert said(content) == EXPECTED

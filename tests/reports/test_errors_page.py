@@ -175,7 +175,8 @@ def test_what_is_kept_is_counted_as_spanloc_predict_writes_it(named_model, tmp_p
     page = (tmp_path / "scores.html").read_text()
     assert page.count(how) == 2
     # Scores of any height are those of another setting.
-    assert page.count(how.replace("predict", "predict min_score=0")) == 1
+    all_of_them = "predict min_score=0" + " decode.exclusive=true" * (not overlapping)
+    assert page.count(how.replace("predict", all_of_them)) == 1
     assert [row["error"] for row in scores.diagnosis["wrong"]].count("wrong label") == overlapping
     assert sum(scores.diagnosis["classes"]["walk"]["first"].values()) == overlapping
     assert sum(row["wrong"] for row in scores.diagnosis["tally"]["recording"]) == 1 + overlapping

@@ -102,7 +102,7 @@ def test_gradients_have_a_table_of_their_own_below_the_metric(sweep):
     assert smooth["relative gradient"].value == pytest.approx(0.1)
     assert giou["exponent"].text == "0.01 [-0.10, 2.60]"
     assert smooth["exponent"].value == pytest.approx(0.51)
-    assert giou["end error, median"].value == pytest.approx(0.02)
+    assert giou["boundary error, median"].value == pytest.approx(0.02)
 
 
 def test_an_exponent_that_is_not_determinable_is_not_averaged(sweep):
@@ -121,7 +121,7 @@ def test_the_comparison(sweep):
     assert (row["first"].text, row["second"].text) == ("span_loss=giou", "span_loss=smooth_giou")
     assert row["n"].text == "3"
     assert row["test/tiou, first minus second"].value == pytest.approx(-0.01)
-    assert row["result for end error, median"].text == "no difference shown"
+    assert row["result for boundary error, median"].text == "no difference shown"
     assert row["result for test/tiou"].text == "lower"
     table = reports.comparison_table(found(sweep)[1])
     assert table.meanings["result for test/tiou"].endswith("shown: the interval contains 0")

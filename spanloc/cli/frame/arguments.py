@@ -6,6 +6,7 @@ import re
 import shlex
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
@@ -48,6 +49,10 @@ def refuse_others(arguments: Sequence[str], command: str) -> None:
     options, unknown = parser.parse_known_args(arguments)
     dashed = [argument.lstrip("-") for argument in unknown if argument.startswith("-")]
     if dashed:
+        known = [o for action in parser._actions for o in action.option_strings if o[1] == "-"]
+        name = dashed[0].partition("=")[0]
+        if near := get_close_matches(f"--{name}", known, n=1, cutoff=0.8):
+            raise ValueError(f"there is no option --{name}; did you mean {near[0]}?")
         wanted = " ".join(shlex.quote(a if "=" in a else f"{a}=VALUE") for a in dashed)
         raise ValueError(f"settings are written without dashes: {wanted}")
     # A setting is taken away by ~NAME.

@@ -59,7 +59,10 @@ def line_of(error: BaseException, command: str = "train") -> str:
         near = closest(unknown[1], command)
         if near == unknown[1]:
             instead = f"'{near}=\"{{...}}\"', with both quotes"
-            return f"a file of settings has a mapping {near}; to replace it, write {instead}"
+            return (
+                f"{near} is no setting of the choices made here (those of your data need data.root=FOLDER), or a file of "
+                f"settings has a mapping {near}; to replace it, write {instead}"
+            )
         meant = f" did you mean {near}?" if near else ""
         others = "--help lists the common settings, --cfg job all of them"
         return f"there is no setting {unknown[1]!r};{meant} {others}"
@@ -72,8 +75,8 @@ def line_of(error: BaseException, command: str = "train") -> str:
     if isinstance(error, OverrideParseException):
         name, _, value = str(error.override).partition("=")
         return (
-            f"{error.override} cannot be read. A name with =, a comma or a bracket in it "
-            f"wants double quotes, and the whole setting single ones: '{name}={in_quotes(value)}'"
+            f"{error.override} cannot be read, for its brackets, commas or signs; with all quotes it is "
+            f"'{name}={in_quotes(value)}'"
         )
     merged = re.match(r"Error merging override (.+)", text)
     if merged and error.__cause__ is not None:

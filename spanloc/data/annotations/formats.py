@@ -200,7 +200,7 @@ def _per_recording(root: Path, kind: str, reading: Reading, there: Files) -> Con
             text += f"; if they are in *{others[0]}: data.extension={others[0][1:]} (there are {listed(others)})"
         raise FileNotFoundError(f"{root}: {text}")
     if strange:
-        log.warning("%s: left out, no recordings of these names: %s", root, listed(strange))
+        log.warning("%s: not read, as no recording has these names: %s", root, listed(strange))
     if left := [name for name in signals if name not in entries and name not in broken]:
         log.warning("%s: recordings left out, without annotations: %s", root, listed(left))
     return Content(root, list(entries.values()))

@@ -133,7 +133,9 @@ class Placer:
         # With classes, as of a trained model, it need not be there. Were it misspelt, the label that is meant
         # would be none of the classes, which is an error.
         if name not in names and self.meaning.classes is None:
-            raise ValueError(f"{file}: {option}: no label {name!r}{nearest(name, names)}")
+            raise ValueError(
+                f"{file}: {option}: no span has the label {name!r}{nearest(name, names)}"
+            )
 
     def place(self, entry: Annotated, grid: Grid) -> tuple[Tensor, Tensor, Tensor, Source]:
         """The spans of a sequence in steps, their labels, ignored stretches, and where it is written.

@@ -59,7 +59,7 @@ class Labels:
         ):
             if unknown := sorted({*wanted} - there):
                 raise ValueError(
-                    f"{setting}: no label {unknown[0]!r}{nearest(unknown[0], sorted(there))}"
+                    f"{setting}: no span has the label {unknown[0]!r}{nearest(unknown[0], sorted(there))}"
                 )
 
 

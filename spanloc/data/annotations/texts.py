@@ -114,9 +114,9 @@ def _rows(
 
 
 def audacity(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
-    """A label track: start, end and label, apart by tabs; lines of frequencies begin with a backslash.
+    """A label track: start, end and label, separated by tabs; lines of frequencies begin with a backslash.
 
-    A track without labels is an empty file.
+    A track without labels is an empty file. Numbers may have decimal commas.
     """
     where, rows = shown_path(file), []
     for i, line in enumerate(read_text(file, empty=True).splitlines(), 1):
@@ -126,10 +126,11 @@ def audacity(file: Path, name: str, reading: Reading) -> Iterator[Annotated]:
             start, *others = line.split("\t", 2)
             if not others:
                 raise ValueError(
-                    f"{where}: {place}: {shown(line)}; wanted start, end and label, apart by tabs"
+                    f"{where}: {place}: {shown(line)}; wanted start, end and label, separated by tabs"
                 )
             label = others[1].strip() if len(others) > 1 else ""
-            rows.append(read_row(start, others[0], label, where, place))
+            begin, stop = (text.replace(",", ".") for text in (start, others[0]))
+            rows.append(read_row(begin, stop, label, where, place))
     yield Annotated(name, rows, file)
 
 

@@ -1,6 +1,5 @@
 """Findings about recordings: their files, subsets, subjects and channels."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -8,14 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spanloc.data.annotations.folder import SUBSETS, Record
+from spanloc.data.annotations.folder import Record
 from spanloc.data.annotations.rows import TIME, Case
 from spanloc.data.annotations.units import TOO_SHORT
+from spanloc.data.held_out import subject_pattern
 from spanloc.data.quotes import as_written
 from spanloc.data.signals import Regular
 from spanloc.data.signals.clock import SECONDS
 from spanloc.data.signals.protocol import place_of_row
-from spanloc.data.signals.reading import listed
 from spanloc.data.survey.facts import Facts, fitting, of_record
 from spanloc.data.survey.kinds import SCALES, finding
 from spanloc.data.survey.result import Finding
@@ -27,6 +26,8 @@ _LEAST_CODES, _SHARE_OF_CODES = 10, 0.25
 _LEAST_CHANGES = 8
 # The share of its recordings where it may vary elsewhere too: at gaps in the times, for example.
 _MOST_VARYING = 0.25
+# Rates that differ by no more are the same, with other roundings or clocks.
+_SAME_RATE = 1e-3
 # Seconds from row to row from which on the times may be in another unit; times of every second may have jitter.
 _SLOW = 1.01
 # How a mistake begins where neither a file nor data.fps says the rate.
@@ -138,22 +139,16 @@ def subjects(facts: Facts) -> Iterator[Finding]:
     yield from finding("subject in two subsets", cases)
     held = {record.subset for record in facts.records} >= {"validation", "testing"}
     if len(facts.records) > 1 and not subsets and not held:
-        text = "No subjects (persons, animals, machines) are named: recordings of one may be both in training and in testing"
+        text = (
+            "No subjects (persons, animals, machines) are named, so test recordings may be of subjects that are also in "
+            "training: the result is then too good for new subjects"
+        )
         advice = "If one subject has several recordings, name the subjects: training then holds out whole subjects."
-        if pattern := _subject_pattern([record.id for record in facts.records]):
+        pattern = subject_pattern([record.id for record in facts.records])
+        if pattern:
             advice += f" If they are in the names of recordings: {pattern}"
-        yield Finding("note", "no subjects", text, len(facts.records), advice)
-
-
-def _subject_pattern(ids: Sequence[str]) -> str:
-    """The setting that takes the first part of each name for the subject, and what it finds, if this divides them."""
-    for pattern in ("^([^/]+)/", "^([^/_-]+)[_-]"):
-        found = [match[1] for name in ids if (match := re.search(pattern, name))]
-        subjects = list(dict.fromkeys(found))
-        fits = len(found) == len(ids) and 1 < len(subjects) <= len(ids) / 2
-        if fits and not {*subjects} & {*SUBSETS}:
-            return f"'data.subject_pattern=\"{pattern}\"' ({len(subjects)} subjects: {listed(subjects, 3)})"
-    return ""
+        severity = "warning" if pattern else "note"
+        yield Finding(severity, "no subjects", text, len(facts.records), advice)
 
 
 def without_spans(facts: Facts) -> Iterator[Finding]:
@@ -190,7 +185,7 @@ def differences(facts: Facts) -> Iterator[Finding]:
     usual_rate = _most_frequent([f"{rate:.5g}" for rate in rates])
     # The rate of irregular times is an estimate.
     odd_rates = [
-        not (odd or np.isclose(rate, rates[usual_rate], 1e-6, 0))
+        not (odd or np.isclose(rate, rates[usual_rate], _SAME_RATE, 0))
         for rate, odd in zip(rates, uneven, strict=True)
     ]
     # Channels that have names are found by them, in whatever order.

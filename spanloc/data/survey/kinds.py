@@ -69,7 +69,7 @@ _KINDS = {
         "Training takes the channels that all recordings have by name, and stops if fewer than half are left: "
         "rename the others. Choose channels without names by number, such as data.channels=[0]."),
     "constant channel": (
-        "warning", "channel", "constant over a recording, counted per recording",
+        "warning", "channel", "constant over a recording (once for each such recording)",
         "Look for a sensor that was off; a channel that is constant everywhere can be left out."),
     "scale": (
         "warning", "channel", f"on scales that differ more than {SCALES:,}-fold between recordings",
@@ -117,7 +117,7 @@ _KINDS = {
         "note", "pair", "of overlapping spans of different labels",
         "task=detection learns both; task=single has one span a recording."),
     "split": (
-        "warning", "span", "one step before another of the same label",
+        "warning", "span", "ending one step before another of the same label begins",
         "If both are one span, give the step between them this label too, or write one row for both."),
     "short spans": (
         "warning", "span", f"shorter than {SHORT} steps",

@@ -9,7 +9,7 @@ _NO_SPANS = "spans"
 
 
 def audacity(found: Sequence[Found]) -> bytes:
-    """A label track: start, end and label, apart by tabs; without scores, and empty without spans.
+    """A label track: start, end and label, separated by tabs; without scores, and empty without spans.
 
     References:
         Audacity manual, "Importing and Exporting Labels", standard format.
