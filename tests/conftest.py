@@ -13,7 +13,7 @@ import torch
 from hydra._internal.hydra import Hydra
 from matplotlib.figure import Figure
 from omegaconf import _utils
-from predicting import TRAIN, signal, write_csv
+from predicting import train_named
 from pytorch_lightning import LightningDataModule, Trainer
 from quick import CheckedOnce, unchecked
 from torch.utils.data import DataLoader
@@ -140,29 +140,28 @@ BARE = (*SMALL, "test=false", "fit_decode=false", "callbacks.convergence=null")
 
 
 @pytest.fixture(scope="session")
-def trained(cli):
-    """A finished small run of each task: the folder of ``single`` and of ``detection``."""
-    folders = {}
-    for name in ("single", "detection"):
-        run = cli("train", *SMALL, f"task={name}", "hydra.run.dir=run",
-                  drawn=name == "detection", checked=True)  # fmt: skip
-        assert isinstance(run, Path), run
-        folders[name] = run / "run"
-    return folders
+def once(tmp_path_factory):
+    """Gives a folder that is made by the first of the processes of pytest-xdist that wants it."""
+    top = tmp_path_factory.getbasetemp()
+    return partial(quick.made_once, top.parent if "PYTEST_XDIST_WORKER" in os.environ else top)
 
 
 @pytest.fixture(scope="session")
-def named_model(cli, tmp_path_factory):
+def trained(cli, once):
+    """A finished small run of each task: the folder of ``single`` and of ``detection``."""
+
+    def make(folder):
+        words = (*SMALL, f"task={folder.name}", "hydra.run.dir=run")
+        drawn = folder.name == "detection"
+        assert cli("train", *words, folder=folder, drawn=drawn, checked=True) == folder
+
+    return {name: once(name, make) / "run" for name in ("single", "detection")}
+
+
+@pytest.fixture(scope="session")
+def named_model(cli, once):
     """The folder of a short training on recordings of 10 Hz whose channels are called x, y and z."""
-    folder = tmp_path_factory.mktemp("named")
-    rows = ["sequence,start,end,label"]
-    for i in range(6):
-        write_csv(folder / "data" / f"r{i}.csv", signal(i))
-        rows += [f"r{i},3,6.5,walk", f"r{i},{10 + i / 2},{14 + i / 2},sit"]
-    (folder / "annotations.csv").write_text("\n".join(rows) + "\n")
-    found = cli("train", f"data.root={folder}", *TRAIN, folder=folder)
-    assert found == folder, found
-    return folder / "run"
+    return once("named", partial(train_named, cli)) / "run"
 
 
 @pytest.fixture

@@ -25,6 +25,17 @@ def write_csv(path, values, *, names=NAMES, rate=RATE):
     np.savetxt(path, rows, "%.4f", ",", header=",".join(["time", *names]), comments="")
 
 
+def train_named(cli, folder):
+    """A short training on recordings whose channels have names, in ``run``."""
+    rows = ["sequence,start,end,label"]
+    for i in range(6):
+        write_csv(folder / "data" / f"r{i}.csv", signal(i))
+        rows += [f"r{i},3,6.5,walk", f"r{i},{10 + i / 2},{14 + i / 2},sit"]
+    (folder / "annotations.csv").write_text("\n".join(rows) + "\n")
+    found = cli("train", f"data.root={folder}", *TRAIN, folder=folder)
+    assert found == folder, found
+
+
 def spans_of(path):
     """Start, end, label and score in a file of our annotation format, by sequence."""
     database = json.loads(Path(path).read_text())["database"]

@@ -1,6 +1,8 @@
 """What costs little where the usual would be half of a small run: figures, YAML, settings, checks of shapes."""
 
 import copy
+import fcntl
+import os
 import pickle
 from contextlib import contextmanager
 from functools import cache
@@ -92,6 +94,17 @@ def quicken_hydra(replace):
     replace(ConfigLoaderImpl, whole, kept(getattr(ConfigLoaderImpl, whole)))
     # Of what it copies nothing is changed, but a list replaced.
     replace(config_repository, "copy", SimpleNamespace(deepcopy=copy.copy))
+
+
+def made_once(top, name, make):
+    """A folder of several processes, made by the first that wants it."""
+    with (top / f"{name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not lock.seek(0, os.SEEK_END):
+            (top / name).mkdir()
+            make(top / name)
+            lock.write("made")
+    return top / name
 
 
 @contextmanager

@@ -61,7 +61,8 @@ def run(config: DictConfig) -> None:
     recordings = find_recordings(as_names(settings["input"]))
     without, lines = left_out(formats, recordings)
     pictures = {name: settings[name] for name in ("plot", "view")}
-    check_outputs(outputs(folder, recordings, formats, without, **pictures), recordings)
+    written = outputs(folder, recordings, formats, without, **pictures)
+    check_outputs(folder, written, recordings)
     checkpoints, shifts = as_names(settings["checkpoint"]), settings["tta"]["shifts"]
     task = load_models(checkpoints, shifts=shifts, allow=settings["allow"])
     check_classes(formats, task.classes)
@@ -109,9 +110,13 @@ def run(config: DictConfig) -> None:
             found.append(one)
             for name, together in formats.items():
                 if not together and one.id not in without[name]:
-                    write([one], result_path(folder, name, one.id), name)
+                    path = result_path(folder, name, one.id)
+                    journal.claim(path)
+                    write([one], path, name)
             if settings["plot"]:
-                _plot(task, one, settings, figure_path(folder, one.id))
+                path = figure_path(folder, one.id)
+                journal.claim(path)
+                _plot(task, one, settings, path)
         except _MISTAKES as error:
             note(error, recording.id)
     for line in (*notes.lines(), *(apart if found else ())):
@@ -120,13 +125,14 @@ def run(config: DictConfig) -> None:
     for name, together in formats.items():
         if together:
             path, held = result_path(folder, name), [o for o in found if o.id not in without[name]]
-            _write_those_that_fit(held, partial(content_of, path=path, kind=name), path, note)
+            content = partial(content_of, path=path, kind=name)
+            _write_those_that_fit(held, content, path, journal, note)
     if settings["view"]:
         path = folder / "view.html"
         if len(found) > _MOST_IN_VIEW:
             log.info("%s shows the first %d of %d recordings", path.name, _MOST_IN_VIEW, len(found))
         page = partial(_page, task=task, settings=settings)
-        _write_those_that_fit(found[:_MOST_IN_VIEW], page, path, note)
+        _write_those_that_fit(found[:_MOST_IN_VIEW], page, path, journal, note)
     if found:
         labels = Counter(label for one in found for *_, label, _ in one.spans)
         each = ", ".join(f"{count:,} of {label!r}" for label, count in labels.most_common())
@@ -201,6 +207,7 @@ def _write_those_that_fit(
     found: Sequence[Found],
     content: Callable[[Sequence[Found]], bytes],
     path: Path,
+    journal: Journal,
     note: Callable[[Exception, str], None],
 ) -> None:
     """Write one file of several recordings; those that it cannot hold are left out and noted."""
@@ -220,6 +227,7 @@ def _write_those_that_fit(
             if not fit:
                 return
             made = content(fit)
+        journal.claim(path)
         with replacing(path) as temporary:
             temporary.write_bytes(made)
     except _MISTAKES as error:

@@ -1,11 +1,15 @@
 """The files that ``spanloc-predict`` will write, checked before it predicts anything."""
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from spanloc.data.annotations.written import instead_of_label, instead_of_name, suffix_of
-from spanloc.files import shown
+from spanloc.files import counted, shown
+from spanloc.inference.journal import results_of
 from spanloc.inference.recordings import Recording
+
+_OF_THE_RUN = ("predict.done", "predict.log", "error.txt")
 
 
 def result_path(folder: Path, kind: str, name: str = "predictions") -> Path:
@@ -57,7 +61,7 @@ def outputs(
     view: bool,
 ) -> Iterator[tuple[Path, str]]:
     """Every file that a run will write, with a description; the arguments are as in :func:`left_out`."""
-    for name in ("predict.done", "predict.log", "error.txt"):
+    for name in _OF_THE_RUN:
         yield folder / name, f"{name} of the run"
     for name, together in formats.items():
         if together:
@@ -74,8 +78,13 @@ def outputs(
         yield folder / "view.html", "the page of view"
 
 
-def check_outputs(written: Iterable[tuple[Path, str]], recordings: Iterable[Recording]) -> None:
-    """Raise a ``ValueError`` where a file of :func:`outputs` would replace a recording or another of them."""
+def check_outputs(
+    folder: Path, written: Iterable[tuple[Path, str]], recordings: Iterable[Recording]
+) -> None:
+    """Raise a ``ValueError`` where a file of :func:`outputs` would replace a recording or another of them.
+
+    Also where it would replace any other file that no earlier run in ``folder`` wrote, such as labels by hand.
+    """
     # By what the file system says: a path may lead over links, or be written in other letters.
     inputs = {}
     for recording in recordings:
@@ -93,6 +102,12 @@ def check_outputs(written: Iterable[tuple[Path, str]], recordings: Iterable[Reco
                 f"{replaced}: {what} would replace this recording; name another folder with "
                 "hydra.run.dir=FOLDER"
             )
+    own = {folder / name for name in (*_OF_THE_RUN, *results_of(folder / "predict.done"))}
+    if before := [path for path in seen if path not in own and os.path.lexists(path)]:
+        raise ValueError(
+            f"{before[0]} exists and is no result of an earlier run in {folder}; {counted(len(before), 'such file')} "
+            "would be replaced; name another folder with hydra.run.dir=FOLDER"
+        )
 
 
 def _key(path: Path) -> tuple[int, int]:

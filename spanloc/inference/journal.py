@@ -15,8 +15,13 @@ from spanloc.inference.recordings import Recording
 _FIELDS = {"id", "file", "duration", "rate", "start", "spans"}
 
 
+def results_of(path: Path) -> set[str]:
+    """The files that runs with this journal have written, by their paths below its folder."""
+    return _read(path)[2] if path.is_file() else set()
+
+
 class Journal:
-    """A line of JSON for each recording that is done; the first line says with which settings.
+    """A line of JSON for each recording that is done and each file of results; the first line holds the settings.
 
     Args:
         path: Of the file.
@@ -30,7 +35,7 @@ class Journal:
     def __init__(self, path: Path, settings: Mapping[str, Any], *, resume: bool = False) -> None:
         self.path = path
         self._lines: dict[str, dict[str, Any]] = {}
-        before, lines = _read(path) if path.is_file() else (None, [])
+        before, lines, self._results = _read(path) if path.is_file() else (None, [], set())
         if lines and not resume:
             # Its files and those of this run would be side by side.
             raise ValueError(
@@ -47,8 +52,9 @@ class Journal:
                     )
             self._lines = {line["id"]: line for line in lines}
         with replacing(path) as temporary:
-            text = "".join(f"{json.dumps(line)}\n" for line in (settings, *self._lines.values()))
-            temporary.write_text(text, encoding="utf-8")
+            files = ({"result": name} for name in sorted(self._results))
+            kept = (settings, *files, *self._lines.values())
+            temporary.write_text("".join(f"{json.dumps(line)}\n" for line in kept), "utf-8")
 
     def found(self, recording: Recording) -> Found | None:
         """The spans of a recording, if it is done and its file has not changed since."""
@@ -70,6 +76,16 @@ class Journal:
             "spans": [list(span) for span in found.spans],
         }
         self._lines[found.id] = line
+        self._append(line)
+
+    def claim(self, path: Path) -> None:
+        """Note that a file is a result of this run, before it is written."""
+        name = path.relative_to(self.path.parent).as_posix()
+        if name not in self._results:
+            self._results.add(name)
+            self._append({"result": name})
+
+    def _append(self, line: Mapping[str, Any]) -> None:
         with self.path.open("a+b") as file:
             # A line that was written only in part, as on a full disk, must not spoil this one.
             size = file.seek(0, os.SEEK_END)
@@ -86,11 +102,13 @@ def _state(path: Path) -> dict[str, list[int]]:
     return {name: list(state) for name, state in states.items()}
 
 
-def _read(path: Path) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+def _read(path: Path) -> tuple[dict[str, Any] | None, list[dict[str, Any]], set[str]]:
     # A run that was killed, or a full disk, may have left a part of a line anywhere: that recording is
     # computed again.
-    first, *lines = map(_parsed, path.read_text(encoding="utf-8", errors="replace").split("\n"))
-    return first, [line for line in lines if line is not None and line.keys() >= _FIELDS]
+    first, *rest = map(_parsed, path.read_text(encoding="utf-8", errors="replace").split("\n"))
+    lines = [line for line in rest if line is not None]
+    results = {name for line in lines if isinstance(name := line.get("result"), str)}
+    return first, [line for line in lines if line.keys() >= _FIELDS], results
 
 
 def _parsed(line: str) -> dict[str, Any] | None:

@@ -1,16 +1,26 @@
 """The recordings that paths, folders and patterns name."""
 
 import glob
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
-from spanloc.data.annotations.beside import ANNOTATION_FILES, signals_in
+from spanloc.data.annotations.beside import (
+    ANNOTATION_FILES,
+    files_in,
+    signals_in,
+    without_suffix,
+)
 from spanloc.data.signals import SUFFIXES
-from spanloc.data.signals.opening import files_below, recordings_among
+from spanloc.data.signals.opening import column_names, files_below, recordings_among
+from spanloc.data.signals.reading import listed
 from spanloc.files import shown
+
+log = logging.getLogger(__name__)
+_MOST_NAMES = 5
 
 
 class Recording(NamedTuple):
@@ -23,9 +33,10 @@ class Recording(NamedTuple):
 def find_recordings(inputs: Sequence[str]) -> list[Recording]:
     """The recordings of files, folders and patterns, each once, in their order.
 
-    The id of a file is its name without the suffix; in a folder, or of a pattern, its path from there.
+    The id of a file is its name without the suffix; in a folder, or of a pattern, its path from there. If two ids
+    of several inputs are the same, all are paths from the folder that holds all recordings.
     In a folder with annotations, the recordings lie in ``data``. Hidden files, and folders that
-    commands wrote their results to, are left out.
+    commands wrote their results to, are left out; so are tables beside folders of recordings, with a line in the log.
 
     Args:
         inputs: Paths; patterns such as ``night*/**/*.edf``.
@@ -40,15 +51,19 @@ def find_recordings(inputs: Sequence[str]) -> list[Recording]:
             # A pattern with ".." finds a file by several paths. A link to it is a recording of its own.
             place = recording.path.parent.resolve() / recording.path.name
             found.setdefault(place, recording)
+    recordings = list(found.values())
+    if len(inputs) > 1 and len({one.id for one in recordings}) < len(recordings):
+        common = Path(os.path.commonpath([os.path.abspath(one.path.parent) for one in recordings]))
+        recordings = [Recording(_below(common, one.path), one.path) for one in recordings]
     by_id: dict[str, Recording] = {}
-    for recording in found.values():
+    for recording in recordings:
         other = by_id.setdefault(recording.id, recording)
         if other is not recording:
             raise ValueError(
-                f"{other.path} and {recording.path} would both be {shown(recording.id)}; name one, or give "
-                f"a pattern such as '{recording.path.with_stem('*')}'"
+                f"{other.path} and {recording.path} would both be {shown(recording.id)}; name only one of them, "
+                f"or a pattern for one of them, such as '{recording.path.with_stem('*')}'"
             )
-    return list(by_id.values())
+    return recordings
 
 
 def _of(text: str) -> Iterator[Recording]:
@@ -61,7 +76,7 @@ def _of(text: str) -> Iterator[Recording]:
             )
         yield from inside
     elif path.exists() or Path(f"{text}.hea").exists():
-        yield Recording(path.stem if path.suffix.lower() in SUFFIXES else path.name, path)
+        yield Recording(without_suffix(path.name), path)
     elif glob.has_magic(text):
         matches = sorted(Path(match) for match in glob.glob(text, recursive=True))
         files = recordings_among(matches, Path())
@@ -87,8 +102,26 @@ def _in_folder(folder: Path) -> list[Recording]:
     ours = {path for path in folder.glob("*.*") if path.stem in ANNOTATION_FILES}
     files = [path for path in files_below(folder) if path not in ours and path.is_file()]
     files = recordings_among(files, folder)
-    return [Recording(_below(folder, path), path) for path in sorted(files)]
+    there = files_in(folder)
+    below = {name: path for name, path in sorted(there.signals.items()) if path.is_file()}
+    beside = {path for path in files if path.parent == folder}
+    forms = {_form(path) for path in below.values()} if there.below and beside else set()
+    if not there.below or not forms.isdisjoint(map(_form, beside)):
+        return [Recording(_below(folder, path), path) for path in sorted(files)]
+    if left := sorted({*ours, *files} - {*below.values()}):
+        names = listed([path.relative_to(folder).as_posix() for path in left], _MOST_NAMES)
+        log.info("%s: the recordings lie in the folders below it; left out: %s", folder, names)
+    return [Recording(name, path) for name, path in below.items()]
+
+
+def _form(path: Path) -> tuple[str, ...]:
+    """What recordings of one folder have in common: the suffix, and the columns of a text."""
+    suffix = path.suffix.lower()
+    try:
+        return suffix, *(column_names(path) if suffix in (".csv", ".tsv", ".txt") else ())
+    except (ValueError, OSError):
+        return (str(path),)
 
 
 def _below(folder: Path, path: Path) -> str:
-    return Path(os.path.relpath(path, folder)).with_suffix("").as_posix()
+    return without_suffix(Path(os.path.relpath(path, folder)).as_posix())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import BARE, SMALL, make_batch
+from conftest import BARE, SMALL
 
 import spanloc
 from spanloc.data.signals import NpySignal
@@ -242,14 +242,3 @@ def test_the_testing_subset_is_not_opened_before_the_end(cli, annotated, monkeyp
     cli(*options)
     # Once to evaluate, once for the figure.
     assert sorted(opened) == ["s6", "s6", "s7", "s7"]
-
-
-def test_a_loaded_model_predicts_inside_each_sequence(trained):
-    task = spanloc.load(trained["detection"] / "best.ckpt")
-    batch = make_batch((64, 33), num_channels=4)
-    with torch.inference_mode():
-        found = task.predict_step(batch)
-    for i, steps in enumerate((64, 33)):
-        mine = found.of(i).spans
-        assert (mine >= 0).all()
-        assert (mine <= steps).all()

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from conftest import SMALL
 from made_data import SETS, write
 
 import spanloc
@@ -21,13 +22,6 @@ SHORT = (
 BARE = (*SHORT, "test=false", "fit_decode=false")
 # Of recordings: one short epoch.
 FEW = ("data.crops_per_epoch=8", "trainer.max_epochs=1", "data.num_workers=0")
-BARE_DATA = (
-    "data.num_train=16",
-    "data.num_val=4",
-    "data.num_test=8",
-    "data.length=64",
-    "data.span_length=[12,24]",
-)
 
 
 def trained(cli, folder, *arguments, short=SHORT):
@@ -89,7 +83,8 @@ def test_convergence_comes_after_the_result_and_takes_one_line_of_own_data(
     cli, annotated, tmp_path, capsys, made_up
 ):
     short = [text for text in SHORT if "convergence" not in text]
-    data = BARE_DATA if made_up else [f"data.root={annotated}", *FEW, "data.batch_size=4"]
+    small = (*SMALL, "data.num_train=16")
+    data = small if made_up else [f"data.root={annotated}", *FEW, "data.batch_size=4"]
     trained(cli, tmp_path, *data, "fit_decode=false", short=short)
     lines = [line for line in capsys.readouterr().out.split("\n") if not line.startswith("[")]
     table = max(i for i, line in enumerate(lines) if line.startswith("└"))

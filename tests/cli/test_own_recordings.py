@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import edfio
 import numpy as np
 import pytest
 import soundfile
@@ -11,6 +10,7 @@ import yaml
 from conftest import HINTS_OF_LIGHTNING
 from omegaconf import OmegaConf
 from pages import BARE
+from recordings import edf
 
 from spanloc.cli.evaluated_data import set_up
 from spanloc.cli.frame.arguments import with_text_roots
@@ -19,22 +19,16 @@ from spanloc.data.fingerprint import Fingerprint
 from spanloc.data.sample import data_folder
 
 SHORT = (*BARE, "hydra.run.dir=out")
-SECONDS = 30
-
-
-def signals():
-    rng = np.random.default_rng(0)
-    rates = {"EEG": 50, "EOG": 50, "Temp": 1}
-    return [
-        edfio.EdfSignal(
-            rng.uniform(-1, 1, SECONDS * rate), rate, label=name, physical_range=(-1, 1)
-        )
-        for name, rate in rates.items()
-    ]
 
 
 def write_edf(path):
-    edfio.Edf(signals(), annotations=[edfio.EdfAnnotation(0, 1, "x")]).write(path)
+    rng = np.random.default_rng(0)
+    rates = {"EEG": 50, "EOG": 50, "Temp": 1}
+    edf(
+        path,
+        {name: (rate, rng.uniform(-1, 1, 30 * rate)) for name, rate in rates.items()},
+        [(0, 1, "x")],
+    )
 
 
 def write_wav(path):

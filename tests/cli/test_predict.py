@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 import torch
 from predicting import PREDICT, RATE, outputs, signal, spans_of, write_csv
-from recordings import exported, said
+from recordings import edf, exported, said
 from rich.console import Console
 
-import spanloc
 from spanloc.cli.frame import show
 from spanloc.data import read_annotations
 from spanloc.data.annotations.written import FORMATS, joint, suffix_of
@@ -219,14 +218,11 @@ def test_clock_times_are_those_of_the_setting_or_of_the_file(cli, named_model, t
     edfio = pytest.importorskip("edfio")
     wfdb = pytest.importorskip("wfdb")
     values, began = signal(), datetime(2024, 5, 31, 22, 15)
-    signals = [
-        edfio.EdfSignal(values[:, i], RATE, label=name, physical_range=(-9, 9))
-        for i, name in enumerate("xyz")
-    ]
-    about = edfio.Recording(startdate=began.date())
-    edfio.Edf(signals, recording=about, starttime=began.time()).write(tmp_path / "a.edf")
+    channels = {name: (RATE, values[:, i]) for i, name in enumerate("xyz")}
+    about = {"recording": edfio.Recording(startdate=began.date()), "starttime": began.time()}
+    edf(tmp_path / "a.edf", channels, limits=(-9, 9), **about)
     # Without a date, as many devices write it.
-    edfio.Edf(signals).write(tmp_path / "b.edf")
+    edf(tmp_path / "b.edf", channels, limits=(-9, 9))
     wfdb.wrsamp(
         "c", fs=RATE, units=["g"] * 3, sig_name=list("xyz"), p_signal=values, fmt=["32"] * 3,
         base_date=began.date(), base_time=began.time(), write_dir=str(tmp_path),
@@ -266,16 +262,6 @@ def test_pictures_and_the_page_need_nothing_else(cli, named_model, recorded, tmp
     page = (tmp_path / "out" / "view.html").read_text()
     assert all(f">{name}</option>" in page for name in IDS)
     assert not re.search(r"https?://|src=|url\(|@import", page)
-
-
-def test_python_finds_the_same(every_format, named_model, recorded):
-    _, found = every_format
-    task = spanloc.load(named_model)
-    values = np.loadtxt(recorded / "a.csv", delimiter=",", skiprows=1, dtype=np.float32)[:, 1:]
-    frame = task.predict(values, rate=RATE).to_pandas().sort_values(["start", "end"])
-    assert len(frame) == len(found["a"])
-    np.testing.assert_allclose(frame[["start", "end"]], [row[:2] for row in found["a"]], atol=1e-5)
-    np.testing.assert_allclose(frame["score"], [row[3] for row in found["a"]], rtol=1e-5)
 
 
 def test_it_runs_where_no_graphics_card_is(cli, named_model, recorded):

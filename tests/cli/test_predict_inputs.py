@@ -14,6 +14,7 @@ from predicting import PREDICT, RATE, outputs, predict, signal, spans_of, write_
 import spanloc
 from spanloc.cli import predict as predict_command
 from spanloc.cli.train import _show_result
+from spanloc.inference.recordings import find_recordings
 
 
 def smooth(rate, *, seconds=20):
@@ -173,7 +174,7 @@ def test_what_does_not_fit_the_model_is_one_line(
         (["input=none.csv"], "none.csv: no such file or folder (input)"),
         (["input=*.wav"], "*.wav: no recording matches, no file of .npy"),
         (["input=empty"], "empty: there is no recording in it, no file of .npy"),
-        (["input=[a.csv,sub/a.csv]"], "would both be 'a'; name one, or give a pattern such as 'sub/*.csv'"),
+        (["input=[a.csv,a.npy]"], "would both be 'a'; name only one of them, or a pattern for one of them"),
         ([], "input is not set; add input=... to the command"),
         (["input=a.csv", "format=edf", "joint=true"], "a file of format=edf is of one recording"),
         (["input=a.csv", "min_score=2"], "min_score is 2.0; it must lie in [0, 1)"),
@@ -184,10 +185,27 @@ def test_a_mistake_in_a_setting_is_one_line_and_leaves_nothing(
     refused, named_model, tmp_path, words, said
 ):
     write_csv(tmp_path / "a.csv", signal())
-    write_csv(tmp_path / "sub" / "a.csv", signal())
+    write_csv(tmp_path / "a.npy", signal())
     (tmp_path / "empty").mkdir()
     assert said in predict(refused, named_model, tmp_path, *words)
     assert not (tmp_path / "out").exists()
+
+
+def test_ids_of_a_list_that_would_be_the_same_are_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("P03/a.csv", "P03/b.csv", "P03/b.npy", "P11/a.csv"):
+        write_csv(tmp_path / "lab" / name, signal(steps=9))
+
+    def ids(*inputs):
+        return [one.id for one in find_recordings(inputs)]
+
+    assert ids("lab/P03/b.csv", "lab/P11/a.csv") == ["b", "a"]
+    expected = ["P03/b", "P03/a", "P11/a"]
+    assert ids("lab/P03/b.csv", "lab/P03/a.csv", str(tmp_path / "lab/P11/a.csv")) == expected
+    assert ids("lab/P03/*.csv", "lab/P11") == ["P03/a", "P03/b", "P11/a"]
+    with pytest.raises(ValueError, match=r"'P03/b'; name only one .* such as 'lab/P03/\*\.npy'"):
+        ids("lab/P03", "lab/P11")
+    assert ids("lab/P03/*.npy", "lab/P03/a.csv", "lab/P11") == ["P03/b", "P03/a", "P11/a"]
 
 
 def test_low_scores_are_left_out(cli, named_model, tmp_path):

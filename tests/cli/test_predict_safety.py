@@ -52,6 +52,34 @@ def test_a_recording_is_not_replaced_by_what_was_found_in_it(predict, tmp_path, 
     assert not (tmp_path / "in" / "a.json").exists()
 
 
+@pytest.mark.parametrize("place", ["in/P01", "in"])
+def test_files_of_others_are_not_replaced_but_earlier_results_are(
+    predict, tmp_path, place, monkeypatch
+):
+    for name in ("a", "b"):
+        write_csv(tmp_path / "in" / "P01" / f"{name}.csv", signal())
+    labels = [tmp_path / "in" / "P01" / name for name in ("a.txt", "b.txt", "b.TextGrid")]
+    for path in labels:
+        path.write_text("1.0\t2.0\tby hand\n")
+    calls = counting(monkeypatch)
+    words = (f"input={place}", f"hydra.run.dir={place}")
+    wanted = (
+        f"{labels[0]} exists and is no result of an earlier run in {tmp_path / place}; 3 such files would be "
+        "replaced; name another folder with hydra.run.dir=FOLDER"
+    )
+    assert predict(*words, "format=[json,audacity,textgrid]") == wanted
+    assert not calls
+    assert not (tmp_path / place / "predictions.json").exists()
+    assert predict(*words, "format=[json,raven]", "plot=true", "view=true") is None
+    # Its own results may be replaced, but still no others.
+    calls.clear()
+    again = ("format=[json,raven]", "plot=true", "view=true", "resume=true")
+    assert predict(*words, *again) is None
+    assert predict(*words, "format=[audacity,textgrid]", "resume=true") == wanted
+    assert not calls
+    assert {path.read_text() for path in labels} == {"1.0\t2.0\tby hand\n"}
+
+
 @pytest.mark.parametrize(
     ("ids", "words"),
     [
@@ -166,13 +194,14 @@ def test_a_torn_line_costs_one_recording(predict, tmp_path, monkeypatch):
         write_csv(tmp_path / "in" / f"{name}.csv", signal())
     assert predict("input=in") is None
     done, calls = tmp_path / "out" / "predict.done", counting(monkeypatch)
-    first, a, b, c = done.read_text().splitlines(keepends=True)
+    first, a, b, c, file = done.read_text().splitlines(keepends=True)
+    c += file
     for torn in (first + a + b[:30] + "\n" + c, first + a + "\0" * 9 + "\n[]\n{}\n" + c):
         done.write_text(torn)
         calls.clear()
         assert predict("input=in", "resume=true") is None
         assert calls == ["b"]
-    done.write_text(first[:9] + "\n" + a)
+    done.write_text(first[:9] + "\n" + a + file)
     calls.clear()
     assert predict("input=in", "resume=true") is None
     assert calls == ["a", "b", "c"]
@@ -233,8 +262,31 @@ def test_a_pattern_finds_each_file_once(tmp_path, monkeypatch):
         find_recordings(["pp/*/../../qq/*.npy"])
 
 
-def test_annotations_in_a_folder_of_subjects_are_no_recording(tmp_path):
-    (tmp_path / "s1").mkdir()
-    for name in ("s1/a.csv", "annotations.csv", "subsets.csv"):
-        (tmp_path / name).write_text("x,y\n1,2\n")
-    assert [one.id for one in find_recordings([str(tmp_path)])] == ["s1/a"]
+@pytest.mark.parametrize(
+    ("files", "ids", "left"),
+    [
+        (["s1/a.csv"], ["s1/a"], "'annotations.csv', 'subsets.csv'"),
+        (["s1/a.csv", "s2/a.csv", "x.csv"], ["s1/a", "s2/a", "x"], None),
+        (["s1/a.edf", "s2/a.edf", "x.edf"], ["s1/a", "s2/a", "x"], None),
+        (
+            ["s1/a.csv", "s2/a.csv", "patients.csv"],
+            ["s1/a", "s2/a"],
+            "'annotations.csv', 'patients.csv', 'subsets.csv'",
+        ),
+        (
+            ["s1/a.edf", "s1/a.csv", "s2/a.edf", "patients.csv"],
+            ["s1/a", "s2/a"],
+            "'annotations.csv', 'patients.csv', 's1/a.csv', 'subsets.csv'",
+        ),
+    ],
+)
+def test_tables_beside_folders_of_recordings_are_left_out_and_recordings_are_not(
+    tmp_path, files, ids, left, caplog
+):
+    for name in ("annotations.csv", "subsets.csv", *files):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("id,sex,age\nP1,f,4\n" if "pat" in name else "x,y\n1,2\n")
+    with caplog.at_level("INFO"):
+        assert [one.id for one in find_recordings([str(tmp_path)])] == ids
+    line = f"{tmp_path}: the recordings lie in the folders below it; left out: {left}"
+    assert caplog.messages == [line] * (left is not None)

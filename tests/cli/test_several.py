@@ -14,7 +14,6 @@ import pytest
 from conftest import SMALL
 
 from spanloc.cli.frame import ranks, stopping
-from spanloc.data import EvaluationSampler, sampling
 
 NOTES = """
 import json
@@ -278,16 +277,3 @@ def test_a_mistake_that_all_see_is_left_to_the_first_process(monkeypatch, tmp_pa
     (tmp_path / "error.txt").touch()
     ranks.leave_to_first(tmp_path / "error.txt")
     assert not waited
-
-
-def test_sequences_are_shared_out_by_the_processes_there_are_when_they_are_read(monkeypatch):
-    # A loader that is given to a Trainer was made before its processes met.
-    sampler = EvaluationSampler(5)
-    monkeypatch.setattr(sampling.distributed, "is_initialized", lambda: True)
-    monkeypatch.setattr(sampling.distributed, "get_world_size", lambda: 2)
-    monkeypatch.setattr(sampling.distributed, "get_rank", lambda: 1)
-    assert list(sampler) == [1, 3]
-    assert len(sampler) == 2
-    monkeypatch.setattr(sampling.distributed, "get_world_size", lambda: 6)
-    with pytest.raises(ValueError, match="6 processes are to share 5 sequences"):
-        len(sampler)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from mutated import broken, csv_files, files, harmless, json_files, often
-from recordings import RATE, recording
+from recordings import RATE, edf, recording
 from test_annotation_formats import TABLE, WRITERS
 from test_recording_formats import REGIONS, TEXTS
 
@@ -88,11 +88,8 @@ def wfdb_waves(folder):
         wfdb.wrann("a", "atr", np.array([25, 30, 50]), list("(p)"), fs=RATE, write_dir=str(folder))
 
 
-def edf(folder):
-    edfio = pytest.importorskip("edfio")
-    signal = edfio.EdfSignal(np.arange(500) % 2.0, RATE, label="x")
-    notes = [edfio.EdfAnnotation(0.5, 0.5, "walk")]
-    edfio.Edf([signal], annotations=notes).write(folder / "c.edf")
+def edf_notes(folder):
+    edf(folder / "c.edf", {"x": (RATE, np.arange(500) % 2.0)}, [(0.5, 0.5, "walk")])
 
 
 @pytest.mark.parametrize(
@@ -100,7 +97,7 @@ def edf(folder):
     [
         (eaf, "a.eaf", "elan"),
         (wfdb_waves, "a.atr", "wfdb"),
-        (edf, "c.edf", "edf"),
+        (edf_notes, "c.edf", "edf"),
     ],
 )
 def test_a_file_of_a_library_with_a_mistake(folder, tmp_path, write, name, kind):

@@ -1,7 +1,9 @@
 """Folders in which recordings and their annotations may lie, and what the names of recordings say."""
 
 import logging
+import os
 import shutil
+import time
 
 import pytest
 from recordings import RATE, error_of, recording, table
@@ -41,9 +43,15 @@ def test_labels_in_the_folders_of_subjects_are_those_of_the_recordings_beside_th
     assert starts == [0, 1, 2]
 
 
-def test_hidden_files_and_results_of_runs_are_no_recordings(by_subject):
-    recording(by_subject / "runs" / "train", "features")
-    (by_subject / "runs" / "train" / ".hydra").mkdir()
+@pytest.mark.parametrize("run", ["runs/train", "s1"])
+def test_hidden_files_and_results_of_runs_are_no_recordings(by_subject, run):
+    (by_subject / run / ".hydra").mkdir(parents=True)
+    now = time.time()
+    os.utime(by_subject / run / ".hydra", (now + 10, now + 10))
+    for name in ("features", "figures/x"):
+        path = by_subject / run / name
+        recording(path.parent, path.name)
+        os.utime(path.with_suffix(".npy"), (now + 20, now + 20))
     table(by_subject / "s1", "0\t1\twalk\n", "._a.txt")
     assert [*ids(by_subject)] == IDS
 

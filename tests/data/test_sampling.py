@@ -73,6 +73,9 @@ def test_a_sampler_that_is_made_before_the_processes_meet_shares_too(monkeypatch
     assert list(samplers[0]) == list(EpochSampler(11, seed=4, num_replicas=2, rank=1))
     assert list(samplers[1]) == [1, 3, 5, 7, 9]
     assert [len(sampler) for sampler in samplers] == [5, 5]
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 12)
+    with pytest.raises(ValueError, match="12 processes are to share 11 sequences"):
+        len(samplers[1])
 
 
 def skewed(size, seed=0):

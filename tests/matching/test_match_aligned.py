@@ -67,14 +67,9 @@ def test_a_target_without_any_overlap_has_a_point(match):
 
 
 @pytest.mark.parametrize("match", [match_aligned, match_simota])
-def test_matching_by_quality_needs_points(match):
-    output = output_of([[2.0, 14.0]] * 4, [[0.5]] * 4)
+def test_a_head_without_points_and_no_points_for_a_target_are_refused(match):
+    output, batch = output_of([[2.0, 14.0]] * 4, [[0.5]] * 4), batch_of([[2.0, 14.0]], [0])
     with pytest.raises(ValueError, match="need a head with points"):
-        match(replace(output, points=None), batch_of([[2.0, 14.0]], [0]))
-
-
-@pytest.mark.parametrize("match", [match_aligned, match_simota])
-def test_no_points_for_a_target_are_refused(match):
-    output = output_of([[2.0, 14.0]] * 4, [[0.5]] * 4)
+        match(replace(output, points=None), batch)
     with pytest.raises(ValueError, match="top is 0; it must be at least 1"):
-        match(output, batch_of([[2.0, 14.0]], [0]), top=0)
+        match(output, batch, top=0)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import make_batch, query_model
+from conftest import make_batch, query_model, unchecked
 
 from spanloc import Criterion, losses, ops
 from spanloc.data import SyntheticSequences
@@ -45,17 +45,18 @@ def test_few_steps_teach_queries_where_spans_are():
         64, num_spans=[1, 3], num_channels=3, num_classes=2, length=128, span_length=[16, 40],
         num_distractors=0, noise=0.1,
     )  # fmt: skip
+    batches = [collate([data[i + j] for j in range(16)]) for i in range(0, 64, 16)]
     model = query_model(width=16)
     criterion = Criterion(match_hungarian, losses.diou_loss)
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3)
     tious = []
-    for step in range(60):
-        batch = collate([data[(16 * step + i) % 64] for i in range(16)])
-        found = criterion(model(batch.features, batch.mask), batch)
-        optimizer.zero_grad()
-        found.total.backward()
-        optimizer.step()
-        tious.append(float(ops.tiou(found.pred, found.target).mean()))
+    with unchecked():
+        for batch in 15 * batches:
+            found = criterion(model(batch.features, batch.mask), batch)
+            optimizer.zero_grad()
+            found.total.backward()
+            optimizer.step()
+            tious.append(float(ops.tiou(found.pred, found.target).mean()))
     assert tious[0] < 0.5
     assert min(tious[-4:]) > 0.7, tious
 

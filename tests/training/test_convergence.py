@@ -33,8 +33,9 @@ def single(optimizer=STILL, **weights):
     return single_task(criterion={"momentum": 0.0, **weights}, optimizer=optimizer)
 
 
-def fitted(task, data, convergence, **options):
-    their_trainer(callbacks=[GradientNorms(1), convergence], **options).fit(task, data)
+def fitted(task, data, convergence, *, limit_val_batches=0, **options):
+    options |= {"callbacks": [GradientNorms(1), convergence]}
+    their_trainer(limit_val_batches=limit_val_batches, **options).fit(task, data)
     return convergence.result
 
 
@@ -103,7 +104,7 @@ def test_measuring_changes_nothing():
         task = single(partial(torch.optim.SGD, lr=0.05))
         task.localizer.backbone.requires_grad_(False).eval()
         convergence = Convergence(OTHERS, **when)
-        found = fitted(task, Shuffled(), convergence, max_epochs=3)
+        found = fitted(task, Shuffled(), convergence, max_epochs=3, limit_val_batches=None)
         assert task.localizer.head.training
         assert not task.localizer.backbone.training
         weights.append(torch.cat([p.detach().flatten() for p in task.parameters()]))
@@ -155,7 +156,8 @@ def test_every_training_step_is_measured_once_in_pieces_as_long_as_a_crop(annota
 def test_a_random_sample_is_measured_where_all_would_cost_more_than_the_share():
     data = TheirData(count=80)
     results = [
-        fitted(single(), data, Convergence(share=share), max_epochs=3) for share in (0.5, 0.5, 2.0)
+        fitted(single(), data, Convergence(share=share), max_epochs=epochs)
+        for share, epochs in ((0.5, 3), (0.5, 3), (2.0, 1))
     ]
     # A training step costs 3 passes forward, and a measured batch 5: it goes back for two terms.
     assert [found.num_sequences for found in results] == [30 * 8 * 3 // 10] * 2 + [80]

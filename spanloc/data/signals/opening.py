@@ -1,5 +1,6 @@
 """The reader for a file, by its suffix."""
 
+import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from inspect import signature
@@ -134,11 +135,20 @@ def column_names(path: Path, beside: Sequence[str] = ()) -> list[str]:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """The files in a folder and below it, without hidden ones and the results of runs."""
+    """The files in a folder and below it, without hidden ones and the results of runs.
+
+    A run begins with a folder ``.hydra``; what is newer than it, there and below, are results.
+    """
     files: list[Path] = []
+    begun: dict[str, float] = {}
     for place, inside, names in os.walk(folder):
-        inside[:] = [n for n in inside if n[0] != "." and not Path(place, n, ".hydra").is_dir()]
-        files += [Path(place, name) for name in names if name[0] != "."]
+        limit = begun.pop(place, math.inf)
+        if ".hydra" in inside and Path(place) != folder:
+            limit = min(limit, os.stat(os.path.join(place, ".hydra")).st_mtime)
+        inside[:] = [name for name in inside if name[0] != "."]
+        begun |= {os.path.join(place, name): limit for name in inside if limit < math.inf}
+        there = [Path(place, name) for name in names if name[0] != "."]
+        files += [f for f in there if limit == math.inf or f.lstat().st_mtime < limit]
     return files
 
 
