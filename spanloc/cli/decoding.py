@@ -222,7 +222,7 @@ def report_fit(
 def _outcome(tried: Tried, recordings: int) -> str:
     if tried.taken:
         return (
-            f"kept, {tried.judged_by} better by {tried.gain:.2g} (standard error {tried.error:.1g})"
+            f"kept, {tried.judged_by} better by {tried.gain:.6f} (standard error {tried.error:.6f})"
         )
     if not tried.gain > 0:
         return "not used, no better"

@@ -81,7 +81,8 @@ def _rates(survey: Survey) -> str:
     rates = [rate for rate, _ in survey.rates]
     least, most = min(rates), max(rates)
     if len(rates) > 2 and most <= _ALIKE * least:
-        return f"about {rates[0]:.3g} Hz ({least:.4g} to {most:.4g})"
+        apart = f" ({least:.4g} to {most:.4g})" if f"{least:.4g}" != f"{most:.4g}" else ""
+        return f"about {rates[0]:.3g} Hz{apart}"
     return " or ".join(f"{rate:g} Hz" for rate in rates[:3])
 
 
