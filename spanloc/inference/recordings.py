@@ -8,14 +8,10 @@ from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
-from spanloc.data.annotations.beside import (
-    ANNOTATION_FILES,
-    files_in,
-    signals_in,
-    without_suffix,
-)
+from spanloc.data.annotations.beside import without_suffix
+from spanloc.data.annotations.layout import ANNOTATION_FILES, files_in, signals_in
 from spanloc.data.signals import SUFFIXES
-from spanloc.data.signals.opening import column_names, files_below, recordings_among
+from spanloc.data.signals.opening import files_below, recordings_among
 from spanloc.data.signals.reading import listed
 from spanloc.files import shown
 
@@ -104,23 +100,12 @@ def _in_folder(folder: Path) -> list[Recording]:
     files = recordings_among(files, folder)
     there = files_in(folder)
     below = {name: path for name, path in sorted(there.signals.items()) if path.is_file()}
-    beside = {path for path in files if path.parent == folder}
-    forms = {_form(path) for path in below.values()} if there.below and beside else set()
-    if not there.below or not forms.isdisjoint(map(_form, beside)):
+    if not there.below:
         return [Recording(_below(folder, path), path) for path in sorted(files)]
     if left := sorted({*ours, *files} - {*below.values()}):
         names = listed([path.relative_to(folder).as_posix() for path in left], _MOST_NAMES)
         log.info("%s: the recordings lie in the folders below it; left out: %s", folder, names)
     return [Recording(name, path) for name, path in below.items()]
-
-
-def _form(path: Path) -> tuple[str, ...]:
-    """What recordings of one folder have in common: the suffix, and the columns of a text."""
-    suffix = path.suffix.lower()
-    try:
-        return suffix, *(column_names(path) if suffix in (".csv", ".tsv", ".txt") else ())
-    except (ValueError, OSError):
-        return (str(path),)
 
 
 def _below(folder: Path, path: Path) -> str:

@@ -82,6 +82,9 @@ def test_labels_beside_other_recordings_are_not_those_of_a_namesake(tmp_path, ca
         table(tmp_path, "1\t4\twalk\n", f"{name}.txt")
     assert [*ids(tmp_path)] == ["s1/a"]
     assert "no recording has these names: 's2/b.txt'" in caplog.text
+    recording(tmp_path / "s2", "c")
+    (tmp_path / "s1" / "a.txt").rename(tmp_path / "s2" / "a.txt")
+    assert "there are no annotations" in error_of(tmp_path, fps=RATE, format="audacity")
 
 
 @pytest.mark.parametrize("other", ["old/a.txt", "a.extra/note.txt", "praat/a.TextGrid"])
@@ -121,13 +124,36 @@ def test_a_table_names_recordings_by_the_folders_they_are_in(by_subject):
     assert [*ids(by_subject)] == IDS
 
 
-def test_recordings_are_read_from_the_folder_or_those_below_wherever_there_are_more(by_subject):
+@pytest.mark.parametrize("place", [".", "training"])
+def test_folders_below_are_read_where_there_are_no_recordings_but_tables_of_another_kind(
+    by_subject, place
+):
     table(by_subject, "patient,age\n1,30\n2,40\n", "patients.csv")
     assert [*ids(by_subject)] == IDS
-    for name in ("c", "d", "e"):
-        recording(by_subject, name)
-        table(by_subject, "1\t4\twalk\n", f"{name}.txt")
-    assert [*ids(by_subject)] == ["c", "d", "e"]
+    recording(by_subject / place, "a")
+    table(by_subject / place, "1\t4\twalk\n", "a.txt")
+    assert [*ids(by_subject)] == ["a"]
+
+
+def test_tables_like_those_below_or_with_labels_beside_them_are_recordings(tmp_path):
+    for name in ("a", "raw/a", "raw/b", "raw/c"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        table(tmp_path, "x,label\n" + "1,walk\n" * 9, f"{name}.csv")
+    assert [*ids(tmp_path)] == ["a"]
+    for name in ("x", "y", "z"):
+        (tmp_path / "raw" / f"{'abc'['xyz'.index(name)]}.csv").rename(
+            tmp_path / "raw" / f"{name}.csv"
+        )
+    assert [*ids(tmp_path)] == ["a"]
+
+
+def test_an_id_with_a_path_is_the_recording_at_this_path(tmp_path):
+    for name in ("s1/a", "s1/s1/a", "s2/a"):
+        path = tmp_path / name
+        recording(path.parent, path.name)
+    for name in ("s1/a", "s2/a"):
+        table(tmp_path, "1\t4\twalk\n", f"{name}.txt")
+    assert ids(tmp_path)["s1/a"].signal.path == tmp_path / "s1" / "a.npy"
 
 
 def test_recordings_without_a_file_are_left_out_where_that_is_asked_for(tmp_path, caplog):

@@ -29,6 +29,7 @@ def test_a_file_of_matlab_that_cannot_be_read_says_why(tmp_path):
         ({"a": VALUES, "b": VALUES[:9]}, "x.mat: holds 2 arrays: 'a', 'b'; set data.key to one"),
         ({"s": {"a": VALUES}, "fs": 5.0}, "x.mat: holds no array of numbers; it has 's (struct)', 'fs (double)'"),
         ({"a": VALUES[None]}, "x.mat: array 'a': shape is "),
+        ({"a": VALUES, "fs": 5, "Rate": 6}, "x.mat: has several rates: "),
         ({"a": VALUES, "fs": -1}, "x.mat: rate is -1; wanted a number above 0"),
     ):  # fmt: skip
         scipy.io.savemat(path, content)

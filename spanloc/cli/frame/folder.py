@@ -105,10 +105,11 @@ def naming_the_folder(begin: float, started: Callable[[], bool]) -> Iterator[Non
 def _left_behind(folder: Path, begin: float) -> tuple[list[Path], list[Path]]:
     # All files of runs in the folder, and those that this run wrote; Hydra's own notes are no result.
     results, written = [], []
-    for place, _, names in os.walk(folder):
-        for path in (Path(place) / name for name in names):
+    for place, inside, names in os.walk(folder):
+        links = [name for name in inside if os.path.islink(os.path.join(place, name))]
+        for path in (Path(place) / name for name in (*names, *links)):
             with suppress(FileNotFoundError):  # another process may be at work
-                state = path.stat()
+                state = path.lstat()
                 log = path.suffix == ".log"
                 note = path.parent.name == ".hydra" or path.name == "multirun.yaml"
                 if not note and not (log and not state.st_size):

@@ -3,135 +3,22 @@
 import math
 import os
 import re
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC
 from difflib import get_close_matches
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
-from unicodedata import normalize
+from typing import Any
 
+from spanloc.data.annotations.layout import places, signals_in
 from spanloc.data.annotations.meaning import Grid, Meaning, of_video, transposed
-from spanloc.data.annotations.rows import SUBSETS, TIME, Annotated
+from spanloc.data.annotations.rows import TIME, Annotated
 from spanloc.data.signals import SUFFIXES, Regular, Signal, find_signal, open_signal
-from spanloc.data.signals.opening import files_below, recordings_among
 from spanloc.data.signals.reading import listed, shown_path
 from spanloc.files import shown
 from spanloc.structures import Timeline
 
-#: Files of a folder that are no recordings, without their suffixes.
-ANNOTATION_FILES = ("annotations", "subsets")
 _MOST_HINTS = 100
-
-
-class Files(NamedTuple):
-    """The files of a folder of annotated recordings.
-
-    Args:
-        names: All that may be recordings or annotations, by path: the id that they would have, and the suffix.
-        signals: The recordings, by id.
-        below: Whether they lie in any folders below.
-    """
-
-    names: Mapping[Path, str]
-    signals: Mapping[str, Path]
-    below: bool = False
-
-
-def files_in(root: Path) -> Files:
-    """The files of ``data`` and below it, of the folder itself, and of the folders of subsets.
-
-    Where ``data`` holds no recording, and all folders below hold more than these, the files of all folders below.
-    """
-    names: dict[Path, str] = {}
-    for folder in _places(root):
-        inner = folder.rglob("*") if folder == root / "data" else folder.iterdir()
-        names |= _named(inner, folder)
-    signals = _signals(names, root)
-    if any(path.is_relative_to(root / "data") for path in signals.values()):
-        return Files(names, signals)
-    names_below = _named(files_below(root), root)
-    below = {name: p for name, p in _signals(names_below, root).items() if p.parent != root}
-    for kinds in ((".csv", ".tsv", ".txt"), (".txt",)):
-        # Beside recordings of other kinds they are annotations.
-        below = {name: p for name, p in below.items() if p.suffix.lower() not in kinds} or below
-    more = len(below) > len(signals)
-    return Files(names_below, below, True) if more else Files(names, signals)
-
-
-def signals_in(root: Path) -> Mapping[str, Path]:
-    """All recordings of a folder, by id."""
-    return files_in(root).signals
-
-
-def annotations_in(root: Path, there: Files, ending: str, *, own: bool) -> dict[Path, str]:
-    """The files of annotations with an ending, in small letters, and for each the id of its recording.
-
-    Args:
-        root, there: The folder, and its files.
-        ending: Of their names.
-        own: Whether each is of one recording. It lies in a folder of ``data``, the folder itself or one of subsets, or beside its recording; or
-            else, where none lies beside its recording, in another folder with the same path inside it.
-    """
-    found = {
-        file: _recording_of(name, there.signals)
-        for file, name in sorted(there.names.items())
-        if name.lower().endswith(ending) and file.name.lower() != "subsets.csv"
-    }
-    signals, folders = there.signals, _places(root)
-    if not there.below:
-        return {f: n for f, n in found.items() if f.parent in folders or (own and n in signals)}
-    if not any(signals.get(name, file) != file for file, name in found.items()):
-        ids = by_part({name: name for name in signals}, _inside)
-        return {file: ids.get(_inside(name), name) for file, name in found.items()}
-    return found
-
-
-def _recording_of(path: str, signals: Mapping[str, Path]) -> str:
-    # The longest beginning, up to a dot, that names a signal: "x.Table.1.selections.txt" is of "x".
-    folder, slash, name = path.rpartition("/")
-    stem = name
-    while "." in stem[1:]:
-        stem = stem.rpartition(".")[0]
-        if f"{folder}{slash}{stem}" in signals:
-            return f"{folder}{slash}{stem}"
-    return f"{folder}{slash}{Path(name).stem}"
-
-
-def _inside(name: str) -> str:
-    """The path inside the first folder; of a name without a folder, the name."""
-    return name.partition("/")[2] or name
-
-
-def by_part(ids: Mapping[str, str], part: Callable[[str], str]) -> dict[str, str]:
-    """The ids by a part of their names, where it is that of one alone."""
-    parts = Counter(part(name) for name in ids)
-    return {part(name): own for name, own in ids.items() if parts[part(name)] == 1}
-
-
-def _places(root: Path) -> list[Path]:
-    found = (root / "data", root, *(root / subset for subset in SUBSETS))
-    return [folder for folder in found if folder.is_dir()]
-
-
-def _named(files: Iterable[Path], folder: Path) -> dict[Path, str]:
-    named = {}
-    # Tables come last: beside a recording of the same name they are something else.
-    for path in sorted(files, key=lambda path: (path.suffix.lower() in (".csv", ".tsv"), path)):
-        inside = path.relative_to(folder)
-        if not any(part.startswith(".") for part in inside.parts):  # of an editor or a Mac
-            # A Mac writes names of files with accents as characters of their own.
-            named[path] = normalize("NFC", inside.as_posix())
-    return named
-
-
-def _signals(names: Mapping[Path, str], root: Path) -> dict[str, Path]:
-    ours = {path for path in names if path.parent == root and path.stem in ANNOTATION_FILES}
-    found: dict[str, Path] = {}
-    for path in recordings_among([path for path in names if path not in ours], root):
-        found.setdefault(Path(names[path]).with_suffix("").as_posix(), path)
-    return found
 
 
 def without_suffix(name: str) -> str:
@@ -145,18 +32,25 @@ def without_suffix(name: str) -> str:
 
 
 def signal_of(
-    entry: Annotated, root: Path, hint: Callable[[str], str], options: Mapping[str, Any]
+    entry: Annotated,
+    root: Path,
+    hint: Callable[[str], str],
+    options: Mapping[str, Any],
+    *,
+    below: bool = False,
 ) -> Signal:
     """The signal of a sequence: ``<id>`` with a suffix, in ``data`` or beside its annotations.
 
     Args:
         entry: The sequence.
         root: The folder.
+        below: Its id is the path from there.
         hint: The end of the error about an id without a recording.
         options: Of :func:`~spanloc.data.signals.open_signal`.
     """
     path = _array_path(entry, root)
-    for folder in dict.fromkeys([root / "data", entry.file.parent, *_places(root)]):
+    beside = [root / "data", entry.file.parent, *places(root)]
+    for folder in [root] if below else dict.fromkeys(beside):
         found = _found(folder, entry)
         if found is not None:
             return open_signal(found, **options)

@@ -201,7 +201,7 @@ def read_annotations(
     hint = similar_recording(root, {entry.id for entry in content.sequences})
 
     def opened(entry: Annotated) -> Signal:
-        return entry.signal or signal_of(entry, root, hint, options)
+        return entry.signal or signal_of(entry, root, hint, options, below=content.below)
 
     if absent == "skip":
         content = _with_files(content, opened)

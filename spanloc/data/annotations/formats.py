@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from unicodedata import normalize
 
 from spanloc.data.annotations import activitynet, flat, per_step, recorders, texts, tiers, waves
-from spanloc.data.annotations.beside import Files, annotations_in, by_part, files_in
+from spanloc.data.annotations.layout import Files, annotations_in, by_part, files_in
 from spanloc.data.annotations.rows import SUBSETS, Annotated, Content, Reading, refuse
 from spanloc.data.signals.reading import listed, shown_path
 from spanloc.files import shown
@@ -80,7 +80,8 @@ def read_content(root: Path, kind: str, reading: Reading) -> Content:
         content = per_step.of_columns(root, signals, reading)
     else:
         content = _per_recording(root, kind, reading, there)
-    content = replace(_with_subsets(content, root, reading, signals), unit_known=unit_known)
+    content = _with_subsets(content, root, reading, signals)
+    content = replace(content, unit_known=unit_known, below=there.below)
     if not content.sequences and not reading.refused:
         raise ValueError(f"{content.file}: there is no sequence")
     return content
@@ -219,7 +220,7 @@ def _join(entries: dict[str, Annotated], own: Iterable[Annotated], file: Path) -
 
 def _subset_of(file: Path | None, name: str = "") -> str | None:
     """The subset whose folder a file lies in, or whose folder is in its id."""
-    folders = [*name.split("/")[:-1], file.parent.name if file else ""]
+    folders = [file.parent.name if file else "", *reversed(name.split("/")[:-1])]
     return next((folder for folder in folders if folder in SUBSETS), None)
 
 

@@ -94,6 +94,7 @@ class Content:
         word: How the file calls a span.
         subsets_known: Whether the file says the subset of each sequence.
         unit_known: Whether the format defines the unit of the times.
+        below: Whether the ids are paths from the folder, see :class:`~spanloc.data.annotations.layout.Files`.
     """
 
     file: Path
@@ -102,6 +103,7 @@ class Content:
     word: str = "span"
     subsets_known: bool = False
     unit_known: bool = False
+    below: bool = False
 
 
 class Case(NamedTuple):

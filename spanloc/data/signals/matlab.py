@@ -63,6 +63,8 @@ class MatSignal(Signal):
                 )
             self._key = chosen_key(path, names, key, "array")
             rates = [name for name in sizes.keys() - names if name.lower() in RATES]
+            if len(rates) > 1:
+                raise ValueError(f"{where}: has several rates: {listed(rates)}; wanted one")
             for value in loadmat(path, variable_names=rates).values() if rates else ():
                 if isinstance(value, np.ndarray) and value.size:
                     self.rate = checked_rate(path, value.item())

@@ -1,0 +1,147 @@
+"""Recordings and annotation files of a folder, wherever they lie in it."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+from unicodedata import normalize
+
+from spanloc.data.annotations.rows import SUBSETS
+from spanloc.data.signals.opening import column_names, files_below, recordings_among
+
+#: Files of a folder that are no recordings, without their suffixes.
+ANNOTATION_FILES = ("annotations", "subsets")
+_TABLES = (".csv", ".tsv", ".txt")
+# Recordings whose columns are compared.
+_MOST_READ = 100
+
+
+class Files(NamedTuple):
+    """The files of a folder of annotated recordings.
+
+    Args:
+        names: All that may be recordings or annotations, by path: the id that they would have, and the suffix.
+        signals: The recordings, by id.
+        below: Whether they lie in any folders below.
+    """
+
+    names: Mapping[Path, str]
+    signals: Mapping[str, Path]
+    below: bool = False
+
+
+def files_in(root: Path) -> Files:
+    """The files of ``data`` and below it, of the folder itself, and of the folders of subsets.
+
+    Where these hold no recording, the files of all folders below. A few tables in the folder itself that are not like
+    the recordings below, such as one of subjects, are no recordings then.
+    """
+    names: dict[Path, str] = {}
+    for folder in places(root):
+        inner = folder.rglob("*") if folder == root / "data" else folder.iterdir()
+        names |= _named(inner, folder)
+    signals = _signals(names, root)
+    if any(p.parent != root or p.suffix.lower() not in _TABLES for p in signals.values()):
+        return Files(names, signals)
+    names_below = _named(files_below(root), root)
+    below = {name: p for name, p in _signals(names_below, root).items() if p.parent != root}
+    for kinds in (_TABLES, (".txt",)):
+        # Beside recordings of other kinds they are annotations.
+        below = {name: p for name, p in below.items() if p.suffix.lower() not in kinds} or below
+    others = len(below) > len(signals) and not _alike(signals.values(), below.values(), root)
+    return Files(names_below, below, True) if others else Files(names, signals)
+
+
+def _alike(own: Collection[Path], below: Collection[Path], root: Path) -> bool:
+    """Whether a table of the folder has the name of another file there or below, or the columns of one below."""
+    stems = Counter(path.stem for path in (*root.iterdir(), *below))
+    columns = [_columns(path) for path in islice(below, _MOST_READ)] if own else []
+    return any(stems[path.stem] > 1 or _columns(path) in columns for path in own)
+
+
+def _columns(path: Path) -> list[str]:
+    try:
+        return column_names(path) if path.suffix.lower() in _TABLES else []
+    except (ValueError, OSError):
+        return []
+
+
+def signals_in(root: Path) -> Mapping[str, Path]:
+    """All recordings of a folder, by id."""
+    return files_in(root).signals
+
+
+def annotations_in(root: Path, there: Files, ending: str, *, own: bool) -> dict[Path, str]:
+    """The files of annotations with an ending, in small letters, and for each the id of its recording.
+
+    Args:
+        root, there: The folder, and its files.
+        ending: Of their names.
+        own: Whether each is of one recording. It lies in ``data``, the folder itself or one of subsets, or beside its
+            recording; or, where all recordings are in one folder, in another one with the same path inside it.
+    """
+    found = {
+        file: _recording_of(name, there.signals)
+        for file, name in sorted(there.names.items())
+        if name.lower().endswith(ending) and file.name.lower() != "subsets.csv"
+    }
+    signals, folders = there.signals, places(root)
+    if not there.below:
+        return {f: n for f, n in found.items() if f.parent in folders or (own and n in signals)}
+    tops = {name.partition("/")[0] for name in signals}
+    if len(tops) == 1 and not any(signals.get(name, f) != f for f, name in found.items()):
+        # The recordings lie in one folder, and the annotations beside none of them.
+        inside = {_inside(name): name for name in signals}
+        for file in found:
+            path = _inside(there.names[file])
+            name = _recording_of(path, dict.fromkeys(inside, file))
+            found[file] = inside.get(name, found[file])
+    return found
+
+
+def _recording_of(path: str, signals: Mapping[str, Path]) -> str:
+    # The longest beginning, up to a dot, that names a signal: "x.Table.1.selections.txt" is of "x".
+    folder, slash, name = path.rpartition("/")
+    stem = name
+    while "." in stem[1:]:
+        stem = stem.rpartition(".")[0]
+        if f"{folder}{slash}{stem}" in signals:
+            return f"{folder}{slash}{stem}"
+    return f"{folder}{slash}{Path(name).stem}"
+
+
+def _inside(name: str) -> str:
+    """The path inside the first folder; of a name without a folder, the name."""
+    return name.partition("/")[2] or name
+
+
+def by_part(ids: Mapping[str, str], part: Callable[[str], str]) -> dict[str, str]:
+    """The ids by a part of their names, where it is that of one alone."""
+    parts = Counter(part(name) for name in ids)
+    return {part(name): own for name, own in ids.items() if parts[part(name)] == 1}
+
+
+def places(root: Path) -> list[Path]:
+    """Folders that may hold recordings: ``data``, the folder itself, and those of subsets."""
+    found = (root / "data", root, *(root / subset for subset in SUBSETS))
+    return [folder for folder in found if folder.is_dir()]
+
+
+def _named(files: Iterable[Path], folder: Path) -> dict[Path, str]:
+    named = {}
+    # Tables come last: beside a recording of the same name they are something else.
+    for path in sorted(files, key=lambda path: (path.suffix.lower() in (".csv", ".tsv"), path)):
+        inside = path.relative_to(folder)
+        if not any(part.startswith(".") for part in inside.parts):  # of an editor or a Mac
+            # A Mac writes names of files with accents as characters of their own.
+            named[path] = normalize("NFC", inside.as_posix())
+    return named
+
+
+def _signals(names: Mapping[Path, str], root: Path) -> dict[str, Path]:
+    ours = {path for path in names if path.parent == root and path.stem in ANNOTATION_FILES}
+    found: dict[str, Path] = {}
+    for path in recordings_among([path for path in names if path not in ours], root):
+        found.setdefault(Path(names[path]).with_suffix("").as_posix(), path)
+    return found
