@@ -128,4 +128,4 @@ figure = timelines(
 )
 
 # %%
-# The command line takes the same parts by name, each from a short YAML file: :doc:`/in-python`.
+# The command line takes the same parts by name: :doc:`/in-python`.

@@ -80,7 +80,7 @@ print(f"giou - smooth_giou: {difference.mean:+.3f} [{low:+.3f}, {high:+.3f}]")
 print(f"{difference.n} seeds: {difference.verdict}")
 
 # %%
-# One dot per seed; thin lines join the runs of one seed. If all lean to one side, the losses differ.
+# One dot per seed; thin lines join the runs of one seed. If all lean to one side, one loss was better with every seed.
 
 from spanloc.plots import seed_dots
 
