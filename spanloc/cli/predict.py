@@ -110,13 +110,11 @@ def run(config: DictConfig) -> None:
             found.append(one)
             for name, together in formats.items():
                 if not together and one.id not in without[name]:
-                    path = result_path(folder, name, one.id)
-                    journal.claim(path)
-                    write([one], path, name)
+                    with journal.writing(path := result_path(folder, name, one.id)):
+                        write([one], path, name)
             if settings["plot"]:
-                path = figure_path(folder, one.id)
-                journal.claim(path)
-                _plot(task, one, settings, path)
+                with journal.writing(path := figure_path(folder, one.id)):
+                    _plot(task, one, settings, path)
         except _MISTAKES as error:
             note(error, recording.id)
     for line in (*notes.lines(), *(apart if found else ())):
@@ -227,8 +225,7 @@ def _write_those_that_fit(
             if not fit:
                 return
             made = content(fit)
-        journal.claim(path)
-        with replacing(path) as temporary:
+        with journal.writing(path), replacing(path) as temporary:
             temporary.write_bytes(made)
     except _MISTAKES as error:
         note(error, path.name)

@@ -105,8 +105,8 @@ def check_outputs(
     own = {folder / name for name in (*_OF_THE_RUN, *results_of(folder / "predict.done"))}
     if before := [path for path in seen if path not in own and os.path.lexists(path)]:
         raise ValueError(
-            f"{before[0]} exists and is no result of an earlier run in {folder}; {counted(len(before), 'such file')} "
-            "would be replaced; name another folder with hydra.run.dir=FOLDER"
+            f"{before[0]} exists and is no result of an earlier run in {folder}, or was changed since; "
+            f"{counted(len(before), 'such file')} would be replaced; name another folder with hydra.run.dir=FOLDER"
         )
 
 

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,12 @@ _FIELDS = {"id", "file", "duration", "rate", "start", "spans"}
 
 
 def results_of(path: Path) -> set[str]:
-    """The files that runs with this journal have written, by their paths below its folder."""
-    return _read(path)[2] if path.is_file() else set()
+    """The files that runs with this journal have written, by their paths below its folder.
+
+    Without those that somebody has changed since.
+    """
+    results = _read(path)[2] if path.is_file() else {}
+    return {name for name, time in results.items() if time in (None, _time(path.parent / name))}
 
 
 class Journal:
@@ -35,7 +40,7 @@ class Journal:
     def __init__(self, path: Path, settings: Mapping[str, Any], *, resume: bool = False) -> None:
         self.path = path
         self._lines: dict[str, dict[str, Any]] = {}
-        before, lines, self._results = _read(path) if path.is_file() else (None, [], set())
+        before, lines, self._results = _read(path) if path.is_file() else (None, [], {})
         if lines and not resume:
             # Its files and those of this run would be side by side.
             raise ValueError(
@@ -52,7 +57,7 @@ class Journal:
                     )
             self._lines = {line["id"]: line for line in lines}
         with replacing(path) as temporary:
-            files = ({"result": name} for name in sorted(self._results))
+            files = ({"result": name, "time": time} for name, time in self._results.items())
             kept = (settings, *files, *self._lines.values())
             temporary.write_text("".join(f"{json.dumps(line)}\n" for line in kept), "utf-8")
 
@@ -78,12 +83,23 @@ class Journal:
         self._lines[found.id] = line
         self._append(line)
 
-    def claim(self, path: Path) -> None:
-        """Note that a file is a result of this run, before it is written."""
+    @contextmanager
+    def writing(self, path: Path) -> Iterator[None]:
+        """Note that a file is a result of this run, before and after it is written.
+
+        Raises:
+            ValueError: Another file of this name has appeared since the run began.
+        """
         name = path.relative_to(self.path.parent).as_posix()
-        if name not in self._results:
-            self._results.add(name)
-            self._append({"result": name})
+        if name not in self._results and os.path.lexists(path):
+            raise ValueError(f"{path} has appeared since the run began, and is not replaced")
+        self._note(name, None)
+        yield
+        self._note(name, _time(path))
+
+    def _note(self, name: str, time: int | None) -> None:
+        self._results[name] = time
+        self._append({"result": name, "time": time})
 
     def _append(self, line: Mapping[str, Any]) -> None:
         with self.path.open("a+b") as file:
@@ -96,18 +112,26 @@ class Journal:
             os.fsync(file.fileno())
 
 
+def _time(path: Path) -> int | None:
+    return path.stat().st_mtime_ns if path.is_file() else None
+
+
 def _state(path: Path) -> dict[str, list[int]]:
     path = path if path.is_file() else Path(f"{path}.hea")
     states = Fingerprint.of(path.parent, (), [path]).signals
     return {name: list(state) for name, state in states.items()}
 
 
-def _read(path: Path) -> tuple[dict[str, Any] | None, list[dict[str, Any]], set[str]]:
+def _read(
+    path: Path,
+) -> tuple[dict[str, Any] | None, list[dict[str, Any]], dict[str, int | None]]:
     # A run that was killed, or a full disk, may have left a part of a line anywhere: that recording is
     # computed again.
     first, *rest = map(_parsed, path.read_text(encoding="utf-8", errors="replace").split("\n"))
     lines = [line for line in rest if line is not None]
-    results = {name for line in lines if isinstance(name := line.get("result"), str)}
+    results = {
+        name: line.get("time") for line in lines if isinstance(name := line.get("result"), str)
+    }
     return first, [line for line in lines if line.keys() >= _FIELDS], results
 
 

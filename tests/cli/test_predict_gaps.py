@@ -1,9 +1,11 @@
-"""``spanloc-predict`` on recordings with missing values, with irregular times, and with times of another name."""
+"""``spanloc-predict`` on recordings with missing values, irregular times or other names, and beside other tables."""
 
 import numpy as np
 import pytest
 import torch
 from predicting import NAMES, RATE, predict, signal, write_csv
+
+from spanloc.inference.recordings import find_recordings
 
 
 def test_missing_values_are_refused_unless_they_are_to_be_filled(
@@ -79,3 +81,33 @@ def test_what_is_done_to_several_recordings_is_one_line_for_each_kind(
     assert said.count("resampled") == 1
     gaps = "2 gaps (3.1 s from 9.9 s, 4.1 s from 22.9 s)"
     assert f"c: {gaps} filled by interpolation; check predictions there" in said
+
+
+@pytest.mark.parametrize(
+    ("files", "ids", "left"),
+    [
+        (["s1/a.csv"], ["s1/a"], "'annotations.csv', 'subsets.csv'"),
+        (["s1/a.csv", "s2/a.csv", "x.csv"], ["s1/a", "s2/a", "x"], None),
+        (["s1/a.edf", "s2/a.edf", "x.edf"], ["s1/a", "s2/a", "x"], None),
+        (
+            ["s1/a.csv", "s2/a.csv", "patients.csv"],
+            ["s1/a", "s2/a"],
+            "'annotations.csv', 'patients.csv', 'subsets.csv'",
+        ),
+        (
+            ["s1/a.edf", "s1/a.csv", "s2/a.edf", "patients.csv"],
+            ["s1/a", "s2/a"],
+            "'annotations.csv', 'patients.csv', 's1/a.csv', 'subsets.csv'",
+        ),
+    ],
+)
+def test_tables_beside_folders_of_recordings_are_left_out_and_recordings_are_not(
+    tmp_path, files, ids, left, caplog
+):
+    for name in ("annotations.csv", "subsets.csv", *files):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("id,sex,age\nP1,f,4\n" if "pat" in name else "x,y\n1,2\n")
+    with caplog.at_level("INFO"):
+        assert [one.id for one in find_recordings([str(tmp_path)])] == ids
+    line = f"{tmp_path}: the recordings lie in the folders below it; left out: {left}"
+    assert caplog.messages == [line] * (left is not None)

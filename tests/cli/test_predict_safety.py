@@ -64,8 +64,8 @@ def test_files_of_others_are_not_replaced_but_earlier_results_are(
     calls = counting(monkeypatch)
     words = (f"input={place}", f"hydra.run.dir={place}")
     wanted = (
-        f"{labels[0]} exists and is no result of an earlier run in {tmp_path / place}; 3 such files would be "
-        "replaced; name another folder with hydra.run.dir=FOLDER"
+        f"{labels[0]} exists and is no result of an earlier run in {tmp_path / place}, or was changed since; 3 such "
+        "files would be replaced; name another folder with hydra.run.dir=FOLDER"
     )
     assert predict(*words, "format=[json,audacity,textgrid]") == wanted
     assert not calls
@@ -78,6 +78,26 @@ def test_files_of_others_are_not_replaced_but_earlier_results_are(
     assert predict(*words, "format=[audacity,textgrid]", "resume=true") == wanted
     assert not calls
     assert {path.read_text() for path in labels} == {"1.0\t2.0\tby hand\n"}
+    # Nor one that was corrected since.
+    (corrected,) = (tmp_path / place).rglob("a.selections.txt")
+    corrected.write_text("corrected")
+    assert f"{corrected} exists and is no result" in predict(*words, *again)
+    assert corrected.read_text() == "corrected"
+
+
+def test_a_file_that_appears_during_the_run_is_not_replaced(predict, tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        write_csv(tmp_path / "in" / f"{name}.csv", signal())
+    real = command._find
+
+    def find(*args):
+        (tmp_path / "out" / "b.txt").write_text("by hand")
+        return real(*args)
+
+    monkeypatch.setattr(command, "_find", find)
+    assert "b.txt has appeared since the run began" in predict("input=in", "format=audacity")
+    assert (tmp_path / "out" / "b.txt").read_text() == "by hand"
+    assert (tmp_path / "out" / "a.txt").exists()
 
 
 @pytest.mark.parametrize(
@@ -194,7 +214,7 @@ def test_a_torn_line_costs_one_recording(predict, tmp_path, monkeypatch):
         write_csv(tmp_path / "in" / f"{name}.csv", signal())
     assert predict("input=in") is None
     done, calls = tmp_path / "out" / "predict.done", counting(monkeypatch)
-    first, a, b, c, file = done.read_text().splitlines(keepends=True)
+    first, a, b, c, file, _ = done.read_text().splitlines(keepends=True)
     c += file
     for torn in (first + a + b[:30] + "\n" + c, first + a + "\0" * 9 + "\n[]\n{}\n" + c):
         done.write_text(torn)
@@ -260,33 +280,3 @@ def test_a_pattern_finds_each_file_once(tmp_path, monkeypatch):
     shutil.copytree("pp/x", "qq")
     with pytest.raises(ValueError, match=r"qq/a.npy lies outside pp; give a pattern from there on"):
         find_recordings(["pp/*/../../qq/*.npy"])
-
-
-@pytest.mark.parametrize(
-    ("files", "ids", "left"),
-    [
-        (["s1/a.csv"], ["s1/a"], "'annotations.csv', 'subsets.csv'"),
-        (["s1/a.csv", "s2/a.csv", "x.csv"], ["s1/a", "s2/a", "x"], None),
-        (["s1/a.edf", "s2/a.edf", "x.edf"], ["s1/a", "s2/a", "x"], None),
-        (
-            ["s1/a.csv", "s2/a.csv", "patients.csv"],
-            ["s1/a", "s2/a"],
-            "'annotations.csv', 'patients.csv', 'subsets.csv'",
-        ),
-        (
-            ["s1/a.edf", "s1/a.csv", "s2/a.edf", "patients.csv"],
-            ["s1/a", "s2/a"],
-            "'annotations.csv', 'patients.csv', 's1/a.csv', 'subsets.csv'",
-        ),
-    ],
-)
-def test_tables_beside_folders_of_recordings_are_left_out_and_recordings_are_not(
-    tmp_path, files, ids, left, caplog
-):
-    for name in ("annotations.csv", "subsets.csv", *files):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("id,sex,age\nP1,f,4\n" if "pat" in name else "x,y\n1,2\n")
-    with caplog.at_level("INFO"):
-        assert [one.id for one in find_recordings([str(tmp_path)])] == ids
-    line = f"{tmp_path}: the recordings lie in the folders below it; left out: {left}"
-    assert caplog.messages == [line] * (left is not None)
