@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ def results_of(path: Path) -> set[str]:
     Without those that somebody has changed since.
     """
     results = _read(path)[2] if path.is_file() else {}
-    return {name for name, time in results.items() if time in (None, _time(path.parent / name))}
+    return {
+        name for name, digest in results.items() if digest in (None, _digest(path.parent / name))
+    }
 
 
 class Journal:
@@ -57,7 +60,7 @@ class Journal:
                     )
             self._lines = {line["id"]: line for line in lines}
         with replacing(path) as temporary:
-            files = ({"result": name, "time": time} for name, time in self._results.items())
+            files = ({"result": name, "digest": digest} for name, digest in self._results.items())
             kept = (settings, *files, *self._lines.values())
             temporary.write_text("".join(f"{json.dumps(line)}\n" for line in kept), "utf-8")
 
@@ -95,11 +98,11 @@ class Journal:
             raise ValueError(f"{path} has appeared since the run began, and is not replaced")
         self._note(name, None)
         yield
-        self._note(name, _time(path))
+        self._note(name, _digest(path))
 
-    def _note(self, name: str, time: int | None) -> None:
-        self._results[name] = time
-        self._append({"result": name, "time": time})
+    def _note(self, name: str, digest: str | None) -> None:
+        self._results[name] = digest
+        self._append({"result": name, "digest": digest})
 
     def _append(self, line: Mapping[str, Any]) -> None:
         with self.path.open("a+b") as file:
@@ -112,8 +115,9 @@ class Journal:
             os.fsync(file.fileno())
 
 
-def _time(path: Path) -> int | None:
-    return path.stat().st_mtime_ns if path.is_file() else None
+def _digest(path: Path) -> str | None:
+    # Not the time of the file, which a copy of the folder may change.
+    return blake2b(path.read_bytes(), digest_size=16).hexdigest() if path.is_file() else None
 
 
 def _state(path: Path) -> dict[str, list[int]]:
@@ -124,13 +128,13 @@ def _state(path: Path) -> dict[str, list[int]]:
 
 def _read(
     path: Path,
-) -> tuple[dict[str, Any] | None, list[dict[str, Any]], dict[str, int | None]]:
+) -> tuple[dict[str, Any] | None, list[dict[str, Any]], dict[str, str | None]]:
     # A run that was killed, or a full disk, may have left a part of a line anywhere: that recording is
     # computed again.
     first, *rest = map(_parsed, path.read_text(encoding="utf-8", errors="replace").split("\n"))
     lines = [line for line in rest if line is not None]
     results = {
-        name: line.get("time") for line in lines if isinstance(name := line.get("result"), str)
+        name: line.get("digest") for line in lines if isinstance(name := line.get("result"), str)
     }
     return first, [line for line in lines if line.keys() >= _FIELDS], results
 
