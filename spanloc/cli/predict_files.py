@@ -83,7 +83,8 @@ def check_outputs(
 ) -> None:
     """Raise a ``ValueError`` where a file of :func:`outputs` would replace a recording or another of them.
 
-    Also where it would replace any other file that no earlier run in ``folder`` wrote, such as labels by hand.
+    Also where it would replace any other file that no earlier run in ``folder`` wrote, such as labels by hand, or
+    that was changed since.
     """
     # By what the file system says: a path may lead over links, or be written in other letters.
     inputs = {}

@@ -235,8 +235,8 @@ def test_nothing_close_is_no_suggestion(refused):
         (
             "check",
             ["data.root=m", "data.columns={time: Elapsed time [s], label: Event}"],
-            "data.columns={time: Elapsed time [s], label: Event} cannot be read, for its brackets, "
-            "commas or signs; with all quotes it is 'data.columns={time: \"Elapsed time [s]\", label: Event}'",
+            "data.columns={time: Elapsed time [s], label: Event} cannot be read, because of its brackets, "
+            "commas or other signs; write it so: 'data.columns={time: \"Elapsed time [s]\", label: Event}'",
         ),
         (
             "check",

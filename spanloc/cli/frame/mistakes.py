@@ -75,7 +75,7 @@ def line_of(error: BaseException, command: str = "train") -> str:
     if isinstance(error, OverrideParseException):
         name, _, value = str(error.override).partition("=")
         return (
-            f"{error.override} cannot be read, for its brackets, commas or signs; with all quotes it is "
+            f"{error.override} cannot be read, because of its brackets, commas or other signs; write it so: "
             f"'{name}={in_quotes(value)}'"
         )
     merged = re.match(r"Error merging override (.+)", text)

@@ -62,7 +62,8 @@ def read_annotations(
 ) -> Annotations:
     """Read and check a folder of annotated recordings: its annotations, and the header of each signal.
 
-    The signal of the sequence ``<id>`` is ``data/<id>`` with a suffix, or lies beside the annotations.
+    The signal of the sequence ``<id>`` is ``data/<id>`` with a suffix, or lies beside the annotations. Where ``data`` and
+    the folder hold none, signals lie in folders below, and ids are paths.
 
     =========== ================================== =============================================
     format      files                              what they say

@@ -1,7 +1,7 @@
 """Recordings and annotation files of a folder, wherever they lie in it."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -95,18 +95,17 @@ def annotations_in(root: Path, there: Files, ending: str, *, own: bool) -> dict[
         inside = {_inside(name): name for name in signals}
         for file in found:
             path = _inside(there.names[file])
-            name = _recording_of(path, dict.fromkeys(inside, file))
-            found[file] = inside.get(name, found[file])
+            found[file] = inside.get(_recording_of(path, inside), found[file])
     return found
 
 
-def _recording_of(path: str, signals: Mapping[str, Path]) -> str:
+def _recording_of(path: str, ids: Container[str]) -> str:
     # The longest beginning, up to a dot, that names a signal: "x.Table.1.selections.txt" is of "x".
     folder, slash, name = path.rpartition("/")
     stem = name
     while "." in stem[1:]:
         stem = stem.rpartition(".")[0]
-        if f"{folder}{slash}{stem}" in signals:
+        if f"{folder}{slash}{stem}" in ids:
             return f"{folder}{slash}{stem}"
     return f"{folder}{slash}{Path(name).stem}"
 
