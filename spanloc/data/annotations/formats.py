@@ -43,7 +43,7 @@ _FORMATS = {
     "labelstudio": _Format(
         recorders.label_studio, ".json", joint=True, auto=False, unit_known=False
     ),
-    "lines": _Format(per_step.of_text, ".txt", joint=True, auto=False),
+    "lines": _Format(per_step.of_text, ".txt", auto=False, any_text=True),
 }
 FORMATS = ("json", "table", "column", *_FORMATS)
 
@@ -72,7 +72,7 @@ def read_content(root: Path, kind: str, reading: Reading) -> Content:
     if there.below:
         ids = by_part(ids, lambda name: name.rpartition("/")[2]) | ids
     ids |= {normalize("NFD", own): name for own, name in ids.items()}
-    reading = replace(reading, ids=ids)
+    reading = replace(reading, ids=ids, signals=signals)
     if kind == "table":
         content = flat.read(_table(root), reading)
         _report_silent(content, there, reading)
@@ -157,8 +157,7 @@ def _ending(name: str, reading: Reading) -> str:
 
 def _files(root: Path, kind: str, there: Files, reading: Reading) -> dict[Path, str]:
     """The files that may be annotations of a format, each with the id of its recording."""
-    own = not _FORMATS[kind].joint or kind == "lines"
-    found = annotations_in(root, there, _ending(kind, reading), own=own)
+    found = annotations_in(root, there, _ending(kind, reading), own=not _FORMATS[kind].joint)
     if kind == "labelstudio":
         return {file: name for file, name in found.items() if file.parent == root}
     if kind == "edf":
@@ -184,10 +183,7 @@ def _per_recording(root: Path, kind: str, reading: Reading, there: Files) -> Con
             strange += [] if name in signals else [str(file.relative_to(root))]
             continue
         try:
-            given: Any = signals if form.joint else name
-            if kind == "lines":
-                given = {name: signals[name]} if name in signals else {}
-            _join(entries, form.read(file, given, reading), file)
+            _join(entries, form.read(file, signals if form.joint else name, reading), file)
         except (ValueError, OSError) as error:
             broken.add(name)
             refuse(reading.refused, error, shown_path(file))

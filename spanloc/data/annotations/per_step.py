@@ -145,16 +145,10 @@ def _of_column(path: Path, name: str, reading: Reading) -> Annotated:
     )
 
 
-def of_text(file: Path, signals: Mapping[str, Path], reading: Reading) -> Iterable[Annotated]:
-    """The labels in a text, a line for each step of its recording: the only one of ``signals``."""
+def of_text(file: Path, name: str, reading: Reading) -> Iterable[Annotated]:
+    """The labels in a text, a line for each step of its recording."""
     where = shown_path(file)
-    if not signals:
-        log.warning("%s: left out: no recording of that name", where)
-        return
-    ((name, path),) = signals.items()
-    if path == file:
-        return
-    signal = open_signal(path, **reading.options)
+    signal = open_signal(reading.signals[name], **reading.options)
     lines, count = read_text(file, empty=True).splitlines(), len(_places(signal))
     while len(lines) > count and not lines[-1].strip():
         lines.pop()

@@ -181,6 +181,8 @@ class Reading:
     options: Mapping[str, Any] = field(default_factory=dict)
     #: Ids by the names of the files of recordings.
     ids: Mapping[str, str] = field(default_factory=dict)
+    #: Recordings by id.
+    signals: Mapping[str, Path] = field(default_factory=dict)
 
     def column(self, name: str) -> str:
         """The name of the column of a field."""
