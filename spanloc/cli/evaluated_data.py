@@ -80,10 +80,15 @@ def set_up(
         raise ValueError(
             f"subset=all is for a folder; the model was trained on {trained['_target_']}"
         )
+    other = ours and root is not None and not _is_same(str(root), trained["root"])
     try:
+        if other and datamodule.fold:
+            datamodule.setup_all()
+            if not _known(datamodule, before):
+                datamodule.fold = None  # the folds were those of the training data
         if subset is None:
             subset = "test"
-            if ours and root is not None and not fits and not _is_same(str(root), trained["root"]):
+            if other and not fits:
                 subset, why = _of_other(datamodule, before)
         if subset == "all":
             datamodule.setup_all()
@@ -120,7 +125,7 @@ def _of_other(datamodule: Any, before: Fingerprint | None) -> tuple[str, str]:
     """The subset of a folder that is not that of training, and the reason."""
     datamodule.setup_all()
     subsets = datamodule.annotations.subsets
-    if subsets["testing"] and subsets["training"]:
+    if subsets["testing"] and subsets["training"] and not datamodule.fold:
         return "test", ": its 'testing' subset"
     for name in _known(datamodule, before):
         return (

@@ -17,10 +17,12 @@ from spanloc.data.datamodule import SpanDataModule
 from spanloc.data.extremes import extremes_of
 from spanloc.data.fingerprint import Fingerprint
 from spanloc.data.held_out import (
+    fold_of,
     held_out_note,
     hold_out,
     lacking_notes,
     nested_share,
+    required_fold,
     subject_notes,
     training_notes,
 )
@@ -53,17 +55,17 @@ class AnnotatedData(SpanDataModule):
             (:class:`~spanloc.data.signals.LogSpectrogram`); ``none``: the signals themselves. None: the
             former for sound (files ``.wav`` and ``.flac`` of at least 1000 samples a second).
         feature_options: Of these. For sound, ``hop`` and ``window`` follow from the lengths of the spans.
-        val_share: Share of the training recordings that validates where no subset does, in [0, 1). With 0
-            all are trained on, and nothing chooses among the epochs.
-        test_share: Share that is evaluated on where no subset is, in [0, 1).
-        train_share: Share of the training recordings that is trained on, in (0, 1], drawn by ``seed``
-            so that a larger share contains a smaller one; for learning curves. Model size and number
-            of steps follow all of them, so that runs of different shares differ in the recordings only.
+        val_share, test_share: Shares of the training recordings that validate and are evaluated on where no
+            subset is, in [0, 1). Without validation nothing chooses among the epochs.
+        train_share: Share of the training recordings that is trained on, in (0, 1], drawn by ``seed`` so that a
+            larger one contains a smaller one. Model size and number of steps follow all of them.
         transforms: Changes that training makes to its samples, one after the other
             (:mod:`spanloc.data.transforms`).
         batch_size, num_workers, seed: As in :class:`SpanDataModule`.
         split_seed: Of the recordings that are held out; apart from ``seed``, so that runs with other
             seeds are evaluated on the same ones.
+        folds, fold: For cross-validation: all recordings, whatever their subset, are divided into ``folds`` by
+            subject, and number ``fold``, from 0, is evaluated on.
         reading: How the files are to be read: ``fps`` (steps per second, where files do not say them),
             ``format``, ``unit``, ``ends``, ``label_map``, ``bad_spans`` and the others of
             :func:`~spanloc.data.read_annotations`. An error about ``data.fps`` is about ``fps``.
@@ -91,6 +93,8 @@ class AnnotatedData(SpanDataModule):
         num_workers: int = 0,
         seed: int = 0,
         split_seed: int = 0,
+        folds: int | None = None,
+        fold: int | None = None,
         **reading: Any,
     ) -> None:
         super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed)
@@ -125,7 +129,7 @@ class AnnotatedData(SpanDataModule):
         self.annotations = root if isinstance(root, Annotations) else None
         self.root = Path() if isinstance(root, Annotations) else Path(str(root))
         self.val_share, self.test_share, self.split_seed = val_share, test_share, split_seed
-        self.train_share = train_share
+        self.train_share, self.fold = train_share, required_fold(folds, fold)
         self.min_kept, self.with_spans, self.transforms = min_kept, with_spans, transforms
         self.crop_seconds, self.crops_per_epoch = crop_seconds, crops_per_epoch
         self._in_memory = self._as_given = self.annotations is not None
@@ -270,21 +274,23 @@ class AnnotatedData(SpanDataModule):
         return Annotations(read.classes, subsets, read.files)
 
     def _split(self, subsets: dict[str, list[Record]]) -> None:
-        train, self._val = subsets["training"], subsets["validation"]
-        self._test = subsets["testing"]
-        if not train:
+        train, self._val, self._test = (subsets[name] for name in SUBSETS)
+        everything = [*train, *self._val, *self._test]
+        if not train and not self.fold:
             raise ValueError(f"{self.root}: no sequence has the subset 'training'")
         before = len(self.notes)
-        if not self._test and self.test_share:
+        if self.fold:
+            self._val, (train, self._test) = [], fold_of(everything, *self.fold, self.split_seed)
+            self.notes.append(f"fold {self.fold[0]}: {held_out_note(self._test, 'testing')}")
+        elif not self._test and self.test_share:
             least = 1 if self._val else 2  # somebody is to validate too
             train, self._test = hold_out(train, self.test_share, self.split_seed, least)
             self.notes.append(held_out_note(self._test, "testing"))
         if not self._val and self.val_share:
             train, self._val = hold_out(train, self.val_share, self.split_seed)
             self.notes.append(held_out_note(self._val, "validation"))
-        records = [*train, *self._val, *self._test]
-        if len(self.notes) > before and not any(record.subject for record in records):
-            self.notes += subject_notes([record.id for record in records])
+        if len(self.notes) > before and not any(record.subject for record in everything):
+            self.notes += subject_notes([record.id for record in everything])
         self._all_train, self._train = train, nested_share(train, self.train_share, self.seed)
         #: The recordings of each subset, where some are held out too.
         self.subsets = dict(zip(SUBSETS, (train, self._val, self._test), strict=True))

@@ -60,7 +60,7 @@ def loss_gradient(
     return figure
 
 
-def seed_dots(values: Sequence[tuple[str, Mapping[int, float], int]], name: str) -> Figure | None:
+def seed_dots(values: Sequence[tuple[str, Mapping[Any, float], int]], name: str) -> Figure | None:
     """A dot for every seed, a row for every group, the means as bars; None without values.
 
     Thin lines join the runs of one seed: where they all lean to one side, the groups differ.

@@ -1,4 +1,4 @@
-"""Groups of runs that differ in nothing but the seed, and their comparison."""
+"""Groups of runs that differ in nothing but seeds and folds, and their comparison."""
 
 import json
 import math
@@ -17,7 +17,16 @@ from spanloc.reports.runs import Run
 # Settings that do not change a result: names, places, the machine, what is shown and what is measured
 # beside the training. Names are compared with a dot at their end.
 _NO_MATTER = (
-    *("seed.", "name.", "test.", "ckpt_path.", "logger.", "data.num_workers."),
+    *(
+        "seed.",
+        "data.split_seed.",
+        "data.fold.",
+        "name.",
+        "test.",
+        "ckpt_path.",
+        "logger.",
+        "data.num_workers.",
+    ),
     *("trainer.devices.", "trainer.accelerator.", "trainer.strategy."),
     *("trainer.log_every_n_steps.", "trainer.enable_"),
     *("callbacks.gradients.", "callbacks.convergence.", "callbacks.progress."),
@@ -54,14 +63,14 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ in the seed only.
+    """Runs that differ in what is drawn only (:attr:`Run.draw`).
 
     Attributes:
         label: The settings that other groups have otherwise, the first few; of one group the span loss.
         whole: All of these if the label leaves some out, or else empty.
         parts: The span loss and these one by one, all of them, also what is null.
         runs: All of them.
-        counted: The finished ones, the latest of each seed, by seed.
+        counted: The finished ones, the latest of each draw, by draw.
         metric: What most of the counted runs are judged by; None without any.
     """
 
@@ -69,16 +78,16 @@ class Group:
     whole: str
     parts: tuple[str, ...]
     runs: tuple[Run, ...]
-    counted: Mapping[int, Run]
+    counted: Mapping[str, Run]
     metric: str | None
 
-    def values(self, get: Callable[[Run], float | None]) -> dict[int, float]:
-        """One number of each counted run that has it, by seed."""
-        values = {seed: get(run) for seed, run in self.counted.items()}
-        return {seed: v for seed, v in values.items() if v is not None and math.isfinite(v)}
+    def values(self, get: Callable[[Run], float | None]) -> dict[str, float]:
+        """One number of each counted run that has it, by draw."""
+        values = {draw: get(run) for draw, run in self.counted.items()}
+        return {draw: v for draw, v in values.items() if v is not None and math.isfinite(v)}
 
-    def judged(self) -> dict[int, float]:
-        """The metric of each counted run that has it, by seed."""
+    def judged(self) -> dict[str, float]:
+        """The metric of each counted run that has it, by draw."""
         return self.values(lambda run: run.metrics.get(self.metric or ""))
 
 
@@ -93,8 +102,8 @@ def summarize(values: Sequence[float]) -> Summary:
     return Summary(mean, statistics.stdev(values) if n > 1 else math.nan, n)
 
 
-def compare(first: Mapping[int, float], second: Mapping[int, float]) -> Difference:
-    """First minus second over the seeds they share: one difference a seed.
+def compare(first: Mapping[Any, float], second: Mapping[Any, float]) -> Difference:
+    """First minus second over the seeds (or other keys) that they share: one difference for each.
 
     What two runs of one seed have in common, such as the data and the first weights, cancels; the
     interval is Student's, ``mean ± t(n - 1) std / sqrt(n)``, for differences that are roughly normal.
@@ -136,12 +145,12 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
     return groups
 
 
-def _latest(runs: Sequence[Run]) -> dict[int, Run]:
-    # A run done twice is no second sample: the same seed gives the same result.
+def _latest(runs: Sequence[Run]) -> dict[str, Run]:
+    # A run done twice is no second sample: the same draw gives the same result.
     finished = [run for run in runs if run.state == "finished"]
     by_time = sorted(finished, key=lambda run: run.written)
-    latest = {run.seed: run for run in by_time if run.seed is not None}
-    return dict(sorted(latest.items()))
+    latest = {run.draw: run for run in by_time if run.draw is not None}
+    return dict(sorted(latest.items(), key=lambda pair: pair[1].seed or 0))
 
 
 def _telling(runs: Sequence[Run]) -> list[tuple[str, ...]]:

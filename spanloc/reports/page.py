@@ -128,7 +128,9 @@ def _gradients(shown: Sequence[tuple[Run, int]], num_groups: int) -> Iterator[tu
 def _metrics(groups: Sequence[Group]) -> Iterator[tuple[Any, str]]:
     for metric in sorted({group.metric for group in groups if group.metric}):
         rows = [(g.label, g.judged(), i) for i, g in enumerate(groups) if g.metric == metric]
-        seeds = [seed for _, by_seed, _ in rows for seed in by_seed]
-        joined = "; the grey lines join the runs of one seed" * (len({*seeds}) < len(seeds))
+        draws = [draw for _, by_draw, _ in rows for draw in by_draw]
+        joined = "; the grey lines join the runs of one seed and fold" * (
+            len({*draws}) < len(draws)
+        )
         caption = f"{metric} of every finished run; the bar is the mean{joined}."
         yield plots.seed_dots(rows, shortened(metric).text), caption

@@ -58,6 +58,18 @@ class Run:
         return seed if isinstance(seed, int) else None
 
     @property
+    def draw(self) -> str | None:
+        """What was drawn: the seed, and the split seed and fold where they are set; None if there is no seed.
+
+        Such as ``"0"``, or ``"0, fold 2"``.
+        """
+        split = _get(self.config, "data", "split_seed")
+        fold = _get(self.config, "data", "fold")
+        more = f", split {split}" if split else ""
+        more += f", fold {fold}" if fold is not None else ""
+        return None if self.seed is None else f"{self.seed}{more}"
+
+    @property
     def span_loss(self) -> str | None:
         """Name of the trained loss, such as ``giou``; None if the config has none."""
         target = _get(self.config, "span_loss", "_target_")

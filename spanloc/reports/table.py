@@ -149,8 +149,8 @@ def shortened(name: str) -> Cell:
     return Cell(name) if len(name) <= 48 else Cell(f"{name[:23]}…{name[-24:]}", whole=name)
 
 
-def spread(values: Mapping[int, float], count: int) -> Cell:
-    """Mean ± standard deviation over the seeds, with their number if it is not ``count``.
+def spread(values: Mapping[Any, float], count: int) -> Cell:
+    """Mean ± standard deviation over the runs, with their number if it is not ``count``.
 
     >>> spread({0: 0.90, 1: 0.92, 2: 0.97}, 3).text
     '0.930 ± 0.036'
@@ -167,7 +167,7 @@ def spread(values: Mapping[int, float], count: int) -> Cell:
         decimals = max(0, 1 - math.floor(math.log10(std)))
         plain = decimals <= 6 and abs(mean) < _LONG
         text = f"{mean:.{decimals}f} ± {std:.{decimals}f}" if plain else f"{mean:.3g} ± {std:.2g}"
-    return Cell(f"{text} ({n} of {count} seeds)" if n < count else text, mean)
+    return Cell(f"{text} ({n} of {count} runs)" if n < count else text, mean)
 
 
 def difference(found: Difference | None, shared: int) -> tuple[Cell, str]:
@@ -177,6 +177,6 @@ def difference(found: Difference | None, shared: int) -> tuple[Cell, str]:
     mean, low, high, n = found
     width = (high - low) / 2
     decimals = min(8, max(0, 1 - math.floor(math.log10(width)))) if width > 0 else 4
-    few = f" ({n} of {shared} seeds)" if n < shared else ""
+    few = f" ({n} of {shared} pairs)" if n < shared else ""
     form = f"+.{decimals}f" if max(-low, high) < _LONG else "+.3g"
     return Cell(f"{mean:{form}} [{low:{form}}, {high:{form}}]{few}", mean), found.verdict

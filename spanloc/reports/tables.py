@@ -62,7 +62,7 @@ _TIME = Column("training (s)", "metrics.time/train", "seconds of training")
 
 
 def group_table(groups: Sequence[Group]) -> Table:
-    """One row a group: its metric and time, as mean ± standard deviation over the seeds."""
+    """One row a group: its metric and time, as mean ± standard deviation over the runs."""
     metric = _one_metric(groups)
 
     def judged(group: Group) -> Cell:
@@ -72,17 +72,17 @@ def group_table(groups: Sequence[Group]) -> Table:
 
     columns = [
         Column("group", _label, _GROUP),
-        Column("finished", _finished, "finished runs (one for each seed), of all runs"),
+        Column("finished", _finished, "finished runs (one for each seed and fold), of all runs"),
         Column(
             metric or "metric",
             judged,
             "what the runs are judged by: of the test set where there is one",
         ),
-        _over_seeds(_TIME),
+        _over_runs(_TIME),
     ]
     notes = tested_apart(groups)
     if any(len(group.counted) > 1 for group in groups):
-        notes += ["Mean ± standard deviation over the seeds of finished runs."]
+        notes += ["Mean ± standard deviation over the finished runs."]
     named = {group.label: group.whole for group in groups if group.whole}
     return Table.of("Groups", groups, columns, notes, groups=named)
 
@@ -91,15 +91,15 @@ def gradient_table(groups: Sequence[Group]) -> Table:
     """One row a group: losses, gradients and errors on the training set when training has ended, where measured."""
     columns = [
         Column("group", _label, _GROUP),
-        *map(_over_seeds, _GRADIENTS),
+        *map(_over_runs, _GRADIENTS),
         Column(
             "exponent",
             _exponent,
             "slope of log gradient norm at the spans against log span loss over the run: near 0 "
-            "for a sharp loss, near 1/2 for a smooth one. Mean over the seeds; in brackets, the lowest "
+            "for a sharp loss, near 1/2 for a smooth one. Mean over the runs; in brackets, the lowest "
             "and the highest limit of their intervals; n.d.: not determinable in any run",
         ),
-        *map(_over_seeds, _ERRORS),
+        *map(_over_runs, _ERRORS),
     ]
     notes = [
         "For the study of gradients, not to judge a model: the losses, and the residual gradient, on "
@@ -112,7 +112,7 @@ def gradient_table(groups: Sequence[Group]) -> Table:
 
 
 def comparison_table(groups: Sequence[Group]) -> Table:
-    """One row for every two groups that share two seeds: first minus second, seed by seed."""
+    """One row for every two groups that share two draws (seeds, folds): first minus second, draw by draw."""
     metric = _one_metric(groups)
     # What differs in one thing first: there the difference has a name.
     pairs = sorted(combinations(groups, 2), key=lambda p: len({*p[0].parts} ^ {*p[1].parts}))
@@ -120,7 +120,7 @@ def comparison_table(groups: Sequence[Group]) -> Table:
     shared = [pair for pair in same if not tested_apart(pair)]
     judged = metric or "difference"
     meanings = {
-        "n": "seeds that both have finished",
+        "n": "pairs of runs of the same seed and fold",
         "metric": "what both are judged by",
     }
     verdict = "the first group is higher or lower; no difference shown: the interval contains 0"
@@ -129,24 +129,24 @@ def comparison_table(groups: Sequence[Group]) -> Table:
         meanings[_verdict(name)] = verdict
     if shared:
         notes = [
-            "Differences between runs of the same seed; n is the number of these seeds. In "
-            "brackets: the 95 % interval of the mean (Student's t). With few seeds it is wide, so groups without "
+            "Differences between runs of the same seed and fold; n is the number of these pairs. In "
+            "brackets: the 95 % interval of the mean (Student's t). With few pairs it is wide, so groups without "
             "a shown difference may still differ. Even if nothing differs, about one of 20 comparisons shows a "
             "difference."
         ]
         if apart := len(pairs) - len(shared):
-            why = "fewer than two seeds in common, or tested on different recordings"
+            why = "fewer than two seeds or folds in common, or tested on different recordings"
             notes.append(f"Left out: {counted(apart, 'pair')} of groups ({why}).")
     elif pairs:
         notes = [
-            "No comparison possible: it needs two groups with finished runs of the same two seeds (or more), "
+            "No comparison possible: it needs two groups with finished runs of the same two seeds or folds (or more), "
             "tested on the same recordings."
         ]
     else:
         notes = ["There are no two groups to compare."]
     rows = [_compared(first, second, metric) for first, second in shared]
     brief = ("first", "second", "n", _minus(judged), _verdict(judged))
-    return Table("Comparison over seeds", rows, meanings, notes, brief)
+    return Table("Comparison", rows, meanings, notes, brief)
 
 
 def _compared(first: Group, second: Group, metric: str | None) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def _compared(first: Group, second: Group, metric: str | None) -> dict[str, Any]
 
 
 def error_table(groups: Sequence[Group]) -> Table:
-    """One row a group: the cost of its errors on the test set, as mean and spread over the seeds."""
+    """One row a group: the cost of its errors on the test set, as mean and spread over the runs."""
     found = "share of the targets that a prediction finds, whatever its score"
     measures = [
         Column("mAP@0.50", "scores.diagnosis.mAP", "of the test set"),
@@ -175,7 +175,7 @@ def error_table(groups: Sequence[Group]) -> Table:
         Column(f"gain: {in_words(kind)}", f"scores.diagnosis.gain.{kind}", meant()[kind])
         for kind in (*KINDS[1:], "missed")
     ]
-    columns = [Column("group", _label), *map(_over_seeds, measures)]
+    columns = [Column("group", _label), *map(_over_runs, measures)]
     known = [g for g in groups if any(run.scores is not None for run in g.counted.values())]
     notes = [
         "On the test set, all predictions: mAP@0.50, and its gain if all errors of a kind were corrected. "
@@ -207,7 +207,7 @@ def run_table(runs: Sequence[Run], groups: Sequence[Group], *, now: float) -> Ta
     columns = [
         Column("run", lambda run: shortened(run.name), "its folder"),
         Column("group", lambda run: labels.get(run.folder)),
-        Column("seed", lambda run: None if run.seed is None else Cell(str(run.seed), run.seed)),
+        Column("seed", lambda run: None if run.draw is None else Cell(run.draw, run.seed)),
         Column("state", "state", states),
         Column("last written", lambda r: _when(r.written, now), "the newest file in the folder"),
         Column("epochs", epochs, "whole epochs that were logged, of those wanted"),
@@ -231,13 +231,13 @@ def _label(group: Group) -> Cell:
 
 
 def tested_apart(groups: Sequence[Group]) -> list[str]:
-    """A sentence if runs of one seed were tested on different recordings, or else none."""
-    # Runs of other seeds may be tested on other data; no file names the recordings of a test set.
-    tested: dict[int, set[tuple[int, int]]] = {}
-    for seed, run in ((seed, run) for group in groups for seed, run in group.counted.items()):
+    """A sentence if runs of one draw were tested on different recordings, or else none."""
+    # Runs of other folds are tested on other data; no file names the recordings of a test set.
+    tested: dict[str, set[tuple[int, int]]] = {}
+    for draw, run in ((draw, run) for group in groups for draw, run in group.counted.items()):
         if run.scores is not None:
             size = run.scores.num_sequences, run.scores.diagnosis["num_targets"]
-            tested.setdefault(seed, set()).add(size)
+            tested.setdefault(draw, set()).add(size)
     sizes = max(map(sorted, tested.values()), key=len, default=[])
     if len(sizes) < 2:
         return []
@@ -253,7 +253,7 @@ def _finished(group: Group) -> Cell:
     return Cell(f"{len(group.counted)} of {len(group.runs)}", len(group.counted))
 
 
-def _over_seeds(column: Column) -> Column:
+def _over_runs(column: Column) -> Column:
     """A column of runs as one of groups: mean ± standard deviation."""
     return column._replace(get=lambda g: spread(g.values(column.of), len(g.counted)))
 
@@ -280,7 +280,7 @@ def _exponent(group: Group) -> Cell:
         return Cell("n.d." if measured else NONE, math.nan)
     mean = summarize([fit.slope for fit in fits]).mean
     low, high = min(fit.low for fit in fits), max(fit.high for fit in fits)
-    few = f" ({len(fits)} of {len(group.counted)} seeds)" if len(fits) < len(group.counted) else ""
+    few = f" ({len(fits)} of {len(group.counted)} runs)" if len(fits) < len(group.counted) else ""
     shown = (fixed(value, ".2f") for value in (mean, low, high))
     return Cell("{} [{}, {}]".format(*shown) + few, mean)
 

@@ -165,9 +165,12 @@ def test_a_sweep_gives_each_run_a_folder_of_its_own(cli, capsys):
 
 
 def test_your_own_data(cli, annotated, capsys):
-    more = (f"data.root={annotated}", "data.crop_seconds=3", "data.batch_size=2")
+    # A fold, so that the test set is not what the file calls testing, wherever the data lie.
+    folds = ("data.folds=4", "data.fold=1")
+    more = (f"data.root={annotated}", "data.crop_seconds=3", "data.batch_size=2", *folds)
     folder = cli("train", *OWN, *UNMEASURED, *more)
     assert isinstance(folder, Path), folder
+    assert "Tested on: subject 'p1' (2 recordings)." in capsys.readouterr().out
     found = metrics(folder / "run")
     assert 0 <= found["test/mAP"] <= 1
     task = spanloc.load(folder / "run" / "best.ckpt")
@@ -182,7 +185,8 @@ def test_your_own_data(cli, annotated, capsys):
     )  # fmt: skip
     assert metrics(again / "out")["test/mAP"] == found["test/mAP"]
     said = (again / "out" / "evaluate.log").read_text()
-    assert "evaluating on 2 recordings of" in said
+    assert f"evaluating on 2 recordings of {moved}: those that training would hold out" in said
+    assert "fold 1: held out for testing: subject 'p1' (2 recordings)" in said
     # Of the data of training, most would be recordings that it has seen.
     assert "subset=all" not in said
     again = cli(

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from spanloc.data import read_annotations
+from spanloc.data import AnnotatedData, read_annotations
 from spanloc.data.annotations.records import Record
-from spanloc.data.held_out import held_out_note, hold_out, lacking_notes
+from spanloc.data.held_out import fold_of, held_out_note, hold_out, lacking_notes
 from spanloc.data.signals import ArraySignal
 from spanloc.data.signals.protocol import place_of_row
 from spanloc.structures import Timeline
@@ -102,6 +102,58 @@ def test_of_one_recording_the_end_is_held_out_and_a_part_before_it():
     assert place_of_row(signal, 3) == "row 81"
     note = "held out for testing: 'r' from 7.8 s to 10 s; there is no other recording"
     assert held_out_note([test], "testing") == note
+
+
+def test_each_subject_is_tested_on_in_one_fold_and_the_folds_are_alike():
+    # One subject in four knows the rare label; some have more recordings than others.
+    records = [
+        recording(f"r{i}-{k}", [0, 0, 1] if i % 4 == 0 else [0, 0], f"p{i:02}")
+        for i in range(16)
+        for k in range(1 + i % 3)
+    ]
+    parts = [fold_of(records, fold, 4, seed=3) for fold in range(4)]
+    tested = [{record.id for record in test} for _, test in parts]
+    assert sorted(name for names in tested for name in names) == sorted(r.id for r in records)
+    for rest, test in parts:
+        assert {r.id for r in rest} == {r.id for r in records} - {r.id for r in test}
+        assert not {r.subject for r in rest} & {r.subject for r in test}
+        assert labels_of(test) == {0, 1}
+        assert len(test) == pytest.approx(len(records) / 4, abs=1)
+    others = {frozenset(r.id for r in fold_of(records, 0, 4, seed)[1]) for seed in range(5)}
+    assert len(others) > 1
+
+
+def test_as_many_folds_as_subjects_test_on_one_each_in_the_order_of_their_names():
+    records = [recording(f"r{i}", [0] * (1 + i % 3), f"p{i % 5}") for i in range(10)]
+    tested = [{r.subject for r in fold_of(records, fold, 5, seed=1)[1]} for fold in range(5)]
+    assert tested == [{f"p{i}"} for i in range(5)]
+    with pytest.raises(
+        ValueError, match=r"data.folds is 6, but there are only 5 subjects: .*data.folds=5"
+    ):
+        fold_of(records, 0, 6, seed=1)
+    one = [replace(record, subject="ann") for record in records[:3]]
+    assert [len(part) for part in fold_of(one, 0, 3, seed=0)] == [2, 1]
+    with pytest.raises(ValueError, match="there are only 3 recordings"):
+        fold_of(one, 0, 4, seed=0)
+
+
+def test_folds_test_on_all_recordings_in_turn_whatever_their_subset(annotated):
+    parts = [AnnotatedData(annotated, folds=4, fold=fold) for fold in range(4)]
+    for data in parts:
+        data.setup()
+    tested = [record.id for data in parts for record in data.test_set.records]
+    assert sorted(tested) == [f"s{i}" for i in range(8)]
+    for data in parts:
+        sets = (data.train_set.records, data.val_set.records, data.test_set.records)
+        subjects = [{record.subject for record in records} for records in sets]
+        assert all(subjects)
+        assert len(set.union(*subjects)) == sum(map(len, subjects))
+    assert "fold 3: held out for testing: " in parts[3].notes[0]
+    for wrong in ({"folds": 4}, {"fold": 0}, {"folds": 4, "fold": 4}, {"folds": 1, "fold": 0}):
+        with pytest.raises(
+            ValueError, match="data.folds is .* and data.fold is .*data.folds=5 data.fold=0"
+        ):
+            AnnotatedData(annotated, **wrong)
 
 
 @pytest.mark.parametrize(

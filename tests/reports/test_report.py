@@ -141,7 +141,7 @@ def test_groups_are_named_by_the_settings_in_which_they_differ(tmp_path):
         f"span_loss={loss}, data.label_noise={noise}" for loss, noise, _ in made[::2]
     ]
     groups = found(tmp_path)[1]
-    assert all(list(group.counted) == [0, 1] for group in groups)
+    assert all(list(group.counted) == ["0", "1"] for group in groups)
 
 
 def test_seeds_alone_make_no_groups(tmp_path):
@@ -152,6 +152,22 @@ def test_seeds_alone_make_no_groups(tmp_path):
         write_run(finished(tmp_path / str(seed), seed=seed),
                   {"config.yaml": config(seed=seed, backbone=backbone)})  # fmt: skip
     assert labels(tmp_path) == ["span_loss=giou"]
+
+
+def test_the_folds_of_a_data_set_are_one_group_and_are_compared_fold_by_fold(tmp_path):
+    for loss, fold in product(("giou", "diou"), range(3)):
+        settings = {"data__fold": fold, "data__folds": 3}
+        metrics = {"test/tiou": 0.1 * fold + 0.05 * (loss == "giou")}
+        given = (f"span_loss={loss}", "data.folds=3", f"data.fold={fold}")
+        chosen(tmp_path / f"{loss}{fold}", *given, loss=loss, metrics=metrics, **settings)
+    assert labels(tmp_path) == ["span_loss=diou", "span_loss=giou"]
+    runs, groups = found(tmp_path)
+    assert list(groups[0].counted) == ["0, fold 0", "0, fold 1", "0, fold 2"]
+    assert {row["seed"].text for row in run_table(runs, groups, now=NOW).cells} == {
+        *groups[0].counted
+    }
+    difference = compare(groups[1].judged(), groups[0].judged())
+    assert (difference.mean, difference.n) == (pytest.approx(0.05), 3)
 
 
 def test_a_stride_that_was_set_makes_groups(tmp_path):
@@ -207,7 +223,7 @@ def test_a_run_done_twice_counts_once(tmp_path):
     chosen(tmp_path / "crash", "seed=0")
     write_run(tmp_path / "crash", {"error.txt": "no"}, age=1)
     _, (group,) = found(tmp_path)
-    assert group.judged() == {0: 0.2}
+    assert group.judged() == {"0": 0.2}
     assert len(group.runs) == 3
 
 

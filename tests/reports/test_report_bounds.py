@@ -94,7 +94,7 @@ def test_metrics_that_are_no_numbers_are_none(tmp_path):
 def test_a_slope_that_is_not_finite_is_not_averaged(tmp_path):
     finished(tmp_path / "a", figures={"exponent__slope": float("inf")})
     finished(tmp_path / "b", seed=1, figures={"exponent__slope": 0.5})
-    assert "| 0.50 [-0.03, 0.07] (1 of 2 seeds) |" in shown(tmp_path, reports.markdown)
+    assert "| 0.50 [-0.03, 0.07] (1 of 2 runs) |" in shown(tmp_path, reports.markdown)
 
 
 def test_steps_that_no_training_takes_are_left_out(tmp_path):

@@ -62,7 +62,7 @@ def test_the_table_of_errors(sweep):
     # Errors are of the runs that have a diagnosis.
     (sweep / "giou_2" / "scores.json").write_text('{"diagnosis": {"mAP": 0.1}}')
     (row,) = reports.error_table(found(sweep)[1]).cells
-    assert row["mAP@0.50"].text == "0.5 ± 0 (2 of 3 seeds)"
+    assert row["mAP@0.50"].text == "0.5 ± 0 (2 of 3 runs)"
     remarks = {row["run"].text: row["remarks"].text for row in tables(sweep)[2]}
     assert remarks["giou_2"] == "scores.json cannot be used: metrics is missing"
 
@@ -108,7 +108,7 @@ def test_gradients_have_a_table_of_their_own_below_the_metric(sweep):
 def test_an_exponent_that_is_not_determinable_is_not_averaged(sweep):
     finished(sweep / "giou_0", figures={"exponent__reason": "too few steps"})
     exponent = tables(sweep)[3][0]["exponent"]
-    assert exponent.text == "0.01 [-0.10, 2.60] (2 of 3 seeds)"
+    assert exponent.text == "0.01 [-0.10, 2.60] (2 of 3 runs)"
     assert exponent.value == pytest.approx(0.015)
     for seed in (1, 2):
         bad = {"exponent__reason": "no", "exponent__slope": None}
