@@ -112,7 +112,7 @@ def run(config: DictConfig) -> None:
         show_table(plain_console(), oracle_table(scores.oracles), notes=True)
     if scores is not None and len(task.classes) > 1:
         show_table(plain_console(), score_tables(scores)[-1])
-    lines = [*meanings(found), evaluated_on(samples, "Evaluated")]
+    lines = [*meanings(found), evaluated_on(samples, "Evaluated", datamodule)]
     if scores is not None:
         lines.append(f"What its errors are: {folder / 'scores.html'}")
     shown = {name.removeprefix("all/"): value for name, value in found.items()}

@@ -114,7 +114,9 @@ def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
         results.add(trainer, {"step": float(trainer.global_step)})
         if trainer.is_global_zero:
             report(trainer.loggers, results.metrics, trainer.global_step, folder)
-            tested = [evaluated_on(datamodule.test_set, "Tested")] if plain["test"] else []
+            tested = (
+                [evaluated_on(datamodule.test_set, "Tested", datamodule)] if plain["test"] else []
+            )
             lines = [*tested, *gradient_lines(trainer.callbacks, datamodule)]
             _show_result(results.metrics, path, folder, lines, _needed(plain))
     return objective_value(plain, results.metrics)

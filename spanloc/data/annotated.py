@@ -16,14 +16,11 @@ from spanloc.data.crops import Crops, require_room
 from spanloc.data.datamodule import SpanDataModule
 from spanloc.data.extremes import extremes_of
 from spanloc.data.fingerprint import Fingerprint
+from spanloc.data.folds import required_fold
 from spanloc.data.held_out import (
-    fold_of,
-    held_out_note,
-    hold_out,
+    divided,
     lacking_notes,
     nested_share,
-    required_fold,
-    subject_notes,
     training_notes,
 )
 from spanloc.data.inputs import facts_of
@@ -40,8 +37,8 @@ class AnnotatedData(SpanDataModule):
 
     The model is chosen by the ``validation`` subset and evaluated on ``testing``. Where one of them is
     missing, a share of the training recordings takes its place, drawn by ``split_seed``; recordings of one
-    ``subject`` stay together, unless it is the only one. Of a single recording the end is held out. The
-    recordings of the final evaluation are checked with the rest, and loaded by it only.
+    ``subject`` stay together, and of few recordings the ends are held out
+    (:func:`~spanloc.data.held_out.hold_out`). The recordings of the final evaluation are checked with the rest, and loaded by it only.
 
     Args:
         root: The folder; or the annotations that were read from it or made of arrays.
@@ -274,26 +271,19 @@ class AnnotatedData(SpanDataModule):
         return Annotations(read.classes, subsets, read.files)
 
     def _split(self, subsets: dict[str, list[Record]]) -> None:
-        train, self._val, self._test = (subsets[name] for name in SUBSETS)
-        everything = [*train, *self._val, *self._test]
-        if not train and not self.fold:
+        if not subsets["training"] and not self.fold:
             raise ValueError(f"{self.root}: no sequence has the subset 'training'")
-        before = len(self.notes)
-        if self.fold:
-            self._val, (train, self._test) = [], fold_of(everything, *self.fold, self.split_seed)
-            self.notes.append(f"fold {self.fold[0]}: {held_out_note(self._test, 'testing')}")
-        elif not self._test and self.test_share:
-            least = 1 if self._val else 2  # somebody is to validate too
-            train, self._test = hold_out(train, self.test_share, self.split_seed, least)
-            self.notes.append(held_out_note(self._test, "testing"))
-        if not self._val and self.val_share:
-            train, self._val = hold_out(train, self.val_share, self.split_seed)
-            self.notes.append(held_out_note(self._val, "validation"))
-        if len(self.notes) > before and not any(record.subject for record in everything):
-            self.notes += subject_notes([record.id for record in everything])
-        self._all_train, self._train = train, nested_share(train, self.train_share, self.seed)
         #: The recordings of each subset, where some are held out too.
-        self.subsets = dict(zip(SUBSETS, (train, self._val, self._test), strict=True))
+        self.subsets, notes = divided(
+            subsets,
+            test_share=self.test_share,
+            val_share=self.val_share,
+            seed=self.split_seed,
+            fold=self.fold,
+        )
+        self.notes += notes
+        train, self._val, self._test = self.subsets.values()
+        self._all_train, self._train = train, nested_share(train, self.train_share, self.seed)
         #: Recordings that are trained on.
         self.num_trained = len(self._train)
         self.notes += training_notes(self._train, len(train), self._val, self._test)

@@ -3,151 +3,102 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from hashlib import sha256
-
-import torch
 
 from spanloc.data.annotations.folder import SUBSETS, Record
-from spanloc.data.annotations.placed import as_stretches, merged
-from spanloc.data.sequences import clipped
+from spanloc.data.ends import cut_at_the_end, cut_ends
+from spanloc.data.folds import by_subject, fold_of, hashed
 from spanloc.data.signals import Stretch
 from spanloc.data.signals.reading import listed
 from spanloc.files import counted, shown, time_text
-from spanloc.structures import Timeline
 
 #: How a note begins where there is no more than one subject to learn from.
 ONE_SUBJECT = "trained on one subject only"
+# The largest part of the time that one subject or recording may have for it to validate: of more, the model
+# would miss too much of what it could learn.
+_MOST_TO_VALIDATE = 0.4
 # Draws to choose from, where the first lacks a label.
 _DRAWS = 50
 
 
+def divided(
+    subsets: Mapping[str, list[Record]],
+    *,
+    test_share: float,
+    val_share: float,
+    seed: int,
+    fold: tuple[int, int] | None = None,
+) -> tuple[dict[str, list[Record]], list[str]]:
+    """The recordings of each subset, where some are held out too, and notes on these.
+
+    Args:
+        subsets: As the files say them.
+        test_share, val_share, seed: As of :class:`~spanloc.data.AnnotatedData`.
+        fold: The fold to evaluate on and the number of folds, whatever the subsets are.
+    """
+    train, val, test = (subsets[name] for name in SUBSETS)
+    everything, notes = [*train, *val, *test], []
+    if fold:
+        val, (train, test) = [], fold_of(everything, *fold, seed)
+        notes.append(f"fold {fold[0]}: {held_out_note(test, 'testing', train)}")
+    elif not test and test_share:
+        least = 1 if val else 2  # somebody is to validate too
+        train, test = hold_out(train, test_share, seed, least)
+        notes.append(held_out_note(test, "testing", train))
+    if not val and val_share:
+        train, val = hold_out(train, val_share, seed, most=_MOST_TO_VALIDATE)
+        notes.append(held_out_note(val, "validation", train))
+    if notes and not any(record.subject for record in everything):
+        notes += subject_notes([record.id for record in everything])
+    return dict(zip(SUBSETS, (train, val, test), strict=True)), notes
+
+
 def hold_out(
-    records: Sequence[Record], share: float, seed: int, least: int = 1
+    records: Sequence[Record], share: float, seed: int, least: int = 1, most: float = 1.0
 ) -> tuple[list[Record], list[Record]]:
     """Recordings that remain, of ``least`` subjects where there are as many, and those that are held out.
 
     Subjects are drawn at random. Where that leaves no span of a label to train on, or none to evaluate, the
     best of 50 draws is taken: first every label remains, then spans are held out, then of every label.
-    Of a single subject, recordings are drawn; of a single recording, the last stretch is held out.
+    Of a single subject, or where each subject has more than ``most`` of the time, or no draw leaves every
+    label, recordings are drawn, whatever their subjects. Where that is so of recordings too, the end of each
+    is held out.
+
+    Raises:
+        ValueError: There is a single recording, and its end cannot be cut off.
     """
-    groups = _groups(records)
-    if len(groups) == 1:
-        rest, end = _cut_at_the_end(records[0], share)
+    if len(records) == 1:
+        rest, end = cut_at_the_end(records[0], share)
         return [rest], [end]
+    drawn: list[tuple[list[Record], list[Record]]] = []
+    for groups in (by_subject(records), {record.id: [record] for record in records}):
+        sizes = [sum(record.num_steps for record in group) for group in groups.values()]
+        if len(groups) > 1 and min(sizes) <= most * sum(sizes):
+            parts, lost = _drawn(groups, share, seed, least)
+            if not lost:
+                return parts
+            drawn.append(parts)
+    rests, ends = cut_ends(records, share)
+    if ends:
+        return rests, ends
+    return drawn[0] if drawn else _drawn(groups, share, seed, least)[0]
+
+
+def _drawn(
+    groups: Mapping[str, list[Record]], share: float, seed: int, least: int
+) -> tuple[tuple[list[Record], list[Record]], int]:
+    """As :func:`hold_out`, of these groups, and how many labels have no span to train on then."""
     draws = (_draw(groups, share, f"{seed} {i}" if i else f"{seed}", least) for i in range(_DRAWS))
     held, lack = next(draws), _lack(groups, least)
     if any(lack(held)):
         held = min((held, *draws), key=lack)
     kept = sorted(set(groups) - set(held))
-    return [r for name in kept for r in groups[name]], [r for n in held for r in groups[n]]
-
-
-def required_fold(folds: int | None, fold: int | None) -> tuple[int, int] | None:
-    """The fold to evaluate on and the number of folds, checked; None for two None."""
-    if folds is None and fold is None:
-        return None
-    if folds is None or fold is None or folds < 2 or fold not in range(folds):
-        raise ValueError(
-            f"data.folds is {folds} and data.fold is {fold}; wanted a number of folds, 2 or more, and one of "
-            "them, from 0, such as data.folds=5 data.fold=0"
-        )
-    return fold, folds
-
-
-def fold_of(
-    records: Sequence[Record], fold: int, folds: int, seed: int
-) -> tuple[list[Record], list[Record]]:
-    """Recordings that remain, and those of one of the folds of cross-validation, from 0.
-
-    Each subject is in one fold. The folds have about the same number of steps, and of spans of each label. If
-    there are as many folds as subjects, they are in the order of their names.
-
-    Raises:
-        ValueError: There are more folds than subjects, or than recordings of a single subject.
-    """
-    groups = _groups(records)
-    if len(groups) < folds:
-        by_subject = any(record.subject for record in records) and len(groups) < len(records)
-        what = "subject" if by_subject else "recording"
-        raise ValueError(
-            f"data.folds is {folds}, but there are only {counted(len(groups), what)}: "
-            f"each fold needs one; wanted data.folds={len(groups)} or fewer"
-        )
-    labels = max(
-        (int(record.labels.max()) + 1 for record in records if len(record.labels)), default=0
-    )
-    sizes = {name: _sizes(own, labels) for name, own in groups.items()}
-    whole = torch.stack(list(sizes.values())).sum(dim=0).clamp(min=1)
-    shares = {name: size / whole for name, size in sizes.items()}
-    members, filled = [list[str]() for _ in range(folds)], torch.zeros(folds, labels + 1)
-    # The largest first, each to the fold that has least of what it brings; equal ones in the order of the draw.
-    for name in sorted(groups, key=lambda n: (-float(shares[n].sum()), _hashed(f"{seed} {n}"))):
-        place = int((filled @ shares[name]).argmin())
-        members[place].append(name)
-        filled[place] += shares[name]
-    held = sorted(members, key=min)[fold]
-    kept = sorted(set(groups) - set(held))
-    return [r for name in kept for r in groups[name]], [r for n in sorted(held) for r in groups[n]]
-
-
-def _sizes(records: Sequence[Record], labels: int) -> torch.Tensor:
-    """How many spans of each label some recordings have, and how many steps, ``(labels + 1,)``."""
-    found = torch.cat([record.labels for record in records])
-    counts = torch.bincount(found[found >= 0], minlength=labels)
-    return torch.cat([counts, torch.tensor([sum(r.num_steps for r in records)])]).float()
-
-
-def _groups(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """Recordings by subject; each on its own where it names none, or where all are of one subject."""
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(record.subject or f"sequence {record.id}", []).append(record)
-    return groups if len(groups) > 1 else {record.id: [record] for record in records}
-
-
-def _cut_at_the_end(record: Record, share: float) -> tuple[Record, Record]:
-    """A recording without its end, and the end: about that share of its time and of its spans."""
-    steps, count = record.num_steps, len(record.spans)
-    starts, ends = record.spans.double().sort(dim=0).values.unbind(1)
-    # Between spans that begin after a place and those that end before it; where all overlap, at a start.
-    before, after = ends[:-1], starts[1:]
-    apart = before <= after
-    places = torch.where(apart, (before + after) / 2, after)
-    held = torch.arange(len(places), 0, -1) / count
-    fits = (places >= 1) & (places <= steps - 1) & (apart if apart.any() else ~apart)
-    places, held = places[fits], held[fits]
-    if not len(places):
-        raise ValueError(
-            f"{record.id!r} is the only recording, and has {counted(count, 'span')}: no part of it can be "
-            "held out; set data.val_share=0, data.test_share=0 and test=false"
-        )
-    off = (held - share).abs() + (1 - places / steps - share).abs()
-    middle = round(places[off.argmin()].item())
-    return _stretch(record, 0, middle), _stretch(record, middle, steps)
-
-
-def _stretch(record: Record, first: int, last: int) -> Record:
-    spans, labels, ignored = clipped(record, first, last, 0.5)
-    # What is left of a span that is cut is neither one nor background.
-    rest = record.spans.clamp(first, last)
-    size, whole = rest.diff(dim=1)[:, 0], record.spans.diff(dim=1)[:, 0]
-    rest = rest[(size > 0) & (size < 0.5 * whole)] - first
-    step, offset = record.timeline
-    return replace(
-        record,
-        signal=Stretch(record.signal, first, last),
-        timeline=Timeline(step, offset + first * step),
-        spans=spans,
-        labels=labels,
-        ignored=as_stretches(merged([*ignored.tolist(), *rest.tolist()])),
-    )
+    parts = [[record for name in names for record in groups[name]] for names in (kept, held)]
+    return (parts[0], parts[1]), lack(held)[0]
 
 
 def _draw(groups: Mapping[str, list[Record]], share: float, salt: str, least: int) -> list[str]:
     """Subjects with about that share of the recordings."""
-    # By a hash, so that a recording that is added later does not shuffle the others.
-    names = sorted(groups, key=lambda name: _hashed(f"{salt} {name}"))
+    names = sorted(groups, key=lambda name: hashed(f"{salt} {name}"))
     records = [record for group in groups.values() for record in group]
     spans = sum(len(record.spans) for record in records)
     most = max(1.0, 1.5 * share * len(records))
@@ -165,11 +116,6 @@ def _draw(groups: Mapping[str, list[Record]], share: float, salt: str, least: in
         if fits([*held, name]):
             held.append(name)
     return held or [min(names, key=lambda name: len(groups[name]))]
-
-
-def _hashed(text: str) -> bytes:
-    # The bytes of the name of a file need not be text.
-    return sha256(text.encode(errors="replace")).digest()
 
 
 def _lack(
@@ -194,20 +140,32 @@ def _lack(
     return lack
 
 
-def held_out_note(records: Sequence[Record], what: str) -> str:
-    """A note of the recordings that are held out."""
-    only = len(records) == 1 and isinstance(records[0].signal, Stretch)
-    return f"held out for {what}: {named(records)}" + "; there is no other recording" * only
+def held_out_note(records: Sequence[Record], what: str, others: Sequence[Record] = ()) -> str:
+    """A note of the recordings that are held out from the others."""
+    why = ""
+    if records and isinstance(records[0].signal, Stretch):
+        why = (
+            "; there is no other recording"
+            if len(records) == 1
+            else "; there are too few recordings to hold out whole ones"
+        )
+    elif {record.subject for record in records} & {record.subject for record in others} - {None}:
+        why = "; other recordings of the same subjects are trained on"
+    return f"held out for {what}: {named(records, others)}{why}"
 
 
-def named(records: Sequence[Record]) -> str:
-    """Names of some recordings: the subjects, where all of them name theirs."""
-    if len(records) == 1 and isinstance(records[0].signal, Stretch):
-        step, begin = records[0].timeline
-        end = begin + records[0].num_steps * step
-        return f"{shown(records[0].id)} from {time_text(begin)} to {time_text(end)}"
+def named(records: Sequence[Record], others: Sequence[Record] = ()) -> str:
+    """Names of some recordings: the subjects, where all of them name theirs, and the others have none of these."""
+    if records and all(isinstance(record.signal, Stretch) for record in records):
+        places = [(record, *record.timeline) for record in records]
+        texts = [
+            f"{shown(r.id)} from {time_text(begin)} to {time_text(begin + r.num_steps * step)}"
+            for r, step, begin in places
+        ]
+        return ", ".join(texts[:5]) + f" and {len(texts) - 5} more" * (len(texts) > 5)
     by_subject = dict.fromkeys(record.subject for record in records)
-    if by_subject and None not in by_subject:
+    apart = by_subject.keys().isdisjoint(record.subject for record in others)
+    if by_subject and None not in by_subject and apart:
         kind = "subject" + "s" * (len(by_subject) > 1)
         names = listed(sorted(map(str, by_subject)), 5)
         return f"{kind} {names} ({counted(len(records), 'recording')})"
@@ -234,7 +192,7 @@ def nested_share(records: Sequence[Record], share: float, seed: int) -> list[Rec
 
     One with spans is the first that is drawn, since there is nothing to learn without any.
     """
-    drawn = sorted(records, key=lambda record: _hashed(f"{seed} {record.id}"))
+    drawn = sorted(records, key=lambda record: hashed(f"{seed} {record.id}"))
     first = next((record for record in drawn if len(record.spans)), drawn[0])
     drawn = [first, *(record for record in drawn if record is not first)]
     taken = {record.id for record in drawn[: max(1, round(share * len(drawn)))]}

@@ -9,7 +9,9 @@ import torch
 
 from spanloc.data import AnnotatedData, read_annotations
 from spanloc.data.annotations.records import Record
-from spanloc.data.held_out import fold_of, held_out_note, hold_out, lacking_notes
+from spanloc.data.ends import cut_ends
+from spanloc.data.folds import fold_of
+from spanloc.data.held_out import divided, held_out_note, hold_out, lacking_notes, subject_notes
 from spanloc.data.signals import ArraySignal
 from spanloc.data.signals.protocol import place_of_row
 from spanloc.structures import Timeline
@@ -20,6 +22,10 @@ def recording(name, labels, subject=None):
     spans = torch.tensor([[10.0 * i, 10.0 * i + 5] for i in range(count)]).reshape(count, 2)
     signal, numbers = ArraySignal(np.zeros((100, 1))), torch.tensor(labels, dtype=torch.int64)
     return Record(name, signal, "training", subject, Timeline(0.1), spans, numbers, 1.0)
+
+
+def parts_of(records):
+    return {"training": list(records), "validation": [], "testing": []}
 
 
 def labels_of(records):
@@ -81,6 +87,46 @@ def test_of_one_subject_recordings_are_held_out():
     train, val = hold_out(rest, 0.15, 0)
     assert [len(part) for part in (train, val, test)] == [7, 1, 2]
     assert {r.id for part in (train, val, test) for r in part} == {r.id for r in records}
+
+
+def test_of_two_recordings_that_are_left_the_ends_validate():
+    records = [recording(name, [0, 1] * 5) for name in ("a", "b", "c")]
+    subsets, notes = divided(parts_of(records), test_share=0.2, val_share=0.15, seed=0)
+    train, val, test = subsets.values()
+    assert (len(train), len(val), len(test)) == (2, 2, 1)
+    assert {r.id for r in train} == {r.id for r in val} == {"a", "b", "c"} - {test[0].id}
+    assert sum(r.num_steps for r in val) == pytest.approx(0.15 * 200, abs=10)
+    assert f"{val[0].id!r} from 8.8 s to 10 s, " in notes[1]
+    assert notes[1].endswith("; there are too few recordings to hold out whole ones")
+    # Of three that are left, a whole one.
+    more = [*records, recording("d", [0, 1] * 5)]
+    subsets, _ = divided(parts_of(more), test_share=0.2, val_share=0.15, seed=0)
+    assert [len(part) for part in subsets.values()] == [2, 1, 1]
+
+
+def test_of_two_subjects_that_are_left_recordings_validate():
+    records = [recording(f"{name}{i}", [0, 1], name) for name in "abc" for i in range(4)]
+    subsets, notes = divided(parts_of(records), test_share=0.2, val_share=0.15, seed=0)
+    train, val, test = ({r.subject for r in part} for part in subsets.values())
+    assert (len(train), len(val), len(test)) == (2, 1, 1)
+    assert not test & train
+    assert val < train
+    assert notes[1].endswith("; other recordings of the same subjects are trained on")
+    assert "subject '" not in notes[1]
+
+
+def test_where_each_recording_has_a_label_of_its_own_the_ends_are_held_out():
+    records = [recording(name, [0] * 4 + [i + 1] * 4) for i, name in enumerate("abc")]
+    subsets, notes = divided(parts_of(records), test_share=0.2, val_share=0.15, seed=0)
+    train, val, test = subsets.values()
+    assert [{r.id for r in part} for part in (train, val, test)] == [{"a", "b", "c"}] * 3
+    assert labels_of(train) == {0, 1, 2, 3}
+    assert len(notes) == 2 + bool(subject_notes(["a", "b", "c"]))
+    # A label at the end of one recording alone is not cut off.
+    last = [recording("a", [0] * 8), recording("b", [0] * 7 + [1])]
+    rests, ends = cut_ends(last, 0.2)
+    assert labels_of(rests) == {0, 1}
+    assert [end.id for end in ends] == ["a"]
 
 
 def test_of_one_recording_the_end_is_held_out_and_a_part_before_it():

@@ -41,10 +41,11 @@ def meanings(metrics: Iterable[str]) -> list[str]:
     return [*lines, *metric_notes(names)]
 
 
-def evaluated_on(samples: Any, word: str) -> str:
+def evaluated_on(samples: Any, word: str, datamodule: Any) -> str:
     """A line that names the recordings of a test or validation set; ``word`` is such as ``"Tested"``."""
     records = getattr(samples, "records", None)
-    return f"{word} on: {named(records) if records else counted(len(samples), 'sequence')}."
+    others = getattr(datamodule, "subsets", {}).get("training", ())
+    return f"{word} on: {named(records, others) if records else counted(len(samples), 'sequence')}."
 
 
 def gradient_lines(callbacks: Sequence[Any], datamodule: Any) -> list[str]:

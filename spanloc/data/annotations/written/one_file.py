@@ -7,6 +7,7 @@ from torch import Tensor
 
 from spanloc.data.annotations.placed import between
 from spanloc.data.annotations.records import Annotations, Record
+from spanloc.data.signals import Stretch
 
 # Decimal places of seconds.
 _PLACES = 6
@@ -21,10 +22,15 @@ def one_file(
 
     Args:
         annotations: Of a folder.
-        held_out: Its recordings by subset as training would divide them; None: as the folder says.
+        held_out: Its recordings by subset as training would divide them; None: as the folder says. Those that
+            it would divide in time are of the subset of the folder: training divides them again.
     """
     subsets = held_out or annotations.subsets
-    of = {record.id: subset for subset, records in subsets.items() for record in records}
+    whole = {
+        name: [record for record in records if not isinstance(record.signal, Stretch)]
+        for name, records in subsets.items()
+    }
+    of = {record.id: subset for subset, records in whole.items() for record in records}
     database = {
         record.id: {"subset": of.get(record.id, record.subset)}
         | _entry(record, annotations.classes)
