@@ -35,6 +35,23 @@ def edf(path, channels, notes=(), *, limits=(-1, 1), **options):
     return path
 
 
+def nights(root):
+    """Writes EEG in EDF, and a table with the columns of BIDS, and one with the file."""
+    (root / "data").mkdir(parents=True)
+    rows = ["file\tonset\tduration\tdescription"]
+    for i in range(8):
+        values = np.random.default_rng(i).uniform(-1, 1, 3000)
+        channels = {
+            "EEG Fpz-Cz": (100, values),
+            "EEG Pz-Oz": (100, -values),
+            "EOG": (50, values[:1500]),
+        }
+        edf(root / "data" / f"night{i}.edf", channels)
+        spans = ((0, 5, "W"), (5, 15, "N2"), (9.5, 1.1, "spindle"), (25, 5, "artefact"))
+        rows += [f"night{i}.edf\t{onset}\t{size}\t{label}" for onset, size, label in spans]
+    (root / "annotations.tsv").write_text("\n".join(rows))
+
+
 def edit(folder, change, name="annotations.json"):
     """Changes the content of a file of JSON."""
     content = json.loads((folder / name).read_text())

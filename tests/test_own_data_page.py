@@ -17,6 +17,7 @@ from conftest import CONFIGS, HINTS_OF_LIGHTNING
 from pages import BARE, blocks, commands, page
 from pages import run as run_line
 from predicting import signal, write_csv
+from recordings import nights
 
 from spanloc.data import read_annotations
 from spanloc.data.sample import sample_folder
@@ -112,6 +113,7 @@ def sounds(root):
 
 # The folder that a command of the page is about, by what the command says of it.
 FOLDERS = {
+    "artefact": nights,
     "data.unit=steps": in_steps,
     "label: activity": labelled_rows,
     "data.columns": other_columns,
@@ -228,7 +230,9 @@ def test_a_spoilt_sample_gives_the_findings_that_are_shown(cli, tmp_path, capsys
     content["database"]["person2-a"]["annotations"][0]["label"] = "wakl"
     file.write_text(json.dumps(content))
     stop = cli("check", f"data.root={root}", "hydra.run.dir=out", folder=tmp_path)
-    assert stop.startswith(f"spanloc-check: error: {root}: 2 errors, 0 warnings, 0 notes; ")
+    assert stop.startswith(
+        f"spanloc-check: error: {root}: 2 kinds of error, 0 kinds of warning, 0 kinds of note; "
+    )
     lines = printed("error: 1 span").replace("FOLDER", str(root)).split("\n")
     assert not set(lines) - set(capsys.readouterr().out.split("\n"))
 
@@ -238,7 +242,7 @@ def test_the_choices_for_the_sample_are_those_that_are_shown(ran):
     rows = [[cell.strip() for cell in row.split("│")[1:4]] for row in printed("│ task").split("\n")]
     first = lines.index("Settings that training would choose") + 1
     assert lines[first : first + len(rows)] == [f"{a} = {b}: {c}" for a, b, c in rows]
-    assert lines[first + len(rows)].endswith("0 notes.")
+    assert lines[first + len(rows)].endswith("0 kinds of note.")
 
 
 def test_what_is_held_out_is_said_as_shown(ran):

@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 import tomllib
 
 import numpy as np
@@ -9,7 +10,8 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import CONFIGS
-from pages import ROOT, blocks, page
+from pages import ROOT, blocks, commands, page
+from recordings import nights
 
 from spanloc.config.recipe import BUDGETS, choose, levels_for
 from spanloc.config.training_facts import TrainingFacts
@@ -145,3 +147,20 @@ def test_a_table_of_several_recordings_is_split_by_person(tmp_path, monkeypatch)
     (tmp_path / "all.csv").write_text("time,x,person\n0,1,anna\n1,2,ben\n2,3,anna\n")
     exec(blocks(PAGE, "python")[1], {})
     assert pd.read_csv("FOLDER/data/anna.csv").x.tolist() == [1, 3]
+
+
+def test_stages_and_spindles_are_spans_and_artefacts_are_ignored(tmp_path):
+    (line,) = [line for line in commands(PAGE) if "artefact" in line]
+    settings = [text.removeprefix("data.").split("=") for text in shlex.split(line)[2:]]
+    options = {name: yaml.safe_load(value) for name, value in settings}
+    nights(tmp_path)
+    header = (tmp_path / "annotations.tsv").read_text().split("\n")[0]
+    assert any(text.startswith(header) for text in blocks(PAGE, ""))
+    found = read_annotations(tmp_path, **options)
+    record = found.subsets["training"][0]
+    assert (found.classes, record.signal.channels) == (
+        ["N2", "spindle"],
+        ("EEG Fpz-Cz", "EEG Pz-Oz"),
+    )
+    assert record.spans.tolist() == [[500, 2000], [950, 1060]]
+    assert record.ignored.tolist() == [[2500, 3000]]

@@ -19,7 +19,7 @@ from spanloc.data import SpanDataModule
 from spanloc.decode import Decode, Fitted, collect, figures, fit_decode
 from spanloc.decode.fitting import OF_SETS, RANKED, Tried
 from spanloc.files import counted, write_json
-from spanloc.reports.table import Table, number
+from spanloc.reports.table import Table, number, subset_name
 from spanloc.structures import Predictions, Sample, collate
 from spanloc.training.callbacks import Evaluated
 from spanloc.training.predicting import PredictingModule
@@ -175,17 +175,16 @@ def report_fit(
 ) -> None:
     """Print the options that were tried, with their gains, and write ``decode_fit.json``."""
     console = plain_console()
-    rows = [_row("without these", fitted.before, "", "")]
+    rows = [{"option": "none of these", **_row(fitted.before, "", "")}]
     for tried in fitted.tried:
         gain = f"{tried.gain:+.4f} ± {tried.error:.4f}"
         taken = "yes" if tried.taken else "no"
-        rows.append(_row(f"{tried.option}: {tried.value}", tried.figures, gain, taken))
+        option = f"{tried.option}: {tried.value}"
+        rows.append({"option": option, **_row(tried.figures, gain, taken)})
     judged = {tried.option: tried.judged_by for tried in fitted.tried}
-    by = ", ".join(f"{figure} ({option})" for option, figure in judged.items())
-    rule = (
-        f"The gain is in {by}. It must be more than {fitted.errors:.1f} standard errors (s.e.; 2.3 with "
-        f"{_MANY} recordings or more)."
-    )
+    least = {tried.option: f"more than {tried.errors:.1f} s.e." for tried in fitted.tried}
+    by = ", ".join(f"{figure} ({name}: {least[name]} needed)" for name, figure in judged.items())
+    rule = f"The gain is in {by}; s.e.: its standard error."
     notes = (*fitted.notes, rule) if judged else fitted.notes
     title = "Options tried on the validation set"
     # Of a ranking, F1 counts every prediction, also very weak ones: it is low, whatever the model.
@@ -205,12 +204,12 @@ def report_fit(
     }
     if both:
         content[subset] = both
-        said = {"before": "the checkpoint", "after": "with the options taken"}
-        shown = [_row(said[name], values) for name, values in both.items()]
+        said = {"before": "as in the checkpoint", "after": "newly fitted"}
+        shown = [{"decoding": said[name], **_row(values)} for name, values in both.items()]
         ends = ("Brier", _SHOWN["ECE_from_0.1"])
-        brief = ("option", "mAP", _SHOWN["mAP@0.50:0.95"], "AP@0.90", *of_sets, *ends)
+        brief = ("decoding", "mAP", _SHOWN["mAP@0.50:0.95"], "AP@0.90", *of_sets, *ends)
         notes = ["Brier, ECE: errors of the scores, 0 is perfect."]
-        table = Table(f"The {subset} set", shown, notes=notes, brief=brief)
+        table = Table(f"The {subset_name(subset)} set", shown, notes=notes, brief=brief)
         show_table(console, table, most=2, notes=True)
     write_json(folder / "decode_fit.json", content)
     what = "The model with the options taken"
@@ -222,15 +221,17 @@ def report_fit(
 def _outcome(tried: Tried, recordings: int) -> str:
     if tried.taken:
         return (
-            f"kept, {tried.judged_by} better by {tried.gain:.6f} (standard error {tried.error:.6f})"
+            f"kept, {tried.judged_by} better by {tried.gain:.2g} (standard error {tried.error:.1g})"
         )
     if not tried.gain > 0:
         return "not used, no better"
+    if tried.option == "calibration":
+        return "not used, the gain may be chance (it takes some dozens of right predictions)"
     if recordings < _MANY:
         return f"not used, too few recordings to tell the gain from chance ({_MANY} or more are better)"
     return "not used, the gain may be chance"
 
 
-def _row(name: str, values: dict[str, float], *more: str) -> dict[str, Any]:
+def _row(values: dict[str, float], *more: str) -> dict[str, Any]:
     figures = {title: number(values[key], ".3f") for key, title in _SHOWN.items()}
-    return {"option": name, **figures, **dict(zip(("gain ± s.e.", "taken"), more, strict=False))}
+    return {**figures, **dict(zip(("gain ± s.e.", "taken"), more, strict=False))}

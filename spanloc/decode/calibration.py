@@ -10,12 +10,16 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from spanloc.structures import Predictions
+
 #: A label has a map of its own from so many right and so many wrong predictions on.
 LEAST_OWN = 20
 # The ends of what a logit is taken of: a sum of scores in float32 may reach 0 and 1.
 _TINY = 1e-9
-# In nats a squared unit: how much a map of all labels is worth against the predictions of one.
-_PULL = 5.0
+# What it costs, in nats, to change the logarithm of a temperature, and an offset, by 1: of the map of all labels, from
+# no change, and of that of a label, from the map of all. The first let a few dozen predictions calibrate; on
+# 28 data sets, log loss and calibration error of test recordings hardly depend on them within a factor of two.
+_PULL, _PULL_OF_A_LABEL = (1.0, 0.1), (5.0, 5.0)
 
 
 class Temperature:
@@ -134,6 +138,26 @@ def fit_calibration(
     return Temperature([t for t, _ in maps], [b for _, b in maps])
 
 
+def cross_fitted(
+    found: Predictions, right: np.ndarray, groups: np.ndarray, num_labels: int, kind: str
+) -> tuple[Temperature | Isotonic, Float[Tensor, " n"]]:
+    """A calibration, and the scores that each group of the predictions has by the other groups.
+
+    A group whose others are all right or all wrong keeps its scores.
+    """
+    scores, labels = found.scores.numpy(), found.labels.numpy()
+
+    def fit(some: np.ndarray) -> Temperature | Isotonic:
+        return fit_calibration(scores[some], right[some], labels[some], num_labels, kind)
+
+    crossed = found.scores.clone()
+    for group in np.unique(groups):
+        mine = groups == group
+        if right[~mine].any() and not right[~mine].all():
+            crossed[mine] = fit(~mine)(found.scores[mine], found.labels[mine])
+    return fit(np.ones(len(right), bool)), crossed
+
+
 def brier_score(scores: np.ndarray, correct: np.ndarray) -> float:
     """Mean squared error of scores as probabilities of being right, in ``[0, 1]``; 0 without any.
 
@@ -144,19 +168,20 @@ def brier_score(scores: np.ndarray, correct: np.ndarray) -> float:
 
 
 def _temperature(
-    scores: np.ndarray, right: np.ndarray, whole: tuple[float, float] = (1.0, 0.0)
+    scores: np.ndarray, right: np.ndarray, whole: tuple[float, float] | None = None
 ) -> tuple[float, float]:
-    # Least log loss, drawn towards the map of all labels: a few predictions do not move it far, and
+    # Least log loss, drawn towards the map of all labels, or to none: a few predictions do not move it far, and
     # those that a score separates have an optimum too.
     from scipy.optimize import minimize  # lazy: prediction does without
 
     p = np.clip(scores.astype(np.float64), _TINY, 1 - _TINY)
     logits = np.log(p) - np.log1p(-p)
     sign = np.where(right, 1.0, -1.0)
-    start = np.array([-np.log(whole[0]), whole[1]])
+    start = np.array([-np.log(whole[0]), whole[1]] if whole else [0.0, 0.0])
+    pull = np.array(_PULL_OF_A_LABEL if whole else _PULL)
 
     def loss(x: np.ndarray) -> float:
-        away = _PULL * float(((x - start) ** 2).sum())
+        away = float((pull * (x - start) ** 2).sum())
         return float(np.logaddexp(0, -sign * (np.exp(x[0]) * logits + x[1])).sum()) + away
 
     found = minimize(loss, start, method="L-BFGS-B", bounds=[(-3.0, 3.0), (-10.0, 10.0)])

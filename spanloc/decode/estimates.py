@@ -1,6 +1,7 @@
 """Options of the decoding, estimated from predictions that are known to be right or wrong."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -10,6 +11,10 @@ from spanloc.structures import Predictions, Targets
 
 #: A label has a value of its own from so many matched predictions on.
 LEAST_MATCHED = 20
+#: Into how many groups sequences, or their predictions, are divided at most to fit an option on the others.
+MOST_GROUPS = 10
+# That a gain is not by chance: two standard errors of a normal distribution.
+_SURE = 0.977
 
 
 def boundary_bias(
@@ -95,3 +100,27 @@ def shortest_gap(targets: Targets) -> float:
     same = (labels[1:] == labels[:-1]) & (places[1:] == places[:-1])
     gaps = (spans[1:, 0] - spans[:-1, 1])[same]
     return float(gaps[gaps > 0].min()) if (gaps > 0).any() else math.inf
+
+
+def errors_beyond_chance(groups: int) -> float:
+    """Number of standard errors that a gain over so many groups has to exceed: about 2 for many, 0 for one."""
+    from scipy import stats  # its import takes longer than all others of this file
+
+    return float(stats.t.ppf(_SURE, groups - 1)) if groups > 1 else 0.0
+
+
+def jackknife(left: Sequence[float] | np.ndarray) -> float:
+    """The standard error of a value, from what it is without each group."""
+    values, count = np.asarray(left), len(left)
+    return float(math.sqrt((count - 1) / count * ((values - values.mean()) ** 2).sum()))
+
+
+def groups_in_time(found: Predictions, num_sequences: int) -> np.ndarray:
+    """A group for each prediction, ``(n,)``: of its sequence; fewer than ten sequences are divided into parts."""
+    parts = -(-MOST_GROUPS // num_sequences)
+    places, groups = found.places.numpy(), np.zeros(len(found), np.int64)
+    for place in np.unique(places):
+        mine = np.flatnonzero(places == place)
+        order = mine[np.argsort(found.spans[mine, 0].numpy(), kind="stable")]
+        groups[order] = place * parts + np.arange(len(order)) * parts // len(order)
+    return groups % MOST_GROUPS

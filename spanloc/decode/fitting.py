@@ -2,18 +2,22 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from spanloc.decode.calibration import Isotonic, Temperature, fit_calibration
+from spanloc.decode.calibration import Isotonic, Temperature, cross_fitted
 from spanloc.decode.collected import Collected, figures
 from spanloc.decode.decode import Decode
 from spanloc.decode.estimates import (
+    MOST_GROUPS,
     best_thresholds,
     boundary_bias,
+    errors_beyond_chance,
+    groups_in_time,
+    jackknife,
     share_overlapping,
     shortest_gap,
 )
@@ -28,15 +32,11 @@ _OFF: dict[str, Any] = {
     "bias": None, "voting": None, "calibration": None, "min_scores": None, "exclusive": False,
     "fill_gaps": 0.0, "min_length": 0.0,
 }  # fmt: skip
-# The metric that an option has to improve, and the sign of better.
-_WANTED = dict.fromkeys(("bias", "voting"), ("mAP@0.50:0.95", 1)) | {"calibration": ("Brier", -1)}
-_WANTED |= dict.fromkeys(OF_SETS, ("F1", 1))
+# The metric that an option has to improve.
+_WANTED = dict.fromkeys(("bias", "voting"), "mAP@0.50:0.95") | dict.fromkeys(OF_SETS, "F1")
 _OF_RANKINGS = ("mAP", "mAP@0.50:0.95", "AP@0.75", "AP@0.90", "F1")
 _VOTERS = (0.6, 0.7, 0.8, 0.9)
 _SHARES = (0.25, 0.5, 0.75)
-_MOST_FOLDS = 10
-# That a gain is not by chance: two standard errors of a normal distribution.
-_SURE = 0.977
 
 
 class Tried(NamedTuple):
@@ -49,7 +49,8 @@ class Tried(NamedTuple):
         figures: Metrics of :func:`~spanloc.decode.figures`, on sequences that it was not fitted on.
         gain: In the metric by which it is judged; positive is better.
         error: Standard error of the gain, over the sequences.
-        taken: The gain is beyond chance, see :func:`fit_decode`, and the highest of its option.
+        errors: Number of standard errors that the gain has to exceed.
+        taken: It does, and the gain is the highest of its option.
     """
 
     option: str
@@ -58,6 +59,7 @@ class Tried(NamedTuple):
     figures: dict[str, float]
     gain: float
     error: float
+    errors: float
     taken: bool = False
 
 
@@ -71,7 +73,6 @@ class Fitted:
         before: Metrics on the validation sequences without them.
         tried: All options that were tried, in that order.
         notes: Options that could not be fitted, and why.
-        errors: Number of standard errors that a gain has to exceed.
     """
 
     decode: Decode
@@ -79,20 +80,12 @@ class Fitted:
     before: dict[str, float]
     tried: list[Tried] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    errors: float = 2.0
 
 
 class _Choice(NamedTuple):
     # A value of an option, and the changes of a Decode that are fitted for it to some of the sequences.
     text: str
     fit: Callable[[np.ndarray], dict[str, Any]]
-
-
-def errors_beyond_chance(groups: int) -> float:
-    """Number of standard errors that a gain over so many groups has to exceed: about 2 for many, 0 for one."""
-    from scipy import stats  # its import takes longer than all others of this file
-
-    return float(stats.t.ppf(_SURE, groups - 1)) if groups > 1 else 0.0
 
 
 def fit_decode(
@@ -109,7 +102,8 @@ def fit_decode(
     jackknife over up to ten groups of them), and left off otherwise. With fewer groups, it takes more:
     the 97.7 % quantile of Student's t with one degree of freedom less than there are groups, which is
     13.8 for two, 4.5 for three and 2.3 for ten. Options are judged cross-fitted: fitted on the other groups,
-    and applied to the one.
+    and applied to the one. For ``calibration``, which needs predictions rather than sequences, fewer than
+    ten sequences are divided in time, into ten groups in all; one sequence is enough.
 
     ``bias`` and ``voting`` are judged by mAP over tIoU 0.5:0.95:0.05, ``calibration`` by the Brier score
     at tIoU 0.5; ``min_scores``, ``exclusive``, ``fill_gaps`` and ``min_length`` by the F1 of the
@@ -118,7 +112,7 @@ def fit_decode(
 
     Args:
         decode: What is fitted; the options named are off at first.
-        collected: From :func:`~spanloc.decode.collect`, of at least two sequences.
+        collected: From :func:`~spanloc.decode.collect`, of at least two sequences for other options.
         num_labels: How many labels there are.
         options: Names, of :data:`RANKED` and :data:`OF_SETS`; fitted in the order of these.
         calibration: ``temperature`` or ``isotonic``.
@@ -133,21 +127,23 @@ def fit_decode(
     fit = _Fit(decode, collected, num_labels, calibration)
     before = figures(*fit.now)
     settings: dict[str, Any] = {}
-    if len(collected) < 2:
-        fit.notes.append("nothing is fitted: it takes two sequences to see whether that helps")
-        options = ()
+    if len(collected) < 2 and {*options} - {"calibration"}:
+        fit.notes.append(
+            "only calibration is fitted: others take two sequences to see whether they help"
+        )
+        options = [name for name in options if name == "calibration"]
     for name in _OFF:
         if name in options:
-            settings |= fit.option(name)
+            settings |= fit.calibration() if name == "calibration" else fit.option(name)
     plain = {name: _plain(value) for name, value in settings.items()}
-    return Fitted(fit.decode, plain, before, fit.tried, fit.notes, fit.errors)
+    return Fitted(fit.decode, plain, before, fit.tried, fit.notes)
 
 
 class _Fit:
     def __init__(self, decode: Decode, collected: Collected, num_labels: int, kind: str) -> None:
         self.decode, self.collected, self.kind = decode, collected, kind
         self.num_labels = num_labels
-        groups = min(_MOST_FOLDS, len(collected))
+        groups = min(MOST_GROUPS, len(collected))
         self.folds = np.arange(len(collected)) % groups
         self.errors = errors_beyond_chance(groups)
         self.now = collected.judged([decode] * len(collected))
@@ -156,25 +152,48 @@ class _Fit:
 
     def option(self, name: str) -> dict[str, Any]:
         """Try an option, and give the changes that it makes: none where it does not help."""
-        wanted, sign = _WANTED[name]
+        wanted = _WANTED[name]
         before = figures(*self.now)
         best: tuple[float, int, dict[str, Any]] | None = None
         for choice in getattr(self, f"_{name}")():
             rows = self._crossed(choice)
             shown = figures(*rows)
-            gain = sign * (shown[wanted] - before[wanted])
+            gain = shown[wanted] - before[wanted]
             error = self._error(wanted, rows)
             every = choice.fit(np.ones(len(self.folds), bool))
-            if name == "calibration" and every:
-                # Maps that differ from group to group mix up a ranking, which one map leaves as it is.
-                shown |= {metric: before[metric] for metric in _OF_RANKINGS}
-            self.tried.append(Tried(name, choice.text, wanted, shown, gain, error))
+            self.tried.append(Tried(name, choice.text, wanted, shown, gain, error, self.errors))
             if every and gain > self.errors * error and (best is None or gain > best[0]):
                 best = gain, len(self.tried) - 1, every
         if best is None:
             return {}
         _, place, changes = best
         self.tried[place] = self.tried[place]._replace(taken=True)
+        return self._with(changes)
+
+    def calibration(self) -> dict[str, Any]:
+        """Try to calibrate the scores, and give the change that it makes: none where it does not help."""
+        found, true = self.now
+        right = matches(found, true) >= 0
+        if right.all() or not right.any():
+            all_of = "right" if right.any() else "wrong"
+            self.notes.append(f"calibration: all predictions are {all_of}")
+            return {}
+        groups = groups_in_time(found, len(self.collected))
+        made, crossed = cross_fitted(found, right, groups, self.num_labels, self.kind)
+        gains = (found.scores.numpy() - right) ** 2 - (crossed.numpy() - right) ** 2
+        names = np.unique(groups)
+        error = jackknife([gains[groups != group].mean() for group in names])
+        # Maps that differ from group to group mix up a ranking, which one map leaves as it is.
+        before, shown = figures(*self.now), figures(replace(found, scores=crossed), true)
+        shown |= {metric: before[metric] for metric in _OF_RANKINGS}
+        gain, errors = float(gains.mean()), errors_beyond_chance(len(names))
+        taken = gain > errors * error
+        self.tried.append(
+            Tried("calibration", self.kind, "Brier", shown, gain, error, errors, taken)
+        )
+        return self._with({"calibration": made}) if taken else {}
+
+    def _with(self, changes: dict[str, Any]) -> dict[str, Any]:
         self.decode = self.decode.having(**changes)
         self.now = self.collected.judged([self.decode] * len(self.collected))
         return changes
@@ -193,8 +212,7 @@ class _Fit:
             np.array([figures(*_of(each, some))[wanted] for some in left])
             for each in (rows, self.now)
         )
-        gains, count = found - now, len(left)
-        return float(math.sqrt((count - 1) / count * ((gains - gains.mean()) ** 2).sum()))
+        return jackknife(found - now)
 
     def _rows(self, some: np.ndarray) -> tuple[Predictions, Targets]:
         return _of(self.now, torch.from_numpy(some))
@@ -213,21 +231,6 @@ class _Fit:
     def _voting(self) -> Iterator[_Choice]:
         for tiou in _VOTERS:
             yield _constant(f"{tiou:g}", voting=tiou)
-
-    def _calibration(self) -> Iterator[_Choice]:
-        def fit(some: np.ndarray) -> dict[str, Any]:
-            found, true = self._rows(some)
-            right, labels = matches(found, true) >= 0, found.labels.numpy()
-            if right.all() or not right.any():
-                return {}
-            made = fit_calibration(found.scores.numpy(), right, labels, self.num_labels, self.kind)
-            return {"calibration": made}
-
-        if fit(np.ones(len(self.folds), bool)):
-            yield _Choice(self.kind, fit)
-        else:
-            all_of = "right" if (matches(*self.now) >= 0).any() else "wrong"
-            self.notes.append(f"calibration: all predictions are {all_of}")
 
     def _min_scores(self) -> Iterator[_Choice]:
         def fit(some: np.ndarray) -> dict[str, Any]:

@@ -35,7 +35,11 @@ def test_setup_trains_what_the_command_trains(cli, annotated, tmp_path):
     assert count.steps == trainer.global_step == 8
     stride = next(choice for choice in setup.choices if choice.place == "backbone.stride")
     assert stride.value == setup.config["backbone"]["stride"]
-    assert spanloc.load(best.best_model_path).classes == ["sit", "walk"]
+    loaded = spanloc.load(best.best_model_path)
+    assert loaded.classes == ["sit", "walk"]
+    # A test of a checkpoint takes its averaged weights, not those of the optimizer.
+    trainer.test(setup.task, setup.data, ckpt_path="best")
+    torch.testing.assert_close(setup.task.state_dict(), loaded.state_dict(), rtol=0, atol=0)
 
 
 def test_sensors_whose_channels_are_named_x_y_and_z_are_turned(tmp_path):
@@ -48,6 +52,10 @@ def test_sensors_whose_channels_are_named_x_y_and_z_are_turned(tmp_path):
     found = [spanloc.setup(f"data.root={tmp_path}", *more) for more in ((), ("transforms=jitter",))]
     rotate = found[0].data.transforms["rotate"]
     assert (rotate.max_degrees, rotate.triples) == (15, [[0, 1, 2]])
+    # Settings were chosen, and the data made again: the notes are still those of reading.
+    said = spanloc.setup(f"data.root={tmp_path}", "data.rate=5").data.notes
+    assert said[0] == "6 of 6 recordings resampled from 10 to 5 Hz"
+    assert len(said) == len({*said})
     assert sum(choice.place.startswith("transforms.rotate") for choice in found[0].choices) == 1
     assert "rotate" not in found[1].config["transforms"]
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from spanloc.decode import Isotonic, Temperature, fit_calibration
-from spanloc.decode.calibration import LEAST_OWN, brier_score
+from spanloc.decode.calibration import LEAST_OWN, brier_score, cross_fitted
+from spanloc.decode.estimates import errors_beyond_chance, jackknife
 from spanloc.metrics import AveragePrecision, reliability
 from spanloc.structures import Predictions, Targets
 
@@ -50,6 +51,20 @@ def test_calibration_lowers_the_errors_on_scores_that_it_has_not_seen(kind):
     assert error(fitted, scores, right, labels) < 0.03
     after = fitted(torch.from_numpy(scores), torch.from_numpy(labels)).numpy()
     assert brier_score(after, right) < brier_score(scores, right) - 0.01
+
+
+@pytest.mark.parametrize(("temperature", "helps"), [(0.5, True), (1.0, False)])
+def test_scores_that_are_probabilities_already_gain_nothing_beyond_chance(temperature, helps):
+    kept = 0
+    for seed in range(8):
+        scores, right, labels = drawn(200, temperature, -2.0 * helps, seed=seed)
+        found, _ = rows(scores, right, labels)
+        groups = np.arange(200) % 10
+        _, crossed = cross_fitted(found, right, groups, 1, "temperature")
+        gains = (scores - right) ** 2 - (crossed.numpy() - right) ** 2
+        error = jackknife([gains[groups != group].mean() for group in range(10)])
+        kept += gains.mean() > errors_beyond_chance(10) * error
+    assert kept > 6 if helps else kept < 2
 
 
 @pytest.mark.parametrize("kind", ["temperature", "isotonic"])

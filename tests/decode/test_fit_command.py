@@ -61,6 +61,7 @@ def test_what_is_fitted_is_in_a_new_file_beside_and_used_by_all_that_load_it(eva
     said = " ".join(capsys.readouterr().out.split())
     assert " F1 " not in said
     assert "Brier, ECE: errors of the scores, 0 is perfect." in said
+    assert "│ newly fitted │" in said
     assert (run / "best.ckpt").read_bytes() == before
     assert sorted(path.name for path in run.iterdir()) == ["best.ckpt", "best.fitted.ckpt"]
     assert same_but_for_decoding(run / "best.ckpt", run / "best.fitted.ckpt")
@@ -118,9 +119,9 @@ def test_the_end_of_a_training_fits_in_one_call(run, data, caplog):
     data.val_set = [data.val_set[i] for i in range(2)]
     with caplog.at_level("INFO", "spanloc.cli.decoding"):
         (tried,) = fit_checkpoint(run, data, ["calibration"]).tried
-    assert 0 < tried.gain < 13.8 * tried.error
-    few = ": not used, too few recordings to tell the gain from chance (10 or more are better). So a score of 0.5 need not"
-    assert few in caplog.messages[-1]
+    said = "not used, " if not tried.taken else f"kept, Brier better by {tried.gain:.2g} "
+    assert f"calibrating the scores on 2 validation recordings: {said}" in caplog.messages[-1]
+    assert ("So a score of 0.5 need not" in caplog.messages[-1]) == (not tried.taken)
     data.val_set = []
     with pytest.raises(ValueError, match="cannot be fitted: there are no validation recordings"):
         fit_checkpoint(run, data)

@@ -11,7 +11,8 @@ from conftest import make_batch, points_task
 from spanloc import ops
 from spanloc.decode import Decode, Scored, best_thresholds, boundary_bias, collect, fit_decode
 from spanloc.decode.collected import FIGURES, Collected, Kept
-from spanloc.decode.fitting import OF_SETS, RANKED, errors_beyond_chance
+from spanloc.decode.estimates import errors_beyond_chance
+from spanloc.decode.fitting import OF_SETS, RANKED
 from spanloc.structures import Sample, Targets, Timeline, collate
 
 STEP = 0.1
@@ -182,11 +183,12 @@ def test_what_overlaps_in_the_targets_is_not_made_exclusive():
     assert fitted.tried == []
 
 
-def test_one_sequence_is_too_few():
-    found = planted(1)
-    fitted = fit_decode(Decode(), found, 2)
-    assert fitted.settings == {}
-    assert fitted.notes == ["nothing is fitted: it takes two sequences to see whether that helps"]
+def test_one_sequence_is_too_few_but_for_calibration():
+    fitted = fit_decode(Decode(), planted(1, power=3.0), 2)
+    assert [tried.option for tried in fitted.tried] == ["calibration"]
+    assert fitted.notes == [
+        "only calibration is fitted: others take two sequences to see whether they help"
+    ]
 
 
 def test_of_two_sequences_it_takes_more_than_two_standard_errors():
@@ -194,12 +196,26 @@ def test_of_two_sequences_it_takes_more_than_two_standard_errors():
     assert errors_beyond_chance(10_000) == pytest.approx(2, abs=0.01)
     between = 0
     for seed in range(8):
-        fitted = fit_decode(Decode(), planted(2, seed=seed), 2, ["calibration"])
+        fitted = fit_decode(Decode(), planted(2, seed=seed), 2, ["min_scores"])
         (tried,) = fitted.tried
-        assert fitted.errors == errors_beyond_chance(2)
+        assert tried.errors == errors_beyond_chance(2)
         assert tried.taken == (tried.gain > errors_beyond_chance(2) * tried.error)
         between += 2 * tried.error < tried.gain and not tried.taken
     assert between
+
+
+def test_the_predictions_of_two_sequences_are_enough_to_calibrate_by():
+    kept = []
+    for seed in range(8):
+        found, other = planted(2, power=3.0, seed=seed), planted(20, power=3.0, seed=100 + seed)
+        fitted = fit_decode(Decode(), found, 2, ["calibration"])
+        (tried,) = fitted.tried
+        assert tried.errors == errors_beyond_chance(10)
+        kept.append(tried.taken)
+        if tried.taken:
+            before, after = (fit_decode(d, other, 2, []).before for d in (Decode(), fitted.decode))
+            assert after["ECE_from_0.1"] < before["ECE_from_0.1"] / 2
+    assert sum(kept) > 6
 
 
 def test_what_was_fitted_before_is_fitted_from_the_start():
