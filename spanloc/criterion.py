@@ -233,6 +233,10 @@ class Criterion(nn.Module):
             if not isinstance(term, CellTerm)
         }
         for name, value in values.items():
+            if not isinstance(value, Tensor):
+                raise ValueError(
+                    f"the {name} loss gave a {type(value).__name__}; wanted a tensor ({len(weight)},), one value a pair"
+                )
             if value.shape != weight.shape:
                 raise ValueError(
                     f"the {name} loss gave the shape {tuple(value.shape)} for {len(weight)} pairs; "

@@ -41,6 +41,7 @@ class InputFacts:
         feature_options: Of these.
         missing: ``interpolate`` where missing values were filled, else ``error``.
         time: Name of the column with the time, where a setting says it.
+        numbers: Of the channels in the files, where they were chosen by number.
     """
 
     num_channels: int
@@ -52,3 +53,4 @@ class InputFacts:
     feature_options: dict[str, Any] = field(default_factory=dict)
     missing: str = "error"
     time: str | None = None
+    numbers: list[int] | None = None

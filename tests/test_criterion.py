@@ -125,6 +125,18 @@ def test_what_does_not_go_together_is_said():
     reduced = Criterion(match_single, lambda pred, target: losses.iou_loss(pred, target).mean())
     with pytest.raises(ValueError, match=r"the span loss gave the shape \(\) for 1 pairs"):
         reduced(output, batch)
+    for act, kind in (
+        (lambda pred: pred.detach().numpy(), "ndarray"),
+        (lambda pred: None, "NoneType"),
+    ):
+        other = Criterion(match_single, lambda pred, target, act=act: act(pred.sum(-1)))
+        with (
+            unchecked(),
+            pytest.raises(
+                ValueError, match=rf"the span loss gave a {kind}; wanted a tensor \(1,\)"
+            ),
+        ):
+            other(output, batch)
 
 
 def test_most_points_start_as_background():

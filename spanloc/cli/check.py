@@ -62,7 +62,7 @@ def run(config: DictConfig) -> None:
         )
         done, chosen, found_by_training, subsets = _recipe(result, texts)
     lesser = [finding for finding in result.findings if finding.severity != "error"]
-    advice = "If there are several, correct the names of the subjects, or data.subject_pattern."
+    advice = "If the training recordings come from several subjects, correct their names, or data.subject_pattern."
     for line in [line for line in done if line.startswith(ONE_SUBJECT)]:
         done.remove(line)
         lesser.append(Finding("note", "one subject", line, 1, advice))
@@ -82,7 +82,7 @@ def run(config: DictConfig) -> None:
         write_json(file, one_file(_as_trained(root, data, annotations), subsets))
     _show(result, recipe)
     counts = [(severity, len(result.of(severity))) for severity in SEVERITIES]
-    totals = ", ".join(counted(count, severity) for severity, count in counts)
+    totals = ", ".join(f"{counted(count, 'kind')} of {severity}" for severity, count in counts)
     if result.of("error"):
         raise ValueError(f"{root}: {totals}; the page is {folder / 'check.html'}")
     console = plain_console()
@@ -170,7 +170,7 @@ def _recipe(
     try:
         found, data = choices_for(texts, result.root)
     except (ValueError, OSError) as error:
-        advice = "Change the data, or start spanloc-train with settings that avoid it."
+        advice = "Change the data or the settings."
         stop = Finding("error", "training", f"training would stop: {error}", 1, advice)
         return [], [], [stop], {}
     lines = [f"{place} = {value}: {reason}" for place, value, reason in found]

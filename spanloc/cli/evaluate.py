@@ -38,7 +38,7 @@ from spanloc.data.datamodule import Samples
 from spanloc.data.inputs import FEATURES, require_units
 from spanloc.data.signals import ArraySignal
 from spanloc.decode import stretch
-from spanloc.files import counted, record, write_json
+from spanloc.files import record, write_json
 from spanloc.inference.ensemble import load_models
 from spanloc.reports.result import ScoreResult
 from spanloc.reports.score_tables import notes_on_ends, notes_on_labels, oracle_table, score_tables
@@ -116,7 +116,7 @@ def run(config: DictConfig) -> None:
     if scores is not None:
         lines.append(f"What its errors are: {folder / 'scores.html'}")
     shown = {name.removeprefix("all/"): value for name, value in found.items()}
-    title = f"All {counted(len(samples), 'recording')}" if subset == "all" else "Result"
+    title = "All recordings" if subset == "all" else "Result"
     show_metrics(shown, folder, title, lines)
 
 

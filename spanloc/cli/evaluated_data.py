@@ -133,8 +133,8 @@ def _of_other(datamodule: Any, before: Fingerprint | None) -> tuple[str, str]:
             f": those that training would hold out, because the folder has recordings of the training run ({name})",
         )
     if before is None:
-        return "all", ": all of them, because it is not the folder of the training run"
-    return "all", ": all of them, because the training run had none of them"
+        return "all", ": all, because it is not the folder of the training run"
+    return "all", ": all, because none was used in training"
 
 
 def _data_of_training(checkpoint: str) -> Fingerprint | None:

@@ -138,14 +138,18 @@ def show_descent(
             "The loss falls with the step size, the gradient does not: √2 means a slope of 1 at both boundaries, "
             "1 that one boundary is exact, 0 that both are."
         )
-    slow = [
-        rule
-        for rule, values in descent.rules.items()
-        if values.relative_error.worst.median < 0.1 < values.relative_error.worst.q95
-        and values.share.stuck < 0.05
-    ]
-    if slow:
-        lines.append(f"Initial spans from far are still on their way: {', '.join(slow)}.")
+    slow: dict[str, list[str]] = {}
+    for rule, values in descent.rules.items():
+        worst, stuck = values.relative_error.worst, values.share.stuck
+        if worst.median > 0.1 and stuck < 0.5:
+            slow.setdefault("most spans", []).append(rule)
+        elif worst.median < 0.1 < worst.q95 and stuck < 0.05:
+            slow.setdefault("spans that began far away", []).append(rule)
+    for which, rules in slow.items():
+        lines.append(
+            f"Not finished: with these step rules, {which} have not arrived: {', '.join(rules)}. "
+            "More iterations (descent.num_steps) or other step sizes may help."
+        )
     for share, meaning in _SHARES.items():
         shares = {rule: getattr(values.share, share) for rule, values in descent.rules.items()}
         found = [f"{rule} {part:.0%}" for rule, part in shares.items() if part > 0]
@@ -223,8 +227,8 @@ def verdict(anatomies: Sequence[Anatomy]) -> str:
          "A minimum with an infinite slope: differences grow without bound as steps get shorter, as at a jump, at "
          "a cusp, or where the slope goes as a logarithm."),
         (all(found.sharp for found in anatomies),
-         "Sharp: the match is a minimum, 0 lies between the slopes, and yet no gradient beside it is small. It "
-         "does not fall with the loss: only a falling step size brings the boundaries to rest."),
+         "Sharp: the match is a minimum and 0 lies between the slopes, but the gradient stays large right beside the "
+         "minimum and does not get smaller with the loss: only a falling step size brings the boundaries to rest."),
         (smooth and any(end.curvature == math.inf for end in ends),
          "The gradient goes to 0 with the loss, but the curvature is infinite: plain gradient descent settles "
          "with no constant step."),

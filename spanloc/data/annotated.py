@@ -264,7 +264,9 @@ class AnnotatedData(SpanDataModule):
             time = (self.reading.get("columns") or {}).get("time")
             time = None if time is None else str(time)  # a file without names has numbers
             #: The signals that the model is trained on.
-            self.input = facts_of(first.signal, first.timeline, name, options, self.missing, time)
+            self.input = facts_of(
+                first.signal, first.timeline, name, options, self.missing, time, self.channels
+            )
         if name is not None:
             records = [with_features(record, name, options) for record in records]
         subsets = {name: [r for r in records if r.subset == name] for name in SUBSETS}

@@ -12,7 +12,7 @@ from spanloc.data.signals.reading import listed
 from spanloc.files import counted, shown, time_text
 
 #: How a note begins where there is no more than one subject to learn from.
-ONE_SUBJECT = "trained on one subject only"
+ONE_SUBJECT = "only one subject to train on"
 # The largest part of the time that one subject or recording may have for it to validate: of more, the model
 # would miss too much of what it could learn.
 _MOST_TO_VALIDATE = 0.4
@@ -211,7 +211,7 @@ def training_notes(
         text = "There is no other, so no result says how good the model is for others"
         if more:
             text = f"To train on more subjects: {', or '.join(more)}"
-        found.append(f"{ONE_SUBJECT}, {shown(*subjects)}. {text}")
+        found.append(f"{ONE_SUBJECT}: {shown(*subjects)}. {text}")
     return found
 
 

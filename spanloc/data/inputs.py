@@ -56,12 +56,15 @@ def facts_of(
     options: Mapping[str, Any],
     missing: str,
     time: str | None,
+    chosen: Sequence[str | int] | None,
 ) -> InputFacts:
-    """The facts of signals that are all like this one."""
+    """The facts of signals that are all like this one, of channels that were ``chosen``."""
     count, rate = signal.num_channels, 1 / timeline.seconds_per_step
     names, units = (list(known) if known else None for known in (signal.channels, signal.units))
     offset, options = timeline.offset, dict(options)
-    return InputFacts(count, rate, offset, names, units, features, options, missing, time)
+    numbers = [i for i in chosen or () if not isinstance(i, str)]
+    known = numbers if len(numbers) == count else None
+    return InputFacts(count, rate, offset, names, units, features, options, missing, time, known)
 
 
 def open_recording(
@@ -135,7 +138,8 @@ def as_input(
 
     Values in V, mV or uV are converted to the unit of training, if that is another of these.
     Missing values are found when they are read: the note of them is added then.
-    Channels are taken by name where the model and the recording have names, whatever their order.
+    Channels are taken by name where the model and the recording have names, whatever their order; by number, if
+    training took them so and no name is the same.
 
     Args:
         facts: Of the signals that the model was trained on.
@@ -153,8 +157,12 @@ def as_input(
     where = shown_path(signal.path)
     if isinstance(signal, ArraySignal):
         require_floats(where, signal.read(0, 1), facts)
-    signal, left = in_order(signal, facts, channels)
     notes: list[Note] = []
+    if channels is None and (channels := _by_number(signal, facts)):
+        taken = listed([(signal.channels or ())[i] for i in channels])
+        text = "channel names differ from training; taken by number, as in training"
+        notes.append(Note(f"{text}: {taken}"))
+    signal, left = in_order(signal, facts, channels)
     if left:
         notes.append(Note(f"without the channels {listed(left)}"))
     gaps = ""
@@ -221,9 +229,10 @@ def in_order(
         signal = some_channels(signal, chosen)
     elif facts.channels and there and len(trained) == len(facts.channels):
         if lacking := [n for n in facts.channels if normalize("NFC", n) not in known]:
+            enough = len(there) >= facts.num_channels
+            hint = f"{CHOOSE}channels=[...], in the order of training" * enough
             raise ValueError(
-                f"{shown_path(signal.path)}: it lacks the channels {listed(lacking)}; it has "
-                f"{listed(there)}{CHOOSE}channels=[...], in the order of training"
+                f"{shown_path(signal.path)}: it lacks the channels {listed(lacking)}; it has {listed(there)}{hint}"
             )
         left = [name for name in there if normalize("NFC", name) not in trained]
         signal = some_channels(signal, facts.channels)
@@ -242,6 +251,14 @@ def in_order(
             f"trained on {facts.num_channels}{wanted}{hint}"
         )
     return signal, left
+
+
+def _by_number(signal: Signal, facts: InputFacts) -> list[int] | None:
+    # Where a name is the same, the order may be another.
+    there = {normalize("NFC", name) for name in signal.channels or ()}
+    same = there & {normalize("NFC", name) for name in facts.channels or ()}
+    known = there and facts.numbers and max(facts.numbers) < signal.num_channels
+    return facts.numbers if known and not same else None
 
 
 def require_units(own: InputFacts | None, trained: InputFacts | None) -> None:

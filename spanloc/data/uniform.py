@@ -3,13 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from torch import Tensor
 
 from spanloc.data.annotations.records import Record
 from spanloc.data.inputs import FEATURES, in_units, listed_gaps, without_gaps
-from spanloc.data.quotes import quoted
 from spanloc.data.signals import Regular, Signal
 from spanloc.data.signals.channels import Choice, some_channels
 from spanloc.data.signals.clock import clock_time
@@ -66,6 +65,7 @@ def uniform(
         where = shown_path(other[0].signal.path)
         raise ValueError(f"{where}: rate is {_rate(other[0]):g}; wanted {rate:g}")
     notes += _mixed_note(found, rate)
+    other = [record for record in other if not _is_mixed(record.signal)]
     found = [_with_rate(record, rate) for record in found]
     units = found[0].signal.units
     same = [in_units(record.signal, units)[0] for record in found]
@@ -104,9 +104,9 @@ def _with_channels(
             raise _conflict(*((signals[0], other) if other else (named[0], different)))
         every = [signal.channels or () for signal in signals]
         chosen = [name for name in every[0] if all(names.count(name) == 1 for names in every)]
+        _require_usual(named, chosen)
         if not chosen:
             raise _conflict(named[0], different)
-        _require_usual(named, chosen)
     taken: list[Signal] = []
     count, more = 0, set[str]()
     for signal in signals:
@@ -143,10 +143,14 @@ def _require_usual(signals: Sequence[Signal], shared: Sequence[str | int]) -> No
     odd = [signal for signal, lacks in found if lacks]
     lacks = next(lacks for _, lacks in found if lacks)
     others = f", and {len(odd) - 1} more like it" if len(odd) > 1 else ""
+    every = ",".join(map(str, range(odd[0].num_channels)))
+    alike = len({signal.num_channels for signal in signals}) == 1
+    order = (
+        f", choose them by number if their order is the same ('data.channels=[{every}]')" * alike
+    )
     raise ValueError(
         f"{shown_path(odd[0].path)}{others}: lacks {len(lacks)} of the {len(usual)} channels that most recordings "
-        f"have: {listed(lacks)}; it has {listed(odd[0].channels or ())}. Rename its channels or leave it out; or "
-        f"take what all have: 'data.channels=[{','.join(quoted(str(name)) for name in shared)}]'"
+        f"have: {listed(lacks)}; it has {listed(odd[0].channels or ())}. Rename its channels{order}, or leave it out"
     )
 
 
@@ -164,18 +168,28 @@ def _conflict(first: Signal, second: Signal) -> ValueError:
 
 
 def _mixed_note(records: Sequence[Record], rate: float) -> list[str]:
-    signals = [record.signal for record in records]
-    mixed = [s for s in signals if isinstance(s, MixedRates) and len({*s.rates}) > 1]
-    if not mixed:
-        return []
-    rates = Counter[str]()
-    for signal in mixed:
-        for i, own in enumerate(signal.rates):
-            if not same_rate(own, rate):
-                rates[f"{signal.channels[i] if signal.channels else i} at {own:g} Hz"] += 1
-    names = [name if n == len(mixed) else f"{name} (in {n})" for name, n in rates.items()]
-    several = f"{len(mixed)} of {len(records)} recordings have channels of several rates"
-    return [f"{several}: {listed(names, 8)} resampled to {rate:g} Hz"]
+    names, counts = dict[str, dict[str, None]](), Counter[str]()
+    for signal in (s for record in records if _is_mixed(s := record.signal)):
+        shown = signal.channels or [*map(str, range(signal.num_channels))]
+        other = [
+            (f"{r:g} Hz", name)
+            for r, name in zip(signal.rates, shown, strict=True)
+            if not same_rate(r, rate)
+        ]
+        for own, name in other:
+            names.setdefault(own, {})[name] = None
+        counts.update({own for own, _ in other})
+    texts = [
+        f"{listed([*of], 8)} ({own}, in {'all ' * (1 < counts[own] == len(records))}"
+        f"{counted(counts[own], 'recording')})"
+        for own, of in names.items()
+    ]
+    more = f" and {len(texts) - 8} more rates" * (len(texts) > 8)
+    return [f"resampled to {rate:g} Hz: {'; '.join(texts[:8])}{more}"] if texts else []
+
+
+def _is_mixed(signal: Signal) -> TypeGuard[MixedRates]:
+    return isinstance(signal, MixedRates) and len({*signal.rates}) > 1
 
 
 def _most_frequent_rate(records: Sequence[Record]) -> float:

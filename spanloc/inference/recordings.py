@@ -96,14 +96,15 @@ def _in_folder(folder: Path) -> list[Recording]:
     if (folder / "data").is_dir() and any(folder.glob("annotations.*")):
         return [Recording(name, path) for name, path in sorted(signals_in(folder).items())]
     there = files_in(folder)
-    if not there.below:
-        ours = {path for path in folder.glob("*.*") if path.stem in ANNOTATION_FILES}
+    ours = {path for path in folder.glob("*.*") if path.stem in ANNOTATION_FILES}
+    left = {*recordings_among(there.names, folder)} - {*there.signals.values()} - ours
+    if left and (there.below or (folder / "data").is_dir()):
+        names = listed([p.relative_to(folder).as_posix() for p in sorted(left)], _MOST_NAMES)
+        log.info("%s: the recordings lie in the folders below it; left out: %s", folder, names)
+    elif not there.below:
         files = [path for path in files_below(folder) if path not in ours and path.is_file()]
         files = recordings_among(files, folder)
         return [Recording(_below(folder, path), path) for path in sorted(files)]
-    if left := sorted({*recordings_among(there.names, folder)} - {*there.signals.values()}):
-        names = listed([path.relative_to(folder).as_posix() for path in left], _MOST_NAMES)
-        log.info("%s: the recordings lie in the folders below it; left out: %s", folder, names)
     return [Recording(name, path) for name, path in sorted(there.signals.items()) if path.is_file()]
 
 

@@ -93,7 +93,7 @@ def _exponent(axes: Axes, result: ConvergenceResult, history: GradientHistory) -
     loss, gradient = history.span.double().numpy(), history.grad_spans.double().numpy()
     known = (loss > 0) & (gradient > 0)
     loss, gradient = loss[known], gradient[known]
-    axes.set(xlabel="span loss", ylabel="length × gradient", title="Exponent: not determinable")
+    axes.set(xlabel="span loss", ylabel="length × gradient", title="Exponent: undetermined")
     fit = result.exponent
     if fit.determinable:
         axes.set_title(f"Exponent: {fit.slope:.2f}, in [{fit.low:.2f}, {fit.high:.2f}]")

@@ -63,7 +63,11 @@ def overview(survey: Survey) -> str:
             f"{survey.longest}"
         )
     unseen = survey.seconds - survey.annotated
-    left = f" ({time_text(unseen)} of it not annotated)" if unseen > 1e-3 * survey.seconds else ""
+    left = (
+        f" ({time_text(unseen)} of it ignored or not annotated)"
+        if unseen > 1e-3 * survey.seconds
+        else ""
+    )
     spans = sum(part.num_spans for part in survey.parts)
     bad = sum(f.count for f in survey.findings if f.kind.startswith("span: "))
     most = survey.overlaps.most_at_once
@@ -138,7 +142,7 @@ def part_table(survey: Survey) -> Table:
         Column("without spans", "num_empty", "recordings without a span"),
         Column("subjects", lambda part: part.num_subjects or None, "as far as they are named"),
     ]
-    text = "Not divided yet: validation and test get their recordings once there are no errors."
+    text = "Training, validation and test recordings are chosen after the errors are corrected."
     undivided = len(survey.parts) == 1 and survey.of("error")
     return Table.of("Subsets", survey.parts, columns, [text] if undivided else ())
 

@@ -181,9 +181,9 @@ def _named(name: str, value: str) -> str:
 
 
 def _value(name: str, config: Mapping[str, Any], given: Mapping[str, str]) -> str | None:
-    # A choice of a group, or null, is known by what the command line says.
+    # A choice of a group, such as none, or null is known by what the command line says.
     value = config.get(name)
-    if value is None:
+    if value in (None, {}):
         return given.get(name)
     if name == "data.root":
         return PurePath(str(value)).name  # a data set may lie elsewhere on another machine

@@ -120,6 +120,16 @@ class ScoreResult:
         return self.diagnosis["ranks"][0] if self.surest is None else self.surest
 
     @property
+    def as_written(self) -> bool:
+        """Whether the predictions that ``spanloc-predict`` would write are counted apart."""
+        return self.surest is not None and self.min_score > 0
+
+    @property
+    def removed(self) -> str:
+        """A remark where it would remove overlaps, so that they are not counted; or empty."""
+        return ", overlaps removed" if self.as_written and not self.overlaps else ""
+
+    @property
     def share_found(self) -> float:
         """The share of the targets to which a prediction is matched; NaN without targets."""
         total = self.diagnosis["num_targets"]

@@ -50,32 +50,28 @@ def meant(tiou: float = 0.5, least: float = 0.1, *, targets: bool = False) -> di
 def summary(scores: ScoreResult) -> str:
     """A sentence on the predictions that matter: their number, and how many are right."""
     diagnosis, kinds = scores.diagnosis, scores.kinds
-    right, total, limit = kinds["true positive"], sum(kinds.values()), ""
+    right, total = kinds["true positive"], sum(kinds.values())
     every = diagnosis["num_predictions"]
-    of = f"mAP uses all {every:,} predictions. The errors are counted among the best: {_BEST}, {total:,} in all. "
-    of += f"{right:,} of them"
+    of = f"mAP uses all {every:,} predictions. Errors are counted among the {counted(total, 'best prediction')}: "
+    of += f"{_BEST}. {right:,} of them"
     if counted_ones(scores) == "all predictions":
         total, of = every, f"Of all {counted(every, 'prediction')}, {right:,}"
     elif scores.surest is not None:
-        limit = f" with a score of {scores.min_score:g} or more{as_written(scores)}"
-        of = f"Of the {counted(total, 'prediction')}{limit}, {right:,}"
-    if not total:
-        return f"There are no predictions{limit}."
+        of = (
+            f"spanloc-predict would write {counted(total, 'prediction')} (score of {scores.min_score:g} or more"
+            f"{scores.removed}); {right:,} of them"
+        )
+    if not every:
+        return "There are no predictions."
     return (
         f"{of} are right; they find {right:,} of {counted(diagnosis['num_targets'], 'target')}. Right means: the "
         f"right label, and a tIoU of {diagnosis['tiou']:g} or more."
     )
 
 
-def as_written(scores: ScoreResult, how: str = "") -> str:
-    """A remark on predictions of ``spanloc-predict``, in brackets; empty where all are counted, and of files."""
-    how = f" (as spanloc-predict{how} writes them, {'with' if scores.overlaps else 'without'} overlaps)"
-    return how if scores.surest is not None and scores.min_score else ""
-
-
 def counted_ones(scores: ScoreResult) -> str:
     """The predictions that are counted where their score matters, for the title of a table."""
-    if scores.surest is not None and scores.min_score:
+    if scores.as_written:
         return f"score ≥ {scores.min_score:g}"
     shown = sum(scores.kinds.values())
     everything = scores.surest is not None or shown == scores.diagnosis["num_predictions"]
@@ -112,8 +108,9 @@ def metric_notes(names: Iterable[str]) -> list[str]:
         )
     if words & {"start", "end"}:
         notes.append(
-            "start_..., end_...: predicted minus true boundary of the matched pairs, in the unit of the data, usually seconds. error: the mean "
-            "distance; bias: the mean; nine in ten lie between q05 and q95."
+            "matched@...: the share of the targets that are matched at this tIoU. start_..., end_...: predicted minus "
+            "true boundary of the matched pairs, in the unit of the data, usually seconds. error: the mean distance; "
+            "bias: the mean; nine in ten lie between q05 and q95."
         )
     return notes
 
@@ -160,8 +157,8 @@ def confusion_table(scores: ScoreResult) -> Table:
     which = counted_ones(scores)
     title = "Confusion of labels" + f" ({which})" * (which != "all predictions")
     notes = [
-        f"{'' if wrong else f'{title}: none. '}Of {total:,} targets that a prediction matches at tIoU "
-        f"{scores.diagnosis['tiou']:g}, whatever its label, {total - wrong:,} have the same label{right}."
+        f"{'' if wrong else f'{title}: none. '}Targets matched to a prediction (tIoU of {scores.diagnosis['tiou']:g} "
+        f"or more, any label): {total:,}; with the right label: {total - wrong:,}{right}."
     ]
     if (others := scores.kinds["wrong label"]) > wrong:
         notes.append(
@@ -180,7 +177,8 @@ def _error_table(scores: ScoreResult) -> Table:
         "already found; all other errors are deleted"
     )
     kinds, which = scores.kinds, counted_ones(scores)
-    meaning = _BEST if which == "highest scores" else as_written(scores).strip(" ()")
+    meaning = f"as spanloc-predict writes them{scores.removed}" * scores.as_written
+    meaning = _BEST if which == "highest scores" else meaning
     columns = [
         Column("kind", in_words, _listed(meanings)),
         Column(which, kinds.get, meaning),
@@ -203,8 +201,8 @@ def _target_table(diagnosis: Diagnosis) -> Table:
     ]
     gain, tiou = number(diagnosis["gain"]["missed"], ".4f").text, decimal(diagnosis["tiou"])
     note = f"Without the missed targets in the annotations, mAP@{tiou} would be {gain} higher."
-    title, notes = "Targets, by predictions of any score", [note] * (counts["missed"] > 0)
-    return Table.of(title, counts, columns, notes)
+    title = "True spans: were they found? (predictions of any score)"
+    return Table.of(title, counts, columns, [note] * (counts["missed"] > 0))
 
 
 def _sensitivity_table(diagnosis: Diagnosis) -> Table:
@@ -263,7 +261,7 @@ def _range(group: TargetGroup) -> Cell:
 
 
 def _listed(meanings: Mapping[str, str]) -> str:
-    return "; ".join(f"{in_words(name)}: {text}" for name, text in meanings.items())
+    return "\n".join(f"{in_words(name)}: {text}" for name, text in meanings.items())
 
 
 def notes_on_labels(

@@ -15,7 +15,6 @@ from spanloc.metrics.rows import arrays, outside
 from spanloc.reports.pages import render
 from spanloc.reports.result import ScoreResult, Tally
 from spanloc.reports.score_tables import (
-    as_written,
     confusion_table,
     counted_ones,
     oracle_table,
@@ -50,9 +49,7 @@ def score_page(scores: ScoreResult, *, whose: str = "", now: float | None = None
         errors=errors,
         wrong=wrong_table(scores),
         limits=limit_table(scores),
-        as_written=as_written(
-            scores, " min_score=0" + " decode.exclusive=true" * (not scores.overlaps)
-        ),
+        how=f" (min_score=0{scores.removed})" * scores.as_written,
         tables=[
             *([oracle_table(scores.oracles)] if scores.oracles is not None else []),
             *(targets, sensitivity),
@@ -134,10 +131,10 @@ def limit_table(scores: ScoreResult) -> Table:
                 "F1": number(2 * good / (kept + targets) if targets else math.nan, ".3f"),
             }
         )
-    notes = [
-        "What is left if predictions with a lower score are dropped, as with min_score in spanloc-predict"
-        f"{as_written(scores)}. F1 is highest where both shares are high."
-    ]
+    what = "is left without predictions of a lower score"
+    if scores.as_written:
+        what = f"spanloc-predict writes with this min_score{scores.removed}"
+    notes = [f"What {what}. F1 is highest where both shares are high."]
     return Table("Which score to keep", rows, notes=notes)
 
 

@@ -97,7 +97,7 @@ def gradient_table(groups: Sequence[Group]) -> Table:
             _exponent,
             "slope of log gradient norm at the spans against log span loss over the run: near 0 "
             "for a sharp loss, near 1/2 for a smooth one. Mean over the runs; in brackets, the lowest "
-            "and the highest limit of their intervals; n.d.: not determinable in any run",
+            "and the highest limit of their intervals; n.d.: could not be determined",
         ),
         *map(_over_runs, _ERRORS),
     ]

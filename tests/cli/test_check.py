@@ -39,7 +39,7 @@ def test_the_sample_can_be_tried_at_once(cli, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "12 recordings, 6 min in all, 3 channels at 50 Hz; 1,500 steps each" in printed
     assert re.search(r"walk\s*│\s*50 │", printed)
-    assert "0 errors, 0 warnings, 0 notes." in printed
+    assert "0 kinds of error, 0 kinds of warning, 0 kinds of note." in printed
     given, all_of_it = (
         json.loads((tmp_path / folder / "annotations.json").read_text())["database"]
         for folder in ("runs/sample", "out")
@@ -75,7 +75,7 @@ def test_annotations_in_one_file_have_what_training_clips_and_replace_no_file_of
 
 def test_a_folder_that_is_called_sample_is_taken_as_it_is(cli, tmp_path):
     (tmp_path / "sample").mkdir()
-    assert "sample: 1 error, " in check(cli, tmp_path, "data.root=sample")
+    assert "sample: 1 kind of error, " in check(cli, tmp_path, "data.root=sample")
     assert not (tmp_path / "runs").exists()
 
 
@@ -94,7 +94,10 @@ def test_errors_are_all_printed_and_end_in_one_line(cli, sample, tmp_path, capsy
     array[9, 2] = np.nan
     np.save(root / "data" / "person2-b.npy", array)
     stop = check(cli, tmp_path, f"data.root={root}")
-    totals, page = "4 errors, 1 warning, 0 notes", tmp_path / "out" / "check.html"
+    totals, page = (
+        "4 kinds of error, 1 kind of warning, 0 kinds of note",
+        tmp_path / "out" / "check.html",
+    )
     assert stop == f"spanloc-check: error: {root}: {totals}; the page is {page}"
     printed = capsys.readouterr().out
     assert re.search(r"walk\s*│\s*50 │", printed)
@@ -237,6 +240,7 @@ def test_what_was_not_annotated_is_shaded_and_named(cli, sample, tmp_path, capsy
         assert ("Grey: not annotated, or ignored." in page) == shaded
         printed = capsys.readouterr().out
         assert ("outside of the annotated stretches" in printed) == shaded
+        assert (" of it ignored or not annotated), " in printed) == shaded
     found = survey(tmp_path)
     (outside,) = (one for one in found.findings if one.kind == "outside of annotated")
     spans = json.loads((root / "annotations.json").read_text())["database"]["person1-a"]
@@ -280,5 +284,5 @@ def test_a_recording_that_is_left_out_is_counted_among_the_warnings(cli, tmp_pat
     printed = capsys.readouterr().out
     left_out = f"warning: {root / 'annotations.csv'}: recordings left out, as no row names them: 'b'\n  Check the names"
     assert printed.count("no row names them") == printed.count(left_out) == 1
-    assert f"\n0 errors, {len(survey(tmp_path).of('warning'))} warning" in printed
+    assert f"\n0 kinds of error, {len(survey(tmp_path).of('warning'))} kinds of warning" in printed
     assert "left out, as no row names them" in (tmp_path / "out" / "check.html").read_text()

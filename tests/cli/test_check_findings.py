@@ -36,10 +36,10 @@ def test_training_on_one_subject_is_a_note_and_notes_are_apart_from_choices(
     findings, capsys, tmp_path
 ):
     found = findings("{id},{start},{end},walk,{subject}", "data.fps=10", "data.val_share=0.5")
-    assert found["one subject"].text.startswith("trained on one subject only")
+    assert found["one subject"].text.startswith("only one subject to train on")
     assert found["few spans"].cases[0].text == "'walk': 4 spans"  # of 16 in all
     printed = capsys.readouterr().out
-    assert printed.count("trained on one subject only") == 1
+    assert printed.count("only one subject to train on") == 1
     assert "; no two spans overlap.\n" in printed
     done = printed.index("What training would do with the data\n")
     held_out, chosen = (
@@ -47,8 +47,8 @@ def test_training_on_one_subject_is_a_note_and_notes_are_apart_from_choices(
         printed.index("Settings that training would choose\n"),
     )
     assert done < held_out < chosen < printed.index("\ntask = ")
-    assert "1 note.\n" in printed
-    assert "Not divided" not in printed
+    assert "1 kind of note.\n" in printed
+    assert "are chosen after" not in printed
     page = (tmp_path / "out" / "check.html").read_text()
     done, chosen = (page.index(f"<h2>{head}</h2>") for head in _HEADINGS)
     assert done < page.index("<p>held out for") < chosen < page.index("<p>task = ")
@@ -59,7 +59,7 @@ def test_what_would_stop_training_is_an_error(findings, capsys):
     assert found["training"].text.startswith("training would stop: data.crop_seconds is 0.1: no cr")
     printed = capsys.readouterr().out
     assert "\nerror: training would stop: " in printed
-    assert "\nNot divided yet: " in printed
+    assert "\nTraining, validation and test recordings are chosen after the errors" in printed
 
 
 @pytest.mark.parametrize("words", [("experiment=wrist",), ("data=wrist", "data.test_share=0.25")])

@@ -63,7 +63,7 @@ def said(stop):
 def test_a_night_of_several_rates_is_checked_and_trained_on(cli, tmp_path, capsys):
     root = folder(tmp_path / "night", write_edf, ".edf")
     assert cli("check", f"data.root={root}", "hydra.run.dir=out", folder=tmp_path) == tmp_path
-    note = "6 of 6 recordings have channels of several rates: 'Temp at 1 Hz' resampled to 50 Hz"
+    note = "resampled to 50 Hz: 'Temp' (1 Hz, in all 6 recordings)"
     assert note in capsys.readouterr().out.split("\n")
     assert cli("train", f"data.root={root}", *SHORT, folder=tmp_path) == tmp_path
     config = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())

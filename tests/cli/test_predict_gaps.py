@@ -86,25 +86,27 @@ def test_what_is_done_to_several_recordings_is_one_line_for_each_kind(
 @pytest.mark.parametrize(
     ("files", "ids", "left"),
     [
-        (["s1/a.csv"], ["s1/a"], "'annotations.csv', 'subsets.csv'"),
+        (["s1/a.csv"], ["s1/a"], None),
         (["s1/a.csv", "s2/a.csv", "x.csv"], ["s1/a", "s2/a", "x"], None),
         (["s1/a.edf", "s2/a.edf", "x.edf"], ["s1/a", "s2/a", "x"], None),
         (
             ["s1/a.csv", "s2/a.csv", "patients.csv"],
             ["s1/a", "s2/a"],
-            "'annotations.csv', 'patients.csv', 'subsets.csv'",
+            "'patients.csv'",
         ),
+        (["data/a.edf", "ann.csv", "ben.csv"], ["a"], "'ann.csv', 'ben.csv'"),
         (
             ["s1/a.edf", "s1/a.csv", "s2/a.edf", "patients.csv"],
             ["s1/a", "s2/a"],
-            "'annotations.csv', 'patients.csv', 's1/a.csv', 'subsets.csv'",
+            "'patients.csv', 's1/a.csv'",
         ),
     ],
 )
 def test_tables_beside_folders_of_recordings_are_left_out_and_recordings_are_not(
     tmp_path, files, ids, left, caplog
 ):
-    for name in ("annotations.csv", "subsets.csv", *files):
+    tables = () if "ann.csv" in files else ("annotations.csv", "subsets.csv")
+    for name in (*tables, *files):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("id,sex,age\nP1,f,4\n" if "pat" in name else "x,y\n1,2\n")
     with caplog.at_level("INFO"):

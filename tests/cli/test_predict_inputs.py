@@ -144,11 +144,12 @@ def test_channels_are_chosen_by_other_names_or_by_numbers(cli, named_model, tmp_
     ("names", "words", "said"),
     [
         (
-            "xy",
+            "xyw",
             [],
-            "a.csv: it lacks the channels 'z'; it has 'x', 'y'; to choose them by hand: channels=[...], "
+            "a.csv: it lacks the channels 'z'; it has 'x', 'y', 'w'; to choose them by hand: channels=[...], "
             "in the order of training",
         ),
+        ("xy", [], "a.csv: it lacks the channels 'z'; it has 'x', 'y'"),
         (None, [], "a.npy: it has 2 channels; the model was trained on 3: 'x', 'y', 'z'"),
         ("xyz", ["channels=[x,y,w]"], "a.csv: has no channel 'w'; it has 'x'"),
         ("xyz", ["channels=x"], "channels is 'x'; wanted a list of names or numbers"),
@@ -165,6 +166,8 @@ def test_what_does_not_fit_the_model_is_one_line(
     line = predict(refused, named_model, tmp_path, "input=.", *words)
     assert said in line
     assert "data." not in line
+    # Two channels cannot be chosen to be three.
+    assert names != "xy" or line.endswith("it has 'x', 'y'")
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,12 @@ def test_the_command_prints_the_slopes_explains_them_and_names_the_page(cli, cap
     assert "Smooth: the gradient goes to 0 with the loss." in said
     # Length 10, and a curvature of 1 / (0.05 * 100).
     assert "10 0, 0 0, 0 yes yes yes 20 10" in said
+    # In 60 iterations, and with Polyak's steps in 10.
+    rules = "constant, constant_small, cosine, inverse, geometric"
+    assert (
+        f"Not finished: with these step rules, most spans have not arrived: {rules}. More" in said
+    )
+    assert said.count("Not finished") == 1
 
 
 def test_a_sweep_draws_all_losses_together(cli):

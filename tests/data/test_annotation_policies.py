@@ -194,13 +194,13 @@ def test_with_classes_a_label_of_the_options_need_not_be_there(annotated, caplog
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"label_map": {"wakl": "x"}}, "label_map: no span has the label 'wakl'; 'walk'?"),
+        ({"label_map": {"wakl": "x"}}, "label_map: no span has the label 'wakl'; did you mean"),
         (
             {"label_map": {"jump": "x"}},
             "label_map: no span has the label 'jump'; there are 'sit', 'walk'",
         ),
         ({"label_map": {"sit": None}}, "label_map: 'sit' becomes None; wanted a name"),
-        ({"unknown": ["sitt"]}, "unknown: no span has the label 'sitt'; 'sit'?"),
+        ({"unknown": ["sitt"]}, "unknown: no span has the label 'sitt'; did you mean 'sit'?"),
         (
             {"ignore": ["sit"], "label_map": {"sit": "rest"}},
             "ignore: no span has the label 'sit'; there are",

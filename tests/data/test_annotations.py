@@ -37,7 +37,7 @@ def set_annotation(**fields):
         (set_field("fps", 0), "sequence 's2': fps is 0; wanted a number above 0"),
         (set_field("duration", "long"), "'s2': duration is 'long'"),
         (set_field("weight", -1), "'s2': weight is -1; wanted a number from 0 to 1e6"),
-        (set_field("wieght", 2), "'s2': there is no field 'wieght'; 'weight'?"),
+        (set_field("wieght", 2), "'s2': there is no field 'wieght'; did you mean 'weight'?"),
         (set_field("annotations", None), "'s2': annotations is None; wanted a list"),
         (set_annotation(segment=[3.0, 2.0]), r"annotations\[1\]: segment is \[3.0, 2.0\]"),
         (set_annotation(segment=[3.0, 99.0]), r"segment is \[3.0, 99.0\]; wanted 0 <= start"),

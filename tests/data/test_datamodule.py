@@ -162,7 +162,7 @@ def test_of_one_subject_some_recordings_validate_and_that_is_noted(annotated):
     data = read(annotated)
     assert len(data.val_set) == 1
     assert data.notes[-1] == (
-        "trained on one subject only, 'one'. There is no other, so no result says how good the model "
+        "only one subject to train on: 'one'. There is no other, so no result says how good the model "
         "is for others"
     )
 

@@ -111,7 +111,7 @@ def test_features_of_videos_have_the_rate_of_the_frames():
     ("arguments", "message"),
     [
         ({"spans": {"A": [(1, 2)]}}, "spans: there is no signal 'A'; there are 'a'"),
-        ({"subsets": {"aa": "testing"}}, "subsets: there is no signal 'aa'; 'a'?"),
+        ({"subsets": {"aa": "testing"}}, "subsets: there is no signal 'aa'; did you mean 'a'?"),
         ({"subsets": {"a": "dev"}}, "subset is 'dev'; wanted one of training"),
         ({"spans": {"a": [(1,)]}}, "spans: 'a': [0] is (1,); wanted (start, end, label)"),
         (
@@ -128,7 +128,7 @@ def test_features_of_videos_have_the_rate_of_the_frames():
         ({"signals": {0: np.zeros((9, 2))}}, "signals: the id 0 is no text; wanted '0'"),
         ({"rate": {"b": 1}}, "rate: there is none of 'a'"),
         ({"val_share": 2}, "val_share is 2"),
-        ({"bath_size": 3}, "bath_size: there is no such setting; 'batch_size'?"),
+        ({"bath_size": 3}, "bath_size: there is no such setting; did you mean 'batch_size'?"),
         (
             {"spans": {"a": [(20, 50)]}, "rate": 10, "signals": signals("a", steps=300)},
             "wanted 0 <= start < end <= duration (30.0); in steps? unit='steps'",
@@ -215,7 +215,7 @@ def test_splits_of_a_data_set_are_its_subsets():
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
-        ({}, {"spans": "span"}, "row 0: there is no column 'span'; 'spans'?"),
+        ({}, {"spans": "span"}, "row 0: there is no column 'span'; did you mean 'spans'?"),
         ({}, {"rate": "fps"}, "row 0: there is no column 'fps'; there are 'id', 'features'"),
         ({"id": "b"}, {}, "row 1: id is 'b', as in a row before"),
         ({"spans": [{"start": 1}]}, {}, "row 0: spans: [0] is {'start': 1}; wanted start and end"),

@@ -5,8 +5,9 @@ import os
 import shutil
 import time
 
+import numpy as np
 import pytest
-from recordings import RATE, error_of, recording, table
+from recordings import RATE, edf, error_of, recording, table
 
 from spanloc.data import AnnotatedData, read_annotations
 from spanloc.data.survey import survey_records
@@ -147,6 +148,65 @@ def test_tables_like_those_below_or_with_labels_beside_them_are_recordings(tmp_p
     assert [*ids(tmp_path)] == ["a"]
 
 
+@pytest.mark.parametrize("parent", ["data", "."])
+@pytest.mark.parametrize("subset", ["", ",training"])
+def test_tables_of_another_kind_than_the_recordings_are_not_named_as_left_out(
+    tmp_path, caplog, parent, subset
+):
+    (tmp_path / parent).mkdir(exist_ok=True)
+    for name in ("a", "b"):
+        table(tmp_path / parent, "time,x\n0,1\n1,2\n2,1\n", f"{name}.csv")
+    table(tmp_path, "id,age,sex\na,30,f\nb,40,m\n", "patients.csv")
+    rows = f"sequence,start,end{',subset' * bool(subset)}\na,0,1{subset}\n"
+    table(tmp_path, rows + f"b,0,1{subset}\n", "annotations.csv")
+    assert [*ids(tmp_path)] == ["a", "b"]
+    assert "left out" not in caplog.text
+    table(tmp_path, "x,time\n1,0\n2,1\n3,2\n", "c.csv")
+    if parent == "." and subset:
+        assert "there is no row of 'c'" in error_of(tmp_path)
+    else:
+        assert [*ids(tmp_path)] == ["a", "b"]
+        assert ("no row names them: 'c'. " in caplog.text) == (parent == ".")
+
+
+@pytest.mark.parametrize("parent", ["data", "."])
+def test_tables_of_spans_for_each_person_are_read_as_one(tmp_path, caplog, parent):
+    recording(tmp_path / parent, "p1_a", "p1_b", "p2_a")
+    table(tmp_path, "id,age\np1,30\np2,40\n", "patients.csv")
+    first = table(tmp_path, "file,onset,duration,label\np1_a.npy,1,2,x\np1_b,2,3,y\n", "p1 x.csv")
+    said = error_of(tmp_path, fps=RATE)
+    assert said.endswith(f"; there is {first}: if it is such a table, rename it to annotations.csv")
+    second = table(tmp_path, "file\tonset\tduration\tlabel\np2_a\t1\t2\ty\n", "p2 x.tsv")
+    said = error_of(tmp_path, fps=RATE)
+    assert "p1 x.csv: line 1: there are no columns 'sequence' and 'start'; found 'file', " in said
+    columns = {"sequence": "file", "start": "onset"}
+    found = read_annotations(tmp_path, fps=RATE, columns=columns)
+    assert "there is no annotations.csv; read as one table: 'p1 x.csv', 'p2 x.tsv'" in caplog.text
+    assert "left out" not in caplog.text
+    assert (found.classes, found.files) == (["x", "y"], (first, second))
+    spans = {r.id: (r.spans / RATE).tolist() for r in found.subsets["training"]}
+    assert spans == {"p1_a": [[1, 3]], "p1_b": [[2, 5]], "p2_a": [[1, 3]]}
+    second.write_text("file\tonset\tduration\tlabel\np1_b\t1\t2\ty\n")
+    said = error_of(tmp_path, fps=RATE, columns=columns)
+    assert said == f"{second}: sequence 'p1_b' has rows in {first} too"
+
+
+def test_an_error_says_that_recordings_hold_annotations_themselves(tmp_path):
+    (tmp_path / "data").mkdir()
+    for name in "ab":
+        edf(tmp_path / "data" / f"{name}.edf", {"x": (10, np.zeros(100))})
+    assert "data.format=edf" not in error_of(tmp_path)
+    path = edf(tmp_path / "data" / "b.edf", {"x": (10, np.zeros(100))}, [(1, 2, "N2")])
+    assert error_of(tmp_path).endswith(f"; {path} holds annotations itself: data.format=edf")
+
+
+def test_a_table_without_rows_is_an_error_and_no_recording_is_left_out(tmp_path, caplog):
+    recording(tmp_path / "data", "a")
+    file = table(tmp_path, "sequence,start,end\n", "annotations.csv")
+    assert error_of(tmp_path, fps=RATE) == f"{file}: the table has a header but no rows"
+    assert not caplog.text
+
+
 def test_an_id_with_a_path_is_the_recording_at_this_path(tmp_path):
     for name in ("s1/a", "s1/s1/a", "s2/a"):
         path = tmp_path / name
@@ -179,7 +239,7 @@ def test_a_pattern_finds_the_subjects_in_the_names(by_subject, caplog):
     with caplog.at_level(logging.WARNING):
         found = ids(by_subject, subject_pattern="^s1")
     assert [found[name].subject for name in IDS] == ["anna", "s1", None]
-    assert "data.subject_pattern finds no subject in 's2/a'" in caplog.text
+    assert "finds no subject in 's2/a', so each counts as a subject of its own: one " in caplog.text
     assert "data.subject_pattern is '(s'; wanted a regular expression: " in error_of(
         by_subject, fps=RATE, subject_pattern="(s"
     )

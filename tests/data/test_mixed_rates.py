@@ -171,16 +171,17 @@ def test_spans_keep_their_seconds_and_the_notes_say_what_was_resampled(tmp_path)
     data.setup()
     left = "not used: 'EEG Pz', 'EMG', 'Temp'"
     assert data.notes[0] == f"channels used: 'EEG Fpz' (in all 3 recordings); {left}"
-    assert not any("several rates" in note for note in data.notes)
+    assert not any("resampled" in note for note in data.notes)
     found = read_annotations(root).subsets["training"][:2]
     for rate in (None, 50, 100, 20):
         records, notes = uniform(found, rate=rate)
-        (note,) = [text for text in notes if "several rates" in text]
-        others = [f"'{name} at {own} Hz'" for name, own in RATES.items() if own != (rate or 100)]
-        assert note == (
-            f"2 of 2 recordings have channels of several rates: {', '.join(others)} resampled to "
-            f"{rate or 100} Hz"
-        )
+        (note,) = notes
+        others = {own: [] for own in RATES.values() if own != (rate or 100)}
+        for name, own in RATES.items():
+            if own in others:
+                others[own].append(repr(name))
+        texts = [f"{', '.join(of)} ({own} Hz, in all 2 recordings)" for own, of in others.items()]
+        assert note == f"resampled to {rate or 100} Hz: {'; '.join(texts)}"
         for record in records:
             assert record.timeline == Timeline(1 / (rate or 100), 0.0)
             seconds = record.spans * record.timeline.seconds_per_step
@@ -200,8 +201,8 @@ def test_the_note_counts_the_recordings_of_a_rate_and_leaves_out_channels_that_a
     found = read_annotations(root).subsets["training"]
     notes = uniform(found)[1]
     assert notes == [
-        "3 of 3 recordings have channels of several rates: 'Temp at 1 Hz (in 2)', 'EMG at 10 Hz (in 2)', "
-        "'Temp at 200 Hz (in 1)', 'EMG at 20 Hz (in 1)' resampled to 100 Hz"
+        "resampled to 100 Hz: 'Temp' (1 Hz, in 2 recordings); 'EMG' (10 Hz, in 2 recordings); "
+        "'Temp' (200 Hz, in 1 recording); 'EMG' (20 Hz, in 1 recording)"
     ]
     # All that is used of the third has 100 Hz too, whatever the rest of it.
     records, notes = uniform(found, channels=["EEG Pz"])
@@ -217,6 +218,8 @@ def test_numbers_of_channels_are_those_of_each_file_and_are_taken_once(tmp_path)
     names = [r.signal.channels for rs in data.annotations.subsets.values() for r in rs]
     assert names == [("EEG Pz",), ("other",)]
     assert data.notes[0] == "channels used: '2' (in all 2 recordings)"
+    # A model that is trained on them takes others by number too.
+    assert data.input.numbers == [2]
 
 
 def test_wfdb_signals_of_several_samples_a_frame_have_their_own_rate(tmp_path):

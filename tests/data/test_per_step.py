@@ -98,7 +98,7 @@ def test_what_is_background_is_a_setting_of_every_format(tmp_path, caplog):
     assert ignored.tolist() == [[0, 3]]
     message = error_of(tmp_path, background=["sit"], ignore=["sit"])
     assert "'sit' is both in ignore and in background" in message
-    assert "background: no span has the label 'sti'; 'sit'" in error_of(
+    assert "background: no span has the label 'sti'; did you mean 'sit'?" in error_of(
         tmp_path, background=["sti"]
     )
     table().drop(columns="label").to_csv(tmp_path / "data/a.csv", index=False)

@@ -154,8 +154,8 @@ def test_labels_are_ignored_left_out_and_renamed_in_both_files(tmp_path, suffix)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"ignore": ["artifact"]}, "background: no span has the label 'artifact'; 'artefact'?"),
-        ({"label_map": {"wakl": "walk"}}, "label_map: no span has the label 'wakl'; 'walk'"),
+        ({"ignore": ["artifact"]}, "no span has the label 'artifact'; did you mean 'artefact'?"),
+        ({"label_map": {"wakl": "walk"}}, "no span has the label 'wakl'; did you mean 'walk'?"),
         ({"label_map": {"walk": ""}}, "label_map: 'walk' becomes ''; wanted a name"),
         ({"ignore": "art"}, "ignore is 'art'; wanted a list of labels"),
         (

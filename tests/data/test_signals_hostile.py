@@ -173,7 +173,7 @@ def edf(path, write=None):
 def test_an_edf_file_that_is_shorter_than_its_header_says_is_refused(tmp_path):
     path = edf(tmp_path / "x.edf")
     path.write_bytes(path.read_bytes()[:-5])
-    refused(path, "has 9 records; its header says 10")
+    refused(path, "announces 10 blocks of data, it has 9; copy it again")
     # A recorder that crashed wrote -1.
     content = bytearray(path.read_bytes())
     content[236:244] = b"-1      "
@@ -188,7 +188,7 @@ def test_an_edf_file_that_is_shorter_than_its_header_says_is_refused(tmp_path):
     [
         (236, b"0       ", "has 0 records; wanted at least one"),
         (236, b"-5      ", "has -5 records; wanted at least one"),
-        (236, b"99999999", "has 10 records; its header says 99999999"),
+        (236, b"99999999", "announces 99999999 blocks of data, it has 10; copy"),
         (244, b"0       ", "not an EDF file, or not all of it (its records last 0 s)"),
         (244, b"nan     ", "(its records last nan s)"),
         (244, b"1e99    ", "rate is 1e-97; wanted a number above 0"),
@@ -207,7 +207,7 @@ def test_an_edf_file_that_ends_in_its_header_says_so(tmp_path):
         (255, "(255 bytes, where a header has"),
         (256, "(it ends within its header, which says 1024 bytes)"),
         (1023, "(it ends within its header"),
-        (1024, "has 0 records; its header"),
+        (1024, "announces 10 blocks of data, it has 0; "),
     ):
         path.write_bytes(content[:length])
         refused(path, said)

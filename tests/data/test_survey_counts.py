@@ -14,6 +14,7 @@ from spanloc.data.annotations.records import Source
 from spanloc.data.annotations.rows import BadSpan, Case
 from spanloc.data.sample import sample_folder
 from spanloc.data.signals.arrays import ArraySignal
+from spanloc.data.signals.channels import Choice
 from spanloc.data.survey import signals, survey_records
 from spanloc.data.survey.result import MOST_CASES, Survey
 from spanloc.structures import Timeline
@@ -121,6 +122,9 @@ def test_channels_with_names_go_by_name():
     assert means == [("p", 1, 1.0), ("q", 2, 1.333333)]
     (other,) = [one for one in found.findings if one.kind == "different channels"]
     assert other.cases[0].text == "q; x has p, q"
+    for one in named:  # chosen by number
+        one.signal.choice = Choice((0,), True, ())
+    assert "different channels" not in {one.kind for one in survey_records(named, []).findings}
 
 
 def test_a_recording_that_breaks_does_not_stop_the_others():
@@ -193,6 +197,11 @@ def test_every_pair_that_overlaps_is_a_case():
             one, two = text.split(" and ")
             assert f" from {100 + first:g} to " in one
             assert f" from {100 + second:g} to " in two
+    assert finding.advice.endswith(
+        " If 'a', which covers 80 % of the time, is only the background of the others, set 'data.background=[a]'."
+    )
+    found = survey_records([record("x", range(12), spans[1:4], [0, 1, 0], step=1)], ["a", "b"])
+    assert "background" not in " ".join(one.advice for one in found.findings)
 
 
 def test_the_result_is_read_as_it_was_written(tmp_path):

@@ -67,7 +67,7 @@ def test_it_is_said_that_one_subject_is_all_that_is_left(annotated):
     records = read(annotated)._train
     names = ("anna", "anna", "ben", None)
     of = [replace(record, subject=name) for record, name in zip(records, names, strict=True)]
-    text = "trained on one subject only, 'anna'. To train on more subjects: data.val_share=0, or data.test_share=0 test=false"
+    text = "only one subject to train on: 'anna'. To train on more subjects: data.val_share=0, or data.test_share=0 test=false"
     assert training_notes(of[:2], 2, of[2:3], of[3:]) == [text]
     assert training_notes(of[:2], 4, of[2:3], of[3:]) == ["trained on 2 of 4 recordings", text]
     assert training_notes(of[:3], 3, [], of[3:]) == training_notes(of[3:], 1, [], of[:3]) == []

@@ -127,11 +127,20 @@ def test_a_recording_without_most_of_the_usual_channels_is_named():
     records.append(record("d", 50, channels=("C3-M2", "C4-M2", "O1-M2", "chin")))
     message = (
         r"d\.edf: lacks 3 of the 4 channels that most recordings have: 'C3', 'C4', 'O1'; it has 'C3-M2', .*"
-        r"take what all have: 'data\.channels=\[chin\]'$"
+        r"Rename its channels, choose them by number if their order is the same \('data\.channels=\[0,1,2,3\]'\), or "
+        "leave it out$"
     )
     with pytest.raises(ValueError, match=message):
         uniform(records)
+    assert uniform(records, channels=[0, 1, 2, 3])[0][3].signal.num_channels == 4
     assert uniform(records, channels=["chin"])[0][0].signal.channels == ("chin",)
+    for other, end in (
+        ("abcd", "choose them by number"),
+        ("abc", "Rename its channels, or leave it out"),
+    ):
+        records[3] = record("d", 50, channels=tuple(other))
+        with pytest.raises(ValueError, match=rf"d\.edf: lacks 4 of the 4 channels .*{end}"):
+            uniform(records)
     records[3] = record("d", 50, channels=("C3", "C4", "M1"))
     assert uniform(records)[0][0].signal.channels == ("C3", "C4")
     twice = ("x", "x", "y", "y", "z", "z", "EMG")  # names that no recording has once

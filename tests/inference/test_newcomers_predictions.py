@@ -108,6 +108,25 @@ def test_too_many_channels_are_to_be_chosen_by_number(there, trained, advice):
         in_order(recording, InputFacts(trained))
 
 
+def test_channels_without_a_name_of_training_are_taken_by_number_if_training_took_them_so():
+    values = np.arange(8.0).reshape(2, 4)
+    trained = InputFacts(2, channels=["C3-A2", "C4-A1"], numbers=[1, 3])
+    signal, notes = as_input(ArraySignal(values, channels=["a", "C3", "b", "C4"]), trained)
+    assert signal.read(0, 1).tolist() == [[1, 3]]
+    (note,) = notes
+    assert note.text.endswith("taken by number, as in training: 'C3', 'C4'")
+    # By name where names are the same, and an error where only some of them are, or a number is not there.
+    signal, notes = as_input(ArraySignal(values[:, :2], channels=["C4-A1", "C3-A2"]), trained)
+    assert (signal.read(0, 1).tolist(), notes) == ([[1, 0]], [])
+    for other, facts in (
+        (["C4-A1", "x", "y", "z"], trained),
+        (["x", "y", "z"], trained),
+        (["a", "C3", "b", "C4"], replace(trained, numbers=None)),
+    ):
+        with pytest.raises(ValueError, match="it lacks the channels 'C3-A2'"):
+            as_input(ArraySignal(values[:, : len(other)], channels=other), facts)
+
+
 def test_the_same_advice_on_several_recordings_is_given_once_and_works(
     cli, named_model, tmp_path, capsys
 ):

@@ -111,7 +111,7 @@ def test_annotations_are_scored_against_annotations(cli, tmp_path, capsys):
     assert scores.metrics["start_bias"] == 0.25
     assert {"target": "run", "prediction": "walk", "count": 1} in scores.confusion
     printed = " ".join(capsys.readouterr().out.split())
-    assert "Of 3 targets that a prediction matches at tIoU 0.5, whatever its label, 2" in printed
+    assert "(tIoU of 0.5 or more, any label): 3; with the right label: 2, 66.7 %." in printed
     assert "Confusion of labels (" not in printed
     # The first as many of each label as it has targets would be 2, of which the first in the file are right.
     assert "Of all 3 predictions, 2 are right; they find 2 of 4 targets" in printed
@@ -142,8 +142,11 @@ def test_with_agreement_the_sentence_counts_all_predictions_as_the_recall_does(
         assert "Of all 33 predictions, 1 are right; they find 1 of 2 targets" in printed
         assert {"target": "run", "prediction": "walk", "count": 1} in scores.confusion
     else:
-        assert "true spans, 1 in all. 0 of them are right; they find 0 of 2 targets" in printed
-        assert "Confusion of labels (highest scores): none. Of 0 targets" in printed
+        best = (
+            "among the 1 best prediction: for each label, as many as it has true spans. 0 of them"
+        )
+        assert f"{best} are right; they find 0 of 2 targets" in printed
+        assert "Confusion of labels (highest scores): none. Targets matched to" in printed
 
 
 NEITHER = [

@@ -136,7 +136,7 @@ def test_labels_that_are_confused_are_counted_from_the_limit_of_the_score_on():
     table = reports.confusion_table(scores)
     assert table.title == "Confusion of labels (score ≥ 0.2)"
     assert texts(table) == [["b", "a", "1", "33.3 %"]]
-    assert "Of 5 targets" in table.notes[0]
+    assert "(tIoU of 0.5 or more, any label): 5; with" in table.notes[0]
     # Of the three wrong labels two lie on targets that are found.
     assert "as 'wrong label': 3 (score ≥ 0.2)" in table.notes[1]
     assert (
@@ -171,12 +171,13 @@ def test_what_is_kept_is_counted_as_spanloc_predict_writes_it(named_model, tmp_p
     number = 3 if overlapping else 2
     assert (kept["0.1"], kept["0.2"]) == (str(number + 1), str(number))
     assert scores.kinds["wrong label"] == overlapping
-    how = f"(as spanloc-predict writes them, {'with' if overlapping else 'without'} overlaps)"
+    how = "" if overlapping else ", overlaps removed"
     page = (tmp_path / "scores.html").read_text()
-    assert page.count(how) == 2
-    # Scores of any height are those of another setting.
-    all_of_them = "predict min_score=0" + " decode.exclusive=true" * (not overlapping)
-    assert page.count(how.replace("predict", all_of_them)) == 1
+    written = f"spanloc-predict would write {number} predictions (score of 0.2 or more{how}); "
+    assert written in page
+    assert f"over all {number + 1} predictions (min_score=0{how})." in " ".join(page.split())
+    assert f"What spanloc-predict writes with this min_score{how}. F1 is" in page
+    assert page.count("overlaps removed") == 5 * (not overlapping)
     assert [row["error"] for row in scores.diagnosis["wrong"]].count("wrong label") == overlapping
     assert sum(scores.diagnosis["classes"]["walk"]["first"].values()) == overlapping
     assert sum(row["wrong"] for row in scores.diagnosis["tally"]["recording"]) == 1 + overlapping

@@ -42,6 +42,14 @@ def test_a_limit_that_a_run_does_not_have_is_named_as_such(tmp_path):
     assert labels == {"no trainer.max_steps", "trainer.max_steps=20"}
 
 
+def test_a_choice_without_settings_is_named_as_on_the_command_line(tmp_path):
+    choices = {"none": {}, "speed": {"speed": {"_target_": "a.Speed"}}}
+    for choice, content in choices.items():
+        folder = finished(tmp_path / choice, transforms=content)
+        (folder / "overrides.yaml").write_text(f"- span_loss=giou\n- transforms={choice}\n")
+    assert {group.label for group in groups(tmp_path)} == {"transforms=none", "transforms=speed"}
+
+
 @pytest.mark.parametrize("path", ["trainer__max_epochs", "data__num_workers_of", "trainer__device"])
 def test_what_is_only_called_alike_makes_groups(tmp_path, path):
     for value in (3, 4):

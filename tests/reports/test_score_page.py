@@ -82,7 +82,7 @@ def test_the_page_shows_it_and_text_is_no_markup():
     predictions, truths = rows()
     names = ["<b>a", "b&c", "</script>"]
     scores = ScoreResult(
-        {"mAP": 0.5, "AP/<b>a": 0.25, "start_error": float("nan")},
+        {"mAP": 0.5, "AP/<b>a": 0.25, "matched@0.50": 0.25, "start_error": float("nan")},
         diagnose(*tensors(predictions, truths), names),
         12,
         predictions="<i>p.csv",
@@ -96,7 +96,8 @@ def test_the_page_shows_it_and_text_is_no_markup():
         assert text not in page.replace("</script></body>", "")
     assert "&lt;b&gt;a" in page
     figures, errors, targets, sensitivity, labels = (t.cells for t in reports.score_tables(scores))
-    assert [row["metric"].text for row in figures] == ["mAP", "start_error"]
+    assert [row["metric"].text for row in figures] == ["mAP", "matched@0.50", "start_error"]
+    assert "matched@...: the share of the targets that are matched at this tIoU" in page
     assert [row["kind"].text for row in errors] == [*map(in_words, KINDS)]
     assert "a target that is free" not in page
     assert [row["kind"].text for row in targets] == [*map(in_words, FOUND)]
@@ -135,13 +136,17 @@ def test_a_perfect_model_looks_perfect_at_first_sight():
     assert {cell.text for row in labels.cells for cell in [*row.values()][4:]} == {"100.0 %"}
     assert not scores.diagnosis["wrong"]
     page = reports.score_page(scores)
-    assert "Of the 2 predictions with a score of 0.2 or more" in page
-    assert "2 are right; they find 2 of 2 targets" in page
+    assert (
+        "spanloc-predict would write 2 predictions (score of 0.2 or more, overlaps removed); "
+        in page
+    )
+    assert "2 of them are right; they find 2 of 2 targets" in page
     in_file = reports.score_page(dataclasses.replace(scores, surest=None))
-    best = "mAP uses all 5 predictions. The errors are counted among the best: for each label, as many as it has true spans"
-    assert f"{best}, 2 in all. 2 of them are right; they find 2 of 2 targets." in in_file
+    best = "mAP uses all 5 predictions. Errors are counted among the 2 best predictions: for each label, as many as it "
+    assert f"{best}has true spans. 2 of them are right; they find 2 of 2 targets." in in_file
+    assert "\ndouble detection: right label" in page.partition("What the columns mean")[2]
     assert "as spanloc-predict writes them" in reports.score_page(WHOLE)
-    assert "as spanloc-predict writes them" not in in_file
+    assert "spanloc-predict" not in in_file
     all_right = ScoreResult({}, diagnose(found[:2], true, ["a", "b"]), 1)
     text = reports.score_page(all_right)
     assert "Of all 2 predictions, 2 are right" in text

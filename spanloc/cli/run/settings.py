@@ -217,6 +217,8 @@ def _set_up(data: dict[str, Any], known: Any = None) -> SpanDataModule:
     # As Lightning will do again, to no effect: a mistake in the data is an error at once.
     datamodule.prepare_data()
     datamodule.setup("fit")
+    if hasattr(known, "annotations"):
+        datamodule.notes = known.notes
     found: SpanDataModule = datamodule
     return found
 

@@ -80,7 +80,7 @@ def _entry(file: Path, name: str, fields: Any, reading: Reading, *, subsets: boo
         raise ValueError(f"{where}: the entry is {shown(fields)}; wanted an object")
     for field in fields:
         if field not in _FIELDS and (near := _near_fields(field)):
-            raise ValueError(f"{where}: there is no field {field!r}; {near[0]!r}?")
+            raise ValueError(f"{where}: there is no field {field!r}; did you mean {near[0]!r}?")
     for field in ("duration", "fps"):
         if field in fields and not is_number(fields[field], LEAST, MOST):
             raise mistake(field, f"a number above 0, from {LEAST:g} to {MOST:g}")

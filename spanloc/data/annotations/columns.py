@@ -93,6 +93,12 @@ class Columns:
         missing = no_columns([self.names[field] for field in absent])
         raise ValueError(f"{where}: {missing}; found {listed(found, 40)}; {remedy}")
 
+    def are_spans(self, found: Sequence[str]) -> bool:
+        """Whether columns are those of spans of named recordings, by these names or by usual ones."""
+        names = respelled(found, self.names.values())
+        fields = {*map(_guess, found), *(f for f, name in self.names.items() if name in names)}
+        return {"sequence", "start"} <= fields and not fields.isdisjoint({"end", "duration"})
+
     def unread_ends(self, names: Collection[str]) -> list[str]:
         """The columns that may be ends, of a table that is read as one of moments."""
         if not self._endless or {self.names["end"], self.names["duration"]} & {*names}:

@@ -3,10 +3,12 @@
 import logging
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from spanloc.data.annotations.columns import Columns
+from spanloc.data.annotations.layout import Files, columns_of
 from spanloc.data.annotations.pieces import NO_LABEL
 from spanloc.data.annotations.rows import Annotated, Content, Reading, Row
 from spanloc.data.annotations.tables import json_object
@@ -20,8 +22,44 @@ log = logging.getLogger(__name__)
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
-def read(file: Path, reading: Reading) -> Content:
-    """The content of a table, by its suffix."""
+def tables_in(root: Path) -> list[Path]:
+    """The tables of a folder that are called annotations."""
+    found = (root / f"annotations{suffix}" for suffix in SUFFIXES)
+    return [file for file in found if file.exists()]
+
+
+def span_tables(root: Path, there: Files, reading: Reading) -> list[Path]:
+    """Tables of spans in a folder, beside recordings and under any name, such as one for each person."""
+    columns = Columns(reading.columns)
+    found = [f for f in there.names if f.parent == root and columns.are_spans(columns_of(f))]
+    return found if {*there.signals.values()} - {*found} else []
+
+
+def of_folder(root: Path, there: Files, reading: Reading) -> Content:
+    """The table of a folder; without one that is called annotations, all its tables of spans, if there are several."""
+    found = tables_in(root)
+    if len(found) > 1:
+        names = " and ".join(file.name for file in found)
+        raise ValueError(f"{root}: holds {names}; wanted one table")
+    if found:
+        return _read(found[0], reading)
+    files = span_tables(root, there, reading)
+    if len(files) < 2:
+        raise FileNotFoundError(
+            f"{root / 'annotations.csv'}: no such file, nor annotations of another suffix "
+            f"({', '.join(SUFFIXES[1:])})"
+        )
+    names = listed([file.name for file in files])
+    log.warning("%s: there is no annotations.csv; read as one table: %s", root, names)
+    parts, known = [_read(file, reading) for file in files], dict[str, Path]()
+    sequences = [*chain.from_iterable(part.sequences for part in parts)]
+    for entry in sequences:
+        if (other := known.setdefault(entry.id, entry.file)) != entry.file:
+            raise ValueError(f"{entry.where} has rows in {shown_path(other)} too")
+    return Content(root, sequences, subsets_known=any(part.subsets_known for part in parts))
+
+
+def _read(file: Path, reading: Reading) -> Content:
     if file.suffix == ".parquet":
         return content_of(_parquet(file), file, reading)
     if file.suffix == ".jsonl":

@@ -27,6 +27,7 @@ from spanloc.data.signals.protocol import Signal
 from spanloc.data.signals.reading import listed
 
 log = logging.getLogger(__name__)
+_NO_SUBJECT = "If several are of one subject, correct the pattern."
 __all__ = ["SUBSETS", "Annotations", "BadSpan", "Case", "Record", "read_annotations"]
 
 
@@ -70,8 +71,8 @@ def read_annotations(
     =========== ================================== =============================================
     json        ``annotations.json``               see below
     table       ``annotations.csv``, ``.tsv``,     a row each: sequence, start, end, and perhaps
-                ``.jsonl`` or ``.parquet``         label, subset, subject; a duration may take
-                                                   the place of the end
+                ``.jsonl`` or ``.parquet``; or     label, subset, subject; a duration may take
+                several ``.csv`` in the folder     the place of the end
     csv         ``<id>.csv``                       the same of one recording, without its id
     audacity    ``<id>.txt``                       a label track
     raven       ``<id>.*selections.txt``           a selection table; the label is the column
@@ -224,8 +225,10 @@ def _with_subjects(content: Content, pattern: str) -> Content:
         entries.append(replace(entry, subject=entry.subject or found or None))
     if without := [entry.id for entry in entries if entry.subject is None]:
         log.warning(
-            "%s: data.subject_pattern finds no subject in %s", content.file, listed(without)
-        )
+            "%s: data.subject_pattern finds no subject in %s, so each counts as a subject of its own: one person "
+            "may be in training and test. %s",
+            content.file, listed(without), _NO_SUBJECT, extra={"advice": _NO_SUBJECT},
+        )  # fmt: skip
     return replace(content, sequences=entries)
 
 

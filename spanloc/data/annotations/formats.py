@@ -3,12 +3,19 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 from unicodedata import normalize
 
 from spanloc.data.annotations import activitynet, flat, per_step, recorders, texts, tiers, waves
-from spanloc.data.annotations.layout import Files, annotations_in, by_part, files_in
+from spanloc.data.annotations.layout import (
+    Files,
+    annotations_in,
+    by_part,
+    files_in,
+    other_tables,
+)
 from spanloc.data.annotations.rows import SUBSETS, Annotated, Content, Reading, refuse
 from spanloc.data.signals.reading import listed, shown_path
 from spanloc.files import shown
@@ -74,21 +81,20 @@ def read_content(root: Path, kind: str, reading: Reading) -> Content:
     ids |= {normalize("NFD", own): name for own, name in ids.items()}
     reading = replace(reading, ids=ids, signals=signals)
     if kind == "table":
-        content = flat.read(_table(root), reading)
-        _report_silent(content, there, reading)
+        content = flat.of_folder(root, there, reading)
+        if not content.sequences and not reading.refused:
+            raise ValueError(f"{content.file}: the table has a header but no rows")
+        _report_silent(content, root, there, reading)
     elif kind == "column":
         content = per_step.of_columns(root, signals, reading)
     else:
         content = _per_recording(root, kind, reading, there)
     content = _with_subsets(content, root, reading, signals)
-    content = replace(content, unit_known=unit_known, below=there.below)
-    if not content.sequences and not reading.refused:
-        raise ValueError(f"{content.file}: there is no sequence")
-    return content
+    return replace(content, unit_known=unit_known, below=there.below)
 
 
 def _chosen(root: Path, there: Files, reading: Reading) -> str:
-    if _tables(root):
+    if flat.tables_in(root):
         return "table"
     signals = there.signals
     found, others = {}, dict[str, list[Path]]()
@@ -104,51 +110,48 @@ def _chosen(root: Path, there: Files, reading: Reading) -> str:
         raise ValueError(f"{root}: holds annotations of several formats: {both}; set data.format")
     if found:
         return next(iter(found))
-    columns, labelled = per_step.find_columns(signals, reading)
+    tables = flat.span_tables(root, there, reading)
+    if len(tables) > 1:
+        return "table"
+    recordings = {name: path for name, path in signals.items() if path not in tables}
+    columns, labelled = per_step.find_columns(recordings, reading)
     # Where a label is all that was asked for, the error says which columns there are.
     if labelled or (
         columns and "label" in reading.columns and not {"start", "end"} & {*reading.columns}
     ):
         return "column"
     above = root.parent
-    if (above / "annotations.json").exists() or _tables(above):
+    if (above / "annotations.json").exists() or flat.tables_in(above):
         raise FileNotFoundError(
             f"{root}: has no annotations; they are in the folder above: data.root={above}"
         )
     if sheet := next(root.glob("annotations.[ox][dl]s*"), None):
         table = root / "annotations.csv"
         raise FileNotFoundError(f"{sheet}: a spreadsheet is not read; save it as {table}")
-    end = ""
-    if others:
+    end, edf_files = "", (path for path in signals.values() if path.suffix.lower() == ".edf")
+    if tables:
+        end = f"; there is {shown_path(tables[0])}: if it is such a table, rename it to annotations.csv"
+    elif others:
         named = listed([file.name for file in next(iter(others.values()))], 1)
         end = f"; there are files named as recordings ({named}): data.format={' or '.join(others)}?"
     elif columns:
         end = "; or the recordings have a label in every row: 'data.columns={label: NAME}' (NAME: one of "
         end += f"{per_step.listed_columns(columns)})"
+    elif noted := next(filter(_has_notes, islice(edf_files, 3)), None):
+        end = f"; {shown_path(noted)} holds annotations itself: data.format=edf"
     elif not signals:
         end = f"; there is no recording either (.npy, .csv, ...) in {root / 'data'}"
     raise FileNotFoundError(
         f"{root / 'annotations.json'}: no such file; data.root must hold annotations.json, a table "
-        f"annotations{', '.join(flat.SUFFIXES)}, or files of annotations beside its signals (data.format){end}"
+        f"annotations{', '.join(flat.SUFFIXES)}, or annotation files beside the recordings (data.format){end}"
     )
 
 
-def _tables(root: Path) -> list[Path]:
-    found = (root / f"annotations{suffix}" for suffix in flat.SUFFIXES)
-    return [file for file in found if file.exists()]
-
-
-def _table(root: Path) -> Path:
-    found = _tables(root)
-    if len(found) > 1:
-        names = " and ".join(file.name for file in found)
-        raise ValueError(f"{root}: holds {names}; wanted one table")
-    if not found:
-        raise FileNotFoundError(
-            f"{root / 'annotations.csv'}: no such file, nor annotations of another suffix "
-            f"({', '.join(flat.SUFFIXES[1:])})"
-        )
-    return found[0]
+def _has_notes(file: Path) -> bool:
+    try:
+        return any(entry.rows for entry in recorders.edf(file, "", Reading()))
+    except (ValueError, OSError):
+        return False
 
 
 def _ending(name: str, reading: Reading) -> str:
@@ -220,9 +223,9 @@ def _subset_of(file: Path | None, name: str = "") -> str | None:
     return next((folder for folder in folders if folder in SUBSETS), None)
 
 
-def _report_silent(content: Content, there: Files, reading: Reading) -> None:
+def _report_silent(content: Content, root: Path, there: Files, reading: Reading) -> None:
     known, signals = {entry.id for entry in content.sequences}, there.signals
-    silent = [name for name in signals if name not in known]
+    silent = [name for name in signals if name not in known | other_tables(root, signals, known)]
     # In any folders below there may be tables that are no recordings.
     strict = content.subsets_known and not there.below
     for name in silent if strict else ():

@@ -35,7 +35,8 @@ def files_in(root: Path) -> Files:
     """The files of ``data`` and below it, of the folder itself, and of the folders of subsets.
 
     Where these hold no recording, the files of all folders below. A few tables in the folder itself that are not like
-    the recordings below, such as one of subjects, are no recordings then.
+    the recordings below, such as one of subjects, are no recordings then. With recordings in ``data``, no table in the
+    folder itself is one.
     """
     names: dict[Path, str] = {}
     for folder in places(root):
@@ -56,11 +57,20 @@ def files_in(root: Path) -> Files:
 def _alike(own: Collection[Path], below: Collection[Path], root: Path) -> bool:
     """Whether a table of the folder has the name of another file there or below, or the columns of one below."""
     stems = Counter(path.stem for path in (*root.iterdir(), *below))
-    columns = [_columns(path) for path in islice(below, _MOST_READ)] if own else []
-    return any(stems[path.stem] > 1 or _columns(path) in columns for path in own)
+    columns = [columns_of(path) for path in islice(below, _MOST_READ)] if own else []
+    return any(stems[path.stem] > 1 or columns_of(path) in columns for path in own)
 
 
-def _columns(path: Path) -> list[str]:
+def other_tables(root: Path, signals: Mapping[str, Path], known: Collection[str]) -> set[str]:
+    """The ids of tables in the folder itself that have no column in common with the recordings that are ``known``."""
+    some = islice((path for name, path in signals.items() if name in known), _MOST_READ)
+    columns = {column for path in some for column in columns_of(path)}
+    tables = {name: columns_of(path) for name, path in signals.items() if path.parent == root}
+    return {name for name, own in tables.items() if own and columns.isdisjoint(own)}
+
+
+def columns_of(path: Path) -> list[str]:
+    """The columns of a table; none of another file, or one that cannot be read."""
     try:
         return column_names(path) if path.suffix.lower() in _TABLES else []
     except (ValueError, OSError):
@@ -140,7 +150,10 @@ def _named(files: Iterable[Path], folder: Path) -> dict[Path, str]:
 
 def _signals(names: Mapping[Path, str], root: Path) -> dict[str, Path]:
     ours = {path for path in names if path.parent == root and path.stem in ANNOTATION_FILES}
+    known = recordings_among([path for path in names if path not in ours], root)
     found: dict[str, Path] = {}
-    for path in recordings_among([path for path in names if path not in ours], root):
+    if any(root / "data" in path.parents for path in known):
+        known = [p for p in known if p.parent != root or p.suffix.lower() not in _TABLES]
+    for path in known:
         found.setdefault(Path(names[path]).with_suffix("").as_posix(), path)
     return found

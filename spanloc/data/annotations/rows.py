@@ -263,10 +263,10 @@ def nearest(name: str, names: Sequence[str]) -> str:
     """The end of an error about an unknown name: those it may have meant.
 
     >>> nearest("wakl", ["sit", "walk"])
-    "; 'walk'?"
+    "; did you mean 'walk'?"
     """
-    near = get_close_matches(name, names, n=3, cutoff=0.6)
-    return f"; {' or '.join(map(repr, near))}?" if near else f"; there are {listed(names)}"
+    near = " or ".join(map(repr, get_close_matches(name, names, n=3, cutoff=0.6)))
+    return f"; did you mean {near}?" if near else f"; there are {listed(names)}"
 
 
 def misspelt(name: str, names: Sequence[str]) -> str:

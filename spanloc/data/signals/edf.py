@@ -174,7 +174,10 @@ def _header(path: Path) -> EdfHeader:
     if num_records < 1:
         raise ValueError(f"{where}: has {num_records} records; wanted at least one")
     if num_records > there:
-        raise ValueError(f"{where}: has {there} records; its header says {num_records}")
+        raise ValueError(
+            f"{where}: the file is incomplete: its header announces {num_records} blocks of data, it has {there}; "
+            "copy it again"
+        )
     if begin[192:197] in (b"EDF+D", b"BDF+D"):
         with reading(path, kind):
             continuous = read(path).is_continuous

@@ -191,7 +191,10 @@ def differences(facts: Facts) -> Iterator[Finding]:
     # Channels that have names are found by them, in whatever order.
     known = [tuple(sorted(s.channels)) if s.channels else s.num_channels for s in signals]
     usual = _most_frequent(known)
-    odd_channels = [channels != known[usual] for channels in known]
+    odd_channels = [
+        channels != known[usual] and getattr(s, "choice", None) is None
+        for s, channels in zip(signals, known, strict=True)
+    ]
     names = [
         ", ".join(s.channels or (f"{counted(s.num_channels, 'channel')} without names",))
         for s in signals

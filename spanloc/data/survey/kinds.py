@@ -66,8 +66,8 @@ _KINDS = {
         "Training resamples all to the most frequent rate, or to data.rate."),
     "different channels": (
         "warning", "recording", "with other channels than most",
-        "Training takes the channels that all recordings have by name, and stops if fewer than half are left: "
-        "rename the others. Choose channels without names by number, such as data.channels=[0]."),
+        "Training uses only channels that have the same name in all recordings, and stops if these are fewer than "
+        "half. Rename channels, or choose them by position: data.channels=[0,1]."),
     "constant channel": (
         "warning", "channel", "constant over a recording (once for each such recording)",
         "Look for a sensor that was off; a channel that is constant everywhere can be left out."),
@@ -97,8 +97,8 @@ _KINDS = {
         f"Correct their ends, or leave them out: data.bad_spans=drop. If they are {MOMENTS}."),
     "span: past the end": (
         "error", "span", "past the end of the recording",
-        "Check the rate, the duration and the unit of the ends; data.bad_spans=clip cuts off what is "
-        "outside."),
+        "Check the rate of the recording, the durations, and the unit of the times; data.bad_spans=clip cuts off "
+        "what is outside."),
     "span: before the start": (
         "error", "span", "before the start of the recording",
         "Check the offset of the annotations against the recording."),
@@ -115,7 +115,7 @@ _KINDS = {
         "Join or part them: the model reports only one of two that overlap much."),
     "overlap: different labels": (
         "note", "pair", "of overlapping spans of different labels",
-        "task=detection learns both; task=single has one span a recording."),
+        "Nothing to do: task=detection (the default) learns overlapping spans."),
     "split": (
         "warning", "span", "ending one step before another of the same label begins",
         "If both are one span, give the step between them this label too, or write one row for both."),

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from spanloc.data.annotations.problems import mostly_lost
 from spanloc.data.annotations.rows import BadSpan, Case
+from spanloc.data.quotes import quoted
 from spanloc.data.survey.facts import Facts, fitting
 from spanloc.data.survey.kinds import FEW, RARE, SHORT, finding
 from spanloc.data.survey.result import MOST_CASES, Finding, LabelSpans
@@ -13,6 +15,8 @@ from spanloc.files import counted
 
 # Spans of the most frequent label over those of the rarest.
 _IMBALANCE = 100
+# Share of the annotated time that a state covers, in which the spans of other labels lie.
+_MOST_OF_IT = 0.5
 # Shares of the annotated training time: where spans cover less, nearly all is background; where more, nearly nothing.
 _COVERED, _FILLED = 0.005, 0.99
 #: Kinds of findings about labels with few spans in training.
@@ -114,7 +118,8 @@ def span_findings(facts: Facts) -> Iterator[Finding]:
     ):
         found = pairs(spans, same_label=same)
         cases = (facts.of_span(spans.loc[i], f" and {facts.span(spans.loc[j])}") for i, j in found)
-        yield from finding(kind, cases, count)
+        for one in finding(kind, cases, count):
+            yield one if same else replace(one, advice=one.advice + _state(facts.labels))
     short = spans[sizes < SHORT - 1e-3]
     yield from finding("short spans", facts.of_spans(short), len(short))
     # Less than a step may stick out, as at the ends of a recording.
@@ -124,6 +129,16 @@ def span_findings(facts: Facts) -> Iterator[Finding]:
         for _, row in outside.iterrows()
     )
     yield from finding("outside of annotated", cases, len(outside))
+
+
+def _state(labels: Sequence[LabelSpans]) -> str:
+    """A sentence about a label that covers most of the time, such as a stage of sleep; or nothing."""
+    return "".join(
+        f" If {one.name!r}, which covers {100 * one.coverage:.0f} % of the time, is only the background of the "
+        f"others, set 'data.background=[{quoted(one.name)}]'."
+        for one in labels
+        if one.coverage > _MOST_OF_IT
+    )
 
 
 def end_findings(facts: Facts) -> Iterator[Finding]:
