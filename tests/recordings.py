@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from spanloc.data import read_annotations
+from spanloc.data.annotations.written import content_of
 
 RATE = 50
 
@@ -85,6 +86,11 @@ def error_of(folder, **options):
         read_annotations(folder, **options)
     assert str(caught.value).isprintable()
     return str(caught.value)
+
+
+def write(found, file, kind):
+    """Spans that were found, as a file."""
+    file.write_bytes(content_of(found, file, kind))
 
 
 def exported(file):

@@ -85,11 +85,9 @@ def run(config: DictConfig) -> None:
     totals = ", ".join(f"{counted(count, 'kind')} of {severity}" for severity, count in counts)
     if result.of("error"):
         raise ValueError(f"{root}: {totals}; the page is {folder / 'check.html'}")
-    console = plain_console()
-    console.print(f"{totals}.", highlight=False)
-    console.print(f"The page is {folder / 'check.html'}", soft_wrap=True)
-    if apart:
-        console.print(f"All annotations in one file, in seconds: {file}", soft_wrap=True)
+    lines = [f"{totals}.", f"The page is {folder / 'check.html'}"]
+    lines += [f"All annotations in one file, in seconds: {file}"] * apart
+    plain_console().print(*lines, sep="\n")
 
 
 @contextmanager
@@ -165,21 +163,23 @@ def _recipe(
     """Notes on the data and choices of settings in training, or the error that would stop it; and its subsets."""
     if result.of("error"):
         return [], [], [], {}
-    from spanloc.cli.run.settings import choices_for
+    from spanloc.cli.run.settings import prepared_in
 
+    config = compose("train", overrides=with_own_data(texts), return_hydra_config=True)
+    config.data.root = result.root
     try:
-        found, data = choices_for(texts, result.root)
+        _, data, choices, notes = prepared_in(config, run_folder())
     except (ValueError, OSError) as error:
         advice = "Change the data or the settings."
         stop = Finding("error", "training", f"training would stop: {error}", 1, advice)
         return [], [], [stop], {}
-    lines = [f"{place} = {value}: {reason}" for place, value, reason in found]
-    return [*data.notes], lines, [], data.subsets
+    lines = [f"{place} = {value}: {reason}" for place, value, reason in choices]
+    return notes, lines, [], getattr(data, "subsets", {})
 
 
 def _show(result: Survey, recipe: Sequence[tuple[str, Sequence[str]]]) -> None:
     console = plain_console()
-    console.print(f"{result.root}: {overview(result)}", soft_wrap=True, highlight=False)
+    console.print(f"{result.root}: {overview(result)}")
     if result.num_recordings:
         for table in (part_table(result), label_table(result)):
             show_table(console, table, notes=True)
@@ -188,8 +188,7 @@ def _show(result: Survey, recipe: Sequence[tuple[str, Sequence[str]]]) -> None:
         severity, rest = first.split(":", 1)
         more = (f"\n{line}" for line in others)
         text = Text.assemble((severity, _STYLES[severity]), f":{rest}", *more)
-        console.print(text, soft_wrap=True)
+        console.print(text)
     for heading, lines in recipe:
-        console.print(Text(heading, "bold"))
-        for line in lines:
-            console.print(Text(line), soft_wrap=True)
+        console.print(heading, style="bold")
+        console.print(*lines, sep="\n")

@@ -215,7 +215,7 @@ def report_fit(
     what = "The model with the options taken"
     if not fitted.settings:
         what = "None of these options helped, so this model has none of them"
-    console.print(f"{what}: {to}", soft_wrap=True)
+    console.print(f"{what}: {to}")
 
 
 def _outcome(tried: Tried, recordings: int) -> str:

@@ -180,11 +180,7 @@ def write_evaluation(
     for name, errors in diagnosis["classes"].items():
         errors["first"] = surest["classes"][name]["first"]
     scores = ScoreResult(
-        metrics={
-            name.removeprefix(f"{subset}/"): value
-            for name, value in found.items()
-            if name.startswith(f"{subset}/")
-        }
+        metrics={name.removeprefix(f"{subset}/"): value for name, value in found.items()}
         | _by_label(found, rows, classes),
         diagnosis=diagnosis,
         num_sequences=len(evaluated.targets.ids),

@@ -107,14 +107,11 @@ def set_up(
     return str(subset)
 
 
-def _columns(settings: dict[str, Any]) -> dict[str, Any]:
-    return dict(settings.get("columns") or {})
-
-
 def _has_columns_of(trained: dict[str, Any], datamodule: Any) -> bool:
     """True where a folder is read with the names of columns of training."""
-    columns = _columns(trained)
-    return bool(columns) and columns == _columns(getattr(datamodule, "reading", {}))
+    settings = (trained, getattr(datamodule, "reading", {}))
+    columns, now = (dict(some.get("columns") or {}) for some in settings)
+    return bool(columns) and columns == now
 
 
 def _is_same(root: str, other: str | Path) -> bool:

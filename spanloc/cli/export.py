@@ -48,12 +48,10 @@ def run(config: DictConfig) -> None:
             most = Difference(*map(max, most, found))
 
     console, stages = plain_console(), itertools.count(1)
-    console.print(
-        "Exporting the model: half a minute, or some minutes on a busy machine", soft_wrap=True
-    )
+    console.print("Exporting the model: half a minute, or some minutes on a busy machine")
 
     def progress(stage: str) -> None:
-        console.print(f"{next(stages)} of 4: {stage}", soft_wrap=True, highlight=False)
+        console.print(f"{next(stages)} of 4: {stage}")
 
     export(task, file, config.format, opset=config.opset, check=check, progress=progress)
     progress("measuring the time of both")
@@ -111,8 +109,8 @@ def _show(
     ):
         table.add_row(*row)
     console = plain_console()
-    console.print(table)
+    console.print(table, soft_wrap=False)
     note = f"Compared on {what}, also as a batch of 7 and as one step; times are medians of 20, "
     note += f"of one sequence on the CPU, torch with {counted(torch.get_num_threads(), 'thread')}."
-    console.print(note, soft_wrap=True, highlight=False)
-    console.print(f"The file is {file}", soft_wrap=True)
+    console.print(note)
+    console.print(f"The file is {file}")

@@ -20,14 +20,13 @@ from spanloc.cli.predict_files import (
     check_classes,
     check_outputs,
     figure_path,
-    left_out,
     outputs,
     result_path,
 )
 from spanloc.cli.predict_notes import Notes, note_on_rate
 from spanloc.config.build import as_names
 from spanloc.config.checkpoint import file_of
-from spanloc.data.annotations.written import FORMATS, Found, content_of, joint, rounded, write
+from spanloc.data.annotations.written import FORMATS, Found, content_of, joint, rounded
 from spanloc.data.inputs import CHOOSE, CONVERT, LACKS_HIGH, Note, open_recording
 from spanloc.data.signals import Signal
 from spanloc.data.signals.clock import start_of
@@ -59,9 +58,7 @@ def run(config: DictConfig) -> None:
     formats = _formats(settings)
     start = None if settings["start"] is None else _moment(settings["start"])
     recordings = find_recordings(as_names(settings["input"]))
-    without, lines = left_out(formats, recordings)
-    pictures = {name: settings[name] for name in ("plot", "view")}
-    written = outputs(folder, recordings, formats, without, **pictures)
+    written = outputs(folder, recordings, formats, settings["plot"], settings["view"])
     check_outputs(folder, written, recordings)
     checkpoints, shifts = as_names(settings["checkpoint"]), settings["tta"]["shifts"]
     task = load_models(checkpoints, shifts=shifts, allow=settings["allow"])
@@ -85,7 +82,7 @@ def run(config: DictConfig) -> None:
     notes = Notes(len(recordings))
     task.on_notes = notes.add
 
-    def note(error: Exception | str, name: str = "") -> None:
+    def note(error: Exception, name: str) -> None:
         text = f"{name}: {error}" if isinstance(error, OverflowError) else str(error)
         text, _, advice = text.partition(CHOOSE)
         if advice not in advised:  # once, also of many recordings
@@ -97,8 +94,6 @@ def run(config: DictConfig) -> None:
             for line in problems if len(problems) == 2 else problems[-1:]:
                 log.error("%s", line)
 
-    for line in lines:
-        note(line)
     if line := note_on_rate(task, settings["rate"]):
         log.warning("%s", line)
     for recording in with_progress(recordings, len(recordings), "recordings"):
@@ -109,9 +104,11 @@ def run(config: DictConfig) -> None:
                 journal.add(recording, one)
             found.append(one)
             for name, together in formats.items():
-                if not together and one.id not in without[name]:
-                    with journal.writing(path := result_path(folder, name, one.id)):
-                        write([one], path, name)
+                if not together:
+                    path = result_path(folder, name, one.id)
+                    _write_those_that_fit(
+                        [one], partial(content_of, path=path, kind=name), path, journal, note
+                    )
             if settings["plot"]:
                 with journal.writing(path := figure_path(folder, one.id)):
                     _plot(task, one, settings, path)
@@ -122,9 +119,10 @@ def run(config: DictConfig) -> None:
         log.log(logging.WARNING if warns else logging.INFO, "%s", line)
     for name, together in formats.items():
         if together:
-            path, held = result_path(folder, name), [o for o in found if o.id not in without[name]]
-            content = partial(content_of, path=path, kind=name)
-            _write_those_that_fit(held, content, path, journal, note)
+            path = result_path(folder, name)
+            _write_those_that_fit(
+                found, partial(content_of, path=path, kind=name), path, journal, note
+            )
     if settings["view"]:
         path = folder / "view.html"
         if len(found) > _MOST_IN_VIEW:
@@ -140,7 +138,7 @@ def run(config: DictConfig) -> None:
         if silent and settings["min_score"]:
             why = f"scores {settings['min_score']:g} or more; a lower min_score writes weaker ones"
             text = f"no span of {listed(silent, 5)} {why}\n{text}"
-        plain_console().print(text, soft_wrap=True, highlight=False)
+        plain_console().print(text)
         log_to_file(text)
     if len(problems) > 1:
         places = f"named above and in {folder / 'predict.log'}"
@@ -235,7 +233,6 @@ def _plot(task: SpanLocalizer, found: Found, settings: dict[str, Any], path: Pat
     from spanloc.plots import save_figure
     from spanloc.plots.recording import recording_figure
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     shown = _shown(task, found, settings)
     save_figure(recording_figure(shown, threshold=settings["min_score"]), path)
 

@@ -1,10 +1,10 @@
 """The files that ``spanloc-predict`` will write, checked before it predicts anything."""
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from spanloc.data.annotations.written import instead_of_label, instead_of_name, suffix_of
+from spanloc.data.annotations.written import instead_of_label, suffix_of
 from spanloc.files import counted, shown
 from spanloc.inference.journal import results_of
 from spanloc.inference.recordings import Recording
@@ -34,33 +34,14 @@ def check_classes(formats: Iterable[str], classes: Iterable[str]) -> None:
                 )
 
 
-def left_out(
-    formats: Mapping[str, bool], recordings: Sequence[Recording]
-) -> tuple[dict[str, set[str]], list[str]]:
-    """The ids that each format cannot hold, and a line about each of them; joint formats are true."""
-    found: dict[str, set[str]] = {name: set() for name in formats}
-    lines = []
-    for name in formats:
-        for recording in recordings:
-            if (wanted := instead_of_name(name, recording.id)) is not None:
-                found[name].add(recording.id)
-                lines.append(
-                    f"{recording.path}: left out of format {name}: id is {shown(recording.id)}; "
-                    f"wanted {wanted}"
-                )
-    return found, lines
-
-
 def outputs(
     folder: Path,
     recordings: Sequence[Recording],
     formats: Mapping[str, bool],
-    without: Mapping[str, Collection[str]],
-    *,
     plot: bool,
     view: bool,
 ) -> Iterator[tuple[Path, str]]:
-    """Every file that a run will write, with a description; the arguments are as in :func:`left_out`."""
+    """Every file that a run will write, with a description; a format is true where a file holds all recordings."""
     for name in _OF_THE_RUN:
         yield folder / name, f"{name} of the run"
     for name, together in formats.items():
@@ -68,9 +49,8 @@ def outputs(
             yield result_path(folder, name), f"format {name} of all recordings"
             continue
         for recording in recordings:
-            if recording.id not in without[name]:
-                what = f"format {name} of {shown(recording.id)}"
-                yield result_path(folder, name, recording.id), what
+            what = f"format {name} of {shown(recording.id)}"
+            yield result_path(folder, name, recording.id), what
     if plot:
         for recording in recordings:
             yield figure_path(folder, recording.id), f"the figure of {shown(recording.id)}"

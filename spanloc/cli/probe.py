@@ -37,7 +37,7 @@ from spanloc.convergence import (
     section,
 )
 from spanloc.convergence.anatomy import LENGTHS
-from spanloc.files import require_whole
+from spanloc.files import record, require_whole
 from spanloc.losses import SpanLoss
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,11 @@ def run(config: DictConfig) -> None:
     span_loss = checked(span_loss)
     settings = plain["descent"]
     target = torch.tensor(settings["target"], dtype=torch.float64)
-    starts = _starts(settings, target, plain["seed"])
+    if (given := settings["starts"]) is not None:
+        starts = torch.tensor(given, dtype=torch.float64)
+    else:
+        some, spread = settings["num_pairs"], float(settings["spread"])
+        starts = random_starts(target, some, spread=spread, seed=plain["seed"])
     rules = _rules(settings, span_loss, starts, target)
 
     console, sweep = plain_console(), HydraConfig.get().mode == RunMode.MULTIRUN
@@ -70,7 +74,7 @@ def run(config: DictConfig) -> None:
     descent = DescentResult.of(descents, starts, target, settings["last"])
     probe_tables.show_descent(name, descent, anatomies, console)
     page = "docs/why-gradients-are-not-zero.md"
-    console.print(f"Why a loss of zero may have a gradient: {page}", highlight=False)
+    console.print(f"Why a loss of zero may have a gradient: {page}")
     result = ProbeResult(
         span_loss=name,
         precision=precision,
@@ -89,10 +93,10 @@ def run(config: DictConfig) -> None:
     across = section(span_loss, float(target[1] - target[0]))
     trajectories = Trajectories.of(starts, target, across, descents)
     probe_files.write(folder, result, trajectories, descents)
-    console.print(f"Everything is in {folder}", soft_wrap=True)
+    console.print(f"Everything is in {folder}")
     if sweep:
         probe_files.write_joint(folder.parent)
-        console.print(f"All losses so far are in {folder.parent}", soft_wrap=True)
+        console.print(f"All losses so far are in {folder.parent}")
     log.info("took %.1f s", time.perf_counter() - begin)
 
 
@@ -105,7 +109,7 @@ def _descents(
     for number, (name, rule) in enumerate(rules.items(), 1):
         text = f"descent {number} of {len(rules)}: {name}"
         if not console.is_terminal and (number == 1 or time.perf_counter() - begin > _QUICK):
-            console.print(text, highlight=False)
+            console.print(text)
         with console.status(Text(text)):
             found[name] = rule(starts, target.expand_as(starts))
     return found
@@ -114,50 +118,38 @@ def _descents(
 def _check(plain: dict[str, Any]) -> None:
     check(plain)
     settings = plain["descent"]
-    lengths, spread, target = plain["lengths"], settings["spread"], settings["target"]
-    starts, rules = settings["starts"], settings["rules"]
     require_whole("seed", plain["seed"], 0, 2**32 - 1)
     require_whole("descent.num_pairs", settings["num_pairs"], 1, _MOST_PAIRS)
     require_whole("descent.num_steps", settings["num_steps"], 1, _MOST_STEPS)
     require_whole("descent.last", settings["last"], 1, _MOST_STEPS)
     within = f"above {LENGTHS[0]:g} and up to {LENGTHS[1]:g}"
-    near = _is_number(spread) and 0 < spread <= _MOST_SPREAD
-    ordered = _is_span(target) and _is_length(target[1] - target[0])
+    lengths = record(list[float], plain["lengths"], "lengths")
+    spread = record(float, settings["spread"], "descent.spread")
+    target = record(list[float], settings["target"], "descent.target")
+    starts = record(list[list[float]] | None, settings["starts"], "descent.starts")
     for name, value, good, wanted in (
-        ("lengths", lengths, _are(_is_length, lengths), f"a list of numbers {within}"),
-        ("descent.spread", spread, near, f"a number above 0 and up to {_MOST_SPREAD:g}"),
-        ("descent.target", target, ordered, f"[start, end], start before end, of a length {within}"),
-        ("descent.starts", starts, starts is None or _are(_is_span, starts),
+        ("lengths", lengths, lengths and all(map(_is_length, lengths)), f"numbers {within}"),
+        ("descent.spread", spread, 0 < spread <= _MOST_SPREAD, f"a number above 0 and up to {_MOST_SPREAD:g}"),
+        ("descent.target", target, _is_span(target) and _is_length(target[1] - target[0]),
+         f"[start, end], start before end, of a length {within}"),
+        ("descent.starts", starts, starts is None or (starts and all(map(_is_span, starts))),
          "null or a list of [start, end]"),
     ):  # fmt: skip
         if not good:
             raise ValueError(f"{name} is {value!r}; wanted {wanted}")
     require_whole("number of lengths", len(lengths), 1, _MOST_LENGTHS)
     require_whole("number of descent.starts", len(starts or ()), 0, _MOST_PAIRS)
+    rules = settings["rules"]
     if not isinstance(rules, dict) or not any(rules.values()):
         raise ValueError("descent.rules is empty; wanted at least one rule")
 
 
-def _are(good: Callable[[Any], bool], values: Any) -> bool:
-    return isinstance(values, list) and bool(values) and all(map(good, values))
+def _is_length(value: float) -> bool:
+    return LENGTHS[0] < value <= LENGTHS[1]
 
 
-def _is_length(value: Any) -> bool:
-    return _is_number(value) and LENGTHS[0] < value <= LENGTHS[1]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_span(value: Any) -> bool:
-    return _are(_is_number, value) and len(value) == 2
-
-
-def _starts(settings: dict[str, Any], target: Tensor, seed: int) -> Tensor:
-    if settings["starts"] is not None:
-        return torch.tensor(settings["starts"], dtype=torch.float64)
-    return random_starts(target, settings["num_pairs"], spread=float(settings["spread"]), seed=seed)
+def _is_span(value: list[float]) -> bool:
+    return len(value) == 2 and all(map(math.isfinite, value))
 
 
 def _rules(

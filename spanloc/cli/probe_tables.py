@@ -169,13 +169,13 @@ def _table(columns: Sequence[str]) -> Table:
 
 def _print(console: Console, title: str, table: Table) -> None:
     # As a title of the table it would be wrapped to the table's width.
-    console.print(title, style="bold", highlight=False)
-    console.print(table)
+    console.print(title, style="bold")
+    console.print(table, soft_wrap=False)
 
 
 def _read(console: Console, *lines: str) -> None:
     for line in lines:
-        console.print(Padding(line, (0, 0, 0, 2), style="italic"), highlight=False)
+        console.print(Padding(line, (0, 0, 0, 2), style="italic"), soft_wrap=False)
     console.print()
 
 

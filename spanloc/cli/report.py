@@ -3,13 +3,13 @@
 import time
 
 from omegaconf import DictConfig
-from rich.text import Text
 
 from spanloc import plots, reports
 from spanloc.cli.frame.folder import run_folder
 from spanloc.cli.frame.show import MOST_PRINTED, plain_console, show_rest, show_table
 from spanloc.config.build import as_names
 from spanloc.files import write_text
+from spanloc.reports.learning_curve import lines
 
 
 def run(config: DictConfig) -> None:
@@ -23,11 +23,8 @@ def run(config: DictConfig) -> None:
     runs = reports.find_runs(places, now=now)
     groups = reports.group_runs(runs)
     curves = reports.learning_curves(groups)
-    for name, text in (
-        ("report.html", reports.page(runs, groups, now=now, curves=curves)),
-        ("report.md", reports.markdown(runs, groups, now=now, curves=curves)),
-    ):
-        write_text(folder / name, text)
+    write_text(folder / "report.html", reports.page(runs, groups, now=now, curves=curves))
+    write_text(folder / "report.md", reports.markdown(runs, groups, now=now, curves=curves))
     for number, (metric, same) in enumerate(reports.by_metric(curves).items()):
         figure = plots.learning_curve(same, metric)
         if figure is not None:
@@ -38,13 +35,10 @@ def run(config: DictConfig) -> None:
     show_table(console, reports.group_table(groups), notes=True)
     comparison = reports.comparison_table(groups)
     show_table(console, comparison, notes=not comparison.rows)
-    for curve in curves:
-        named = f"{curve.label}: " if len(curves) > 1 else ""
-        console.print(Text(f"{named}{curve.sentences()}"), soft_wrap=True)
+    for line in lines(curves):
+        console.print(line)
     others = [run for run in runs if run.state != "finished" or run.problems]
     for run in others[:MOST_PRINTED]:
-        console.print(
-            Text(f"{run.state}: {run.name} {'; '.join(run.remarks)}".rstrip()), soft_wrap=True
-        )
+        console.print(f"{run.state}: {run.name} {'; '.join(run.remarks)}".rstrip())
     show_rest(console, len(others))
-    console.print(f"The page is {folder / 'report.html'}", soft_wrap=True)
+    console.print(f"The page is {folder / 'report.html'}")

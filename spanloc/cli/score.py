@@ -98,10 +98,8 @@ def run(config: DictConfig) -> None:
     )
     write_scores(scores, folder)
     console = plain_console()
-    for line in (f"{reports.count_rows(scores)}.", summary(scores)):
-        console.print(line, soft_wrap=True, highlight=False)
-    for line in scores.notes:
-        console.print(f"Note: {line}.", soft_wrap=True, highlight=False)
+    notes = (f"Note: {line}." for line in scores.notes)
+    console.print(f"{reports.count_rows(scores)}.", summary(scores), *notes, sep="\n")
     first, *others = reports.score_tables(scores)
     show_table(console, first, most=len(first.rows), notes=True)
     for table in others:
@@ -110,7 +108,7 @@ def run(config: DictConfig) -> None:
         show_table(console, reports.oracle_table(scores.oracles), notes=True)
     if len(found.classes) > 1:
         show_table(console, reports.confusion_table(scores), notes=True)
-    console.print(f"The page is {folder / 'scores.html'}", soft_wrap=True)
+    console.print(f"The page is {folder / 'scores.html'}")
 
 
 def write_scores(scores: reports.ScoreResult, folder: Path, whose: str = "") -> None:

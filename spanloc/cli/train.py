@@ -57,7 +57,7 @@ def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
         raise ValueError("the data have no sequences to test on; test=false goes without")
     wanted_options(plain["fit_decode"])
     task = task_of(plain)
-    check_objective(plain, task)
+    check_objective(plain)
     complete(plain, task, datamodule)
     if plain["ckpt_path"] is not None and has_nothing_to_do(plain, folder):
         return objective_value(plain, stored(folder / "metrics.json"))
@@ -118,7 +118,9 @@ def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
                 [evaluated_on(datamodule.test_set, "Tested", datamodule)] if plain["test"] else []
             )
             lines = [*tested, *gradient_lines(trainer.callbacks, datamodule)]
-            _show_result(results.metrics, path, folder, lines, _needed(plain))
+            # Prediction leaves out losses and what trains.
+            needed = _roots(plain, ("optimizer", "scheduler", "criterion.")) - {"spanloc"}
+            _show_result(results.metrics, path, folder, lines, needed)
     return objective_value(plain, results.metrics)
 
 
@@ -216,16 +218,10 @@ def _fit_decode(
     trainer.strategy.barrier()
 
 
-def _roots(plain: dict[str, Any]) -> set[str]:
-    return {node["_target_"].split(".")[0] for _, node in targets(plain["module"])}
-
-
-def _needed(plain: dict[str, Any]) -> set[str]:
-    """The packages beside spanloc that prediction needs; losses and what trains are left out then."""
-    training = ("optimizer", "scheduler", "criterion.")
+def _roots(plain: dict[str, Any], without: tuple[str, ...] = ()) -> set[str]:
+    """The packages of the parts of a model, but for those at some places."""
     nodes = targets(plain["module"])
-    found = {node["_target_"].split(".")[0] for at, node in nodes if not at.startswith(training)}
-    return found - {"spanloc"}
+    return {node["_target_"].split(".")[0] for at, node in nodes if not at.startswith(without)}
 
 
 def _test(
@@ -269,8 +265,7 @@ def _show_result(
     command = f"spanloc-predict {shlex.quote(f'checkpoint={given}')} input=FILES"
     if allow:
         command += f" 'allow=[{','.join(sorted(allow))}]'"
-    for line in (*lines, f"Next, find spans in new recordings: {command}"):
-        plain_console().print(line, soft_wrap=True)
+    plain_console().print(*lines, f"Next, find spans in new recordings: {command}", sep="\n")
 
 
 def _warn_of_several(task: SpanLocalizer, datamodule: SpanDataModule) -> None:

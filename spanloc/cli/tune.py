@@ -229,16 +229,14 @@ def _importances(study: SharedStudy) -> dict[str, float]:
 
 
 def _show(result: StudyResult, folder: Path) -> None:
-    console = plain_console()
-    console.print(f"{result.summary()}.")
+    lines = [f"{result.summary()}."]
     if result.best is not None:
         best = next(t for t in result.trials if t.number == result.best)
-        where = trial_folder(folder, best.number)
-        console.print(
-            f"The best is trial {best.number}, {result.objective} {best.value:.4f}. To train it:"
-        )
-        console.print(f"  {result.command}", soft_wrap=True)
-        console.print("To test the model of this trial without training again:")
-        checkpoint = shlex.quote(f"checkpoint={where / 'best.ckpt'}")
-        console.print(f"  spanloc-evaluate {checkpoint}", soft_wrap=True)
-    console.print(f"The page is {folder / 'study.html'}", soft_wrap=True)
+        checkpoint = f"checkpoint={trial_folder(folder, best.number) / 'best.ckpt'}"
+        lines += [
+            f"The best is trial {best.number}, {result.objective} {best.value:.4f}. To train it:",
+            f"  {result.command}",
+            "To test the model of this trial without training again:",
+            f"  spanloc-evaluate {shlex.quote(checkpoint)}",
+        ]
+    plain_console().print(*lines, f"The page is {folder / 'study.html'}", sep="\n")

@@ -68,7 +68,8 @@ class TrainingFacts:
             num_longer=num_longer,
             num_spans=sum(counts),
             num_classes=facts.num_classes,
-            one_each=set(counts) == {1},
+            # A recording with one span is not divided: the parts of others have lost some.
+            one_each=set(counts) == {1} and not getattr(datamodule, "in_parts", False),
             slow=getattr(datamodule, "slow", False),
             counts=counts,
             short_label=short_label,

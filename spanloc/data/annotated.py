@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from spanloc.data.held_out import (
 from spanloc.data.inputs import facts_of
 from spanloc.data.quotes import as_mapping
 from spanloc.data.sequences import AnnotatedSequences, TiledSequences, change_ratio, offset_share
-from spanloc.data.signals import ArraySignal, NpySignal
+from spanloc.data.signals import ArraySignal, NpySignal, Stretch
 from spanloc.data.sound import features_for, note_on_sound, require_features
 from spanloc.data.transforms import DrawsOthers, Transform, Transformed
 from spanloc.data.uniform import late_beginnings, uniform, with_features
@@ -267,6 +268,9 @@ class AnnotatedData(SpanDataModule):
             self.input = facts_of(
                 first.signal, first.timeline, name, options, self.missing, time, self.channels
             )
+            if len({tuple(record.signal.channels or ()) for record in records}) > 1:
+                # Chosen by number, under several names.
+                self.input = replace(self.input, channels=None)
         if name is not None:
             records = [with_features(record, name, options) for record in records]
         subsets = {name: [r for r in records if r.subset == name] for name in SUBSETS}
@@ -285,6 +289,8 @@ class AnnotatedData(SpanDataModule):
         )
         self.notes += notes
         train, self._val, self._test = self.subsets.values()
+        #: True where recordings are divided in time.
+        self.in_parts = any(isinstance(record.signal, Stretch) for record in train)
         self._all_train, self._train = train, nested_share(train, self.train_share, self.seed)
         #: Recordings that are trained on.
         self.num_trained = len(self._train)

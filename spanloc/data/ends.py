@@ -18,7 +18,8 @@ from spanloc.structures import Timeline
 def cut_ends(records: Sequence[Record], share: float) -> tuple[list[Record], list[Record]]:
     """Recordings without their ends, and the ends: about that share of the time and of the spans of each.
 
-    Where no place fits, or the rest of all would lack a label, a recording stays whole.
+    A recording stays whole where no place fits, where its end would be more than half of it, or where the rest
+    of all would lack a label.
     """
     left = _known(records)
     rests, ends = [], []
@@ -27,7 +28,8 @@ def cut_ends(records: Sequence[Record], share: float) -> tuple[list[Record], lis
         with suppress(ValueError):
             first, end = cut_at_the_end(record, share)
             lost = _known([record]) - _known([first])
-            if all(left[label] > count for label, count in lost.items()):
+            fits = end.num_steps <= record.num_steps / 2
+            if fits and all(left[label] > count for label, count in lost.items()):
                 rest, own = first, [end]
                 left -= lost
         rests.append(rest)
@@ -52,8 +54,8 @@ def cut_at_the_end(record: Record, share: float) -> tuple[Record, Record]:
     places, held = places[fits], held[fits]
     if not len(places):
         raise ValueError(
-            f"{record.id!r} is the only recording, and has {counted(count, 'span')}: no part of it can be "
-            "held out; set data.val_share=0, data.test_share=0 and test=false"
+            f"no part of {record.id!r}, which has {counted(count, 'span')}, can be held out, and no other recording "
+            "is left; set data.val_share=0, or data.test_share=0 and test=false too"
         )
     off = (held - share).abs() + (1 - places / steps - share).abs()
     middle = round(places[off.argmin()].item())

@@ -13,7 +13,7 @@ def required_fold(folds: int | None, fold: int | None) -> tuple[int, int] | None
     """The fold to evaluate on and the number of folds, checked; None for two None."""
     if folds is None and fold is None:
         return None
-    if folds is None or fold is None or folds < 2 or fold not in range(folds):
+    if not (isinstance(folds, int) and folds > 1 and fold is not None and fold in range(folds)):
         raise ValueError(
             f"data.folds is {folds} and data.fold is {fold}; wanted a number of folds, 2 or more, and one of "
             "them, from 0, such as data.folds=5 data.fold=0"

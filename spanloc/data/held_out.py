@@ -144,11 +144,9 @@ def held_out_note(records: Sequence[Record], what: str, others: Sequence[Record]
     """A note of the recordings that are held out from the others."""
     why = ""
     if records and isinstance(records[0].signal, Stretch):
-        why = (
-            "; there is no other recording"
-            if len(records) == 1
-            else "; there are too few recordings to hold out whole ones"
-        )
+        alone = len({record.id for record in (*records, *others)}) == 1
+        few = "there are too few recordings to hold out whole ones"
+        why = f"; {'there is no other recording' if alone else few}"
     elif {record.subject for record in records} & {record.subject for record in others} - {None}:
         why = "; other recordings of the same subjects are trained on"
     return f"held out for {what}: {named(records, others)}{why}"

@@ -174,14 +174,14 @@ class _Fit:
         """Try to calibrate the scores, and give the change that it makes: none where it does not help."""
         found, true = self.now
         right = matches(found, true) >= 0
-        if right.all() or not right.any():
-            all_of = "right" if right.any() else "wrong"
+        groups = groups_in_time(found, len(self.collected))
+        names = np.unique(groups)
+        if right.all() or not right.any() or len(names) < 2:
+            all_of = "right" if right.all() else "wrong" if not right.any() else "of one recording"
             self.notes.append(f"calibration: all predictions are {all_of}")
             return {}
-        groups = groups_in_time(found, len(self.collected))
         made, crossed = cross_fitted(found, right, groups, self.num_labels, self.kind)
         gains = (found.scores.numpy() - right) ** 2 - (crossed.numpy() - right) ** 2
-        names = np.unique(groups)
         error = jackknife([gains[groups != group].mean() for group in names])
         # Maps that differ from group to group mix up a ranking, which one map leaves as it is.
         before, shown = figures(*self.now), figures(replace(found, scores=crossed), true)

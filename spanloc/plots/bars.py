@@ -11,7 +11,8 @@ from spanloc.plots.style import Colour
 #: Meaning of the colours and heights, for a legend.
 MEANING = "pale: a low score; thin: overlapping, the higher score above"
 _MOST_LANES = 3
-_NARROW = 150  # of such bars fill the axes: of about 7 pixels
+# Shares of the width of the axes: what parts spans that touch, and the least that is visible.
+_GAP, _LEAST = 1 / 1000, 1 / 400
 
 
 def draw_bars(axes: Axes, y: float, spans: Sequence[tuple[float, float, float, Colour]]) -> None:
@@ -21,18 +22,15 @@ def draw_bars(axes: Axes, y: float, spans: Sequence[tuple[float, float, float, C
     above, in up to three lanes. Within a lane, the last one is on top.
     """
     lanes = _lanes([(start, end, score) for start, end, score, _ in spans])
+    width = float(np.ptp(axes.get_xlim()))
     for lane, count in sorted({*lanes}):
         mine = [span for span, own in zip(spans, lanes, strict=True) if own == (lane, count)]
-        bars = [(start, end - start) for start, end, *_ in mine]
+        bars = [(start, max(end - start - _GAP * width, _LEAST * width)) for start, end, *_ in mine]
         colours = [paler(colour, score) for *_, score, colour in mine]
-        # A white line parts spans that touch; one of their own colour keeps narrow spans visible.
-        edges = [
-            "white" if size * _NARROW > np.ptp(axes.get_xlim()) else colour
-            for (_, size), colour in zip(bars, colours, strict=True)
-        ]
         height = 0.8 / count
         lower = y + 0.4 - height * (lane + 1)
-        axes.broken_barh(bars, (lower, height), facecolors=colours, edgecolors=edges, linewidth=0.9)
+        # Without edges: those of one width would make some bars look larger than longer ones.
+        axes.broken_barh(bars, (lower, 0.94 * height), facecolors=colours, linewidth=0)
 
 
 def paler(colour: Colour, score: float) -> Colour:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -19,16 +20,12 @@ def study_history(
     """
     if not trials:
         return None
-    figure, axes = new_axes(5.2, 3.4)
-    numbers, values, finished = (np.array(column) for column in zip(*trials, strict=True))
-    _dots(axes, numbers, values, finished)
-    if finished.any():
-        best = (np.maximum if up else np.minimum).accumulate(values[finished])
-        axes.step(numbers[finished], best, where="post", color=ORANGE, linewidth=1.6)
-    axes.set_xlabel("trial")
+    figure, axes = _dots(trials, "trial", name)
+    if done := [(number, value) for number, value, finished in trials if finished]:
+        numbers, values = zip(*done, strict=True)
+        best = (np.maximum if up else np.minimum).accumulate(values)
+        axes.step(numbers, best, where="post", color=ORANGE, linewidth=1.6)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylabel(name, parse_math=False)
-    tidy(axes)
     return figure
 
 
@@ -55,24 +52,25 @@ def study_slices(
     """
     if not points:
         return None
-    figure, axes = new_axes(5.2, 3.4)
-    places, values, finished = zip(*points, strict=True)
-    numeric = all(isinstance(p, int | float) and not isinstance(p, bool) for p in places)
-    if not numeric:
-        names = sorted({str(place) for place in places})
-        places = tuple(names.index(str(place)) for place in places)
-        axes.set_xticks(range(len(names)), names, parse_math=False)
-        axes.set_xlim(-0.5, len(names) - 0.5)
-    _dots(axes, np.array(places), np.array(values), np.array(finished))
-    if log and numeric:
-        axes.set_xscale("log")
-        plain_log(axes)
-    axes.set_xlabel(parameter, parse_math=False)
-    axes.set_ylabel(name, parse_math=False)
-    tidy(axes)
+    if all(isinstance(p, int | float) and not isinstance(p, bool) for p, *_ in points):
+        figure, axes = _dots(points, parameter, name)
+        if log:
+            axes.set_xscale("log")
+            plain_log(axes)
+        return figure
+    names = sorted({str(place) for place, *_ in points})
+    figure, axes = _dots([(names.index(str(p)), *more) for p, *more in points], parameter, name)
+    axes.set_xticks(range(len(names)), names, parse_math=False)
+    axes.set_xlim(-0.5, len(names) - 0.5)
     return figure
 
 
-def _dots(axes: Any, x: np.ndarray, y: np.ndarray, finished: np.ndarray) -> None:
+def _dots(points: Sequence[Any], what: str, name: str) -> tuple[Figure, Axes]:
+    figure, axes = new_axes(5.2, 3.4)
+    x, y, finished = (np.array(column) for column in zip(*points, strict=True))
     axes.plot(x[finished], y[finished], "o", color=BLUE, markersize=5, alpha=0.8)
     axes.plot(x[~finished], y[~finished], "o", color=GREY, markersize=5, fillstyle="none")
+    axes.set_xlabel(what, parse_math=False)
+    axes.set_ylabel(name, parse_math=False)
+    tidy(axes)
+    return figure, axes

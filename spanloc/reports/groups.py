@@ -17,17 +17,8 @@ from spanloc.reports.runs import Run
 # Settings that do not change a result: names, places, the machine, what is shown and what is measured
 # beside the training. Names are compared with a dot at their end.
 _NO_MATTER = (
-    *(
-        "seed.",
-        "data.split_seed.",
-        "data.fold.",
-        "name.",
-        "test.",
-        "ckpt_path.",
-        "logger.",
-        "data.num_workers.",
-    ),
-    *("trainer.devices.", "trainer.accelerator.", "trainer.strategy."),
+    *("seed.", "data.split_seed.", "data.fold.", "name.", "test.", "ckpt_path.", "logger."),
+    *("data.num_workers.", "trainer.devices.", "trainer.accelerator.", "trainer.strategy."),
     *("trainer.log_every_n_steps.", "trainer.enable_"),
     *("callbacks.gradients.", "callbacks.convergence.", "callbacks.progress."),
     *("callbacks.last.every_n_epochs.", "callbacks.last.every_minutes."),
@@ -158,26 +149,14 @@ def _telling(runs: Sequence[Run]) -> list[tuple[str, ...]]:
     configs = [dict(leaves(run.config)) for run in runs]
     given = [run.overrides or {} for run in runs]
     telling: list[list[str]] = [[] for _ in runs]
-    told = {"span_loss"}
-    losses = {
-        (r.span_loss, c.get("span_loss._target_")) for r, c in zip(runs, configs, strict=True)
-    }
-    if len(losses) == len({name for name, _ in losses}):
-        told.add("span_loss._target_")  # the name of a loss stands for its function
-    for name in sorted({name for mine in given for name in mine} - told):
+    for name in sorted({name for mine in given for name in mine} - {"span_loss"}):
         values = [_value(name, *both) for both in zip(configs, given, strict=True)]
         # Options, such as --config-dir, are not known of a run that failed before training.
         unknown = {None} if name.startswith("--") else set[None]()
         if not f"{name}.".startswith(_NO_MATTER) and len({*values} - unknown) > 1:
             for mine, value in zip(telling, values, strict=True):
-                mine += [] if value is None else [_named(name, value)]
+                mine += [] if value is None else [f"{name}={value}"]
     return [tuple(mine) for mine in telling]
-
-
-def _named(name: str, value: str) -> str:
-    # For Lightning, -1 is no limit.
-    limit = name in ("trainer.max_steps", "trainer.max_epochs")
-    return f"no {name}" if limit and value == "-1" else f"{name}={value}"
 
 
 def _value(name: str, config: Mapping[str, Any], given: Mapping[str, str]) -> str | None:

@@ -113,6 +113,12 @@ def learning_curves(groups: Sequence[Group]) -> list[LearningCurve]:
     return curves
 
 
+def lines(curves: Sequence[LearningCurve]) -> list[str]:
+    """The answer of each curve, with its label where there are several."""
+    named = [f"{curve.label}: " if len(curves) > 1 else "" for curve in curves]
+    return [name + curve.sentences() for name, curve in zip(named, curves, strict=True)]
+
+
 def by_metric(curves: Sequence[LearningCurve]) -> dict[str, list[LearningCurve]]:
     """The curves of each metric."""
     metrics = dict.fromkeys(curve.metric for curve in curves)

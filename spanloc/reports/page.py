@@ -10,7 +10,7 @@ import numpy as np
 
 from spanloc import plots
 from spanloc.reports.groups import Group
-from spanloc.reports.learning_curve import ABOUT, LearningCurve, by_metric
+from spanloc.reports.learning_curve import ABOUT, LearningCurve, by_metric, lines
 from spanloc.reports.pages import render
 from spanloc.reports.runs import Run
 from spanloc.reports.table import shortened
@@ -45,7 +45,9 @@ def page(
         date=time.strftime("%Y-%m-%d %H:%M", time.localtime(now)),
         groups=group_table(groups),
         comparison=comparison_table(groups),
-        learning=[(m, of, plots.learning_curve(of, m)) for m, of in by_metric(curves).items()],
+        learning=[
+            (m, lines(of), plots.learning_curve(of, m)) for m, of in by_metric(curves).items()
+        ],
         about=ABOUT,
         judged=[] if tested_apart(groups) else [*_metrics(groups)],
         gradients=gradient_table(groups),
@@ -67,9 +69,8 @@ def markdown(
     """The tables of the report; arguments as for :func:`page`."""
     blocks = ["# Report of spanloc runs", f"{count_states(runs)}."]
     if curves:
-        names = [f"{curve.label}: " if len(curves) > 1 else "" for curve in curves]
         blocks.append("## Learning curve")
-        blocks += [f"- {_plain(n + c.sentences())}" for n, c in zip(names, curves, strict=True)]
+        blocks += [f"- {_plain(line)}" for line in lines(curves)]
         blocks.append(ABOUT)
     # What a label leaves out is listed once, below the first table.
     listed = {group.label for group in groups if group.whole}

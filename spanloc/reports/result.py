@@ -1,17 +1,15 @@
 """Result of an evaluation of spans: one record, one writer, one reader."""
 
 import math
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from spanloc.files import one_line, record, write_json
-from spanloc.metrics import FOUND, KINDS, ORACLES
+from spanloc.files import read_record, record, write_json
 from spanloc.metrics.agreement import Confusion
 from spanloc.metrics.calibration import Reliability
 from spanloc.metrics.oracles import Oracles
-from spanloc.reports.content import read_values
 
 
 class TargetGroup(TypedDict):
@@ -133,34 +131,7 @@ class ScoreResult:
     def share_found(self) -> float:
         """The share of the targets to which a prediction is matched; NaN without targets."""
         total = self.diagnosis["num_targets"]
-        return self.diagnosis["targets"]["found"] / total if total else math.nan
-
-    @classmethod
-    def of(cls, state: Any) -> "ScoreResult":
-        """Make one of plain values, in which null is NaN.
-
-        Raises:
-            ValueError: A field is missing, unknown or of another type.
-        """
-        found: ScoreResult = record(cls, state)
-        diagnosis: Any = found.diagnosis
-        wanted: dict[str, Sequence[str]] = {"predictions": KINDS, "targets": FOUND}
-        wanted |= {"gain": (*KINDS[1:], "missed"), "sensitivity": ("length", "coverage", "number")}
-        for name, names in wanted.items():
-            _require(f"diagnosis.{name}", diagnosis[name], names)
-        for i, counts in enumerate(diagnosis["ranks"]):
-            _require(f"diagnosis.ranks[{i}]", counts, KINDS)
-        for label, errors in diagnosis["classes"].items():
-            for name, names in (("predictions", KINDS), ("first", KINDS), ("targets", FOUND)):
-                _require(f"diagnosis.classes.{label}.{name}", errors[name], names)
-        if found.surest is not None:
-            _require("surest", found.surest, KINDS)
-        if found.oracles is not None:
-            table = found.oracles["mAP"]
-            _require("oracles.mAP", table, ORACLES)
-            for name, row in table.items():
-                _require(f"oracles.mAP.{name}", row, table[ORACLES[0]])
-        return found
+        return self.diagnosis["targets"].get("found", math.nan) / total if total else math.nan
 
     def write(self, path: str | Path) -> None:
         """Write it as JSON, atomically, with the metrics in the order of their names."""
@@ -173,14 +144,5 @@ class ScoreResult:
         Raises:
             ValueError: The file holds something else.
         """
-        try:
-            return cls.of(read_values(Path(path)))
-        except ValueError as error:
-            why = one_line(str(error).removeprefix(f"{path}: "))
-            raise ValueError(f"{path}: not a result of scoring: {why}") from None
-
-
-def _require(where: str, there: Collection[str], wanted: Collection[str]) -> None:
-    for name in (*wanted, *there):
-        if name not in there or name not in wanted:
-            raise ValueError(f"{where}.{name} is {'unknown' if name in there else 'missing'}")
+        found: ScoreResult = read_record(path, partial(record, cls), "a result of scoring")
+        return found

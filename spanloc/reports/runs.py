@@ -4,14 +4,15 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from spanloc.convergence.result import ConvergenceResult
-from spanloc.files import one_line
-from spanloc.reports.content import content, first_line, reason
+from spanloc.files import one_line, read_bytes, record
+from spanloc.reports.content import content, reason
 from spanloc.reports.logs import joined_logs, log_files
 from spanloc.reports.result import ScoreResult
 
@@ -190,13 +191,13 @@ def read_run(folder: Path, name: str, *, now: float) -> Run:
 def _read(folder: Path, name: str, now: float) -> Run:
     problems: list[str] = []
     # Where training did not begin there is only what Hydra has written.
-    began = os.path.lexists(folder / "config.yaml")
+    began = (folder / "config.yaml").exists()
     settings = folder if began else folder / ".hydra"
     config = content(settings / "config.yaml", problems) or {}
     given = content(settings / "overrides.yaml", problems, list)
     metrics = content(folder / "metrics.json", problems) or {}
     convergence = _record(folder / "convergence.json", ConvergenceResult.of, problems)
-    scores = _record(folder / "scores.json", ScoreResult.of, problems)
+    scores = _record(folder / "scores.json", partial(record, ScoreResult), problems)
     curves = joined_logs(folder, problems)
     trained_at = max(map(_written, log_files(folder)), default=0.0)
     newest = max(map(_written, _live_files(folder)), default=0.0)
@@ -205,8 +206,10 @@ def _read(folder: Path, name: str, now: float) -> Run:
         written = _written(folder / file)
         return written > 0 and written >= trained_at - _STALE_SECONDS
 
-    error = first_line(folder / "error.txt") if current("error.txt") else ""
-    if error:
+    error = ""
+    if current("error.txt"):
+        text = read_bytes(folder / "error.txt").decode("utf-8", errors="replace")
+        error = one_line(text.split("\n")[0]) or "error.txt is empty"
         state = "stopped" if error in _STOPPED_BY else "failed"
     elif metrics and current("metrics.json") and _complete(config, metrics, folder):
         state = "finished"

@@ -4,11 +4,9 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 
-from spanloc.files import counted, read_record, record
+from spanloc.files import counted
 from spanloc.plots.study import importances as importance_figure
 from spanloc.plots.study import study_history, study_slices
 from spanloc.reports.pages import render
@@ -55,16 +53,6 @@ class StudyResult:
     best: int | None
     command: str
     trials: list[TrialResult]
-
-    @classmethod
-    def read(cls, path: str | Path) -> "StudyResult":
-        """Read ``study.json``.
-
-        Raises:
-            OSError: It cannot be read.
-            ValueError: It is no such record; the field is named.
-        """
-        return read_record(path, partial(record, cls), "the result of a search")
 
     def summary(self) -> str:
         """Number of trials, and of those in each state, in words."""

@@ -170,10 +170,10 @@ def spread(values: Mapping[Any, float], count: int) -> Cell:
     return Cell(f"{text} ({n} of {count} runs)" if n < count else text, mean)
 
 
-def difference(found: Difference | None, shared: int) -> tuple[Cell, str]:
+def difference(found: Difference, shared: int) -> tuple[Cell, str]:
     """A difference with its interval, and the verdict; with the number of pairs if not ``shared``."""
-    if found is None or found.n < 2:
-        return number(None), found.verdict if found else "no comparison possible"
+    if found.n < 2:
+        return number(None), found.verdict
     mean, low, high, n = found
     width = (high - low) / 2
     decimals = min(8, max(0, 1 - math.floor(math.log10(width)))) if width > 0 else 4

@@ -156,7 +156,8 @@ def _compared(first: Group, second: Group, metric: str | None) -> dict[str, Any]
     if not metric:
         both = (first.metric or NONE, second.metric or NONE)
         row["metric"] = both[0] if same else " and ".join(both)
-    found = {metric or "difference": compare(first.judged(), second.judged()) if same else None}
+    judged = compare(first.judged(), second.judged()) if same else compare({}, {})
+    found = {metric or "difference": judged}
     for column in _COMPARED:
         found[column.title] = compare(first.values(column.of), second.values(column.of))
     for name, value in found.items():

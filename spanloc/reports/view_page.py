@@ -1,4 +1,4 @@
-"""A page to scroll and zoom through recordings: signal, predictions and annotated spans."""
+"""A page to scroll and zoom through recordings: signal and predictions."""
 
 import base64
 from collections.abc import Sequence
@@ -13,7 +13,6 @@ from spanloc.plots.recording import (
     Shown,
     check_shown,
     envelope,
-    first_threshold,
     view_range,
 )
 from spanloc.plots.style import SERIES
@@ -24,14 +23,8 @@ from spanloc.reports.view_spans import Held, decimals, held_spans, shares, span_
 _CODES = 65_534
 
 
-def view_page(
-    shown: Sequence[Shown],
-    title: str = "Recordings and predictions",
-    *,
-    threshold: float | None = None,
-    most_bytes: int = 4_000_000,
-) -> str:
-    """Recordings as one HTML page to scroll and zoom through; it needs no network and no other file.
+def view_page(shown: Sequence[Shown], *, threshold: float, most_bytes: int = 4_000_000) -> str:
+    """Recordings and predictions as one HTML page to scroll and zoom through; it needs no network and no other file.
 
     A signal that fits is in the page as it is, with 16 bits a value; of a longer one the page holds the
     smallest and the largest value of each bin of steps, which is as far as one can zoom in and see more.
@@ -42,9 +35,7 @@ def view_page(
 
     Args:
         shown: The recordings. Each is read once, in pieces; its memory does not grow with its length.
-        title: Of the page.
-        threshold: Score from which spans are drawn at first; None:
-            :func:`~spanloc.plots.recording.first_threshold`.
+        threshold: Score from which spans are drawn at first.
         most_bytes: Of the page, about; spans and tables come first, and the signals share the rest, a
             quarter of it at least.
 
@@ -53,7 +44,7 @@ def view_page(
     """
     for one in shown:
         check_shown(one)
-    labels = sorted({label for one in shown for label in one.labels()})
+    labels = sorted({row[2] for one in shown for row in one.spans})
     held = held_spans(shown)
     tables = [span_table(i, one, held[i]) for i, one in enumerate(shown)]
     packed = [_spans_text(spans, labels) for spans in held]
@@ -63,19 +54,19 @@ def view_page(
     records, blocks = [], dict[str, str]()
     for i, one in enumerate(shown):
         record, signal = _signal(one, sizes[i], rooms[i])
-        records.append({**record, **_facts(one, held[i])})
+        records.append({**record, **_facts(one)})
         blocks |= {f"signal{i}": signal, f"spans{i}": packed[i]}
     data = {
         "recordings": records,
         "labels": labels,
         "colours": SERIES,
-        "threshold": first_threshold(shown) if threshold is None else threshold,
+        "threshold": threshold,
         "lanes": MOST_LANES,
     }
     return render(
         "recordings.html",
-        title,
-        scripts=("sort.js", "view_draw.js", "view_page.js", "view_input.js") if shown else (),
+        "Recordings and predictions",
+        scripts=("sort.js", "view_draw.js", "view_page.js", "view_input.js"),
         styles=("page.css", "view_page.css"),
         shown=shown,
         data=data,
@@ -84,13 +75,12 @@ def view_page(
     )
 
 
-def _facts(one: Shown, spans: Sequence[Held]) -> dict[str, Any]:
+def _facts(one: Shown) -> dict[str, Any]:
     return {
         "id": one.id,
         "rate": one.rate,
         "steps": one.num_steps,
         "channels": one.names()[:MOST_CHANNELS],
-        "predictions": sum(not span.known for span in spans),
         # The script counts in wall time, which it takes for UTC.
         "clock": one.start.replace(tzinfo=UTC).timestamp() if one.start else None,
         "zone": one.start.strftime("%z") if one.start else "",

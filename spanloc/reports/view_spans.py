@@ -15,7 +15,7 @@ _MOST_SPANS, _MOST_ROWS = 20_000, 2_000
 
 
 class Held(NamedTuple):
-    """A span on the page: in seconds, with its score (NaN if annotated), and whether the table lists it."""
+    """A prediction on the page: in seconds, with its score, and whether the table lists it."""
 
     start: float
     end: float
@@ -23,27 +23,18 @@ class Held(NamedTuple):
     score: float
     listed: bool
 
-    @property
-    def known(self) -> bool:
-        """True for an annotation."""
-        return math.isnan(self.score)
-
 
 def held_spans(shown: Sequence[Shown]) -> list[list[Held]]:
-    """Select the spans that the page has room for: of the predictions those with the highest scores.
-
-    Of each recording first the predictions, by start, then what is annotated.
-    """
-    counts = [len(part) for one in shown for part in (one.truth, one.spans)]
-    drawn, rows = shares(counts, _MOST_SPANS), shares(counts, _MOST_ROWS)
+    """Select the predictions that the page has room for, those with the highest scores; by start."""
+    counts = [len(one.spans) for one in shown]
     found = []
-    for i, one in enumerate(shown):
+    for one, most, rows in zip(
+        shown, shares(counts, _MOST_SPANS), shares(counts, _MOST_ROWS), strict=True
+    ):
         # A sort is stable: equal ones stay in the order of the input.
-        best = sorted(one.spans, key=lambda row: -row[3])[: drawn[2 * i + 1]]
-        first = sorted(one.truth, key=lambda row: row[:2])[: drawn[2 * i]]
-        predicted = [Held(*row, k < rows[2 * i + 1]) for k, row in enumerate(best)]
-        known = [Held(*row, math.nan, k < rows[2 * i]) for k, row in enumerate(first)]
-        found.append([*sorted(predicted, key=lambda span: span[:2]), *known])
+        best = sorted(one.spans, key=lambda row: -row[3])[:most]
+        held = [Held(*row, k < rows) for k, row in enumerate(best)]
+        found.append(sorted(held, key=lambda span: span[:2]))
     return found
 
 
@@ -73,25 +64,21 @@ def span_table(number: int, one: Shown, spans: Sequence[Held]) -> Markup:
             "end": _clock(span.end, digits),
             "clock": f"{begin + timedelta(seconds=span.start):%Y-%m-%d %H:%M:%S}" if begin else "",
         }
-        for place, span in sorted(enumerate(spans), key=lambda pair: pair[1][:2])
+        for place, span in enumerate(spans)
         if span.listed
     ]
-    heads = ["start", "label", "score", "length", "end"]
-    heads += ["kind"] * bool(one.truth) + ["clock"] * bool(begin)
+    heads = ["start", "label", "score", "length", "end"] + ["clock"] * bool(begin)
     return part(
         "spans.html", number=number, id=one.id, notes=_notes(one, spans), heads=heads, rows=rows
     )
 
 
 def _notes(one: Shown, spans: Sequence[Held]) -> Iterator[str]:
-    known, rows = sum(span.known for span in spans), sum(span.listed for span in spans)
-    predicted = len(spans) - known
-    if predicted < len(one.spans):
-        yield f"The page has {predicted:,} of {len(one.spans):,} predictions: those with the highest scores."
-    if known < len(one.truth):
-        yield f"The page has the first {known:,} of {len(one.truth):,} annotated spans."
+    rows = sum(span.listed for span in spans)
+    if len(spans) < len(one.spans):
+        yield f"The page has {len(spans):,} of {len(one.spans):,} predictions: those with the highest scores."
     if rows < len(spans):
-        yield f"The table has {rows:,} spans: those with the highest scores, and the first annotated ones."
+        yield f"The table has {rows:,} spans: those with the highest scores."
     if one.num_channels > MOST_CHANNELS:
         yield f"The first {MOST_CHANNELS} of {one.num_channels:,} channels are drawn."
 

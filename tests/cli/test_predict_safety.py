@@ -122,9 +122,7 @@ def test_an_id_that_a_format_cannot_hold_costs_only_itself(predict, tmp_path):
     for name in ("a", "night 1"):
         write_csv(tmp_path / "in" / f"{name}.csv", signal())
     stop = predict("input=in", "format=[rttm,csv]")
-    assert stop.startswith(
-        "in/night 1.csv: left out of format rttm: id is 'night 1'; wanted no white"
-    )
+    assert "predictions.rttm: id is 'night 1'; wanted no white" in stop
     assert outputs(tmp_path / "out") == ["error.txt", "predictions.csv", "predictions.rttm"]
     lines = (tmp_path / "out" / "predictions.rttm").read_text().splitlines()
     assert {line.split()[1] for line in lines} == {"a"}
@@ -177,7 +175,7 @@ def test_a_result_that_one_recording_does_not_allow_holds_the_others(
     def damaged(task, recording, *args):
         one = found(task, recording, *args)
         if recording.id == "b":
-            one = one._replace(spans=[(3.0, 99.0, "sit", 0.5)])
+            one = one._replace(spans=[(3.0, 9.0, "", 0.5)])
         if recording.id == "c":
             recording.path.write_text("gone\n")
         return one
@@ -186,7 +184,7 @@ def test_a_result_that_one_recording_does_not_allow_holds_the_others(
     stop = predict("input=in", "view=true")
     log = tmp_path / "out" / "predict.log"
     assert stop == f"2 problems, named above and in {log}"
-    assert "sequence 'b': span 0 is [3.0, 99.0]" in log.read_text()
+    assert "sequence 'b': span 0: label is ''; wanted" in log.read_text()
     assert list(spans_of(tmp_path / "out" / "predictions.json")) == ["a", "c"]
     page = (tmp_path / "out" / "view.html").read_text()
     assert [f">{name}</option>" in page for name in "ac"] == [True, False]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from spanloc.data import AnnotatedData, read_annotations
+from spanloc.config.training_facts import TrainingFacts
+from spanloc.data import AnnotatedData, from_arrays, read_annotations
 from spanloc.data.annotations.records import Record
 from spanloc.data.ends import cut_ends
 from spanloc.data.folds import fold_of
@@ -122,11 +123,27 @@ def test_where_each_recording_has_a_label_of_its_own_the_ends_are_held_out():
     assert [{r.id for r in part} for part in (train, val, test)] == [{"a", "b", "c"}] * 3
     assert labels_of(train) == {0, 1, 2, 3}
     assert len(notes) == 2 + bool(subject_notes(["a", "b", "c"]))
+    # Recordings of which one span is left do not have one each.
+    data = from_arrays(
+        {name: np.zeros((90, 1)) for name in "abc"},
+        {name: [(1.0, 2.0, name), (3.0, 4.0, name), (6.0, 7.0, name)] for name in "abc"},
+        rate=10,
+    )
+    data.setup()
+    assert [len(lengths) for lengths in data.span_lengths()] == [1, 1, 1]
+    assert not TrainingFacts.of(data).one_each
     # A label at the end of one recording alone is not cut off.
     last = [recording("a", [0] * 8), recording("b", [0] * 7 + [1])]
     rests, ends = cut_ends(last, 0.2)
     assert labels_of(rests) == {0, 1}
     assert [end.id for end in ends] == ["a"]
+    # Nor is more than half of a recording.
+    late = replace(
+        last[0],
+        spans=torch.tensor([[0.0, 2.0], [3.0, 99.0], [4.0, 9.0]]),
+        labels=torch.zeros(3, dtype=torch.int64),
+    )
+    assert cut_ends([late, last[0]], 0.2)[0][0] is late
 
 
 def test_of_one_recording_the_end_is_held_out_and_a_part_before_it():
@@ -195,7 +212,12 @@ def test_folds_test_on_all_recordings_in_turn_whatever_their_subset(annotated):
         assert all(subjects)
         assert len(set.union(*subjects)) == sum(map(len, subjects))
     assert "fold 3: held out for testing: " in parts[3].notes[0]
-    for wrong in ({"folds": 4}, {"fold": 0}, {"folds": 4, "fold": 4}, {"folds": 1, "fold": 0}):
+    for wrong in (
+        {"folds": 4},
+        {"fold": 0},
+        {"folds": 4, "fold": 4},
+        {"folds": 1, "fold": 0},
+    ):
         with pytest.raises(
             ValueError, match="data.folds is .* and data.fold is .*data.folds=5 data.fold=0"
         ):
@@ -225,7 +247,7 @@ def test_one_recording_is_cut_between_its_spans_if_it_can_be(spans, cut, counts)
 def test_one_recording_without_room_for_two_parts_is_an_error(spans):
     spans = torch.tensor(spans).float().reshape(-1, 2)
     whole = replace(recording("r", [0] * len(spans)), spans=spans)
-    with pytest.raises(ValueError, match="'r' is the only recording, and has .* data.val_share=0"):
+    with pytest.raises(ValueError, match="no part of 'r', which has .*data.val_share=0"):
         hold_out([whole], 0.2, 0)
 
 

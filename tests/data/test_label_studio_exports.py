@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from recordings import RATE, edit, recording, said
+from recordings import RATE, edit, recording, said, write
 
 from spanloc.data import read_annotations
 
@@ -46,7 +46,7 @@ def test_regions_of_sound_are_read_by_the_name_of_the_upload(read):
 
 def test_predictions_go_out_and_come_back_corrected(tmp_path, read):
     """Predictions as tasks, each region accepted by a person but the first, which is moved."""
-    from spanloc.data.annotations.written import Found, write
+    from spanloc.data.annotations.written import Found
 
     spans = [(0.5, 1.0, "walk", 0.9), (2.0, 2.5, "sit down", 0.4)]
     write([Found("monday", 5.0, spans, RATE)], tmp_path / "export.json", "labelstudio")

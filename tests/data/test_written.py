@@ -7,13 +7,13 @@ from datetime import datetime
 
 import numpy as np
 import pytest
-from recordings import RATE, exported, said
+from recordings import RATE, exported, said, write
 
 from spanloc.data import read_annotations
 from spanloc.data.annotations.formats import read_content
 from spanloc.data.annotations.rows import Reading
 from spanloc.data.annotations.scored import read_scored
-from spanloc.data.annotations.written import FORMATS, Found, joint, suffix_of, write
+from spanloc.data.annotations.written import FORMATS, Found, joint, suffix_of
 
 SPANS = [(2.0, 2.5, "walk", 0.25), (0.0, 1.0, "sit", 1.0), (9.98, 10.0, "walk", 0.0)]
 SORTED = [(0.0, 1.0, "sit"), (2.0, 2.5, "walk"), (9.98, 10.0, "walk")]

@@ -115,6 +115,11 @@ def test_channels_without_a_name_of_training_are_taken_by_number_if_training_too
     assert signal.read(0, 1).tolist() == [[1, 3]]
     (note,) = notes
     assert note.text.endswith("taken by number, as in training: 'C3', 'C4'")
+    # Also where recordings of training had other names there.
+    signal, _ = as_input(
+        ArraySignal(values, channels=["a", "C4", "b", "C3"]), replace(trained, channels=None)
+    )
+    assert signal.read(0, 1).tolist() == [[1, 3]]
     # By name where names are the same, and an error where only some of them are, or a number is not there.
     signal, notes = as_input(ArraySignal(values[:, :2], channels=["C4-A1", "C3-A2"]), trained)
     assert (signal.read(0, 1).tolist(), notes) == ([[1, 0]], [])

@@ -12,7 +12,6 @@ from spanloc import reports
 TREE = convergence()
 # What is in a file, and why that cannot be used.
 BAD = {
-    "itself": ("config.yaml", "a: &a {b: [*a]}\n", "it is nested too deeply"),
     "twice": (
         "metrics.json",
         '{"test/tiou": 1, "test/tiou": 2}',
@@ -75,12 +74,6 @@ def test_only_regular_files_are_read(runs, name, make):
     make(path)
     what = "a folder" if make is os.mkdir else "not a regular file"
     check(runs, f"{path.name} cannot be used: {what}; wanted a file")
-
-
-def test_a_config_that_links_to_nothing_is_said(runs):
-    (runs / "bad" / "config.yaml").unlink()
-    (runs / "bad" / "config.yaml").symlink_to("nowhere")
-    check(runs, "config.yaml cannot be read: it is a link to nothing")
 
 
 def test_metrics_that_are_no_numbers_are_none(tmp_path):

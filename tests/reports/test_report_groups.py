@@ -35,13 +35,6 @@ def test_what_cannot_change_a_result_makes_no_groups(tmp_path, path, one, other)
     assert [group.label for group in groups(tmp_path)] == ["span_loss=giou"]
 
 
-def test_a_limit_that_a_run_does_not_have_is_named_as_such(tmp_path):
-    for steps in (-1, 20):
-        finished(tmp_path / str(steps), trainer__max_steps=steps)
-    labels = {group.label for group in groups(tmp_path)}
-    assert labels == {"no trainer.max_steps", "trainer.max_steps=20"}
-
-
 def test_a_choice_without_settings_is_named_as_on_the_command_line(tmp_path):
     choices = {"none": {}, "speed": {"speed": {"_target_": "a.Speed"}}}
     for choice, content in choices.items():
@@ -55,14 +48,6 @@ def test_what_is_only_called_alike_makes_groups(tmp_path, path):
     for value in (3, 4):
         finished(tmp_path / str(value), **{path: value})
     assert len(groups(tmp_path)) == 2
-
-
-def test_the_function_of_a_loss_is_named_once_unless_another_has_the_name(tmp_path):
-    finished(tmp_path / "a", "giou")
-    finished(tmp_path / "b", "mine", span_loss___target_="own.mine_loss")
-    assert [group.label for group in groups(tmp_path)] == ["span_loss=giou", "span_loss=mine"]
-    finished(tmp_path / "c", "giou", span_loss___target_="own.giou_loss")
-    assert len({group.label for group in groups(tmp_path)}) == 3
 
 
 MANY = {f"data__knob{i}": i for i in range(5)}

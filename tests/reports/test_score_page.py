@@ -261,17 +261,6 @@ def test_a_file_that_is_no_result_is_one_error(tmp_path, text):
         (lambda c: c.update(notes=[3]), "notes[0] is 3; wanted text"),
         (lambda c: c.update(speed=1), "speed is unknown"),
         (lambda c: c["diagnosis"].clear(), "diagnosis.background is missing"),
-        (lambda c: c["diagnosis"]["gain"].clear(), "diagnosis.gain.double detection is missing"),
-        (
-            lambda c: c["diagnosis"]["classes"]["a"]["first"].clear(),
-            "diagnosis.classes.a.first.true positive is missing",
-        ),
-        (lambda c: c["oracles"]["mAP"].pop("labels"), "oracles.mAP.labels is missing"),
-        (lambda c: c["oracles"]["mAP"].update(luck={}), "oracles.mAP.luck is unknown"),
-        (
-            lambda c: c["oracles"]["mAP"]["labels"].pop("mAP@0.90"),
-            "oracles.mAP.labels.mAP@0.90 is missing",
-        ),
     ],
 )
 def test_an_error_names_the_field_of_the_file(tmp_path, change, message):

@@ -18,7 +18,6 @@ from spanloc.reports import view_page as view
 from spanloc.reports.view_spans import _clock
 
 HOSTILE = "</script><b>x&\"'<!--"
-TRUTH = [(1.0, 2.1, "a")]
 
 
 def shown(steps=103, channels=3, count=5, **changes):
@@ -32,6 +31,10 @@ def shown(steps=103, channels=3, count=5, **changes):
         "spans": [(s, s + 1, "ab"[i % 2], i / count) for i, s in enumerate(starts.tolist())],
     }
     return Shown(**{**fields, **changes})
+
+
+def page_of(shown, **options):
+    return view.view_page(shown, threshold=0.0, **options)
 
 
 def block(page, name):
@@ -70,7 +73,7 @@ def rows(page):
 def test_a_short_signal_is_whole():
     one = shown()
     one.values[4, 1], one.values[5, 1] = np.nan, np.inf
-    page = view.view_page([one])
+    page = page_of([one])
     assert facts(page)["recordings"][0]["bin"] == 1
     wanted = np.where(np.isfinite(one.values), one.values, np.nan).T
     np.testing.assert_allclose(extremes(page)[0], wanted, atol=8 / 65534)
@@ -78,7 +81,7 @@ def test_a_short_signal_is_whole():
 
 def test_a_long_signal_comes_in_bins_and_the_page_stays_small():
     one = shown(30_000, 2)
-    page = view.view_page([one], most_bytes=100_000)
+    page = page_of([one], most_bytes=100_000)
     record = facts(page)["recordings"][0]
     assert record["bin"] > 2
     assert len(page) < 100_000
@@ -88,14 +91,12 @@ def test_a_long_signal_comes_in_bins_and_the_page_stays_small():
     np.testing.assert_allclose(low.T, [part.min(0) for part in bins], atol=1e-3)
     np.testing.assert_allclose(high.T, [part.max(0) for part in bins], atol=1e-3)
     # Twice the room, half the bin.
-    assert len(view.view_page([one])) > 120_000
+    assert len(page_of([one])) > 120_000
 
 
 def test_short_recordings_leave_their_room_to_long_ones():
     long, short = shown(200_000, 1), shown(50, 1)
-    pages = [
-        view.view_page(all_, most_bytes=300_000) for all_ in ([long], [long, short], [long] * 2)
-    ]
+    pages = [page_of(all_, most_bytes=300_000) for all_ in ([long], [long, short], [long] * 2)]
     alone, beside, twice = (facts(page)["recordings"][0]["bin"] for page in pages)
     assert alone <= beside <= 1.1 * alone
     assert 1.5 * alone < twice
@@ -106,52 +107,43 @@ def test_short_recordings_leave_their_room_to_long_ones():
 def test_a_lone_peak_leaves_the_others_their_digits(peak):
     one = shown(5000, 1)
     one.values[7] = peak
-    found = extremes(view.view_page([one]))[0, 0]
+    found = extremes(page_of([one]))[0, 0]
     assert np.abs(np.delete(found - one.values[:, 0], 7)).max() < 0.1
 
 
-def test_predictions_come_by_start_and_annotated_spans_after_them():
-    page = view.view_page([shown(truth=TRUTH)])
-    found = spans(page)
-    assert found[:5] == sorted(shown().spans)
-    assert found[5][:3] == TRUTH[0]
-    assert np.isnan(found[5][3])
-    assert facts(page)["recordings"][0]["predictions"] == 5
+def test_predictions_come_by_start():
+    assert spans(page_of([shown()])) == sorted(shown().spans)
 
 
 def test_the_table_is_sorted_by_time_and_links_to_the_spans():
-    page = view.view_page([shown(truth=TRUTH)])
+    page = page_of([shown()])
     found = rows(page)
     everything = spans(page)
-    assert sorted(i for i, _ in found) == [*range(6)]
-    starts = [everything[i][0] for i, _ in found]
-    assert starts == sorted(starts)
-    for i, (start, label, score, length, _, kind) in found:
+    assert [i for i, _ in found] == [*range(5)]
+    for i, (start, label, score, length, _) in found:
         first, last, name, value = everything[i]
         assert start == f'<a href="#span=0,{i}">{first:.1f}</a>'
-        assert (label, length) == (name, f"{last - first:.1f}")
-        assert (score, kind) == (("", "annotated") if i == 5 else (f"{value:.2f}", "predicted"))
+        assert (label, length, score) == (name, f"{last - first:.1f}", f"{value:.2f}")
 
 
 def test_the_highest_scores_stay_and_the_page_says_so(monkeypatch):
     from spanloc.reports import view_spans
 
-    monkeypatch.setattr(view_spans, "_MOST_SPANS", 4)
-    monkeypatch.setattr(view_spans, "_MOST_ROWS", 3)
-    page = view.view_page([shown(count=50, truth=TRUTH)])
+    monkeypatch.setattr(view_spans, "_MOST_SPANS", 3)
+    monkeypatch.setattr(view_spans, "_MOST_ROWS", 2)
+    page = page_of([shown(count=50)])
     assert {row[3] for row in spans(page)[:3]} == {0.94, 0.96, 0.98}
-    assert {cells[2] for _, cells in rows(page)} == {"0.96", "0.98", ""}
+    assert {cells[2] for _, cells in rows(page)} == {"0.96", "0.98"}
     assert "3 of 50 predictions: those with the highest scores" in page
-    assert "The table has 3 spans" in page
+    assert "The table has 2 spans" in page
 
 
 def test_text_is_no_markup():
     one = shown(
         id=HOSTILE,
         spans=[(1.0, 2.0, HOSTILE, 0.5)],
-        truth=[(1.0, 2.0, HOSTILE)],
     )._replace(channels=[HOSTILE, "b", "c"])
-    page = view.view_page([one, one], HOSTILE)
+    page = page_of([one, one])
     assert "<b>x" not in page
     assert page.count("</script>") == page.count("<script")
     assert HOSTILE in html.unescape(page)
@@ -161,7 +153,7 @@ def test_text_is_no_markup():
 
 
 def test_the_page_asks_for_nothing_and_runs_only_its_own_scripts():
-    page = view.view_page([shown()])
+    page = page_of([shown()])
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1]
     assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-")
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
@@ -172,20 +164,20 @@ def test_the_page_asks_for_nothing_and_runs_only_its_own_scripts():
 
 
 def test_the_same_recordings_give_the_same_page():
-    assert view.view_page([shown()]) == view.view_page([shown()])
+    assert page_of([shown()]) == page_of([shown()])
 
 
 def test_the_clock_is_wall_time_whatever_the_zone():
     plain = datetime(2024, 2, 28, 23, 59, 59)
     zoned = plain.replace(tzinfo=timezone(timedelta(hours=5, minutes=30)))
     for start, zone in ((plain, ""), (zoned, "+0530")):
-        page = view.view_page([shown(start=start, spans=[(1.5, 2.0, "a", 0.5)])])
+        page = page_of([shown(start=start, spans=[(1.5, 2.0, "a", 0.5)])])
         record = facts(page)["recordings"][0]
         assert record["clock"] == 1709164799
         assert record["zone"] == zone
         assert "2024-02-29 00:00:00" in rows(page)[0][1]
         assert 'id="clock"' in page
-    assert 'id="clock"' not in view.view_page([shown()])
+    assert 'id="clock"' not in page_of([shown()])
 
 
 @pytest.mark.parametrize(
@@ -199,21 +191,15 @@ def test_the_clock_is_wall_time_whatever_the_zone():
     ],
 )
 def test_odd_recordings_have_a_page(one):
-    found = extremes(view.view_page([one]))
+    found = extremes(page_of([one]))
     assert found.shape[1:] == (min(one.num_channels, 256), one.num_steps)
     wanted = np.asarray(one.values, float).T[:256]
     np.testing.assert_allclose(found[0], wanted, atol=1e-3)
 
 
-def test_no_recordings_are_a_page_that_says_so():
-    page = view.view_page([])
-    assert "There are no recordings." in page
-    assert "<script" not in page
-
-
 def test_what_cannot_be_drawn_is_one_error():
     with pytest.raises(ValueError, match="recording 'r': rate: -1"):
-        view.view_page([shown(), shown(rate=-1)])
+        page_of([shown(), shown(rate=-1)])
 
 
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
@@ -233,15 +219,8 @@ def run_script(page, expression):
 @needs_node
 def test_the_script_writes_times_as_the_table_does():
     times = [0, 0.04, 9.5, 59.994, 59.996, 75.25, 3599.999, 3600, 100_000.5, -0.001, -75.25]
-    found = run_script(view.view_page([shown()]), f"{times}.map(t => elapsed(t, 2))")
+    found = run_script(page_of([shown()]), f"{times}.map(t => elapsed(t, 2))")
     assert [text.removesuffix(" s") for text in found] == [_clock(t, 2) for t in times]
-
-
-@needs_node
-def test_annotated_spans_that_overlap_get_rows_of_their_own():
-    truth = [(0.0, 9.0, "a"), (1.0, 2.0, "b"), (2.0, 3.0, "a"), (2.5, 4.0, "c"), (9.0, 9.5, "b")]
-    found = run_script(view.view_page([shown(truth=truth)]), "opened(0).truth.rows")
-    assert found == [0, 1, 1, 2, 0]
 
 
 @needs_node
@@ -250,7 +229,7 @@ def test_annotated_spans_that_overlap_get_rows_of_their_own():
 def test_the_script_draws_the_extremes_of_what_is_in_view(most_bytes, first, last):
     one = shown(30_000, 2)
     one.values[12_000:13_000] = np.nan
-    page = view.view_page([one], most_bytes=most_bytes)
+    page = page_of([one], most_bytes=most_bytes)
     code = f"(() => {{ const r = opened(0), c = columns(r, 1, {first}, {last}, 7); return [...c.high].map(h => h ? value(r, 1, h) : null) }})()"
     width = facts(page)["recordings"][0]["bin"]
     edges = np.linspace(first, last, 8) * one.rate

@@ -93,18 +93,3 @@ def test_a_bad_run_is_one_row_of_the_page(folder, often):
         check(folder, changed, reports.markdown, reports.page)
 
     run()
-
-
-@at_length(8, 500)  # half a minute
-def test_scores_with_a_mistake_are_a_page_or_refused_in_one_line(folder, often):
-    path = folder.parent / "scores.json"
-
-    @often
-    @given(json_files(SCORES))
-    def run(content):
-        path.write_bytes(content)
-        with harmless(folder.parent, "scores.json"):
-            scores = reports.ScoreResult.read(path)
-            assert reports.score_page(scores).encode()
-
-    run()

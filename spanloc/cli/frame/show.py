@@ -23,11 +23,12 @@ MOST_PRINTED = 15
 
 
 def plain_console() -> Console:
-    """A console without markup, which names of folders and classes may look like.
+    """A console for lines as they are: no markup, which names may look like, no colours, no line breaks.
 
     Of several processes of a run only the first prints.
     """
-    return Console(markup=False, emoji=False, quiet=is_child())
+    plain: dict[str, Any] = dict.fromkeys(("markup", "emoji", "highlight"), False)
+    return Console(soft_wrap=True, quiet=is_child(), **plain)
 
 
 def log_to_file(line: str) -> None:
@@ -91,15 +92,10 @@ def show_metrics(
     metrics: Mapping[str, float], folder: Path, title: str = "Result", lines: Sequence[str] = ()
 ) -> None:
     """Print a table of metrics, lines about them, and the folder of the results."""
-    table = Table("metric", title=title)
-    table.add_column("value", justify="right")
-    for name, value in metrics.items():
-        table.add_row(name, f"{value:.4f}")
     console = plain_console()
-    console.print(table)
-    for line in lines:
-        console.print(line, soft_wrap=True, highlight=False)
-    console.print(f"Everything is in {folder}", soft_wrap=True)
+    rows = [{"metric": name, "value": f"{value:.4f}"} for name, value in metrics.items()]
+    show_table(console, ReportTable(title, rows), most=len(rows))
+    console.print(*lines, f"Everything is in {folder}", sep="\n")
 
 
 def show_table(
@@ -120,9 +116,9 @@ def show_table(
     for row in table.cells[:most]:
         shown.add_row(*(Text(row[name].text) for name in columns))
     if columns:
-        console.print(shown)
+        console.print(shown, soft_wrap=False)
     for note in table.notes if notes else ():
-        console.print(Text(note))
+        console.print(note, soft_wrap=False)
     show_rest(console, len(table.rows), most)
 
 

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
@@ -165,13 +166,8 @@ def _packages() -> dict[str, str]:
     names += [re.split(r"[^\w.-]", text)[0] for text in wanted if not _FOR_MAKERS.search(text)]
     found = {}
     for name in dict.fromkeys(names):
-        try:
-            # metadata.version() would parse all of it, ten times as long.
-            text = metadata.distribution(name).read_text("METADATA") or ""
-        except metadata.PackageNotFoundError:
-            continue
-        if version := re.search(r"^Version: (\S+)", text, re.MULTILINE):
-            found[name] = version[1]
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
     return found
 
 

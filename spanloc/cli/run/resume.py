@@ -29,14 +29,7 @@ log = logging.getLogger(__name__)
 #: Where a run or a study keeps what its command line set.
 SETTINGS = "overrides.yaml"
 # The parts of a checkpoint that a training goes on from.
-_STATE = {
-    "epoch": int,
-    "global_step": int,
-    "optimizer_states": list,
-    "lr_schedulers": list,
-    "loops": dict,
-    "callbacks": dict,
-}
+_STATE = ("epoch", "global_step", "optimizer_states", "lr_schedulers", "loops", "callbacks")
 # What a resumed run cannot change, and why.
 _FIXED = (
     (("localizer", "backbone", "neck", "head"), "is of another model"),
@@ -134,19 +127,14 @@ def with_saved_settings(arguments: Sequence[str], command: str = "train") -> lis
     names = {name_of(a) for i, a in enumerate(given) if i in places or a.startswith("-")}
     # Another choice of a group does not have the options of the old one.
     kept = [a for a in saved if not {name_of(a), name_of(a).split(".")[0]} & names]
-    # What the run added is taken away by not adding it.
+    # What the run had to add, as the config does not have it, is added again, or is not added.
     added = {name_of(a) for a in saved if a.startswith("+")}
-    undone = {i for i in places if given[i].startswith("~") and name_of(given[i]) in added}
-    # Hydra wants all settings side by side, and its own options before or after them.
-    options = [a for a in kept if a.startswith("-")]
-    settings = [a for a in kept if not a.startswith("-")]
     for i in places:
-        # What the run had to add, as the config does not have it, is added again.
-        again = name_of(given[i]) in added and not given[i].startswith(("+", "~"))
-        if i not in undone:
-            settings.append(f"+{given[i]}" if again else given[i])
-    others = [a for i, a in enumerate(given) if i not in places]
-    return [*options, *others, *settings]
+        if name_of(given[i]) in added:
+            given[i] = re.sub(r"^(?![+~])", "+", given[i])
+    dropped = {f"~{name}" for name in added}
+    # Hydra wants all settings side by side, and its own options before or after them.
+    return [a for a in ordered([*kept, *given]) if a not in dropped]
 
 
 def _with_requeued(arguments: Sequence[str]) -> Sequence[str]:
@@ -191,13 +179,11 @@ def has_nothing_to_do(plain: dict[str, Any], folder: Path) -> bool:
 
     path = Path(plain["ckpt_path"])
     saved = read(path)
-    for name, kind in _STATE.items():
-        none = saved.get(name) == [] and not (name == "lr_schedulers" and not plain["scheduler"])
-        if none or not isinstance(saved.get(name), kind):
-            raise ValueError(
-                f"{path}: training cannot go on from it: its {name} is "
-                f"{saved.get(name, 'missing')!r:.60}; wanted {kind.__name__}"
-            )
+    for name in _STATE:
+        if saved.get(name) in (None, []) and not (
+            name == "lr_schedulers" and not plain["scheduler"]
+        ):
+            raise ValueError(f"{path}: training cannot go on from it: it has no {name}")
     changed = differences(saved["spanloc"]["config"], plain)
     for groups, why in _FIXED:
         if found := [d for d in changed if d.is_of(groups) and not d.harmless]:
@@ -206,7 +192,10 @@ def has_nothing_to_do(plain: dict[str, Any], folder: Path) -> bool:
     for difference in changed:
         level = logging.INFO if difference.harmless else logging.WARNING
         log.log(level, "not as in the run that is resumed: %s", difference)
-    within = _is_within_epoch(saved)
+    within = False
+    with suppress(LookupError, TypeError):
+        progress = saved["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        within = progress["is_last_batch"] is False
     epochs = saved["epoch"] + (not within)
     for name, done in (("epochs", epochs), ("steps", saved["global_step"])):
         most = plain["trainer"].get(f"max_{name}")
@@ -224,13 +213,6 @@ def has_nothing_to_do(plain: dict[str, Any], folder: Path) -> bool:
         return False
     place = f"within epoch {epochs + 1}" if within else f"after epoch {epochs}"
     log.info("resuming from %s: %s, step %d", path, place, saved["global_step"])
-    return False
-
-
-def _is_within_epoch(saved: dict[str, Any]) -> bool:
-    with suppress(LookupError, TypeError):
-        progress = saved["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-        return progress["is_last_batch"] is False
     return False
 
 

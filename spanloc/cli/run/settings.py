@@ -11,7 +11,6 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from pytorch_lightning import seed_everything
 from rich.table import Table
 
-from spanloc.cli.frame.arguments import with_own_data
 from spanloc.cli.frame.folder import in_run
 from spanloc.cli.frame.show import plain_console
 from spanloc.config.build import as_values, build
@@ -31,16 +30,6 @@ _AS_BEFORE = "as in the run that goes on"
 Prepared = tuple[dict[str, Any], SpanDataModule, list[Choice], list[str]]
 # What sets the length of a training, where its epochs are left to the data.
 _LENGTH = ("budget", "trainer.max_steps")
-# What stays open where the data do not ask for it: a run that goes on without it stays without it.
-_SINCE = (
-    "localizer.baseline",
-    "localizer.limit",
-    "localizer.changes",
-    "transforms.jitter.std",
-    "transforms.jitter.usual",
-    "transforms.rotate.max_degrees",
-    "transforms.rotate.triples",
-)
 
 
 def prepared(config: DictConfig) -> Prepared:
@@ -48,12 +37,10 @@ def prepared(config: DictConfig) -> Prepared:
     require_whole("seed", config.seed, 0)
     seed_everything(config.seed, workers=True, verbose=False)
     root = config.data.get("root")
-    if isinstance(root, int | float) and not isinstance(root, bool):
-        # A folder that is called 2024.
-        root = config.data.root = str(root)
-    if isinstance(root, str) and (folder := data_folder(root)).exists():
+    if isinstance(root, str | int | float):  # a folder may be called 2024
+        folder = data_folder(str(root))
         # So that it means the same where the run is resumed or evaluated.
-        config.data.root = str(folder.absolute())
+        config.data.root = str(folder.absolute() if folder.exists() else root)
     check(_values(config))
     require_budget(config.budget)
     if config.ckpt_path is not None:
@@ -85,7 +72,8 @@ def prepared(config: DictConfig) -> Prepared:
     if config.ckpt_path is not None:
         # What was chosen when the run began was shown then.
         choices, found = [], [choice for choice in found if choice.reason != _AS_BEFORE]
-    return plain, datamodule, _worth_saying([*choices, *found]), notes
+    said = [choice for choice in (*choices, *found) if choice.reason]
+    return plain, datamodule, said, notes
 
 
 def prepared_in(config: DictConfig, folder: Path) -> Prepared:
@@ -104,25 +92,6 @@ def without_hydra(config: DictConfig) -> DictConfig:
     return found
 
 
-def choices_for(overrides: list[str], root: str) -> tuple[list[Choice], Any]:
-    """The settings that training would choose for a folder with ``data`` settings, and the data as it reads them."""
-    overrides, tasks = with_own_data(overrides), []
-    composed = hydra.compose("train", overrides=overrides, return_hydra_config=True)
-    config = hydra.compose("train", overrides=overrides)
-    config.data.root = root
-    datamodule, facts = _first_look(config)
-    if composed.hydra.runtime.choices["task"] == _FROM_DATA:
-        tasks = [_task(facts)]
-        config = hydra.compose("train", overrides=[*overrides, f"task={tasks[0].value}"])
-        config.data.root = root
-    found = [*tasks, *_features(datamodule, facts), *choose(_values(config), facts)]
-    return _worth_saying(found), datamodule
-
-
-def _worth_saying(choices: list[Choice]) -> list[Choice]:
-    return [choice for choice in choices if choice.reason]
-
-
 def show_choices(choices: list[Choice], notes: list[str]) -> None:
     """Print the settings that were chosen for the data, with the reasons."""
     for note in notes:
@@ -133,8 +102,8 @@ def show_choices(choices: list[Choice], notes: list[str]) -> None:
     table = Table("setting", "value", "why", title="Chosen for these data")
     for place, value, reason in choices:
         table.add_row(place, f"{value}", reason)
-    console.print(table)
-    console.print("Cell, level, crop and other words: docs/glossary.md", highlight=False)
+    console.print(table, soft_wrap=False)
+    console.print("Cell, level, crop and other words: docs/glossary.md")
 
 
 def _first_look(config: DictConfig) -> tuple[SpanDataModule, TrainingFacts]:
@@ -158,12 +127,9 @@ def _keep_features(config: DictConfig) -> None:
 def _as_before(choices: list[Choice], config: DictConfig, facts: TrainingFacts) -> list[Choice]:
     """The choices of a run that goes on, with their earlier values: an epoch stays as long as it was."""
     saved = OmegaConf.create(read(config.ckpt_path)["spanloc"]["config"])
-    kept = []
-    for choice in choices:
-        value = OmegaConf.select(saved, choice.place)
-        if value is None and choice.place in _SINCE:
-            continue
-        kept.append(choice if value is None else choice._replace(value=value, reason=_AS_BEFORE))
+    before = [(c, OmegaConf.select(saved, c.place, default=c.value)) for c in choices]
+    # What was open then stays open.
+    kept = [c._replace(value=old, reason=_AS_BEFORE) for c, old in before if old is not None]
     if all(OmegaConf.select(saved, place) == OmegaConf.select(config, place) for place in _LENGTH):
         return kept
     # Another number of steps is wanted, in epochs as long as they were.

@@ -70,12 +70,7 @@ def setup(*settings: str) -> Setup:
     settings = (*map(str, settings),)
     for text in settings:
         if not re.match(r"~?[\w/.@+]+=|~", text) or text.startswith("resume="):
-            wanted = "wanted such as 'data.root=FOLDER'"
-            if text.startswith("--config-dir"):
-                wanted = "for files of settings of your own write 'hydra.searchpath=[FOLDER]'"
-            elif text.startswith("resume="):
-                wanted = "to resume a run, use the command spanloc-train resume=RUN"
-            raise ValueError(f"setup: {text!r} is no setting; {wanted}")
+            raise ValueError(f"setup: {text!r} is no setting; wanted such as 'data.root=FOLDER'")
     register()
     overrides = with_own_data(with_text_roots(with_quotes(settings)))
     # The caller may be in an application of Hydra's.

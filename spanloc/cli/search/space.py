@@ -1,7 +1,7 @@
 """The parameters of a search: ``hparams_search`` as Optuna's distributions, and their values as settings."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from optuna.distributions import (
     BaseDistribution,
@@ -10,8 +10,17 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from spanloc.files import record
+
 _KEYS = ("low", "high", "log", "step", "choices")
 _WANTED = "wanted {low, high}, with log or step if need be, or {choices}"
+
+
+class _Range(NamedTuple):
+    low: float
+    high: float
+    step: float | None = None
+    log: bool = False
 
 
 def search_space(config: Mapping[str, Any] | None) -> dict[str, BaseDistribution]:
@@ -72,27 +81,15 @@ def _distribution(name: str, node: Mapping[str, Any]) -> BaseDistribution:
     if unknown := [key for key in node if key not in _KEYS]:
         raise ValueError(f"{where} has no {unknown[0]!r}; {_WANTED}")
     if "choices" in node:
-        choices = node["choices"]
-        if len(node) > 1:
-            raise ValueError(
-                f"{where} has choices and {', '.join(node.keys() - {'choices'})}; {_WANTED}"
-            )
-        if not isinstance(choices, Sequence) or isinstance(choices, str) or not choices:
-            raise ValueError(f"{where}.choices is {choices!r}; wanted a list of values")
+        choices = record(list[Any], node["choices"], f"{where}.choices")
+        if len(node) > 1 or not choices:
+            raise ValueError(f"{where} is {dict(node)}; {_WANTED}")
         return CategoricalDistribution([_choice(where, value) for value in choices])
-    for key in ("low", "high", "step"):
-        value = node.get(key)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number and (key in node or key != "step"):
-            raise ValueError(f"{where}.{key} is {value!r}; wanted a number")
-    low, high, step, log = node["low"], node["high"], node.get("step"), node.get("log", False)
-    if not isinstance(log, bool):
-        raise ValueError(f"{where}.log is {log!r}; wanted true or false")
-    whole = all(isinstance(value, int) for value in (low, high, step) if value is not None)
+    low, high, step, log = record(_Range, node, where)
     try:
-        if whole:
-            return IntDistribution(low, high, log, 1 if step is None else step)
-        return FloatDistribution(low, high, log, step)
+        if any(isinstance(value, float | str) for value in node.values()):
+            return FloatDistribution(low, high, log, step)
+        return IntDistribution(int(low), int(high), log, 1 if step is None else int(step))
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
 

@@ -48,15 +48,17 @@ def signal_of(
         hint: The end of the error about an id without a recording.
         options: Of :func:`~spanloc.data.signals.open_signal`.
     """
-    path = _array_path(entry, root)
-    beside = [root / "data", entry.file.parent, *places(root)]
+    data = root / "data"
+    path = data / f"{entry.id}.npy"
+    # By the text alone: a link inside the folder may lead where its owner wants.
+    if not Path(os.path.normpath(path)).is_relative_to(os.path.normpath(data)) or "\0" in entry.id:
+        raise ValueError(f"{entry.where}: its array would lie outside {data}")
+    beside = [data, entry.file.parent, *places(root)]
     for folder in [root] if below else dict.fromkeys(beside):
         found = _found(folder, entry)
         if found is not None:
             return open_signal(found, **options)
-    what = f"there is no such recording in {shown_path(root / 'data')}"
-    if path.exists():
-        what = f"{shown_path(path)} is not a regular file"
+    what = f"there is no such recording in {shown_path(data)}"
     raise FileNotFoundError(f"{entry.where}: {what}{hint(entry.id)}")
 
 
@@ -97,19 +99,6 @@ def _found(folder: Path, entry: Annotated) -> Path | None:
             raise
         return others[0]
     return None if found == entry.file and found.suffix.lower() in (".csv", ".txt") else found
-
-
-def _array_path(entry: Annotated, root: Path) -> Path:
-    folder, name = root / "data", entry.id
-    path = folder / f"{name}.npy"
-    if not name:
-        raise ValueError(f"{entry.where}: the id is empty; wanted a name")
-    if max(len(os.fsencode(part)) for part in f"{name}.npy".split("/")) > 255:
-        raise ValueError(f"{entry.where}: too long an id; its array is <id>.npy")
-    # By the text alone: a link inside the folder may lead where its owner wants.
-    if not Path(os.path.normpath(path)).is_relative_to(os.path.normpath(folder)) or "\0" in name:
-        raise ValueError(f"{entry.where}: its array would lie outside {folder}")
-    return path
 
 
 def grid_of(entry: Annotated, signal: Signal, meaning: Meaning) -> Grid:

@@ -2,8 +2,8 @@
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from unicodedata import normalize
 
@@ -165,28 +165,13 @@ def read_annotations(
         ValueError: Something in them is off; it names the file, the sequence and the field. Or a format
             needs a package that is not installed.
     """
+    given = dict(locals())
     root = Path(str(root))  # a folder may be called 2024
     if isinstance(channels, str | int):
         raise ValueError(f"data.channels is {channels!r}; wanted a list: 'data.channels=[...]'")
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder (data.root)")
-    meaning = Meaning(
-        fps=fps,
-        unit=unit,
-        ends=ends,
-        first_index=first_index,
-        feature_stride=feature_stride,
-        feature_window=feature_window,
-        classes=classes,
-        label_map=label_map,
-        unknown=unknown,
-        ignore=ignore,
-        background=background,
-        moment_seconds=moment_seconds,
-        annotated=annotated,
-        bad_spans=bad_spans,
-        found=found,
-    )
+    meaning = Meaning(**{field.name: given[field.name] for field in fields(Meaning)})
     if not isinstance(columns or {}, Mapping):
         raise ValueError(f"data.columns is {columns!r}; wanted {{field: name}}")
     names = {field: normalize("NFC", str(name)) for field, name in (columns or {}).items()}
@@ -205,9 +190,7 @@ def read_annotations(
     def opened(entry: Annotated) -> Signal:
         return entry.signal or signal_of(entry, root, hint, options, below=content.below)
 
-    if absent == "skip":
-        content = _with_files(content, opened)
-    read = lay(content, opened, meaning, refused)
+    read = lay(content, opened, meaning, refused, skip_absent=absent == "skip")
     return replace(read, files=_sources(content, root))
 
 
@@ -230,26 +213,6 @@ def _with_subjects(content: Content, pattern: str) -> Content:
             content.file, listed(without), _NO_SUBJECT, extra={"advice": _NO_SUBJECT},
         )  # fmt: skip
     return replace(content, sequences=entries)
-
-
-def _with_files(content: Content, opened: Callable[[Annotated], Signal]) -> Content:
-    """The sequences that have a recording; the others give a warning."""
-    there, missing = list[Annotated](), dict[str, FileNotFoundError]()
-    for entry in content.sequences:
-        try:
-            opened(entry)
-        except FileNotFoundError as error:
-            missing[entry.id] = error
-        except (ValueError, OSError):
-            pass  # An error as of any recording.
-        if entry.id not in missing:
-            there.append(entry)
-    if missing and not there:
-        raise next(iter(missing.values()))
-    if missing:
-        names = listed([*missing])
-        log.warning("%s: recordings left out, as they have no file: %s", content.file, names)
-    return replace(content, sequences=there)
 
 
 def _sources(content: Content, root: Path) -> tuple[Path, ...]:

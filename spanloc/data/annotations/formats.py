@@ -1,6 +1,7 @@
 """Formats of annotations by name, and which of them a folder holds."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
@@ -9,13 +10,7 @@ from typing import Any, NamedTuple
 from unicodedata import normalize
 
 from spanloc.data.annotations import activitynet, flat, per_step, recorders, texts, tiers, waves
-from spanloc.data.annotations.layout import (
-    Files,
-    annotations_in,
-    by_part,
-    files_in,
-    other_tables,
-)
+from spanloc.data.annotations.layout import Files, annotations_in, files_in, other_tables
 from spanloc.data.annotations.rows import SUBSETS, Annotated, Content, Reading, refuse
 from spanloc.data.signals.reading import listed, shown_path
 from spanloc.files import shown
@@ -29,9 +24,7 @@ class _Format(NamedTuple):
 
     read: Callable[[Path, Any, Reading], Iterable[Annotated]]
     ending: str
-    joint: bool = (
-        False  # A file may hold several recordings: the reader takes the ids of all, not one.
-    )
+    joint: bool = False  # A file may hold several recordings: the reader takes all ids, not one.
     auto: bool = True  # Not where the ending may as well be a signal's, or settings'.
     any_text: bool = False  # Files of these names may be anything else.
     unit_known: bool = True  # The files say the unit of their times.
@@ -77,7 +70,9 @@ def read_content(root: Path, kind: str, reading: Reading) -> Content:
     files = {f"{name}{path.suffix}": name for name, path in signals.items()}
     ids = files | {name: name for name in signals}
     if there.below:
-        ids = by_part(ids, lambda name: name.rpartition("/")[2]) | ids
+        parts = Counter(name.rpartition("/")[2] for name in ids)
+        alone = {name.rpartition("/")[2]: own for name, own in ids.items()}
+        ids = {part: own for part, own in alone.items() if parts[part] == 1} | ids
     ids |= {normalize("NFD", own): name for own, name in ids.items()}
     reading = replace(reading, ids=ids, signals=signals)
     if kind == "table":

@@ -1,7 +1,7 @@
 """Recordings and annotation files of a folder, wherever they lie in it."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -123,12 +123,6 @@ def _recording_of(path: str, ids: Container[str]) -> str:
 def _inside(name: str) -> str:
     """The path inside the first folder; of a name without a folder, the name."""
     return name.partition("/")[2] or name
-
-
-def by_part(ids: Mapping[str, str], part: Callable[[str], str]) -> dict[str, str]:
-    """The ids by a part of their names, where it is that of one alone."""
-    parts = Counter(part(name) for name in ids)
-    return {part(name): own for name, own in ids.items() if parts[part(name)] == 1}
 
 
 def places(root: Path) -> list[Path]:

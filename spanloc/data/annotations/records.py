@@ -113,28 +113,34 @@ def lay(
     signal_of: Callable[[Annotated], Signal],
     meaning: Meaning,
     refused: list[Case] | None = None,
+    *,
+    skip_absent: bool = False,
 ) -> Annotations:
     """Lay the content of files over the signals, which ``signal_of`` opens.
 
-    ``refused`` is that of :func:`~spanloc.data.read_annotations`.
+    ``refused`` is that of :func:`~spanloc.data.read_annotations`, ``skip_absent`` its ``absent``.
     """
     content = prepared(content, meaning)
-    placer = Placer(content, meaning)
     subsets: dict[str, list[Record]] = {subset: [] for subset in SUBSETS}
-    found, missing = [], list[tuple[str, FileNotFoundError]]()
+    found, missing = [], dict[str, FileNotFoundError]()
     for entry in content.sequences:
         try:
             signal = signal_of(entry)
             grid = grid_of(entry, signal, meaning)
             found.append((_in_seconds(entry, grid, meaning), grid, signal))
         except (ValueError, OSError) as error:
-            if refused is None and isinstance(error, FileNotFoundError):
-                missing.append((entry.id, error))
+            if (refused is None or skip_absent) and isinstance(error, FileNotFoundError):
+                missing[entry.id] = error
                 continue
             refuse(refused, error, str(entry.file), sequence=entry.id)
+    if missing and not (skip_absent and len(missing) < len(content.sequences)):
+        more = f"; {len(missing):,} are missing: {listed([*missing])}" * (len(missing) > 1)
+        raise FileNotFoundError(f"{next(iter(missing.values()))}{more}")
     if missing:
-        more = f"; {len(missing):,} are missing: {listed([name for name, _ in missing])}"
-        raise FileNotFoundError(f"{missing[0][1]}{more if len(missing) > 1 else ''}")
+        names = listed([*missing])
+        log.warning("%s: recordings left out, as they have no file: %s", content.file, names)
+    there = [entry for entry in content.sequences if entry.id not in missing]
+    placer = Placer(replace(content, sequences=there), meaning)
     rates = [grid.rate for _, grid, _ in found]
     if meaning.fps and not meaning.feature_stride and rates and meaning.fps not in rates:
         log.warning(

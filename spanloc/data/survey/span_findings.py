@@ -145,6 +145,10 @@ def end_findings(facts: Facts) -> Iterator[Finding]:
     """Ends that look inclusive, and spans that a single step splits."""
     spans = facts.spans
     neighbours, touching, apart = gaps(spans)
+
+    def case(row: int) -> Case:
+        return facts.of_span(spans.loc[row], f" and {facts.span(spans.loc[row + 1])}")
+
     # Where ends are half-open, neighbours touch; where they are not, hardly any do.
     count = len(apart)
     if count >= max(5, 0.1 * neighbours) and touching <= 0.1 * count:
@@ -153,15 +157,9 @@ def end_findings(facts: Facts) -> Iterator[Finding]:
             f"{touching:,} that start at its end: ends look inclusive"
         )
         advice = "If the files mean the last step of a span by its end, set data.ends=inclusive."
-        cases = [
-            facts.of_span(spans.loc[row], f" and {facts.span(spans.loc[row + 1])}")
-            for row in apart[:MOST_CASES]
-        ]
+        cases = [*map(case, apart[:MOST_CASES])]
         yield Finding("warning", "inclusive ends", text, count, advice, cases)
         return
     label = spans["label"]
     split = [row for row in apart if label.loc[row] == label.loc[row + 1]]
-    yield from finding(
-        "split",
-        [facts.of_span(spans.loc[row], f" and {facts.span(spans.loc[row + 1])}") for row in split],
-    )
+    yield from finding("split", map(case, split), len(split))

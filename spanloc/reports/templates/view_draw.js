@@ -28,12 +28,12 @@ function opened(k) {
   const [start, end, score] = [0, 1, 2].map(i => new Float64Array(raw, i * 8 * count, count));
   const label = new Uint16Array(raw, 24 * count, count);
   for (let i = 0; i < count; i++)
-    spans.push({i, start: start[i], end: end[i], score: score[i], label: label[i], known: i >= facts.predictions});
+    spans.push({i, start: start[i], end: end[i], score: score[i], label: label[i]});
   const last = spans.reduce((most, s) => Math.max(most, s.end), facts.steps / facts.rate) || 1;
   const labels = [...new Set(spans.map(s => s.label))].sort((a, b) => a - b);
   const of = new Map(labels.map(l => [l, spans.filter(s => s.label === l)]));
   const days = facts.clock !== null && Math.floor(facts.clock / 86400) < Math.floor((facts.clock + last) / 86400);
-  const found = {...facts, k, levels, spans, of, last, days, labels, truth: stacked(spans.filter(s => s.known))};
+  const found = {...facts, k, levels, spans, of, last, days, labels};
   cache.set(k, found);
   return found;
 }
@@ -54,18 +54,6 @@ function coarser(level) {
     low: level.low.map(from => part(from, (a, b) => a < b)),
     high: level.high.map(from => part(from, (a, b) => a > b)),
   };
-}
-
-// Annotated spans that overlap go to rows of their own.
-function stacked(spans) {
-  const ends = [];
-  const rows = spans.map(s => {
-    let row = ends.findIndex(end => end <= s.start + 1e-9);
-    if (row < 0) row = ends.length < 6 ? ends.length : 5;
-    ends[row] = Math.max(ends[row] ?? -Infinity, s.end);
-    return row;
-  });
-  return {spans, rows, count: Math.max(1, ends.length)};
 }
 
 // The extremes of a channel in each of `pixels` columns, as codes; 0 where there is nothing.
@@ -153,7 +141,7 @@ function drawRows(g, rec, box, t0, t1) {
 }
 
 const colourOf = label => DATA.colours[label % DATA.colours.length];
-const strength = span => span.known ? 1 : 0.2 + 0.8 * Math.min(1, Math.max(0, span.score));
+const strength = span => 0.2 + 0.8 * Math.min(1, Math.max(0, span.score));
 
 function drawBar(g, span, text, box, t0, t1, ground) {
   const left = box.x + (span.start - t0) / (t1 - t0) * box.w, right = box.x + (span.end - t0) / (t1 - t0) * box.w;
@@ -178,12 +166,8 @@ function drawBar(g, span, text, box, t0, t1, ground) {
 
 function fitted(g, text, width) {
   if (g.measureText(text).width <= width) return text;
-  let low = 0, high = text.length;
-  while (low < high) {
-    const middle = Math.ceil((low + high) / 2);
-    if (g.measureText(text.slice(0, middle) + "…").width <= width) low = middle; else high = middle - 1;
-  }
-  return text.slice(0, low) + "…";
+  while (text && g.measureText(text + "…").width > width) text = text.slice(0, -1);
+  return text + "…";
 }
 
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];

@@ -1,9 +1,8 @@
 // What the pointer is over; pointers, keys and buttons.
 
 function described(span) {
-  const score = span.known ? "annotated" : span.score.toFixed(2);
   const length = elapsed(span.end - span.start, rec.decimals);
-  return `${DATA.labels[span.label]} (${score}), ${when(span.start)} to ${when(span.end)}, ${length} long`;
+  return `${DATA.labels[span.label]} (${span.score.toFixed(2)}), ${when(span.start)} to ${when(span.end)}, ${length} long`;
 }
 
 function placeOf(event) {
@@ -13,12 +12,8 @@ function placeOf(event) {
 
 function spansAt(x, y) {
   const box = boxes.find(b => y >= b.top && y < b.y + b.h + 2), slack = 2 / plot.w * (t1 - t0), t = timeOf(x);
-  if (!box || x < plot.x) return [];
-  return rec.spans.filter(s => {
-    if (!seen(s) || t < s.start - slack || t > s.end + slack) return false;
-    if (box.kind === "truth") return s.known && rec.truth.rows[rec.truth.spans.indexOf(s)] === Math.floor((y - box.y) / 20);
-    return box.kind === "label" && !s.known && s.label === box.label;
-  }).sort((a, b) => b.score - a.score);
+  if (box?.kind !== "label" || x < plot.x) return [];
+  return rec.of.get(box.label).filter(s => seen(s) && t >= s.start - slack && t <= s.end + slack).sort((a, b) => b.score - a.score);
 }
 
 function valuesAt(t, y) {

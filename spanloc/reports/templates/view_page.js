@@ -8,7 +8,7 @@ let boxes = [], plot = {x: 0, w: 1}, strip = null, waiting = false, theme = {};
 // Borders of the canvases are not theirs to draw on.
 const FONT = "12px system-ui, sans-serif";
 
-const seen = span => !hidden.has(span.label) && (span.known || span.score >= threshold);
+const seen = span => !hidden.has(span.label) && span.score >= threshold;
 const timeOf = x => t0 + (x - plot.x) / plot.w * (t1 - t0);
 const digits = () => Math.max(0, Math.min(6, Math.ceil(-Math.log10((t1 - t0) / 1000))));
 const clocked = () => rec.clock !== null && byId("clock")?.checked;
@@ -66,8 +66,7 @@ function show(k) {
 
 // What is shown has changed: the count, the table, the strip.
 function choose() {
-  const found = rec.spans.filter(s => !s.known), above = found.filter(seen).length;
-  byId("above").textContent = `${threshold.toFixed(2)}: ${above} of ${found.length} shown`;
+  byId("above").textContent = `${threshold.toFixed(2)}: ${rec.spans.filter(seen).length} of ${rec.spans.length} shown`;
   for (const row of document.querySelectorAll(`#table${rec.k} tbody tr`))
     row.hidden = !seen(rec.spans[row.dataset.i]);
   strip = null;
@@ -125,7 +124,7 @@ function sized(canvas, height) {
 // Lanes from top to bottom; on a narrow screen names stand in the lanes, not beside them.
 function layout(g, width) {
   const names = rec.channels, many = names.length > DATA.lanes, wide = width >= 640;
-  const texts = [...names, ...rec.labels.map(label => DATA.labels[label]), "annotated"];
+  const texts = [...names, ...rec.labels.map(label => DATA.labels[label])];
   const gutter = wide ? Math.min(180, Math.max(...texts.map(text => g.measureText(text).width)) + 16) : 0;
   plot = {x: Math.ceil(gutter), w: Math.max(10, Math.floor(width - gutter))};
   let y = 24;
@@ -138,7 +137,6 @@ function layout(g, width) {
   else names.forEach((name, c) => add("channel", names.length > 6 ? 42 : names.length > 3 ? 58 : 84, {c, name}));
   y += 4;
   const above = wide ? 0 : 14;
-  if (rec.truth.spans.length) add("truth", 20 * rec.truth.count, {name: "annotated"}, above);
   for (const label of rec.labels) add("label", 20, {label, name: DATA.labels[label]}, above);
   return y + 2;
 }
@@ -163,8 +161,7 @@ function draw() {
     g.globalAlpha = 1;
     if (span !== chosen) continue;
     g.strokeStyle = theme.text;
-    const box = boxes.find(b => b.kind === (span.known ? "truth" : "label") && (span.known || b.label === span.label));
-    const bar = span.known ? {y: box.y + 20 * rec.truth.rows[rec.truth.spans.indexOf(span)], h: 18} : box;
+    const bar = boxes.find(b => b.label === span.label);
     g.lineWidth = 2;
     g.strokeRect(x, bar.y, Math.max(2, end - x), bar.h);
   }
@@ -207,16 +204,10 @@ function drawLane(g, box) {
   g.clip();
   if (box.kind === "rows") drawRows(g, rec, box, t0, t1);
   if (box.kind === "channel") drawChannel(g, rec, box.c, box, t0, t1, theme.soft);
-  if (box.kind === "truth") rec.truth.spans.forEach((span, i) => {
-    const bar = {...box, y: box.y + 20 * rec.truth.rows[i], h: 18};
-    if (seen(span)) drawBar(g, span, DATA.labels[span.label], bar, t0, t1, theme.rgb);
-  });
   if (box.kind === "label") {
     const mine = rec.of.get(box.label).filter(s => s.end >= t0 && s.start <= t1 && seen(s));
-    for (const span of mine.filter(s => !s.known).sort((a, b) => a.score - b.score))
+    for (const span of mine.sort((a, b) => a.score - b.score))
       drawBar(g, span, span.score.toFixed(2), {...box, h: 17}, t0, t1, theme.rgb);
-    // What is annotated with this label, as a line below: colours repeat, rows do not.
-    for (const span of mine.filter(s => s.known)) drawBar(g, span, "", {...box, y: box.y + 18, h: 2}, t0, t1, theme.rgb);
   }
   g.restore();
   g.fillStyle = box.kind === "label" && hidden.has(box.label) ? theme.soft : theme.text;
@@ -253,7 +244,7 @@ function drawOverview() {
       drawChannel(o, rec, c, box, 0, rec.last, theme.soft);
     });
     o.globalAlpha = 1;
-    for (const span of rec.spans) if (!span.known && seen(span))
+    for (const span of rec.spans) if (seen(span))
       drawBar(o, span, "", {x: 0, w: width, y: 39, h: 9}, 0, rec.last, theme.rgb);
     strip = {key, canvas};
   }

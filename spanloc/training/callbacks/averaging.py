@@ -6,10 +6,10 @@ from spanloc.lightning import LightningModule, Trainer, package
 
 
 class EMAWeightAveraging(package.callbacks.EMAWeightAveraging):
-    """Lightning's exponential moving average of the weights, without its surprise after training.
+    """Lightning's exponential moving average of the weights, without its surprises after training.
 
-    Lightning's own restores the weights of the optimizer, not their average, where a trainer that has
-    trained tests or predicts with a checkpoint (``trainer.test(ckpt_path="best")``).
+    Where a trainer that has trained is given a checkpoint (``trainer.test(ckpt_path="best")``), Lightning's own
+    tests and predicts with the weights of the optimizer, not their average, and validates the last average.
     """
 
     def on_load_checkpoint(
@@ -18,3 +18,13 @@ class EMAWeightAveraging(package.callbacks.EMAWeightAveraging):
         """Restores both to train on; otherwise the average is there already."""
         if trainer.state.fn == "fit":
             super().on_load_checkpoint(trainer, pl_module, checkpoint)
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """During training the average is validated."""
+        if trainer.state.fn == "fit":
+            super().on_validation_epoch_start(trainer, pl_module)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Training goes on with its own weights."""
+        if trainer.state.fn == "fit":
+            super().on_validation_epoch_end(trainer, pl_module)

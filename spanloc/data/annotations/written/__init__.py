@@ -12,21 +12,18 @@ from spanloc.data.annotations.written.found import (
     checked,
     rounded,
     wanted_label,
-    wanted_name,
 )
 from spanloc.data.signals.reading import shown_path
-from spanloc.files import replacing, shown
+from spanloc.files import shown
 
 __all__ = [
     "FORMATS",
     "Found",
     "content_of",
     "instead_of_label",
-    "instead_of_name",
     "joint",
     "rounded",
     "suffix_of",
-    "write",
 ]
 
 _EDGES = r"\A\s|\s\Z"
@@ -95,13 +92,8 @@ def instead_of_label(kind: str, label: str) -> str | None:
     return wanted_label(label, _format(kind).label)
 
 
-def instead_of_name(kind: str, name: str) -> str | None:
-    """The rule of a format that the id of a recording breaks; see :func:`instead_of_label`."""
-    return wanted_name(name, _format(kind).name)
-
-
-def write(found: Sequence[Found], path: Path, kind: str) -> None:
-    """Write the spans found in recordings as one file, atomically, by start and end.
+def content_of(found: Sequence[Found], path: Path, kind: str) -> bytes:
+    """The content of a file with the spans found in recordings, by start and end.
 
     The function of each format, in :mod:`tables`, :mod:`texts` or :mod:`recorders`, says what it holds.
     Times are in seconds from the start of the recording, in 6 decimal places, or 9 where the rate is
@@ -111,38 +103,21 @@ def write(found: Sequence[Found], path: Path, kind: str) -> None:
 
     Args:
         found: At least one recording; several only where :func:`joint` says so.
-        path: The file; give it the suffix that :func:`suffix_of` says.
+        path: The file, for errors.
         kind: Its format, one of :data:`FORMATS`.
 
     Raises:
-        ValueError: There is no such format, or it cannot hold several recordings, an id or a label; an
-            id is there twice or is not safe as the name of a file; a span lies outside its recording,
-            or a score outside [0, 1]. Nothing is written then.
-        OSError: Writing failed.
+        ValueError: There is no such format, or it cannot hold an id or a label; an id is there twice or is
+            not safe as the name of a file.
     """
-    content = content_of(found, path, kind)
-    with replacing(path) as file:
-        file.write_bytes(content)
-
-
-def content_of(found: Sequence[Found], path: Path, kind: str) -> bytes:
-    """The content of the file that :func:`write` writes; ``path`` is for errors."""
     chosen, where = _format(kind), shown_path(path)
-    if not found:
-        raise ValueError(f"{where}: there is no recording to write")
-    if len(found) > 1 and not chosen.joint:
-        several = ", ".join(name for name in FORMATS if joint(name))
-        raise ValueError(
-            f"{where}: a file of format {kind} holds one recording; got {len(found)}; write a file for "
-            f"each, or choose one of {several}"
-        )
     ((name, count),) = Counter(one.id for one in found).most_common(1)
     if count > 1:
         raise ValueError(f"{where}: sequence {shown(name)} is there {count} times")
     ready = [checked(one, where, label=chosen.label, name=chosen.name) for one in found]
     try:
         return chosen.content(ready)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"{where}: {error}") from None
 
 

@@ -8,10 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from spanloc.data.annotations.written.found import Found
-from spanloc.files import pip_install, shown
-
-# Of the two digits of a year in EDF.
-_FIRST_YEAR, _LAST_YEAR = 1985, 2084
+from spanloc.files import pip_install
 
 
 def edf(found: Sequence[Found]) -> bytes:
@@ -32,11 +29,6 @@ def edf(found: Sequence[Found]) -> bytes:
         raise ValueError(f"format edf needs edfio: {pip_install('edf')}") from None
     start, about = None, None
     if one.start is not None:
-        if not _FIRST_YEAR <= one.start.year <= _LAST_YEAR:
-            raise ValueError(
-                f"sequence {shown(one.id)}: start is {one.start}; wanted a year from {_FIRST_YEAR} to "
-                f"{_LAST_YEAR}, as EDF+ has them"
-            )
         start, about = one.start.time(), edfio.Recording(startdate=one.start.date())
     notes = [
         edfio.EdfAnnotation(start, round(end - start, 9), label)

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from spanloc.data.annotations.written.found import Found
-from spanloc.files import shown
 
 _COLUMNS = ("sequence", "start", "end", "label", "score")
 _CLOCK = ("start_time", "end_time")
@@ -70,25 +69,19 @@ def _rows(found: Sequence[Found], columns: tuple[str, ...]) -> Iterator[dict[str
         for span in one.spans:
             row = nothing | dict(zip(_COLUMNS, (one.id, *span), strict=True))
             if one.start is not None:
-                row |= {
-                    name: _clock(one.start, seconds, one.id)
-                    for name, seconds in zip(_CLOCK, span[:2], strict=True)
-                }
+                row |= zip(
+                    _CLOCK, (_clock(one.start, seconds) for seconds in span[:2]), strict=True
+                )
             yield row
         if not one.spans:
             yield nothing | {"sequence": one.id}
 
 
-def _clock(start: datetime, seconds: float, name: str) -> str:
-    try:
-        # In UTC, since clocks are put forward and back. What is cut off after the milliseconds is rounded.
-        begin = start if start.tzinfo is None else start.astimezone(UTC)
-        time = begin + timedelta(seconds=seconds, microseconds=500)
-        time = time if start.tzinfo is None else time.astimezone(start.tzinfo)
-    except OverflowError:
-        raise ValueError(
-            f"sequence {shown(name)}: start is {start}; {seconds} s later is past the last date"
-        ) from None
+def _clock(start: datetime, seconds: float) -> str:
+    # In UTC, since clocks are put forward and back. What is cut off after the milliseconds is rounded.
+    begin = start if start.tzinfo is None else start.astimezone(UTC)
+    time = begin + timedelta(seconds=seconds, microseconds=500)
+    time = time if start.tzinfo is None else time.astimezone(start.tzinfo)
     return time.isoformat(timespec="milliseconds")
 
 
