@@ -181,11 +181,25 @@ def test_tables_of_spans_for_each_person_are_read_as_one(tmp_path, caplog, paren
     assert "p1 x.csv: line 1: there are no columns 'sequence' and 'start'; found 'file', " in said
     columns = {"sequence": "file", "start": "onset"}
     found = read_annotations(tmp_path, fps=RATE, columns=columns)
-    assert "there is no annotations.csv; read as one table: 'p1 x.csv', 'p2 x.tsv'" in caplog.text
+    said = "there is no annotations.csv; read as one table, and each as a subject: 'p1 x.csv', 'p2 x.tsv'"
+    assert said in caplog.text
+    assert {r.id: r.subject for r in found.subsets["training"]}["p1_b"] == "p1 x"
     assert "left out" not in caplog.text
     assert (found.classes, found.files) == (["x", "y"], (first, second))
     spans = {r.id: (r.spans / RATE).tolist() for r in found.subsets["training"]}
     assert spans == {"p1_a": [[1, 3]], "p1_b": [[2, 5]], "p2_a": [[1, 3]]}
+    # Predictions, subsets and what is called as a recording are none of them.
+    row = "file,onset,duration,label\np1_a,3,1,x\n"
+    others = {
+        "p1_a labels.csv": row,
+        "test.csv": row,
+        "found.csv": row.replace("label", "label,score"),
+    }
+    for name, text in others.items():
+        table(tmp_path, text, name)
+    assert read_annotations(tmp_path, fps=RATE, columns=columns).files == (first, second)
+    for name in others:
+        (tmp_path / name).unlink()
     second.write_text("file\tonset\tduration\tlabel\np1_b\t1\t2\ty\n")
     said = error_of(tmp_path, fps=RATE, columns=columns)
     assert said == f"{second}: sequence 'p1_b' has rows in {first} too"

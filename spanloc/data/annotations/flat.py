@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from spanloc.data.annotations.columns import Columns
 from spanloc.data.annotations.layout import Files, columns_of
 from spanloc.data.annotations.pieces import NO_LABEL
-from spanloc.data.annotations.rows import Annotated, Content, Reading, Row
+from spanloc.data.annotations.rows import SUBSETS, Annotated, Content, Reading, Row, usual_subset
 from spanloc.data.annotations.tables import json_object
 from spanloc.data.annotations.texts import read_text, text_table
 from spanloc.data.annotations.times import Times
@@ -29,9 +30,17 @@ def tables_in(root: Path) -> list[Path]:
 
 
 def span_tables(root: Path, there: Files, reading: Reading) -> list[Path]:
-    """Tables of spans in a folder, beside recordings and under any name, such as one for each person."""
-    columns = Columns(reading.columns)
-    found = [f for f in there.names if f.parent == root and columns.are_spans(columns_of(f))]
+    """Tables of spans in a folder, beside recordings and under any name, such as one for each person.
+
+    Not predictions, nor tables that are called as a subset or begin with the name of a recording.
+    """
+    columns, found = Columns(reading.columns), list[Path]()
+    recordings = tuple(p.stem for p in there.names if p.suffix.lower() not in SUFFIXES)
+    for file in there.names:
+        other = file.stem.startswith(recordings) or usual_subset(file.stem) in SUBSETS
+        if file.parent == root and not other:
+            names = columns_of(file)
+            found += [file] if columns.are_spans(names) and "score" not in names else []
     return found if {*there.signals.values()} - {*found} else []
 
 
@@ -50,12 +59,18 @@ def of_folder(root: Path, there: Files, reading: Reading) -> Content:
             f"({', '.join(SUFFIXES[1:])})"
         )
     names = listed([file.name for file in files])
-    log.warning("%s: there is no annotations.csv; read as one table: %s", root, names)
     parts, known = [_read(file, reading) for file in files], dict[str, Path]()
     sequences = [*chain.from_iterable(part.sequences for part in parts)]
     for entry in sequences:
         if (other := known.setdefault(entry.id, entry.file)) != entry.file:
             raise ValueError(f"{entry.where} has rows in {shown_path(other)} too")
+    each = not any(entry.subject for entry in sequences)
+    # Recordings of one person are not to be in training and test.
+    sequences = (
+        [replace(entry, subject=entry.file.stem) for entry in sequences] if each else sequences
+    )
+    what = "one table, and each as a subject" if each else "one table"
+    log.warning("%s: there is no annotations.csv; read as %s: %s", root, what, names)
     return Content(root, sequences, subsets_known=any(part.subsets_known for part in parts))
 
 

@@ -35,8 +35,8 @@ def files_in(root: Path) -> Files:
     """The files of ``data`` and below it, of the folder itself, and of the folders of subsets.
 
     Where these hold no recording, the files of all folders below. A few tables in the folder itself that are not like
-    the recordings below, such as one of subjects, are no recordings then. With recordings in ``data``, no table in the
-    folder itself is one.
+    the recordings below, such as one of subjects, are no recordings then. With recordings in ``data``, a table in the
+    folder itself is one if it has the columns of a recording there.
     """
     names: dict[Path, str] = {}
     for folder in places(root):
@@ -146,8 +146,11 @@ def _signals(names: Mapping[Path, str], root: Path) -> dict[str, Path]:
     ours = {path for path in names if path.parent == root and path.stem in ANNOTATION_FILES}
     known = recordings_among([path for path in names if path not in ours], root)
     found: dict[str, Path] = {}
-    if any(root / "data" in path.parents for path in known):
-        known = [p for p in known if p.parent != root or p.suffix.lower() not in _TABLES]
+    if inner := [path for path in known if root / "data" in path.parents]:
+        alike = [columns_of(path) for path in islice(inner, _MOST_READ)]
+        known = [
+            p for p in known if p.parent != root or not columns_of(p) or columns_of(p) in alike
+        ]
     for path in known:
         found.setdefault(Path(names[path]).with_suffix("").as_posix(), path)
     return found
