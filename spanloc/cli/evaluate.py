@@ -72,7 +72,7 @@ def run(config: DictConfig) -> None:
     trust(checkpoint, data, ("spanloc.data", *config.allow))
     check({"data": data})
     datamodule: SpanDataModule = build(data)
-    subset = set_up(datamodule, config, trained_with["data"], checkpoint, bool(options))
+    subset = set_up(datamodule, config, trained_with["data"], checkpoints, bool(options))
     for name, there, trained in (
         ("classes", datamodule.classes, task.classes),
         ("num_channels", datamodule.num_channels, task.localizer.num_channels),

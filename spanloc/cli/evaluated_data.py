@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from spanloc.config.build import as_values
 from spanloc.config.checkpoint import file_of
 from spanloc.data import AnnotatedData
 from spanloc.data.annotations.flat import SUFFIXES
-from spanloc.data.fingerprint import Fingerprint
+from spanloc.data.annotations.records import Record
+from spanloc.data.fingerprint import Fingerprint, relative
 from spanloc.data.held_out import ONE_SUBJECT
 from spanloc.data.sample import data_folder
 from spanloc.data.sound import AS_THEY_ARE
@@ -60,7 +62,11 @@ def settings_of_data(
 
 
 def set_up(
-    datamodule: Any, config: DictConfig, trained: dict[str, Any], checkpoint: str, fits: bool
+    datamodule: Any,
+    config: DictConfig,
+    trained: dict[str, Any],
+    checkpoints: Sequence[str],
+    fits: bool,
 ) -> str:
     """Read the data, and choose the subset where the command does not: ``test``, ``val`` or ``all``.
 
@@ -70,11 +76,11 @@ def set_up(
     Args:
         datamodule, config: Of the command.
         trained: The settings of the data of training.
-        checkpoint: The run that it belongs to has a list of the files in that folder.
+        checkpoints: The runs that they belong to have lists of the files in that folder.
         fits: Whether the decoding is to be fitted, for which some recordings are held out.
     """
     root, subset, why = config.data.root, config.subset, ""
-    before = _data_of_training(checkpoint)
+    before = _data_of_training(checkpoints[0])
     ours = isinstance(datamodule, AnnotatedData)
     if subset == "all" and not ours:
         raise ValueError(
@@ -84,7 +90,7 @@ def set_up(
     try:
         if other and datamodule.fold:
             datamodule.setup_all()
-            if not _known(datamodule, before):
+            if before is None or len(_known(datamodule, before)) < len(before.signals):
                 datamodule.fold = None  # the folds were those of the training data
         if subset is None:
             subset = "test"
@@ -102,8 +108,8 @@ def set_up(
         raise ValueError(f"{how}: {error}") from None
     if ours and root is not None:
         _say_what_is_read(datamodule, config, trained, before, subset, why)
-    if ours:
-        _warn_of_known(datamodule, before, subset)
+    for checkpoint in checkpoints if ours else ():
+        _warn_of_known(datamodule, _data_of_training(checkpoint), subset)
     return str(subset)
 
 
@@ -155,9 +161,12 @@ def _warn_of_known(datamodule: Any, before: Fingerprint | None, subset: str) -> 
     known = _known(datamodule, before)
     if before is None or not known:
         return
+    samples: Any = datamodule.val_set if subset == "val" else datamodule.test_set
+    if before.parts:
+        _warn_of_trained(datamodule.root, samples.records, before, known, subset)
+        return
     if subset != "all" and datamodule.fingerprint().signals.keys() == before.signals.keys():
         return  # the same folder: it is divided as in training
-    samples: Any = datamodule.val_set if subset == "val" else datamodule.test_set
     paths = [record.signal.path for record in samples.records]
     evaluated = Fingerprint.of(datamodule.root, (), paths).signals
     if known := [name for name in known if name in evaluated]:
@@ -165,6 +174,25 @@ def _warn_of_known(datamodule: Any, before: Fingerprint | None, subset: str) -> 
             "the training run had %d of the %s that are evaluated, such as %s: if it trained on them, or chose "
             "the model by them, the result is too good",
             len(known), counted(len(samples), "recording"), known[0],
+        )  # fmt: skip
+
+
+def _warn_of_trained(
+    root: Path, records: Sequence[Record], before: Fingerprint, known: Sequence[str], subset: str
+) -> None:
+    """Warn where a time that is evaluated was trained on, or chose the model."""
+    seen = []
+    for record in records:
+        name, (begin, end) = relative(record.signal.path, root), record.seconds
+        for part in ("training", "validation") if subset != "val" else ("training",):
+            first, last = before.parts.get(part, {}).get(name, (end, end))
+            if name in known and first < end and begin < last and name not in seen:
+                seen.append(name)
+    if seen:
+        log.warning(
+            "the training run trained on %d of the %s that are evaluated, such as %s, or chose the model by them: "
+            "the result is too good",
+            len(seen), counted(len(records), "recording"), seen[0],
         )  # fmt: skip
 
 

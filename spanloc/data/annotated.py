@@ -205,7 +205,9 @@ class AnnotatedData(SpanDataModule):
         if self._in_memory or self.annotations is None:
             return None
         records = chain.from_iterable(self.annotations.subsets.values())
-        return Fingerprint.of(self.root, self.annotations.files, [r.signal.path for r in records])
+        paths = [record.signal.path for record in records]
+        subsets = getattr(self, "subsets", None)
+        return Fingerprint.of(self.root, self.annotations.files, paths, subsets)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation per channel, ``(C,)``, of the training sequences."""

@@ -3,8 +3,9 @@
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from spanloc.data.signals.reading import listed
 from spanloc.files import counted
@@ -17,14 +18,20 @@ class Fingerprint:
     Args:
         annotations: SHA-256 of each file of annotations and subsets.
         signals: Size in bytes of each recording, and when it was changed, in nanoseconds since 1970.
+        parts: The recordings of each subset, with the seconds of their beginning and end there.
     """
 
     annotations: dict[str, str]
     signals: dict[str, tuple[int, int]]
+    parts: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, root: str | Path, annotations: Iterable[Path], signals: Iterable[Path]
+        cls,
+        root: str | Path,
+        annotations: Iterable[Path],
+        signals: Iterable[Path],
+        subsets: Mapping[str, Iterable[Any]] | None = None,
     ) -> "Fingerprint":
         """The fingerprint of files as they are now; those that are not there are left out.
 
@@ -34,12 +41,15 @@ class Fingerprint:
         states = {path: path.stat() for path in dict.fromkeys(every) if path.is_file()}
         others = [path for path in annotations if path not in states and path.is_file()]
 
-        def name(path: Path) -> str:
-            return Path(os.path.relpath(path, root)).as_posix()
-
+        digests = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in others}
+        times = {path: (state.st_size, state.st_mtime_ns) for path, state in states.items()}
         return cls(
-            {name(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in others},
-            {name(path): (state.st_size, state.st_mtime_ns) for path, state in states.items()},
+            {relative(path, root): digest for path, digest in digests.items()},
+            {relative(path, root): state for path, state in times.items()},
+            {
+                subset: {relative(record.signal.path, root): record.seconds for record in own}
+                for subset, own in (subsets or {}).items()
+            },
         )
 
     def changes_since(self, before: "Fingerprint") -> list[str]:
@@ -75,6 +85,11 @@ class Fingerprint:
             return None
         of = f"{len(names)} of {counted(len(now), 'signal file')}"
         return f"{of} have the same size and another time, as after a copy: {listed(names, 3)}"
+
+
+def relative(path: Path, root: str | Path) -> str:
+    """A path from a folder on, as fingerprints name files."""
+    return Path(os.path.relpath(path, root)).as_posix()
 
 
 def _differing(now: Mapping[str, object], were: Mapping[str, object]) -> list[str]:

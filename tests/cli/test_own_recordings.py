@@ -171,10 +171,10 @@ def test_columns_of_training_are_not_forced_on_a_table_with_standard_names(
     )
     data = AnnotatedData(tmp_path, columns=trained["columns"], fps=10)
     with pytest.raises(ValueError, match="data.columns=null: standard names.*: .*no columns"):
-        set_up(data, config, trained, "nothing", False)
+        set_up(data, config, trained, ["nothing"], False)
     data = AnnotatedData(tmp_path, columns={}, fps=10)
     with caplog.at_level("INFO", "spanloc"):
-        assert set_up(data, config, trained, "nothing", False) == "all"
+        assert set_up(data, config, trained, ["nothing"], False) == "all"
     assert caplog.messages[-1].endswith(
         "The annotations are read with the unit (seconds) of the training data"
     )
@@ -188,7 +188,7 @@ def test_columns_of_training_are_not_forced_on_a_table_with_standard_names(
     data = AnnotatedData(tmp_path / "labels", columns=trained["columns"], fps=10)
     caplog.clear()
     with caplog.at_level("INFO", "spanloc"):
-        assert set_up(data, config, trained, "nothing", False) == "all"
+        assert set_up(data, config, trained, ["nothing"], False) == "all"
     assert "of the training data" not in caplog.text
     assert data.test_set[0].spans.tolist() == [[10, 20]]
     (tmp_path / "labels" / "data").rename(tmp_path / "data")
@@ -198,7 +198,7 @@ def test_columns_of_training_are_not_forced_on_a_table_with_standard_names(
     known = Fingerprint({}, {"data/a.npy": (size, 0)})
     monkeypatch.setattr("spanloc.cli.evaluated_data._data_of_training", lambda _: known)
     caplog.clear()
-    set_up(AnnotatedData(tmp_path, fps=10), config, trained, "nothing", False)
+    set_up(AnnotatedData(tmp_path, fps=10), config, trained, ["nothing"], False)
     warning = "the training run had 1 of the 3 recordings that are evaluated, such as data/a.npy"
     assert caplog.messages[-1].startswith(warning)
     # What is held out of a folder that has grown may have been trained on.
@@ -210,13 +210,20 @@ def test_columns_of_training_are_not_forced_on_a_table_with_standard_names(
             known.signals["data/d.npy"] = (size, 0)
         caplog.clear()
         data = AnnotatedData(tmp_path, fps=10, split_seed=1)
-        set_up(data, config, trained, "nothing", False)
+        set_up(data, config, trained, ["nothing"], False)
         (held,) = (record.id for record in data.test_set.records)
         assert held != "a"
         warning = (
             f"the training run had 1 of the 1 recording that are evaluated, such as data/{held}"
         )
         assert (warning in caplog.text) == grown
+    # Where the run says what it trained on, only that counts, also after the annotations have changed.
+    signals = {f"data/{name}.npy": (size, 0) for name in "abc"}
+    for begin, trained_on in ((0.0, True), (1000.0, False)):
+        known = Fingerprint({}, signals, {"training": {f"data/{held}.npy": (begin, begin + 2.0)}})
+        caplog.clear()
+        set_up(AnnotatedData(tmp_path, fps=10, split_seed=1), config, trained, ["nothing"], False)
+        assert ("the training run trained on 1 of the 1 recording" in caplog.text) == trained_on
 
 
 def test_names_in_other_letters_need_no_quotes(cli, tmp_path):

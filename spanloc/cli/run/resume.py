@@ -34,6 +34,7 @@ _STATE = ("epoch", "global_step", "optimizer_states", "lr_schedulers", "loops", 
 _FIXED = (
     (("localizer", "backbone", "neck", "head"), "is of another model"),
     (("module.classes", "seconds_per_step"), "was trained on other data"),
+    (("data.fold", "data.folds", "data.split_seed"), "was trained with other recordings held out"),
     (("optimizer",), "the optimizer goes on with the settings it had"),
 )
 

@@ -58,6 +58,12 @@ class Record:
         """Steps of the signal."""
         return self.signal.num_steps
 
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """When it begins and ends."""
+        step, begin = self.timeline
+        return round(begin, 6), round(begin + self.num_steps * step, 6)
+
 
 @dataclass(frozen=True)
 class Annotations:
