@@ -159,7 +159,7 @@ def test_a_relative_folder_of_data_is_where_it_was(cli, annotated, tmp_path):
     # From another folder, and again, though the first time ends at once.
     assert "is of another model" in cli("train", f"resume={place / 'run'}", "backbone.width=4")
     said = cli("train", f"resume={place / 'run'}", "data.folds=2", "data.fold=0")
-    assert "was trained with other recordings held out: data.fold is 0, was None" in said
+    assert "was trained with other recordings held out: data.fold" in said
     assert isinstance(cli("train", f"resume={place / 'run'}", "trainer.max_epochs=2"), Path)
     config = yaml.safe_load((place / "run" / "config.yaml").read_text())
     assert config["data"]["root"] == str(place / "data")
