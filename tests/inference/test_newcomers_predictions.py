@@ -10,7 +10,7 @@ from conftest import points_model, points_task
 from pages import ROOT, blocks, page
 from predicting import predict, signal, write_csv
 
-from spanloc.cli.train import _needed, _show_result
+from spanloc.cli.train import _roots, _show_result
 from spanloc.data.inputs import as_input, in_order, open_recording, require_units
 from spanloc.data.signals import ArraySignal, LogSpectrogram
 from spanloc.facts import DataFacts, InputFacts
@@ -158,7 +158,13 @@ def test_the_next_command_allows_the_packages_of_the_model_alone(tmp_path, capsy
             "optimizer": {"_target_": "torch.optim.AdamW"},
         }
     }
-    _show_result({}, tmp_path / "best.ckpt", tmp_path, (), _needed(plain))
+    _show_result(
+        {},
+        tmp_path / "best.ckpt",
+        tmp_path,
+        (),
+        _roots(plain, ("optimizer", "scheduler", "criterion.")) - {"spanloc"},
+    )
     assert capsys.readouterr().out.endswith(" input=FILES 'allow=[mine]'\n")
 
 
