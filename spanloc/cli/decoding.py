@@ -160,7 +160,7 @@ def fit_checkpoint(
             if name in tried:
                 outcome = _outcome(tried[name], len(samples))
             else:
-                why = (note for note in fitted.notes if note.startswith((f"{name}: ", "nothing ")))
+                why = (note for note in fitted.notes if note.startswith((f"{name}: ", "only ")))
                 outcome = f"not done, {next(why, 'nothing to fit').removeprefix(f'{name}: ')}"
             unsure = name == "calibration" and name not in fitted.settings
             more = _NO_PROBABILITIES if unsure and task.decode.max_predictions > 1 else ""
@@ -220,13 +220,14 @@ def report_fit(
 
 def _outcome(tried: Tried, recordings: int) -> str:
     if tried.taken:
-        return (
-            f"kept, {tried.judged_by} better by {tried.gain:.2g} (standard error {tried.error:.1g})"
-        )
+        better = f"by {tried.gain:.2g} (standard error {tried.error:.1g})"
+        if tried.option == "calibration":
+            return f"the new scores are kept, their Brier score is lower {better}"
+        return f"kept, {tried.judged_by} better {better}"
     if not tried.gain > 0:
         return "not used, no better"
     if tried.option == "calibration":
-        return "not used, the gain may be chance (it takes some dozens of right predictions)"
+        return "not used, the gain may be chance (about 20 right predictions are needed)"
     if recordings < _MANY:
         return f"not used, too few recordings to tell the gain from chance ({_MANY} or more are better)"
     return "not used, the gain may be chance"

@@ -16,7 +16,9 @@ from spanloc.structures import Predictions
 
 # Average precision of a label from which on its predictions are worth to be written.
 _NOTICED = 0.1
-_ANY_SCORE = "share of the targets found at any score: an upper limit, no measure of quality"
+_ANY_SCORE = (
+    "share of the targets found at any score: no min_score finds more; no measure of quality"
+)
 _BEST = "for each label, as many as it has true spans"
 _MEANT = {
     "true positive": "right: its label is that of a target, their tIoU is {tiou:g} or more, and no prediction with a higher "

@@ -44,7 +44,7 @@ _ERRORS = (
     Column(
         "boundary error, median",
         "convergence.endpoint_error.median",
-        "error of the start and of the end over the length of the span, median over the training set",
+        "error of the start and of the end, divided by the length of the span; median of the training set",
     ),
     Column(
         "boundary error, mean",

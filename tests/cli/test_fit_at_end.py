@@ -28,7 +28,7 @@ def test_the_best_checkpoint_is_calibrated_and_the_last_is_as_it_was(folder):
     assert task.decode.voting is None
     assert last.decode.calibration is None
     assert task.config["module"]["decode"]["calibration"]["temperature"]
-    said = "calibrating the scores on 48 validation recordings: kept, Brier better by [0-9.e-]+ .standard error [0-9.e-]+.\n"
+    said = "calibrating the scores on 48 validation recordings: the new scores are kept, their Brier score is lower by [0-9.e-]+ .standard error [0-9.e-]+.\n"
     log = (folder / "train.log").read_text()
     assert re.search(said, log)
     scores = joined_logs(folder, [])["val/mAP"]

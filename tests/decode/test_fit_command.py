@@ -119,7 +119,11 @@ def test_the_end_of_a_training_fits_in_one_call(run, data, caplog):
     data.val_set = [data.val_set[i] for i in range(2)]
     with caplog.at_level("INFO", "spanloc.cli.decoding"):
         (tried,) = fit_checkpoint(run, data, ["calibration"]).tried
-    said = "not used, " if not tried.taken else f"kept, Brier better by {tried.gain:.2g} "
+    said = (
+        "not used, "
+        if not tried.taken
+        else f"the new scores are kept, their Brier score is lower by {tried.gain:.2g} "
+    )
     assert f"calibrating the scores on 2 validation recordings: {said}" in caplog.messages[-1]
     assert ("So a score of 0.5 need not" in caplog.messages[-1]) == (not tried.taken)
     data.val_set = []

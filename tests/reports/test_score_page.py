@@ -219,7 +219,7 @@ def test_the_page_has_the_reliability_of_the_scores():
     page = reports.score_page(WHOLE)
     assert page.count("<svg") == 5
     assert "Reliability of the scores" in page
-    assert f"{WHOLE.reliability.error:.4f} over all" in page
+    assert f"{WHOLE.reliability.error:.4f} over" in page
     without = reports.score_page(dataclasses.replace(WHOLE, reliability=None))
     assert without.count("<svg") == 4
     assert "Reliability" not in without

@@ -197,7 +197,11 @@ def _per_recording(root: Path, kind: str, reading: Reading, there: Files) -> Con
     if strange:
         log.warning("%s: not read, as no recording has these names: %s", root, listed(strange))
     if left := [name for name in signals if name not in entries and name not in broken]:
-        log.warning("%s: recordings left out, without annotations: %s", root, listed(left))
+        advice = "If nothing happens in them, give each an empty file of annotations."
+        log.warning(
+            "%s: recordings left out, without annotations: %s. %s",
+            root, listed(left), advice, extra={"advice": advice},
+        )  # fmt: skip
     return Content(root, list(entries.values()))
 
 
