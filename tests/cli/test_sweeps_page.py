@@ -36,11 +36,12 @@ def run(cli, annotated, monkeypatch):
 
 @pytest.mark.slow  # 8 s
 def test_what_the_page_says_runs(run, annotated):
-    sweep, tune, changed, resume = COMMANDS
+    sweep, folds, tune, changed, resume = COMMANDS
     configs = run(sweep, "seed=0")  # half of them will do
     assert [c.span_loss._target_ for c in configs] == [
         "spanloc.losses.giou_loss", "spanloc.losses.diou_loss"
     ]  # fmt: skip
+    assert [(c.data.fold, c.data.folds) for c in run(folds)] == [(0, 3), (1, 3), (2, 3)]
     assert len(run(tune, "num_trials=1", "hydra.run.dir=study")) == 1
     assert len(run(changed, "num_trials=1", "hydra.run.dir=other")) == 1
     (trial,) = trials_of(annotated / "other")

@@ -175,7 +175,9 @@ def test_what_is_kept_is_counted_as_spanloc_predict_writes_it(named_model, tmp_p
     page = (tmp_path / "scores.html").read_text()
     written = f"spanloc-predict would write {number} predictions (score of 0.2 or more{how}); "
     assert written in page
-    of = "all 4 predictions." if overlapping else "the 3 predictions that are left without overlaps."
+    of = (
+        "all 4 predictions." if overlapping else "the 3 predictions that are left without overlaps."
+    )
     assert f"over {of}" in " ".join(page.split())
     assert f"What spanloc-predict writes with this min_score{how}. F1 is" in page
     assert page.count("overlaps removed") == 4 * (not overlapping)
