@@ -190,9 +190,9 @@ def _warn_of_trained(
                 seen.append(name)
     if seen:
         log.warning(
-            "the training run trained on %d of the %s that are evaluated, such as %s, or chose the model by them: "
+            "the training run used %d of the %d evaluated recordings for training or validation, such as %s: "
             "the result is too good",
-            len(seen), counted(len(records), "recording"), seen[0],
+            len(seen), len(records), seen[0],
         )  # fmt: skip
 
 

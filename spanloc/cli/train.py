@@ -15,7 +15,7 @@ from spanloc import plots
 from spanloc.cli.decoding import fit_checkpoint, wanted_options
 from spanloc.cli.evaluate import evaluate, timelines, whose, write_evaluation, write_metrics
 from spanloc.cli.frame.arguments import quoted
-from spanloc.cli.frame.folder import run_folder
+from spanloc.cli.frame.folder import FolderTakenError, run_folder
 from spanloc.cli.frame.machine import keep_freed_memory
 from spanloc.cli.frame.ranks import check_started, lost_another
 from spanloc.cli.frame.show import plain_console, show_metrics, show_table
@@ -47,9 +47,9 @@ def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
     """
     folder = run_folder()
     if config.ckpt_path is None and (folder / "last.ckpt").exists():
-        raise ValueError(
-            f"{folder} holds a run already: {quoted('resume', folder)} goes on with it; for a new one name another "
-            "folder (hydra.run.dir), or remove this one"
+        raise FolderTakenError(
+            f"{folder} holds a run already: {quoted('resume', folder)} goes on with it, if it does not run any more; "
+            "for a new one name another folder (hydra.run.dir), or remove this one"
         )
     record(bool, config.test, "test")
     plain, datamodule, choices, notes = prepared(config)

@@ -193,7 +193,7 @@ def test_your_own_data(cli, annotated, capsys):
         "evaluate", f"checkpoint={folder / 'run' / 'best.ckpt'}", f"data.root={moved}", "subset=all",
         "hydra.run.dir=every",
     )  # fmt: skip
-    warning = "the training run trained on 6 of the 8 recordings that are evaluated, such as data/s"
+    warning = "the training run used 6 of the 8 evaluated recordings for training or validation, such as data/s"
     assert warning in (again / "every" / "evaluate.log").read_text()
     # A single recording of another folder, in a table with names and a unit of its own, and one label of the two.
     new = folder / "new"

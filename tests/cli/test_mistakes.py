@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import re
 import shutil
 import time
@@ -189,6 +190,8 @@ def test_a_checkpoint_needs_no_quotes(cli):
 def test_a_run_is_not_trained_over(cli, trained, tmp_path):
     run = shutil.copytree(trained["single"], tmp_path / "run")
     before = (run / "last.ckpt").read_bytes()
+    later = time.time() + 60  # as if it still went on
+    os.utime(run / "last.ckpt", (later, later))
     line = cli("train", *SMALL, f"hydra.run.dir={run}")
     assert f"{run} holds a run already: resume='{run}' goes on with it" in line
     assert (run / "last.ckpt").read_bytes() == before
@@ -210,7 +213,8 @@ def test_a_run_is_not_trained_over(cli, trained, tmp_path):
 def test_a_setting_that_does_not_exist_gets_the_closest_one(refused, command, argument, near):
     name = argument.partition("=")[0]
     line = refused(command, argument)
-    assert line.startswith(f"there is no setting '{name}'; did you mean {near}? --help lists")
+    assert line.startswith(f"there is no setting '{name}'; did you mean {near}? ")
+    assert ("+optimizer.learning_rate=VALUE" in line) == (name == "optimizer.learning_rate")
 
 
 def test_nothing_close_is_no_suggestion(refused):

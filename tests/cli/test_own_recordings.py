@@ -223,7 +223,9 @@ def test_columns_of_training_are_not_forced_on_a_table_with_standard_names(
         known = Fingerprint({}, signals, {"training": {f"data/{held}.npy": (begin, begin + 2.0)}})
         caplog.clear()
         set_up(AnnotatedData(tmp_path, fps=10, split_seed=1), config, trained, ["nothing"], False)
-        assert ("the training run trained on 1 of the 1 recording" in caplog.text) == trained_on
+        assert (
+            "the training run used 1 of the 1 evaluated recordings" in caplog.text
+        ) == trained_on
 
 
 def test_names_in_other_letters_need_no_quotes(cli, tmp_path):

@@ -163,7 +163,7 @@ CASES = {
     "not finite": (set_value(np.inf), set_value(np.nan), "error", 1, "t.npy, t, row 7: column 1 is inf"),
     "not finite, as float32": (
         lambda f: f.arrays.update(t=np.where(f.arrays["t"] > 9, 0, 1e39)),
-        set_value(3e38), "error", 1, "t.npy, t, row 0: column 0 is inf; in all 240 such values",
+        set_value(3e38), "error", 1, "t.npy, t, row 0: column 0 is inf; 240 such values in total",
     ),
     "no training": (set_field("subset", s="testing", t="testing"), set_field("subset", s="testing"), "error", 0, ""),
     "no training spans": (

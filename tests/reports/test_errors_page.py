@@ -176,11 +176,13 @@ def test_what_is_kept_is_counted_as_spanloc_predict_writes_it(named_model, tmp_p
     written = f"spanloc-predict would write {number} predictions (score of 0.2 or more{how}); "
     assert written in page
     of = (
-        "all 4 predictions." if overlapping else "the 3 predictions that are left without overlaps."
+        "all 4 predictions."
+        if overlapping
+        else "the 3 predictions of any score that remain when overlaps are removed."
     )
     assert f"over {of}" in " ".join(page.split())
     assert f"What spanloc-predict writes with this min_score{how}. F1 is" in page
-    assert page.count("overlaps removed") == 4 * (not overlapping)
+    assert page.count(", overlaps removed") == 4 * (not overlapping)
     assert [row["error"] for row in scores.diagnosis["wrong"]].count("wrong label") == overlapping
     assert sum(scores.diagnosis["classes"]["walk"]["first"].values()) == overlapping
     assert sum(row["wrong"] for row in scores.diagnosis["tally"]["recording"]) == 1 + overlapping

@@ -24,6 +24,10 @@ def run_folder() -> Path:
     return Path(HydraConfig.get().runtime.output_dir)
 
 
+class FolderTakenError(ValueError):
+    """The folder holds another run, which may still be going on: nothing is written to it."""
+
+
 @contextmanager
 def in_run(config: DictConfig) -> Iterator[None]:
     """Let Hydra's settings be those of a run with this config, inside."""
@@ -61,6 +65,8 @@ def marking_failure(begin: float, debug: bool = False, sweep: bool = False) -> I
             ranks.leave_to_first(mark)
         results, written = _left_behind(run_folder(), begin)
         other = None
+        if isinstance(error, FolderTakenError):  # what is written there is not of this run
+            written, sweep = [], False
         earlier = any(path.suffix != ".log" for path in results)
         if written or is_child() or (sweep and not earlier):
             other = ranks.claim(mark, text)

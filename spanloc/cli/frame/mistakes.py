@@ -65,7 +65,12 @@ def line_of(error: BaseException, command: str = "train") -> str:
             )
         meant = f" did you mean {near}?" if near else ""
         others = "--help lists the common settings, --cfg job all of them"
-        return f"there is no setting {unknown[1]!r};{meant} {others}"
+        parent = unknown[1].rpartition(".")[0]
+        # Such as an argument of a loss of one's own.
+        plus = f" A further argument takes a plus: +{unknown[1]}=VALUE;" * (
+            parent not in ("", "data")
+        )
+        return f"there is no setting {unknown[1]!r};{meant}{plus} {others}"
     choice = re.search(r"Could not find '(.+)/(.+?)'\s+Available options in .+?:\s(.+)", text, re.S)
     if choice:
         there = choice[3].split("\nConfig search path")[0].split()

@@ -83,7 +83,7 @@ def not_finite(facts: Facts) -> Iterator[Finding]:
             # The steps of a gap are a finding of their own.
             if odd and not (kind == "missing" and record.id in gaps):
                 count, row, column, value = odd
-                more = f"; in all {counted(count, 'such value')}" if count > 1 else ""
+                more = f"; {counted(count, 'such value')} in total" if count > 1 else ""
                 place = place_of_row(record.signal, row)
                 name = f"channel {column!r}" if record.signal.channels else f"column {column}"
                 cases.append(of_record(record, f"{name} is {value}{more}", place))
