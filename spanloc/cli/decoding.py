@@ -227,7 +227,7 @@ def _outcome(tried: Tried, recordings: int) -> str:
     if not tried.gain > 0:
         return "not used, no better"
     if tried.option == "calibration":
-        return "not used, the gain may be chance (about 20 right predictions are needed)"
+        return "not used, the gain may be chance (it takes 10 to 20 right predictions)"
     if recordings < _MANY:
         return f"not used, too few recordings to tell the gain from chance ({_MANY} or more are better)"
     return "not used, the gain may be chance"

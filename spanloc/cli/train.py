@@ -57,7 +57,7 @@ def run(config: DictConfig, callbacks: Sequence[Callback] = ()) -> float | None:
         raise ValueError("the data have no sequences to test on; test=false goes without")
     wanted_options(plain["fit_decode"])
     task = task_of(plain)
-    check_objective(plain)
+    check_objective(plain, task)
     complete(plain, task, datamodule)
     if plain["ckpt_path"] is not None and has_nothing_to_do(plain, folder):
         return objective_value(plain, stored(folder / "metrics.json"))

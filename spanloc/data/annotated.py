@@ -38,8 +38,8 @@ class AnnotatedData(SpanDataModule):
 
     The model is chosen by the ``validation`` subset and evaluated on ``testing``. Where one of them is
     missing, a share of the training recordings takes its place, drawn by ``split_seed``; recordings of one
-    ``subject`` stay together, and of few recordings the ends are held out
-    (:func:`~spanloc.data.held_out.hold_out`). The recordings of the final evaluation are checked with the rest, and loaded by it only.
+    ``subject`` stay together, and of few recordings the ends are held out. The recordings of the final
+    evaluation are checked with the rest, and loaded by it only.
 
     Args:
         root: The folder; or the annotations that were read from it or made of arrays.

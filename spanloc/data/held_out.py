@@ -155,17 +155,14 @@ def held_out_note(records: Sequence[Record], what: str, others: Sequence[Record]
 def named(records: Sequence[Record], others: Sequence[Record] = ()) -> str:
     """Names of some recordings: the subjects, where all of them name theirs, and the others have none of these."""
     if records and all(isinstance(record.signal, Stretch) for record in records):
-        places = [(record, *record.timeline) for record in records]
-        texts = [
-            f"{shown(r.id)} from {time_text(begin)} to {time_text(begin + r.num_steps * step)}"
-            for r, step, begin in places
-        ]
+        places = [(record.id, *map(time_text, record.seconds)) for record in records]
+        texts = [f"{shown(name)} from {begin} to {end}" for name, begin, end in places]
         return ", ".join(texts[:5]) + f" and {len(texts) - 5} more" * (len(texts) > 5)
-    by_subject = dict.fromkeys(record.subject for record in records)
-    apart = by_subject.keys().isdisjoint(record.subject for record in others)
-    if by_subject and None not in by_subject and apart:
-        kind = "subject" + "s" * (len(by_subject) > 1)
-        names = listed(sorted(map(str, by_subject)), 5)
+    subjects = dict.fromkeys(record.subject for record in records)
+    apart = subjects.keys().isdisjoint(record.subject for record in others)
+    if subjects and None not in subjects and apart:
+        kind = "subject" + "s" * (len(subjects) > 1)
+        names = listed(sorted(map(str, subjects)), 5)
         return f"{kind} {names} ({counted(len(records), 'recording')})"
     return listed([record.id for record in records], 5)
 

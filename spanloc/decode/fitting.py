@@ -48,7 +48,7 @@ class Tried(NamedTuple):
         judged_by: Metric by which it is judged.
         figures: Metrics of :func:`~spanloc.decode.figures`, on sequences that it was not fitted on.
         gain: In the metric by which it is judged; positive is better.
-        error: Standard error of the gain, over the sequences.
+        error: Standard error of the gain, over groups of the sequences.
         errors: Number of standard errors that the gain has to exceed.
         taken: It does, and the gain is the highest of its option.
     """
@@ -112,7 +112,7 @@ def fit_decode(
 
     Args:
         decode: What is fitted; the options named are off at first.
-        collected: From :func:`~spanloc.decode.collect`, of at least two sequences for other options.
+        collected: From :func:`~spanloc.decode.collect`, of at least two sequences, but for ``calibration``.
         num_labels: How many labels there are.
         options: Names, of :data:`RANKED` and :data:`OF_SETS`; fitted in the order of these.
         calibration: ``temperature`` or ``isotonic``.

@@ -19,6 +19,8 @@ from spanloc.cli.frame import machine
         ({"cpu.max": "1000 100000"}, 1),
         ({"cpu.max": "max 100000"}, 8),
         ({"cpu.max": "6400000 100000"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
         ({"cpu.max": "lots"}, 8),
         ({}, 8),
     ],

@@ -36,15 +36,19 @@ def limit_threads() -> None:
 def num_cores(root: Path = Path("/sys/fs/cgroup")) -> int:
     """The number of cores that this process may use, at least 1.
 
-    A container may have fewer than the machine (``docker run --cpus``). ``root`` is where Linux keeps the
-    limits of control groups (version 2).
+    A container may have fewer than the machine (``docker run --cpus``). ``root`` is where Linux keeps its
+    limits, in the files of the first or the second version of control groups.
     """
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    with suppress(OSError, ValueError):  # no such file; "max" is no limit
-        quota, period = map(int, (root / "cpu.max").read_text().split())
-        cores = min(cores, math.ceil(quota / period))
+    for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        with suppress(OSError, ValueError):  # no such file; "max" and -1 are no limit
+            quota, period = (
+                int(word) for file in files for word in (root / file).read_text().split()
+            )
+            if quota > 0 and period > 0:
+                cores = min(cores, math.ceil(quota / period))
     return max(cores, 1)
 
 

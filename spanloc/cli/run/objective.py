@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from spanloc.metrics.metric import SpanMetric
+from spanloc.training.task import SpanLocalizer
+
 
 def objective_name(config: Mapping[str, Any]) -> str | None:
     """The name of the objective in ``metrics.json``: the setting ``objective``, or the monitor of the best checkpoint.
@@ -17,15 +20,20 @@ def objective_name(config: Mapping[str, Any]) -> str | None:
     return name
 
 
-def check_objective(config: Mapping[str, Any]) -> None:
+def check_objective(config: Mapping[str, Any], task: SpanLocalizer) -> None:
     """Refuse an objective that ``metrics.json`` will not have, as far as that is known before training."""
-    name, monitor = objective_name(config), _monitor(config)
-    known = ["step", "time/train", "data/train_sequences", *([monitor] if monitor else [])]
-    parts = {"convergence/": (config.get("callbacks") or {}).get("convergence")}
-    parts["test/"] = config.get("test")
-    measured = tuple(part for part, there in parts.items() if there)
-    if name is not None and name not in known and not name.startswith(measured):
-        raise _unknown(name, [*known, *(f"{part}..." for part in measured)])
+    name = objective_name(config)
+    known = ["step", "time/train", "data/train_sequences"]
+    known += [monitor] if (monitor := _monitor(config)) else []
+    open_to = []
+    if (config.get("callbacks") or {}).get("convergence"):
+        open_to.append("convergence/")
+    if config.get("test"):
+        tested = _tested(task)
+        known += tested or []
+        open_to += [] if tested else ["test/"]
+    if name is not None and name not in known and not name.startswith(tuple(open_to)):
+        raise _unknown(name, [*known, *(f"{prefix}..." for prefix in open_to)])
 
 
 def objective_value(config: Mapping[str, Any], metrics: Mapping[str, float]) -> float | None:
@@ -40,6 +48,19 @@ def _monitor(config: Mapping[str, Any]) -> str | None:
     best = (config.get("callbacks") or {}).get("best") or {}
     monitor: str | None = best.get("monitor")
     return monitor
+
+
+def _tested(task: SpanLocalizer) -> list[str] | None:
+    # None where a metric, such as a user's own, has no names before it has seen anything.
+    names: list[str] = []
+    for metric in task.test_metrics.values():
+        if not isinstance(metric, SpanMetric):
+            return None
+        try:
+            names += metric.values(*metric.rows())
+        except Exception:  # whatever it may raise
+            return None
+    return [f"test/{name}" for name in names]
 
 
 def _unknown(name: str, known: Any) -> ValueError:

@@ -29,7 +29,14 @@ log = logging.getLogger(__name__)
 #: Where a run or a study keeps what its command line set.
 SETTINGS = "overrides.yaml"
 # The parts of a checkpoint that a training goes on from.
-_STATE = ("epoch", "global_step", "optimizer_states", "lr_schedulers", "loops", "callbacks")
+_STATE = {
+    "epoch": int,
+    "global_step": int,
+    "optimizer_states": list,
+    "lr_schedulers": list,
+    "loops": dict,
+    "callbacks": dict,
+}
 # What a resumed run cannot change, and why.
 _FIXED = (
     (("localizer", "backbone", "neck", "head"), "is of another model"),
@@ -180,11 +187,13 @@ def has_nothing_to_do(plain: dict[str, Any], folder: Path) -> bool:
 
     path = Path(plain["ckpt_path"])
     saved = read(path)
-    for name in _STATE:
-        if saved.get(name) in (None, []) and not (
-            name == "lr_schedulers" and not plain["scheduler"]
-        ):
-            raise ValueError(f"{path}: training cannot go on from it: it has no {name}")
+    for name, kind in _STATE.items():
+        none = saved.get(name) == [] and not (name == "lr_schedulers" and not plain["scheduler"])
+        if none or not isinstance(saved.get(name), kind):
+            raise ValueError(
+                f"{path}: training cannot go on from it: its {name} is "
+                f"{saved.get(name, 'missing')!r:.60}; wanted {kind.__name__}"
+            )
     changed = differences(saved["spanloc"]["config"], plain)
     for groups, why in _FIXED:
         if found := [d for d in changed if d.is_of(groups) and not d.harmless]:

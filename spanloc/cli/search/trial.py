@@ -71,8 +71,7 @@ def first_look(settings: Sequence[str], folder: Path) -> tuple[dict[str, Any], s
             "there is nothing to choose the best trial by: nothing is held out for validation, or "
             "callbacks.best has no monitor"
         )
-    check_objective(plain)
-    build(plain["module"])  # which may refuse a value
+    check_objective(plain, build(plain["module"]))
     return plain, name
 
 

@@ -64,12 +64,11 @@ def of_folder(root: Path, there: Files, reading: Reading) -> Content:
     for entry in sequences:
         if (other := known.setdefault(entry.id, entry.file)) != entry.file:
             raise ValueError(f"{entry.where} has rows in {shown_path(other)} too")
-    each = not any(entry.subject for entry in sequences)
-    # Recordings of one person are not to be in training and test.
-    sequences = (
-        [replace(entry, subject=entry.file.stem) for entry in sequences] if each else sequences
-    )
-    what = "one table, and each as a subject" if each else "one table"
+    what = "one table"
+    if not any(entry.subject for entry in sequences):
+        # Recordings of one person are not to be in training and test.
+        sequences = [replace(entry, subject=entry.file.stem) for entry in sequences]
+        what += ", and each as a subject"
     log.warning("%s: there is no annotations.csv; read as %s: %s", root, what, names)
     return Content(root, sequences, subsets_known=any(part.subsets_known for part in parts))
 
